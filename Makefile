@@ -1,0 +1,43 @@
+# Every target does all the set-up it needs; a fresh machine needs only python3 (3.11 or later) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+RESULTS ?= results
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bench test check slow clean
+
+help:
+	@echo "make bench  measure the engine on this machine (the main job)"
+	@echo "make test   every test that is not slow"
+	@echo "make check  format, lint, types, import arrows, documentation"
+	@echo "make slow   long tests, and every property with ten times the examples"
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
+setup: $(STAMP)
+
+bench: $(STAMP)
+	mkdir -p $(RESULTS)
+	$(BIN)/specframe bench engine --shape 19M --json $(RESULTS)/engine-19M.json
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_imports.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+slow: $(STAMP)
+	SPECFRAME_HYPOTHESIS_PROFILE=slow $(BIN)/python -m pytest -m "slow or hypothesis" $(PYTEST_ARGS)
+
+clean:
+	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
