@@ -1,0 +1,195 @@
+"""Frozen values on disk: manifest.json and safetensors, with a fingerprint of what they fit."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from specframe.errors import ArtefactError, CalibrationMismatch
+from specframe.user_cache import write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["SCHEMA_VERSION", "from_plain", "load_artefact", "refuse", "save_artefact", "to_plain"]
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+TENSORS = "tensors.safetensors"
+SCALARS = (str, int, float, bool)
+Value = TypeVar("Value")
+
+
+def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[str, str]) -> None:
+    """Write a frozen dataclass into a folder; its tensors go to one safetensors file.
+
+    The manifest is written last, so that a folder that has one is whole.
+    """
+    tensors: dict[str, Tensor] = {}
+    plain = to_plain(value, tensors)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        if tensors:
+            from safetensors.torch import save_file
+
+            beside = folder / f".{TENSORS}"
+            save_file({name: kept.contiguous() for name, kept in tensors.items()}, beside)
+            beside.replace(folder / TENSORS)
+    except OSError as error:
+        raise ArtefactError(
+            f"{folder} cannot be written: {error.strerror}. Name a folder that can be written."
+        ) from error
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "fingerprint": dict(fingerprint),
+        "value": plain,
+    }
+    write_json(folder / MANIFEST, manifest)
+
+
+def load_artefact(
+    folder: Path, cls: type[Value], *, kind: str, fingerprint: Mapping[str, str], remedy: str
+) -> Value:
+    """Read what `save_artefact` wrote, or refuse it with the remedy.
+
+    Every key of `fingerprint` must stand in the artefact with the same value.
+    """
+    manifest = _read(folder / MANIFEST, remedy)
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        raise ArtefactError(
+            f"{folder} has schema version {manifest.get('schema_version')!r}, this program reads "
+            f"{SCHEMA_VERSION}. {remedy}"
+        )
+    if manifest.get("kind") != kind:
+        raise ArtefactError(
+            f"{folder} holds a {manifest.get('kind')!r}, not a {kind!r}. Name another folder."
+        )
+    refuse(str(folder), manifest.get("fingerprint", {}), fingerprint, remedy)
+    try:
+        value: Value = from_plain(cls, manifest["value"], _tensors(folder))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise ArtefactError(
+            f"{folder} does not hold a {cls.__name__}: {error}. {remedy}"
+        ) from error
+    return value
+
+
+def refuse(what: str, made_for: Mapping[str, str], wanted: Mapping[str, str], remedy: str) -> None:
+    """Raise where a wanted fact differs from the one something was made for."""
+    differing = [name for name in wanted if made_for.get(name) != wanted[name]]
+    if differing:
+        was = ", ".join(f"{name} {made_for.get(name, 'unknown')}" for name in differing)
+        now = ", ".join(f"{name} {wanted[name]}" for name in differing)
+        raise CalibrationMismatch(f"{what} was made for {was}; this run has {now}. {remedy}")
+
+
+def to_plain(value: Any, tensors: dict[str, Tensor] | None = None) -> Any:
+    """A frozen value as JSON types. Tensors are put into `tensors` and leave their name behind."""
+    if value is None or isinstance(value, SCALARS):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name), tensors) for f in fields(value) if f.init}
+    if isinstance(value, Mapping):
+        return [[to_plain(k, tensors), to_plain(v, tensors)] for k, v in value.items()]
+    if isinstance(value, tuple | list | frozenset):
+        items = sorted(value) if isinstance(value, frozenset) else value
+        return [to_plain(item, tensors) for item in items]
+    if tensors is not None and hasattr(value, "untyped_storage"):
+        name = f"tensor{len(tensors)}"
+        tensors[name] = value.detach().cpu()
+        return name
+    raise ArtefactError(
+        f"A {type(value).__name__} cannot be saved. Allowed are frozen dataclasses of numbers, "
+        f"text, tuples, mappings and tensors."
+    )
+
+
+def from_plain(kind: Any, plain: Any, tensors: Mapping[str, Tensor] | None = None) -> Any:
+    """Rebuild a value of this annotated type from JSON types."""
+    return _Reader(tensors or {}).read(kind, plain)
+
+
+class _TensorName:
+    """Stands for torch's type, which values name without importing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    tensors: Mapping[str, Any] = field(default_factory=dict)
+
+    def read(self, kind: Any, plain: Any) -> Any:
+        origin = get_origin(kind)
+        if origin in (Union, types.UnionType):
+            return self._union(get_args(kind), plain)
+        if origin is not None:
+            return self._container(origin, get_args(kind), plain)
+        if isinstance(kind, type) and is_dataclass(kind):
+            if not isinstance(plain, dict):
+                raise ValueError(f"{plain!r} is not a {kind.__name__}")
+            hints = get_type_hints(kind, localns={"Tensor": _TensorName})
+            unknown = set(plain) - {f.name for f in fields(kind)}
+            if unknown:
+                raise ValueError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+            return kind(**{name: self.read(hints[name], part) for name, part in plain.items()})
+        if kind is type(None) or kind is Any:
+            return plain
+        if kind in SCALARS:
+            return _scalar(kind, plain)
+        if kind is _TensorName or getattr(kind, "__name__", "") == "Tensor":
+            return self.tensors[plain]
+        raise ValueError(f"{plain!r} is not a {kind}")
+
+    def _union(self, kinds: tuple[Any, ...], plain: Any) -> Any:
+        if plain is None and type(None) in kinds:
+            return None
+        for kind in kinds:
+            if kind is not type(None):
+                try:
+                    return self.read(kind, plain)
+                except (TypeError, ValueError, KeyError):
+                    continue
+        raise ValueError(f"{plain!r} is none of {kinds}")
+
+    def _container(self, origin: Any, kinds: tuple[Any, ...], plain: Any) -> Any:
+        if issubclass(origin, Mapping):
+            return {self.read(kinds[0], k): self.read(kinds[1], v) for k, v in plain}
+        if origin is tuple and (len(kinds) != 2 or kinds[1] is not Ellipsis):
+            return tuple(self.read(k, item) for k, item in zip(kinds, plain, strict=True))
+        make: Callable[[Any], Any] = origin if isinstance(origin, type) else tuple
+        if make not in (tuple, list, frozenset):
+            make = tuple  # Sequence and the like
+        return make(self.read(kinds[0], item) for item in plain)
+
+
+def _scalar(kind: type, plain: Any) -> Any:
+    if kind is float and isinstance(plain, int | float) and not isinstance(plain, bool):
+        return float(plain)
+    if type(plain) is not kind:
+        raise ValueError(f"{plain!r} is not a {kind.__name__}")
+    return plain
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}. {remedy}") from error
+    if not isinstance(manifest, dict):
+        raise ArtefactError(f"{path} is not a manifest. {remedy}")
+    return manifest
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    path = folder / TENSORS
+    if not path.exists():
+        return {}
+    from safetensors.torch import load_file
+
+    loaded: dict[str, Tensor] = load_file(path)
+    return loaded

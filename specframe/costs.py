@@ -1,0 +1,276 @@
+"""Prices: expected tokens of a round, what its walks cost, and whether one more draft step pays.
+
+n is the number of cache columns a walk starts from, d the number of drafted tokens, alpha the
+chance that a drafted token stands given that those before it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import sqrt
+
+from specframe.cost_tables import LineFit, Table, fit_level, fit_line
+from specframe.errors import InvalidConfig
+from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
+
+__all__ = [
+    "CostModel",
+    "Speedup",
+    "chance_of_acceptance",
+    "expected_tokens",
+    "expected_tokens_by_depth",
+    "expected_tree_tokens",
+    "goes_on",
+    "tree_nodes",
+]
+
+LONGEST_PRICED = 32
+NORMAL_95 = 1.96
+
+
+def expected_tokens(alpha: float, drafted: float) -> float:
+    """Tokens a round yields, bonus included, when each drafted token stands with chance alpha."""
+    if alpha >= 1.0:
+        return drafted + 1.0
+    return float((1.0 - alpha ** (drafted + 1)) / (1.0 - alpha))
+
+
+def expected_tokens_by_depth(alphas: Sequence[float], drafted: int) -> float:
+    """The same with a chance for each depth; the last one given repeats."""
+    reach, tokens = 1.0, 1.0
+    for depth in range(drafted):
+        reach *= alphas[min(depth, len(alphas) - 1)]
+        tokens += reach
+    return tokens
+
+
+def expected_tree_tokens(alpha: float, sibling: float, tree: TreeRule, drafted: int) -> float:
+    """Tokens a round yields when, after a miss, each further sibling stands with chance `sibling`.
+
+    Siblings are leaves: an accepted one ends the path, and verification adds its bonus.
+    """
+    reach, tokens = 1.0, 1.0
+    for depth in range(drafted):
+        others = _width(tree, depth) - 1
+        saved = (1.0 - alpha) * (1.0 - (1.0 - sibling) ** others)
+        tokens += reach * (alpha + saved)
+        reach *= alpha
+    return tokens
+
+
+def tree_nodes(tree: TreeRule | None, drafted: int) -> int:
+    """Candidates of a draft of this depth: d for a chain, spine and leaves for a tree."""
+    return drafted if tree is None else sum(_width(tree, depth) for depth in range(drafted))
+
+
+def _width(tree: TreeRule, depth: int) -> int:
+    return tree.widths[min(depth, len(tree.widths) - 1)]
+
+
+def chance_of_acceptance(rule: GainRule, confidence: float) -> float:
+    """The calibrated chance that a token drafted with this confidence stands."""
+    left = rule.knots[0]
+    for right in rule.knots:
+        if confidence <= right[0]:
+            span = right[0] - left[0]
+            share = (confidence - left[0]) / span if span > 0 else 1.0
+            return left[1] + min(max(share, 0.0), 1.0) * (right[1] - left[1])
+        left = right
+    return left[1]
+
+
+def goes_on(rule: StopRule, drafted: int, confidence: float, reach: float) -> bool:
+    """Whether to draft another token after one of this confidence.
+
+    `reach` is the chance that everything drafted so far stands, this token included; the next
+    token is expected to stand as often as this one.
+    """
+    if drafted >= rule.max_tokens or confidence < rule.confidence:
+        return False
+    if rule.gain is None:
+        return True
+    return reach * chance_of_acceptance(rule.gain, confidence) >= rule.gain.price
+
+
+@dataclass(frozen=True, slots=True)
+class Speedup:
+    """Tokens a second over autoregressive decoding, with an interval that covers 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, value: float, *errors: float) -> Speedup:
+        """From independent standard errors of the value."""
+        half = NORMAL_95 * sqrt(sum(error**2 for error in errors))
+        return cls(value, max(value - half, 0.0), value + half)
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """Seconds of everything a round is made of, measured on the executor that runs.
+
+    Layers of one kind share a table. `facts` name what was measured (executor, machine, shape) and
+    must match where the prices are used. `simulated` says what was composed instead of measured.
+    """
+
+    kinds: tuple[int, ...]  # by layer: which of the tables is its
+    attention: tuple[Table, ...]  # by kind
+    mlp: tuple[Table, ...]  # by kind
+    base: Table  # of every walk: embedding, rotary rows, mask
+    head: Table  # final norm and logits
+    step_seconds: float = 0.0  # of every drafted token besides its walk: choosing it
+    round_seconds: float = 0.0  # of every round besides its walks: verdict, commit, bookkeeping
+    spread: float = 0.0  # relative standard error of a ratio of two prices
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    simulated: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.kinds or max(self.kinds) >= min(len(self.attention), len(self.mlp)):
+            raise InvalidConfig.of("CostModel", "kinds", "a table's number each", self.kinds)
+
+    @property
+    def layers(self) -> int:
+        """L."""
+        return len(self.kinds)
+
+    def sublayer(self, number: int, n: float, rows: float = 1) -> float:
+        """Seconds of one sublayer."""
+        tables = self.mlp if number % 2 else self.attention
+        return tables[self.kinds[number // 2]].at(n, rows)
+
+    def walk(
+        self,
+        n: float,
+        rows: float = 1,
+        skips: SkipSet | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        logits: float = 0,
+    ) -> float:
+        """Seconds of sublayers start..stop-1 without the skipped ones, and of `logits` rows."""
+        stop = 2 * self.layers if stop is None else stop
+        run = ((1 << stop) - 1) & ~((1 << start) - 1) & ~(skips.bits if skips is not None else 0)
+        seconds = self.base.at(n, rows)
+        for kind, (attention, mlp) in enumerate(_sublayers_of_kinds(self.kinds)):
+            if count := (run & attention).bit_count():
+                seconds += count * self.attention[kind].at(n, rows)
+            if count := (run & mlp).bit_count():
+                seconds += count * self.mlp[kind].at(n, rows)
+        return seconds + (self.head.at(n, logits) if logits else 0.0)
+
+    def draft_step(self, skips: SkipSet, n: float) -> float:
+        """Seconds of drafting one token."""
+        return self.walk(n, 1, skips, logits=1) + self.step_seconds
+
+    def verify(self, rows: float, n: float, start: int = 0) -> float:
+        """Seconds of verifying so many rows, from sublayer `start` on."""
+        return self.walk(n, rows, start=start, logits=rows)
+
+    def tree_step(self, skips: SkipSet, tree: TreeRule, depth: int, n: float) -> float:
+        """Seconds that going from `depth` to the next adds to a round: its walk, its nodes' rows.
+
+        Leaves are not walked in drafting, only through the prefix afterwards and in verification.
+        """
+        deeper = DraftPlan(skips, StopRule(depth + 1), tree)
+        return self.round(deeper, n) - self.round(DraftPlan(skips, StopRule(depth), tree), n)
+
+    def round(self, plan: DraftPlan, n: float, drafted: float | None = None) -> float:
+        """Seconds of a round that drafts d tokens, the plan's cap unless said otherwise.
+
+        Sublayers before the first skipped one compute the target's values in drafting and are not
+        repeated in verification; rows that no draft step walked take the prefix once.
+        """
+        d = plan.stop.max_tokens if drafted is None else drafted
+        if d <= 0:
+            return self.autoregressive(n)
+        nodes = d if plan.tree is None else tree_nodes(plan.tree, round(d))
+        prefix = plan.skips.prefix
+        seconds = d * self.draft_step(plan.skips, n + (d - 1) / 2)
+        if prefix:
+            seconds += self.walk(n + d, 1 + nodes - d, stop=prefix)
+        return seconds + self.verify(1 + nodes, n, start=prefix) + self.round_seconds
+
+    def autoregressive(self, n: float) -> float:
+        """Seconds of one token by the full model alone."""
+        return self.verify(1, n) + self.round_seconds
+
+    def tokens_per_second(
+        self, alpha: float | Sequence[float], plan: DraftPlan, n: float, sibling: float = 0.0
+    ) -> float:
+        """Expected tokens of a round over its seconds; trees take alpha's mean and `sibling`."""
+        return _tokens(alpha, plan, sibling) / self.round(plan, n)
+
+    def speedup(
+        self, alpha: float | Sequence[float], plan: DraftPlan, n: float, alpha_error: float = 0.0
+    ) -> Speedup:
+        """Predicted tokens a second over autoregressive decoding at the same context.
+
+        `alpha_error` is alpha's standard error; the tables' own spread is added.
+        """
+        value = self._ratio(alpha, plan, n)
+        shifts = [self._ratio(_shifted(alpha, sign * alpha_error), plan, n) for sign in (-1, 1)]
+        return Speedup.around(value, (shifts[1] - shifts[0]) / 2, self.spread * value)
+
+    def best_draft_length(
+        self,
+        alpha: float | Sequence[float],
+        skips: SkipSet,
+        n: float,
+        longest: int = LONGEST_PRICED,
+        tree: TreeRule | None = None,
+        sibling: float = 0.0,
+    ) -> int:
+        """The d of most tokens a second; 0 says that speculation does not pay."""
+        plans = [DraftPlan(skips, StopRule(d), tree) for d in range(longest + 1)]
+        return max(
+            range(longest + 1),
+            key=lambda d: self.tokens_per_second(alpha, plans[d], n, sibling),
+        )
+
+    def falling_acceptance(
+        self, plan: DraftPlan, n: float, high: float = 0.9, low: float = 0.7
+    ) -> tuple[float, float]:
+        """Speed-ups of the plan at a high and at a low acceptance."""
+        return self._ratio(high, plan, n), self._ratio(low, plan, n)
+
+    def attention_line(self, kind: int = 0, rows: int = 1) -> LineFit:
+        """KnapSpec's `c2 n + c3` over the measured contexts."""
+        table = self.attention[kind]
+        return fit_line(table.contexts, table.by_context(rows))
+
+    def mlp_level(self, kind: int = 0, rows: int = 1) -> LineFit:
+        """KnapSpec's `c1`: one price at every context."""
+        table = self.mlp[kind]
+        return fit_level(table.contexts, table.by_context(rows))
+
+    def _ratio(self, alpha: float | Sequence[float], plan: DraftPlan, n: float) -> float:
+        return self.tokens_per_second(alpha, plan, n) * self.autoregressive(n)
+
+
+def _tokens(alpha: float | Sequence[float], plan: DraftPlan, sibling: float) -> float:
+    alphas = [alpha] if isinstance(alpha, float | int) else alpha
+    drafted = plan.stop.max_tokens
+    if plan.tree is not None:
+        return expected_tree_tokens(sum(alphas) / len(alphas), sibling, plan.tree, drafted)
+    return expected_tokens_by_depth(alphas, drafted)
+
+
+def _shifted(alpha: float | Sequence[float], by: float) -> float | Sequence[float]:
+    if isinstance(alpha, float | int):
+        return min(max(alpha + by, 0.0), 1.0)
+    return [min(max(a + by, 0.0), 1.0) for a in alpha]
+
+
+@lru_cache(maxsize=64)
+def _sublayers_of_kinds(kinds: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """For each kind the bits of its attention and of its MLP sublayers."""
+    found = []
+    for kind in range(max(kinds) + 1):
+        layers = [i for i, k in enumerate(kinds) if k == kind]
+        found.append((sum(1 << 2 * i for i in layers), sum(2 << 2 * i for i in layers)))
+    return tuple(found)

@@ -1,0 +1,185 @@
+"""The library's generation arguments as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import (
+    EosTokenCriteria,
+    GenerationConfig,
+    LogitsProcessorList,
+    MaxLengthCriteria,
+    MaxTimeCriteria,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    StopStringCriteria,
+)
+
+from specframe.engine import Limits
+from specframe.errors import InvalidRequest, PromptTooLong
+from specframe.sampling import Law, seeded_choice
+
+__all__ = ["Decoding", "from_prepared", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How tokens are chosen and when generation ends."""
+
+    law: Law
+    limits: Limits
+
+
+def resolve(
+    model: Any,
+    prompt: Sequence[int],
+    positions: int,
+    *,
+    seed: int | None = None,
+    tokenizer: Any = None,
+    generation_config: GenerationConfig | None = None,
+    logits_processor: LogitsProcessorList | None = None,
+    stopping_criteria: StoppingCriteriaList | None = None,
+    **kwargs: Any,
+) -> Decoding:
+    """Resolve generation arguments as the library does, or say which one is not supported."""
+    with _refusals_typed():
+        config, unused = model._prepare_generation_config(generation_config, **kwargs)
+    unknown = {key for key in unused if key not in ("output_attentions", "output_hidden_states")}
+    if unknown:
+        raise InvalidRequest(
+            f"Unknown generation arguments: {', '.join(sorted(unknown))}. "
+            f"See transformers.GenerationConfig for the names that are understood."
+        )
+    _refuse_unsupported(config)
+    budget = _budget(config, len(prompt), positions)
+    config.max_length = len(prompt) + budget
+    if config.min_new_tokens is not None:
+        config.min_length = len(prompt) + config.min_new_tokens
+    device = model.device
+    model._prepare_special_tokens(config, device=device)
+    with _refusals_typed():
+        processors = model._get_logits_processor(
+            generation_config=config,
+            input_ids_seq_length=len(prompt),
+            encoder_input_ids=torch.tensor([list(prompt)], device=device),
+            logits_processor=logits_processor or LogitsProcessorList(),
+            device=str(device),
+        )
+    criteria = StoppingCriteriaList(stopping_criteria or [])
+    if config.max_time is not None:
+        criteria.append(MaxTimeCriteria(config.max_time))
+    criteria.extend(_stop_strings(config.stop_strings, tokenizer))
+    return Decoding(
+        Law(tuple(processors), _choice(config, seed, device)),
+        Limits(budget, _ends(config), _finished(criteria, device)),
+    )
+
+
+def from_prepared(
+    model: Any,
+    config: GenerationConfig,
+    processors: LogitsProcessorList,
+    criteria: StoppingCriteriaList,
+    *,
+    prompt_length: int,
+    stop_strings: list[str] | str | None = None,
+    tokenizer: Any = None,
+) -> Decoding:
+    """The same from what the library's `generate` has already prepared for its own loop."""
+    _refuse_unsupported(config)
+    counted = (MaxLengthCriteria, EosTokenCriteria)  # the engine's limits say these
+    kept = StoppingCriteriaList([c for c in criteria if not isinstance(c, counted)])
+    kept.extend(_stop_strings(stop_strings, tokenizer))
+    return Decoding(
+        Law(tuple(processors), _choice(config, None, model.device)),
+        Limits(config.max_length - prompt_length, _ends(config), _finished(kept, model.device)),
+    )
+
+
+@contextmanager
+def _refusals_typed() -> Iterator[None]:
+    """The library's own complaint about a value, as one of ours."""
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidRequest(f"These generation arguments are refused: {error}") from error
+
+
+def _ends(config: Any) -> frozenset[int]:
+    ends = config._eos_token_tensor
+    return frozenset() if ends is None else frozenset(ends.tolist())
+
+
+def _stop_strings(strings: list[str] | str | None, tokenizer: Any) -> list[StoppingCriteria]:
+    if strings is None:
+        return []
+    if tokenizer is None:
+        raise InvalidRequest(f"Stop strings {strings!r} need a tokenizer. Pass tokenizer=...")
+    return [StopStringCriteria(tokenizer, strings)]
+
+
+def _choice(config: Any, seed: int | None, device: torch.device) -> Any:
+    if not config.do_sample:
+        return None
+    if seed is None:
+        return seeded_choice(None)
+    return seeded_choice(torch.Generator(device).manual_seed(seed))
+
+
+def _budget(config: Any, prompt_length: int, positions: int) -> int:
+    if config.max_new_tokens is not None:
+        budget = config.max_new_tokens
+    elif config.max_length is not None and config.max_length != 20:
+        budget = config.max_length - prompt_length
+    else:
+        budget = min(20, positions - prompt_length)  # the library's default
+    if prompt_length >= positions or prompt_length + budget > positions:
+        raise PromptTooLong(
+            f"A prompt of {prompt_length} tokens and {budget} new ones exceed the model's "
+            f"{positions} positions. Shorten the prompt, or ask for at most "
+            f"{max(positions - prompt_length, 0)} new tokens."
+        )
+    if budget < 1:
+        raise InvalidRequest(
+            f"The 'max_new_tokens' parameter of generate must be at least 1. Got {budget} instead."
+        )
+    return int(budget)
+
+
+def _refuse_unsupported(config: Any) -> None:
+    for name, plain in (
+        ("num_beams", 1),
+        ("num_return_sequences", 1),
+        ("guidance_scale", 1.0),
+        ("penalty_alpha", 0.0),
+    ):
+        value = getattr(config, name, None)
+        if value is not None and value not in (plain, 0):
+            raise InvalidRequest(
+                f"The {name!r} parameter of generate must be {plain} (one sequence, drawn token by "
+                f"token). Got {value!r} instead. Use the library's own generate for it."
+            )
+    if getattr(config, "cache_implementation", None) == "quantized":
+        raise InvalidRequest(
+            "The 'cache_implementation' parameter of generate must not be 'quantized': a rejected "
+            "draft could not be taken back without a trace. Leave it out."
+        )
+
+
+def _finished(
+    criteria: StoppingCriteriaList, device: torch.device
+) -> Callable[[Sequence[int]], bool] | None:
+    """Stop strings, time limits and the user's own criteria, asked after every emitted token."""
+    if not criteria:
+        return None
+
+    def finished(tokens: Sequence[int]) -> bool:
+        ids = torch.tensor([list(tokens)], device=device)
+        return bool(criteria(ids, None).all())
+
+    return finished

@@ -1,0 +1,215 @@
+"""What specframe makes of a model on this machine, as a report to paste."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from specframe.errors import InvalidRequest, UnsupportedModel
+from specframe.types import ModelShape
+
+__all__ = ["Diagnosis", "Support", "diagnose", "report"]
+
+PACKAGES = ("specframe", "torch", "transformers", "tokenizers", "safetensors", "numpy")
+EXTRAS = ("accelerate", "hnswlib", "matplotlib", "optimum-quanto", "torchao", "bitsandbytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How a supported model is run."""
+
+    executor: str
+    why_not_fused: str | None
+    layout: str
+    dtype: str
+    device: str
+    attention: str
+    shape: ModelShape
+    exact: bool
+    exactness: str
+    advice: str | None
+    cache_bytes_per_1000_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A model that is supported, or the reason why it is not; and what is installed."""
+
+    model: str
+    family: str
+    support: Support | None
+    refusal: str | None
+    machine: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str | None] = field(default_factory=dict)
+
+    def figures(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {"schema_version": 1, "supported": self.support is not None, **asdict(self)}
+
+
+def diagnose(name: str) -> Diagnosis:
+    """Examine a model by folder or name; its weights are loaded only if its config is no obstacle.
+
+    The exactness check walks random tokens through the real weights; it is remembered.
+    """
+    from specframe.loading import PLANTED, load
+
+    if name == "testbed" or name in PLANTED:
+        return _examine(name, load(name).model)
+    config = _config(name)
+    refusal = _refusal_of(config)
+    if refusal is not None:
+        return _diagnosis(name, config.model_type, None, refusal)
+    return _examine(name, _load(name))
+
+
+def report(diagnosis: Diagnosis) -> str:
+    """Lines of `what: value`, as for a bug report."""
+    facts: dict[str, Any] = {"model": diagnosis.model, "family": diagnosis.family}
+    if diagnosis.support is None:
+        facts |= {"supported": "no", "reason": diagnosis.refusal}
+    else:
+        facts |= {"supported": "yes", **_facts(diagnosis.support)}
+    facts |= diagnosis.machine
+    facts |= {name: found or "not installed" for name, found in diagnosis.versions.items()}
+    width = max(len(what) for what in facts)
+    return "\n".join(f"{what + ':':<{width + 1}} {value}" for what, value in facts.items())
+
+
+def _facts(support: Support) -> dict[str, Any]:
+    shape = support.shape
+    executor = support.executor
+    if support.why_not_fused is not None:
+        executor += f" (not fused: {support.why_not_fused})"
+    return {
+        "executor": executor,
+        "layers": f"{shape.layers} x 2 sublayers, {support.layout}",
+        "heads": f"{shape.heads} of {shape.head_size}, {shape.kv_heads} for keys and values",
+        "positions": shape.positions,
+        "weights": f"{support.dtype} on {support.device}, attention {support.attention}",
+        "exactness": support.exactness,
+        **({} if support.advice is None else {"advice": support.advice}),
+        "cache": f"{support.cache_bytes_per_1000_tokens / 1e6:.3g} MB a 1,000 tokens",
+    }
+
+
+def _examine(name: str, model: Any) -> Diagnosis:
+    family = model.config.model_type
+    try:
+        support = _support(model)
+    except UnsupportedModel as error:
+        return _diagnosis(name, family, None, str(error))
+    return _diagnosis(name, family, support, None)
+
+
+def _support(model: Any) -> Support:
+    from specframe.models.exactness import known_exactness
+    from specframe.models.fusible import reason_not_fusible
+    from specframe.models.load import load_executor
+
+    executor = load_executor(model)
+    found = known_exactness(executor)
+    layout = getattr(executor, "layout", None)
+    attention = "own" if executor.name == "fused" else executor.traits.partition("/")[2]
+    return Support(
+        executor=executor.name,
+        why_not_fused=reason_not_fusible(model),
+        layout="pre-norm" if layout is None else _layout_words(layout),
+        dtype=str(executor.dtype).removeprefix("torch."),
+        device=str(executor.device),
+        attention=attention,
+        shape=executor.shape,
+        exact=found.exact,
+        exactness=found.statement,
+        advice=None if found.exact else _advice(executor, attention),
+        cache_bytes_per_1000_tokens=1000 * _bytes_per_position(executor),
+    )
+
+
+def _advice(executor: Any, attention: str) -> str | None:
+    """What may make greedy decoding exact; the next report tells whether it did."""
+    if executor.name == "fused" and str(executor.dtype) == "torch.float32":
+        return "strict=True computes float32 rows alike in any company"
+    if attention == "sdpa" and executor.dtype.itemsize == 2:
+        return "attn_implementation='eager' may be exact: load the model so and ask again"
+    return None
+
+
+def _layout_words(layout: Any) -> str:
+    windows = sorted({layer.window for layer in layout.layers if layer.window is not None})
+    words = [layout.title]
+    words += [f"sliding windows of {', '.join(map(str, windows))}"] if windows else []
+    words += [] if layout.in_table else ["recognised by structure"]
+    return ", ".join(words)
+
+
+def _bytes_per_position(executor: Any) -> int:
+    """Measured on a cache that one token went through."""
+    import torch
+
+    from specframe.types import Step
+
+    cache = executor.new_cache(1)
+    token = torch.zeros(1, 1, dtype=torch.long, device=executor.device)
+    executor.walk(Step(token, token[0], 0, 0), cache, rows=None)
+    return int(cache.bytes_per_position)
+
+
+def _config(name: str) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise _cannot_load(name, error) from error
+
+
+def _load(name: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(name, dtype="auto").eval()
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise _cannot_load(name, error) from error
+
+
+def _cannot_load(name: str, error: Exception) -> InvalidRequest:
+    reason = str(error).partition("\n")[0]
+    return InvalidRequest(
+        f"No model {name!r} can be loaded: {reason} Name a folder with a model, a hub id, or "
+        f"testbed."
+    )
+
+
+def _refusal_of(config: Any) -> str | None:
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    from specframe.models.support import refusal_of_config
+
+    found = refusal_of_config(config, MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None))
+    return None if found is None else f"No executor runs this model: {found}"
+
+
+def _diagnosis(name: str, family: str, support: Support | None, refusal: str | None) -> Diagnosis:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    machine = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "threads": f"{torch.get_num_threads()} of {os.cpu_count()}",
+        "gpu": ", ".join(gpus) or "none",
+    }
+    versions = {package: _version(package) for package in (*PACKAGES, *EXTRAS)}
+    return Diagnosis(name, family, support, refusal, machine, versions)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

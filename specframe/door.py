@@ -1,0 +1,85 @@
+"""The door into the library: `model.generate(..., custom_generate=custom_generate(...))`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from transformers import LogitsProcessorList, StoppingCriteriaList
+
+from specframe.decoding import from_prepared
+from specframe.errors import InvalidRequest
+from specframe.selector import LayerSelector
+from specframe.speculator import SelfSpeculator, SpeculativeOutput
+
+__all__ = ["custom_generate"]
+
+
+def custom_generate(
+    selector: LayerSelector | str,
+    *,
+    tokenizer: Any = None,
+    streamer: Any = None,
+    stop_strings: list[str] | str | None = None,
+    strict: bool = False,
+) -> Callable[..., Any]:
+    """A decoding method for the library's `generate`.
+
+    The library drops `streamer`, `tokenizer` and `stop_strings` on their way to a custom method:
+    give them here, or to `generate` as `spec_streamer`, `spec_tokenizer` and `spec_stop_strings`.
+    """
+
+    def decode(
+        model: Any,
+        input_ids: Tensor,
+        logits_processor: LogitsProcessorList,
+        stopping_criteria: StoppingCriteriaList,
+        generation_config: Any,
+        spec_streamer: Any = None,
+        spec_tokenizer: Any = None,
+        spec_stop_strings: list[str] | str | None = None,
+        **model_kwargs: Any,
+    ) -> Any:
+        _refuse(input_ids, model_kwargs)
+        speculator = SelfSpeculator(
+            model, selector, tokenizer=spec_tokenizer or tokenizer, strict=strict
+        )
+        decoding = from_prepared(
+            model,
+            generation_config,
+            logits_processor,
+            stopping_criteria,
+            prompt_length=input_ids.shape[1],
+            stop_strings=spec_stop_strings or stop_strings,
+            tokenizer=speculator.tokenizer,
+        )
+        output = speculator.collect(
+            input_ids[0].tolist(), decoding, streamer=spec_streamer or streamer, prompt_sent=True
+        )
+        return _returned(output, generation_config)
+
+    return decode
+
+
+def _returned(output: SpeculativeOutput, generation_config: Any) -> Any:
+    return output if generation_config.return_dict_in_generate else output.sequences
+
+
+def _refuse(input_ids: Tensor, model_kwargs: dict[str, Any]) -> None:
+    """What a cursor cache that starts with this prompt cannot honour."""
+    if input_ids.shape[0] > 1:
+        raise InvalidRequest(
+            f"One prompt at a time: got a batch of {input_ids.shape[0]}. Call generate once a "
+            f"prompt."
+        )
+    if model_kwargs.get("attention_mask") is not None:
+        raise InvalidRequest(
+            "The prompt is padded (its attention mask holds zeros). Pass it without padding."
+        )
+    cache = model_kwargs.get("past_key_values")
+    if cache is not None and int(cache.get_seq_length()) > 0:
+        raise InvalidRequest(
+            f"The given cache already holds {int(cache.get_seq_length())} positions. Pass the "
+            f"whole prompt and no past_key_values."
+        )

@@ -1,0 +1,179 @@
+"""From a plan to a draft: the only loop that runs the skipped model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from specframe.costs import chance_of_acceptance, goes_on
+from specframe.models.cache import CursorCache
+from specframe.models.executor import ALL_ROWS, NO_ROWS, Executor
+from specframe.sampling import Law
+from specframe.types import Draft, DraftPlan, Step
+from specframe.verify import without
+
+__all__ = ["Drafter", "tree_step"]
+
+
+class Drafter:
+    """Writes one draft into scratch. A chain, or a spine whose siblings are leaves.
+
+    The first candidate drawn at each depth goes on as the spine; spine nodes come first in the
+    draft and leaves after them, so that the spine's columns lie as a chain's would.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        cache: CursorCache,
+        law: Law,
+        tokens: Sequence[int],
+        ends: frozenset[int] = frozenset(),
+    ) -> None:
+        self._executor, self._cache, self._law = executor, cache, law
+        self._tokens = tokens  # everything emitted; the last one is the root of the draft
+        self._ends = ends
+
+    def run(self, plan: DraftPlan, capture: frozenset[int] = frozenset()) -> Draft:
+        """Draft until the plan's stop rule ends it.
+
+        The stream at the plan's prefix, and at captured depths before it, is kept for every node:
+        there the draft computes the target's own values.
+        """
+        keep = frozenset(d for d in capture | {plan.skips.prefix} if d <= plan.skips.prefix)
+        spine: list[int] = []
+        leaves: list[tuple[int, int]] = []  # (parent, token)
+        confidences: list[float] = []
+        laws: dict[int, Tensor] = {}
+        states: list[dict[int, Tensor]] = []
+        reach = 1.0
+        going = plan.stop.max_tokens > 0
+        while going:
+            logits, kept = self._step(plan, spine, keep)
+            if not bool(torch.isfinite(logits.max())):
+                break  # a draft may fail, the target decides alone then
+            states.append(kept)
+            parent = len(spine) - 1
+            drawn, confidence, law = self._draw(plan, logits, spine)
+            if law is not None:
+                laws[parent] = law
+            spine.append(drawn[0])
+            confidences.append(confidence)
+            leaves += [(parent, token) for token in drawn[1:]]
+            if plan.stop.gain is not None:
+                reach *= chance_of_acceptance(plan.stop.gain, confidence)
+            going = drawn[0] not in self._ends and goes_on(plan.stop, len(spine), confidence, reach)
+        draft = Draft(
+            tokens=(*spine, *(token for _, token in leaves)),
+            parents=(*range(-1, len(spine) - 1), *(parent for parent, _ in leaves)),
+            confidences=tuple(confidences),
+            laws=laws if self._law.sampled else None,
+        )
+        return self._finish(plan, draft, states, len(spine), keep)
+
+    def _step(
+        self, plan: DraftPlan, spine: Sequence[int], keep: frozenset[int]
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """One row through the skipped model: its logits [V] and its kept states."""
+        token = spine[-1] if spine else self._tokens[-1]
+        slot = self._cache.length + len(spine)
+        step = self._chain_step([token], slot)
+        passed = self._executor.walk(step, self._cache, plan.skips, taps=keep, rows=ALL_ROWS)
+        assert passed.logits is not None
+        return passed.logits[0, 0], dict(passed.taps)
+
+    def _chain_step(self, tokens: list[int], slot: int) -> Step:
+        device = self._cache.data.device
+        positions = torch.arange(slot, slot + len(tokens), device=device)
+        return Step(torch.tensor([tokens], device=device), positions, slot, slot)
+
+    def _draw(
+        self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
+    ) -> tuple[list[int], float, Tensor | None]:
+        """Candidates in the order drawn, the confidence in the first, the law they come from."""
+        if self._law.sampled:
+            q = self._law.probabilities(logits[None], self._tokens, [spine])[0]
+            width = min(_width(plan, len(spine), float(q.max())), int((q > 0).sum()))
+            drawn = _draw_without_replacement(self._law, q, width)
+            return drawn, float(q[drawn[0]]), q
+        scores = self._law.scores(logits[None], self._tokens, [spine])[0]
+        top = int(scores.argmax())
+        confidence = _top_probability(scores, top) if _asks_confidence(plan) else float("nan")
+        width = min(_width(plan, len(spine), confidence), scores.shape[0])
+        if width == 1:
+            return [top], confidence, None
+        others = [int(token) for token in scores.topk(width).indices if int(token) != top]
+        return [top, *others[: width - 1]], confidence, None
+
+    def _finish(
+        self,
+        plan: DraftPlan,
+        draft: Draft,
+        states: list[dict[int, Tensor]],
+        spine: int,
+        keep: frozenset[int],
+    ) -> Draft:
+        """Take the rows that no draft step walked (last spine node, leaves) through the prefix."""
+        if plan.skips.prefix == 0 or not draft.tokens:
+            return draft
+        rest = range(len(states), 1 + len(draft.tokens))  # verification rows still missing
+        if len(rest):
+            step = tree_step(draft, self._tokens[-1], self._cache, rest)
+            passed = self._executor.walk(
+                step, self._cache, stop=plan.skips.prefix, taps=keep, rows=NO_ROWS
+            )
+            states = [*states, dict(passed.taps)]
+        joined = {depth: torch.cat([state[depth] for state in states], dim=1) for depth in keep}
+        return Draft(draft.tokens, draft.parents, draft.confidences, draft.laws, joined)
+
+
+def tree_step(draft: Draft, root: int, cache: CursorCache, rows: range | None = None) -> Step:
+    """The step over verification rows: row 0 is the last emitted token, row i node i - 1.
+
+    Rows sit at consecutive scratch columns. A chain needs no mask; in a tree a row sees the rows on
+    its path only.
+    """
+    device = cache.data.device
+    every = range(1 + len(draft.tokens))
+    rows = every if rows is None else rows
+    slot = cache.length + rows.start
+    tokens = [root if row == 0 else draft.tokens[row - 1] for row in rows]
+    if draft.is_chain:
+        positions = torch.arange(slot, slot + len(rows), device=device)
+        return Step(torch.tensor([tokens], device=device), positions, slot, slot)
+    paths = [[0, *(node + 1 for node in draft.path(row - 1))] for row in rows]
+    mask = torch.zeros(len(rows), rows.stop, dtype=torch.bool, device=device)
+    for i, path in enumerate(paths):
+        mask[i, path] = True
+    depths = torch.tensor([len(path) - 1 for path in paths], device=device)
+    return Step(torch.tensor([tokens], device=device), depths + cache.length, slot, slot, mask)
+
+
+def _width(plan: DraftPlan, depth: int, confidence: float) -> int:
+    if plan.tree is None:
+        return 1
+    for floor, width in plan.tree.by_confidence:
+        if confidence > floor:
+            return width
+    return plan.tree.widths[min(depth, len(plan.tree.widths) - 1)]
+
+
+def _asks_confidence(plan: DraftPlan) -> bool:
+    by_confidence = plan.tree is not None and bool(plan.tree.by_confidence)
+    return plan.stop.confidence > 0.0 or plan.stop.gain is not None or by_confidence
+
+
+def _top_probability(scores: Tensor, top: int) -> float:
+    exact = scores if scores.dtype == torch.float64 else scores.float()
+    return float(torch.exp(exact[top] - exact.logsumexp(-1)))
+
+
+def _draw_without_replacement(law: Law, q: Tensor, width: int) -> list[int]:
+    assert law.choose is not None
+    drawn: list[int] = []
+    for _ in range(width):
+        drawn.append(law.choose(q))
+        q = without(q, drawn[-1])
+    return drawn

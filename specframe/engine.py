@@ -1,0 +1,172 @@
+"""The loop: prefill, then rounds of select, draft, verify, commit and observe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from specframe.costs import CostModel
+from specframe.draft import Drafter
+from specframe.errors import InvalidSkipSet
+from specframe.models.cache import CursorCache
+from specframe.models.executor import Executor
+from specframe.models.probe import CacheProbe
+from specframe.sampling import Law
+from specframe.selector import Context, LayerSelector
+from specframe.states import StateWindow
+from specframe.target import Target
+from specframe.types import DraftPlan, Outcome
+
+__all__ = ["LONGEST_DRAFT", "Engine", "Limits", "Round"]
+
+LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a generation ends, whichever comes first."""
+
+    max_new_tokens: int
+    ends: frozenset[int] = frozenset()
+    finished: Callable[[Sequence[int]], bool] | None = None  # asked after each emitted token
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Tokens emitted together; round 0 is the prompt's and has no outcome."""
+
+    index: int
+    tokens: tuple[int, ...]
+    seconds: float
+    outcome: Outcome | None = None
+
+
+@dataclass(slots=True)
+class _Sequence:
+    """What grows while one sequence is generated."""
+
+    tokens: list[int]  # the cache holds all of them but the last
+    prompt_length: int
+    cache: CursorCache
+    window: StateWindow
+    drafter: Drafter
+    target: Target
+    rounds: int = 0
+
+
+class Engine:
+    """Generates one sequence, lossless for whatever the selector plans."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        selector: LayerSelector,
+        law: Law,
+        limits: Limits,
+        costs: CostModel | None = None,
+    ) -> None:
+        self._executor, self._selector = executor, selector
+        self._law, self._limits, self._costs = law, limits, costs
+
+    def rounds(self, prompt: Sequence[int]) -> Iterator[Round]:
+        """Emit tokens round by round."""
+        started = perf_counter()
+        live = self._begin(prompt)
+        emitted = self._cut(live.tokens, [live.target.prefill(live.window)])
+        live.tokens += emitted
+        yield Round(0, tuple(emitted), perf_counter() - started)
+        while not self._over(live):
+            started = perf_counter()
+            outcome = self._round(live)
+            live.rounds += 1
+            yield Round(live.rounds, outcome.emitted, perf_counter() - started, outcome)
+
+    def _begin(self, prompt: Sequence[int]) -> _Sequence:
+        tokens = list(prompt)
+        capacity = len(tokens) + self._limits.max_new_tokens + LONGEST_DRAFT + 1
+        cache = self._executor.new_cache(capacity)
+        return _Sequence(
+            tokens,
+            len(tokens),
+            cache,
+            StateWindow(self._selector.needs, self._executor.shape),
+            Drafter(self._executor, cache, self._law, tokens, self._limits.ends),
+            Target(self._executor, cache, self._law, tokens),
+        )
+
+    def _round(self, live: _Sequence) -> Outcome:
+        begun = perf_counter()
+        plan = self._clamp(self._selector.select(self._context(live)), self._budget(live))
+        capture = live.window.depths if plan.capture else frozenset()
+        planned = perf_counter()
+        draft = live.drafter.run(plan, capture)
+        drafted = perf_counter()
+        verdict, taps = live.target.judge(draft, plan.skips.prefix, capture)
+        block = [*(draft.tokens[node] for node in verdict.path), verdict.bonus]
+        emitted = self._cut(live.tokens, block)
+        rows = [0, *(node + 1 for node in verdict.path)]
+        if capture:
+            live.window.push(draft.states, taps, rows)
+        live.cache.commit(rows[: len(emitted)])
+        live.tokens += emitted
+        verified = perf_counter()
+        outcome = Outcome(
+            plan,
+            draft,
+            len(verdict.path),
+            tuple(emitted),
+            select_seconds=planned - begun,
+            draft_seconds=drafted - planned,
+            verify_seconds=verified - drafted,
+        )
+        self._selector.observe(outcome)
+        learnt = perf_counter() - verified
+        return replace(outcome, select_seconds=outcome.select_seconds + learnt)
+
+    def _context(self, live: _Sequence) -> Context:
+        return Context(
+            shape=self._executor.shape,
+            tokens=live.tokens,
+            prompt_length=live.prompt_length,
+            budget=self._budget(live),
+            round=live.rounds,
+            sampled=self._law.sampled,
+            costs=self._costs,
+            prompt_states=live.window.prompt,
+            states=live.window.committed,
+            probe=CacheProbe(self._executor, live.cache),
+        )
+
+    def _budget(self, live: _Sequence) -> int:
+        return self._limits.max_new_tokens - (len(live.tokens) - live.prompt_length)
+
+    def _cut(self, tokens: Sequence[int], block: list[int]) -> list[int]:
+        """The block up to its first end token or stop; the plan's clamp keeps it in the budget."""
+        for count, token in enumerate(block, start=1):
+            if token in self._limits.ends or self._finished(tokens, block[:count]):
+                return block[:count]
+        return block
+
+    def _finished(self, tokens: Sequence[int], emitted: Sequence[int]) -> bool:
+        finished = self._limits.finished
+        return finished is not None and finished([*tokens, *emitted])
+
+    def _over(self, live: _Sequence) -> bool:
+        last = live.tokens[-1]
+        ended = last in self._limits.ends or self._finished(live.tokens, ())
+        return ended or self._budget(live) <= 0
+
+    def _clamp(self, plan: DraftPlan, budget: int) -> DraftPlan:
+        """Shorten the draft to what can be emitted and to the scratch that is reserved."""
+        sublayers = self._executor.shape.sublayers
+        if plan.skips.size != sublayers:
+            raise InvalidSkipSet(
+                f"The plan's skip set covers {plan.skips.size} sublayers and the model has "
+                f"{sublayers}. Use a selector made for this model."
+            )
+        widest = plan.tree.widest if plan.tree is not None else 1
+        longest = min(plan.stop.max_tokens, budget - 1, LONGEST_DRAFT // widest)
+        if longest == plan.stop.max_tokens:
+            return plan
+        return replace(plan, stop=replace(plan.stop, max_tokens=longest))

@@ -1,0 +1,236 @@
+"""What calibration may do with a model: judge skip sets, time plans, look into prompts.
+
+Everything measured is remembered, and kept in a file where one is named, so that a calibration
+that was killed and started again goes through the same steps without measuring twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from specframe.costs import CostModel
+from specframe.engine import Engine, Limits
+from specframe.errors import ArtefactError, InvalidRequest
+from specframe.models.executor import Executor
+from specframe.pooling import Pooling
+from specframe.profilers.acceptance import AcceptanceEstimator
+from specframe.profilers.continuations import Continuation, continue_prompts
+from specframe.profilers.vectors import prompt_vectors
+from specframe.sampling import Law
+from specframe.selector import Context, LayerSelector, Prompt, Traits
+from specframe.types import DraftPlan, Estimate, SkipSet
+
+__all__ = ["ModelLab", "model_facts"]
+
+ROOM = 2 << 30  # bytes of keys and values that are kept of answered prompts
+Tell = Callable[[str, int, int], None]
+
+
+class ModelLab:
+    """A `Lab` over a model's executor and the prices of its machine.
+
+    `ends` are the tokens after which the target stops. `notes` names a file that keeps what was
+    measured; it may only be used again with the same model and continuations.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        costs: CostModel,
+        *,
+        new_tokens: int = 64,
+        ends: frozenset[int] = frozenset(),
+        facts: Mapping[str, str] | None = None,
+        tell: Tell | None = None,
+        notes: Path | None = None,
+    ) -> None:
+        self.shape, self.costs, self.new_tokens = executor.shape, costs, new_tokens
+        self.facts: Mapping[str, str] = dict(facts or {})
+        self._executor, self._ends, self._tell = executor, ends, tell
+        self._notes = _Notes.opened(notes, {**self.facts, "new_tokens": str(new_tokens)})
+        self._estimators: dict[tuple[int, ...], AcceptanceEstimator] = {}
+        self._item_bytes = executor.dtype.itemsize
+        self._room = ROOM
+
+    def answer(self, prompts: Sequence[Prompt]) -> None:
+        """See `Lab.answer`."""
+        missing = [p for p in prompts if _answer_name(p.tokens) not in self._notes.known]
+        for done, prompt in enumerate(missing, start=1):
+            self._continuation(prompt.tokens)
+            self.tell("answering prompts", done, len(missing))
+
+    def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
+        """See `Lab.acceptance`."""
+        _require(prompts)
+        name = _digest(prompt.tokens for prompt in prompts)
+        return [self._accepted(wanted, prompts, name) for wanted in skips]
+
+    def seconds_per_token(
+        self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int
+    ) -> float:
+        """See `Lab.seconds_per_token`."""
+        _require(prompts)
+        key = f"seconds {plan} {new_tokens} {_digest(prompt.tokens for prompt in prompts)}"
+        if key not in self._notes.known:
+            self._notes.keep(key, self._time(plan, prompts, new_tokens))
+        seconds: float = self._notes.known[key]
+        return seconds
+
+    def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str) -> Tensor:
+        """See `Lab.vectors`."""
+        _require(prompts)
+        found = []
+        for done, prompt in enumerate(prompts, start=1):
+            found.append(prompt_vectors(self._executor, [prompt.tokens], depth, Pooling(pooling)))
+            self.tell("reading prompts", done, len(prompts))
+        return torch.cat(found).cpu()
+
+    def tell(self, what: str, done: int, of: int) -> None:
+        """See `Lab.tell`."""
+        if self._tell is not None:
+            self._tell(what, done, of)
+
+    def _accepted(self, skips: SkipSet, prompts: Sequence[Prompt], name: str) -> Estimate:
+        key = f"accepted {skips.bits:x} {name}"
+        if key not in self._notes.known:
+            judged = [self._judge(prompt, prompts).estimate(skips) for prompt in prompts]
+            hits = sum(chance for one in judged for text in one.chances for chance in text)
+            self._notes.keep(key, [hits, sum(one.places for one in judged)])
+        hits, places = self._notes.known[key]
+        return Estimate.of_share(hits, int(places))
+
+    def _judge(self, prompt: Prompt, prompts: Sequence[Prompt]) -> AcceptanceEstimator:
+        if prompt.tokens not in self._estimators:
+            self.answer(prompts)
+            self._make_room(len(prompt.tokens), {prompt.tokens for prompt in prompts})
+            text = self._continuation(prompt.tokens)
+            self._estimators[prompt.tokens] = AcceptanceEstimator(self._executor, [text])
+        return self._estimators[prompt.tokens]
+
+    def _make_room(self, prompt_length: int, wanted: Set[tuple[int, ...]]) -> None:
+        """Drop keys and values of other prompts where there is no room; answers stay known."""
+        needed = self._bytes(prompt_length) + sum(map(self._bytes, map(len, self._estimators)))
+        for tokens in [tokens for tokens in self._estimators if tokens not in wanted]:
+            if needed <= self._room:
+                return
+            needed -= self._bytes(len(tokens))
+            del self._estimators[tokens]
+
+    def _bytes(self, prompt_length: int) -> int:
+        shape, columns = self.shape, prompt_length + self.new_tokens
+        return columns * shape.layers * 2 * shape.kv_heads * shape.head_size * self._item_bytes
+
+    def _continuation(self, tokens: tuple[int, ...]) -> Continuation:
+        key = _answer_name(tokens)
+        if key not in self._notes.known:
+            (text,) = continue_prompts(self._executor, [tokens], self.new_tokens, ends=self._ends)
+            self._notes.keep(key, text.tokens[len(tokens) :])
+        return Continuation((*tokens, *self._notes.known[key]), len(tokens))
+
+    def _time(self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int) -> float:
+        limits = Limits(new_tokens, self._ends)
+        emitted, began = 0, perf_counter()
+        for prompt in prompts:
+            engine = Engine(self._executor, _OnePlan(plan), Law(), limits, self.costs)
+            emitted += sum(len(done.tokens) for done in engine.rounds(prompt.tokens))
+        return (perf_counter() - began) / emitted
+
+
+def model_facts(model: Any, executor: Executor) -> dict[str, str]:
+    """What a calibration of this model holds for, as text."""
+    embedding = model.get_input_embeddings().weight
+    sample = embedding[:: max(len(embedding) // 64, 1)].detach().double().sum(-1).tolist()
+    config = model.config.to_dict()
+    config.pop("_name_or_path", None)
+    return {
+        "model": str(getattr(model.config, "_name_or_path", "")) or type(model).__name__,
+        "config": _digest(sorted(config.items(), key=str)),
+        "weights": _digest(sample),
+        "dtype": str(executor.dtype).removeprefix("torch."),
+        "executor": executor.name,
+        "shape": f"{executor.shape.layers} x {executor.shape.hidden}",
+    }
+
+
+class _OnePlan(LayerSelector):
+    """The same plan every round."""
+
+    traits = Traits("one plan")
+
+    def __init__(self, plan: DraftPlan) -> None:
+        self._plan = plan
+
+    def select(self, context: Context) -> DraftPlan:
+        """The plan."""
+        return self._plan
+
+    def spawn(self) -> Self:
+        """Itself: nothing is learnt."""
+        return self
+
+
+@dataclass
+class _Notes:
+    """Measurements by name; each is a line of a file, where there is one."""
+
+    path: Path | None
+    known: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def opened(cls, path: Path | None, facts: Mapping[str, str]) -> _Notes:
+        """Read what was kept for the same facts; anything else is started over."""
+        notes = cls(path)
+        if path is None:
+            return notes
+        head = json.dumps(dict(facts), sort_keys=True)
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            notes.known = _read(lines[1:]) if lines[:1] == [head] else {}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept = [json.dumps(note) for note in notes.known.items()]
+            path.write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ArtefactError(
+                f"{path} cannot be written: {error.strerror}. Name a folder that can be written."
+            ) from error
+        return notes
+
+    def keep(self, name: str, value: Any) -> None:
+        """Remember, and write at once."""
+        self.known[name] = value
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([name, value]) + "\n")
+
+
+def _read(lines: Sequence[str]) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    for line in lines:
+        try:
+            name, value = json.loads(line)
+        except ValueError:
+            break  # the line that was being written when the process was killed
+        known[name] = value
+    return known
+
+
+def _answer_name(tokens: tuple[int, ...]) -> str:
+    return f"answer {_digest(tokens)}"
+
+
+def _require(prompts: Sequence[Prompt]) -> None:
+    if not prompts:
+        raise InvalidRequest("A measurement needs prompts. Got none.")
+
+
+def _digest(parts: Iterable[object]) -> str:
+    return hashlib.sha256(repr(list(parts)).encode()).hexdigest()[:16]

@@ -1,0 +1,59 @@
+"""Settings given as text, read into a frozen configuration by its fields' types."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any, TypeVar, get_type_hints
+
+from specframe.errors import InvalidConfig
+
+__all__ = ["with_options"]
+
+Config = TypeVar("Config")
+
+
+def with_options(config: Config, options: Mapping[str, str]) -> Config:
+    """The configuration with these fields replaced; text is read as the field's type."""
+    owner = type(config).__name__
+    hints = get_type_hints(type(config))
+    names = [field.name for field in fields(config)]  # type: ignore[arg-type]
+    for name in options:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InvalidConfig(
+                f"{owner} has no parameter {name!r}.{hint} Known: {', '.join(sorted(names))}."
+            )
+    values = {name: _read(owner, name, hints[name], text) for name, text in options.items()}
+    return replace(config, **values)  # type: ignore[type-var]
+
+
+def _read(owner: str, name: str, kind: Any, text: str) -> Any:
+    if kind not in _READERS:
+        raise InvalidConfig(f"The {name!r} parameter of {owner} can only be given in Python.")
+    constraint, read = _READERS[kind]
+    try:
+        return read(text)
+    except ValueError:
+        raise InvalidConfig.of(owner, name, constraint, text) from None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part.strip())
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+_READERS: Mapping[Any, tuple[str, Callable[[str], Any]]] = {
+    int: ("a whole number", int),
+    float: ("a number", float),
+    bool: ("true or false", _truth),
+    str: ("text", str),
+    tuple[int, ...]: ("whole numbers with commas between them", _numbers),
+}

@@ -1,0 +1,87 @@
+"""From raw logits to the law a token is drawn from. All randomness enters through `Choose`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Choose", "Law", "seeded_choice"]
+
+Choose = Callable[[Tensor], int]  # a distribution [V] -> the index drawn from it
+
+# Library processors that look at the scores only: they may run on all rows at once.
+HISTORY_FREE = frozenset(
+    {
+        "EpsilonLogitsWarper",
+        "EtaLogitsWarper",
+        "InfNanRemoveLogitsProcessor",
+        "LogitNormalization",
+        "MinPLogitsWarper",
+        "SuppressTokensLogitsProcessor",
+        "TemperatureLogitsWarper",
+        "TopHLogitsWarper",
+        "TopKLogitsWarper",
+        "TopPLogitsWarper",
+        "TypicalLogitsWarper",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """The law of the next token: the processors in order, then the top token or a draw.
+
+    Draft and target use the same law, each row with the tokens that stand before it.
+    """
+
+    processors: tuple[Any, ...] = ()
+    choose: Choose | None = None  # None is greedy
+
+    @property
+    def sampled(self) -> bool:
+        """Whether tokens are drawn at random."""
+        return self.choose is not None
+
+    def scores(
+        self, logits: Tensor, history: Sequence[int], suffixes: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """Processed scores [R, V]; row i follows `history` and then `suffixes[i]`."""
+        if not self.processors:
+            return logits
+        scores = _at_least_float32(logits)
+        if all(type(processor).__name__ in HISTORY_FREE for processor in self.processors):
+            return self._process(history[-1:], scores)
+        rows = [
+            self._process([*history, *suffix], scores[i : i + 1])
+            for i, suffix in enumerate(suffixes)
+        ]
+        return torch.cat(rows)
+
+    def probabilities(
+        self, logits: Tensor, history: Sequence[int], suffixes: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """The laws [R, V] that tokens are drawn from."""
+        return torch.softmax(_at_least_float32(self.scores(logits, history, suffixes)), dim=-1)
+
+    def _process(self, history: Sequence[int], scores: Tensor) -> Tensor:
+        tokens = torch.tensor([list(history)], device=scores.device).expand(scores.shape[0], -1)
+        for processor in self.processors:
+            scores = processor(tokens, scores)
+        return scores
+
+
+def seeded_choice(generator: torch.Generator | None) -> Choose:
+    """Draws from a distribution with this generator (None: torch's default one)."""
+
+    def choose(probabilities: Tensor) -> int:
+        return int(torch.multinomial(probabilities, 1, generator=generator))
+
+    return choose
+
+
+def _at_least_float32(scores: Tensor) -> Tensor:
+    return scores if scores.dtype == torch.float64 else scores.float()

@@ -1,0 +1,170 @@
+"""What users call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.generation.utils import GenerateDecoderOnlyOutput
+
+from specframe.costs import CostModel
+from specframe.decoding import Decoding, resolve
+from specframe.engine import Engine, Round
+from specframe.errors import InvalidRequest
+from specframe.models.exactness import known_exactness
+from specframe.models.load import load_executor
+from specframe.registry import selector_class
+from specframe.selector import LayerSelector
+from specframe.stats import GenerationStats, StatsFold
+
+__all__ = ["SelfSpeculator", "SpeculativeOutput", "generate"]
+
+
+@dataclass
+class SpeculativeOutput(GenerateDecoderOnlyOutput):  # type: ignore[misc]
+    """The library's output with the figures of the generation."""
+
+    stats: GenerationStats | None = None
+
+
+class SelfSpeculator:
+    """A model that drafts with some of its own sublayers skipped and verifies with all of them.
+
+    `selector` is a `LayerSelector` or the name of one that needs no arguments. `strict` pads
+    products to a fixed number of rows, which makes float32 greedy decoding bit-exact as well.
+    `costs` tells selectors what sublayers cost on this machine.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        selector: LayerSelector | str = "autoregressive",
+        *,
+        tokenizer: Any = None,
+        strict: bool = False,
+        costs: CostModel | None = None,
+    ) -> None:
+        self.model = model
+        self.costs = costs
+        self.selector = selector_class(selector)() if isinstance(selector, str) else selector
+        self.tokenizer = tokenizer
+        self.executor = load_executor(model, strict=strict)
+
+    def rounds(self, inputs: Any, *, seed: int | None = None, **kwargs: Any) -> Iterator[Round]:
+        """Generate round by round; the arguments are those of the library's `generate`."""
+        prompt = self._prompt(inputs)
+        return self._rounds(prompt, self._decoding(prompt, seed=seed, **kwargs))
+
+    def stream(self, inputs: Any, **kwargs: Any) -> Iterator[int]:
+        """Committed tokens one by one, as soon as they stand."""
+        for done in self.rounds(inputs, **kwargs):
+            yield from done.tokens
+
+    def generate(self, inputs: Any, *, streamer: Any = None, **kwargs: Any) -> SpeculativeOutput:
+        """Generate to the end. `streamer` receives committed tokens, as in the library."""
+        prompt = self._prompt(inputs)
+        return self.collect(prompt, self._decoding(prompt, **kwargs), streamer=streamer)
+
+    def collect(
+        self,
+        prompt: list[int],
+        decoding: Decoding,
+        *,
+        streamer: Any = None,
+        prompt_sent: bool = False,
+    ) -> SpeculativeOutput:
+        """Run all rounds; `prompt_sent` says that the streamer has seen the prompt already."""
+        fold = StatsFold(len(prompt), self.exactness(decoding.law.sampled))
+        tokens = list(prompt)
+        if streamer is not None and not prompt_sent:
+            streamer.put(torch.tensor([prompt]))
+        for done in self._rounds(prompt, decoding):
+            fold.add(done)
+            tokens += done.tokens
+            if streamer is not None:
+                streamer.put(torch.tensor(done.tokens))
+        if streamer is not None:
+            streamer.end()
+        sequences = torch.tensor([tokens], device=self.model.device)
+        return SpeculativeOutput(sequences=sequences, stats=fold.result())
+
+    def exactness(self, sampled: bool = False) -> str:
+        """What is promised about equality with this executor's autoregressive decoding."""
+        if sampled:
+            return "tokens follow the model's own law"
+        return known_exactness(self.executor).statement
+
+    def _decoding(self, prompt: list[int], **kwargs: Any) -> Decoding:
+        kwargs.setdefault("tokenizer", self.tokenizer)
+        return resolve(self.model, prompt, self.executor.shape.positions, **kwargs)
+
+    def _rounds(self, prompt: list[int], decoding: Decoding) -> Iterator[Round]:
+        engine = Engine(
+            self.executor, self.selector.spawn(), decoding.law, decoding.limits, self.costs
+        )
+        return engine.rounds(prompt)
+
+    def _prompt(self, inputs: Any) -> list[int]:
+        if isinstance(inputs, str):
+            if self.tokenizer is None:
+                raise InvalidRequest(
+                    "A text prompt needs a tokenizer. Pass tokenizer=... to SelfSpeculator, or "
+                    "pass token ids."
+                )
+            inputs = self.tokenizer(inputs)["input_ids"]
+        return prompt_tokens(inputs, self.executor.shape.vocabulary)
+
+
+def generate(
+    model: Any,
+    inputs: Any,
+    *,
+    selector: LayerSelector | str = "autoregressive",
+    tokenizer: Any = None,
+    strict: bool = False,
+    **kwargs: Any,
+) -> SpeculativeOutput:
+    """Generate with self-speculative decoding; other arguments are the library's own."""
+    speculator = SelfSpeculator(model, selector, tokenizer=tokenizer, strict=strict)
+    return speculator.generate(inputs, **kwargs)
+
+
+def prompt_tokens(inputs: Any, vocabulary: int) -> list[int]:
+    """Token ids of one prompt from a tensor, a list or a tokenizer's output."""
+    if isinstance(inputs, Mapping) or hasattr(inputs, "input_ids"):
+        inputs = inputs["input_ids"]
+    ids = inputs if isinstance(inputs, Tensor) else torch.tensor(_plain(inputs))
+    if ids.ndim == 2 and ids.shape[0] > 1:
+        raise InvalidRequest(
+            f"One prompt at a time: got a batch of {ids.shape[0]}. Call generate once a prompt."
+        )
+    tokens: list[int] = ids.reshape(-1).tolist()
+    if not tokens:
+        raise InvalidRequest("The prompt is empty. Pass at least one token, e.g. the BOS token.")
+    if ids.ndim > 2 or ids.is_floating_point():
+        raise InvalidRequest(
+            f"Token ids are whole numbers in one row. Got {ids.dtype} of shape {tuple(ids.shape)} "
+            f"instead."
+        )
+    out_of_range = [token for token in tokens if not 0 <= token < vocabulary]
+    if out_of_range:
+        raise InvalidRequest(
+            f"Token {out_of_range[0]} is not in the model's vocabulary of {vocabulary}. "
+            f"Use the tokenizer that belongs to the model."
+        )
+    return tokens
+
+
+def _plain(inputs: Any) -> Sequence[Any]:
+    if isinstance(inputs, Sequence) and all(isinstance(token, int) for token in inputs):
+        return inputs
+    if isinstance(inputs, Sequence) and all(isinstance(row, Sequence) for row in inputs):
+        rows = [row for row in inputs if all(isinstance(token, int) for token in row)]
+        if len(rows) == len(inputs) and len({len(row) for row in rows}) == 1:
+            return inputs
+    raise InvalidRequest(
+        f"A prompt is text, token ids or a tokenizer's output. Got {type(inputs).__name__} instead."
+    )

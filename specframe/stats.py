@@ -1,0 +1,139 @@
+"""What a generation cost and gained, folded from its rounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from specframe.engine import Round
+from specframe.types import Outcome
+
+__all__ = ["GenerationStats", "StatsFold"]
+
+LOW_ACCEPTANCE = 0.70
+COSTLY_SELECTION = 0.05
+SHORT_DRAFTS = 1.5
+FEW_DRAFTED = 20  # below this many drafted tokens a share says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStats:
+    """Figures of one generation. Seconds are wall-clock.
+
+    `mean_accepted_length` counts the bonus token: emitted tokens a round after the prompt's.
+    `position_acceptance[k]` is the share of drafts reaching depth k + 1 whose token there stood.
+    """
+
+    prompt_tokens: int
+    new_tokens: int
+    rounds: int
+    drafted: int
+    accepted: int
+    mean_accepted_length: float
+    mean_drafted_length: float
+    position_acceptance: tuple[float, ...]
+    prefill_seconds: float
+    select_seconds: float
+    draft_seconds: float
+    verify_seconds: float
+    other_seconds: float
+    skipped_attention: float  # share of attention sublayers skipped, mean over drafting rounds
+    skipped_mlp: float
+    exactness: str  # what is promised about equality with autoregressive decoding
+    warnings: tuple[str, ...]
+
+    @property
+    def acceptance(self) -> float:
+        """Accepted over drafted tokens; 0 when nothing was drafted."""
+        return self.accepted / self.drafted if self.drafted else 0.0
+
+    @property
+    def decode_seconds(self) -> float:
+        """All seconds but the prompt's."""
+        return self.select_seconds + self.draft_seconds + self.verify_seconds + self.other_seconds
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Decoded tokens a second, the prompt's round left out."""
+        decoded = max(self.new_tokens - 1, 0)
+        return decoded / self.decode_seconds if self.decode_seconds > 0 else 0.0
+
+
+@dataclass(slots=True)
+class StatsFold:
+    """Collects rounds as they come."""
+
+    prompt_tokens: int
+    exactness: str
+    rounds: list[Round] = field(default_factory=list)
+
+    def add(self, done: Round) -> None:
+        """Take in one round."""
+        self.rounds.append(done)
+
+    def result(self) -> GenerationStats:
+        """The figures so far."""
+        outcomes = [done.outcome for done in self.rounds if done.outcome is not None]
+        drafting = [outcome for outcome in outcomes if outcome.drafted]
+        drafted = sum(outcome.drafted for outcome in outcomes)
+        accepted = sum(outcome.accepted for outcome in outcomes)
+        emitted = sum(len(outcome.emitted) for outcome in outcomes)
+        select = sum(outcome.select_seconds for outcome in outcomes)
+        draft = sum(outcome.draft_seconds for outcome in outcomes)
+        verify = sum(outcome.verify_seconds for outcome in outcomes)
+        total = sum(done.seconds for done in self.rounds if done.outcome is not None)
+        layers = drafting[0].plan.skips.layers if drafting else 1
+        return GenerationStats(
+            prompt_tokens=self.prompt_tokens,
+            new_tokens=sum(len(done.tokens) for done in self.rounds),
+            rounds=len(outcomes),
+            drafted=drafted,
+            accepted=accepted,
+            mean_accepted_length=emitted / len(outcomes) if outcomes else 0.0,
+            mean_drafted_length=drafted / len(outcomes) if outcomes else 0.0,
+            position_acceptance=_by_position(drafting),
+            prefill_seconds=sum(done.seconds for done in self.rounds if done.outcome is None),
+            select_seconds=select,
+            draft_seconds=draft,
+            verify_seconds=verify,
+            other_seconds=max(total - select - draft - verify, 0.0),
+            skipped_attention=_mean([len(o.plan.skips.attention) / layers for o in drafting]),
+            skipped_mlp=_mean([len(o.plan.skips.mlp) / layers for o in drafting]),
+            exactness=self.exactness,
+            warnings=_warnings(drafted, accepted, select, total, drafting),
+        )
+
+
+def _by_position(drafting: list[Outcome]) -> tuple[float, ...]:
+    longest = max((outcome.drafted for outcome in drafting), default=0)
+    shares = []
+    for depth in range(longest):
+        reached = [o for o in drafting if o.drafted > depth and o.accepted >= depth]
+        stood = sum(outcome.accepted > depth for outcome in reached)
+        shares.append(stood / len(reached) if reached else 0.0)
+    return tuple(shares)
+
+
+def _mean(shares: list[float]) -> float:
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+def _warnings(
+    drafted: int, accepted: int, select: float, total: float, drafting: list[Outcome]
+) -> tuple[str, ...]:
+    found = []
+    if drafted >= FEW_DRAFTED and accepted < LOW_ACCEPTANCE * drafted:
+        found.append(
+            f"Acceptance is {accepted / drafted:.0%}, under {LOW_ACCEPTANCE:.0%}: the skip set "
+            f"does not suit this text. Skip fewer sublayers, or calibrate on prompts like these."
+        )
+    if total > 0 and select > COSTLY_SELECTION * total:
+        found.append(
+            f"Selection took {select / total:.0%} of the time, over {COSTLY_SELECTION:.0%}. "
+            f"Re-plan less often, or use a selector that is calibrated offline."
+        )
+    if drafted >= FEW_DRAFTED and drafted < SHORT_DRAFTS * len(drafting):
+        found.append(
+            f"Drafts are {drafted / len(drafting):.1f} tokens long on average, too short to pay. "
+            f"Lower the confidence threshold, or raise the draft length."
+        )
+    return tuple(found)

@@ -1,0 +1,172 @@
+"""Stop rules that learn, and how any selector is given another stop rule or a tree."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Self
+
+from specframe.errors import InvalidConfig
+from specframe.selector import Context, LayerSelector, Needs
+from specframe.types import DraftPlan, GainRule, Outcome, StopRule, TreeRule
+
+__all__ = ["AdaptiveThreshold", "ExpectedGain", "FixedStop", "Planned", "StopPolicy"]
+
+
+class StopPolicy(ABC):
+    """Gives each round its stop rule; learns from outcomes. One live instance a sequence."""
+
+    @abstractmethod
+    def rule(self) -> StopRule:
+        """The rule of this round."""
+
+    def observe(self, outcome: Outcome) -> None:  # noqa: B027 - fixed rules learn nothing
+        """What became of the draft."""
+
+    @abstractmethod
+    def spawn(self) -> Self:
+        """A fresh instance for a new sequence."""
+
+
+@dataclass(frozen=True)
+class FixedStop(StopPolicy):
+    """The same rule every round: a length, a confidence, or both."""
+
+    fixed: StopRule
+
+    def rule(self) -> StopRule:
+        """The rule given."""
+        return self.fixed
+
+    def spawn(self) -> Self:
+        """Itself: nothing is learnt."""
+        return self
+
+
+@dataclass
+class AdaptiveThreshold(StopPolicy):
+    """Draft & Verify's confidence threshold that steers acceptance to a target.
+
+    Zhang et al. 2024, https://arxiv.org/abs/2309.08168. Differs from the paper: the running
+    acceptance starts at the target instead of 0, which would first push the threshold up.
+    """
+
+    max_tokens: int = 12
+    start: float = 0.6
+    target: float = 0.9
+    step: float = 0.01
+    acceptance_memory: float = 0.5
+    threshold_memory: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("start", "target", "acceptance_memory", "threshold_memory"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InvalidConfig.of("AdaptiveThreshold", name, "in [0, 1]", getattr(self, name))
+        self._threshold = self.start
+        self._acceptance = self.target
+
+    def rule(self) -> StopRule:
+        """The length cap with the threshold of the moment."""
+        return StopRule(self.max_tokens, confidence=self._threshold)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Too few accepted raises the threshold; enough, in a draft that ended early, lowers it."""
+        if not outcome.drafted:
+            return
+        keep, share = self.acceptance_memory, outcome.accepted / outcome.drafted
+        self._acceptance = keep * self._acceptance + (1 - keep) * share
+        wanted = self._threshold
+        if self._acceptance < self.target:
+            wanted += self.step
+        elif outcome.drafted < self.max_tokens:
+            wanted -= self.step
+        keep = self.threshold_memory
+        moved = keep * self._threshold + (1 - keep) * wanted
+        self._threshold = min(max(moved, 0.0), 1.0)
+
+    def spawn(self) -> Self:
+        """The same configuration, nothing learnt."""
+        return replace(self)
+
+
+@dataclass
+class ExpectedGain(StopPolicy):
+    """Draft on only while the chance of acceptance pays for one more step.
+
+    `step_ratio` is the cost of a draft step, `verify_ratio` that of a verification, both in
+    autoregressive steps, as measured. Tokens per autoregressive step are learnt as rounds pass,
+    and so is the chance of acceptance by confidence: a Beta mean a bin, the confidence itself
+    being worth `prior` observations.
+    """
+
+    step_ratio: float
+    verify_ratio: float = 1.1
+    max_tokens: int = 16
+    bins: int = 8
+    prior: float = 4.0
+    memory: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.step_ratio <= 0.0:
+            raise InvalidConfig.of("ExpectedGain", "step_ratio", "above 0", self.step_ratio)
+        if self.bins < 1:
+            raise InvalidConfig.of("ExpectedGain", "bins", "at least 1", self.bins)
+        centres = [(i + 0.5) / self.bins for i in range(self.bins)]
+        self._stood = [self.prior * centre for centre in centres]
+        self._seen = [self.prior] * self.bins
+        self._tokens = self._cost = 1.0  # one token an autoregressive step, until rounds tell
+
+    def rule(self) -> StopRule:
+        """The length cap with the price and calibration of the moment."""
+        chances = [stood / seen for stood, seen in zip(self._stood, self._seen, strict=True)]
+        knots = tuple(((i + 0.5) / self.bins, chance) for i, chance in enumerate(chances))
+        price = self.step_ratio * self._tokens / self._cost
+        return StopRule(self.max_tokens, gain=GainRule(price, knots))
+
+    def observe(self, outcome: Outcome) -> None:
+        """Learn the rate, and which confidences stood; tokens after a miss tell nothing."""
+        cost = outcome.drafted * self.step_ratio + self.verify_ratio
+        self._tokens = self.memory * self._tokens + len(outcome.emitted)
+        self._cost = self.memory * self._cost + cost
+        judged = outcome.draft.confidences[: outcome.accepted + 1]
+        for depth, confidence in enumerate(judged):
+            place = min(int(confidence * self.bins), self.bins - 1)
+            self._seen[place] += 1.0
+            self._stood[place] += float(depth < outcome.accepted)
+
+    def spawn(self) -> Self:
+        """The same configuration, nothing learnt."""
+        return replace(self)
+
+
+@dataclass
+class Planned(LayerSelector):
+    """Any selector with another stop rule, a tree, or both."""
+
+    selector: LayerSelector
+    stop: StopPolicy | None = None
+    tree: TreeRule | None = None
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """What the selector within needs."""
+        return self.selector.needs
+
+    def select(self, context: Context) -> DraftPlan:
+        """The inner plan, re-dressed; a plan that does not draft is left alone."""
+        plan = self.selector.select(context)
+        if plan.stop.max_tokens == 0:
+            return plan
+        stop = plan.stop if self.stop is None else self.stop.rule()
+        return replace(plan, stop=stop, tree=self.tree or plan.tree)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Both learn."""
+        self.selector.observe(outcome)
+        if self.stop is not None:
+            self.stop.observe(outcome)
+
+    def spawn(self) -> Self:
+        """Fresh instances of both."""
+        stop = None if self.stop is None else self.stop.spawn()
+        return replace(self, selector=self.selector.spawn(), stop=stop)

@@ -1,0 +1,85 @@
+"""The full model: the only source of what is emitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from specframe.draft import tree_step
+from specframe.errors import NonFiniteLogits
+from specframe.models.cache import CursorCache
+from specframe.models.executor import LAST_ROW, Executor
+from specframe.sampling import Law
+from specframe.states import StateWindow
+from specframe.types import Draft, Step, Verdict
+from specframe.verify import verify_greedy, verify_sampled
+
+__all__ = ["Target"]
+
+PREFILL_ROWS = 512  # a long prompt goes in in blocks, so that attention memory stays linear
+NOTHING = Draft((), (), ())
+
+
+class Target:
+    """Runs all sublayers over one sequence and decides its tokens."""
+
+    def __init__(
+        self, executor: Executor, cache: CursorCache, law: Law, tokens: Sequence[int]
+    ) -> None:
+        self._executor, self._cache, self._law = executor, cache, law
+        self._tokens = tokens  # everything emitted; the last one is the root of each draft
+
+    def prefill(self, window: StateWindow) -> int:
+        """Commit the prompt and choose the first token."""
+        device = self._cache.data.device
+        for start in range(0, len(self._tokens), PREFILL_ROWS):
+            block = list(self._tokens[start : start + PREFILL_ROWS])
+            positions = torch.arange(start, start + len(block), device=device)
+            step = Step(torch.tensor([block], device=device), positions, start, start)
+            passed = self._executor.walk(
+                step, self._cache, taps=window.prompt_depths, rows=LAST_ROW
+            )
+            window.push_prompt(passed.taps)
+            self._cache.commit(range(len(block)))
+        assert passed.logits is not None
+        return self._decide(NOTHING, passed.logits[0]).bonus
+
+    def judge(
+        self, draft: Draft, prefix: int, capture: frozenset[int]
+    ) -> tuple[Verdict, Mapping[int, Tensor]]:
+        """Verdict on a draft, and the captured depths of its rows.
+
+        Sublayers before the draft's prefix were the target's own already and are not run again.
+        """
+        hidden = draft.states.get(prefix)
+        passed = self._executor.walk(
+            tree_step(draft, self._tokens[-1], self._cache),
+            self._cache,
+            start=0 if hidden is None else prefix,
+            hidden=hidden,
+            taps=capture,
+        )
+        assert passed.logits is not None
+        return self._decide(draft, passed.logits[0]), passed.taps
+
+    def _decide(self, draft: Draft, logits: Tensor) -> Verdict:
+        """Accepted nodes and bonus, by the target's logits [1 + nodes, V] alone."""
+        if not bool(torch.isfinite(logits.amax(-1)).all()):
+            raise NonFiniteLogits(
+                "The model's own logits hold NaN or infinity, so no token can be decided. "
+                "Check the weights, or run the model in bfloat16 or float32."
+            )
+        paths = _paths(draft) if self._law.processors else ()
+        if self._law.choose is None:
+            scores = self._law.scores(logits, self._tokens, paths)
+            return verify_greedy(draft, scores.argmax(-1).tolist())
+        laws = self._law.probabilities(logits, self._tokens, paths)
+        return verify_sampled(draft, laws, self._law.choose)
+
+
+def _paths(draft: Draft) -> list[list[int]]:
+    """Drafted tokens from the root to each verification row."""
+    rows = range(-1, len(draft.tokens))
+    return [[draft.tokens[node] for node in draft.path(row)] for row in rows]

@@ -1,0 +1,328 @@
+"""Frozen values that cross module borders. Tensors carry their shape as a comment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from specframe.errors import InvalidConfig, InvalidSkipSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "Draft",
+    "DraftPlan",
+    "Estimate",
+    "GainRule",
+    "ModelShape",
+    "Outcome",
+    "Pass",
+    "SkipSet",
+    "Step",
+    "StopRule",
+    "TreeRule",
+    "Verdict",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SkipSet:
+    """A set of skipped sublayers out of 2L: number 2i is layer i's attention, 2i+1 its MLP."""
+
+    size: int
+    bits: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size < 2 or self.size % 2:
+            raise InvalidSkipSet(
+                f"A skip set covers 2 sublayers a layer, so its size must be even and at least 2. "
+                f"Got {self.size} instead."
+            )
+        if self.bits < 0 or self.bits >> self.size:
+            raise InvalidSkipSet(
+                f"A skip set of size {self.size} names sublayers 0 to {self.size - 1}. "
+                f"Got bits {self.bits:#x} instead."
+            )
+
+    @classmethod
+    def none(cls, layers: int) -> SkipSet:
+        """Skip nothing."""
+        return cls(2 * layers)
+
+    @classmethod
+    def from_sublayers(cls, layers: int, sublayers: Iterable[int]) -> SkipSet:
+        """Skip these sublayer numbers."""
+        bits = 0
+        for sublayer in sublayers:
+            if not 0 <= sublayer < 2 * layers:
+                raise InvalidSkipSet(
+                    f"A model of {layers} layers has sublayers 0 to {2 * layers - 1}. "
+                    f"Got {sublayer} instead."
+                )
+            bits |= 1 << sublayer
+        return cls(2 * layers, bits)
+
+    @classmethod
+    def of(cls, layers: int, attention: Iterable[int] = (), mlp: Iterable[int] = ()) -> SkipSet:
+        """Skip the attention and the MLP of these layers, each named by layer number."""
+        return cls.from_sublayers(layers, [2 * i for i in attention] + [2 * i + 1 for i in mlp])
+
+    @classmethod
+    def after(cls, layers: int, exit_layer: int) -> SkipSet:
+        """Early exit: run layers 0..exit_layer-1, skip all others."""
+        return cls.from_sublayers(layers, range(2 * exit_layer, 2 * layers))
+
+    def __contains__(self, sublayer: int) -> bool:
+        return bool(self.bits >> sublayer & 1)
+
+    def __iter__(self) -> Iterator[int]:
+        return (i for i in range(self.size) if i in self)
+
+    def __len__(self) -> int:
+        return self.bits.bit_count()
+
+    @property
+    def layers(self) -> int:
+        """L, the number of layers."""
+        return self.size // 2
+
+    @property
+    def prefix(self) -> int:
+        """Number of leading sublayers that run; up to there the draft is the target."""
+        return (self.bits & -self.bits).bit_length() - 1 if self.bits else self.size
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Sublayers that run, ascending."""
+        return tuple(i for i in range(self.size) if i not in self)
+
+    @property
+    def attention(self) -> tuple[int, ...]:
+        """Layers whose attention is skipped."""
+        return tuple(i // 2 for i in self if i % 2 == 0)
+
+    @property
+    def mlp(self) -> tuple[int, ...]:
+        """Layers whose MLP is skipped."""
+        return tuple(i // 2 for i in self if i % 2 == 1)
+
+    def flip(self, sublayer: int) -> SkipSet:
+        """The same set with one sublayer changed over."""
+        return SkipSet(self.size, self.bits ^ (1 << sublayer))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share measured on `count` cases, with an interval that covers 95 %."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+    @classmethod
+    def of_share(cls, hits: float, count: int) -> Estimate:
+        """Wilson's interval: honest at shares near 0 and 1 and at small counts."""
+        if count < 1:
+            return cls(0.0, 0.0, 1.0, 0)
+        z = 1.96
+        share, weight = hits / count, 1.0 + z * z / count
+        centre = (share + z * z / (2 * count)) / weight
+        half = z / weight * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+        return cls(share, max(centre - half, 0.0), min(centre + half, 1.0), count)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """What a strategy may know of a model."""
+
+    layers: int
+    hidden: int
+    vocabulary: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    intermediate: int
+    positions: int
+
+    @property
+    def sublayers(self) -> int:
+        """2L."""
+        return 2 * self.layers
+
+
+@dataclass(frozen=True, slots=True)
+class GainRule:
+    """Draft on only while the chance of acceptance pays for one more step.
+
+    `price` is what a draft step costs in tokens: step seconds x tokens a second of a typical round.
+    `knots` maps the draft's own confidence to a calibrated chance of acceptance, piecewise linear.
+    """
+
+    price: float
+    knots: tuple[tuple[float, float], ...] = ((0.0, 0.0), (1.0, 1.0))
+
+    def __post_init__(self) -> None:
+        xs = [x for x, _ in self.knots]
+        if self.price < 0:
+            raise InvalidConfig.of("GainRule", "price", "at least 0", self.price)
+        if not xs or xs != sorted(xs):
+            raise InvalidConfig.of("GainRule", "knots", "ascending in confidence", self.knots)
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """When a draft ends. The token that trips a rule is kept and verified ("stop after").
+
+    `confidence` ends the draft after a token whose draft probability lies below it. 0 drafted
+    tokens mean plain autoregressive decoding.
+    """
+
+    max_tokens: int
+    confidence: float = 0.0
+    gain: GainRule | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 0:
+            raise InvalidConfig.of("StopRule", "max_tokens", "at least 0", self.max_tokens)
+        if not 0.0 <= self.confidence <= 1.0:
+            raise InvalidConfig.of("StopRule", "confidence", "in [0, 1]", self.confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRule:
+    """How many candidates stand at each depth; the first one drawn goes on, the others are leaves.
+
+    `widths[k]` is the width at depth k + 1, the last one repeats. `by_confidence` overrides it:
+    pairs (floor, width), first floor that the top probability of the node exceeds.
+    """
+
+    widths: tuple[int, ...] = (1,)
+    by_confidence: tuple[tuple[float, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        every = [*self.widths, *(width for _, width in self.by_confidence)]
+        if not self.widths or min(every) < 1:
+            raise InvalidConfig.of("TreeRule", "widths", "one or more widths, each >= 1", self)
+
+    @property
+    def widest(self) -> int:
+        """The largest width the rule can ask for."""
+        return max([*self.widths, *(width for _, width in self.by_confidence)])
+
+
+@dataclass(frozen=True, slots=True)
+class DraftPlan:
+    """All that the inner loop knows of a strategy.
+
+    `capture` asks for the states that the selector's `needs` name in this round's verification.
+    """
+
+    skips: SkipSet
+    stop: StopRule
+    tree: TreeRule | None = None  # None is a chain
+    capture: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The rows that one walk processes.
+
+    `slot` is where the rows' keys and values are written, and the number of cache columns every
+    row sees. None writes nothing: the rows see `visible` columns and each other, side by side.
+    `mask` covers the rightmost columns (True is open; columns left of it are open to every row);
+    None is causal among the rows.
+    """
+
+    tokens: Tensor  # [B, S] token ids
+    positions: Tensor  # [S] rotary positions
+    slot: int | None
+    visible: int
+    mask: Tensor | None = None  # [S, C], C <= visible + S
+
+    @property
+    def rows(self) -> int:
+        """S."""
+        return self.positions.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a walk returns."""
+
+    hidden: Tensor  # [B, S, H] residual stream after the last sublayer walked
+    logits: Tensor | None  # [B, R, V] for the rows asked
+    taps: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [B, S, H]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Drafted candidates: a chain, or a tree in drawing order (a parent before its children).
+
+    Node i has token `tokens[i]`; `parents[i]` is its parent node, -1 the last emitted token.
+    `laws[p + 1]` is the law the children of node p were drawn from; None means that the
+    candidates are deterministic, i.e. point masses. `states` hold the residual stream of the root
+    and every node at depths where the draft computes the target's own values.
+    """
+
+    tokens: tuple[int, ...]
+    parents: tuple[int, ...]
+    confidences: tuple[float, ...]
+    laws: Mapping[int, Tensor] | None = None  # parent -> [V]
+    states: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [1, 1 + nodes, H]
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether every node follows the one before it."""
+        return self.parents == tuple(range(-1, len(self.parents) - 1))
+
+    def children(self, parent: int) -> list[int]:
+        """Nodes under a parent, in the order drawn."""
+        return [i for i, p in enumerate(self.parents) if p == parent]
+
+    def path(self, node: int) -> list[int]:
+        """Nodes from the root down to this one, inclusive."""
+        found: list[int] = []
+        while node >= 0:
+            found.append(node)
+            node = self.parents[node]
+        return found[::-1]
+
+    def depth(self) -> int:
+        """Length of the longest path."""
+        if self.is_chain:
+            return len(self.tokens)
+        return max(len(self.path(i)) for i in range(len(self.tokens)))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Accepted nodes in order, and the token that verification itself yields."""
+
+    path: tuple[int, ...]
+    bonus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a round did, for `observe` and the statistics. Seconds are wall-clock.
+
+    `accepted` counts drafted tokens that were accepted; `emitted` may be shorter than
+    accepted + 1 where an end token or the budget cut the block.
+    """
+
+    plan: DraftPlan
+    draft: Draft
+    accepted: int
+    emitted: tuple[int, ...]
+    select_seconds: float = 0.0
+    draft_seconds: float = 0.0
+    verify_seconds: float = 0.0
+
+    @property
+    def drafted(self) -> int:
+        """Depth of the draft: what could have been accepted at most."""
+        return self.draft.depth()
