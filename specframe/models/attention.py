@@ -1,0 +1,147 @@
+"""Attention of a few rows whose result does not depend on how many rows are computed together.
+
+Two plain products with a softmax between them: in bf16 on CPU each row then comes out bitwise the
+same alone and in a block. torch's fused kernel does not promise that; it is quicker, and used where
+it is found to hold.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = [
+    "additive_mask",
+    "attend",
+    "attend_beside",
+    "attend_fused",
+    "attend_in_blocks",
+    "attend_prompt",
+    "open_columns",
+]
+
+LEAST_FOR_PRODUCTS = 8  # lines of queries; below them half-precision products round otherwise
+LEAST_FOR_KERNEL = 4
+
+
+def open_columns(
+    positions: Tensor, visible: int, columns: int, mask: Tensor | None, window: int | None
+) -> Tensor:
+    """Which of `columns` cache columns each row may read, [S, columns] bool.
+
+    Rows sit at columns visible, visible + 1, ...; with no mask row i reads up to its own. A given
+    mask covers the columns that end at visible + S. A window closes columns that lie `window` or
+    more positions back; committed columns hold the position of their own number.
+    """
+    rows = positions.shape[0]
+    column = torch.arange(columns, device=positions.device)
+    if mask is None:
+        row = torch.arange(rows, device=positions.device)
+        allowed = column <= (row + visible)[:, None]
+    else:
+        allowed = (column < visible + rows).expand(rows, columns).clone()
+        end = visible + rows
+        allowed[:, end - mask.shape[1] : end] = mask
+    if window is not None:
+        where = column.clone()
+        where[visible : visible + rows] = positions
+        allowed &= where > (positions - window)[:, None]
+    return allowed
+
+
+def additive_mask(allowed: Tensor, group: int, dtype: torch.dtype) -> Tensor:
+    """0 where open and -inf where closed, one line for each (row, query head of a group)."""
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+    mask.masked_fill_(~allowed, float("-inf"))
+    return mask.repeat_interleave(group, 0)  # [S x group, columns]
+
+
+def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scale: float) -> Tensor:
+    """[kv heads, S x group, D] queries over [kv heads, C, D] keys and values."""
+    count = query.shape[1]
+    query, mask = _at_least(LEAST_FOR_PRODUCTS, query, mask)
+    scores = _products(query, keys.transpose(-1, -2))
+    return _products(_weights(scores, mask, scale), values)[:, :count]
+
+
+def attend_fused(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scale: float) -> Tensor:
+    """Like `attend`, in one kernel."""
+    count = query.shape[1]
+    query, mask = _at_least(LEAST_FOR_KERNEL, query, mask)
+    mixed = F.scaled_dot_product_attention(
+        query.unsqueeze(0),
+        keys.unsqueeze(0),
+        values.unsqueeze(0),
+        attn_mask=mask.unsqueeze(0).unsqueeze(0),
+        scale=scale,
+    )
+    return mixed.squeeze(0)[:, :count]
+
+
+def attend_in_blocks(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scale: float, block: int
+) -> Tensor:
+    """Like `attend`, in products of one fixed shape: closed blocks to the right add exact zeros."""
+    products = [_products(query, part.transpose(-1, -2)) for part in keys.split(block, dim=1)]
+    weights = _weights(torch.cat(products, dim=-1), mask, scale)
+    parts = zip(weights.split(block, dim=-1), values.split(block, dim=1), strict=True)
+    return torch.stack([_products(weight, value) for weight, value in parts]).sum(0)
+
+
+def attend_beside(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    own_keys: Tensor,
+    own_values: Tensor,
+    mask: Tensor,
+    scale: float,
+) -> Tensor:
+    """Like `attend`, over cache columns and, to their right, columns that are in no cache."""
+    cached = values.shape[1]
+    products = [_products(query, part.transpose(-1, -2)) for part in (keys, own_keys)]
+    weights = _weights(torch.cat(products, dim=-1), mask, scale)
+    left = _products(weights[..., :cached], values)
+    return left + _products(weights[..., cached:], own_values)
+
+
+def attend_prompt(
+    query: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None, scale: float
+) -> Tensor:
+    """Many rows at once: [heads, S, D] queries; memory does not grow with the square of the prompt.
+
+    No mask means plain causal over a cache that held nothing before.
+    """
+    return F.scaled_dot_product_attention(
+        query[None],
+        keys[None],
+        values[None],
+        attn_mask=allowed,
+        is_causal=allowed is None,
+        scale=scale,
+        enable_gqa=query.shape[0] != values.shape[0],
+    )[0]
+
+
+def _at_least(least: int, query: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Queries and mask with the first line repeated: fewer lines get other bits than many."""
+    missing = least - query.shape[1]
+    if missing <= 0 or query.dtype in (torch.float32, torch.float64):
+        return query, mask
+    query = torch.cat([query, query[:, :1].expand(-1, missing, -1)], dim=1)
+    return query, torch.cat([mask, mask[:1].expand(missing, -1)])
+
+
+def _products(left: Tensor, right: Tensor) -> Tensor:
+    """bmm without a copy of `right`, which is a part of the cache."""
+    if left.is_cpu and left.dtype in (torch.bfloat16, torch.float16):
+        # oneDNN's bmm makes its arguments contiguous first; each head by itself is so already
+        pairs = zip(left.unbind(0), right.unbind(0), strict=True)
+        return torch.stack([torch.mm(one, other) for one, other in pairs])
+    return torch.bmm(left, right)
+
+
+def _weights(products: Tensor, mask: Tensor, scale: float) -> Tensor:
+    scores = torch.add(mask, products, alpha=scale)
+    return torch.softmax(scores, dim=-1)  # adds up in float32 whatever the scores are

@@ -1,0 +1,80 @@
+"""Keys and values with one cursor: rolling back is not committing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from specframe.errors import PromptTooLong
+
+__all__ = ["COLUMN_BLOCK", "STORAGE_BLOCK", "STRICT_BLOCK", "CursorCache"]
+
+COLUMN_BLOCK = (
+    32  # columns are read in whole blocks, so that a row's sums do not move with its neighbours
+)
+
+STRICT_BLOCK = 256  # columns of one product where every product has a fixed shape
+STORAGE_BLOCK = 512  # storage comes in whole blocks of the widest reader, torch's fused kernel
+
+
+class CursorCache:
+    """Preallocated keys and values of one sequence; columns past `length` are scratch.
+
+    Scratch columns may be read only in the round that wrote them. Storage is zeroed, since masked
+    columns still enter products with weight 0.
+    """
+
+    def __init__(
+        self,
+        layers: int,
+        kv_heads: int,
+        head_size: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        batch: int = 1,
+    ) -> None:
+        columns = -(-capacity // STORAGE_BLOCK) * STORAGE_BLOCK
+        self.capacity = capacity
+        self.length = 0
+        # [L, B, 2 x kv heads (keys, then values), columns, head size]
+        self.data = torch.zeros(
+            layers, batch, 2 * kv_heads, columns, head_size, dtype=dtype, device=device
+        )
+        self._kv_heads = kv_heads
+
+    def keys(self, count: int) -> tuple[Tensor, ...]:
+        """Per layer: keys of the first `count` columns, [kv heads, count, head size]."""
+        return self.data[:, 0, : self._kv_heads, :count].unbind(0)
+
+    def values(self, count: int) -> tuple[Tensor, ...]:
+        """Per layer: values of the first `count` columns, [kv heads, count, head size]."""
+        return self.data[:, 0, self._kv_heads :, :count].unbind(0)
+
+    def scratch(self, slot: int, rows: int) -> tuple[Tensor, ...]:
+        """Per layer: where `rows` rows write keys and values, [rows, 2 x kv heads, head size]."""
+        self.reserve(slot, rows)
+        return self.data[:, 0, :, slot : slot + rows].transpose(1, 2).unbind(0)
+
+    def reserve(self, slot: int, rows: int) -> None:
+        """Refuse rows that reach past the capacity."""
+        if slot + rows > self.capacity:
+            raise PromptTooLong(
+                f"The cache was reserved for {self.capacity} positions, and {slot + rows} are "
+                f"needed. Reserve prompt + budget + longest draft + 1."
+            )
+
+    @property
+    def bytes_per_position(self) -> int:
+        """Memory that one more position takes."""
+        columns = self.data.shape[3]
+        return self.data.numel() * self.data.element_size() // columns
+
+    def commit(self, rows: Sequence[int]) -> None:
+        """Keep these scratch rows, counted from the cursor, in this order; advance past them."""
+        if list(rows) != list(range(len(rows))):
+            here = torch.as_tensor(rows, device=self.data.device) + self.length
+            self.data[:, :, :, self.length : self.length + len(rows)] = self.data[:, :, :, here]
+        self.length += len(rows)

@@ -1,0 +1,72 @@
+"""What an executor offers, whatever the model behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from specframe.models.cache import CursorCache
+from specframe.types import ModelShape, Pass, SkipSet, Step
+
+__all__ = ["ALL_ROWS", "LAST_ROW", "NO_ROWS", "Executor"]
+
+ALL_ROWS = slice(None)
+LAST_ROW = slice(-1, None)
+NO_ROWS = None
+
+
+class Executor(Protocol):
+    """Walks a model's residual stream sublayer by sublayer, over a cursor cache.
+
+    Order of calls: `new_cache` once a sequence (it also notices weights that were moved), then
+    any number of walks. A walk never changes the model, nor the cache before `step.slot`.
+    """
+
+    name: str
+    shape: ModelShape
+    dtype: torch.dtype
+    device: torch.device
+    strict: bool
+
+    @property
+    def traits(self) -> str:
+        """What besides shapes decides the arithmetic: family, attention implementation."""
+        ...
+
+    @property
+    def telling_sublayers(self) -> int:
+        """How many leading sublayers show every kind of layer the model has."""
+        ...
+
+    def new_cache(self, capacity: int) -> CursorCache:
+        """Reserve keys and values for `capacity` positions."""
+        ...
+
+    def walk(
+        self,
+        step: Step,
+        cache: CursorCache,
+        skips: SkipSet | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        hidden: Tensor | None = None,
+        taps: Collection[int] = (),
+        rows: slice | None = ALL_ROWS,
+    ) -> Pass:
+        """Run sublayers start..stop-1 except the skipped ones on the step's rows.
+
+        `hidden` [1, S, H] is the stream after `start` sublayers (None embeds the tokens). `taps`
+        are depths (numbers of sublayers, 0..2L) whose stream is returned. `rows` says for which
+        rows logits are wanted; there are none when the walk stops before the last sublayer. Where
+        both sublayers of a layer read its input there is no stream between them, and depth 2i + 1
+        means depth 2i.
+        """
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Final norm and head: [1, S, H] -> [1, S, V]."""
+        ...

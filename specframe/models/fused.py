@@ -1,0 +1,296 @@
+"""The fast executor for Llama-shaped models: own forward over fused weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from specframe.errors import UnsupportedModel
+from specframe.models.attention import (
+    additive_mask,
+    attend_beside,
+    attend_fused,
+    attend_in_blocks,
+    attend_prompt,
+    open_columns,
+)
+from specframe.models.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
+from specframe.models.executor import ALL_ROWS
+from specframe.models.fusible import (
+    FusedLayer,
+    addresses,
+    collect,
+    copy_norms,
+    reason_not_fusible,
+)
+from specframe.models.kernels import Attend, quickest_attention
+from specframe.models.weights import FusedLinear
+from specframe.types import Pass, SkipSet, Step
+
+__all__ = ["STRICT_ROWS", "FusedExecutor"]
+
+PROMPT_ROWS = 32  # from here on rows are a prompt's and take the attention that saves memory
+PAIR_ROWS = 2  # bf16 products give a lone row other bits than the same row in company
+STRICT_ROWS = 16  # float32 products are invariant only at one fixed number of rows
+
+
+@dataclass(slots=True)
+class _Frame:
+    """What all layers of one walk share."""
+
+    step: Step
+    rows: int  # rows computed: the step's, padded
+    cos: Tensor  # [rows, 1, D]
+    sin: Tensor
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    targets: tuple[Tensor, ...] | None  # where keys and values go; None writes nothing
+    masks: dict[int | None, Tensor | None]  # by window
+
+
+class FusedExecutor:
+    """Runs Llama, Mistral, Qwen2, Qwen3, SmolLM3 and Granite models.
+
+    The fused weights share storage with the model's own parameters. `strict` computes every
+    product of a few rows on the same number of rows, which makes float32 decoding bit-exact too.
+    """
+
+    name = "fused"
+
+    def __init__(self, model: Any, strict: bool = False) -> None:
+        self._source = model
+        self._refuse_unfusible()
+        self.strict = strict
+        self._refresh()
+
+    def _refuse_unfusible(self) -> None:
+        reason = reason_not_fusible(self._source)
+        if reason is not None:
+            raise UnsupportedModel(
+                f"The fused executor cannot run this model: {reason}. Use the module executor."
+            )
+
+    def _refresh(self) -> None:
+        self._model = collect(self._source)
+        self.shape = self._model.shape
+        embedding = self._model.embedding
+        self.dtype, self.device = embedding.dtype, embedding.device
+        self._cos = self._sin = embedding.new_zeros(0, 1, self.shape.head_size)
+        self._attend, self._block = self._choose_attention()
+
+    def _choose_attention(self) -> tuple[Attend, int]:
+        """The kernel, and the whole blocks of columns it must read for a row to keep its bits."""
+        if self.strict:
+            return partial(attend_in_blocks, block=STRICT_BLOCK), STRICT_BLOCK
+        quickest = quickest_attention(self.shape, self.dtype, self.device)
+        return quickest, STORAGE_BLOCK if quickest is attend_fused else COLUMN_BLOCK
+
+    @property
+    def traits(self) -> str:
+        """What besides shapes decides the arithmetic."""
+        return str(self._source.config.model_type)
+
+    @property
+    def telling_sublayers(self) -> int:
+        """How many leading sublayers show every kind of layer the model has."""
+        kinds = [(layer.window, layer.rotary) for layer in self._model.layers]
+        return 2 * (1 + max(kinds.index(kind) for kind in set(kinds)))
+
+    def new_cache(self, capacity: int) -> CursorCache:
+        """Reserve keys and values; weights that were moved or changed since are taken over."""
+        self._refuse_unfusible()  # an adapter may have been put in
+        if addresses(self._source) != self._model.addresses:
+            self._refresh()
+        copy_norms(self._source, self._model)
+        shape = self.shape
+        return CursorCache(
+            shape.layers, shape.kv_heads, shape.head_size, capacity, self.dtype, self.device
+        )
+
+    @torch.inference_mode()
+    def walk(
+        self,
+        step: Step,
+        cache: CursorCache,
+        skips: SkipSet | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        hidden: Tensor | None = None,
+        taps: Collection[int] = (),
+        rows: slice | None = ALL_ROWS,
+    ) -> Pass:
+        """See `Executor.walk`."""
+        stop = self.shape.sublayers if stop is None else stop
+        bits = skips.bits if skips is not None else 0
+        frame = self._frame(step, cache)
+        stream = self._embed(step.tokens[0]) if hidden is None else hidden[0]
+        stream = self._pad(stream, frame.rows)
+        tapped: dict[int, Tensor] = {}
+        for depth in range(start, stop):
+            if depth in taps:
+                tapped[depth] = stream[None, : step.rows]
+            if bits >> depth & 1:
+                continue
+            layer = self._model.layers[depth // 2]
+            if depth % 2:
+                update = self._mlp(layer, stream)
+            else:
+                update = self._attention(layer, depth // 2, stream, frame)
+            stream = self._add(stream, update)
+        if stop in taps:
+            tapped[stop] = stream[None, : step.rows]
+        out = stream[None, : step.rows]
+        wanted = rows is not None and stop == self.shape.sublayers
+        return Pass(out, self.logits(out[:, rows]) if wanted else None, tapped)
+
+    @torch.inference_mode()
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Final norm and head: [1, S, H] -> [1, S, V]."""
+        count = hidden.shape[1]
+        stream = self._pad(hidden[0], self._padded(count))
+        normed = F.rms_norm(stream, stream.shape[-1:], self._model.norm, self._model.eps)
+        logits = self._linear(self._model.head, normed)[None, :count]
+        divisor = self._model.logits_divisor
+        return logits if divisor == 1.0 else logits / divisor
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        rows = F.embedding(tokens, self._model.embedding)
+        multiplier = self._model.embedding_multiplier
+        return rows if multiplier == 1.0 else rows * multiplier
+
+    def _add(self, stream: Tensor, update: Tensor) -> Tensor:
+        multiplier = self._model.residual_multiplier
+        if multiplier == 1.0:
+            return update.add_(stream)
+        return torch.add(stream, update, alpha=multiplier)
+
+    def _mlp(self, layer: FusedLayer, stream: Tensor) -> Tensor:
+        normed = F.rms_norm(stream, stream.shape[-1:], layer.mlp_norm, self._model.eps)
+        gate, up = self._linear(layer.gate_up, normed).chunk(2, dim=-1)
+        return self._linear(layer.down, F.silu(gate).mul_(up))
+
+    def _attention(self, layer: FusedLayer, index: int, stream: Tensor, frame: _Frame) -> Tensor:
+        shape, rows = self.shape, frame.rows
+        normed = F.rms_norm(stream, stream.shape[-1:], layer.attention_norm, self._model.eps)
+        fused = self._linear(layer.qkv, normed).view(rows, -1, shape.head_size)
+        self._rotate(layer, fused[:, : shape.heads + shape.kv_heads], frame)
+        query, own = fused[:, : shape.heads], fused[: frame.step.rows, shape.heads :]
+        keys, values = frame.keys[index], frame.values[index]
+        if frame.targets is not None:
+            frame.targets[index].copy_(own)
+        mask = self._mask(layer.window, frame)
+        if frame.targets is not None and frame.step.rows > PROMPT_ROWS:
+            mixed = attend_prompt(query.transpose(0, 1), keys, values, mask, self._model.scale)
+            mixed = mixed.transpose(0, 1)
+        else:
+            mixed = self._attend_rows(query, own, keys, values, mask, frame)
+        return self._linear(layer.output, mixed.reshape(rows, -1))
+
+    def _attend_rows(
+        self,
+        query: Tensor,  # [rows, heads, D]
+        own: Tensor,  # [S, 2 x kv heads, D]
+        keys: Tensor,
+        values: Tensor,
+        mask: Tensor | None,
+        frame: _Frame,
+    ) -> Tensor:
+        assert mask is not None
+        shape, rows, scale = self.shape, frame.rows, self._model.scale
+        group = shape.heads // shape.kv_heads
+        grouped = query.view(rows, shape.kv_heads, group, -1).transpose(0, 1)
+        grouped = grouped.reshape(shape.kv_heads, rows * group, -1)
+        if frame.targets is not None:
+            mixed = self._attend(grouped, keys, values, mask, scale)
+        else:
+            own_keys, own_values = own.transpose(0, 1).split(shape.kv_heads)
+            mixed = attend_beside(grouped, keys, values, own_keys, own_values, mask, scale)
+        return mixed.view(shape.kv_heads, rows, group, -1).transpose(0, 1)
+
+    def _rotate(self, layer: FusedLayer, heads: Tensor, frame: _Frame) -> None:
+        """Queries and keys in place: optional norms, then rotary positions."""
+        if layer.qk_norm is not None:
+            normed = F.rms_norm(heads, heads.shape[-1:], None, self._model.eps)
+            heads.copy_(normed.mul_(layer.qk_norm))
+        if layer.rotary:
+            turned = heads.roll(heads.shape[-1] // 2, -1)
+            heads.mul_(frame.cos).addcmul_(turned, frame.sin)
+
+    def _frame(self, step: Step, cache: CursorCache) -> _Frame:
+        rows = self._padded(step.rows)
+        cos, sin = self._rotary(step, cache)
+        if step.slot is None:
+            columns, targets = step.visible, None
+        else:
+            columns = -(-(step.slot + step.rows) // self._block) * self._block
+            targets = cache.scratch(step.slot, step.rows)
+        if step.rows > PROMPT_ROWS and step.slot is not None:
+            columns = step.slot + step.rows
+        keys, values = cache.keys(columns), cache.values(columns)
+        return _Frame(step, rows, cos, sin, keys, values, targets, {})
+
+    def _mask(self, window: int | None, frame: _Frame) -> Tensor | None:
+        if window not in frame.masks:
+            frame.masks[window] = self._build_mask(window, frame)
+        return frame.masks[window]
+
+    def _build_mask(self, window: int | None, frame: _Frame) -> Tensor | None:
+        step = frame.step
+        columns = frame.values[0].shape[1]
+        if frame.targets is None:
+            columns = step.visible + step.rows
+        prompt = frame.targets is not None and step.rows > PROMPT_ROWS
+        if prompt and step.slot == 0 and step.mask is None and _covers(window, step.rows):
+            return None
+        allowed = open_columns(step.positions, step.visible, columns, step.mask, window)
+        if prompt:
+            return allowed
+        group = self.shape.heads // self.shape.kv_heads
+        return additive_mask(self._pad(allowed, frame.rows), group, self.dtype)
+
+    def _rotary(self, step: Step, cache: CursorCache) -> tuple[Tensor, Tensor]:
+        needed = max(cache.capacity, step.visible + step.rows)
+        if self._cos.shape[0] < needed:
+            self._grow_rotary(needed)
+        positions = self._pad(step.positions, self._padded(step.rows))
+        return self._cos.index_select(0, positions), self._sin.index_select(0, positions)
+
+    def _grow_rotary(self, needed: int) -> None:
+        positions = torch.arange(needed, device=self.device)[None]
+        cos, sin = self._model.rotary(self._model.embedding, positions)
+        half = cos.shape[-1] // 2
+        sign = torch.ones_like(sin)
+        sign[..., :half] = -1  # rotate-half's minus, folded into the table
+        self._cos, self._sin = cos[0, :, None], (sin * sign)[0, :, None]
+
+    def _padded(self, rows: int) -> int:
+        """How many rows are really computed, so that a row's bits do not depend on its company."""
+        if rows > PROMPT_ROWS:
+            return rows
+        if self.strict:
+            return -(-rows // STRICT_ROWS) * STRICT_ROWS
+        return max(rows, PAIR_ROWS)
+
+    @staticmethod
+    def _pad(rows: Tensor, count: int) -> Tensor:
+        missing = count - rows.shape[0]
+        if missing <= 0:
+            return rows
+        return torch.cat([rows, rows[:1].expand(missing, *rows.shape[1:])])
+
+    def _linear(self, layer: FusedLinear, rows: Tensor) -> Tensor:
+        if not self.strict or rows.shape[0] > PROMPT_ROWS or rows.shape[0] == STRICT_ROWS:
+            return F.linear(rows, layer.weight, layer.bias)
+        blocks = rows.split(STRICT_ROWS)
+        return torch.cat([F.linear(block, layer.weight, layer.bias) for block in blocks])
+
+
+def _covers(window: int | None, rows: int) -> bool:
+    return window is None or rows <= window

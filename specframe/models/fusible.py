@@ -1,0 +1,170 @@
+"""Which models the fused executor can run, and where their parts live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from specframe.models.weights import FusedLinear, fuse_rows
+from specframe.types import ModelShape
+
+__all__ = [
+    "FusedLayer",
+    "FusedModel",
+    "addresses",
+    "collect",
+    "copy_norms",
+    "model_shape",
+    "reason_not_fusible",
+]
+
+FAMILIES = ("granite", "llama", "mistral", "qwen2", "qwen3", "smollm3")
+STATIC_ROPES = ("default", "linear", "llama3", "yarn")
+
+
+@dataclass(frozen=True, slots=True)
+class FusedLayer:
+    """Weights and traits of one layer."""
+
+    attention_norm: Tensor  # [H]
+    qkv: FusedLinear
+    qk_norm: Tensor | None  # [heads + kv heads, D], gains of the q and k norms
+    output: FusedLinear
+    mlp_norm: Tensor  # [H]
+    gate_up: FusedLinear
+    down: FusedLinear
+    rotary: bool
+    window: int | None  # sliding window in positions
+
+
+@dataclass(frozen=True, slots=True)
+class FusedModel:
+    """Everything a walk needs, plus the addresses that tell when weights were moved."""
+
+    shape: ModelShape
+    layers: tuple[FusedLayer, ...]
+    embedding: Tensor  # [V, H]
+    norm: Tensor  # [H]
+    head: FusedLinear  # [V, H]
+    rotary: nn.Module
+    eps: float
+    scale: float
+    embedding_multiplier: float
+    residual_multiplier: float
+    logits_divisor: float
+    addresses: tuple[int, ...]
+
+
+def reason_not_fusible(model: Any) -> str | None:
+    """Why the fused executor cannot run this model, or None if it can."""
+    config: Any = model.config
+    if config.model_type not in FAMILIES:
+        return f"the {config.model_type!r} family is not Llama-shaped"
+    if getattr(config, "hidden_act", "silu") not in ("silu", "swish"):
+        return f"its MLP uses {config.hidden_act!r}, not a gated SiLU"
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    if rope not in STATIC_ROPES:
+        return f"its rotary tables ({rope!r}) change with the length of the context"
+    if hasattr(model, "hf_device_map") and len(set(model.hf_device_map.values())) > 1:
+        return "its layers are spread over several devices"
+    for name, module in _linears(model):
+        if type(module) is not nn.Linear:
+            return f"{name} is a {type(module).__name__}, not a plain linear layer"
+        weight: Tensor = module.weight
+        if type(weight.data) is not Tensor:
+            return f"{name} holds its weights as {type(weight.data).__name__}"
+        if not weight.dtype.is_floating_point or weight.device.type == "meta":
+            return f"{name} holds {weight.dtype} on {weight.device}"
+    return None
+
+
+def model_shape(config: Any) -> ModelShape:
+    """Shape facts from a library config."""
+    heads = config.num_attention_heads
+    return ModelShape(
+        layers=config.num_hidden_layers,
+        hidden=config.hidden_size,
+        vocabulary=config.vocab_size,
+        heads=heads,
+        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
+        head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
+        intermediate=config.intermediate_size,
+        positions=config.max_position_embeddings,
+    )
+
+
+def collect(model: Any) -> FusedModel:
+    """Fuse the weights layer by layer; the model's parameters become views of the fused ones."""
+    config, stack = model.config, model.model
+    shape = model_shape(config)
+    return FusedModel(
+        shape=shape,
+        layers=tuple(_layer(layer, config, shape) for layer in stack.layers),
+        embedding=stack.embed_tokens.weight.data,
+        norm=stack.norm.weight.data,
+        head=fuse_rows([model.lm_head]),
+        rotary=stack.rotary_emb,
+        eps=config.rms_norm_eps,
+        scale=stack.layers[0].self_attn.scaling,
+        embedding_multiplier=getattr(config, "embedding_multiplier", 1.0),
+        residual_multiplier=getattr(config, "residual_multiplier", 1.0),
+        logits_divisor=getattr(config, "logits_scaling", 1.0),
+        addresses=addresses(model),
+    )
+
+
+def addresses(model: Any) -> tuple[int, ...]:
+    """Where the weights lie now; changes when the model is moved or its parameters replaced."""
+    return tuple(parameter.data_ptr() for parameter in model.parameters())
+
+
+def copy_norms(model: Any, fused: FusedModel) -> None:
+    """Take over the gains of q and k norms, the only weights that are copies and not views."""
+    for layer, source in zip(fused.layers, model.model.layers, strict=True):
+        if layer.qk_norm is not None:
+            gains = _qk_norm(source.self_attn, fused.shape)
+            assert gains is not None
+            layer.qk_norm.copy_(gains)
+
+
+def _layer(layer: Any, config: Any, shape: ModelShape) -> FusedLayer:
+    attention, mlp = layer.self_attn, layer.mlp
+    return FusedLayer(
+        attention_norm=layer.input_layernorm.weight.data,
+        qkv=fuse_rows([attention.q_proj, attention.k_proj, attention.v_proj]),
+        qk_norm=_qk_norm(attention, shape),
+        output=fuse_rows([attention.o_proj]),
+        mlp_norm=layer.post_attention_layernorm.weight.data,
+        gate_up=fuse_rows([mlp.gate_proj, mlp.up_proj]),
+        down=fuse_rows([mlp.down_proj]),
+        rotary=bool(getattr(attention, "use_rope", True)),
+        window=_window(attention, config),
+    )
+
+
+def _qk_norm(attention: Any, shape: ModelShape) -> Tensor | None:
+    if not hasattr(attention, "q_norm"):
+        return None
+    query = attention.q_norm.weight.data.expand(shape.heads, -1)
+    key = attention.k_norm.weight.data.expand(shape.kv_heads, -1)
+    return torch.cat([query, key])
+
+
+def _window(attention: Any, config: Any) -> int | None:
+    if hasattr(attention, "sliding_window"):
+        window: int | None = attention.sliding_window
+        return window
+    return config.sliding_window if config.model_type == "mistral" else None
+
+
+def _linears(model: Any) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = [("lm_head", model.lm_head)]
+    for i, layer in enumerate(model.model.layers):
+        for part in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            found.append((f"layers.{i}.self_attn.{part}", getattr(layer.self_attn, part)))
+        for part in ("gate_proj", "up_proj", "down_proj"):
+            found.append((f"layers.{i}.mlp.{part}", getattr(layer.mlp, part)))
+    return found

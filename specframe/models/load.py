@@ -1,0 +1,30 @@
+"""The executor that suits a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from specframe.errors import InvalidRequest, UnsupportedModel
+from specframe.models.executor import Executor
+from specframe.models.fused import FusedExecutor
+from specframe.models.fusible import reason_not_fusible
+from specframe.models.module import ModuleExecutor
+from specframe.models.support import refusal_of_model
+
+__all__ = ["load_executor"]
+
+
+def load_executor(model: Any, *, strict: bool = False) -> Executor:
+    """The fastest executor that runs this model losslessly."""
+    refusal = refusal_of_model(model)
+    if refusal is not None:
+        raise UnsupportedModel(f"No executor runs this model: {refusal}")
+    reason = reason_not_fusible(model)
+    if reason is None:
+        return FusedExecutor(model, strict=strict)
+    if strict:
+        raise InvalidRequest(
+            f"strict=True pads the products of the fused executor, which cannot run this model: "
+            f"{reason}. Leave strict out; the exactness statement then says what is promised."
+        )
+    return ModuleExecutor(model)

@@ -1,0 +1,260 @@
+"""The executor for every other architecture: walks the library's own submodules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from specframe.errors import InvalidRequest, UnsupportedModel
+from specframe.models.attention import open_columns
+from specframe.models.cache import COLUMN_BLOCK, CursorCache
+from specframe.models.executor import ALL_ROWS
+from specframe.models.fused import PAIR_ROWS, PROMPT_ROWS
+from specframe.models.layout import Layer, Layout
+from specframe.models.module_cache import LayerCache, StepView
+from specframe.models.recognise import module_shape, recognise
+from specframe.models.support import refusal_of_attention, refusal_of_model
+from specframe.types import Pass, SkipSet, Step
+
+__all__ = ["ModuleExecutor"]
+
+
+@dataclass(slots=True)
+class _Frame:
+    """What all layers of one walk share."""
+
+    step: Step
+    rows: int  # rows computed: the step's, padded
+    columns: int  # columns of the cache that are read
+    positions: Tensor  # [1, rows]
+    view: StepView
+    rotary: dict[str | None, Any]  # by kind of layer
+    masks: dict[int | None, Tensor]  # by window
+
+
+class ModuleExecutor:
+    """Runs any decoder whose parts a `Layout` names, quantised or spread over devices as it is.
+
+    Both sublayers of a parallel layer begin at the layer's input. Inside such a layer depth 2i + 1
+    therefore means depth 2i: taps there hold the layer's input, a walk that stops there has not
+    entered the layer, and one that starts there runs the whole layer (less what is skipped).
+    """
+
+    name = "module"
+    strict = False
+
+    def __init__(self, model: Any, layout: Layout | None = None) -> None:
+        refusal = refusal_of_model(model) or refusal_of_attention(model)
+        if refusal is not None:
+            raise UnsupportedModel(f"No executor runs this model: {refusal}")
+        self._source = model
+        self._refuse_training()
+        if layout is None:
+            layout = recognise(model, lambda tried: ModuleExecutor(model, tried))
+        self.layout = layout
+        self._stack, self._layers = layout.stack, layout.layers
+        self.shape = module_shape(model.config)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self.dtype: torch.dtype = self._source.dtype
+        self.device = _device_of(self._stack.embed)
+
+    @property
+    def traits(self) -> str:
+        """What besides shapes decides the arithmetic."""
+        config = self._source.config.get_text_config(decoder=True)
+        return f"{config.model_type}/{config._attn_implementation}"
+
+    @property
+    def telling_sublayers(self) -> int:
+        """How many leading sublayers show every kind of layer the model has."""
+        kinds = [_kind(layer) for layer in self._layers]
+        return 2 * (1 + max(kinds.index(kind) for kind in set(kinds)))
+
+    def new_cache(self, capacity: int) -> LayerCache:
+        """Reserve keys and values; the model's weights are read where they lie now."""
+        self._refuse_training()
+        self._refresh()
+        return LayerCache(self.shape.layers, capacity, self.dtype, self.device)
+
+    @torch.no_grad()
+    def walk(
+        self,
+        step: Step,
+        cache: CursorCache,
+        skips: SkipSet | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        hidden: Tensor | None = None,
+        taps: Collection[int] = (),
+        rows: slice | None = ALL_ROWS,
+    ) -> Pass:
+        """See `Executor.walk`."""
+        asked = self.shape.sublayers if stop is None else stop
+        stop = self._bound(asked)
+        bits = skips.bits if skips is not None else 0
+        frame = self._frame(step, cache)
+        stream = self._embed(frame, step.tokens) if hidden is None else _pad(hidden, frame.rows)
+        begun = stream  # what both sublayers of a parallel layer read
+        tapped: dict[int, Tensor] = {}
+        for depth in range(self._bound(start), stop):
+            layer = self._layers[depth // 2]
+            if depth % 2 == 0 or not layer.parallel:
+                begun = stream
+            if depth in taps:
+                tapped[depth] = begun[:, : step.rows]
+            if bits >> depth & 1:
+                continue
+            stream = self._add(stream, self._update(depth, begun, frame))
+        out = stream[:, : step.rows]
+        tapped |= {depth: out for depth in (stop, asked) if depth in taps}
+        wanted = rows is not None and stop == self.shape.sublayers
+        return Pass(out, self.logits(out[:, rows]) if wanted else None, tapped)
+
+    @torch.no_grad()
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Final norm and head: [1, S, H] -> [1, S, V]."""
+        count, stack = hidden.shape[1], self._stack
+        stream = _pad(hidden, self._padded(count))
+        for part in (stack.norm, stack.project_out, stack.head):
+            stream = stream if part is None else part(stream)
+        logits = stream[:, :count].to(self.device)
+        if stack.logits_multiplier != 1.0:
+            logits = logits * stack.logits_multiplier
+        if stack.logits_divisor != 1.0:
+            logits = logits / stack.logits_divisor
+        if stack.logits_cap is not None:
+            logits = torch.tanh(logits / stack.logits_cap) * stack.logits_cap
+        return logits
+
+    def _padded(self, rows: int) -> int:
+        """In half precision no row goes alone: its bits would differ from those in company."""
+        return max(rows, PAIR_ROWS) if self.dtype.itemsize == 2 else rows
+
+    def _bound(self, depth: int) -> int:
+        """The depth a walk can really begin or end at: not inside a parallel layer."""
+        inside = depth % 2 == 1 and self._layers[depth // 2].parallel
+        return depth - 1 if inside else depth
+
+    def _embed(self, frame: _Frame, tokens: Tensor) -> Tensor:
+        stack = self._stack
+        stream: Tensor = stack.embed(_pad(tokens, frame.rows))
+        if stack.embedding_multiplier != 1.0:
+            stream = stream * stack.embedding_multiplier
+        if stack.project_in is not None:
+            stream = stack.project_in(stream)
+        if stack.positions is not None:
+            stream = stream + self._position_rows(frame).to(stream.device)
+        return stream
+
+    def _position_rows(self, frame: _Frame) -> Tensor:
+        stack, positions = self._stack, frame.positions
+        found: Tensor
+        if stack.positions_take_mask:
+            found = stack.positions(torch.ones_like(positions), position_ids=positions)
+        else:
+            found = stack.positions(positions)
+        return found
+
+    def _update(self, depth: int, begun: Tensor, frame: _Frame) -> Tensor:
+        layer = self._layers[depth // 2]
+        return self._mlp(layer, begun) if depth % 2 else self._attention(layer, begun, frame)
+
+    def _attention(self, layer: Layer, begun: Tensor, frame: _Frame) -> Tensor:
+        done = layer.attention(
+            hidden_states=_through(layer.before_attention, begun),
+            attention_mask=self._mask(layer.window, frame),
+            position_ids=frame.positions,
+            position_embeddings=self._rotary(layer.kind, begun, frame),
+            **{layer.cache_argument: frame.view},
+        )
+        return _through(layer.after_attention, _first(done))
+
+    def _mlp(self, layer: Layer, begun: Tensor) -> Tensor:
+        inner = _through(layer.before_mlp, begun)
+        for part in layer.mlp:
+            inner = _first(part(inner))
+        return _through(layer.after_mlp, inner)
+
+    def _add(self, stream: Tensor, update: Tensor) -> Tensor:
+        multiplier = self._stack.residual_multiplier
+        if multiplier != 1.0:
+            update = update * multiplier
+        return stream.to(update.device) + update
+
+    def _frame(self, step: Step, cache: CursorCache) -> _Frame:
+        assert isinstance(cache, LayerCache)
+        columns = step.visible
+        if step.slot is not None:
+            cache.reserve(step.slot, step.rows)
+            columns = step.slot + step.rows
+            if step.rows <= PROMPT_ROWS:
+                columns = -(-columns // COLUMN_BLOCK) * COLUMN_BLOCK
+        rows = self._padded(step.rows)
+        positions = _pad(step.positions[None], rows)
+        return _Frame(step, rows, columns, positions, StepView(cache, step, columns), {}, {})
+
+    def _mask(self, window: int | None, frame: _Frame) -> Tensor:
+        """0 where open and the lowest number where closed, [1, 1, rows, columns]."""
+        if window not in frame.masks:
+            step = frame.step
+            columns = frame.columns if step.slot is not None else step.visible + step.rows
+            allowed = open_columns(step.positions, step.visible, columns, step.mask, window)
+            mask = torch.zeros(allowed.shape, dtype=self.dtype, device=allowed.device)
+            mask.masked_fill_(~allowed, torch.finfo(self.dtype).min)
+            frame.masks[window] = _pad(mask[None], frame.rows)[None]
+        return frame.masks[window]
+
+    def _rotary(self, kind: str | None, stream: Tensor, frame: _Frame) -> Any:
+        if self._stack.rotary is None:
+            return None
+        named = {"layer_type": kind} if self._stack.rotary_takes_kind else {}
+        key = named.get("layer_type")
+        if key not in frame.rotary:
+            frame.rotary[key] = self._stack.rotary(stream, frame.positions, **named)
+        return frame.rotary[key]
+
+    def _refuse_training(self) -> None:
+        if self._source.training:
+            raise InvalidRequest(
+                "The model is in training mode, in which its modules may drop activations at "
+                "random. Call model.eval() first."
+            )
+
+
+def _through(module: Any, rows: Tensor) -> Tensor:
+    found: Tensor = rows if module is None else module(rows)
+    return found
+
+
+def _first(output: Any) -> Tensor:
+    """Attention returns its weights too, and some routers their scores."""
+    found: Tensor = output[0] if isinstance(output, tuple) else output
+    return found
+
+
+def _pad(rows: Tensor, count: int) -> Tensor:
+    """Repeat the first row of [1, S, ...] until there are `count`."""
+    missing = count - rows.shape[1]
+    if missing <= 0:
+        return rows
+    return torch.cat([rows, rows[:, :1].expand(1, missing, *rows.shape[2:])], 1)
+
+
+def _device_of(embed: Any) -> torch.device:
+    """Where the embedding computes, which is not where it lies if it is offloaded."""
+    hook = getattr(embed, "_hf_hook", None)
+    device = getattr(hook, "execution_device", None)
+    return torch.device(embed.weight.device if device is None else device)
+
+
+def _kind(layer: Layer) -> tuple[object, ...]:
+    rotary = getattr(layer.attention, "use_rope", None)
+    parts = (type(layer.attention), *(type(part) for part in layer.mlp))
+    return (layer.window, layer.kind, rotary, *parts)

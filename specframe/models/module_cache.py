@@ -1,0 +1,91 @@
+"""Keys and values for the library's own attention modules, under the one cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+from specframe.models.cache import STORAGE_BLOCK, CursorCache
+from specframe.types import Step
+
+__all__ = ["LayerCache", "StepView"]
+
+
+class LayerCache(CursorCache):
+    """A cursor cache whose layers take shape, type and device from the first rows they see."""
+
+    def __init__(
+        self, layers: int, capacity: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(0, 0, 0, capacity, dtype, device)
+        self._columns = -(-capacity // STORAGE_BLOCK) * STORAGE_BLOCK
+        # keys and values of each layer, [1, kv heads, columns, head size]
+        self._layers: list[tuple[Tensor, Tensor] | None] = [None] * layers
+
+    def storage(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The layer's keys and values, made like these rows on first use."""
+        found = self._layers[layer]
+        if found is None:
+            found = (self._zeros(keys), self._zeros(values))
+            self._layers[layer] = found
+        return found
+
+    def _zeros(self, like: Tensor) -> Tensor:
+        return like.new_zeros(*like.shape[:2], self._columns, like.shape[3])
+
+    @property
+    def bytes_per_position(self) -> int:
+        """Memory that one more position takes, in the layers walked so far."""
+        tensors = [part for pair in self._layers if pair is not None for part in pair]
+        return sum(part.numel() * part.element_size() for part in tensors) // self._columns
+
+    def commit(self, rows: Sequence[int]) -> None:
+        """Keep these scratch rows, counted from the cursor, in this order; advance past them."""
+        if list(rows) != list(range(len(rows))):
+            end = self.length + len(rows)
+            for pair in self._layers:
+                for part in pair or ():
+                    here = torch.as_tensor(rows, device=part.device) + self.length
+                    part[:, :, self.length : end] = part[:, :, here]
+        super().commit(rows)
+
+
+class StepView(Cache):  # type: ignore[misc]
+    """What attention modules take for the library's cache during one walk.
+
+    `update` writes the step's rows into scratch, or nowhere where the step has no slot, and
+    returns the columns the rows may see.
+    """
+
+    def __init__(self, cache: LayerCache, step: Step, columns: int) -> None:
+        super().__init__(layers=[])
+        self._cache, self._step = cache, step
+        self._read = columns  # columns of the cache that are read
+        self.updates = 0
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Called by the library's attention with [1, kv heads, rows, D]; padding rows come last."""
+        self.updates += 1
+        rows, slot = self._step.rows, self._step.slot
+        own_keys, own_values = key_states[:, :, :rows], value_states[:, :, :rows]
+        keys, values = self._cache.storage(layer_idx, key_states, value_states)
+        if slot is None:
+            seen_keys, seen_values = keys[:, :, : self._read], values[:, :, : self._read]
+            return torch.cat([seen_keys, own_keys], 2), torch.cat([seen_values, own_values], 2)
+        keys[:, :, slot : slot + rows] = own_keys
+        values[:, :, slot : slot + rows] = own_values
+        return keys[:, :, : self._read], values[:, :, : self._read]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Positions before the step's rows: the cursor's answer, whatever was skipped."""
+        return self._step.visible
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
+        """Columns and their offset, for modules that would build a mask."""
+        return self._step.visible + query_length, 0

@@ -1,0 +1,52 @@
+"""Walks for selectors: they read the cache and write nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from specframe.errors import InvalidRequest
+from specframe.models.cache import CursorCache
+from specframe.models.executor import Executor
+from specframe.types import Pass, SkipSet, Step
+
+__all__ = ["CacheProbe"]
+
+
+class CacheProbe:
+    """A `Probe` over one sequence's cache."""
+
+    def __init__(self, executor: Executor, cache: CursorCache) -> None:
+        self._executor = executor
+        self._cache = cache
+
+    @property
+    def committed(self) -> int:
+        """Cache columns that hold the target's keys and values."""
+        return self._cache.length
+
+    def walk(
+        self,
+        step: Step,
+        skips: SkipSet | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        hidden: Tensor | None = None,
+        taps: Sequence[int] = (),
+        rows: slice | None = None,
+    ) -> Pass:
+        """See `Probe.walk`."""
+        if step.slot is not None or step.visible > self._cache.length:
+            raise InvalidRequest(
+                f"A probe reads the {self._cache.length} committed columns and writes nothing. "
+                f"Got slot {step.slot} and {step.visible} visible columns instead."
+            )
+        return self._executor.walk(
+            step, self._cache, skips, start=start, stop=stop, hidden=hidden, taps=taps, rows=rows
+        )
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Probe.logits`."""
+        return self._executor.logits(hidden)

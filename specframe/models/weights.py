@@ -1,0 +1,65 @@
+"""Several linear layers as one matrix whose storage becomes the model's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["FusedLinear", "fuse_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class FusedLinear:
+    """Rows of several linear layers over the same input, in order."""
+
+    weight: Tensor  # [sum of out, in]
+    bias: Tensor | None
+
+
+def fuse_rows(linears: Sequence[nn.Linear]) -> FusedLinear:
+    """Stack linear layers; their parameters turn into views, so memory does not double."""
+    weight = _stack([linear.weight for linear in linears])
+    if all(linear.bias is None for linear in linears):
+        return FusedLinear(weight, None)
+    if any(linear.bias is None for linear in linears):
+        biases = [_bias(linear) for linear in linears]
+        return FusedLinear(weight, torch.cat(biases))
+    return FusedLinear(weight, _stack([linear.bias for linear in linears]))
+
+
+def _bias(linear: nn.Linear) -> Tensor:
+    if linear.bias is not None:
+        return linear.bias.data
+    return linear.weight.data.new_zeros(linear.out_features)
+
+
+def _stack(parts: Sequence[Tensor]) -> Tensor:
+    joined = _already_joined(parts)
+    if joined is not None:
+        return joined
+    joined = torch.cat([part.data for part in parts])
+    start = 0
+    for part in parts:
+        part.data = joined[start : start + part.shape[0]]
+        start += part.shape[0]
+    return joined
+
+
+def _already_joined(parts: Sequence[Tensor]) -> Tensor | None:
+    """The one matrix behind the parts where they already lie one after another in one storage."""
+    first = parts[0].data
+    if len(parts) == 1:
+        return first
+    expected = first.data_ptr()
+    storage = first.untyped_storage().data_ptr()
+    for part in parts:
+        if not part.data.is_contiguous() or part.data.data_ptr() != expected:
+            return None
+        if part.untyped_storage().data_ptr() != storage:
+            return None
+        expected += part.numel() * part.element_size()
+    rows = sum(part.shape[0] for part in parts)
+    return first.as_strided((rows, *first.shape[1:]), first.stride(), first.storage_offset())
