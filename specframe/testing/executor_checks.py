@@ -1,0 +1,329 @@
+"""The contract of an `Executor`, one named check a rule, told by what its walks return.
+
+`check_executor(executor)` runs them all over whatever model stands behind it; `executor_checks`
+yields them one by one. The model needs positions for 60 tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from specframe.errors import InvalidRequest, PromptTooLong
+from specframe.models.cache import CursorCache
+from specframe.models.executor import LAST_ROW, NO_ROWS, Executor
+from specframe.models.probe import CacheProbe
+from specframe.types import SkipSet, Step
+
+__all__ = ["check_executor", "executor_checks"]
+
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
+COARSE = 0.25  # bf16 and fp16
+FORK = torch.tensor([[1, 0, 0], [1, 1, 0], [1, 0, 1]], dtype=torch.bool)  # row 2 after row 0
+
+Check = Callable[[Executor, float], None]
+
+
+def check_executor(executor: Executor, tolerance: float | None = None) -> None:
+    """Run every check. `tolerance` bounds differences of logits and states by rounding."""
+    for _, check in executor_checks(executor, tolerance):
+        check()
+
+
+def executor_checks(
+    executor: Executor, tolerance: float | None = None
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The checks with their names, each to be called without arguments."""
+    if tolerance is None:
+        tolerance = TOLERANCES.get(executor.dtype, COARSE)
+    for name, check in _CHECKS.items():
+        yield name, partial(check, executor, tolerance)
+
+
+def rows_together_are_rows_one_by_one(executor: Executor, tolerance: float) -> None:
+    """A block of rows gives what single walks over the same tokens give."""
+    tokens = _tokens(executor, 14)
+    cache = _prefilled(executor, tokens[:6])
+    together = _logits(executor, cache, _chain(executor, tokens[6:], 6))
+    singly = []
+    for slot in range(6, 14):
+        singly.append(_logits(executor, cache, _chain(executor, tokens[slot : slot + 1], slot)))
+        cache.commit([0])
+    _close(together, torch.cat(singly, dim=1), tolerance, "rows together and one by one")
+
+
+def a_long_block_is_its_parts(executor: Executor, tolerance: float) -> None:
+    """Prompts may take another path than a few rows do, to the same values."""
+    tokens = _tokens(executor, 50)
+    cache = executor.new_cache(50)
+    whole = _logits(executor, cache, _chain(executor, tokens, 0))
+    cache = executor.new_cache(50)
+    parts, start = [], 0
+    for size in (40, 3, 7):
+        parts.append(
+            _logits(executor, cache, _chain(executor, tokens[start : start + size], start))
+        )
+        cache.commit(range(size))
+        start += size
+    _close(whole, torch.cat(parts, dim=1), tolerance, "a block and its parts")
+
+
+def a_walk_does_not_move_the_cursor(executor: Executor, tolerance: float) -> None:
+    """Only `commit` does."""
+    cache = _prefilled(executor, _tokens(executor, 6))
+    _logits(executor, cache, _chain(executor, [1, 2], 6))
+    assert cache.length == 6, f"after a walk the cursor stands at {cache.length} instead of 6"
+
+
+def old_scratch_is_not_read(executor: Executor, tolerance: float) -> None:
+    """What earlier walks wrote past the cursor does not reach later ones."""
+    tokens = _tokens(executor, 9)
+    clean, used = (_prefilled(executor, tokens[:6]) for _ in range(2))
+    _logits(executor, used, _chain(executor, _tokens(executor, 12, seed=1), 6))
+    found, wanted = (_logits(executor, c, _chain(executor, tokens[6:], 6)) for c in (used, clean))
+    _close(found, wanted, tolerance, "walks over used and over clean scratch")
+
+
+def taps_are_the_stream_at_their_depth(executor: Executor, tolerance: float) -> None:
+    """A tap at depth d is what a walk that stops at d returns."""
+    tokens = _tokens(executor, 9)
+    depths = range(executor.shape.sublayers + 1)
+    cache = _prefilled(executor, tokens[:6])
+    step = _chain(executor, tokens[6:], 6)
+    taps = executor.walk(step, cache, taps=depths, rows=NO_ROWS).taps
+    assert set(taps) == set(depths), f"asked for depths {list(depths)}, got {sorted(taps)}"
+    for depth in depths:
+        stopped = executor.walk(step, cache, stop=depth, rows=NO_ROWS).hidden
+        assert taps[depth].shape == (1, 3, executor.shape.hidden)
+        _close(taps[depth], stopped, tolerance, f"the tap and the walk that stops at {depth}")
+
+
+def a_walk_resumes_where_another_stopped(executor: Executor, tolerance: float) -> None:
+    """Stopping at any depth and starting there again is walking through."""
+    tokens = _tokens(executor, 9)
+    cache = _prefilled(executor, tokens[:6])
+    step = _chain(executor, tokens[6:], 6)
+    wanted = _logits(executor, cache, step)
+    for depth in range(executor.shape.sublayers + 1):
+        hidden = executor.walk(step, cache, stop=depth, rows=NO_ROWS).hidden
+        found = executor.walk(step, cache, start=depth, hidden=hidden).logits
+        assert found is not None
+        _close(found, wanted, tolerance, f"a walk resumed at depth {depth} and one in one go")
+
+
+def skipping_nothing_is_the_model(executor: Executor, tolerance: float) -> None:
+    """An empty skip set and none at all are the same."""
+    tokens = _tokens(executor, 9)
+    cache = _prefilled(executor, tokens[:6])
+    step = _chain(executor, tokens[6:], 6)
+    found = executor.walk(step, cache, SkipSet.none(executor.shape.layers)).logits
+    assert found is not None
+    _close(found, _logits(executor, cache, step), tolerance, "an empty skip set and none")
+
+
+def a_skipped_layer_leaves_the_stream_alone(executor: Executor, tolerance: float) -> None:
+    """With both sublayers skipped, what enters a layer leaves it; others still run."""
+    tokens = _tokens(executor, 9)
+    cache = _prefilled(executor, tokens[:6])
+    layers = executor.shape.layers
+    depths = range(0, 2 * layers + 1, 2)
+    for layer in range(layers):
+        skips = SkipSet.of(layers, (layer,), (layer,))
+        taps = executor.walk(_chain(executor, tokens[6:], 6), cache, skips, taps=depths).taps
+        for other in range(layers):
+            same = torch.equal(taps[2 * other], taps[2 * other + 2])
+            assert same == (other == layer), (
+                f"with layer {layer} skipped, layer {other} {'changed' * (not same)}"
+                f"{'did not change' * same} the stream"
+            )
+
+
+def a_skipped_sublayer_is_left_out_alone(executor: Executor, tolerance: float) -> None:
+    """Skipping one sublayer keeps the other sublayer of its layer."""
+    tokens = _tokens(executor, 9)
+    cache = _prefilled(executor, tokens[:6])
+    layers = executor.shape.layers
+    for sublayer in range(2 * layers):
+        start = sublayer - sublayer % 2
+        skips = SkipSet.from_sublayers(layers, [sublayer])
+        taps = executor.walk(
+            _chain(executor, tokens[6:], 6), cache, skips, taps=(start, start + 2)
+        ).taps
+        assert not torch.equal(taps[start], taps[start + 2]), (
+            f"with sublayer {sublayer} skipped, the other one of its layer did nothing either"
+        )
+
+
+def logits_are_of_the_rows_asked(executor: Executor, tolerance: float) -> None:
+    """All rows, the last one, or none; and none where the walk stops early."""
+    cache = _prefilled(executor, _tokens(executor, 6))
+    step = _chain(executor, _tokens(executor, 4, seed=1), 6)
+    every = executor.walk(step, cache)
+    assert every.logits is not None
+    assert every.logits.shape == (1, 4, executor.shape.vocabulary)
+    last = executor.walk(step, cache, rows=LAST_ROW).logits
+    assert last is not None
+    assert last.shape[1] == 1, f"one row was asked for, {last.shape[1]} came"
+    _close(last, every.logits[:, -1:], tolerance, "the last row alone and among all")
+    assert executor.walk(step, cache, rows=NO_ROWS).logits is None, "no row was asked for"
+    early = executor.walk(step, cache, stop=executor.shape.sublayers - 1).logits
+    assert early is None, "a walk that stops early has no logits"
+    _close(executor.logits(every.hidden), every.logits, tolerance, "`logits` and the walk's own")
+
+
+def a_row_sees_what_its_mask_opens(executor: Executor, tolerance: float) -> None:
+    """Two branches side by side give what each gives alone."""
+    tokens = _tokens(executor, 9)
+    cache = _prefilled(executor, tokens[:6])
+    forked = _step(executor, tokens[6:], (6, 7, 7), 6, 6, FORK)
+    rows = _logits(executor, cache, forked)
+    for row, branch in ((1, [tokens[6], tokens[7]]), (2, [tokens[6], tokens[8]])):
+        alone = _logits(executor, _prefilled(executor, tokens[:6]), _chain(executor, branch, 6))
+        _close(rows[:, row], alone[:, 1], tolerance, f"row {row} of a fork and its branch alone")
+
+
+def commit_keeps_the_rows_named(executor: Executor, tolerance: float) -> None:
+    """A branch that is committed is as if it alone had been walked."""
+    tokens = _tokens(executor, 10)
+    cache = _prefilled(executor, tokens[:6])
+    _logits(executor, cache, _step(executor, tokens[6:9], (6, 7, 7), 6, 6, FORK))
+    cache.commit([0, 2])
+    assert cache.length == 8, f"two rows were committed, the cursor stands at {cache.length}"
+    found = _logits(executor, cache, _chain(executor, tokens[9:], 8))
+    plain = _prefilled(executor, [*tokens[:7], tokens[8]])
+    wanted = _logits(executor, plain, _chain(executor, tokens[9:], 8))
+    _close(found, wanted, tolerance, "a walk after a committed branch and after a plain chain")
+
+
+def walking_beside_sees_what_walking_in_sees(executor: Executor, tolerance: float) -> None:
+    """Rows beside the cache read as many columns as they say, and each other."""
+    tokens = _tokens(executor, 12)
+    cache = _prefilled(executor, tokens[:9])
+    for visible in (9, 6, 1):
+        rows = tokens[visible : visible + 3]
+        beside = _step(executor, rows, range(visible, visible + 3), None, visible)
+        found = _logits(executor, cache, beside)
+        inside = _prefilled(executor, tokens[:visible])
+        wanted = _logits(executor, inside, _chain(executor, rows, visible))
+        _close(found, wanted, tolerance, f"walks beside and into a cache of {visible} columns")
+
+
+def walking_beside_writes_nothing(executor: Executor, tolerance: float) -> None:
+    """Neither the cursor nor any column moves, scratch included."""
+    tokens = _tokens(executor, 10)
+    cache = _prefilled(executor, tokens[:6])
+    _logits(executor, cache, _chain(executor, tokens[6:9], 6))
+    others = _tokens(executor, 5, seed=1)
+    _logits(executor, cache, _step(executor, others, range(4, 9), None, 4))
+    assert cache.length == 6, f"walking beside moved the cursor to {cache.length}"
+    cache.commit(range(3))
+    found = _logits(executor, cache, _chain(executor, tokens[9:], 9))
+    plain = _prefilled(executor, tokens[:9])
+    wanted = _logits(executor, plain, _chain(executor, tokens[9:], 9))
+    _close(found, wanted, tolerance, "walks with and without one beside them")
+
+
+def a_probe_refuses_to_write(executor: Executor, tolerance: float) -> None:
+    """A selector's walks are beside the committed columns, or a typed error."""
+    tokens = _tokens(executor, 9)
+    cache = _prefilled(executor, tokens[:6])
+    probe = CacheProbe(executor, cache)
+    for slot, visible in ((6, 6), (3, 3), (None, 7)):
+        step = _step(executor, tokens[6:], range(6, 9), slot, visible)
+        try:
+            probe.walk(step)
+        except InvalidRequest:
+            continue
+        raise AssertionError(f"a probe walked with slot {slot} and {visible} visible columns")
+    beside = _step(executor, tokens[6:], range(6, 9), None, 6)
+    found = probe.walk(beside, rows=slice(None)).logits
+    assert found is not None
+    wanted = _logits(executor, cache, _chain(executor, tokens[6:], 6))
+    _close(found, wanted, tolerance, "a probe's walk and the executor's")
+
+
+def rows_past_the_capacity_are_refused(executor: Executor, tolerance: float) -> None:
+    """They would overwrite something, or be lost."""
+    cache = executor.new_cache(8)
+    _logits(executor, cache, _chain(executor, _tokens(executor, 6), 0))
+    cache.commit(range(6))
+    try:
+        _logits(executor, cache, _chain(executor, [0, 1, 2], 6))
+    except PromptTooLong:
+        return
+    raise AssertionError("a cache for 8 positions took rows 6 to 8")
+
+
+_CHECKS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        rows_together_are_rows_one_by_one,
+        a_long_block_is_its_parts,
+        a_walk_does_not_move_the_cursor,
+        old_scratch_is_not_read,
+        taps_are_the_stream_at_their_depth,
+        a_walk_resumes_where_another_stopped,
+        skipping_nothing_is_the_model,
+        a_skipped_layer_leaves_the_stream_alone,
+        a_skipped_sublayer_is_left_out_alone,
+        logits_are_of_the_rows_asked,
+        a_row_sees_what_its_mask_opens,
+        commit_keeps_the_rows_named,
+        walking_beside_sees_what_walking_in_sees,
+        walking_beside_writes_nothing,
+        a_probe_refuses_to_write,
+        rows_past_the_capacity_are_refused,
+    )
+}
+
+
+def _tokens(executor: Executor, count: int, seed: int = 0) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    vocabulary = executor.shape.vocabulary
+    steps = torch.randint(1, vocabulary, (count,), generator=generator)
+    drawn: list[int] = (steps.cumsum(0) % vocabulary).tolist()  # neighbours differ
+    return drawn
+
+
+def _step(
+    executor: Executor,
+    tokens: Sequence[int],
+    positions: Sequence[int],
+    slot: int | None,
+    visible: int,
+    mask: Tensor | None = None,
+) -> Step:
+    device = executor.device
+    return Step(
+        torch.tensor([list(tokens)], device=device),
+        torch.tensor(list(positions), device=device),
+        slot,
+        visible,
+        None if mask is None else mask.to(device),
+    )
+
+
+def _chain(executor: Executor, tokens: Sequence[int], slot: int) -> Step:
+    return _step(executor, tokens, range(slot, slot + len(tokens)), slot, slot)
+
+
+def _prefilled(executor: Executor, tokens: Sequence[int]) -> CursorCache:
+    cache = executor.new_cache(len(tokens) + 20)
+    _logits(executor, cache, _chain(executor, tokens, 0))
+    cache.commit(range(len(tokens)))
+    return cache
+
+
+def _logits(executor: Executor, cache: CursorCache, step: Step) -> Tensor:
+    passed = executor.walk(step, cache)
+    assert passed.logits is not None, "a whole walk has logits"
+    return passed.logits
+
+
+def _close(found: Tensor, wanted: Tensor, tolerance: float, what: str) -> None:
+    assert found.shape == wanted.shape, f"{what} have shapes {found.shape} and {wanted.shape}"
+    gap = float((found - wanted).abs().max())
+    assert gap <= tolerance, f"{what} differ by {gap:.2g}, more than {tolerance:.2g}"

@@ -1,0 +1,143 @@
+"""Rounds as a selector sees them, played over a tiny model without drafting anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from specframe.models.executor import ALL_ROWS, Executor
+from specframe.models.load import load_executor
+from specframe.models.probe import CacheProbe
+from specframe.selector import Context, LayerSelector
+from specframe.states import StateWindow
+from specframe.types import Draft, DraftPlan, ModelShape, Outcome, Step
+
+__all__ = ["Play", "SelectorScene"]
+
+VOCABULARY = 31
+POSITIONS = 256
+LONGEST = 5  # drafted tokens of a played round
+
+
+class SelectorScene:
+    """A tiny model of so many layers and a text for it."""
+
+    def __init__(self, layers: int) -> None:
+        self.layers = layers
+        generator = torch.Generator().manual_seed(0)
+        drawn = torch.randint(VOCABULARY, (POSITIONS,), generator=generator)
+        self.tokens: list[int] = drawn.tolist()
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Over random float64 weights."""
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            config = LlamaConfig(
+                hidden_size=16,
+                intermediate_size=24,
+                num_hidden_layers=self.layers,
+                num_attention_heads=2,
+                num_key_value_heads=1,
+                vocab_size=VOCABULARY,
+                max_position_embeddings=POSITIONS,
+                initializer_range=0.5,
+                bos_token_id=None,
+                eos_token_id=None,
+            )
+            return load_executor(LlamaForCausalLM(config).double().eval())
+
+    @property
+    def shape(self) -> ModelShape:
+        """The model's."""
+        return self.executor.shape
+
+    def play(
+        self, live: LayerSelector, *, prompt: int = 12, budget: int = 60, sampled: bool = False
+    ) -> Play:
+        """A sequence whose states are those that this selector needs."""
+        return Play(self, live, prompt, budget, sampled)
+
+
+class Play:
+    """One sequence. `context` is what the engine would give to `select`; `advance` emits tokens."""
+
+    def __init__(
+        self, scene: SelectorScene, live: LayerSelector, prompt: int, budget: int, sampled: bool
+    ) -> None:
+        self._text, self._executor = scene.tokens, scene.executor
+        self._window = StateWindow(live.needs, scene.shape)
+        self._cache = self._executor.new_cache(POSITIONS)
+        self._prompt, self._budget, self._sampled = prompt, budget, sampled
+        self._round = 0
+        self.tokens = self._text[: prompt + 1]
+        self._window.push_prompt(self._commit(self.tokens[:-1], self._window.prompt_depths))
+
+    def context(self) -> Context:
+        """What the engine would show now."""
+        return Context(
+            shape=self._executor.shape,
+            tokens=self.tokens,
+            prompt_length=self._prompt,
+            budget=self._budget - (len(self.tokens) - self._prompt - 1),
+            round=self._round,
+            sampled=self._sampled,
+            prompt_states=self._window.prompt,
+            states=self._window.committed,
+            probe=CacheProbe(self._executor, self._cache),
+        )
+
+    def plain_context(self) -> Context:
+        """The same without an engine behind it."""
+        return replace(self.context(), prompt_states={}, states={}, probe=None)
+
+    def advance(self, plan: DraftPlan, accepted: int = 1) -> Outcome:
+        """A chain was drafted as long as the plan allows, and so many of its tokens stood."""
+        drafted = min(plan.stop.max_tokens, LONGEST)
+        accepted = min(accepted, drafted)
+        coming = self._coming(drafted + 1)
+        wrong = [(token + 1) % VOCABULARY for token in coming]
+        tokens = (*coming[:accepted], *wrong[accepted:drafted])
+        draft = Draft(tokens, tuple(range(-1, drafted - 1)), (0.9,) * drafted, self._laws(drafted))
+        return self._outcome(plan, draft, accepted, coming[: accepted + 1])
+
+    def advance_undrafted(self, plan: DraftPlan) -> Outcome:
+        """The engine had no room for a draft, or the draft broke down."""
+        return self._outcome(plan, Draft((), (), (), self._laws(0)), 0, self._coming(1))
+
+    def advance_to_the_end(self, plan: DraftPlan) -> Outcome:
+        """All drafted tokens stood, and the first of them was an end token."""
+        return replace(self.advance(plan, LONGEST), emitted=tuple(self._coming(1)))
+
+    def advance_by_a_leaf(self, plan: DraftPlan) -> Outcome:
+        """A tree was drafted: a spine of two with a sibling each; the root's leaf stood."""
+        leaf, bonus = self._coming(2)
+        wrong = (leaf + 1) % VOCABULARY
+        draft = Draft((wrong, 0, leaf, 1), (-1, 0, -1, 0), (0.6, 0.4), self._laws(2))
+        return self._outcome(plan, draft, 1, [leaf, bonus])
+
+    def _outcome(self, plan: DraftPlan, draft: Draft, accepted: int, emitted: list[int]) -> Outcome:
+        taps = self._commit([self.tokens[-1], *emitted[:-1]], self._window.depths)
+        self._window.push({}, taps, range(len(emitted)))
+        self.tokens = [*self.tokens, *emitted]
+        self._round += 1
+        return Outcome(plan, draft, accepted, tuple(emitted), 1e-4, 1e-3, 2e-3)
+
+    def _coming(self, count: int) -> list[int]:
+        return self._text[len(self.tokens) : len(self.tokens) + count]
+
+    def _laws(self, drafted: int) -> dict[int, torch.Tensor] | None:
+        if not self._sampled:
+            return None
+        return {node - 1: torch.full((VOCABULARY,), 1 / VOCABULARY) for node in range(drafted)}
+
+    def _commit(self, tokens: list[int], depths: frozenset[int]) -> dict[int, torch.Tensor]:
+        slot = self._cache.length
+        positions = torch.arange(slot, slot + len(tokens))
+        step = Step(torch.tensor([tokens]), positions, slot, slot)
+        taps = self._executor.walk(step, self._cache, taps=depths, rows=ALL_ROWS).taps
+        self._cache.commit(range(len(tokens)))
+        return dict(taps)
