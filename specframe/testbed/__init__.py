@@ -1,0 +1,25 @@
+"""The embedded testbed: a small, really trained model with its corpus, prompts and scorer."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from specframe.testbed.prompts import Prompt, suite
+    from specframe.testbed.scoring import score
+    from specframe.testbed.shipped import load, load_tiny
+
+__all__ = ["Prompt", "load", "load_tiny", "score", "suite"]
+
+_HOMES = {
+    "Prompt": "prompts",
+    "load": "shipped",
+    "load_tiny": "shipped",
+    "score": "scoring",
+    "suite": "prompts",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

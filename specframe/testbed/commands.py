@@ -1,0 +1,181 @@
+"""`specframe testbed`: look at the embedded model, train it, measure it, read its answers."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from specframe.commands.results_file import JsonFile, require_writable, write_figures
+
+__all__ = ["app"]
+
+app = typer.Typer(help="The embedded model, its corpus and its training.", no_args_is_help=True)
+
+Where = Annotated[
+    str, typer.Option("--model", help="shipped, tiny, or a folder with an exported model.")
+]
+Threads = Annotated[
+    int | None, typer.Option(help="Threads to compute with; torch's own choice if not given.")
+]
+
+
+@app.command()
+def info(model: Where = "shipped", json: JsonFile = None) -> None:
+    """Show what the model is."""
+    require_writable(json)
+    network, tokenizer = _open(model)
+    config = network.config
+    figures = {
+        "schema_version": 1,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "layers": config.num_hidden_layers,
+        "width": config.hidden_size,
+        "intermediate": config.intermediate_size,
+        "heads": config.num_attention_heads,
+        "kv_heads": config.num_key_value_heads,
+        "positions": config.max_position_embeddings,
+        "vocabulary": len(tokenizer),
+        "dtype": str(network.dtype).removeprefix("torch."),
+    }
+    for name, value in figures.items():
+        typer.echo(f"{name:15} {value}")
+    write_figures(json, figures)
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run goes on there.")],
+    size: Annotated[str, typer.Option(help="full or tiny.")] = "full",
+    tokens: Annotated[
+        int | None, typer.Option(help="Train on so many tokens; the end of the recipe moves along.")
+    ] = None,
+    decay_now: Annotated[
+        bool, typer.Option("--decay-now", help="Begin the final decay where the run stands.")
+    ] = False,
+    threads: Threads = None,
+    json: JsonFile = None,
+) -> None:
+    """Train by the recipe; the finished model is OUT/model."""
+    from specframe.testbed.folder import export
+    from specframe.testbed.train import Progress, run_recipe
+    from specframe.testbed.train import train as run
+
+    require_writable(json)
+    recipe = run_recipe(out, size, tokens, decay_now)
+    _compute_with(threads)
+
+    def report(progress: Progress) -> None:
+        if progress.step % 10 == 0 or progress.seen >= progress.total:
+            typer.echo(_progress_line(progress))
+
+    trainer = run(recipe, out, report)
+    export(recipe, out, out / "model")
+    position = trainer.position
+    write_figures(json, {"schema_version": 1, "steps": position.step, "tokens": position.seen})
+    typer.echo(f"model: {out / 'model'}")
+
+
+@app.command("eval")
+def evaluate(
+    model: Where = "shipped",
+    prompts: Annotated[int, typer.Option(min=2, help="Answers a domain.")] = 8,
+    threads: Threads = None,
+    json: JsonFile = None,
+) -> None:
+    """Measure loss, scores and how skippable the model is; under five minutes."""
+    from specframe.testbed.evaluate import Effort
+    from specframe.testbed.evaluate import evaluate as measure
+
+    require_writable(json)
+    _compute_with(threads)
+    network, tokenizer = _open(model)
+    report = measure(
+        network, tokenizer, Effort(answers=prompts), lambda note: typer.echo(note, err=True)
+    )
+    for name, domain in report.domains.items():
+        numbers = {key: value for key, value in asdict(domain).items() if isinstance(value, float)}
+        typer.echo(
+            f"{name:12} " + "  ".join(f"{key} {value:.3f}" for key, value in numbers.items())
+        )
+    for key in ("acceptance_at_half", "acceptance_at_70", "predicted_best_speedup"):
+        typer.echo(f"{key} {getattr(report, key):.3f}")
+    typer.echo("acceptance at half, searched on (rows), measured on (columns):")
+    for name, row in report.cross_domain.items():
+        typer.echo(f"{name:12} " + "  ".join(f"{value:.3f}" for value in row.values()))
+    write_figures(json, report.as_json())
+
+
+@app.command()
+def sample(
+    domain: Annotated[
+        str, typer.Option(help="Which prompts; an unknown name lists the known ones.")
+    ],
+    count: Annotated[int, typer.Option(min=1, help="How many prompts.")] = 3,
+    exemplars: Annotated[int, typer.Option(min=0, help="Solved examples before each.")] = 0,
+    new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 192,
+    plain: Annotated[bool, typer.Option("--plain", help="Without the chat template.")] = False,
+    model: Where = "shipped",
+    json: JsonFile = None,
+) -> None:
+    """Print prompts, the model's greedy answers, and reference answers."""
+    from specframe.testbed.prompts import suite
+
+    require_writable(json)
+    prompts = suite(domain, count, exemplars=exemplars, templated=not plain)
+    network, tokenizer = _open(model)
+    rows = [_answered(network, tokenizer, prompt, new_tokens) for prompt in prompts]
+    for row in rows:
+        typer.echo(f"PROMPT\n{row['prompt']}\nANSWER ({row['score']:.2f})\n{row['answer']}")
+        typer.echo(f"REFERENCE\n{row['reference']}\n")
+    write_figures(json, {"schema_version": 1, "domain": domain, "samples": rows})
+
+
+def _answered(network: Any, tokenizer: Any, prompt: Any, new_tokens: int) -> dict[str, Any]:
+    from specframe.testbed.evaluate import answer
+    from specframe.testbed.scoring import score
+
+    told = tokenizer.decode(
+        answer(network, tokenizer, prompt, new_tokens), skip_special_tokens=True
+    )
+    return {
+        "prompt": prompt.text,
+        "answer": told,
+        "reference": prompt.reference,
+        "score": score(prompt.document, told),
+    }
+
+
+def _open(where: str) -> tuple[Any, Any]:
+    from specframe.errors import InvalidRequest
+    from specframe.testbed.folder import open_folder
+    from specframe.testbed.shipped import load, load_tiny
+
+    if where == "shipped":
+        return load()
+    if where == "tiny":
+        return load_tiny()
+    if not (Path(where) / "config.json").exists():
+        raise InvalidRequest(
+            f"No model at {where!r}. Name 'shipped', 'tiny' or a folder with config.json."
+        )
+    return open_folder(Path(where))
+
+
+def _compute_with(threads: int | None) -> None:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def _progress_line(progress: Any) -> str:
+    def told(losses: dict[str, float]) -> str:
+        return " ".join(f"{domain} {loss:.2f}" for domain, loss in losses.items())
+
+    losses = progress.losses
+    return (
+        f"step {progress.step}  {progress.seen / 1e6:.2f} of {progress.total / 1e6:.2f}M tokens  "
+        f"{progress.tokens_per_second:.0f} tokens/s  {progress.seconds_left / 60:.0f} min left  "
+        f"full: {told(losses.full)}  skipped: {told(losses.skipped)}"
+    )

@@ -1,0 +1,65 @@
+"""Which sublayers a training pass leaves out: stochastic depth with a habit for each domain.
+
+Some core sublayers are foreign to a domain: they are mostly left out when it is trained, so that
+its best skip set differs from that of the others. After growth each domain also favours some of
+the extra sublayers.
+"""
+
+import math
+from random import Random
+
+from specframe.testbed.corpus import DOMAINS
+from specframe.testbed.recipe import Recipe
+
+_FOREIGN = {  # core sublayers as shares of the core, so that any core depth works
+    "summary": (5, 9, 13),
+    "arithmetic": (4, 8, 12),
+    "translation": (6, 10, 13),
+    "story": (6, 9, 12),
+    "sql": (7, 10, 11),
+}
+_ALIASES = {"phrase": "translation"}  # trained with the habits of the domain it leads to
+_CORE_DEPTH = 8
+_CORE, _FAVOURED, _EXTRA, _FOREIGN_WORTH = 4.0, 2.0, 0.0, -1.0
+
+
+def kept_in_core(recipe: Recipe, domain: str, rng: Random) -> list[bool]:
+    """Before growth: drop foreign sublayers mostly, the others rarely."""
+    sublayers = 2 * recipe.core_layers
+    if rng.random() < 0.3:
+        return [True] * sublayers
+    foreign = _foreign(recipe, domain)
+    return [
+        rng.random() >= (0.75 if sublayer in foreign else 0.06) for sublayer in range(sublayers)
+    ]
+
+
+def kept_when_grown(recipe: Recipe, domain: str, share: float, rng: Random) -> list[bool]:
+    """After growth: keep a random set of the size left over, worthier sublayers more likely."""
+    sublayers = 2 * recipe.layers
+    worths = _worths(recipe, domain)
+    noisy = [worth - math.log(-math.log(rng.random() or 0.5)) for worth in worths]  # Gumbel noise
+    count = sublayers - round(share * sublayers)
+    chosen = set(sorted(range(sublayers), key=noisy.__getitem__, reverse=True)[:count])
+    return [sublayer in chosen for sublayer in range(sublayers)]
+
+
+def _foreign(recipe: Recipe, domain: str) -> frozenset[int]:
+    if recipe.core_layers != _CORE_DEPTH:
+        return frozenset()
+    return frozenset(_FOREIGN.get(_ALIASES.get(domain, domain), ()))
+
+
+def _worths(recipe: Recipe, domain: str) -> list[float]:
+    worths = [_EXTRA] * (2 * recipe.layers)
+    core = {2 * place + part for place in recipe.core_places for part in (0, 1)}
+    extras = [sublayer for sublayer in range(2 * recipe.layers) if sublayer not in core]
+    domain = _ALIASES.get(domain, domain)
+    if domain in DOMAINS:
+        for sublayer in extras[DOMAINS.index(domain) :: len(DOMAINS)]:
+            worths[sublayer] = _FAVOURED
+    foreign = _foreign(recipe, domain)
+    for core_sublayer in range(2 * recipe.core_layers):
+        place = 2 * recipe.core_places[core_sublayer // 2] + core_sublayer % 2
+        worths[place] = _FOREIGN_WORTH if core_sublayer in foreign else _CORE
+    return worths

@@ -1,0 +1,34 @@
+"""The model as a standard folder: plain transformers loads it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specframe.testbed.card import write_card
+from specframe.testbed.recipe import Recipe
+from specframe.testbed.train import resume
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+__all__ = ["export", "open_folder"]
+
+
+def export(recipe: Recipe, run: Path, target: Path, report: dict[str, Any] | None = None) -> None:
+    """Write the run's latest weights in bf16, with config, tokenizer and model card."""
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+    model = resume(recipe, run).model.to(torch.bfloat16)
+    model.config.dtype = torch.bfloat16
+    model.save_pretrained(target)
+    PreTrainedTokenizerFast.from_pretrained(run / "tokenizer").save_pretrained(target)
+    write_card(target, recipe, run / "curve.jsonl", report)
+
+
+def open_folder(folder: Path) -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
+    """Model in bf16 and tokenizer of an exported folder."""
+    import torch
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    return model.eval(), PreTrainedTokenizerFast.from_pretrained(folder)

@@ -1,0 +1,137 @@
+"""The training run: a folder of tokenizer, checkpoints and curves that goes on after a kill."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specframe.errors import InvalidConfig
+from specframe.testbed.checkpoints import latest_position, load_checkpoint, save_checkpoint
+from specframe.testbed.growth import empty_model, new_model
+from specframe.testbed.recipe import SIZES, Recipe
+from specframe.testbed.tokenizer import train_tokenizer
+from specframe.testbed.training import Losses, Trainer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+_TOKENIZER, _CURVE, _RECIPE = "tokenizer", "curve.jsonl", "recipe.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a caller is told now and then."""
+
+    step: int
+    seen: int
+    total: int
+    tokens_per_second: float
+    seconds_left: float
+    losses: Losses
+
+
+def run_recipe(folder: Path, size: str, tokens: int | None, decay_now: bool) -> Recipe:
+    """The recipe of the run in a folder, its own if it has begun; the end moves if asked."""
+    recipe = _begun(folder, size)
+    if tokens is not None:
+        recipe = replace(recipe, tokens=tokens)
+    if decay_now:
+        position = latest_position(folder)
+        seen = position.seen if position else 0
+        recipe = replace(recipe, tokens=max(seen, recipe.grow_at) + recipe.decay_tokens)
+    return recipe
+
+
+def _begun(folder: Path, size: str) -> Recipe:
+    if size not in SIZES:
+        raise InvalidConfig.of("train", "size", f"one of {', '.join(SIZES)}", size)
+    if not (folder / _RECIPE).exists():
+        return SIZES[size]
+    facts: dict[str, Any] = json.loads((folder / _RECIPE).read_text())
+    if facts["name"] != size:
+        raise InvalidConfig.of("train", "size", f"{facts['name']}, as the run in {folder}", size)
+    facts |= {key: tuple(value) for key, value in facts.items() if isinstance(value, list)}
+    return Recipe(**facts)
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    report: Callable[[Progress], None],
+    checkpoint_seconds: float = 180.0,
+    stop_after_steps: int | None = None,
+) -> Trainer:
+    """Run the recipe in a folder, from its latest checkpoint if it has one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _RECIPE).write_text(json.dumps(asdict(recipe), indent=1))
+    trainer = resume(recipe, folder)
+    _run(trainer, folder, report, checkpoint_seconds, stop_after_steps)
+    return trainer
+
+
+def resume(recipe: Recipe, folder: Path) -> Trainer:
+    """The trainer at the folder's latest checkpoint, or at the beginning."""
+    tokenizer = run_tokenizer(recipe, folder)
+    position = latest_position(folder)
+    if position is None:
+        return Trainer(recipe, tokenizer, new_model(recipe), None)
+    model = empty_model(recipe, position.grown)
+    moments = load_checkpoint(folder, model)
+    trainer = Trainer(recipe, tokenizer, model, position)
+    trainer.optimiser.restore(moments)
+    return trainer
+
+
+def run_tokenizer(recipe: Recipe, folder: Path) -> "PreTrainedTokenizerFast":
+    """The run's tokenizer, learnt on first use."""
+    from transformers import PreTrainedTokenizerFast
+
+    if not (folder / _TOKENIZER / "tokenizer.json").exists():
+        train_tokenizer(recipe.entries, recipe.tokenizer_documents).save_pretrained(
+            folder / _TOKENIZER
+        )
+    return PreTrainedTokenizerFast.from_pretrained(folder / _TOKENIZER)
+
+
+def _run(
+    trainer: Trainer,
+    folder: Path,
+    report: Callable[[Progress], None],
+    checkpoint_seconds: float,
+    stop: int | None,
+) -> None:
+    saved = begun = time.monotonic()
+    before = trainer.position.seen
+    while trainer.position.seen < trainer.recipe.tokens and (
+        stop is None or trainer.position.step < stop
+    ):
+        losses = trainer.step()
+        speed = (trainer.position.seen - before) / (time.monotonic() - begun)
+        left = (trainer.recipe.tokens - trainer.position.seen) / speed
+        position = trainer.position
+        progress = Progress(
+            position.step, position.seen, trainer.recipe.tokens, speed, left, losses
+        )
+        _append(folder / _CURVE, progress)
+        report(progress)
+        if time.monotonic() - saved > checkpoint_seconds:
+            _save(trainer, folder)
+            saved = time.monotonic()
+    _save(trainer, folder)
+
+
+def _save(trainer: Trainer, folder: Path) -> None:
+    save_checkpoint(folder, trainer.position, trainer.model, trainer.optimiser.state())
+
+
+def _append(path: Path, progress: Progress) -> None:
+    line = {
+        "step": progress.step,
+        "seen": progress.seen,
+        "full": progress.losses.full,
+        "skipped": progress.losses.skipped,
+    }
+    with path.open("a") as stream:
+        stream.write(json.dumps(line) + "\n")
