@@ -1,0 +1,1 @@
+"""Measurements of a model on a machine: latency, acceptance and similarity of sublayers."""

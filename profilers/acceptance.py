@@ -1,0 +1,174 @@
+"""Acceptance of any skip set without generating: stored continuations, walked beside the cache.
+
+Every place of a continuation runs the skipped model with the target's keys and values left of it
+and the draft's own at it. Where its choice is the target's, the first token drafted there stands.
+Runs of rows that also see each other are real drafts, which tell how deeper tokens differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.models.executor import Executor
+from specframe.sampling import Law
+from specframe.types import SkipSet, Step
+
+from .continuations import Continuation, Judged, judge
+
+__all__ = ["Acceptance", "AcceptanceEstimator", "Trial"]
+
+ROWS = 128  # rows walked together; the mask grows with their square
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Chance that the first token drafted at each place stands, by continuation.
+
+    Greedy chances are 0 or 1, sampled ones sum min(p, q). Confidences are the draft's own
+    probability of its choice (sampled: of its likeliest token).
+    """
+
+    chances: tuple[tuple[float, ...], ...]
+    confidences: tuple[tuple[float, ...], ...]
+
+    @property
+    def mean(self) -> float:
+        """Over all places."""
+        return sum(map(sum, self.chances)) / self.places
+
+    @property
+    def places(self) -> int:
+        """How many places were judged."""
+        return sum(map(len, self.chances))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean; places of one continuation are not independent."""
+        mean, count = self.mean, len(self.chances)
+        if count == 1:
+            return sqrt(mean * (1 - mean) / self.places)
+        excess = sum((sum(text) - mean * len(text)) ** 2 for text in self.chances)
+        return sqrt(excess * count / (count - 1)) / self.places
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A real draft: the chance that each of its tokens stands, given that those before it did."""
+
+    continuation: int
+    place: int  # where its root stands
+    chances: tuple[float, ...]
+    confidences: tuple[float, ...]
+
+
+class AcceptanceEstimator:
+    """Judges skip sets against stored continuations of the target.
+
+    The target walks the continuations once, here; after that each skip set costs one walk over
+    the judged rows. `law` is the one the continuations were written by.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        continuations: Sequence[Continuation],
+        law: Law = Law(),
+    ) -> None:
+        if not continuations:
+            raise InvalidRequest(
+                "An acceptance estimate needs stored continuations. Got none; pass at least one."
+            )
+        self._executor, self._law = executor, law
+        self._texts = [judge(executor, continuation) for continuation in continuations]
+        self._choices = [self._choose(text) for text in self._texts] if not law.sampled else []
+
+    def estimate(self, skips: SkipSet) -> Acceptance:
+        """First-token acceptance at every place."""
+        chances, confidences = [], []
+        for index, text in enumerate(self._texts):
+            places = torch.arange(text.places)
+            judged = [
+                self._judge(index, block, self._walk(text, block, block, skips))
+                for block in places.split(ROWS)
+            ]
+            chances.append(tuple(chance for part, _ in judged for chance in part))
+            confidences.append(tuple(value for _, part in judged for value in part))
+        return Acceptance(tuple(chances), tuple(confidences))
+
+    def drafts(self, skips: SkipSet, length: int, every: int | None = None) -> list[Trial]:
+        """Real drafts of this length, a root `every` so many places (None: one after another)."""
+        if length < 1:
+            raise InvalidConfig.of("drafts", "length", "at least 1", length)
+        trials: list[Trial] = []
+        for index, text in enumerate(self._texts):
+            if text.places < length:
+                continue
+            roots = torch.arange(0, text.places - length + 1, every or length)
+            for block in roots.split(max(ROWS // length, 1)):
+                trials += self._trials(index, text, block, skips, length)
+        return trials
+
+    def _trials(
+        self, index: int, text: Judged, roots: Tensor, skips: SkipSet, length: int
+    ) -> Iterator[Trial]:
+        places = (roots[:, None] + torch.arange(length)).reshape(-1)
+        logits = self._walk(text, places, roots.repeat_interleave(length), skips)
+        chances, confidences = self._judge(index, places, logits)
+        for i, root in enumerate(roots.tolist()):
+            part = slice(i * length, (i + 1) * length)
+            yield Trial(index, root, tuple(chances[part]), tuple(confidences[part]))
+
+    def _walk(self, text: Judged, places: Tensor, roots: Tensor, skips: SkipSet) -> Tensor:
+        """Draft logits [rows, V]; a row sees the target left of its root and its own draft."""
+        device = self._executor.device
+        positions = (places + text.first).to(device)
+        rooted = (roots + text.first).to(device)
+        visible = int(rooted.max())
+        cached = torch.arange(visible, device=device) < rooted[:, None]
+        beside = (rooted[:, None] == rooted) & (positions <= positions[:, None])
+        tokens = torch.tensor(text.tokens, device=device)[positions]
+        mask = torch.cat([cached, beside], dim=1)
+        step = Step(tokens[None], positions, None, visible, mask)
+        logits = self._executor.walk(step, text.cache, skips).logits
+        assert logits is not None
+        return logits[0]
+
+    def _judge(self, index: int, places: Tensor, logits: Tensor) -> tuple[list[float], list[float]]:
+        """Chances and confidences of these places."""
+        text = self._texts[index]
+        histories = self._histories(text, places)
+        if self._law.sampled:
+            target = self._executor.logits(text.hidden[:, places])[0]
+            p = self._law.probabilities(target, (), histories)
+            q = self._law.probabilities(logits, (), histories)
+            return _list(torch.minimum(p, q).sum(-1)), _list(q.amax(-1))
+        scores = self._law.scores(logits, (), histories)
+        exact = scores if scores.dtype == torch.float64 else scores.float()
+        top, choice = exact.max(-1)
+        agreed = choice == self._choices[index][places]
+        return _list(agreed.double()), _list(torch.exp(top - exact.logsumexp(-1)))
+
+    def _choose(self, text: Judged) -> Tensor:
+        """The target's greedy token at every place."""
+        chosen = []
+        for block in torch.arange(text.places).split(ROWS):
+            logits = self._executor.logits(text.hidden[:, block])[0]
+            scores = self._law.scores(logits, (), self._histories(text, block))
+            chosen.append(scores.argmax(-1))
+        return torch.cat(chosen)
+
+    def _histories(self, text: Judged, places: Tensor) -> list[tuple[int, ...]]:
+        if not self._law.processors:
+            return []
+        return [text.tokens[: text.first + place + 1] for place in map(int, places)]
+
+
+def _list(values: Tensor) -> list[float]:
+    numbers: list[float] = values.tolist()
+    return numbers

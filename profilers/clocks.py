@@ -1,0 +1,85 @@
+"""Seconds of many different calls, interleaved so that a slow moment hits all of them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from time import perf_counter
+from typing import Any, TypeVar
+
+import torch
+
+__all__ = ["Sample", "time_interleaved", "typical"]
+
+Key = TypeVar("Key")
+Call = Callable[[], object]
+Progress = Callable[[int, int], None]  # done, of how many
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Repeated timings of one call."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def typical(self) -> float:
+        """What the call takes."""
+        return typical(self.seconds)
+
+    @property
+    def noise(self) -> float:
+        """How far the median lies above what the call takes, as a share of it."""
+        return median(self.seconds) / self.typical - 1.0 if self.typical > 0 else 0.0
+
+
+def typical(seconds: Sequence[float]) -> float:
+    """The median of the faster half: interruptions by other programs only ever add time."""
+    ordered = sorted(seconds)
+    return median(ordered[: (len(ordered) + 1) // 2])
+
+
+def time_interleaved(
+    calls: Mapping[Key, Call],
+    device: torch.device,
+    *,
+    budget_seconds: float,
+    fewest: int = 3,
+    most: int = 15,
+    progress: Progress | None = None,
+) -> dict[Key, Sample]:
+    """Call each once to warm up, then all of them in turn, as often as the budget allows."""
+    sweep = _cuda_sweep if device.type == "cuda" else _cpu_sweep
+    every = list(calls.values())
+    begun = perf_counter()
+    sweep(every)  # first calls allocate and load code
+    warm = perf_counter() - begun
+    repeats = min(max(int(budget_seconds / max(warm, 1e-9)), fewest), most)
+    sweeps: list[list[float]] = []
+    for done in range(repeats):
+        sweeps.append(sweep(every))
+        if progress is not None:
+            progress(done + 1, repeats)
+    return {key: Sample(times) for key, times in zip(calls, zip(*sweeps, strict=True), strict=True)}
+
+
+def _cpu_sweep(calls: Sequence[Call]) -> list[float]:
+    seconds = []
+    for call in calls:
+        begun = perf_counter()
+        call()
+        seconds.append(perf_counter() - begun)
+    return seconds
+
+
+def _cuda_sweep(calls: Sequence[Call]) -> list[float]:
+    """Events around every call and one wait at the end, so that no call waits for another."""
+    marks: list[Any] = [torch.cuda.Event(enable_timing=True) for _ in range(len(calls) + 1)]
+    marks[0].record()
+    for call, mark in zip(calls, marks[1:], strict=True):
+        call()
+        mark.record()
+    torch.cuda.synchronize()
+    return [a.elapsed_time(b) / 1e3 for a, b in pairwise(marks)]

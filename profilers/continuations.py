@@ -1,0 +1,121 @@
+"""What the target itself wrote after a prompt, stored to judge drafts against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from specframe.errors import InvalidRequest
+from specframe.models.cache import CursorCache
+from specframe.models.executor import LAST_ROW, NO_ROWS, Executor
+from specframe.sampling import Law
+from specframe.types import Step
+
+__all__ = ["Continuation", "Judged", "continue_prompts", "judge"]
+
+BLOCK = 512  # rows of a prompt that go in together
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A prompt and what the target wrote after it."""
+
+    tokens: tuple[int, ...]
+    prompt_length: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.prompt_length < len(self.tokens):
+            raise InvalidRequest(
+                f"A continuation has a prompt and at least one token after it. Got a prompt of "
+                f"{self.prompt_length} in {len(self.tokens)} tokens."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A continuation with the target's keys and values, and its stream where drafts may start.
+
+    Place i is the row whose token is the i-th of the continuation: a draft that starts there has
+    that token as its root and the tokens before it in the cache.
+    """
+
+    tokens: tuple[int, ...]
+    first: int  # position of place 0
+    cache: CursorCache
+    hidden: Tensor  # [1, places, H] after the last sublayer
+
+    @property
+    def places(self) -> int:
+        """How many rows are judged."""
+        return len(self.tokens) - self.first
+
+
+def continue_prompts(
+    executor: Executor,
+    prompts: Sequence[Sequence[int]],
+    new_tokens: int,
+    law: Law = Law(),
+    ends: frozenset[int] = frozenset(),
+) -> list[Continuation]:
+    """Decode after each prompt, one token a walk, greedily or by the law given."""
+    return [_continue(executor, list(prompt), new_tokens, law, ends) for prompt in prompts]
+
+
+def _continue(
+    executor: Executor, prompt: list[int], new_tokens: int, law: Law, ends: frozenset[int]
+) -> Continuation:
+    cache = executor.new_cache(len(prompt) + new_tokens)
+    tokens = list(prompt)
+    _fill(executor, cache, prompt[:-1])
+    for _ in range(new_tokens):
+        row = _step(executor, tokens[-1:], len(tokens) - 1)
+        logits = executor.walk(row, cache, rows=LAST_ROW).logits
+        cache.commit([0])
+        assert logits is not None
+        tokens.append(_decide(law, logits[0], tokens))
+        if tokens[-1] in ends:
+            break
+    return Continuation(tuple(tokens), len(prompt))
+
+
+def judge(executor: Executor, continuation: Continuation) -> Judged:
+    """One pass of the whole model over prompt and continuation."""
+    tokens = continuation.tokens
+    cache = executor.new_cache(len(tokens))
+    last = executor.shape.sublayers
+    hidden = _fill(executor, cache, tokens, keep_from=continuation.prompt_length, depth=last)
+    return Judged(tokens, continuation.prompt_length, cache, torch.cat(hidden, dim=1))
+
+
+def _fill(
+    executor: Executor,
+    cache: CursorCache,
+    tokens: Sequence[int],
+    keep_from: int | None = None,
+    depth: int = 0,
+) -> list[Tensor]:
+    """Commit these tokens; the stream at `depth` from position `keep_from` on."""
+    kept = []
+    for start in range(0, len(tokens), BLOCK):
+        block = tokens[start : start + BLOCK]
+        taps = (depth,) if keep_from is not None and start + len(block) > keep_from else ()
+        passed = executor.walk(_step(executor, block, start), cache, taps=taps, rows=NO_ROWS)
+        cache.commit(range(len(block)))
+        if taps:
+            kept.append(passed.taps[depth][:, max((keep_from or 0) - start, 0) :].clone())
+    return kept
+
+
+def _step(executor: Executor, tokens: Sequence[int], start: int) -> Step:
+    device = executor.device
+    row = torch.tensor([list(tokens)], device=device)
+    return Step(row, torch.arange(start, start + len(tokens), device=device), start, start)
+
+
+def _decide(law: Law, logits: Tensor, tokens: list[int]) -> int:
+    if law.choose is None:
+        return int(law.scores(logits, tokens, [()])[0].argmax())
+    return law.choose(law.probabilities(logits, tokens, [()])[0])

@@ -1,0 +1,206 @@
+"""Seconds of attention, MLP, head and the rest of a walk, by context length and rows.
+
+Whole walks are timed, with all sublayers, with none, and with those of one kind left out or left
+alone: a single small layer would stay in the processor's cache and look too cheap. Each cell of
+the grid then splits into its parts by least squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import sqrt
+from statistics import median
+from time import perf_counter
+
+import torch
+
+from specframe.cost_tables import Table, rising
+from specframe.costs import CostModel
+from specframe.errors import InvalidConfig
+from specframe.models.cache import CursorCache
+from specframe.models.executor import NO_ROWS, Executor
+from specframe.types import SkipSet, Step
+
+from .clocks import Progress, time_interleaved
+from .machine import machine_facts
+from .parts import Parts, split_walks, telling_sets
+
+__all__ = ["LatencyGrid", "LatencyProfile", "default_grid", "profile_latency"]
+
+Cell = tuple[int, int]  # context, rows
+
+ROWS = (1, 2, 4, 8, 12, 16, 32)
+FEW_ROWS = (1, 8, 32)
+CONTEXTS = (32, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+LONG = 4096  # from here on only a few row counts are timed and the others lie between them
+HEAD = (0, 0)  # in place of a cell: a walk has at least one row
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyGrid:
+    """What is timed, and for how long."""
+
+    contexts: tuple[int, ...]
+    rows: tuple[int, ...] = ROWS
+    budget_seconds: float = 12.0
+
+    def __post_init__(self) -> None:
+        for name, knots, low in (("contexts", self.contexts, 1), ("rows", self.rows, 1)):
+            if not knots or list(knots) != sorted(set(knots)) or knots[0] < low:
+                raise InvalidConfig.of("LatencyGrid", name, "ascending and at least 1", knots)
+
+    def rows_at(self, context: int) -> tuple[int, ...]:
+        """Row counts timed at this context."""
+        if context <= LONG:
+            return self.rows
+        few = tuple(rows for rows in FEW_ROWS if rows in self.rows)
+        return tuple(sorted({self.rows[0], *few, self.rows[-1]}))
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyProfile:
+    """The prices, and how far they can be trusted."""
+
+    costs: CostModel
+    noise: float  # how far the median of repeated timings lies above the typical one; median of all
+    worst_miss: (
+        float  # largest |sum of the parts - walk| / walk of a set that was left out of the fit
+    )
+    repeats: int
+    seconds: float  # what measuring took
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What does not hold, in words."""
+        found = []
+        for kind in range(len(self.costs.attention)):
+            line = self.costs.attention_line(kind)
+            if not line.holds:
+                found.append(
+                    f"Attention of kind {kind} is no straight line of the context: the worst "
+                    f"residual is {line.worst_residual:.0%}. Price by the table."
+                )
+        if self.noise > 0.15:
+            found.append(
+                f"Timings scatter by {self.noise:.0%}: the machine is busy. Measure again in quiet."
+            )
+        if self.worst_miss > 0.15:
+            found.append(
+                f"Parts and whole walks differ by up to {self.worst_miss:.0%}: prices of skip sets "
+                f"are that uncertain."
+            )
+        return tuple(found)
+
+
+def default_grid(executor: Executor, contexts: Sequence[int] = ()) -> LatencyGrid:
+    """The usual contexts up to the model's positions, or those given."""
+    longest = min(max(executor.shape.positions - ROWS[-1], 1), CONTEXTS[-1])
+    within = tuple(n for n in CONTEXTS if n < longest)
+    return LatencyGrid(tuple(sorted(set(contexts))) if contexts else (*within, longest))
+
+
+def profile_latency(
+    executor: Executor,
+    grid: LatencyGrid,
+    kinds: tuple[int, ...] | None = None,
+    progress: Progress | None = None,
+) -> LatencyProfile:
+    """Time the executor's walks over the grid and split them into parts."""
+    begun = perf_counter()
+    kinds = kinds or (0,) * executor.shape.layers
+    cells = [(n, m) for n in grid.contexts for m in grid.rows_at(n)]
+    sets = telling_sets(kinds)
+    calls = _calls(executor, grid, cells, sets)
+    timed = time_interleaved(
+        calls, executor.device, budget_seconds=grid.budget_seconds, progress=progress
+    )
+    walks = {cell: [timed[cell, i] for i in range(len(sets))] for cell in cells}
+    parts = {
+        cell: split_walks([sample.typical for sample in walks[cell]], sets, kinds) for cell in cells
+    }
+    noise = median(sample.noise for sample in timed.values())
+    repeats = len(timed[HEAD, 0].seconds)
+    worst_miss = max(part.miss for part in parts.values())
+    return LatencyProfile(
+        CostModel(
+            kinds,
+            attention=tuple(_table(grid, parts, 1 + 2 * kind) for kind in range(max(kinds) + 1)),
+            mlp=tuple(_table(grid, parts, 2 + 2 * kind) for kind in range(max(kinds) + 1)),
+            base=_table(grid, parts, 0),
+            head=_head(grid, [timed[HEAD, i].typical for i in range(len(grid.rows))]),
+            spread=_spread(noise, median(part.miss for part in parts.values()), repeats),
+            facts=machine_facts(executor, kinds),
+        ),
+        noise,
+        worst_miss,
+        repeats,
+        perf_counter() - begun,
+    )
+
+
+def _calls(
+    executor: Executor, grid: LatencyGrid, cells: Sequence[Cell], sets: Sequence[SkipSet]
+) -> dict[tuple[Cell, int], Callable[[], object]]:
+    """What is timed: a walk for each cell and skip set, and the head for each number of rows."""
+    cache = _written_cache(executor, grid.contexts[-1], grid.rows[-1])
+    hidden = torch.ones(
+        1, grid.rows[-1], executor.shape.hidden, dtype=executor.dtype, device=executor.device
+    )
+    heads = [(i, partial(executor.logits, hidden[:, :rows])) for i, rows in enumerate(grid.rows)]
+    calls: dict[tuple[Cell, int], Callable[[], object]] = {}
+    for place, cell in enumerate(cells):
+        for i, skips in enumerate(sets):
+            calls[cell, i] = partial(_walk, executor, cache, *cell, skips)
+            if i == 0 and place < len(heads):  # after a whole walk, as in a round
+                calls[HEAD, place] = heads[place][1]
+    for i, head in heads[len(cells) :]:
+        calls[HEAD, i] = head
+    return calls
+
+
+def _written_cache(executor: Executor, columns: int, room: int) -> CursorCache:
+    """A cache whose columns were all written once.
+
+    Zeros that were never written share one page of memory and would be read too quickly.
+    """
+    cache = executor.new_cache(columns + room)
+    _walk(executor, cache, 0, 1, SkipSet.none(executor.shape.layers))  # may be what reserves them
+    cache.commit(range(columns - 1, -1, -1))  # turning the order round copies every column
+    return cache
+
+
+def _walk(executor: Executor, cache: CursorCache, n: int, rows: int, skips: SkipSet) -> None:
+    device = executor.device
+    tokens = torch.zeros(1, rows, dtype=torch.long, device=device)
+    step = Step(tokens, torch.arange(n, n + rows, device=device), n, n)
+    executor.walk(step, cache, skips, rows=NO_ROWS)
+
+
+def _table(grid: LatencyGrid, parts: Mapping[Cell, Parts], part: int) -> Table:
+    """One part by context and rows, made to rise with the context."""
+    lines = [_line(grid, parts, part, n) for n in grid.contexts]
+    columns = [rising(column) for column in zip(*lines, strict=True)]
+    return Table(grid.contexts, grid.rows, tuple(zip(*columns, strict=True)))
+
+
+def _line(grid: LatencyGrid, parts: Mapping[Cell, Parts], part: int, n: int) -> tuple[float, ...]:
+    """By rows at one context; row counts that were not timed there lie between the others."""
+    timed = Table(
+        (n,), grid.rows_at(n), (tuple(parts[n, m].seconds[part] for m in grid.rows_at(n)),)
+    )
+    return tuple(timed.at(n, rows) for rows in grid.rows)
+
+
+def _head(grid: LatencyGrid, seconds: Sequence[float]) -> Table:
+    return Table((grid.contexts[0],), grid.rows, (tuple(seconds),))
+
+
+def _spread(noise: float, typical_miss: float, repeats: int) -> float:
+    """Relative standard error of a ratio of prices: scatter of timings, and what adding up misses.
+
+    Half the timings lie within `noise` above the typical one: about two thirds of a deviation.
+    """
+    scatter = 1.5 * noise / sqrt(repeats)
+    return sqrt(2 * scatter**2 + typical_miss**2)

@@ -1,0 +1,110 @@
+"""Rounds over stored continuations, from first-token acceptance alone: tokens without generating.
+
+Acceptance clusters: after a miss the next round starts on the token that was missed. Walking the
+rounds over the places, instead of raising a mean to powers, keeps that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from specframe.costs import CostModel, Speedup, chance_of_acceptance, goes_on
+from specframe.errors import InvalidRequest
+from specframe.types import DraftPlan, StopRule
+
+from .acceptance import Acceptance
+from .depth import DepthCorrection
+
+AS_FIRST = DepthCorrection()  # deeper tokens stand as often as first ones
+
+__all__ = ["Replay", "predict_speedup", "replay_rounds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Expected rounds over the continuations."""
+
+    rounds: tuple[float, ...]  # by continuation
+    tokens: tuple[float, ...]  # emitted, by continuation
+    drafted: tuple[tuple[int, float], ...]  # how many rounds drafted that many tokens
+
+    @property
+    def tokens_per_round(self) -> float:
+        """Bonus included."""
+        return sum(self.tokens) / sum(self.rounds)
+
+    @property
+    def drafted_per_round(self) -> float:
+        """Mean length of drafts."""
+        return sum(length * count for length, count in self.drafted) / sum(self.rounds)
+
+    @property
+    def error(self) -> float:
+        """Standard error of tokens a round, continuations being independent."""
+        mean, count = self.tokens_per_round, len(self.rounds)
+        if count == 1:
+            return sqrt(mean * max(mean - 1.0, 0.0) / self.rounds[0])  # as if geometric
+        pairs = zip(self.tokens, self.rounds, strict=True)
+        excess = sum((tokens - mean * rounds) ** 2 for tokens, rounds in pairs)
+        return sqrt(excess * count / (count - 1)) / sum(self.rounds)
+
+
+def replay_rounds(
+    acceptance: Acceptance, stop: StopRule, correction: DepthCorrection = AS_FIRST
+) -> Replay:
+    """Walk rounds over every continuation; those that would run past its end are not counted."""
+    rounds, tokens = [], []
+    drafted: dict[int, float] = {}
+    for chances, confidences in zip(acceptance.chances, acceptance.confidences, strict=True):
+        reach = [1.0] + [0.0] * (len(chances) + stop.max_tokens + 1)
+        rounds.append(0.0)
+        tokens.append(0.0)
+        for place in range(len(chances) - stop.max_tokens):
+            length = _draft_length(stop, confidences[place:])
+            ends = _ends(chances[place : place + length], correction)
+            for accepted, chance in enumerate(ends):
+                reach[place + accepted + 1] += reach[place] * chance
+                tokens[-1] += reach[place] * chance * (accepted + 1)
+            rounds[-1] += reach[place]
+            drafted[length] = drafted.get(length, 0.0) + reach[place]
+    if not sum(rounds):
+        raise InvalidRequest(
+            f"Drafts of {stop.max_tokens} tokens do not fit into continuations of at most "
+            f"{max(map(len, acceptance.chances))} places. Store longer continuations."
+        )
+    return Replay(tuple(rounds), tuple(tokens), tuple(sorted(drafted.items())))
+
+
+def predict_speedup(costs: CostModel, plan: DraftPlan, replay: Replay, n: float) -> Speedup:
+    """Tokens a second over autoregressive decoding at context n, with an interval."""
+    rounds = sum(replay.rounds)
+    seconds = sum(count * costs.round(plan, n, drafted=length) for length, count in replay.drafted)
+    price = seconds / rounds
+    value = replay.tokens_per_round * costs.autoregressive(n) / price
+    error = replay.error * costs.autoregressive(n) / price
+    return Speedup.around(value, error, costs.spread * value)
+
+
+def _draft_length(stop: StopRule, confidences: Sequence[float]) -> int:
+    """How many tokens a draft from here has: the confidences stand for those of the real draft."""
+    reach, length = 1.0, 0
+    going = stop.max_tokens > 0
+    while going:
+        confidence = confidences[length]
+        length += 1
+        if stop.gain is not None:
+            reach *= chance_of_acceptance(stop.gain, confidence)
+        going = goes_on(stop, length, confidence, reach)
+    return length
+
+
+def _ends(chances: Sequence[float], correction: DepthCorrection) -> list[float]:
+    """Chance that 0, 1, ... all of the drafted tokens are accepted."""
+    reach, ends = 1.0, []
+    for depth, chance in enumerate(chances):
+        stands = correction.at(depth, chance)
+        ends.append(reach * (1.0 - stands))
+        reach *= stands
+    return [*ends, reach]

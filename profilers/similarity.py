@@ -1,0 +1,60 @@
+"""How much sublayers turn the residual stream, and how far a draft's stream leaves the target's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from specframe.models.executor import NO_ROWS, Executor
+from specframe.types import SkipSet, Step
+
+__all__ = ["draft_similarity", "streams", "sublayer_similarity"]
+
+
+def sublayer_similarity(
+    executor: Executor, tokens: Sequence[int], last: int | None = None
+) -> Tensor:
+    """Cosine of each sublayer's input and output, mean over the last rows (None: all): [2L]."""
+    depths = streams(executor, tokens, last=last)
+    return torch.stack([_cosine(before, after).mean() for before, after in pairwise(depths)])
+
+
+def draft_similarity(
+    executor: Executor, tokens: Sequence[int], skips: SkipSet, last: int | None = None
+) -> Tensor:
+    """Cosine of the streams with and without the skip set, after each sublayer: [2L].
+
+    The skipped model walks the whole text, so its keys replace the target's everywhere.
+    """
+    target = streams(executor, tokens, last=last)
+    draft = streams(executor, tokens, skips, last=last)
+    pairs = zip(target[1:], draft[1:], strict=True)
+    return torch.stack([_cosine(a, b).mean() for a, b in pairs])
+
+
+def streams(
+    executor: Executor,
+    tokens: Sequence[int],
+    skips: SkipSet | None = None,
+    last: int | None = None,
+) -> list[Tensor]:
+    """The residual stream [rows, H] at every depth 0..2L, of the last rows (None: all)."""
+    device = executor.device
+    depths = range(executor.shape.sublayers + 1)
+    cache = executor.new_cache(len(tokens))
+    row = torch.tensor([list(tokens)], device=device)
+    step = Step(row, torch.arange(len(tokens), device=device), 0, 0)
+    taps = executor.walk(step, cache, skips, taps=depths, rows=NO_ROWS).taps
+    return [taps[depth][0, -last if last else None :] for depth in depths]
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    return F.cosine_similarity(_exact(a), _exact(b), dim=-1)
+
+
+def _exact(rows: Tensor) -> Tensor:
+    return rows if rows.dtype == torch.float64 else rows.float()

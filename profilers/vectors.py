@@ -1,0 +1,56 @@
+"""One vector a prompt, from the residual stream at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from specframe.errors import InvalidRequest
+from specframe.models.executor import NO_ROWS, Executor
+from specframe.pooling import Pooling
+from specframe.types import Step
+
+__all__ = ["prompt_vectors"]
+
+BLOCK = 512  # rows of a prompt that go in together
+
+
+def prompt_vectors(
+    executor: Executor,
+    prompts: Sequence[Sequence[int]],
+    depth: int | None = None,
+    pooling: Pooling = Pooling("mean"),
+) -> Tensor:
+    """Pooled stream [prompts, H] after `depth` sublayers, 0..2L (None: after the last)."""
+    last = executor.shape.sublayers
+    depth = last if depth is None else depth
+    if not 0 <= depth <= last:
+        raise InvalidRequest(
+            f"A stream exists after 0 to {last} sublayers. Got depth {depth} instead."
+        )
+    return torch.stack([_vector(executor, prompt, depth, pooling) for prompt in prompts])
+
+
+def _vector(executor: Executor, prompt: Sequence[int], depth: int, pooling: Pooling) -> Tensor:
+    if not prompt:
+        raise InvalidRequest("A prompt without tokens has no vector. Pass at least one token.")
+    device = executor.device
+    cache = executor.new_cache(len(prompt))
+    kept: list[Tensor] = []
+    for start in range(0, len(prompt), BLOCK):
+        block = list(prompt[start : start + BLOCK])
+        positions = torch.arange(start, start + len(block), device=device)
+        step = Step(torch.tensor([block], device=device), positions, start, start)
+        hidden = executor.walk(step, cache, stop=depth, rows=NO_ROWS).hidden
+        cache.commit(range(len(block)))
+        kept = (
+            [*kept, hidden[0]] if pooling.rows is None else [_last(kept, hidden[0], pooling.rows)]
+        )
+    return pooling.of(torch.cat(kept))
+
+
+def _last(kept: list[Tensor], states: Tensor, rows: int) -> Tensor:
+    """Only rows that enter are held, so that a long prompt costs no memory."""
+    return torch.cat([*kept, states])[-rows:]

@@ -1,0 +1,76 @@
+"""Rounds of any selector on a few prompts, priced by a cost model instead of by the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from specframe.costs import CostModel, Speedup
+from specframe.engine import Engine, Limits
+from specframe.models.executor import Executor
+from specframe.sampling import Law
+from specframe.selector import LayerSelector
+from specframe.types import Outcome
+
+__all__ = ["Played", "play"]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What rounds emitted and what they are priced at, by prompt."""
+
+    tokens: tuple[int, ...]
+    seconds: tuple[float, ...]  # priced walks, and what selecting really took
+    plain_seconds: tuple[float, ...]  # the same tokens decoded autoregressively, priced
+    drafted: int
+    accepted: int
+
+    @property
+    def acceptance(self) -> float:
+        """Accepted over drafted tokens; 0 when nothing was drafted."""
+        return self.accepted / self.drafted if self.drafted else 0.0
+
+    def speedup(self, spread: float) -> Speedup:
+        """Ratio of both prices; prompts are independent."""
+        value = sum(self.plain_seconds) / sum(self.seconds)
+        count = len(self.tokens)
+        pairs = zip(self.plain_seconds, self.seconds, strict=True)
+        excess = sum((plain - value * seconds) ** 2 for plain, seconds in pairs)
+        error = sqrt(excess * count / max(count - 1, 1)) / sum(self.seconds)
+        return Speedup.around(value, error, spread * value)
+
+
+def play(
+    executor: Executor,
+    selector: LayerSelector,
+    costs: CostModel,
+    prompts: Sequence[Sequence[int]],
+    new_tokens: int,
+    ends: frozenset[int] = frozenset(),
+) -> Played:
+    """Generate after each prompt with a fresh instance of the selector."""
+    limits = Limits(new_tokens, ends)
+    tokens, seconds, plain = [], [], []
+    drafted = accepted = 0
+    for prompt in prompts:
+        engine = Engine(executor, selector.spawn(), Law(), limits, costs)
+        n, price, alone, emitted = len(prompt), 0.0, 0.0, 0
+        for done in engine.rounds(prompt):
+            outcome = done.outcome
+            if outcome is None:
+                continue
+            price += _price(costs, outcome, n)
+            alone += len(outcome.emitted) * costs.autoregressive(n)
+            drafted += outcome.drafted
+            accepted += outcome.accepted
+            n += len(outcome.emitted)
+            emitted += len(outcome.emitted)
+        tokens.append(emitted)
+        seconds.append(price)
+        plain.append(alone)
+    return Played(tuple(tokens), tuple(seconds), tuple(plain), drafted, accepted)
+
+
+def _price(costs: CostModel, outcome: Outcome, n: int) -> float:
+    return outcome.select_seconds + costs.round(outcome.plan, n, drafted=outcome.drafted)

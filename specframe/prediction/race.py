@@ -1,0 +1,80 @@
+"""Measured speed-ups: plans and autoregressive decoding take turns, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from specframe.engine import Engine, Limits, Round
+from specframe.models.executor import Executor
+from specframe.profilers.clocks import typical
+from specframe.registry import selector_class
+from specframe.sampling import Law
+from specframe.types import DraftPlan, SkipSet, StopRule
+
+__all__ = ["Lap", "race"]
+
+
+@dataclass(slots=True)
+class Lap:
+    """Rounds of one contender over all prompts."""
+
+    tokens: int = 0
+    seconds: dict[int, list[float]] = field(default_factory=dict)  # by drafted tokens
+
+    def add(self, done: Round) -> None:
+        """Take in a round; the prompt's is left out."""
+        if done.outcome is None:
+            return
+        self.tokens += len(done.tokens)
+        self.seconds.setdefault(done.outcome.drafted, []).append(done.seconds)
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds were run."""
+        return sum(map(len, self.seconds.values()))
+
+    @property
+    def wall_clock(self) -> float:
+        """Seconds a token, interruptions by other programs and all."""
+        return sum(map(sum, self.seconds.values())) / self.tokens
+
+    @property
+    def seconds_per_token(self) -> float:
+        """Rounds of one length count with what such a round typically takes, over all tokens."""
+        return sum(len(times) * typical(times) for times in self.seconds.values()) / self.tokens
+
+
+def race(
+    executor: Executor,
+    plans: Sequence[DraftPlan],
+    prompts: Sequence[Sequence[int]],
+    new_tokens: int,
+    ends: frozenset[int] = frozenset(),
+) -> tuple[Lap, list[Lap]]:
+    """Autoregressive decoding and each plan on the same prompts; ends of drafts are cut equally."""
+    plain = DraftPlan(SkipSet.none(executor.shape.layers), StopRule(0))
+    contenders = [plain, *plans]
+    laps = [Lap() for _ in contenders]
+    for prompt in prompts:
+        running = [_start(executor, plan, prompt, new_tokens, ends) for plan in contenders]
+        alive = set(range(len(contenders)))
+        while alive:
+            for i in sorted(alive):
+                done = next(running[i], None)
+                if done is None:
+                    alive.discard(i)
+                else:
+                    laps[i].add(done)
+    return laps[0], laps[1:]
+
+
+def _start(
+    executor: Executor,
+    plan: DraftPlan,
+    prompt: Sequence[int],
+    new_tokens: int,
+    ends: frozenset[int],
+) -> Iterator[Round]:
+    fixed = selector_class("fixed")(skips=plan.skips, stop=plan.stop)  # type: ignore[call-arg]
+    return Engine(executor, fixed, Law(), Limits(new_tokens, ends)).rounds(prompt)
