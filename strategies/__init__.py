@@ -1,0 +1,1 @@
+"""Layer-selection strategies, one file a method; reached by name through the registry."""

@@ -1,0 +1,112 @@
+"""Acceptance of any skip set from losses of its sublayers that add up.
+
+    alpha(S) = link(sum of loss_b over b in S)
+
+The losses are fitted to measured sets as if each sublayer let a token stand on its own, so that
+logarithms add up; the link is then read off sets that the losses themselves propose, on prompts
+that decided nothing, since the best of many predictions is too good. Because losses add up, the
+best set at any price of attention and MLP is a knapsack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specframe.cost_tables import rising
+from specframe.errors import InvalidConfig
+from specframe.types import SkipSet
+
+__all__ = ["AdditiveModel", "Fitted", "fit_losses", "link_through"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Knots = tuple[tuple[float, float], ...]
+BELOW = 0.9  # of the worst acceptance measured is taken for the floor
+PULL = 4.0  # tokens at even odds that the expectation of a loss is worth
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Acceptance = floor + (1 - floor) exp(-sum of losses); even a draft of nothing has a floor."""
+
+    losses: Floats  # [2L]
+    floor: float = 0.0
+
+    def alphas(self, losses: Floats) -> Floats:
+        """Acceptance at these sums of losses."""
+        alphas: Floats = self.floor + (1.0 - self.floor) * np.exp(-losses)
+        return alphas
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveModel:
+    """Losses by sublayer, and acceptance as a falling function of their sum."""
+
+    losses: tuple[float, ...]
+    knots: Knots  # (sum of losses, acceptance)
+
+    def __post_init__(self) -> None:
+        places = [place for place, _ in self.knots]
+        if not places or places != sorted(places):
+            raise InvalidConfig.of("AdditiveModel", "knots", "ascending in loss", self.knots)
+
+    def loss(self, skips: SkipSet) -> float:
+        """The sum of a set's losses."""
+        return sum((self.losses[b] for b in skips), 0.0)
+
+    def alphas(self, losses: Floats) -> Floats:
+        """Acceptance at these sums of losses; infinite ones stand for no set at all."""
+        places, alphas = zip(*self.knots, strict=True)
+        found: Floats = np.interp(losses, places, alphas)
+        return found
+
+
+def fit_losses(
+    skipped: Bools,  # [N, 2L] measured sets
+    shares: Floats,  # [N] their acceptance
+    counts: Floats,  # [N] tokens it was measured on
+    expected: Floats | None = None,  # [2L] losses to lean on where data says little
+) -> Fitted:
+    """Losses of at least 0 by least squares in logarithms.
+
+    A share's logarithm is uncertain by (1 - p) / (p count), so that sets of high acceptance weigh
+    most: only among them will one be chosen.
+    """
+    from scipy.optimize import nnls
+
+    size = skipped.shape[1]
+    floor = BELOW * float(shares.min())
+    chances = np.clip((shares - floor) / (1.0 - floor), 0.5 / counts, 1.0)
+    weights = np.sqrt(counts * chances / (1.0 - chances + 1.0 / counts))
+    centre = np.zeros(size) if expected is None else expected
+    design = np.vstack([weights[:, None] * skipped, np.sqrt(PULL) * np.eye(size)])
+    wanted = np.concatenate([-weights * np.log(chances), np.sqrt(PULL) * centre])
+    losses: Floats = nnls(design, wanted)[0]
+    return Fitted(losses, floor)
+
+
+def link_through(
+    losses: Sequence[float], alphas: Sequence[float]
+) -> tuple[tuple[float, float], ...]:
+    """Knots through measured points, made to fall; nothing skipped is always accepted.
+
+    Past the last point acceptance is taken to fall to 0 as far again: nothing is known there.
+    """
+    order = np.argsort(losses, kind="stable")
+    places = np.maximum(np.asarray(losses, dtype=np.float64)[order], 0.0)
+    falling = [-value for value in rising([-alphas[i] for i in order])]
+    last = max(float(places[-1]), 1.0) if len(places) else 1.0
+    knots = [(0.0, 1.0), *zip(places.tolist(), falling, strict=True), (2.0 * last, 0.0)]
+    return tuple((float(place), float(alpha)) for place, alpha in _apart(knots))
+
+
+def _apart(knots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """One knot a place, the lowest: two sets of equal loss are one to the model."""
+    kept: dict[float, float] = {}
+    for place, alpha in knots:
+        kept[place] = min(alpha, kept.get(place, 1.0))
+    return list(kept.items())

@@ -1,0 +1,124 @@
+"""Bayesian optimisation over 2L binary variables, by the bayesian-optimization package.
+
+The package models functions on a box. A suggestion is rounded to the nearest corner, the corner
+is what gets measured, and the corner is what gets registered: registering the suggestion would
+teach the model values at points that nobody measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from specframe.types import SkipSet
+
+from .search import Searcher
+
+__all__ = ["BayesianSearch"]
+
+NOISE = 1e-2  # the process' own variance at measured points, as Draft & Verify set it
+QUICK_RANDOM = 500  # candidates instead of 10,000, climbs instead of 10
+QUICK_CLIMBS = 1
+
+
+class BayesianSearch(Searcher):
+    """Upper confidence bound of a Gaussian process; `starts` are the probe points.
+
+    `quick` fits the process from one start and looks for its highest bound less thoroughly:
+    seconds a suggestion become tenths. `remembered` keeps only the best known points, since fits
+    grow with their cube; None keeps all.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        seed: int = 1,
+        starts: Sequence[SkipSet] = (),
+        quick: bool = False,
+        remembered: int | None = None,
+    ) -> None:
+        self._size, self._seed, self._quick, self._remembered = size, seed, quick, remembered
+        self._queue = list(dict.fromkeys(starts))
+        self._told: dict[SkipSet, float] = {}
+        self._optimizer: Any = None
+
+    def ask(self) -> SkipSet | None:
+        """See `Searcher.ask`."""
+        while self._queue:
+            if self._queue[0] not in self._told:
+                return self._queue[0]
+            self._queue.pop(0)
+        if self._optimizer is None:
+            self._optimizer = self._make()
+            kept = sorted(self._told, key=lambda skips: -self._told[skips])[: self._remembered]
+            for skips in kept:
+                self._register(skips, self._told[skips])
+        if len(self._told) >= 1 << self._size:
+            return None
+        suggestion = self._optimizer.suggest()
+        return self._corner([float(suggestion[name]) for name in self._names()])
+
+    def tell(self, skips: SkipSet, value: float) -> None:
+        """See `Searcher.tell`."""
+        known = skips in self._told
+        self._told[skips] = value
+        if self._optimizer is not None and not known:
+            self._register(skips, value)
+
+    def _make(self) -> Any:
+        from bayes_opt import BayesianOptimization
+        from bayes_opt.acquisition import UpperConfidenceBound
+
+        optimizer = BayesianOptimization(
+            None,
+            dict.fromkeys(self._names(), (0.0, 1.0)),
+            acquisition_function=_quick_bound() if self._quick else UpperConfidenceBound(),
+            random_state=self._seed,
+            verbose=0,
+        )
+        optimizer.set_gp_params(alpha=NOISE)
+        if self._quick:
+            optimizer.set_gp_params(n_restarts_optimizer=0)
+        return optimizer
+
+    def _register(self, skips: SkipSet, value: float) -> None:
+        point = {name: float(i in skips) for i, name in enumerate(self._names())}
+        self._optimizer.register(point, value)
+
+    def _names(self) -> list[str]:
+        return [f"sublayer{i:04d}" for i in range(self._size)]
+
+    def _corner(self, point: Sequence[float]) -> SkipSet:
+        """The nearest corner that was not measured yet.
+
+        A corner that is known already is left along the coordinates that the suggestion was least
+        sure of.
+        """
+        skips = SkipSet(self._size)
+        for i, x in enumerate(point):
+            if x > 0.5:
+                skips = skips.flip(i)
+        unsure = sorted(range(self._size), key=lambda i: abs(point[i] - 0.5))
+        turn = 0
+        while skips in self._told:
+            turn += 1
+            skips = skips.flip(unsure[_lowest_bit(turn) % self._size])  # counts in Gray's code
+        return skips
+
+
+def _lowest_bit(number: int) -> int:
+    return (number & -number).bit_length() - 1
+
+
+def _quick_bound() -> Any:
+    from bayes_opt.acquisition import UpperConfidenceBound
+
+    class QuickBound(UpperConfidenceBound):
+        """Looks for the highest bound from fewer places."""
+
+        def suggest(self, *args: Any, **options: Any) -> Any:
+            """Fewer random candidates, fewer climbs."""
+            options |= {"n_random": QUICK_RANDOM, "n_smart": QUICK_CLIMBS}
+            return super().suggest(*args, **options)
+
+    return QuickBound()

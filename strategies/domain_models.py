@@ -1,0 +1,193 @@
+"""What skipping loses in a domain: fitted on some prompts, judged on others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specframe.selector import Lab, Prompt
+from specframe.types import Estimate, SkipSet
+
+from .additive import AdditiveModel, Fitted, link_through
+from .judged import JudgedSet, Parts, best_draft, judge_set, typical_context, unseen_estimate
+from .knapsack_search import KnapsackSearch, fit_measured, frontier
+from .search import Budget, InTurn, Record, run_search
+from .searchers import LocalSearch
+from .token_rates import RoundPrices, as_matrix
+
+__all__ = ["MIXED", "DomainModel", "MeasuredSet", "learn_models"]
+
+Floats = NDArray[np.float64]
+MIXED = "mixed"
+MIXED_SHARE = 0.3  # of the seconds
+CLIMB_SHARE = 0.3  # of the evaluations: flips and exchanges from where the fitted sets end
+EXPLORED = 3  # sublayers for each random set that is measured before losses are first fitted
+LEANING = 12  # the same where losses of all domains are known
+PROPOSED = 8  # knapsack solutions whose unseen acceptance makes the link
+KEPT = 3  # measured sets kept for each of the contexts they are best at
+LEADING = 12  # of the search, compared on other prompts
+LONGER = 4  # another context that sets are chosen for: so many times the usual one
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSet:
+    """A skip set and its first-token acceptance on prompts that decided nothing."""
+
+    skips: SkipSet
+    acceptance: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class DomainModel:
+    """Losses with a link read off unseen prompts, sets measured there, the best of them judged."""
+
+    model: AdditiveModel
+    sets: tuple[MeasuredSet, ...]
+    judged: JudgedSet
+    error: float  # mean |predicted - unseen acceptance| of the sets that the losses propose
+    curve: tuple[tuple[float, float], ...] = ()
+
+    def figures(self) -> dict[str, Any]:
+        """For people to read."""
+        return {
+            "mean_abs_error": self.error,
+            "measured_sets": len(self.sets),
+            "losses": [round(loss, 4) for loss in self.model.losses],
+            "knots": [list(knot) for knot in self.model.knots],
+        }
+
+
+def learn_models(
+    lab: Lab,
+    parts: Parts,
+    *,
+    seconds: float,
+    evaluations: tuple[int, int],
+    longest: int,
+    seed: int,
+) -> Mapping[str, DomainModel]:
+    """A model of all domains together, then one of each that leans on it."""
+    for part in (parts.search, parts.choose, parts.judge):
+        lab.acceptance([SkipSet(lab.shape.sublayers)], part)  # the target's answers, made once
+    began = perf_counter()
+    domains = list(dict.fromkeys(prompt.domain for prompt in parts.search))
+    common = _Task(MIXED, _few_of_each(parts, domains), longest, seed)
+    fitted, learnt = common.learn(lab, Budget(evaluations[0], MIXED_SHARE * seconds), (), None)
+    models = {MIXED: learnt}
+    for done, domain in enumerate(domains):
+        left = max(seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
+        starts = tuple(dict.fromkeys(model.judged.skips for model in models.values()))
+        task = _Task(domain, _of_domain(parts, domain), longest, seed)
+        _, models[domain] = task.learn(lab, Budget(evaluations[1], left), starts, fitted.losses)
+    return models
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One domain's prompts and how they are searched."""
+
+    name: str
+    parts: Parts
+    longest: int
+    seed: int
+
+    def learn(
+        self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Floats | None
+    ) -> tuple[Fitted, DomainModel]:
+        """Search, fit, and judge what the fit proposes on prompts that it has not seen."""
+        record = self._search(lab, budget, starts, expected)
+        measured = lambda skips: lab.acceptance([skips], self.parts.search)[0]  # noqa: E731
+        tried = list(dict.fromkeys(trial.skips for trial in record.trials))
+        fitted = fit_measured(tried, measured, expected)
+        return fitted, self._judged(lab, fitted, record, starts)
+
+    def _search(
+        self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Floats | None
+    ) -> Record:
+        size, n = lab.shape.sublayers, typical_context(lab, self.parts.search)
+        prices = RoundPrices.at(lab.costs, n, range(1, self.longest + 1))
+        climbs = max(int(CLIMB_SHARE * budget.evaluations), 1)
+        fits = KnapsackSearch(
+            prices,
+            lambda skips: lab.acceptance([skips], self.parts.search)[0],
+            explored=max(size // (EXPLORED if expected is None else LEANING), 4),
+            seed=self.seed,
+            starts=starts,
+            expected=expected,
+        )
+        climb = LocalSearch(size, self.seed, starts=(SkipSet(size),))
+        return run_search(
+            lambda skips: self._speed(lab, skips, self.parts.search),
+            InTurn((fits, budget.evaluations - climbs), (climb, climbs)),
+            budget,
+            watch=lambda trial, count: lab.tell(
+                f"learning losses of {self.name}", count, budget.evaluations
+            ),
+        )
+
+    def _speed(
+        self, lab: Lab, skips: SkipSet, prompts: Sequence[Prompt], n: int | None = None
+    ) -> float:
+        alpha = lab.acceptance([skips], prompts)[0].value
+        n = typical_context(lab, prompts) if n is None else n
+        return best_draft(lab.costs, skips, alpha, n, self.longest)[1]
+
+    def _judged(
+        self, lab: Lab, fitted: Fitted, record: Record, starts: Sequence[SkipSet]
+    ) -> DomainModel:
+        """Equation (2): the search's prompts choose nothing here."""
+        contexts = self._contexts(lab)
+        proposed = list(dict.fromkeys(s for n in contexts for s in self._proposed(lab, fitted, n)))
+        rivals = list(dict.fromkeys([*record.leading(LEADING), *starts, *proposed]))
+        ranked = {
+            n: sorted(rivals, key=lambda s: -self._speed(lab, s, self.parts.choose, n))
+            for n in contexts
+        }
+        best = ranked[contexts[0]][0]
+        kept = dict.fromkeys(skips for n in contexts for skips in ranked[n][:KEPT])
+        unseen = {
+            skips: unseen_estimate(lab, skips, self.parts.judge) for skips in [*kept, *proposed]
+        }
+        losses = as_matrix(proposed, lab.shape.sublayers) @ fitted.losses
+        predicted = fitted.alphas(losses)
+        misses = [abs(p - unseen[s].value) for p, s in zip(predicted, proposed, strict=True)]
+        model = AdditiveModel(
+            tuple(float(loss) for loss in fitted.losses),
+            link_through(losses.tolist(), [unseen[s].low for s in proposed]),
+        )
+        return DomainModel(
+            model,
+            tuple(MeasuredSet(skips, unseen[skips]) for skips in kept if skips.bits),
+            judge_set(lab, best, self.parts, self.longest, tried=len(record.trials)),
+            float(np.mean(misses)),
+            record.best_so_far(),
+        )
+
+    def _contexts(self, lab: Lab) -> list[int]:
+        usual = typical_context(lab, self.parts.search)
+        return list(dict.fromkeys([usual, min(LONGER * usual, lab.shape.positions - 1)]))
+
+    def _proposed(self, lab: Lab, fitted: Fitted, n: int) -> Iterator[SkipSet]:
+        prices = RoundPrices.at(lab.costs, n, range(1, self.longest + 1))
+        return (s for s in frontier(fitted.losses, prices, PROPOSED) if s.bits)
+
+
+def _of_domain(parts: Parts, domain: str) -> Parts:
+    each = (parts.search, parts.choose, parts.judge)
+    return Parts(*(tuple(p for p in part if p.domain == domain) for part in each))
+
+
+def _few_of_each(parts: Parts, domains: Sequence[str]) -> Parts:
+    """About twice as many prompts to search on as one domain has, in equal shares."""
+    share = max(2, -(-2 * len(parts.search) // len(domains) ** 2))
+    few = [
+        prompt
+        for domain in domains
+        for prompt in [p for p in parts.search if p.domain == domain][:share]
+    ]
+    return Parts(tuple(few), parts.choose, parts.judge)

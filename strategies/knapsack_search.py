@@ -1,0 +1,130 @@
+"""Searching skip sets by fitting losses that add up and solving the knapsack they make.
+
+Random sets first, so that every sublayer is seen with and without the others; then, in turns, the
+losses are fitted to all that was measured and the sets they propose are measured: at the price of
+the moment, at every weight, and with the losses jittered, since a model that only measures what
+it believes in never learns otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specframe.types import Estimate, SkipSet
+
+from .additive import AdditiveModel, Fitted, fit_losses, link_through
+from .knapsack import Knapsack, suffix_table
+from .resolve import resolve, whole_weights
+from .search import Proposals, Scripted
+from .token_rates import RoundPrices, as_matrix
+
+__all__ = ["KnapsackSearch", "fit_measured", "frontier"]
+
+Floats = NDArray[np.float64]
+LIGHTEST, HEAVIEST = 0.15, 0.75  # shares of the sublayers that random sets skip
+A_TURN = 6  # sets measured between two fits
+JITTER = 0.35  # of log losses
+FEWEST = 1e-3  # loss that jitter can move
+
+
+class KnapsackSearch(Scripted):
+    """Proposes the knapsack solutions of a model that is fitted to what was measured.
+
+    `measured` tells the acceptance of a set that was proposed; `expected` are losses known from
+    other domains.
+    """
+
+    def __init__(
+        self,
+        prices: RoundPrices,
+        measured: Callable[[SkipSet], Estimate],
+        *,
+        explored: int,
+        seed: int = 0,
+        starts: Sequence[SkipSet] = (),
+        expected: Floats | None = None,
+    ) -> None:
+        super().__init__(starts)
+        self._prices, self._measured, self._expected = prices, measured, expected
+        self._explored, self._seed = explored, seed
+        self._size = len(prices.kind)
+
+    def propose(self) -> Proposals:
+        """Until no jitter brings a set that was not measured yet."""
+        random = np.random.default_rng(self._seed)
+        for start in self._starts:  # noqa: UP028 - a tuple cannot be sent values
+            yield start
+        yield from self._random_sets(random, self._explored)
+        while True:
+            fitted = fit_measured(list(self._known), self._measured, self._expected)
+            fresh = [s for s in self._solutions(fitted, random) if s not in self._known]
+            if not fresh:
+                many = self._random_sets(random, A_TURN * self._size)
+                fresh = [s for s in many if s not in self._known]
+            if not fresh:
+                return
+            for skips in fresh[:A_TURN]:  # noqa: UP028 - nor can a list
+                yield skips
+
+    def _random_sets(self, random: np.random.Generator, count: int) -> Proposals:
+        """Of any size that may pay, with any members."""
+        for _ in range(max(count, 1)):
+            share = random.uniform(LIGHTEST, HEAVIEST)
+            members = random.permutation(self._size)[: max(round(share * self._size), 1)]
+            yield SkipSet(self._size, sum(1 << int(b) for b in members))
+
+    def _solutions(self, fitted: Fitted, random: np.random.Generator) -> Iterator[SkipSet]:
+        yield from self._best(fitted)
+        for _ in range(A_TURN // 3):
+            yield from self._jittered(fitted, random)
+        yield from frontier(fitted.losses, self._prices, A_TURN)
+        for _ in range(A_TURN):
+            yield from self._jittered(fitted, random)
+
+    def _jittered(self, fitted: Fitted, random: np.random.Generator) -> Iterator[SkipSet]:
+        noise = np.exp(JITTER * random.standard_normal(self._size))
+        losses = (fitted.losses + FEWEST) * noise
+        return self._best(Fitted(losses, fitted.floor))
+
+    def _best(self, fitted: Fitted) -> Iterator[SkipSet]:
+        found = resolve(_as_model(fitted), (), self._prices).skips
+        if found is not None:
+            yield found
+
+
+def fit_measured(
+    sets: Sequence[SkipSet],
+    measured: Callable[[SkipSet], Estimate],
+    expected: Floats | None = None,
+) -> Fitted:
+    """Losses behind the acceptances of measured sets."""
+    estimates = [measured(skips) for skips in sets]
+    return fit_losses(
+        as_matrix(sets, sets[0].size),
+        np.array([estimate.value for estimate in estimates]),
+        np.array([max(estimate.count, 1) for estimate in estimates], dtype=np.float64),
+        expected,
+    )
+
+
+def frontier(losses: Floats, prices: RoundPrices, count: int) -> list[SkipSet]:
+    """Solutions of least loss at evenly spaced weights, from light to heavy."""
+    weights, _ = whole_weights(prices.sublayer_seconds, parts=2, heaviest=8)
+    table = suffix_table(Knapsack(weights, tuple(losses.tolist())))
+    total = sum(weights)
+    found = []
+    for share in np.linspace(LIGHTEST, HEAVIEST + 0.1, count):
+        enough = table.losses[0, int(share * total) :]
+        weight = int(share * total) + int(enough.argmin())
+        found.append(SkipSet(len(weights), table.bits(0, weight)))
+    return list(dict.fromkeys(found))
+
+
+def _as_model(fitted: Fitted) -> AdditiveModel:
+    """The fit's own link, as knots."""
+    losses = np.linspace(0.0, 4.0, 33)
+    alphas = fitted.alphas(losses).tolist()
+    return AdditiveModel(tuple(fitted.losses.tolist()), link_through(losses.tolist(), alphas))

@@ -1,0 +1,307 @@
+"""KnapSpec as it pays: preset `best` of `knapspec`, whose equations it refers to.
+
+Differs from the paper:
+- plans right after the prompt, from its last rows, not after six rounds of drafting with the full
+  model; of a planning that cannot pay for itself within the remaining budget nothing is computed;
+- weights are real seconds, and up to `most_skipped` of them may be skipped;
+- reference rows see the target's keys before themselves, as the first token of a draft does;
+- alpha is first the overlap of the two laws, made to fall with the skipped weight, and then moves
+  to the acceptance observed, each counted in tokens;
+- rounds are priced by the cost model: head, verification of several rows, reuse of the prefix;
+- the best draft length is used: a draft ends where one more step does not pay, and at twice that
+  length at the latest;
+- not to speculate is among the candidates;
+- a finished table is priced anew as acceptance is observed and the context grows; the program runs
+  again when what it promised has drifted, or attention's share of the price has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from specframe.cost_tables import rising
+from specframe.costs import CostModel
+from specframe.errors import InvalidConfig
+from specframe.selector import Context
+from specframe.stopping import ExpectedGain
+from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
+
+from .agreement import Agreement, compare_heads
+from .chain_dp import (
+    ChainRules,
+    Chains,
+    Stretch,
+    best_chains,
+    branches_by_stretch,
+    stretches_between,
+)
+from .token_rates import Choice, RoundPrices, as_matrix, unit_costs
+
+__all__ = ["Beliefs", "OnlineConfig", "OnlinePlanner"]
+
+Floats = NDArray[np.float64]
+FEWEST_ROWS = 2
+PRICED_FOR = 32  # tokens of context after which prices are looked up again
+NEVER = 1e-6
+
+
+@dataclass(frozen=True)
+class OnlineConfig:
+    """What the planner may spend, try and believe."""
+
+    rows: int = 4  # reference rows
+    most_skipped: float = 0.85  # share of the sublayers' seconds
+    similarity: float = 0.5  # least mean cosine of a path
+    protected: int = 1  # layers at either end that are never skipped
+    finalists: int = 10  # candidates whose alpha is estimated
+    longest: int = 16  # drafted tokens
+    share: float = 0.02  # of the remaining autoregressive seconds that planning aims at
+    payback: float = 0.5  # of the seconds it may save that planning takes at most
+    hoped_speedup: float = 1.3  # of a first planning
+    prior: float = 8.0  # tokens that an estimate of alpha is worth
+    memory: float = 0.98  # of observed acceptance, a round
+    lead: float = 1.03  # how much faster another candidate must be to take over
+    drift: float = 0.1  # loss of promised speed, or change of price ratio, that plans anew
+    review: int = 4  # rounds between two looks at the candidates
+    interval: int = 64  # tokens between two plannings at least
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "finalists", "longest", "review", "interval"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig.of("OnlineConfig", name, "at least 1", getattr(self, name))
+        for name in ("most_skipped", "memory"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise InvalidConfig.of("OnlineConfig", name, "in (0, 1]", getattr(self, name))
+        if self.protected < 0:
+            raise InvalidConfig.of("OnlineConfig", "protected", "at least 0", self.protected)
+
+
+class Beliefs:
+    """Acceptance of each candidate: a first estimate, then what is observed."""
+
+    def __init__(self, estimates: Floats, prior: float, memory: float) -> None:
+        self._estimates = np.clip(estimates, NEVER, 1.0 - NEVER)
+        self._prior, self._memory = prior, memory
+        self._stood = np.zeros_like(self._estimates)
+        self._seen = np.zeros_like(self._estimates)
+
+    def observe(self, candidate: int, stood: bool) -> None:
+        """Whether a draft's first token stood: the one that no stop rule has picked."""
+        self._stood *= self._memory
+        self._seen *= self._memory
+        self._stood[candidate] += stood
+        self._seen[candidate] += 1.0
+
+    def alphas(self) -> Floats:
+        """Posterior means. What live candidates teach moves the others half-way along."""
+        shift = 0.5 * self._shift()
+        centre = 1.0 / (1.0 + np.exp(-(_logit(self._estimates) + shift)))
+        means: Floats = (self._prior * centre + self._stood) / (self._prior + self._seen)
+        return means
+
+    def _shift(self) -> float:
+        """How far off the estimates of live candidates were, in log-odds, shrunk to 0."""
+        seen = float(self._seen.sum())
+        if seen <= 0.0:
+            return 0.0
+        promised = float(self._seen @ self._estimates) / seen
+        found = (float(self._stood.sum()) + self._prior * promised) / (seen + self._prior)
+        return float(_logit(np.array(found)) - _logit(np.array(promised)))
+
+
+@dataclass
+class OnlinePlanner:
+    """One live instance a sequence."""
+
+    config: OnlineConfig
+    _candidates: list[SkipSet] = field(default_factory=list, init=False)
+    _beliefs: Beliefs | None = field(default=None, init=False)
+    _prices: tuple[float, RoundPrices] | None = field(default=None, init=False)
+    _choice: Choice | None = field(default=None, init=False)
+    _stop: ExpectedGain | None = field(default=None, init=False)  # None: nothing is drafted
+    _promised: float = field(default=1.0, init=False)  # speed-up when the program last ran
+    _ratio: float = field(default=1.0, init=False)  # of attention's to MLP's price, then
+    _planned_at: int = field(default=0, init=False)  # tokens, then
+    _drifted: bool = field(default=True, init=False)
+    _fresh: int = field(default=0, init=False)  # rows captured without a gap
+    _rounds: int = field(default=0, init=False)  # since the last look at the candidates
+    _billed: float = field(default=0.0, init=False)  # predicted seconds of the planning at hand
+    _overrun: float = field(default=1.0, init=False)  # measured over predicted seconds
+
+    def __post_init__(self) -> None:
+        self._rounds = self.config.review  # the first round looks
+
+    def select(self, context: Context) -> DraftPlan:
+        """Plan where it pays, price anew where something changed, else go on."""
+        if self._rounds >= self.config.review:
+            self._review(context)
+        references = self._references(context) if self._drifted else None
+        if references is not None and context.probe is not None:
+            rows = self._affordable_rows(context, len(references[0]))
+            if rows:
+                self._search(context, {d: s[-rows:] for d, s in references.items()})
+        waiting = self.config.interval - (context.length - self._planned_at)
+        capture = self._drifted and waiting <= self.config.rows
+        if self._live is None or self._stop is None:
+            return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=capture)
+        return DraftPlan(self._candidates[self._live], self._stop.rule(), capture=capture)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Learn acceptance, and count the rows that were captured."""
+        self._rounds += 1
+        self._fresh = self._fresh + len(outcome.emitted) if outcome.plan.capture else 0
+        if self._billed > 0.0:
+            self._overrun = outcome.select_seconds / self._billed
+            self._billed = 0.0
+        if self._live is None or self._beliefs is None or not outcome.drafted:
+            return
+        self._beliefs.observe(self._live, outcome.accepted > 0)
+        if self._stop is not None:
+            self._stop.observe(outcome)
+
+    @property
+    def _live(self) -> int | None:
+        return None if self._choice is None else self._choice.candidate
+
+    def _references(self, context: Context) -> Mapping[int, Tensor] | None:
+        """States of the last rows before the cursor, where they are at hand."""
+        if context.round == 0 and context.prompt_states:
+            return context.prompt_states
+        enough = min(self._fresh, self.config.rows)
+        if enough < FEWEST_ROWS or context.length - self._planned_at < self.config.interval:
+            return None
+        return {depth: rows[-enough:] for depth, rows in context.states.items()}
+
+    def _affordable_rows(self, context: Context, available: int) -> int:
+        """How many reference rows planning may use; 0 where it cannot pay for itself.
+
+        As many as fit into the share; the fewest where none do, if the gain is worth it.
+        """
+        costs = context.costs
+        rows = min(available, self.config.rows)
+        if costs is None:
+            return rows  # nothing is known of seconds: planning is taken to be free
+        remaining = context.budget * costs.autoregressive(context.length - 1)
+        hoped = max(self.config.hoped_speedup, self._promised)
+        gain = remaining * (1.0 / self._speed_now() - 1.0 / hoped)
+        fewest = min(FEWEST_ROWS, available)
+        while True:
+            seconds = self._overrun * self._search_seconds(context, costs, rows)
+            if seconds <= self.config.share * remaining or rows <= fewest:
+                return rows if seconds <= self.config.payback * gain else 0
+            rows = max(rows // 2, fewest)
+
+    def _speed_now(self) -> float:
+        return self._choice.speedup if self._choice is not None else 1.0
+
+    def _search_seconds(self, context: Context, costs: CostModel, rows: int) -> float:
+        """What the program will take."""
+        n = context.length - 1
+        stretches, rules = self._problem(context, RoundPrices.at(costs, n, (1,)))
+        seconds = costs.head.at(n, (1 + self.config.finalists) * rows)
+        for stretch, branches in zip(stretches, branches_by_stretch(stretches, rules), strict=True):
+            seconds += costs.base.at(n, 1)
+            for sublayer in range(stretch.start, stretch.stop):
+                seconds += costs.sublayer(sublayer, n, max(branches, 1) * rows)
+        return seconds
+
+    def _problem(self, context: Context, prices: RoundPrices) -> tuple[list[Stretch], ChainRules]:
+        """Equation (3) in seconds; a sublayer that costs nothing still weighs something."""
+        total = float(prices.sublayer_seconds.sum())
+        weights = np.maximum(prices.sublayer_seconds, NEVER * total).tolist()
+        layers = min(self.config.protected, (context.shape.layers - 1) // 2)
+        states = context.prompt_states or context.states
+        stretches = stretches_between(states, weights, 2 * layers)
+        return stretches, ChainRules(
+            budget=self.config.most_skipped * total,
+            unit=min(stretch.weight for stretch in stretches if stretch.may_skip),
+            similarity=self.config.similarity,
+            sight="target",
+        )
+
+    def _search(self, context: Context, references: Mapping[int, Tensor]) -> None:
+        """Equation (4), and alpha of a few candidates spread over the skipped weights."""
+        assert context.probe is not None
+        prices = self._prices_at(context)
+        stretches, rules = self._problem(context, prices)
+        rows = len(references[0])
+        if context.costs is not None:
+            self._billed = self._search_seconds(context, context.costs, rows)
+        chains = best_chains(context.probe, references, stretches, rules)
+        finalists = _spread(chains, self.config.finalists)
+        self._candidates = [SkipSet(context.shape.sublayers, chains.bits[i]) for i in finalists]
+        states = chains.states[finalists]
+        last = references[context.shape.sublayers]
+        agreement = compare_heads(context.probe, states, last)
+        estimates = _estimates(agreement)
+        self._beliefs = Beliefs(estimates, self.config.prior, self.config.memory)
+        self._planned_at, self._ratio = context.length, _price_ratio(prices)
+        self._choice = None
+        self._review(context)
+        self._promised, self._drifted = self._speed_now(), False
+
+    def _prices_at(self, context: Context) -> RoundPrices:
+        n = context.length - 1
+        if self._prices is None or abs(n - self._prices[0]) >= PRICED_FOR:
+            costs = context.costs or unit_costs(context.shape.layers)
+            lengths = range(1, self.config.longest + 1)
+            self._prices = (n, RoundPrices.at(costs, n, lengths))
+        return self._prices[1]
+
+    def _review(self, context: Context) -> None:
+        """Equation (7) over candidates and draft lengths, with what is known by now."""
+        self._rounds = 0
+        if self._beliefs is None:
+            self._drifted = context.round == 0  # the prompt's states are there once
+            return
+        prices = self._prices_at(context)
+        matrix = as_matrix(self._candidates, context.shape.sublayers)
+        before = self._live
+        choice = prices.choose(self._beliefs.alphas(), matrix, before, self.config.lead)
+        self._choice = choice
+        changed = abs(_price_ratio(prices) / self._ratio - 1.0) > self.config.drift
+        slowed = choice.speedup < (1.0 - self.config.drift) * self._promised
+        self._drifted = (changed or slowed) and bool(
+            self._affordable_rows(context, self.config.rows)
+        )
+        if choice.candidate is None:
+            self._stop = None
+        elif choice.candidate != before or self._stop is None:
+            step, rest = prices.in_steps(self._candidates[choice.candidate])
+            longest = min(2 * choice.draft_length, self.config.longest)
+            self._stop = ExpectedGain(step, rest, longest)
+
+
+def _spread(chains: Chains, count: int) -> list[int]:
+    """Paths at evenly spaced skipped weights, the one that skips nothing left out."""
+    paths = [i for i, bits in enumerate(chains.bits) if bits]
+    if len(paths) <= count:
+        return paths
+    places = np.linspace(0, len(paths) - 1, count).round().astype(int)
+    return [paths[place] for place in places]
+
+
+def _estimates(agreement: Agreement) -> Floats:
+    """Alpha by candidate in ascending weight: it cannot rise with what is skipped.
+
+    The overlap of the laws is the chance that a sampled token stands. On a few rows it also tells
+    more of greedy agreement than agreement itself: where the prompt leaves the target in doubt,
+    its top token is a matter of chance.
+    """
+    falling: Sequence[float] = rising(list(agreement.overlap)[::-1])
+    return np.array(falling[::-1])
+
+
+def _price_ratio(prices: RoundPrices) -> float:
+    seconds = prices.sublayer_seconds
+    return float(max(seconds[::2].sum(), NEVER) / max(seconds[1::2].sum(), NEVER))
+
+
+def _logit(share: Floats) -> Floats:
+    odds: Floats = np.log(share / (1.0 - share))
+    return odds

@@ -1,0 +1,279 @@
+"""KNN-SSD: a skip set a domain, looked up by the prompt's hidden states.
+
+Song, Xia, Zhang, Leong, Xu, Li, Li 2025, https://arxiv.org/abs/2505.16162. Numbers in the code:
+
+    (1) v = mean over the prompt's positions of the last hidden state
+    (2) anchors: k-means of the v of each domain (10 centroids), or of pooled unlabelled prompts
+    (3) for each domain z* = argmax of tokens a second, by Bayesian optimisation, as Draft & Verify
+    (4) at prefill the domain of the nearest anchor by cosine gives the skip set of the request
+    (5) drafts have up to 12 tokens and end after one of probability under 0.8
+
+Differs from the paper, preset `faithful`: (1) is taken before the final norm and brought to
+root-mean-square 1 at each position, which is that norm without its learnt gain, since a selector
+sees the residual stream and no weights; clusters of unlabelled prompts are counted by silhouette
+alone; what `static_bo` names for (3).
+
+Differs from the paper, preset `best`: vectors lose the mean of the calibration's before (4), k
+neighbours vote, and a narrow vote or a prompt farther from its anchors than held-out prompts of the
+domain were gets the `mixed` set, which is searched on all domains; (3) predicts speed instead of
+timing it, starts from the mixed set and the other domains' sets, and keeps a figure from prompts
+that decided nothing (`judged`); (5) is the expected gain of one more token; a set whose observed
+acceptance leaves its band is left for `mixed`, and that for no drafting (`playing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Self
+
+from torch import Tensor
+
+from specframe.artefacts import load_artefact, save_artefact
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.options import with_options
+from specframe.pooling import Pooling
+from specframe.selector import Context, Lab, LayerSelector, Needs, Prompt, Traits
+from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
+
+from .anchors import cluster_prompts
+from .judged import JudgedSet, Parts, all_figures, deal, find_set
+from .lookup import Lookup, LookupConfig, Match, Memory, learn_memory
+from .offline import OfflineConfig, enough, hunt_for, require_shape, unjudged
+from .playing import Playing
+from .published import PublishedSet
+from .search import Budget
+
+__all__ = ["FAITHFUL", "MIXED", "DomainSets", "KnnSsd", "KnnSsdConfig", "label_prompts"]
+
+NAME = "knn-ssd"
+REMEDY = f"Run `specframe calibrate {NAME}` for this model."
+MIXED = "mixed"
+MIXED_SHARE = 0.4  # of the seconds: the domains start from where this search ends
+
+
+@dataclass(frozen=True)
+class KnnSsdConfig(OfflineConfig, LookupConfig):
+    """How sets are searched and played, and how a prompt finds its own.
+
+    `evaluations` are those of the mixed set, `domain_evaluations` those of each domain.
+    """
+
+    domain_evaluations: int = 200
+    mixed: bool = True
+
+    def __post_init__(self) -> None:
+        OfflineConfig.__post_init__(self)
+        LookupConfig.__post_init__(self)
+        if self.domain_evaluations < 1:
+            raise InvalidConfig.of(
+                "KnnSsdConfig", "domain_evaluations", "at least 1", self.domain_evaluations
+            )
+
+
+FAITHFUL = KnnSsdConfig(
+    search="bayes",
+    objective="clock",
+    seconds=3_600.0,
+    prompts=8,
+    domain_evaluations=1_000,
+    stop="confidence",
+    confidence=0.8,
+    check=0,
+    may_decline=False,
+    mixed=False,
+    neighbours=1,
+    margin=0.0,
+    centred=False,
+    gate=0.0,
+)
+PRESETS: Mapping[str, KnnSsdConfig] = {"best": KnnSsdConfig(), "faithful": FAITHFUL}
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSets:
+    """What calibration learnt: where domains lie, and each one's set."""
+
+    memory: Memory
+    sets: Mapping[str, JudgedSet]  # by domain; MIXED is for prompts of none
+    curves: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    shape: ModelShape | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What an artefact holds."""
+
+    config: KnnSsdConfig
+    learnt: DomainSets
+
+
+@dataclass
+class KnnSsd(LayerSelector):
+    """A skip set a domain, chosen once by the nearest anchors of the prompt."""
+
+    config: KnnSsdConfig = field(default_factory=KnnSsdConfig)
+    learnt: DomainSets | None = None
+    lookup: Lookup | None = None  # over what was learnt; shared by all sequences
+
+    traits = Traits(
+        "a skip set a domain, looked up by the prompt's hidden states",
+        domain_aware=True,
+        search="Bayesian optimisation a domain",
+        calibrated=True,
+    )
+
+    def __post_init__(self) -> None:
+        self._match: Match | None = None
+        self._playing: Playing | None = None
+        if self.lookup is None and self.learnt is not None:
+            self.lookup = Lookup(self.learnt.memory, self.config)
+
+    @classmethod
+    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+        """Presets `best` and `faithful`; options are the fields of `KnnSsdConfig`."""
+        if preset not in PRESETS:
+            raise InvalidConfig.of("KnnSsd", "preset", " or ".join(PRESETS), preset)
+        return cls(with_options(PRESETS[preset], options))
+
+    @classmethod
+    def from_published(cls, memory: Memory, published: Sequence[PublishedSet], layers: int) -> Self:
+        """The authors' own anchors and sets, played as the paper plays them."""
+        sets = {p.domain: unjudged(p.skips(layers), FAITHFUL.longest) for p in published}
+        missing = sorted(set(memory.labels) - set(sets))
+        if missing:
+            raise InvalidRequest(
+                f"The anchors name {', '.join(missing)} and the skip sets do not. Use the files "
+                f"of one model."
+            )
+        return cls(FAITHFUL, DomainSets(memory, sets))
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """The prompt's states after the last sublayer."""
+        return Needs(prompt=(-1,), prompt_rows=Pooling(self.config.pooling).rows)
+
+    def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
+        """Equations (1) to (3)."""
+        labelled = label_prompts(lab, prompts, self.config.pooling)
+        parts = deal(labelled)
+        memory = learn_memory(lab, parts, self.config)
+        lab.answer(parts.every)
+        sets: dict[str, JudgedSet] = {}
+        curves: dict[str, tuple[tuple[float, float], ...]] = {}
+        began = perf_counter()
+        for name, own, budget in self._tasks(lab, parts, began):
+            starts = _starts(sets)
+            hunt = hunt_for(
+                f"searching a skip set for {name}", lab, own, self.config, starts, budget
+            )
+            sets[name], record = find_set(lab, own, hunt)
+            curves[name] = record.best_so_far()
+        learnt = DomainSets(memory, sets, curves, lab.shape, lab.facts)
+        return replace(self, learnt=learnt, lookup=None)
+
+    def _tasks(self, lab: Lab, parts: Parts, began: float) -> Iterator[tuple[str, Parts, Budget]]:
+        """Searches in order with their share of what is left of the time."""
+        config = self.config
+        domains = list(dict.fromkeys(prompt.domain for prompt in parts.search))
+        if config.mixed:
+            budget = Budget(config.evaluations, MIXED_SHARE * config.seconds, config.patience)
+            yield MIXED, enough(parts, lab, config.evaluations), budget
+        for done, domain in enumerate(domains):
+            left = max(config.seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
+            yield (
+                domain,
+                _only(parts, domain),
+                Budget(config.domain_evaluations, left, config.patience),
+            )
+
+    def select(self, context: Context) -> DraftPlan:
+        """Equation (4) once, then the set found or one that it falls back to."""
+        if self._playing is None:
+            self._playing = self._begin(context)
+        return self._playing.plan(context)
+
+    def _begin(self, context: Context) -> Playing:
+        if self.learnt is None or self.lookup is None:
+            raise InvalidRequest(f"{NAME} has no skip sets yet. {REMEDY}")
+        require_shape(self.learnt.shape, context.shape, REMEDY)
+        named = self._named(context.prompt_states.get(context.shape.sublayers))
+        return Playing([self.learnt.sets[name] for name in named], self.config.rules())
+
+    def _named(self, states: Tensor | None) -> tuple[str, ...]:
+        """Names of the sets to play, the first one first; without states nothing is known."""
+        assert self.learnt is not None
+        assert self.lookup is not None
+        sets = self.learnt.sets
+        fallback = (MIXED,) if MIXED in sets else ()
+        if states is None:
+            return fallback or (max(sets, key=lambda name: sets[name].speed),)
+        self._match = self.lookup.of(Pooling(self.config.pooling).of(states))
+        if fallback and not self._match.known:
+            return fallback
+        return self._match.label, *fallback
+
+    @property
+    def match(self) -> Match | None:
+        """What the look-up said of the sequence at hand."""
+        return self._match
+
+    def observe(self, outcome: Outcome) -> None:
+        """Learn how the set does."""
+        if self._playing is not None:
+            self._playing.observe(outcome)
+
+    def spawn(self) -> Self:
+        """The same sets, no prompt seen."""
+        return replace(self)
+
+    def figures(self) -> dict[str, Any]:
+        """Of all sets and searches, and how well held-out prompts found their domain."""
+        if self.learnt is None:
+            return {}
+        return all_figures(self.learnt.sets, self.learnt.curves) | {
+            "lookup_accuracy": self.learnt.memory.accuracy,
+            "anchors": len(self.learnt.memory.labels),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write configuration, anchors and sets."""
+        if self.learnt is None:
+            raise InvalidRequest(f"{NAME} has nothing to save yet. {REMEDY}")
+        saved = _Saved(self.config, self.learnt)
+        save_artefact(folder, saved, kind=NAME, fingerprint=self.learnt.facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = load_artefact(folder, _Saved, kind=NAME, fingerprint={}, remedy=REMEDY)
+        return cls(saved.config, saved.learnt)
+
+
+def label_prompts(lab: Lab, prompts: Sequence[Prompt], pooling: str) -> tuple[Prompt, ...]:
+    """Prompts with a domain each; where none has one, clusters of their vectors stand in."""
+    named = sum(bool(prompt.domain) for prompt in prompts)
+    if named == len(prompts):
+        return tuple(prompts)
+    if named:
+        raise InvalidRequest(
+            f"{named} of {len(prompts)} prompts name a domain. Name one for each prompt, or none."
+        )
+    vectors = lab.vectors(prompts, lab.shape.sublayers, pooling)
+    found = cluster_prompts(vectors)
+    return tuple(replace(p, domain=d) for p, d in zip(prompts, found.labels, strict=True))
+
+
+def _starts(sets: Mapping[str, JudgedSet]) -> tuple[SkipSet, ...]:
+    return tuple(dict.fromkeys(judged.skips for judged in sets.values()))
+
+
+def _only(parts: Parts, domain: str) -> Parts:
+    return Parts(*(tuple(p for p in part if p.domain == domain) for part in _each(parts)))
+
+
+def _each(parts: Parts) -> tuple[tuple[Prompt, ...], ...]:
+    return parts.search, parts.choose, parts.judge

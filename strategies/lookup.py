@@ -1,0 +1,133 @@
+"""Which domain a prompt belongs to: nearest anchors, a vote, and a gate for prompts of none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from specframe.errors import InvalidConfig
+from specframe.pooling import Pooling
+from specframe.selector import Lab
+
+from .anchors import KINDS, Anchors, labelled_anchors
+from .judged import Parts
+from .neighbours import METRICS, Index, build_index, vote
+
+__all__ = ["Lookup", "LookupConfig", "Match", "Memory", "learn_memory"]
+
+
+@dataclass(frozen=True)
+class LookupConfig:
+    """How anchors are made and asked.
+
+    `margin` is the lead that the winner of a vote needs, `gate` how many times farther than
+    held-out prompts of its domain a prompt may lie; 0 lets every prompt in.
+    """
+
+    pooling: str = "normed-mean"
+    metric: str = "cosine"
+    anchors: int = 10  # a domain
+    kind: str = "centroids"
+    neighbours: int = 5
+    margin: float = 0.2
+    centred: bool = True
+    gate: float = 1.5
+    cluster_seed: int = 42
+
+    def __post_init__(self) -> None:
+        Pooling(self.pooling)
+        owner = type(self).__name__
+        for name, known in (("metric", METRICS), ("kind", KINDS)):
+            if getattr(self, name) not in known:
+                raise InvalidConfig.of(owner, name, " or ".join(known), getattr(self, name))
+        for name in ("anchors", "neighbours"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        for name, limit in (("margin", 1.0), ("gate", float("inf"))):
+            if not 0.0 <= getattr(self, name) <= limit:
+                raise InvalidConfig.of(owner, name, f"in [0, {limit}]", getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Where the domains lie."""
+
+    anchors: Tensor  # [A, H], the centre taken off
+    labels: tuple[str, ...]  # [A]
+    centre: Tensor  # [H]
+    reach: Mapping[str, float] = field(default_factory=dict)  # farthest held-out prompt, by domain
+    accuracy: float = 0.0  # share of held-out prompts that find their domain
+
+    @classmethod
+    def of(cls, anchors: Anchors) -> Memory:
+        """Anchors as they are: no centre, no reach."""
+        return cls(anchors.vectors, anchors.labels, torch.zeros(anchors.vectors.shape[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a look-up says; a prompt that is not `known` is nearest to `label` all the same."""
+
+    label: str
+    margin: float
+    distance: float
+    known: bool
+
+
+class Lookup:
+    """Asks one index; made once and used for every prompt."""
+
+    def __init__(self, memory: Memory, config: LookupConfig) -> None:
+        self._memory, self._config = memory, config
+        self._index: Index = build_index(memory.anchors, config.metric)
+
+    def of(self, vector: Tensor) -> Match:
+        """The domain of a pooled vector [H]."""
+        memory, config = self._memory, self._config
+        query = vector.to(memory.centre.device) - memory.centre
+        numbers, far = self._index.nearest(query, config.neighbours)
+        found = vote([memory.labels[number] for number in numbers], far)
+        within = found.distance <= config.gate * memory.reach.get(found.label, float("inf"))
+        known = found.margin >= config.margin and (config.gate == 0.0 or within)
+        return Match(found.label, found.margin, found.distance, known)
+
+
+def learn_memory(lab: Lab, parts: Parts, config: LookupConfig) -> Memory:
+    """Anchors of the search part's prompts; the other parts say how far a domain reaches."""
+    depth = lab.shape.sublayers
+    vectors = lab.vectors(parts.search, depth, config.pooling).float().cpu()
+    held = [*parts.choose, *parts.judge]
+    others = lab.vectors(held, depth, config.pooling).float().cpu()
+    labels = [prompt.domain for prompt in parts.search]
+    centre = _centre(vectors, labels) if config.centred else torch.zeros(vectors.shape[1])
+    anchors = labelled_anchors(
+        vectors - centre, labels, config.anchors, config.kind, config.cluster_seed
+    )
+    memory = Memory(anchors.vectors, anchors.labels, centre)
+    return _measured(memory, others, [prompt.domain for prompt in held], config)
+
+
+def _measured(
+    memory: Memory, vectors: Tensor, labels: Sequence[str], config: LookupConfig
+) -> Memory:
+    """With the reach of each domain and the share of right answers, on held-out prompts."""
+    lookup = Lookup(memory, config)
+    reach: dict[str, float] = {}
+    right = 0
+    for vector, label in zip(vectors, labels, strict=True):
+        found = lookup.of(vector)
+        right += found.label == label
+        if found.label == label:
+            reach[label] = max(reach.get(label, 0.0), found.distance)
+    return Memory(memory.anchors, memory.labels, memory.centre, reach, right / len(labels))
+
+
+def _centre(vectors: Tensor, labels: Sequence[str]) -> Tensor:
+    """The mean of the domains' means, so that a domain of many prompts does not pull it over."""
+    means = [
+        vectors[[label == domain for label in labels]].mean(0) for domain in dict.fromkeys(labels)
+    ]
+    return torch.stack(means).mean(0)

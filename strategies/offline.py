@@ -1,0 +1,155 @@
+"""What strategies with an offline search share: how sets are searched, timed and played."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from specframe.errors import CalibrationMismatch, InvalidConfig
+from specframe.selector import Lab
+from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
+
+from .bayesian import BayesianSearch
+from .judged import Hunt, JudgedSet, Parts, balanced, prompts_needed
+from .playing import PlayRules
+from .search import Budget, InTurn, Objective, Searcher
+from .searchers import Annealing, LocalSearch, RandomSearch
+
+__all__ = [
+    "OBJECTIVES",
+    "SEARCHES",
+    "OfflineConfig",
+    "enough",
+    "hunt_for",
+    "require_shape",
+    "unjudged",
+]
+
+SEARCHES = ("local+bayes", "bayes", "local", "annealing", "random")
+OBJECTIVES = ("cached", "clock")
+LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
+REMEMBERED = 96  # sets that the process learns from a local search: fits grow with their cube
+UNKNOWN = Estimate(0.0, 0.0, 1.0, 0)
+
+
+@dataclass(frozen=True)
+class OfflineConfig:
+    """How sets are searched and how they are played.
+
+    `objective`: `cached` predicts the speed from cached continuations and the machine's prices,
+    `clock` times generations of `new_tokens` tokens on `prompts` prompts (0: all that are searched
+    on).
+    """
+
+    search: str = "local+bayes"
+    objective: str = "cached"
+    evaluations: int = 500
+    seconds: float = 150.0
+    patience: int = 0
+    prompts: int = 0
+    new_tokens: int = 32
+    seed: int = 1
+    stop: str = "gain"
+    longest: int = 12
+    confidence: float = 0.6
+    check: int = 12
+    may_decline: bool = True
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        for name, known in (("search", SEARCHES), ("objective", OBJECTIVES)):
+            if getattr(self, name) not in known:
+                raise InvalidConfig.of(owner, name, " or ".join(known), getattr(self, name))
+        for name in ("evaluations", "new_tokens"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        for name in ("seconds", "patience", "prompts"):
+            if getattr(self, name) < 0:
+                raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))
+        self.rules()
+
+    def rules(self) -> PlayRules:
+        """How sets are played."""
+        return PlayRules(
+            self.stop,
+            self.longest,
+            self.confidence,
+            check=self.check,
+            may_decline=self.may_decline,
+        )
+
+
+def hunt_for(
+    name: str,
+    lab: Lab,
+    parts: Parts,
+    config: OfflineConfig,
+    starts: Sequence[SkipSet] = (),
+    budget: Budget | None = None,
+) -> Hunt:
+    """The search that a configuration asks for; `starts` are measured first."""
+    budget = budget or Budget(config.evaluations, config.seconds, config.patience)
+    return Hunt(
+        name,
+        _searcher(config, lab.shape.sublayers, budget.evaluations, starts),
+        budget,
+        config.longest,
+        _clock(lab, parts, config) if config.objective == "clock" else None,
+        tuple(starts),
+    )
+
+
+def enough(parts: Parts, lab: Lab, evaluations: int) -> Parts:
+    """The same parts with no more prompts to search on than so many evaluations need.
+
+    Twice what keeps luck tolerable, as many of each domain: more would only make each evaluation
+    dearer.
+    """
+    needed = 2 * prompts_needed(evaluations, lab.new_tokens)
+    return Parts(balanced(parts.search, needed), parts.choose, parts.judge)
+
+
+def unjudged(skips: SkipSet, draft: int) -> JudgedSet:
+    """A set from elsewhere, of which nothing is known here."""
+    return JudgedSet(skips, UNKNOWN, draft, 1.0, 1.0, 1.0, 0, 0.0, 0)
+
+
+def require_shape(made_for: ModelShape | None, shape: ModelShape, remedy: str) -> None:
+    """Refuse a calibration of another model; None was not made for any one model."""
+    if made_for is not None and made_for != shape:
+        raise CalibrationMismatch(
+            f"This selector was calibrated for {_facts(made_for)}; the model has {_facts(shape)}. "
+            f"{remedy}"
+        )
+
+
+def _facts(shape: ModelShape) -> str:
+    return f"{shape.layers} layers x {shape.hidden}, vocabulary {shape.vocabulary}"
+
+
+def _searcher(
+    config: OfflineConfig, size: int, evaluations: int, starts: Sequence[SkipSet]
+) -> Searcher:
+    seed = config.seed
+    if config.search == "random":
+        return RandomSearch(size, seed, starts)
+    if config.search == "annealing":
+        return Annealing(size, evaluations, seed, starts)
+    if config.search == "bayes":
+        return BayesianSearch(size, seed, starts)
+    local = LocalSearch(size, seed, starts)
+    if config.search == "local":
+        return local
+    bayes = BayesianSearch(size, seed, quick=True, remembered=REMEMBERED)
+    return InTurn((local, round(LOCAL_SHARE * evaluations)), (bayes, evaluations))
+
+
+def _clock(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective:
+    """Tokens a second of generations, prompts included."""
+    prompts = parts.search[: config.prompts] if config.prompts else parts.search
+    stop = StopRule(config.longest, confidence=config.confidence)
+
+    def tokens_per_second(skips: SkipSet) -> float:
+        return 1.0 / lab.seconds_per_token(DraftPlan(skips, stop), prompts, config.new_tokens)
+
+    return tokens_per_second

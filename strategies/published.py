@@ -1,0 +1,110 @@
+"""Skip-set files that authors of self-speculative decoding published.
+
+All three formats map a name to the layers whose attention and whose MLP are skipped; they differ
+in what the name says: Draft & Verify names the model, SWIFT `model_dataset`, KNN-SSD
+`domain_model`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from specframe.errors import ArtefactError, InvalidConfig
+from specframe.types import SkipSet
+
+from .anchors import Anchors
+
+__all__ = ["FORMATS", "PublishedSet", "read_anchors", "read_skip_sets"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSet:
+    """One entry of a file; a domain that the format does not name is empty."""
+
+    model: str
+    domain: str
+    attention: tuple[int, ...]  # layer numbers
+    mlp: tuple[int, ...]
+
+    def skips(self, layers: int) -> SkipSet:
+        """As a skip set of a model with so many layers."""
+        return SkipSet.of(layers, attention=self.attention, mlp=self.mlp)
+
+
+def _model_alone(name: str) -> tuple[str, str]:
+    return name, ""
+
+
+def _model_first(name: str) -> tuple[str, str]:
+    model, _, domain = name.rpartition("_")
+    return model, domain
+
+
+def _model_last(name: str) -> tuple[str, str]:
+    domain, _, model = name.rpartition("_")
+    return model, domain
+
+
+# format -> how a name splits into model and domain
+FORMATS: Mapping[str, Callable[[str], tuple[str, str]]] = {
+    "draft-verify": _model_alone,
+    "swift": _model_first,
+    "knn-ssd": _model_last,
+}
+
+
+def read_skip_sets(path: Path, format: str) -> tuple[PublishedSet, ...]:
+    """All entries of a file, in its order."""
+    if format not in FORMATS:
+        raise InvalidConfig.of("read_skip_sets", "format", " or ".join(FORMATS), format)
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not isinstance(content, dict) or not content:
+        raise _unreadable(path, "no names at the top level")
+    found = []
+    for name, entry in content.items():
+        model, domain = FORMATS[format](name)
+        found.append(
+            PublishedSet(
+                model,
+                domain,
+                _layers(path, name, entry, "attention"),
+                _layers(path, name, entry, "mlp"),
+            )
+        )
+    return tuple(found)
+
+
+def read_anchors(vectors: Path, labels: Path) -> Anchors:
+    """KNN-SSD's anchor file [A, H] and its labels [A], both numpy arrays."""
+    try:
+        points, names = np.load(vectors, allow_pickle=False), np.load(labels, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise _unreadable(vectors, str(error)) from error
+    if points.ndim != 2 or names.shape != points.shape[:1]:
+        raise _unreadable(vectors, f"anchors {points.shape} and labels {names.shape} do not match")
+    return Anchors(torch.from_numpy(points).float(), tuple(str(name) for name in names))
+
+
+def _layers(path: Path, name: str, entry: Any, kind: str) -> tuple[int, ...]:
+    layers = entry.get(kind) if isinstance(entry, dict) else None
+    whole = isinstance(layers, list) and all(type(i) is int and i >= 0 for i in layers)
+    if not whole or not isinstance(layers, list):
+        raise _unreadable(path, f"{name!r} has no list of layer numbers under {kind!r}")
+    return tuple(sorted(set(layers)))
+
+
+def _unreadable(path: Path, reason: str) -> ArtefactError:
+    return ArtefactError(
+        f"{path} is not a published skip-set file: {reason}. Each name must map to "
+        f'{{"attention": [layers], "mlp": [layers]}}.'
+    )

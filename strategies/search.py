@@ -1,0 +1,216 @@
+"""Searching for a skip set: one interface, whatever proposes the next set.
+
+A searcher is asked for a set and told its value (higher is better); the loop measures, remembers
+what was measured, and stops by evaluations, seconds or patience.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from math import inf
+from time import perf_counter
+
+from specframe.errors import InvalidConfig
+from specframe.types import SkipSet
+
+__all__ = [
+    "Budget",
+    "InTurn",
+    "Objective",
+    "Proposals",
+    "Record",
+    "Scripted",
+    "Searcher",
+    "Trial",
+    "run_search",
+]
+
+Objective = Callable[[SkipSet], float]
+Watch = Callable[["Trial", int], None]  # a trial and how many were measured with it
+Proposals = Generator[SkipSet, float, None]
+
+KNOWN_IN_A_ROW = 1_000  # proposals without a new one among them: the searcher has nothing left
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A set, what it was found to be worth, and when: seconds since the search began."""
+
+    skips: SkipSet
+    value: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When a search ends, whichever comes first. `patience` 0 never loses it."""
+
+    evaluations: int
+    seconds: float = inf
+    patience: int = 0  # evaluations in a row that bring nothing better
+
+    def __post_init__(self) -> None:
+        for name in ("evaluations", "seconds", "patience"):
+            if getattr(self, name) < 0:
+                raise InvalidConfig.of("Budget", name, "at least 0", getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All trials in order, and why there are no more of them."""
+
+    trials: tuple[Trial, ...]
+    ended: str  # "evaluations", "seconds", "patience" or "exhausted"
+
+    @property
+    def best(self) -> Trial:
+        """The first trial of the highest value."""
+        return max(self.trials, key=lambda trial: trial.value)
+
+    @property
+    def censored(self) -> bool:
+        """Whether time ran out first: a longer search might have found more."""
+        return self.ended == "seconds"
+
+    def best_so_far(self) -> tuple[tuple[float, float], ...]:
+        """(seconds, value) of every trial that was better than all before it."""
+        curve: list[tuple[float, float]] = []
+        for trial in self.trials:
+            if not curve or trial.value > curve[-1][1]:
+                curve.append((trial.seconds, trial.value))
+        return tuple(curve)
+
+    def leading(self, count: int) -> tuple[SkipSet, ...]:
+        """The best sets, best first."""
+        ranked = sorted(self.trials, key=lambda trial: -trial.value)
+        return tuple(dict.fromkeys(trial.skips for trial in ranked))[:count]
+
+
+class Searcher(ABC):
+    """Proposes skip sets. It is told what is known already, then asked and told in turn."""
+
+    @abstractmethod
+    def ask(self) -> SkipSet | None:
+        """The next set to measure; None when nothing is left to try."""
+
+    @abstractmethod
+    def tell(self, skips: SkipSet, value: float) -> None:
+        """The value of a set, asked for or not."""
+
+
+class Scripted(Searcher):
+    """A searcher written as a generator that yields sets and receives their values."""
+
+    def __init__(self, starts: Sequence[SkipSet] = ()) -> None:
+        self._starts = tuple(starts)
+        self._known: dict[SkipSet, float] = {}
+        self._proposals: Proposals | None = None
+        self._asked: SkipSet | None = None
+
+    @abstractmethod
+    def propose(self) -> Proposals:
+        """The script."""
+
+    def ask(self) -> SkipSet | None:
+        """See `Searcher.ask`."""
+        if self._proposals is None:
+            self._proposals = self.propose()
+            self._asked = next(self._proposals, None)
+        return self._asked
+
+    def tell(self, skips: SkipSet, value: float) -> None:
+        """See `Searcher.tell`."""
+        self._known[skips] = value
+        if self._proposals is None or skips != self._asked:
+            return
+        try:
+            self._asked = self._proposals.send(value)
+        except StopIteration:
+            self._asked = None
+
+    def _all_starts(self) -> Proposals:
+        for start in self._starts:
+            _ = yield start  # `yield from` a tuple could not receive values
+
+    def _best_known(self) -> SkipSet | None:
+        return max(self._known, key=lambda skips: self._known[skips], default=None)
+
+
+class InTurn(Searcher):
+    """One searcher after another; each is told all that those before it learnt."""
+
+    def __init__(self, *stages: tuple[Searcher, int]) -> None:
+        self._stages = list(stages)  # (searcher, proposals it may make)
+        self._told: dict[SkipSet, float] = {}
+        self._made = 0
+
+    def ask(self) -> SkipSet | None:
+        """See `Searcher.ask`."""
+        while self._stages:
+            searcher, share = self._stages[0]
+            proposal = searcher.ask() if self._made < share else None
+            if proposal is not None:
+                return proposal
+            self._stages.pop(0)
+            self._made = 0
+            if self._stages:
+                for skips, value in self._told.items():
+                    self._stages[0][0].tell(skips, value)
+        return None
+
+    def tell(self, skips: SkipSet, value: float) -> None:
+        """See `Searcher.tell`."""
+        self._made += 1
+        self._told[skips] = value
+        if self._stages:
+            self._stages[0][0].tell(skips, value)
+
+
+def run_search(
+    objective: Objective,
+    searcher: Searcher,
+    budget: Budget,
+    *,
+    history: Sequence[Trial] = (),
+    watch: Watch | None = None,
+    clock: Callable[[], float] = perf_counter,
+) -> Record:
+    """Search until the budget ends. `history` are trials of an earlier search to go on from.
+
+    A set is measured once; proposed again, its value is told again and nothing is counted.
+    """
+    began = clock() - (history[-1].seconds if history else 0.0)
+    trials = list(history)
+    known = {trial.skips: trial.value for trial in trials}
+    for skips, value in known.items():
+        searcher.tell(skips, value)
+    repeats = 0
+    while (ended := _ended(trials, budget, clock() - began)) is None:
+        skips_asked = searcher.ask()
+        if skips_asked is None or repeats > KNOWN_IN_A_ROW:
+            ended = "exhausted"
+            break
+        if skips_asked in known:
+            repeats += 1
+        else:
+            repeats = 0
+            known[skips_asked] = objective(skips_asked)
+            trials.append(Trial(skips_asked, known[skips_asked], clock() - began))
+            if watch is not None:
+                watch(trials[-1], len(trials))
+        searcher.tell(skips_asked, known[skips_asked])
+    return Record(tuple(trials), ended)
+
+
+def _ended(trials: Sequence[Trial], budget: Budget, seconds: float) -> str | None:
+    if len(trials) >= budget.evaluations:
+        return "evaluations"
+    if trials and seconds >= budget.seconds:
+        return "seconds"
+    if budget.patience and trials:
+        best = max(range(len(trials)), key=lambda i: trials[i].value)
+        if len(trials) - 1 - best >= budget.patience:
+            return "patience"
+    return None

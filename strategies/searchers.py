@@ -1,0 +1,156 @@
+"""Searches that need no model of the objective: random, local, annealing."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Generator, Iterator, Sequence
+
+from specframe.types import SkipSet
+
+from .search import Proposals, Scripted
+
+__all__ = ["Annealing", "LocalSearch", "RandomSearch"]
+
+WORSE = 6  # a nested row ends after a sixth of the sublayers without a better set
+
+Climb = Generator[SkipSet, float, SkipSet]  # a script that returns the set where it ends
+
+
+class RandomSearch(Scripted):
+    """Sets of a random size with random members, after the starts."""
+
+    def __init__(self, size: int, seed: int = 0, starts: Sequence[SkipSet] = ()) -> None:
+        super().__init__(starts)
+        self._size, self._seed = size, seed
+
+    def propose(self) -> Proposals:
+        """Forever."""
+        yield from self._all_starts()
+        chance = random.Random(self._seed)
+        while True:
+            members = chance.sample(range(self._size), chance.randint(1, self._size))
+            yield _set_of(self._size, members)
+
+
+class LocalSearch(Scripted):
+    """Climbs from the best of many starts by flips and exchanges, then again from a shaken top.
+
+    Without starts, sublayers are ranked by what skipping each alone is worth, and the nested sets
+    along that ranking are the starts.
+    """
+
+    def __init__(
+        self, size: int, seed: int = 0, starts: Sequence[SkipSet] = (), shake: float = 0.12
+    ) -> None:
+        super().__init__(starts)
+        self._size, self._seed = size, seed
+        self._shaken = max(2, round(shake * size))
+
+    def propose(self) -> Proposals:
+        """Until no shaken climb is left in the budget."""
+        chance = random.Random(self._seed)
+        yield from self._all_starts()
+        yield SkipSet(self._size)
+        if not self._starts and len(self._known) < self._size:
+            yield from self._nested()
+        top = self._best_known()
+        assert top is not None
+        top = yield from self._climb(top, chance)
+        while True:
+            shaken = top
+            for sublayer in chance.sample(range(self._size), self._shaken):
+                shaken = shaken.flip(sublayer)
+            yield shaken
+            reached = yield from self._climb(shaken, chance)
+            if self._known[reached] > self._known[top]:
+                top = reached
+
+    def _nested(self) -> Proposals:
+        nothing = SkipSet(self._size)
+        for sublayer in range(self._size):
+            yield nothing.flip(sublayer)
+        order = sorted(range(self._size), key=lambda i: -self._known[nothing.flip(i)])
+        worse, best = 0, float("-inf")
+        for count in range(2, self._size):
+            value = yield _set_of(self._size, order[:count])
+            worse = 0 if value > best else worse + 1
+            best = max(best, value)
+            if worse > self._size // WORSE:
+                return
+
+    def _climb(self, top: SkipSet, chance: random.Random) -> Climb:
+        """Take the first better neighbour until there is none; returns where it ends."""
+        improved = True
+        while improved:
+            improved = False
+            for neighbour in _neighbours(top, chance):
+                if neighbour not in self._known:
+                    yield neighbour
+                if self._known[neighbour] > self._known[top]:
+                    top, improved = neighbour, True
+                    break
+        return top
+
+
+class Annealing(Scripted):
+    """Random flips and exchanges; a worse set is taken with a chance that cools down.
+
+    Temperatures are in units of the objective. It ends after `steps` proposals.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        steps: int,
+        seed: int = 0,
+        starts: Sequence[SkipSet] = (),
+        hot: float = 0.05,
+        cold: float = 0.001,
+    ) -> None:
+        super().__init__(starts)
+        self._size, self._steps, self._seed = size, steps, seed
+        self._hot, self._cold = hot, cold
+
+    def propose(self) -> Proposals:
+        """From the best start, `steps` times."""
+        chance = random.Random(self._seed)
+        yield from self._all_starts()
+        yield SkipSet(self._size)
+        here = self._best_known()
+        assert here is not None
+        for step in range(self._steps):
+            heat = self._hot * (self._cold / self._hot) ** (step / max(self._steps - 1, 1))
+            there = _random_neighbour(here, chance)
+            value = yield there
+            loss = self._known[here] - value
+            if loss <= 0.0 or chance.random() < math.exp(-loss / heat):
+                here = there
+
+
+def _neighbours(skips: SkipSet, chance: random.Random) -> Iterator[SkipSet]:
+    """All flips in random order, then as many random exchanges of a member."""
+    inside, outside = list(skips), list(skips.kept)
+    flips = [*inside, *outside]
+    chance.shuffle(flips)
+    yield from (skips.flip(sublayer) for sublayer in flips)
+    if inside and outside:
+        for _ in flips:
+            yield _exchange(skips, inside, outside, chance)
+
+
+def _exchange(
+    skips: SkipSet, inside: Sequence[int], outside: Sequence[int], chance: random.Random
+) -> SkipSet:
+    return skips.flip(chance.choice(inside)).flip(chance.choice(outside))
+
+
+def _random_neighbour(skips: SkipSet, chance: random.Random) -> SkipSet:
+    inside, outside = list(skips), list(skips.kept)
+    if inside and outside and chance.random() < 0.5:
+        return _exchange(skips, inside, outside, chance)
+    return skips.flip(chance.randrange(skips.size))
+
+
+def _set_of(size: int, members: Sequence[int]) -> SkipSet:
+    return SkipSet.from_sublayers(size // 2, members)

@@ -1,0 +1,159 @@
+"""Draft & Verify: one skip set for everything, found offline by Bayesian optimisation.
+
+Zhang, Wang, Li, Shou, Chen, Chen, Mehrotra 2024, https://arxiv.org/abs/2309.08168. Numbers in the
+code:
+
+    (1) z in {0, 1}^2L, attention and MLP apart; none is protected
+    (2) z* = argmax of tokens a second of self-speculative generations with z skipped
+    (3) z is proposed by a Gaussian process over [0, 1]^2L, rounded at 0.5
+    (4) drafts end after a token less likely than a threshold that steers acceptance to a target
+
+Differs from the paper, preset `faithful`: the corner that was measured is registered, not the
+suggestion that was rounded to it; seconds are divided by the tokens that were really emitted, not
+by those asked for; the two probe points of the official code name layers of one model, so probe
+points are the sets given as `starts`; 1,000 evaluations are capped by `seconds`, and the record
+then says that it was cut short; sampled drafts are verified by rejection against the law they were
+drawn from.
+
+Differs from the paper, preset `best`: (2) is predicted instead of timed, as acceptance on the
+target's own cached continuations times what the machine's prices say of rounds with the best draft
+length, prefix reuse included: the same set always gets the same value, in a hundredth of the time.
+(3) starts from a local search's sets. Search, choice and the figure that is kept use different
+prompts (`judged`). (4) becomes the expected gain of one more token, and a set is left while it does
+not pay (`playing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from specframe.artefacts import load_artefact, save_artefact
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.options import with_options
+from specframe.selector import Context, Lab, LayerSelector, Prompt, Traits
+from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
+
+from .judged import JudgedSet, all_figures, deal, find_set
+from .offline import OfflineConfig, enough, hunt_for, require_shape, unjudged
+from .playing import Playing
+from .published import PublishedSet
+
+__all__ = ["FAITHFUL", "Found", "StaticBO"]
+
+NAME = "static-bo"
+REMEDY = f"Run `specframe calibrate {NAME}` for this model."
+
+FAITHFUL = OfflineConfig(
+    search="bayes",
+    objective="clock",
+    evaluations=1_000,
+    seconds=3_600.0,
+    prompts=8,
+    stop="adaptive",
+    check=0,
+    may_decline=False,
+)
+PRESETS: Mapping[str, OfflineConfig] = {"best": OfflineConfig(), "faithful": FAITHFUL}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What calibration found, and how the search went."""
+
+    judged: JudgedSet
+    best_so_far: tuple[tuple[float, float], ...] = ()  # (seconds, objective)
+    ended: str = ""
+    shape: ModelShape | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What an artefact holds."""
+
+    config: OfflineConfig
+    found: Found
+
+
+@dataclass
+class StaticBO(LayerSelector):
+    """One skip set for everything, found offline; `starts` are sets that the search tries first."""
+
+    config: OfflineConfig = field(default_factory=OfflineConfig)
+    found: Found | None = None
+    starts: tuple[SkipSet, ...] = ()
+
+    traits = Traits(
+        "one skip set for everything, found offline",
+        search="Bayesian optimisation",
+        calibrated=True,
+    )
+
+    def __post_init__(self) -> None:
+        self._playing: Playing | None = None
+
+    @classmethod
+    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+        """Presets `best` and `faithful`; options are the fields of `OfflineConfig`."""
+        if preset not in PRESETS:
+            raise InvalidConfig.of("StaticBO", "preset", " or ".join(PRESETS), preset)
+        return cls(with_options(PRESETS[preset], options))
+
+    @classmethod
+    def from_published(cls, published: PublishedSet, layers: int) -> Self:
+        """The authors' own set, played as the paper plays it."""
+        judged = unjudged(published.skips(layers), FAITHFUL.longest)
+        return cls(FAITHFUL, Found(judged))
+
+    def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
+        """Equations (1) to (3); a set found before is where the search starts."""
+        parts = enough(deal(prompts), lab, self.config.evaluations)
+        starts = self.starts if self.found is None else (self.found.judged.skips, *self.starts)
+        lab.answer(parts.every)
+        hunt = hunt_for("searching a skip set", lab, parts, self.config, starts)
+        judged, record = find_set(lab, parts, hunt)
+        found = Found(judged, record.best_so_far(), record.ended, lab.shape, lab.facts)
+        return replace(self, found=found)
+
+    def select(self, context: Context) -> DraftPlan:
+        """The set found, or nothing while it does not pay."""
+        if self.found is None:
+            raise InvalidRequest(f"{NAME} has no skip set yet. {REMEDY}")
+        if self._playing is None:
+            require_shape(self.found.shape, context.shape, REMEDY)
+            self._playing = Playing((self.found.judged,), self.config.rules())
+        return self._playing.plan(context)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Equation (4), or what stands in for it."""
+        if self._playing is not None:
+            self._playing.observe(outcome)
+
+    def spawn(self) -> Self:
+        """The same set, nothing learnt."""
+        return replace(self)
+
+    def figures(self) -> dict[str, Any]:
+        """Of the set and its search."""
+        if self.found is None:
+            return {}
+        every = "every domain"
+        return all_figures({every: self.found.judged}, {every: self.found.best_so_far}) | {
+            "ended": self.found.ended
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write configuration and set."""
+        if self.found is None:
+            raise InvalidRequest(f"{NAME} has nothing to save yet. {REMEDY}")
+        saved = _Saved(self.config, self.found)
+        save_artefact(folder, saved, kind=NAME, fingerprint=self.found.facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = load_artefact(folder, _Saved, kind=NAME, fingerprint={}, remedy=REMEDY)
+        return cls(saved.config, saved.found)

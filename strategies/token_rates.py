@@ -1,0 +1,169 @@
+"""Expected tokens a second of many skip sets x draft lengths at once, at one context length.
+
+The same prices as `CostModel.round` for chains, as arrays: a selector that plans while it generates
+cannot afford them one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specframe.cost_tables import Table
+from specframe.costs import CostModel
+from specframe.types import SkipSet
+
+__all__ = ["Choice", "RoundPrices", "as_matrix", "expected_token_grid", "unit_costs"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+NEVER = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The plan of most tokens a second; `candidate` None is: do not speculate."""
+
+    candidate: int | None
+    draft_length: int
+    tokens_per_second: float
+    autoregressive: float  # tokens a second without speculation
+
+    @property
+    def speedup(self) -> float:
+        """Over autoregressive decoding."""
+        return self.tokens_per_second / self.autoregressive
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPrices:
+    """Prices of a cost model at one context; K counts attention kinds, then MLP kinds."""
+
+    kind: NDArray[np.intp]  # [2L] which price is a sublayer's
+    lengths: Floats  # [D] draft lengths, ascending, from 1
+    drafting: Floats  # [K, D] one sublayer in a draft step
+    step: Floats  # [D] the rest of a draft step
+    finishing: Floats  # [K, D] one sublayer over the last drafted token
+    finish: Floats  # [D] the rest of that walk
+    verifying: Floats  # [K, D] one sublayer over d + 1 rows
+    verify: Floats  # [D] the rest of verification and of the round
+    autoregressive: float
+
+    @classmethod
+    def at(cls, costs: CostModel, n: float, lengths: Sequence[int]) -> RoundPrices:
+        """The slice of a cost model at context n."""
+        tables = (*costs.attention, *costs.mlp)
+        attention_kinds = len(costs.attention)
+        kind = [attention_kinds * (b % 2) + costs.kinds[b // 2] for b in range(2 * costs.layers)]
+        middle = [n + (d - 1) / 2 for d in lengths]
+        return cls(
+            kind=np.array(kind),
+            lengths=np.array(lengths, dtype=np.float64),
+            drafting=np.array([[t.at(m, 1) for m in middle] for t in tables]),
+            step=np.array([costs.base.at(m, 1) + costs.head.at(m, 1) for m in middle])
+            + costs.step_seconds,
+            finishing=np.array([[t.at(n + d, 1) for d in lengths] for t in tables]),
+            finish=np.array([costs.base.at(n + d, 1) for d in lengths]),
+            verifying=np.array([[t.at(n, d + 1) for d in lengths] for t in tables]),
+            verify=np.array([costs.base.at(n, d + 1) + costs.head.at(n, d + 1) for d in lengths])
+            + costs.round_seconds,
+            autoregressive=costs.autoregressive(n),
+        )
+
+    @property
+    def sublayer_seconds(self) -> Floats:
+        """[2L] seconds of each sublayer in the shortest draft's step."""
+        seconds: Floats = self.drafting[self.kind, 0]
+        return seconds
+
+    def seconds(self, skipped: Bools) -> Floats:
+        """Seconds of a round for each skip set [C, 2L] and draft length: [C, D]."""
+        kept = self._counts(~skipped)
+        before = self._counts(_prefix(skipped))
+        every = self._counts(np.ones_like(skipped[:1]))
+        finish = before @ self.finishing + self.finish * (before.sum(1, keepdims=True) > 0)
+        verify = (every - before) @ self.verifying + self.verify
+        seconds: Floats = self.lengths * (kept @ self.drafting + self.step) + finish + verify
+        return seconds
+
+    def choose(
+        self, alphas: Floats, skipped: Bools, live: int | None = None, lead: float = 1.0
+    ) -> Choice:
+        """The best skip set and draft length, where that beats not speculating.
+
+        The live set stays while no other one is `lead` times as fast.
+        """
+        plain = 1.0 / self.autoregressive
+        if not len(alphas):
+            return Choice(None, 0, plain, plain)
+        rates = expected_token_grid(alphas, self.lengths) / self.seconds(skipped)
+        fastest = rates.max(axis=1)
+        row = int(fastest.argmax())
+        if live is not None and fastest[row] < lead * fastest[live]:
+            row = live
+        if fastest[row] <= plain:
+            return Choice(None, 0, plain, plain)
+        column = int(rates[row].argmax())
+        return Choice(row, int(self.lengths[column]), float(rates[row, column]), plain)
+
+    def in_steps(self, skips: SkipSet) -> tuple[float, float]:
+        """Costs in autoregressive steps: of one more drafted token, of a round without any."""
+        seconds = self.seconds(as_matrix([skips], len(self.kind)))[0]
+        span = self.lengths[-1] - self.lengths[0]
+        step = float((seconds[-1] - seconds[0]) / span) if span else float(seconds[0]) / 2
+        rest = float(seconds[0]) - float(self.lengths[0]) * step
+        return max(step / self.autoregressive, NEVER), max(rest / self.autoregressive, 0.0)
+
+    def after_prefix(self, prefixes: Sequence[int]) -> tuple[Floats, Floats]:
+        """Seconds of a round that skips nothing: a draft step [D], and all else [P, D].
+
+        The first p sublayers are run in drafting, and not again in verification.
+        """
+        numbers = np.arange(len(self.kind))
+        before = self._counts(numbers < np.array(prefixes)[:, None])
+        every = self._counts(np.ones((1, len(self.kind)), dtype=bool))
+        finish = before @ self.finishing + self.finish * (before.sum(1, keepdims=True) > 0)
+        verify = (every - before) @ self.verifying + self.verify
+        step: Floats = (every @ self.drafting)[0] + self.step
+        return step, finish + verify
+
+    def _counts(self, members: Bools) -> Floats:
+        """[C, 2L] -> [C, K]: how many of each kind."""
+        kinds = np.arange(len(self.drafting))
+        counts: Floats = members.astype(np.float64) @ (self.kind[:, None] == kinds)
+        return counts
+
+
+def as_matrix(skips: Sequence[SkipSet | int], size: int) -> Bools:
+    """Skip sets, or their bits, as [C, 2L]."""
+    bits = [s.bits if isinstance(s, SkipSet) else s for s in skips]
+    return np.array([[b >> i & 1 for i in range(size)] for b in bits], dtype=bool).reshape(-1, size)
+
+
+def expected_token_grid(alphas: Floats, lengths: Floats) -> Floats:
+    """[C] chances and [D] draft lengths -> [C, D] expected tokens, as `costs.expected_tokens`."""
+    reach, tokens = np.ones_like(alphas), np.ones_like(alphas)
+    columns = []
+    drafted = 0
+    for length in lengths.astype(int).tolist():
+        for _ in range(length - drafted):
+            reach = reach * alphas
+            tokens = tokens + reach
+        drafted = length
+        columns.append(tokens)
+    return np.stack(columns, axis=-1)
+
+
+def unit_costs(layers: int) -> CostModel:
+    """Every sublayer one second, everything else free: where nothing has been measured."""
+    one, nothing = Table((0,), (1,), ((1.0,),)), Table((0,), (1,), ((0.0,),))
+    return CostModel((0,) * layers, (one,), (one,), base=nothing, head=nothing)
+
+
+def _prefix(skipped: Bools) -> Bools:
+    """[C, 2L] which sublayers come before the first skipped one."""
+    prefix: Bools = np.cumsum(skipped, axis=1) == 0
+    return prefix
