@@ -1,0 +1,1 @@
+"""Measurements: of the engine itself, and of ways to decode against each other."""

@@ -1,0 +1,74 @@
+"""A comparison on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["print_comparison"]
+
+BAR = 10  # characters of a bar at the largest speed-up
+
+
+def print_comparison(results: Mapping[str, Any], console: Console | None = None) -> None:
+    """The mean of the domains, one line a contender, fastest first."""
+    console = console or Console()
+    means = [entry for entry in results["summary"] if entry["domain"] == "mean"]
+    for context in sorted({entry["context"] for entry in means}):
+        for temperature in sorted({entry["temperature"] for entry in means}):
+            chosen = [
+                entry
+                for entry in means
+                if entry["context"] == context and entry["temperature"] == temperature
+            ]
+            console.print(_table(chosen, _title(context, temperature)))
+
+
+def _title(context: int, temperature: float) -> str:
+    length = f"context {context}" if context else "prompts as they come"
+    how = f"temperature {temperature:g}" if temperature else "greedy"
+    return f"{length}, {how}, mean of the domains"
+
+
+def _table(entries: list[Mapping[str, Any]], title: str) -> Table:
+    table = Table(title=title)
+    for name in ("selector", "x own AR", "", "95 %", "x library", "accepted", "a round", "exact"):
+        table.add_column(name, no_wrap=True)
+    longest = max((entry["speedup_vs_own_ar"] or 0.0 for entry in entries), default=1.0)
+    for entry in sorted(entries, key=lambda e: -(e["speedup_vs_own_ar"] or 0.0)):
+        value = entry["speedup_vs_own_ar"]
+        table.add_row(
+            _name(entry),
+            _times(value) + (" ?" if entry["inconclusive"] else ""),
+            "█" * round(BAR * (value or 0.0) / longest),
+            _spread(entry, "speedup_vs_own_ar"),
+            _times(entry["speedup_vs_transformers"]),
+            _share(entry["acceptance"]),
+            "" if entry["mean_accepted"] is None else f"{entry['mean_accepted']:.2f}",
+            _share(entry["exact_match"]),
+        )
+    table.caption = "? inconclusive: the interval is wider than 4 % either way"
+    return table
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    preset = entry["preset"]
+    selector: str = entry["selector"]
+    return selector if preset in ("", "best") else f"{selector}:{preset}"
+
+
+def _spread(entry: Mapping[str, Any], name: str) -> str:
+    if entry[name] is None:
+        return ""
+    return f"{entry[f'{name}_low']:.2f}-{entry[f'{name}_high']:.2f}"
+
+
+def _times(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"

@@ -1,0 +1,143 @@
+"""Everything that can be asked to answer a prompt, timed alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Protocol
+
+import torch
+from transformers.generation.streamers import BaseStreamer
+
+from specframe.costs import CostModel
+from specframe.speculator import SelfSpeculator
+from specframe.stats import GenerationStats, StatsFold
+
+__all__ = ["Answer", "Asked", "Contender", "LibraryContender", "SelectorContender"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How an answer is to be given."""
+
+    new_tokens: int
+    temperature: float = 0.0  # 0 is greedy
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """New tokens and wall-clock seconds; decoding begins when the first new token stands."""
+
+    tokens: tuple[int, ...]
+    prefill_seconds: float
+    decode_seconds: float
+    stats: GenerationStats | None = None
+    predicted_seconds: float | None = None  # of decoding, by the cost model, for the same rounds
+    skips: Mapping[int, int] = field(default_factory=dict)  # sublayer -> drafting rounds
+    drafting: int = 0  # rounds that drafted, skipping anything or not
+
+
+class Contender(Protocol):
+    """One row of a comparison."""
+
+    name: str
+    preset: str
+
+    def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
+        """Answer and time it."""
+        ...
+
+
+@dataclass
+class SelectorContender:
+    """A selector on the shared engine."""
+
+    name: str
+    preset: str
+    speculator: SelfSpeculator
+    costs: CostModel | None = None
+
+    def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
+        """Run all rounds; what a selector computes counts as decoding."""
+        fold = StatsFold(len(prompt), "")
+        began = perf_counter()
+        rounds = self.speculator.rounds(list(prompt), seed=asked.seed, **_arguments(asked))
+        for done in rounds:
+            if done.outcome is None:
+                first = perf_counter()
+            fold.add(done)
+        ended = perf_counter()
+        tokens = tuple(token for done in fold.rounds for token in done.tokens)
+        predicted, skips = self._account(fold, len(prompt))
+        drafting = sum(bool(d.outcome and d.outcome.drafted) for d in fold.rounds)
+        seconds = first - began, ended - first
+        return Answer(tokens, *seconds, fold.result(), predicted, skips, drafting)
+
+    def _account(self, fold: StatsFold, length: int) -> tuple[float | None, dict[int, int]]:
+        """Predicted seconds of the rounds that took place, and how often sublayers were skipped."""
+        seconds = 0.0
+        skips: dict[int, int] = {}
+        committed = length
+        for done in fold.rounds:
+            outcome = done.outcome
+            if outcome is not None:
+                if self.costs is not None:
+                    plan, drafted = outcome.plan, outcome.drafted
+                    seconds += self.costs.round(plan, committed - 1, drafted)
+                for sublayer in outcome.plan.skips if outcome.drafted else ():
+                    skips[sublayer] = skips.get(sublayer, 0) + 1
+            committed += len(done.tokens)
+        return (None if self.costs is None else seconds), skips
+
+
+@dataclass
+class LibraryContender:
+    """The library's own generate, with the given extra arguments."""
+
+    name: str
+    model: Any
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = ""
+
+    def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
+        """Generate; a streamer tells when the first new token stood."""
+        ids = torch.tensor([list(prompt)], device=self.model.device)
+        watch = _FirstToken()
+        torch.manual_seed(asked.seed)
+        began = perf_counter()
+        sequences = self.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            streamer=watch,
+            **_arguments(asked),
+            **self.arguments,
+        )
+        ended = perf_counter()
+        tokens = tuple(sequences[0, ids.shape[1] :].tolist())
+        return Answer(tokens, watch.first - began, ended - watch.first)
+
+
+class _FirstToken(BaseStreamer):  # type: ignore[misc]
+    """Notes when the first new token arrives; the prompt comes before it."""
+
+    def __init__(self) -> None:
+        self._prompt = True
+        self.first = 0.0
+
+    def put(self, value: Any) -> None:
+        if self._prompt:
+            self._prompt = False
+        elif not self.first:
+            self.first = perf_counter()
+
+    def end(self) -> None:
+        """Nothing to flush."""
+
+
+def _arguments(asked: Asked) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"max_new_tokens": asked.new_tokens}
+    if asked.temperature > 0.0:
+        return arguments | {"do_sample": True, "temperature": asked.temperature, "top_k": 0}
+    return arguments | {"do_sample": False}

@@ -1,0 +1,102 @@
+"""What a comparison runs: presets, and grids from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from specframe.errors import InvalidConfig, InvalidRequest
+
+__all__ = ["HEADLINE", "PRESETS", "Grid", "grid_from_toml"]
+
+HEADLINE = ("static-bo", "knn-ssd", "knapspec", "knap-knn")
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Selectors x domains x contexts x temperatures.
+
+    A selector is a registered name, `name:preset`, or a folder that `calibrate` wrote; `all`
+    stands for every registered one. No domains means all there are; context 0 is a prompt as it
+    comes. `rivals` adds the library's early exit and prompt lookup.
+    """
+
+    model: str = "testbed"
+    prompts: str = "testbed"
+    selectors: tuple[str, ...] = HEADLINE
+    domains: tuple[str, ...] = ()
+    contexts: tuple[int, ...] = (0,)
+    temperatures: tuple[float, ...] = (0.0,)
+    per_domain: int = 3
+    repeats: int = 2
+    new_tokens: int = 64
+    calibration_prompts: int = 12  # a domain
+    calibration_seconds: float = 30.0  # cap for each selector that calibrates
+    rivals: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("per_domain", "repeats", "new_tokens", "calibration_prompts"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig.of("Grid", name, "at least 1", getattr(self, name))
+        if not self.selectors:
+            raise InvalidConfig.of("Grid", "selectors", "one or more names", self.selectors)
+        if not self.contexts or min(self.contexts) < 0:
+            raise InvalidConfig.of("Grid", "contexts", "0 or more each", self.contexts)
+        if not self.temperatures or min(self.temperatures) < 0.0:
+            raise InvalidConfig.of("Grid", "temperatures", "0 or more each", self.temperatures)
+
+    def as_config(self) -> dict[str, Any]:
+        """As it is written into a run's config."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
+
+
+PRESETS: Mapping[str, Grid] = {
+    "quick": Grid(),
+    "standard": Grid(selectors=("all",), per_domain=4, repeats=2, rivals=True),
+    "full": Grid(
+        selectors=("all",),
+        contexts=(0, 512, 1024, 1700),
+        temperatures=(0.0, 0.7),
+        per_domain=10,
+        repeats=3,
+        new_tokens=128,
+        calibration_prompts=24,
+        calibration_seconds=300.0,
+        rivals=True,
+    ),
+}
+
+
+def grid_from_toml(path: Path, base: Grid) -> Grid:
+    """The base grid with what the file's `[grid]` table (or top level) says."""
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise InvalidRequest(f"The grid {str(path)!r} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidRequest(f"The grid {str(path)!r} is not TOML: {error}.") from error
+    table = content.get("grid", content)
+    known = {field.name: getattr(base, field.name) for field in fields(base)}
+    changes = {}
+    for name, value in table.items():
+        if name not in known:
+            raise InvalidConfig(f"Grid has no key {name!r}. Known: {', '.join(sorted(known))}.")
+        changes[name] = _fitting(name, value, known[name])
+    return replace(base, **changes)
+
+
+def _fitting(name: str, value: Any, example: Any) -> Any:
+    if isinstance(example, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(example, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(example):
+        raise InvalidConfig.of("Grid", name, f"of type {type(example).__name__}", value)
+    return value

@@ -1,0 +1,136 @@
+"""The comparison: every contender answers every prompt, taking turns."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from specframe.bench.contenders import Answer, Asked, Contender
+from specframe.bench.prompts import BenchPrompt
+from specframe.bench.run_folder import RunFolder
+from specframe.bench.summary import BASELINE
+
+__all__ = ["Progress", "Schedule", "run_rows"]
+
+Key = tuple[str, str, float, int]  # selector, prompt, temperature, repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What is asked of everybody."""
+
+    prompts: tuple[BenchPrompt, ...]
+    temperatures: tuple[float, ...] = (0.0,)
+    repeats: int = 2
+    new_tokens: int = 96
+    warm_ups: int = 1
+
+    def turns(self) -> Iterator[tuple[BenchPrompt, float, int]]:
+        """Repeats outermost, so that what drifts drifts for all prompts alike."""
+        for repeat in range(self.repeats):
+            for temperature in self.temperatures:
+                for prompt in self.prompts:
+                    yield prompt, temperature, repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    done: int
+    total: int
+    selector: str
+    prompt: str
+
+
+def run_rows(
+    schedule: Schedule,
+    contenders: Sequence[Contender],
+    folder: RunFolder,
+    finished: Sequence[Mapping[str, Any]],
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> list[dict[str, Any]]:
+    """Ask what is not answered yet; rows are on disk as soon as they are finished."""
+    rows = [dict(row) for row in finished]
+    done = {_key(row) for row in rows}
+    greedy = {row["prompt"]: row["tokens"] for row in rows if _is_reference(row)}
+    turns = list(schedule.turns())
+    total = len(turns) * len(contenders)
+    if len(done) < total:
+        _warm_up(schedule, contenders)
+    for number, (prompt, temperature, repeat) in enumerate(turns):
+        for contender in _rotated(contenders, number):
+            if (contender.name, prompt.name, temperature, repeat) in done:
+                continue
+            asked = Asked(schedule.new_tokens, temperature, seed=repeat)
+            answer = contender.answer(prompt.tokens, asked)
+            row = _row(contender, prompt, asked, repeat, answer)
+            if _is_reference(row):
+                greedy.setdefault(prompt.name, row["tokens"])
+            rows.append(row)
+            folder.append(row)
+            report(Progress(len(rows), total, contender.name, prompt.name))
+    return [_judged(row, greedy) for row in rows]
+
+
+def _rotated(contenders: Sequence[Contender], number: int) -> list[Contender]:
+    """Nobody always goes first."""
+    start = number % len(contenders)
+    return [*contenders[start:], *contenders[:start]]
+
+
+def _warm_up(schedule: Schedule, contenders: Sequence[Contender]) -> None:
+    asked = Asked(min(schedule.new_tokens, 16))
+    for _ in range(schedule.warm_ups):
+        for contender in contenders:
+            contender.answer(schedule.prompts[0].tokens, asked)
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return row["selector"], row["prompt"], row["temperature"], row["repeat"]
+
+
+def _is_reference(row: Mapping[str, Any]) -> bool:
+    return bool(row["selector"] == BASELINE and row["temperature"] == 0.0)
+
+
+def _judged(row: dict[str, Any], greedy: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Whether a greedy answer is the autoregressive one, token for token."""
+    expected = greedy.get(row["prompt"])
+    known = row["temperature"] == 0.0 and expected is not None
+    return row | {"exact_match": bool(row["tokens"] == expected) if known else None}
+
+
+def _row(
+    contender: Contender, prompt: BenchPrompt, asked: Asked, repeat: int, answer: Answer
+) -> dict[str, Any]:
+    stats = answer.stats
+    return {
+        "selector": contender.name,
+        "preset": contender.preset,
+        "prompt": prompt.name,
+        "domain": prompt.domain,
+        "context": prompt.context,
+        "prompt_tokens": len(prompt.tokens),
+        "temperature": asked.temperature,
+        "repeat": repeat,
+        "new_tokens": len(answer.tokens),
+        "tokens": list(answer.tokens),
+        "prefill_seconds": answer.prefill_seconds,
+        "decode_seconds": answer.decode_seconds,
+        "predicted_seconds": answer.predicted_seconds,
+        "rounds": stats.rounds if stats else None,
+        "drafted": stats.drafted if stats else None,
+        "accepted": stats.accepted if stats else None,
+        "selection_seconds": stats.select_seconds if stats else None,
+        "draft_seconds": stats.draft_seconds if stats else None,
+        "verify_seconds": stats.verify_seconds if stats else None,
+        "other_seconds": stats.other_seconds if stats else None,
+        "skipped_attention": stats.skipped_attention if stats else None,
+        "skipped_mlp": stats.skipped_mlp if stats else None,
+        "drafting_share": answer.drafting / stats.rounds if stats and stats.rounds else None,
+        "skips": {str(sublayer): rounds for sublayer, rounds in sorted(answer.skips.items())},
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }

@@ -1,0 +1,91 @@
+"""What the decode loop costs beside the model: time outside the executor's walks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from torch import Tensor
+
+from specframe.engine import Engine, Limits
+from specframe.models.cache import CursorCache
+from specframe.models.executor import Executor
+from specframe.registry import selector_class
+from specframe.sampling import Law
+from specframe.types import Pass, SkipSet, StopRule
+
+__all__ = ["TimedExecutor", "measure_overhead"]
+
+DRAFTS = 6
+NEW_TOKENS = 128
+# computed and compared at every step, and never reached: random weights have no confident tokens
+CONFIDENCE = 1e-9
+
+
+class TimedExecutor:
+    """An executor that adds up the seconds inside `walk` and `logits`."""
+
+    def __init__(self, executor: Executor, finish: Callable[[], object]) -> None:
+        self._executor, self._finish = executor, finish
+        self.seconds = 0.0
+        self.walks = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def new_cache(self, capacity: int) -> CursorCache:
+        """See `Executor.new_cache`."""
+        return self._executor.new_cache(capacity)
+
+    def walk(self, *arguments: Any, **keywords: Any) -> Pass:
+        """See `Executor.walk`."""
+        started = perf_counter()
+        passed = self._executor.walk(*arguments, **keywords)
+        self._finish()
+        self.seconds += perf_counter() - started
+        self.walks += 1
+        return passed
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Executor.logits`."""
+        started = perf_counter()
+        logits = self._executor.logits(hidden)
+        self._finish()
+        self.seconds += perf_counter() - started
+        return logits
+
+
+def measure_overhead(
+    executor: Executor,
+    prompt: Sequence[int],
+    skips: SkipSet,
+    finish: Callable[[], object],
+    turns: int,
+) -> dict[str, float]:
+    """`executor` runs a model to which the skipped sublayers contribute nothing."""
+    shares, walk_seconds, other_seconds, accepted = [], [], [], []
+    for turn in range(turns + 1):
+        timed = TimedExecutor(executor, finish)
+        fixed: Any = selector_class("fixed")
+        selector = fixed(skips, StopRule(DRAFTS, confidence=CONFIDENCE))
+        rounds = Engine(timed, selector, Law(), Limits(NEW_TOKENS)).rounds(prompt)
+        next(rounds)  # the prompt's
+        timed.seconds = 0.0
+        started = perf_counter()
+        outcomes = [done.outcome for done in rounds]
+        wall = perf_counter() - started
+        if turn == 0:
+            continue  # warms up
+        shares.append(1.0 - timed.seconds / wall)
+        walk_seconds.append(timed.seconds / timed.walks)
+        other_seconds.append((wall - timed.seconds) / len(outcomes))
+        drafted = sum(outcome.drafted for outcome in outcomes if outcome)
+        accepted.append(sum(outcome.accepted for outcome in outcomes if outcome) / drafted)
+    return {
+        "share": median(shares),
+        "other_ms_per_round": 1e3 * median(other_seconds),
+        "ms_per_walk": 1e3 * median(walk_seconds),
+        "acceptance": median(accepted),
+    }

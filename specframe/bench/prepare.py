@@ -1,0 +1,147 @@
+"""Contenders for a comparison: selectors calibrated on other prompts, and the library's ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from specframe.bench.contenders import Asked, Contender, LibraryContender, SelectorContender
+from specframe.bench.grid import Grid
+from specframe.bench.prompts import BenchPrompt, digest
+from specframe.bench.summary import BASELINE, LIBRARY
+from specframe.lab import ModelLab
+from specframe.registry import selector_class, selector_names
+from specframe.selection import selector_from
+from specframe.selector import LayerSelector, Prompt
+from specframe.speculator import SelfSpeculator
+from specframe.types import DraftPlan, SkipSet, StopRule
+
+__all__ = ["Prepared", "prepare"]
+
+NEEDS_SETTINGS = frozenset({"fixed"})  # without settings it skips nothing
+EARLY_EXIT, LOOKUP = "transformers-early-exit", "transformers-prompt-lookup"
+LOOKUP_TOKENS = 10
+SEARCHED = 6  # prompts that choose the library's early exit
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Contenders in the order of the table, and how they were calibrated."""
+
+    contenders: tuple[Contender, ...]
+    calibration: Mapping[str, Mapping[str, Any]]
+
+
+def prepare(
+    grid: Grid,
+    model: Any,
+    lab: ModelLab,
+    calibrating: Sequence[Prompt],
+    trial: BenchPrompt,
+    folder: Path,
+    tell: Tell = lambda text: None,
+) -> Prepared:
+    """Calibrate what needs it (or load what an interrupted run calibrated) and wrap everything."""
+    contenders: list[Contender] = [
+        SelectorContender(BASELINE, "", SelfSpeculator(model), lab.costs),
+        _faster_library(model, trial, tell),
+    ]
+    calibration: dict[str, Mapping[str, Any]] = {}
+    for named in _wanted(grid.selectors):
+        name, _, preset = named.partition(":")
+        selector, facts = _selector(
+            named, preset or "best", grid, lab, calibrating, folder / "calibrations", tell
+        )
+        if facts:
+            calibration[named] = facts
+        speculator = SelfSpeculator(model, selector, costs=lab.costs)
+        contenders.append(SelectorContender(name, preset or "best", speculator, lab.costs))
+    if grid.rivals:
+        contenders += _rivals(model, lab, calibrating, contenders[1])
+    return Prepared(tuple(contenders), calibration)
+
+
+def _wanted(selectors: Sequence[str]) -> list[str]:
+    every = [n for n in selector_names() if n != BASELINE and n not in NEEDS_SETTINGS]
+    found = [name for named in selectors for name in (every if named == "all" else [named])]
+    return list(dict.fromkeys(found))
+
+
+def _selector(
+    named: str,
+    preset: str,
+    grid: Grid,
+    lab: ModelLab,
+    prompts: Sequence[Prompt],
+    folder: Path,
+    tell: Tell,
+) -> tuple[LayerSelector, Mapping[str, Any]]:
+    if Path(named).is_dir():
+        return selector_from(named, lab.shape), {"folder": named}
+    name = named.partition(":")[0]
+    kept = folder / named.replace(":", "-")
+    if (kept / "manifest.json").exists():
+        return selector_from(str(kept), lab.shape), {"folder": kept.name}
+    traits = selector_class(name).traits
+    options = {"seconds": str(grid.calibration_seconds)} if traits.calibrated else {}
+    selector = selector_from(name, lab.shape, preset, options)
+    if not traits.calibrated:
+        return selector, {}
+    tell(f"calibrating {named}")
+    began = perf_counter()
+    selector = selector.calibrate(lab, prompts)
+    seconds = perf_counter() - began
+    selector.save(kept)
+    digests = [digest(prompt.tokens) for prompt in prompts]
+    return selector, {"folder": kept.name, "seconds": seconds, "prompts": digests}
+
+
+def _faster_library(model: Any, trial: BenchPrompt, tell: Tell) -> LibraryContender:
+    """The library's generate with whichever of its two caches decodes faster here."""
+    tell("choosing the library's faster cache")
+    caches = {"dynamic": {}, "static": {"cache_implementation": "static"}}
+    ways = {name: LibraryContender(LIBRARY, model, extra) for name, extra in caches.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(4):
+        for name, way in ways.items():
+            answer = way.answer(trial.tokens, Asked(16))
+            if turn:  # the first warms up
+                seconds[name].append(answer.decode_seconds)
+    return ways[min(ways, key=lambda name: median(seconds[name]))]
+
+
+def _rivals(
+    model: Any, lab: ModelLab, prompts: Sequence[Prompt], library: Contender
+) -> list[Contender]:
+    """The library's own speculation: best exit and length from the same calibration."""
+    lookup = {"prompt_lookup_num_tokens": LOOKUP_TOKENS}
+    found: list[Contender] = [LibraryContender(LOOKUP, model, lookup)]
+    exit_layer, length = _best_exit(lab, prompts)
+    if length:
+        early = {
+            "assistant_early_exit": exit_layer,
+            "num_assistant_tokens": length,
+            "num_assistant_tokens_schedule": "constant",
+        }
+        found.append(LibraryContender(EARLY_EXIT, model, early))
+    return found
+
+
+def _best_exit(lab: ModelLab, prompts: Sequence[Prompt]) -> tuple[int, int]:
+    """Exit layer and draft length of most predicted tokens a second; length at least 1."""
+    layers = lab.shape.layers
+    exits = sorted({max(1, round(layers * share / 8)) for share in range(1, 8)})
+    sets = [SkipSet.after(layers, exit_layer) for exit_layer in exits]
+    chosen = prompts[:: max(1, len(prompts) // SEARCHED)]
+    n = sum(len(prompt.tokens) for prompt in chosen) / len(chosen)
+    best = (0.0, exits[0], 1)
+    for exit_layer, skips, estimate in zip(exits, sets, lab.acceptance(sets, chosen), strict=True):
+        length = max(1, lab.costs.best_draft_length(estimate.value, skips, n))
+        speed = lab.costs.speedup(estimate.value, DraftPlan(skips, StopRule(length)), n).value
+        best = max(best, (speed, exit_layer, length))
+    return best[1], best[2]

@@ -1,0 +1,119 @@
+"""A run's results as the figures want them: settings, contenders, domains, entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from specframe.bench.report.wording import MEAN
+from specframe.bench.summary import BASELINE, LIBRARY
+
+__all__ = [
+    "Comparison",
+    "ContenderName",
+    "Entry",
+    "Setting",
+    "contender_of",
+    "grouped",
+    "setting_of",
+]
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Setting:
+    """What is compared with what: only entries of one setting are."""
+
+    context: int
+    temperature: float
+
+    def __str__(self) -> str:
+        length = f"context {self.context}" if self.context else "prompts as they come"
+        law = f"temperature {self.temperature:g}" if self.temperature else "greedy"
+        return f"{length}, {law}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ContenderName:
+    """A selector in one of its presets, or the library."""
+
+    selector: str
+    preset: str
+
+    def __str__(self) -> str:
+        return f"{self.selector} (faithful)" if self.preset == "faithful" else self.selector
+
+    @property
+    def kind(self) -> str:
+        """`baseline`, `library` or `selector`."""
+        if self.selector == BASELINE:
+            return "baseline"
+        ours = self.selector != LIBRARY and not self.selector.startswith(f"{LIBRARY}-")
+        return "selector" if ours else "library"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The content of one results file."""
+
+    results: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return str(self.results.get("run") or "run")
+
+    @property
+    def rows(self) -> list[Entry]:
+        """One an answer."""
+        return list(self.results.get("rows") or [])
+
+    @property
+    def summary(self) -> list[Entry]:
+        """One a contender, domain and setting."""
+        return list(self.results.get("summary") or [])
+
+    @property
+    def settings(self) -> list[Setting]:
+        """In the order in which they were asked for."""
+        return list(dict.fromkeys(setting_of(entry) for entry in self.summary))
+
+    @property
+    def domains(self) -> list[str]:
+        """In the order in which they were asked for, without their mean."""
+        found = dict.fromkeys(str(entry["domain"]) for entry in self.summary)
+        return [domain for domain in found if domain != MEAN]
+
+    def entries(self, setting: Setting, domain: str | None = None) -> list[Entry]:
+        """Summary entries of a setting (and domain)."""
+        return [
+            entry
+            for entry in self.summary
+            if setting_of(entry) == setting and domain in (None, entry["domain"])
+        ]
+
+    def of_study(self, name: str) -> Mapping[str, Any] | None:
+        """What a study found, if it ran."""
+        found = (self.results.get("studies") or {}).get(name)
+        return found if isinstance(found, Mapping) else None
+
+
+def setting_of(entry: Entry) -> Setting:
+    """Setting of a row or summary entry."""
+    return Setting(int(entry["context"]), float(entry["temperature"]))
+
+
+def contender_of(entry: Entry) -> ContenderName:
+    """ContenderName of a row or summary entry."""
+    return ContenderName(str(entry["selector"]), str(entry["preset"]))
+
+
+def grouped(rows: Iterable[Entry]) -> dict[tuple[Setting, ContenderName, str], list[Entry]]:
+    """Rows by setting, contender and domain, in their order."""
+    groups: dict[tuple[Setting, ContenderName, str], list[Entry]] = {}
+    for row in rows:
+        key = setting_of(row), contender_of(row), str(row["domain"])
+        groups.setdefault(key, []).append(row)
+    return groups

@@ -1,0 +1,101 @@
+"""Speed-up against the length of the context: a line a contender."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from specframe.bench.report.comparison import Comparison, ContenderName, Entry, contender_of
+from specframe.bench.report.figure import Figure, absent, drawing
+from specframe.bench.report.markup import Markup, join, tag, text
+from specframe.bench.report.palette import COLOURS, DASHES, series, shape
+from specframe.bench.report.panels import grid, panel, series_legend
+from specframe.bench.report.plot import Frame
+from specframe.bench.report.scales import span
+from specframe.bench.report.wording import MEAN, fold, interval
+
+__all__ = ["contexts"]
+
+NAME, TITLE = "contexts", "Speed-up against context"
+KEY = "speedup_vs_own_ar"
+WIDTH, HEIGHT = 360.0, 290.0
+
+
+def contexts(comparison: Comparison) -> Figure:
+    """A point a mean entry of the summary, where several contexts were asked for."""
+    entries = [e for e in comparison.summary if e["domain"] == MEAN and e[KEY] is not None]
+    lengths = sorted({entry["context"] for entry in entries})
+    if len(lengths) < 2:
+        return absent(
+            NAME, TITLE, "This run asked for one context only; name several to see the trend."
+        )
+    ordered = sorted(entries, key=lambda entry: -entry[KEY])
+    names = list(dict.fromkeys(contender_of(entry) for entry in ordered))
+    caption = (
+        "Decoded tokens a second over own autoregressive decoding, mean of the domains, at each "
+        "length of prompt that was asked for (0: prompts as they come). Whiskers are "
+        "95\N{NO-BREAK SPACE}% intervals."
+    )
+    by_law: dict[float, list[Entry]] = {}
+    for entry in entries:
+        by_law.setdefault(entry["temperature"], []).append(entry)
+    panels = [
+        panel(f"temperature {law:g}" if law else "greedy", _lines(found, names, lengths))
+        for law, found in by_law.items()
+    ]
+    body = join(series_legend([str(name) for name in names]), grid(panels, "pair"))
+    return Figure(NAME, TITLE, caption, body)
+
+
+def _lines(
+    entries: Sequence[Entry], names: Sequence[ContenderName], lengths: Sequence[int]
+) -> Markup:
+    ends = [entry[f"{KEY}_{side}"] for entry in entries for side in ("low", "high")]
+    margin = 0.06 * (lengths[-1] - lengths[0])
+    across = (lengths[0] - margin, lengths[-1] + margin)
+    frame = Frame(across, span([*ends, 1.0]), WIDTH, HEIGHT)
+    y = frame.y(1.0)
+    one = tag("line", x1=frame.x(across[0]), x2=frame.x(across[1]), y1=y, y2=y, class_="one")
+    series_of = (
+        _line(number, [e for e in entries if contender_of(e) == name], frame)
+        for number, name in enumerate(names)
+    )
+    return drawing(
+        "Speed-up over own autoregressive decoding against context",
+        "; ".join(f"{contender_of(e)} at {e['context']}: {fold(e[KEY])}" for e in entries),
+        frame.axes("tokens of context", "speed-up", [float(v) for v in lengths], unit="×"),
+        one,
+        *series_of,
+        class_="plot",
+        viewBox=frame.box,
+    )
+
+
+def _line(number: int, entries: Sequence[Entry], frame: Frame) -> Markup:
+    ordered = sorted(entries, key=lambda entry: entry["context"])
+    places = [(frame.x(entry["context"]), frame.y(entry[KEY])) for entry in ordered]
+    path = tag(
+        "polyline",
+        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places),
+        class_=f"curve {series(number)}",
+        stroke_dasharray=DASHES[number // COLOURS % len(DASHES)],
+    )
+    points = (_point(number, entry, at, frame) for entry, at in zip(ordered, places, strict=True))
+    return join(path, *points)
+
+
+def _point(number: int, entry: Entry, at: tuple[float, float], frame: Frame) -> Markup:
+    x, y = at
+    low, high = (frame.y(entry[f"{KEY}_{side}"]) for side in ("low", "high"))
+    said = f"{contender_of(entry)}, context {entry['context']}: {fold(entry[KEY])}"
+    return tag(
+        "g",
+        tag("title", text(f"{said} ({interval(entry, KEY)})")),
+        tag("line", x1=x, x2=x, y1=low, y2=high, class_=f"range {series(number)}"),
+        shape(number, x, y, 4.0, class_=series(number)),
+        class_="point",
+        data_mark=NAME,
+        data_selector=entry["selector"],
+        data_preset=entry["preset"],
+        data_context=entry["context"],
+        data_value=float(entry[KEY]),
+    )

@@ -1,0 +1,120 @@
+"""The cross-domain matrix: skip sets of one domain on the text of another.
+
+The study's `rows` hold `skips_of`, `domain`, `speedup_vs_own_ar` and, with several, `selector`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from specframe.bench.report.comparison import Comparison, Entry
+from specframe.bench.report.figure import Figure, absent, drawing
+from specframe.bench.report.markup import Markup, tag, text
+from specframe.bench.report.panels import grid, panel, scroller
+from specframe.bench.report.wording import fold
+
+__all__ = ["STUDY", "cross_domain"]
+
+STUDY = "cross-domain"
+NAME, TITLE = "cross-domain", "A skip set away from home"
+KEY = "speedup_vs_own_ar"
+CELL_WIDTH, CELL_HEIGHT, LETTER, HEADER = 54.0, 26.0, 6.4, 46.0
+INK = 0.45  # of the fastest cell: letters stay legible on it, light and dark
+
+
+def cross_domain(comparison: Comparison) -> Figure:
+    """A cell a row of the study."""
+    study = comparison.of_study(STUDY) or {}
+    rows = [row for row in study.get("rows") or [] if row.get(KEY) is not None]
+    if not rows:
+        return absent(
+            NAME, TITLE, "The study was not run here: `specframe study cross-domain` adds it."
+        )
+    caption = (
+        "Speed-up over own autoregressive decoding with the skip set found for one domain (row) "
+        "on prompts of another (column). The diagonal is home; pale off it, a set does not travel."
+    )
+    names = list(dict.fromkeys(str(row.get("selector", "")) for row in rows))
+    panels = [
+        panel(name, _matrix(name, [row for row in rows if str(row.get("selector", "")) == name]))
+        for name in names
+    ]
+    return Figure(NAME, TITLE, caption, grid(panels, "pair"))
+
+
+def _matrix(name: str, rows: Sequence[Entry]) -> Markup:
+    sources = list(dict.fromkeys(str(row["skips_of"]) for row in rows))
+    domains = list(dict.fromkeys(str(row["domain"]) for row in rows))
+    margin = LETTER * max(len(source) for source in sources) + 10
+    width = margin + CELL_WIDTH * len(domains)
+    height = HEADER + CELL_HEIGHT * len(sources)
+    highest, lowest = max(row[KEY] for row in rows), min(row[KEY] for row in rows)
+    cells = []
+    for row in rows:
+        x = margin + CELL_WIDTH * domains.index(str(row["domain"]))
+        y = HEADER + CELL_HEIGHT * sources.index(str(row["skips_of"]))
+        cells.append(_cell(row, (x, y), (row[KEY] - lowest) / max(highest - lowest, 1e-9)))
+    drawn = drawing(
+        f"Speed-ups across domains {name}".strip(),
+        "; ".join(f"{row['skips_of']} on {row['domain']}: {fold(row[KEY])}" for row in rows),
+        _labels(sources, domains, margin),
+        *cells,
+        class_="map",
+        viewBox=f"0 0 {width:g} {height:g}",
+        style=f"min-width:{width:.0f}px;max-width:{1.4 * width:.0f}px",
+    )
+    return scroller(drawn, "Cross-domain matrix")
+
+
+def _labels(sources: Sequence[str], domains: Sequence[str], margin: float) -> Markup:
+    tops = (
+        tag(
+            "text",
+            text(domain),
+            transform=f"translate({margin + CELL_WIDTH * (number + 0.35):g} {HEADER - 5:g}) "
+            "rotate(-28)",
+            class_="tick",
+        )
+        for number, domain in enumerate(domains)
+    )
+    sides = (
+        tag(
+            "text",
+            text(source),
+            x=margin - 7,
+            y=HEADER + CELL_HEIGHT * (number + 0.62),
+            text_anchor="end",
+            class_="tick",
+        )
+        for number, source in enumerate(sources)
+    )
+    return tag("g", *tops, *sides, aria_hidden="true")
+
+
+def _cell(row: Entry, at: tuple[float, float], rank: float) -> Markup:
+    ink = 0.05 + INK * rank
+    x, y = at
+    return tag(
+        "g",
+        tag("title", text(f"skips of {row['skips_of']} on {row['domain']}: {fold(row[KEY])}")),
+        tag(
+            "rect",
+            x=x,
+            y=y,
+            width=CELL_WIDTH - 2,
+            height=CELL_HEIGHT - 2,
+            class_="heat home" if row["skips_of"] == row["domain"] else "heat",
+            fill_opacity=ink,
+        ),
+        tag(
+            "text",
+            text(fold(row[KEY])),
+            x=x + CELL_WIDTH / 2 - 1,
+            y=y + CELL_HEIGHT * 0.61,
+            text_anchor="middle",
+        ),
+        data_mark=NAME,
+        data_skips_of=row["skips_of"],
+        data_domain=row["domain"],
+        data_value=float(row[KEY]),
+    )

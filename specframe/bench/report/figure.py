@@ -1,0 +1,58 @@
+"""A figure of the report: what is drawn, how to read it, or why it is absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specframe.bench.report.markup import EMPTY, Markup, tag, text
+
+__all__ = ["Figure", "absent", "drawing"]
+
+MARK = "data-mark="
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure; every drawn mark carries `data-mark` with the figure's name."""
+
+    name: str
+    title: str
+    caption: str
+    body: Markup = EMPTY
+    missing: str = ""  # why there is nothing to draw
+
+    @property
+    def marks(self) -> int:
+        """Marks drawn: as many as entries of the results that feed the figure."""
+        return self.body.count(MARK)
+
+    def html(self, prefix: str) -> Markup:
+        """The figure with its heading; ids start with the prefix."""
+        shown = tag("p", text(self.missing), class_="missing") if self.missing else self.body
+        return tag(
+            "figure",
+            tag("h3", text(self.title)),
+            EMPTY if self.missing else tag("figcaption", text(self.caption)),
+            shown,
+            id=f"{prefix}{self.name}",
+            data_figure=self.name,
+            data_marks=self.marks,
+        )
+
+
+def absent(name: str, title: str, why: str) -> Figure:
+    """A figure whose data are not in the results."""
+    return Figure(name, title, "", missing=why)
+
+
+def drawing(title: str, description: str, *children: Markup, **attributes: object) -> Markup:
+    """An SVG that says in words what it shows."""
+    return tag(
+        "svg",
+        tag("title", text(title)),
+        tag("desc", text(description)),
+        *children,
+        role="img",
+        aria_label=f"{title}. {description}",
+        **attributes,
+    )

@@ -1,0 +1,62 @@
+"""The frame of a plot of points or lines: axes, grid lines, labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specframe.bench.report.markup import Markup, tag, text
+from specframe.bench.report.scales import Scale, ticks
+
+__all__ = ["Frame"]
+
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 10.0, 8.0, 34.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Ranges of both axes, drawn on so many pixels."""
+
+    across: tuple[float, float]
+    up: tuple[float, float]
+    width: float
+    height: float
+
+    @property
+    def x(self) -> Scale:
+        """Values to the right."""
+        return Scale(*self.across, LEFT, self.width - RIGHT)
+
+    @property
+    def y(self) -> Scale:
+        """Values upwards."""
+        return Scale(*self.up, self.height - BOTTOM, TOP)
+
+    @property
+    def box(self) -> str:
+        """For viewBox."""
+        return f"0 0 {self.width:g} {self.height:g}"
+
+    def axes(
+        self, x_label: str, y_label: str, x_ticks: list[float] | None = None, unit: str = ""
+    ) -> Markup:
+        """Grid lines with their figures, and what the axes show; the unit is of y."""
+        lines = [self._across(value, unit) for value in ticks(*self.up, about=4)]
+        lines += [self._up(v) for v in (ticks(*self.across, 4) if x_ticks is None else x_ticks)]
+        below = tag(
+            "text", text(x_label), x=self.width - RIGHT, y=self.height - 4, text_anchor="end"
+        )
+        turned = f"rotate(-90) translate({-TOP:g} 9)"
+        beside = tag("text", text(y_label), transform=turned, text_anchor="end")
+        return tag("g", *lines, below, beside, class_="axes", aria_hidden="true")
+
+    def _across(self, value: float, unit: str) -> Markup:
+        y = self.y(value)
+        label = tag("text", text(f"{value:g}{unit}"), x=LEFT - 5, y=y + 3.5, text_anchor="end")
+        line = tag("line", x1=LEFT, x2=self.width - RIGHT, y1=y, y2=y, class_="rule")
+        return tag("g", line, label, class_="tick")
+
+    def _up(self, value: float) -> Markup:
+        x, bottom = self.x(value), self.height - BOTTOM
+        label = tag("text", text(f"{value:g}"), x=x, y=bottom + 14, text_anchor="middle")
+        line = tag("line", x1=x, x2=x, y1=TOP, y2=bottom, class_="rule")
+        return tag("g", line, label, class_="tick")

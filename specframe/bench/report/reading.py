@@ -1,0 +1,59 @@
+"""Results files as they were written, or why they cannot be shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from specframe.bench.report.comparison import Comparison
+from specframe.bench.schema import SCHEMA_VERSION
+from specframe.errors import ArtefactError, InvalidRequest
+
+__all__ = ["RESULTS_FILE", "read_run"]
+
+RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
+
+
+def read_run(path: Path) -> Comparison:
+    """A run's folder, or its results file."""
+    file = path / RESULTS_FILE if path.is_dir() else path
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InvalidRequest(_not_there(path)) from error
+    except OSError as error:
+        raise ArtefactError(
+            f"{str(file)!r} cannot be read: {error.strerror}. Name a run's folder or its "
+            f"{RESULTS_FILE}."
+        ) from error
+    except ValueError as error:
+        raise ArtefactError(
+            f"{str(file)!r} is not JSON: {error}. Name a run's folder or its {RESULTS_FILE}."
+        ) from error
+    _check(file, content)
+    return Comparison(content)
+
+
+def _not_there(path: Path) -> str:
+    if (path / ROWS_FILE).exists():
+        return (
+            f"The run in {str(path)!r} is not finished. Finish it with "
+            f"`specframe bench --resume {path}`."
+        )
+    return f"No results at {str(path)!r}. Name the folder of a run, or its {RESULTS_FILE}."
+
+
+def _check(file: Path, content: Any) -> None:
+    if not isinstance(content, Mapping) or "summary" not in content or "rows" not in content:
+        raise ArtefactError(
+            f"{str(file)!r} holds no comparison: it has no rows and no summary. Name a run's "
+            f"folder or its {RESULTS_FILE}."
+        )
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ArtefactError(
+            f"{str(file)!r} has schema_version {version!r}; this specframe reads "
+            f"{SCHEMA_VERSION}. Run the comparison again, or use the specframe that wrote it."
+        )

@@ -1,0 +1,168 @@
+"""Speed-up bars: every contender against own autoregressive decoding and the library."""
+
+from __future__ import annotations
+
+from specframe.bench.report.comparison import (
+    Comparison,
+    ContenderName,
+    Entry,
+    Setting,
+    contender_of,
+)
+from specframe.bench.report.figure import Figure, absent, drawing
+from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
+from specframe.bench.report.panels import folds, grid, legend, panel, swatch
+from specframe.bench.report.scales import ticks
+from specframe.bench.report.wording import MEAN, domain_name, fold, interval
+
+__all__ = ["by_speed", "speedups"]
+
+NAME, TITLE = "speedups", "Speed-ups"
+OWN, LIBRARY = "speedup_vs_own_ar", "speedup_vs_transformers"
+AGAINST = {OWN: "own autoregressive decoding", LIBRARY: "transformers' generate"}
+ROW_HEIGHT, AXIS_HEIGHT = 42, 20
+ROOM = 1.14  # of the longest bar, for the figure behind it
+
+
+def speedups(comparison: Comparison) -> Figure:
+    """A bar an entry of the summary and baseline it was measured against."""
+    if not any(_known(entry) for entry in comparison.summary):
+        return absent(NAME, TITLE, "No contender was measured against a baseline in this run.")
+    caption = (
+        "Decoded tokens a second, relative to two baselines measured in the same process, taking "
+        "turns. Whiskers are 95\N{NO-BREAK SPACE}% bootstrap intervals; right of the line at 1× "
+        "it pays."
+    )
+    body = join(_legend(), folds(comparison.settings, lambda s: _setting(comparison, s)))
+    return Figure(NAME, TITLE, caption, body)
+
+
+def by_speed(entries: list[Entry]) -> list[ContenderName]:
+    """Contenders of the entries, the fastest first."""
+    ordered = sorted(entries, key=lambda entry: -(entry[OWN] or 0.0))
+    return [contender_of(entry) for entry in ordered]
+
+
+def _known(entry: Entry) -> bool:
+    return entry[OWN] is not None or entry[LIBRARY] is not None
+
+
+def _legend() -> Markup:
+    wide = tag("rect", x=-7, y=-4, width=14, height=8, class_="bar selector")
+    thin = tag("rect", x=-7, y=-2, width=14, height=4, class_="against")
+    pale = tag("rect", x=-6.5, y=-4, width=13, height=8, class_="bar selector unsure")
+    return legend(
+        swatch(wide, f"against {AGAINST[OWN]}"),
+        swatch(thin, f"against {AGAINST[LIBRARY]}"),
+        swatch(pale, "inconclusive: interval wider than ±4\N{NO-BREAK SPACE}%"),
+    )
+
+
+def _setting(comparison: Comparison, setting: Setting) -> Markup:
+    order = by_speed(comparison.entries(setting, MEAN))
+    entries = comparison.entries(setting)
+    ends = [entry[f"{key}_high"] for entry in entries for key in AGAINST if entry[key] is not None]
+    if not ends:
+        return EMPTY
+    longest = max(*ends, 1.0) * ROOM
+    panels = []
+    for domain in [MEAN, *comparison.domains]:
+        found = {contender_of(e): e for e in comparison.entries(setting, domain)}
+        rows = [(contender, found[contender]) for contender in order if contender in found]
+        heading = domain_name(domain)
+        size = "wide" if domain == MEAN else ""
+        panels.append(panel(heading, _bars(heading, rows, longest), size))
+    return grid(panels)
+
+
+def _bars(heading: str, rows: list[tuple[ContenderName, Entry]], longest: float) -> Markup:
+    height = len(rows) * ROW_HEIGHT + AXIS_HEIGHT
+    lines = [_row(number, *row, longest) for number, row in enumerate(rows)]
+    return drawing(
+        f"Speed-ups, {heading}",
+        "; ".join(f"{contender} {fold(entry[OWN])}" for contender, entry in rows),
+        _axis(longest, height - AXIS_HEIGHT),
+        *lines,
+        class_="fluid",
+        height=height,
+    )
+
+
+def _axis(longest: float, bottom: int) -> Markup:
+    parts = []
+    for value in ticks(0.0, longest / ROOM * 1.05):
+        x = _place(value, longest)
+        kind = "one" if value == 1.0 else "rule"
+        parts.append(tag("line", x1=x, x2=x, y1=0, y2=bottom, class_=kind))
+        anchor = "start" if value == 0 else "middle"
+        parts.append(
+            tag("text", text(f"{value:g}×"), x=x, y=bottom + 14, text_anchor=anchor, class_="tick")
+        )
+    return tag("g", *parts, aria_hidden="true")
+
+
+def _row(number: int, contender: ContenderName, entry: Entry, longest: float) -> Markup:
+    top = number * ROW_HEIGHT
+    between = "" if contender.kind == "baseline" else f"{interval(entry, OWN)}  "
+    doubt = " ?" if entry["inconclusive"] and contender.kind != "baseline" else ""
+    value = f"{fold(entry[OWN])}{doubt}"
+    return join(
+        tag("text", text(contender), x=0, y=top + 13, class_="name halo"),
+        tag(
+            "text",
+            tag("tspan", text(between), class_="tick"),
+            tag("tspan", text(value), class_="value"),
+            x="100%",
+            y=top + 13,
+            text_anchor="end",
+            class_="halo",
+        ),
+        _bar(OWN, contender, entry, top + 18, longest),
+        _bar(LIBRARY, contender, entry, top + 30, longest),
+    )
+
+
+def _bar(key: str, contender: ContenderName, entry: Entry, top: int, longest: float) -> Markup:
+    value = entry[key]
+    if value is None:
+        return EMPTY
+    said = f"{contender}, {entry['domain']}: {fold(value)} ({interval(entry, key)}) against "
+    own = key == OWN
+    unsure = " unsure" if own and entry["inconclusive"] else ""
+    thick = 9 if own else 4
+    return tag(
+        "g",
+        tag("title", text(said + AGAINST[key])),
+        tag(
+            "rect",
+            y=top,
+            height=thick,
+            width=_place(value, longest),
+            rx=1.5,
+            class_=f"bar {contender.kind}{unsure}" if own else "against",
+        ),
+        _whisker(entry, key, top + thick / 2, longest),
+        EMPTY if own else _behind(entry, key, top, longest),
+        data_mark=NAME,
+        data_against=key.removeprefix("speedup_vs_"),
+        data_selector=contender.selector,
+        data_preset=contender.preset,
+        data_domain=entry["domain"],
+        data_value=float(value),
+    )
+
+
+def _whisker(entry: Entry, key: str, y: float, longest: float) -> Markup:
+    low, high = (_place(entry[f"{key}_{side}"], longest) for side in ("low", "high"))
+    ends = [tag("line", x1=x, x2=x, y1=y - 3, y2=y + 3, class_="whisker") for x in (low, high)]
+    return join(tag("line", x1=low, x2=high, y1=y, y2=y, class_="whisker"), *ends)
+
+
+def _behind(entry: Entry, key: str, top: int, longest: float) -> Markup:
+    x = _place(max(entry[key], entry[f"{key}_high"]), longest)
+    return tag("text", text(fold(entry[key])), x=x, dx=5, y=top + 6, class_="small")
+
+
+def _place(value: float, longest: float) -> str:
+    """In percent, so that bars stretch with the panel and letters do not."""
+    return f"{100 * max(value, 0.0) / longest:.2f}%"

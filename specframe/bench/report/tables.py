@@ -1,0 +1,156 @@
+"""Tables of the report: every entry of the summary, the best of each setting, studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from specframe.bench.report.comparison import Comparison, Entry, Setting, contender_of
+from specframe.bench.report.cross_domain import STUDY
+from specframe.bench.report.figure import Figure, absent
+from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
+from specframe.bench.report.panels import folds, scroller
+from specframe.bench.report.verdict import Choice
+from specframe.bench.report.wording import MEAN, bytes_, count, domain_name, fold, interval, percent
+
+__all__ = ["COLUMNS", "choice_table", "study_tables", "summary_table"]
+
+NAME, TITLE = "summary", "Every figure"
+Column = tuple[str, str, Callable[[Entry], str]]  # heading, key of the definition, text
+
+
+def _speed(key: str) -> Callable[[Entry], str]:
+    def show(entry: Entry) -> str:
+        between = interval(entry, key)
+        return fold(entry[key]) + (f" ({between})" if between else "")
+
+    return show
+
+
+COLUMNS: tuple[Column, ...] = (
+    ("vs own AR", "speedup_vs_own_ar", _speed("speedup_vs_own_ar")),
+    ("vs transformers", "speedup_vs_transformers", _speed("speedup_vs_transformers")),
+    ("end to end, own AR", "end_to_end_vs_own_ar", _speed("end_to_end_vs_own_ar")),
+    (
+        "end to end, transformers",
+        "end_to_end_vs_transformers",
+        _speed("end_to_end_vs_transformers"),
+    ),
+    ("tokens/s", "tokens_per_second", lambda e: count(e["tokens_per_second"], 1)),
+    ("exact", "exact_match", lambda e: percent(e["exact_match"])),
+    ("acceptance", "acceptance", lambda e: count(e["acceptance"], 3)),
+    ("accepted", "mean_accepted", lambda e: count(e["mean_accepted"])),
+    ("drafted", "mean_drafted", lambda e: count(e["mean_drafted"])),
+    ("drafting rounds", "drafting_rounds", lambda e: percent(e["drafting_rounds"])),
+    ("attention skipped", "skipped_attention", lambda e: percent(e["skipped_attention"])),
+    ("MLP skipped", "skipped_mlp", lambda e: percent(e["skipped_mlp"])),
+    ("selection", "selection_share", lambda e: percent(e["selection_share"], 2)),
+    ("prediction error", "prediction_error", lambda e: percent(e["prediction_error"], 1)),
+    ("memory", "peak_bytes", lambda e: bytes_(e["peak_bytes"])),
+    ("prompts", "prompts", lambda e: str(e["prompts"])),
+)
+
+
+def summary_table(comparison: Comparison) -> Figure:
+    """A line an entry of the summary."""
+    if not comparison.summary:
+        return absent(NAME, TITLE, "This run has no finished answers to sum up.")
+    caption = (
+        "One line a contender and domain; ? marks a speed-up whose 95\N{NO-BREAK SPACE}% interval "
+        "is wider than ±4\N{NO-BREAK SPACE}%. What the columns mean is said at the end of the page."
+    )
+    body = folds(comparison.settings, lambda setting: _setting(comparison, setting))
+    return Figure(NAME, TITLE, caption, body)
+
+
+def _setting(comparison: Comparison, setting: Setting) -> Markup:
+    heads = (tag("th", text(heading), title=key, scope="col") for heading, key, _ in COLUMNS)
+    head = tag("thead", tag("tr", tag("th", text("contender"), scope="col"), *heads))
+    bodies = []
+    for domain in [MEAN, *comparison.domains]:
+        entries = comparison.entries(setting, domain)
+        title = tag(
+            "th", tag("span", text(domain_name(domain))), colspan=len(COLUMNS) + 1, scope="rowgroup"
+        )
+        lines = (_line(entry) for entry in entries)
+        bodies.append(tag("tbody", tag("tr", title, class_="group"), *lines))
+    return scroller(tag("table", head, *bodies, class_="summary"), f"All figures, {setting}")
+
+
+def _line(entry: Entry) -> Markup:
+    contender = contender_of(entry)
+    unsure = bool(entry["inconclusive"]) and contender.kind != "baseline"
+    doubt = tag("abbr", text(" ?"), title="inconclusive") if unsure else EMPTY
+    cells = (
+        tag("td", text(show(entry)), doubt if key == "speedup_vs_own_ar" else EMPTY)
+        for _, key, show in COLUMNS
+    )
+    return tag(
+        "tr",
+        tag("th", text(contender), scope="row"),
+        *cells,
+        class_="unsure" if unsure else None,
+        data_mark=NAME,
+        data_selector=contender.selector,
+        data_preset=contender.preset,
+        data_domain=entry["domain"],
+        data_inconclusive=str(bool(entry["inconclusive"])).lower(),
+    )
+
+
+def choice_table(choices: Sequence[Choice]) -> Markup:
+    """The best of every domain, a column a setting."""
+    settings = list(dict.fromkeys(choice.setting for choice in choices))
+    domains = list(dict.fromkeys(choice.domain for choice in choices))
+    found = {(choice.setting, choice.domain): choice for choice in choices}
+    lines = [
+        tag(
+            "tr",
+            tag("th", text(domain_name(domain)), scope="row"),
+            *(_choice(found.get((setting, domain))) for setting in settings),
+        )
+        for domain in domains
+    ]
+    heads = (tag("th", text(setting), scope="col") for setting in settings)
+    head = tag("thead", tag("tr", tag("td"), *heads))
+    table = tag("table", head, tag("tbody", *lines), class_="choices")
+    return scroller(table, "The best method by domain")
+
+
+def _choice(choice: Choice | None) -> Markup:
+    if choice is None:
+        return tag("td", text("–"))
+    name = str(choice.winner) if choice.winner else "autoregressive"
+    speed = fold(choice.speedup) if choice.winner else "nothing pays"
+    return tag("td", tag("b", text(name)), text(f" {speed}"))
+
+
+def study_tables(studies: Mapping[str, Any]) -> list[Figure]:
+    """Rows of the studies that have no figure; their `title` and `text` say what they show."""
+    found = []
+    for name, study in studies.items():
+        if name == STUDY:
+            continue
+        rows = study.get("rows") if isinstance(study, Mapping) else None
+        if isinstance(rows, Sequence) and rows and isinstance(rows[0], Mapping):
+            title = str(study.get("title") or f"Study: {name}")
+            body = scroller(_rows(f"study-{name}", rows), title)
+            caption = str(study.get("text") or "All rows of the study.")
+            found.append(Figure(f"study-{name}", title, caption, body))
+    return found
+
+
+def _rows(mark: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+    keys = [key for key in rows[0] if not isinstance(rows[0][key], list | dict)]
+    head = tag("thead", tag("tr", *(tag("th", text(key), scope="col") for key in keys)))
+    lines = (
+        tag("tr", *(tag("td", text(_shown(row.get(key)))) for key in keys), data_mark=mark)
+        for row in rows
+    )
+    return tag("table", head, tag("tbody", join(*lines)))
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,67 @@
+"""How figures are written for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = [
+    "MEAN",
+    "bytes_",
+    "count",
+    "domain_name",
+    "fold",
+    "interval",
+    "percent",
+    "plural",
+    "sublayer_name",
+]
+
+UNKNOWN = "–"
+MEAN = "mean"  # the domain that stands for all of them
+Entry = Mapping[str, Any]
+
+
+def fold(value: float | None) -> str:
+    """A speed-up."""
+    return UNKNOWN if value is None else f"{value:.2f}×"
+
+
+def interval(entry: Entry, key: str) -> str:
+    """A speed-up's interval; empty where there is none."""
+    low, high = entry.get(f"{key}_low"), entry.get(f"{key}_high")
+    return "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """A share."""
+    return UNKNOWN if value is None else f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def count(value: float | None, digits: int = 2) -> str:
+    """A mean count."""
+    return UNKNOWN if value is None else f"{value:.{digits}f}"
+
+
+def bytes_(value: float | None) -> str:
+    """Memory in binary units; 0 was not measured."""
+    if not value:
+        return UNKNOWN
+    return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
+
+
+def domain_name(domain: str) -> str:
+    """A domain as a heading."""
+    if domain == MEAN:
+        return "mean of the domains"
+    return domain or "unlabelled prompts"
+
+
+def plural(number: int, noun: str) -> str:
+    """2 domains, 1 domain."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def sublayer_name(sublayer: int) -> str:
+    """2i is the attention of layer i, 2i + 1 its MLP."""
+    return f"layer {sublayer // 2} {'MLP' if sublayer % 2 else 'attention'}"

@@ -1,0 +1,92 @@
+"""The results file: every key with a sentence. Missing figures are null, never left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["RESULTS", "ROW", "SCHEMA_VERSION", "SUMMARY"]
+
+SCHEMA_VERSION = 1
+
+RESULTS: Mapping[str, str] = {
+    "schema_version": "Version of this layout; raised when a key changes its meaning.",
+    "run": "Name of the run's folder.",
+    "created": "When the run was summed up, ISO 8601, UTC.",
+    "config": "The resolved settings: model, prompts, selectors, domains, contexts, ...",
+    "environment": "Processor, threads, device and versions of what ran.",
+    "model": "Shape, dtype and executor of the model.",
+    "exactness": "What is promised about equality with autoregressive decoding on this machine.",
+    "calibration": "By selector: seconds of its calibration, prompts it used, its folder.",
+    "prompts": "By benchmark prompt: name, domain, context, number of tokens and digest.",
+    "vectors": "By benchmark prompt: domain, and where in hidden space (`pca`, `tsne`: x, y).",
+    "rows": "One entry an answer; see ROW.",
+    "summary": "One entry a selector, domain (or `mean`), context, temperature; see SUMMARY.",
+    "studies": "Results of studies run with it, by name.",
+}
+
+ROW: Mapping[str, str] = {
+    "selector": "Name of the contender; `transformers...` rows are the library's own generate.",
+    "preset": "`best` or `faithful`; empty for the library.",
+    "prompt": "Name of the prompt.",
+    "domain": "Its domain.",
+    "context": "Length of prompt that was asked for; 0 is as it comes.",
+    "prompt_tokens": "Tokens of the prompt.",
+    "temperature": "0 is greedy.",
+    "repeat": "Which repetition; also the seed of sampling.",
+    "new_tokens": "Tokens of the answer.",
+    "tokens": "The answer.",
+    "prefill_seconds": "Wall clock until the first new token stood.",
+    "decode_seconds": "Wall clock from then to the end; selection included.",
+    "predicted_seconds": "The same by the cost model, for the rounds that took place.",
+    "rounds": "Draft-verify rounds after the prompt's.",
+    "drafted": "Drafted tokens (depth of the draft, for trees).",
+    "accepted": "Drafted tokens that stood.",
+    "selection_seconds": "Capture, pooling, lookup, planning and learning.",
+    "draft_seconds": "Walks of the skipped model and choosing from it.",
+    "verify_seconds": "The full model over all candidates, verdict and commit.",
+    "other_seconds": "What is left of decode_seconds.",
+    "skipped_attention": "Share of attention sublayers skipped, mean over drafting rounds.",
+    "skipped_mlp": "Share of MLP sublayers skipped, mean over drafting rounds.",
+    "drafting_share": "Share of rounds that drafted at all.",
+    "skips": "By sublayer: in how many drafting rounds it was skipped.",
+    "peak_bytes": "Highest resident memory of the process so far.",
+    "exact_match": "Whether a greedy answer equals the autoregressive one; null when sampled.",
+}
+
+SUMMARY: Mapping[str, str] = {
+    "selector": "As in rows.",
+    "preset": "As in rows.",
+    "domain": "As in rows; `mean` is the mean of the domains, each weighing alike.",
+    "context": "As in rows.",
+    "temperature": "As in rows.",
+    "prompts": "Prompts behind the entry.",
+    "speedup_vs_own_ar": "Decoded tokens a second over own autoregressive decoding: median over "
+    "prompts of the median over repeats of the ratio in the same repeat.",
+    "speedup_vs_own_ar_low": "Lower end of its 95 % bootstrap interval over prompts.",
+    "speedup_vs_own_ar_high": "Upper end.",
+    "speedup_vs_transformers": "The same over the library's generate with its faster cache.",
+    "speedup_vs_transformers_low": "Lower end.",
+    "speedup_vs_transformers_high": "Upper end.",
+    "end_to_end_vs_own_ar": "Like speedup_vs_own_ar with the prompt's seconds counted.",
+    "end_to_end_vs_own_ar_low": "Lower end.",
+    "end_to_end_vs_own_ar_high": "Upper end.",
+    "end_to_end_vs_transformers": "Like speedup_vs_transformers with the prompt's seconds counted.",
+    "end_to_end_vs_transformers_low": "Lower end.",
+    "end_to_end_vs_transformers_high": "Upper end.",
+    "inconclusive": "Whether the interval's half-width exceeds 4 % of the speed-up.",
+    "tokens_per_second": "Median decoded tokens a second.",
+    "exact_match": "Share of greedy answers equal to own autoregressive decoding.",
+    "acceptance": "Accepted over drafted tokens, pooled.",
+    "mean_accepted": "Tokens a round, bonus included.",
+    "mean_drafted": "Drafted tokens a round.",
+    "drafting_rounds": "Share of rounds that drafted at all.",
+    "skipped_attention": "As in rows, mean.",
+    "skipped_mlp": "As in rows, mean.",
+    "peak_bytes": "Highest resident memory, as in rows.",
+    "selection_share": "Share of decoding seconds, pooled.",
+    "draft_share": "Share of decoding seconds, pooled.",
+    "verify_share": "Share of decoding seconds, pooled.",
+    "other_share": "Share of decoding seconds, pooled.",
+    "prediction_error": "Median |predicted / measured - 1| of the speed-up over autoregressive "
+    "decoding, predicted by the cost model for the rounds that took place.",
+}

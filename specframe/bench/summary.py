@@ -1,0 +1,162 @@
+"""From rows to the table: paired ratios, medians, bootstrap intervals. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean, median
+from typing import Any
+
+from specframe.bench.timing import Interval, bootstrap
+
+__all__ = ["BASELINE", "LIBRARY", "summarise"]
+
+BASELINE = "autoregressive"
+LIBRARY = "transformers"
+WIDEST = 0.04  # half-width of an interval beyond which a speed-up is called inconclusive
+
+Row = Mapping[str, Any]
+Setting = tuple[str, str, str, int, float]  # selector, preset, domain, context, temperature
+
+
+def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One entry a selector, domain, context and temperature, and one for the mean of domains."""
+    seconds = {_moment(row): row for row in rows}
+    groups: dict[Setting, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_setting(row, row["domain"]), []).append(row)
+    entries = [_entry(setting, group, seconds) for setting, group in groups.items()]
+    wholes: dict[Setting, list[dict[str, Any]]] = {}
+    for entry in entries:
+        wholes.setdefault(_setting(entry, "mean"), []).append(entry)
+    means = [_mean(setting, parts) for setting, parts in wholes.items()]
+    return [*means, *entries]
+
+
+def _setting(row: Row, domain: str) -> Setting:
+    return row["selector"], row["preset"], domain, row["context"], row["temperature"]
+
+
+def _moment(row: Row) -> tuple[Any, ...]:
+    return row["selector"], row["prompt"], row["temperature"], row["repeat"]
+
+
+def _entry(setting: Setting, rows: Sequence[Row], every: Mapping[Any, Row]) -> dict[str, Any]:
+    entry: dict[str, Any] = dict(
+        zip(("selector", "preset", "domain", "context", "temperature"), setting, strict=True)
+    )
+    entry["prompts"] = len({row["prompt"] for row in rows})
+    for name, other in (("own_ar", BASELINE), ("transformers", LIBRARY)):
+        decode = _ratios(rows, every, other, _decode_rate)
+        whole = _ratios(rows, every, other, _whole_rate)
+        entry |= _spread(f"speedup_vs_{name}", decode)
+        entry |= _spread(f"end_to_end_vs_{name}", whole)
+    entry["inconclusive"] = _inconclusive(entry)
+    entry["tokens_per_second"] = median(_decode_rate(row) for row in rows)
+    entry |= _shares(rows)
+    entry["prediction_error"] = _prediction_error(rows, every)
+    return entry
+
+
+def _ratios(
+    rows: Sequence[Row], every: Mapping[Any, Row], other: str, rate: Callable[[Row], float]
+) -> list[float]:
+    """Per prompt: the median over repeats of this rate over the other's in the same repeat."""
+    by_prompt: dict[str, list[float]] = {}
+    for row in rows:
+        against = every.get((other, row["prompt"], row["temperature"], row["repeat"]))
+        if against is not None:
+            by_prompt.setdefault(row["prompt"], []).append(rate(row) / rate(against))
+    return [median(ratios) for ratios in by_prompt.values()]
+
+
+def _decode_rate(row: Row) -> float:
+    return float(max(row["new_tokens"] - 1, 1) / max(row["decode_seconds"], 1e-9))
+
+
+def _whole_rate(row: Row) -> float:
+    return float(row["new_tokens"] / (row["prefill_seconds"] + row["decode_seconds"]))
+
+
+def _spread(name: str, ratios: Sequence[float]) -> dict[str, float | None]:
+    if not ratios:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    found = bootstrap(ratios, median)
+    return _named(name, found)
+
+
+def _named(name: str, found: Interval) -> dict[str, float | None]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def _inconclusive(entry: Mapping[str, Any]) -> bool:
+    value = entry["speedup_vs_own_ar"]
+    if value is None:
+        return True
+    half = (entry["speedup_vs_own_ar_high"] - entry["speedup_vs_own_ar_low"]) / 2
+    return bool(half > WIDEST * value)
+
+
+def _shares(rows: Sequence[Row]) -> dict[str, float | None]:
+    drafted = sum(row["drafted"] or 0 for row in rows)
+    accepted = sum(row["accepted"] or 0 for row in rows)
+    rounds = sum(row["rounds"] or 0 for row in rows)
+    decode = sum(row["decode_seconds"] for row in rows)
+    matches = [row["exact_match"] for row in rows if row["exact_match"] is not None]
+    found: dict[str, float | None] = {
+        "exact_match": fmean(matches) if matches else None,
+        "acceptance": accepted / drafted if drafted else None,
+        "mean_accepted": sum(row["new_tokens"] - 1 for row in rows) / rounds if rounds else None,
+        "mean_drafted": drafted / rounds if rounds else None,
+        "drafting_rounds": _mean_of(rows, "drafting_share"),
+        "skipped_attention": _mean_of(rows, "skipped_attention"),
+        "skipped_mlp": _mean_of(rows, "skipped_mlp"),
+        "peak_bytes": max((row["peak_bytes"] or 0 for row in rows), default=0),
+    }
+    for part in ("selection", "draft", "verify", "other"):
+        values = [row[f"{part}_seconds"] for row in rows]
+        known = None not in values and decode > 0
+        found[f"{part}_share"] = sum(values) / decode if known else None
+    return found
+
+
+def _mean_of(rows: Sequence[Row], key: str) -> float | None:
+    values = [row[key] for row in rows if row[key] is not None]
+    return fmean(values) if values else None
+
+
+def _prediction_error(rows: Sequence[Row], every: Mapping[Any, Row]) -> float | None:
+    """Median |predicted / measured - 1| of the speed-up over autoregressive decoding."""
+    errors = []
+    for row in rows:
+        own = every.get((BASELINE, row["prompt"], row["temperature"], row["repeat"]))
+        if own is None or row["predicted_seconds"] is None or not own["predicted_seconds"]:
+            continue
+        predicted = own["predicted_seconds"] / max(own["new_tokens"] - 1, 1)
+        predicted /= row["predicted_seconds"] / max(row["new_tokens"] - 1, 1)
+        errors.append(abs(predicted / (_decode_rate(row) / _decode_rate(own)) - 1.0))
+    return median(errors) if errors else None
+
+
+def _mean(setting: Setting, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean of the domains; intervals of a mean of independent parts."""
+    whole: dict[str, Any] = dict(parts[0])
+    whole["domain"] = setting[2]
+    for key, value in parts[0].items():
+        if isinstance(value, bool | str) or key in ("context", "temperature"):
+            continue
+        known = [part[key] for part in parts if part[key] is not None]
+        whole[key] = fmean(known) if known else None
+    whole["prompts"] = sum(part["prompts"] for part in parts)
+    for key in [key for key in whole if key.endswith("_low")]:
+        _rejoin(whole, key.removesuffix("_low"), parts)
+    whole["inconclusive"] = _inconclusive(whole)
+    return whole
+
+
+def _rejoin(whole: dict[str, Any], name: str, parts: Iterable[Mapping[str, Any]]) -> None:
+    if whole[name] is None:
+        return
+    known = [part for part in parts if part[name] is not None]
+    for side, sign in (("low", -1.0), ("high", 1.0)):
+        squares = sum((part[f"{name}_{side}"] - part[name]) ** 2 for part in known)
+        whole[f"{name}_{side}"] = whole[name] + sign * squares**0.5 / len(known)

@@ -1,0 +1,227 @@
+"""`specframe calibrate`: let a selector learn from prompts, and keep what it learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from specframe.commands.results_file import JsonFile, require_writable, write_figures
+
+if TYPE_CHECKING:
+    from specframe.selector import LayerSelector, Prompt
+
+__all__ = ["register"]
+
+NOTES = "measurements.jsonl"
+SEEN = "calibrated_on.json"
+EVERY = 5.0  # seconds between lines where there is no terminal to rewrite one on
+PER_DOMAIN = 20
+NEW_TOKENS = 64
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("calibrate")(calibrate)
+
+
+def calibrate(
+    name: Annotated[str, typer.Argument(help="A selector that learns offline, e.g. static-bo.")],
+    out: Annotated[Path, typer.Option(help="The folder that will hold what was learnt.")],
+    model: Annotated[
+        str, typer.Option(help="testbed, planted-19M, planted-1.1B, a folder or a hub id.")
+    ] = "testbed",
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            help='A file with {"prompt": ..., "domain": ...} a line. The testbed has its own '
+            "validation prompts."
+        ),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value for the selector; repeatable.")
+    ] = None,
+    per_domain: Annotated[int, typer.Option(min=3, help="Prompts of each domain.")] = PER_DOMAIN,
+    new_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens of each stored answer that sets are judged on.")
+    ] = NEW_TOKENS,
+    json: JsonFile = None,
+) -> None:
+    """Search skip sets on some prompts, judge them on others, and write the selector to OUT.
+
+    A calibration that was interrupted goes on where it stopped when the same command is given
+    again.
+    """
+    require_writable(json)
+    _require_folder(out)
+    from specframe.bench.prompts import digest
+    from specframe.lab import ModelLab, model_facts
+    from specframe.loading import load
+    from specframe.models.load import load_executor
+    from specframe.prices import measured_profile
+    from specframe.selection import option_pairs
+    from specframe.user_cache import write_json
+
+    began = perf_counter()
+    progress = _Progress()
+    language_model, tokenizer = load(model)
+    executor = load_executor(language_model)
+    selector = _selector(name, executor.shape, preset, option_pairs(setting or []))
+    asked = _prompts(prompts, model, tokenizer, per_domain, executor.shape.vocabulary)
+    digests = [digest(prompt.tokens) for prompt in asked]
+    profile = measured_profile(
+        language_model, executor, progress=lambda done, of: progress("pricing", done, of)
+    )
+    lab = ModelLab(
+        executor,
+        profile.costs,
+        new_tokens=new_tokens,
+        ends=_ends(language_model),
+        facts=model_facts(language_model, executor) | {"prompts": digest_all(digests)},
+        tell=progress,
+        notes=out / NOTES,
+    )
+    calibrated = selector.calibrate(lab, asked)
+    progress.end()
+    calibrated.save(out)
+    write_json(out / SEEN, digests)
+    (out / NOTES).unlink(missing_ok=True)
+    figures = calibrated.figures()
+    _show(name, figures, out, perf_counter() - began)
+    write_figures(
+        json,
+        {
+            "schema_version": 1,
+            "selector": name,
+            "preset": preset,
+            "model": model,
+            "prompts": len(asked),
+            "new_tokens": new_tokens,
+            "seconds": perf_counter() - began,
+            **figures,
+        },
+    )
+
+
+def digest_all(digests: list[str]) -> str:
+    """One name for a list of prompts."""
+    import hashlib
+
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
+
+
+class _Progress:
+    """One line on standard error that is rewritten, or a line now and then where it is a file."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._what, self._first = "", 0
+        self._began = self._shown = perf_counter()
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        now = perf_counter()
+        if what != self._what:
+            self._what, self._began, self._first = what, now, done
+        passed = now - self._began
+        left = passed / max(done - self._first, 1) * (of - done)
+        line = f"{what}: {done} of {of}, {left:.0f} s left"
+        if self._console.is_terminal:
+            self._console.print(f"{line:<78}", end="\r", highlight=False)
+        elif now - self._shown > EVERY or done == of:
+            self._console.print(line, highlight=False)
+            self._shown = now
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self._console.is_terminal:
+            self._console.print(" " * 78, end="\r")
+
+
+def _selector(name: str, shape: Any, preset: str, options: dict[str, str]) -> LayerSelector:
+    from specframe.errors import InvalidRequest
+    from specframe.registry import selector_class, selector_names
+
+    found = selector_class(name)
+    if not found.traits.calibrated:
+        known = [n for n in selector_names() if selector_class(n).traits.calibrated]
+        raise InvalidRequest(
+            f"{name} needs no calibration: use it as it is. Those that do: {', '.join(known)}."
+        )
+    return found.configured(shape, preset, **options)
+
+
+def _prompts(
+    source: str | None, model: str, tokenizer: Any, per_domain: int, vocabulary: int
+) -> list[Prompt]:
+    from specframe.errors import InvalidRequest
+    from specframe.loading import PLANTED
+    from specframe.selector import Prompt
+
+    if source is None and model in PLANTED:
+        from specframe.prediction.prompts import random_prompts
+
+        drawn = random_prompts(vocabulary, 64, per_domain, 0)
+        return [Prompt(tuple(tokens), "random") for tokens in drawn]
+    if source is None and model != "testbed":
+        raise InvalidRequest(
+            f"Prompts for {model!r} are not known. Pass --prompts FILE with a JSON object a line, "
+            f'{{"prompt": ..., "domain": ...}}, like those the model will see.'
+        )
+    from specframe.bench.prompts import prompts_from
+
+    if tokenizer is None:
+        raise InvalidRequest(f"{model!r} has no tokenizer to read prompts with. Leave them out.")
+    asked = prompts_from(source or "testbed", tokenizer, per_domain=per_domain, split="validation")
+    return [Prompt(prompt.tokens, prompt.domain) for prompt in asked]
+
+
+def _ends(model: Any) -> frozenset[int]:
+    ends = model.generation_config.eos_token_id
+    if ends is None:
+        return frozenset()
+    return frozenset([ends] if isinstance(ends, int) else ends)
+
+
+def _require_folder(out: Path) -> None:
+    """Refuse a folder that cannot be written before minutes are spent."""
+    import os
+
+    from specframe.errors import InvalidRequest
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        writable = os.access(out, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise InvalidRequest(
+            f"{str(out)!r} is no folder that can be written. Name another one with --out."
+        )
+
+
+def _show(name: str, figures: dict[str, Any], out: Path, seconds: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("set", "acceptance, unseen", "draft", "predicted", "attention", "MLP")
+    for domain, row in figures.get("sets", {}).items():
+        value, low, high = (row[f"acceptance{end}"] for end in ("", "_low", "_high"))
+        table.add_row(
+            domain,
+            f"{value:.2f} ({low:.2f} to {high:.2f})",
+            str(row["draft"]),
+            f"{row['speed']:.2f} x",
+            f"{len(row['attention'])} skipped",
+            f"{len(row['mlp'])} skipped",
+        )
+    console = Console()
+    if table.row_count:
+        console.print(table)
+    for warning in figures.get("warnings", []):
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"{name} is calibrated, in {seconds:.0f} s. Use it: --selector {out}")

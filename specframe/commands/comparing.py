@@ -1,0 +1,142 @@
+"""`specframe bench` without a sub-command: the comparison."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from specframe.commands.results_file import JsonFile, require_writable, write_figures
+
+if TYPE_CHECKING:
+    from specframe.bench.grid import Grid
+    from specframe.bench.harness import Progress
+
+__all__ = ["compare_selectors"]
+
+RUNS = Path("runs")
+PAGE = "report.html"
+EVERY = 5.0  # seconds between lines of progress
+
+
+def compare_selectors(
+    context: typer.Context,
+    preset: Annotated[str, typer.Option(help="quick, standard or full.")] = "quick",
+    grid: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Settings that change the preset.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="testbed, planted-1.1B, a folder or a hub id.")
+    ] = None,
+    selectors: Annotated[
+        str | None, typer.Option(help="Names or folders with commas between them, or all.")
+    ] = None,
+    domains: Annotated[str | None, typer.Option(help="Domains with commas between them.")] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="testbed, or a file with a JSON object a line.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the run is kept; runs/... if not.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the settings and stop.")] = False,
+    json: JsonFile = None,
+) -> None:
+    """Compare selectors with autoregressive decoding and the library, on this machine.
+
+    Without options: the four headline selectors on the embedded testbed.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    require_writable(json)
+    settings = _settings(preset, grid, model, selectors, domains, prompts)
+    if dry_run:
+        _show_settings(settings)
+        return
+    folder = resume or run or RUNS / _stamp()
+    from specframe.bench.compare import compare
+
+    progress = _Progress()
+    results = compare(
+        settings, folder, resume=resume is not None, tell=progress.tell, report=progress
+    )
+    _finish(results, folder)
+    write_figures(json, results)
+
+
+def _settings(
+    preset: str,
+    file: Path | None,
+    model: str | None,
+    selectors: str | None,
+    domains: str | None,
+    prompts: str | None,
+) -> Grid:
+    from specframe.bench.grid import PRESETS, grid_from_toml
+    from specframe.errors import InvalidConfig
+
+    if preset not in PRESETS:
+        raise InvalidConfig.of("bench", "preset", " or ".join(PRESETS), preset)
+    settings = PRESETS[preset]
+    if file is not None:
+        settings = grid_from_toml(file, settings)
+    changes: dict[str, Any] = {}
+    if model is not None:
+        changes["model"] = model
+    if prompts is not None:
+        changes["prompts"] = prompts
+    for name, text in (("selectors", selectors), ("domains", domains)):
+        if text is not None:
+            changes[name] = tuple(part.strip() for part in text.split(",") if part.strip())
+    return replace(settings, **changes)
+
+
+def _show_settings(settings: Grid) -> None:
+    for name, value in settings.as_config().items():
+        typer.echo(f"{name} = {value}")
+
+
+def _stamp() -> str:
+    from datetime import datetime
+
+    return datetime.now().strftime("%Y%m%d-%H%M%S")
+
+
+def _finish(results: dict[str, Any], folder: Path) -> None:
+    from specframe.bench.comparison_table import print_comparison
+    from specframe.bench.report import read_run, verdict, write_page
+
+    print_comparison(results)
+    comparison = read_run(folder)
+    write_page(folder / PAGE, [comparison])
+    typer.echo(verdict(comparison).sentence)
+    typer.echo(f"Written: {folder / 'results.json'} and {folder / PAGE}")
+
+
+class _Progress:
+    """Tells now and then how far the run is and how long it will take."""
+
+    def __init__(self) -> None:
+        self._began = self._shown = perf_counter()
+        self._first: int | None = None
+
+    def tell(self, text: str) -> None:
+        """Something that takes a while begins."""
+        typer.echo(f"{text} ...", err=True)
+        self._shown = self._began = perf_counter()
+
+    def __call__(self, progress: Progress) -> None:
+        now = perf_counter()
+        if self._first is None:
+            self._first, self._began = progress.done, now
+        if now - self._shown < EVERY and progress.done < progress.total:
+            return
+        self._shown = now
+        answered = progress.done - self._first
+        left = (now - self._began) / max(answered, 1) * (progress.total - progress.done)
+        typer.echo(f"{progress.done} of {progress.total} answers, {left:.0f} s left", err=True)

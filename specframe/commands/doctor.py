@@ -1,0 +1,31 @@
+"""`specframe doctor`: whether and how a model is run here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.errors import UnsupportedModel
+
+__all__ = ["register"]
+
+Model = Annotated[str, typer.Argument(help="A folder with a model, a hub id, or testbed.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor(model: Model, json: JsonFile = None) -> None:
+    """Say whether a model is supported, how it is run, and what is installed."""
+    from specframe.doctor import diagnose, report
+
+    require_writable(json)
+    diagnosis = diagnose(model)
+    typer.echo(report(diagnosis))
+    write_figures(json, diagnosis.figures())
+    if diagnosis.refusal is not None:
+        raise UnsupportedModel(diagnosis.refusal)

@@ -1,0 +1,136 @@
+"""`specframe generate`: text on the terminal as it is committed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from specframe.commands.results_file import JsonFile, require_writable, write_figures
+
+if TYPE_CHECKING:
+    from specframe.stats import GenerationStats
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("generate")(generate)
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
+    model: Annotated[str, typer.Option(help="A folder, a hub id, or testbed.")] = "testbed",
+    selector: Annotated[
+        str, typer.Option(help="A name that `specframe ls` shows, or a calibrated folder.")
+    ] = "autoregressive",
+    preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value for the selector; repeatable.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 128,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0)] = 1.0,
+    top_k: Annotated[int, typer.Option(min=0, help="0 keeps every token.")] = 0,
+    stop: Annotated[list[str] | None, typer.Option(help="A stop string; repeatable.")] = None,
+    seed: Annotated[int, typer.Option()] = 0,
+    chat: Annotated[bool, typer.Option("--chat", help="Apply the chat template.")] = False,
+    json: JsonFile = None,
+) -> None:
+    """Generate from a prompt, streaming, and sum up what drafting gained."""
+    require_writable(json)
+    from specframe.loading import load
+    from specframe.prices import measured_profile
+    from specframe.selection import option_pairs, selector_from
+    from specframe.speculator import SelfSpeculator
+
+    language_model, tokenizer = load(model)
+    text = sys.stdin.read() if prompt == "-" else prompt
+    speculator = SelfSpeculator(language_model, tokenizer=tokenizer)
+    speculator.selector = selector_from(
+        selector, speculator.executor.shape, preset, option_pairs(setting or [])
+    )
+    traits = speculator.selector.traits
+    if traits.calibrated or traits.context_aware:  # these plan by what sublayers cost here
+        speculator.costs = measured_profile(language_model, speculator.executor).costs
+    arguments: dict[str, Any] = {"max_new_tokens": max_new_tokens, "seed": seed}
+    if temperature > 0.0:
+        arguments |= {
+            "do_sample": True,
+            "temperature": temperature,
+            "top_p": top_p,
+            "top_k": top_k,
+        }
+    else:
+        arguments["do_sample"] = False
+    if stop:
+        arguments["stop_strings"] = stop
+    output = speculator.generate(
+        _prompt_ids(tokenizer, text, chat), streamer=_Terminal(tokenizer), **arguments
+    )
+    assert output.stats is not None
+    typer.echo(_summary(output.stats), err=True)
+    for warning in output.stats.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    write_figures(json, _figures(output, tokenizer))
+
+
+class _Terminal:
+    """Prints committed text; a streamer in the library's sense."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._tokens: list[int] = []
+        self._printed = ""
+        self._prompt = True
+
+    def put(self, tokens: Any) -> None:
+        """Decode all so far, since a token may hold half a character, and print what is new."""
+        if self._prompt:
+            self._prompt = False
+            return
+        self._tokens += tokens.reshape(-1).tolist()
+        text = self._tokenizer.decode(self._tokens, skip_special_tokens=True)
+        if text.endswith("\ufffd"):
+            return
+        typer.echo(text[len(self._printed) :], nl=False)
+        self._printed = text
+
+    def end(self) -> None:
+        """Close the line."""
+        text = self._tokenizer.decode(self._tokens, skip_special_tokens=True)
+        typer.echo(text[len(self._printed) :])
+
+
+def _prompt_ids(tokenizer: Any, text: str, chat: bool) -> list[int]:
+    if not chat:
+        ids: list[int] = tokenizer(text)["input_ids"]
+        return ids
+    turn = [{"role": "user", "content": text}]
+    encoded = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=True)
+    chat_ids: list[int] = encoded["input_ids"] if hasattr(encoded, "keys") else encoded
+    return chat_ids
+
+
+def _summary(stats: GenerationStats) -> str:
+    return (
+        f"{stats.new_tokens} tokens, {stats.tokens_per_second:.1f} tokens/s, "
+        f"{stats.mean_accepted_length:.2f} tokens a round, "
+        f"{stats.acceptance:.0%} of {stats.drafted} drafted tokens accepted; {stats.exactness}"
+    )
+
+
+def _figures(output: Any, tokenizer: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    stats = output.stats
+    tokens = output.sequences[0].tolist()[stats.prompt_tokens :]
+    return {
+        "schema_version": 1,
+        "text": tokenizer.decode(tokens, skip_special_tokens=True),
+        "tokens": tokens,
+        "stats": asdict(stats)
+        | {"acceptance": stats.acceptance, "tokens_per_second": stats.tokens_per_second},
+    }

@@ -1,0 +1,157 @@
+"""`specframe predict`: go or no-go for a selector, and how well such predictions hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from specframe.commands.results_file import JsonFile, require_writable, write_figures
+
+if TYPE_CHECKING:
+    from specframe.commands.prediction_setup import Setup
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("predict")(predict)
+
+
+def predict(
+    model: Annotated[
+        str, typer.Option(help="testbed, planted-19M, planted-1.1B, a folder or a hub id.")
+    ] = "testbed",
+    selector: Annotated[
+        str, typer.Option(help="A name that `specframe ls` shows, or a calibrated folder.")
+    ] = "fixed",
+    preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value for the selector; repeatable.")
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(help="testbed, random, or a text file with a prompt a line."),
+    ] = None,
+    contexts: Annotated[
+        str | None, typer.Option(help="Prompt lengths; --check takes several, with commas.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Prompts of each length.")] = None,
+    new_tokens: Annotated[int, typer.Option(min=16, help="Tokens after each prompt.")] = 96,
+    check: Annotated[
+        bool, typer.Option("--check", help="Predict many plans, then measure them.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    json: JsonFile = None,
+) -> None:
+    """Predict the speed-up over autoregressive decoding from this machine's profile."""
+    require_writable(json)
+    from specframe.commands.prediction_setup import prepare
+    from specframe.commands.profile import numbers
+
+    lengths = numbers("contexts", contexts)
+    setup = prepare(model, prompts, device, threads, count, new_tokens)
+    if check:
+        _check(setup, lengths or (128, 512, 1024, 1800), json)
+        return
+    from specframe.selection import option_pairs, selector_from
+
+    shape = setup.executor.shape
+    chosen = selector_from(selector, shape, preset, option_pairs(setting or []))
+    figures = _predict(setup, chosen, lengths[0] if lengths else 256)
+    figures = {"schema_version": 1, "model": model, "selector": selector, **figures}
+    typer.echo(_verdict(figures))
+    write_figures(json, figures)
+
+
+def _predict(setup: Setup, selector: Any, context: int) -> dict[str, Any]:
+    from specframe.prediction.play import play
+
+    costs = setup.profile.costs
+    given = setup.prompts(context, 0)
+    played = play(setup.executor, selector, costs, given, setup.new_tokens, setup.ends)
+    speedup = played.speedup(costs.spread)
+    n = sum(map(len, given)) / len(given) + setup.new_tokens / 2
+    plain = costs.autoregressive(n)
+    return {
+        "context": n,
+        "speedup": speedup.value,
+        "low": speedup.low,
+        "high": speedup.high,
+        "go": "go" if speedup.low > 1 else "no-go" if speedup.high < 1 else "undecided",
+        "acceptance": played.acceptance,
+        "tokens": sum(played.tokens),
+        "autoregressive_tokens_per_second": 1 / plain,
+        "hours_saved_per_million_tokens": 1e6 * plain * (1 - 1 / speedup.value) / 3600,
+        "warnings": list(setup.profile.warnings),
+    }
+
+
+def _verdict(figures: dict[str, Any]) -> str:
+    hours = figures["hours_saved_per_million_tokens"]
+    gained = f"{hours:.2f} hours saved" if hours >= 0 else f"{-hours:.2f} hours lost"
+    lines = [
+        f"{figures['go']}: {figures['selector']} on {figures['model']} is predicted at "
+        f"{figures['speedup']:.2f}x of autoregressive decoding ({figures['low']:.2f} to "
+        f"{figures['high']:.2f}), {gained} per million tokens",
+        f"acceptance {figures['acceptance']:.0%} over {figures['tokens']} tokens at a context of "
+        f"{figures['context']:.0f}; autoregressive "
+        f"{figures['autoregressive_tokens_per_second']:.1f} tokens/s",
+    ]
+    return "\n".join([*lines, *(f"warning: {text}" for text in figures["warnings"])])
+
+
+def _check(setup: Setup, contexts: tuple[int, ...], json: Path | None) -> None:
+    from specframe.prediction.check import check, predict_plans, summary
+
+    sets = setup.skip_sets(contexts[0])
+    seen = {context: setup.prompts(context, 0) for context in contexts}
+    fresh = {context: setup.prompts(context, 1000) for context in contexts}
+    executor, costs = setup.executor, setup.profile.costs
+    predicted = predict_plans(executor, costs, seen, sets, setup.new_tokens, setup.ends)
+    write_figures(json, _check_figures(setup, predicted, {}))
+    typer.echo(f"{len(predicted)} plans predicted, now measuring", err=True)
+    checked = check(
+        executor, predicted, fresh, setup.new_tokens, setup.ends, lambda t: typer.echo(t, err=True)
+    )
+    agreement = summary(checked)
+    for one in checked:
+        typer.echo(
+            f"context {one.context:5d}  skips {len(one.skips):2d}  drafts {one.draft_length}  "
+            f"predicted {one.predicted.value:.3f} ({one.predicted.low:.2f}-"
+            f"{one.predicted.high:.2f})  measured {one.measured:.3f}  tokens a round "
+            f"{one.tokens_per_round:.2f} / {one.measured_tokens_per_round:.2f}"
+        )
+    typer.echo("  ".join(f"{name} {value:.3f}" for name, value in agreement.items()))
+    write_figures(json, _check_figures(setup, checked, agreement))
+
+
+def _check_figures(setup: Setup, plans: Any, agreement: dict[str, float]) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "model": setup.name,
+        "facts": dict(setup.profile.costs.facts),
+        "new_tokens": setup.new_tokens,
+        **agreement,
+        "plans": [_plan_figures(one) for one in plans],
+    }
+
+
+def _plan_figures(one: Any) -> dict[str, Any]:
+    return {
+        "context": one.context,
+        "skipped_attention": list(one.skips.attention),
+        "skipped_mlp": list(one.skips.mlp),
+        "draft_length": one.draft_length,
+        "first_token_acceptance": one.acceptance,
+        "predicted_tokens_per_round": one.tokens_per_round,
+        "predicted": one.predicted.value,
+        "low": one.predicted.low,
+        "high": one.predicted.high,
+        "measured": one.measured,
+        "wall_clock": one.wall_clock,
+        "measured_tokens_per_round": one.measured_tokens_per_round,
+    }

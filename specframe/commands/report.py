@@ -1,0 +1,71 @@
+"""`specframe report`: runs as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from specframe.commands.results_file import JsonFile, require_writable, write_figures
+
+if TYPE_CHECKING:
+    from specframe.bench.report import Comparison
+
+__all__ = ["register"]
+
+PAGE = "report.html"
+
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders or results files.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.html",
+        help="Where the page goes; report.html in the run's folder (several: here) if not given.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("report")(report)
+
+
+def report(runs: Runs, out: Out = None, json: JsonFile = None) -> None:
+    """Draw runs as one self-contained page."""
+    from specframe.bench.report import read_run, verdict, write_page
+
+    require_writable(json)
+    found = [read_run(path) for path in runs]
+    target = out or _beside(runs)
+    write_page(target, found)
+    for comparison in found:
+        typer.echo(f"{comparison.name}: {verdict(comparison).sentence}")
+    typer.echo(f"Written: {target}")
+    write_figures(json, _figures(target, found))
+
+
+def _beside(runs: list[Path]) -> Path:
+    if len(runs) > 1:
+        return Path(PAGE)
+    folder = runs[0] if runs[0].is_dir() else runs[0].parent
+    return folder / PAGE
+
+
+def _figures(target: Path, runs: list[Comparison]) -> dict[str, Any]:
+    """What was said and how much was drawn."""
+    from specframe.bench.report import figures, verdict
+
+    described = []
+    for comparison in runs:
+        said = verdict(comparison)
+        described.append(
+            {
+                "run": comparison.name,
+                "verdict": said.sentence,
+                "winner": str(said.winner) if said.winner else None,
+                "pays": said.pays,
+                "marks": {figure.name: figure.marks for figure in figures(comparison)},
+            }
+        )
+    return {"schema_version": 1, "page": str(target), "runs": described}
