@@ -1,0 +1,41 @@
+"""Presets and TOML grids."""
+
+import pytest
+
+from specframe.bench.grid import PRESETS, Grid, grid_from_toml
+from specframe.errors import InvalidConfig, InvalidRequest
+
+
+def test_a_file_changes_the_preset_it_starts_from(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text(
+        '[grid]\nselectors = ["knapspec"]\ncontexts = [0, 512]\ncalibration_seconds = 5\n'
+    )
+    grid = grid_from_toml(path, PRESETS["quick"])
+    assert grid.selectors == ("knapspec",)
+    assert grid.contexts == (0, 512)
+    assert grid.calibration_seconds == 5.0
+    assert grid.repeats == PRESETS["quick"].repeats
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "match"),
+    [
+        ("selector = ['x']", InvalidConfig, "no key 'selector'"),
+        ("repeats = 'two'", InvalidConfig, "of type int"),
+        ("repeats = 0", InvalidConfig, "at least 1"),
+        ("contexts = []", InvalidConfig, "contexts"),
+        ("temperatures = [-1.0]", InvalidConfig, "temperatures"),
+        ("[grid", InvalidRequest, "not TOML"),
+    ],
+)
+def test_a_wrong_grid_is_refused_by_name(tmp_path, text, error, match):
+    path = tmp_path / "grid.toml"
+    path.write_text(text)
+    with pytest.raises(error, match=match):
+        grid_from_toml(path, Grid())
+
+
+def test_a_missing_grid_is_refused(tmp_path):
+    with pytest.raises(InvalidRequest, match="cannot be read"):
+        grid_from_toml(tmp_path / "none.toml", Grid())

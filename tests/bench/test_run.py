@@ -1,0 +1,153 @@
+"""Rows, resuming and prompts of a comparison."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from specframe.bench.contenders import Answer, Asked
+from specframe.bench.harness import Schedule, run_rows
+from specframe.bench.prompts import BenchPrompt, digest, prompts_from, refuse_overlap
+from specframe.bench.run_folder import RunFolder
+from specframe.bench.schema import ROW
+from specframe.errors import ArtefactError, InvalidRequest
+
+PROMPTS = (BenchPrompt("sql/0", "sql", (1, 2)), BenchPrompt("story/0", "story", (3,)))
+
+
+class Scripted:
+    """Answers with its prompt reversed, and dies after so many answers."""
+
+    preset = "best"
+
+    def __init__(self, name: str, life: int = 1000) -> None:
+        self.name, self.life = name, life
+
+    def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
+        self.life -= 1
+        if self.life < 0:
+            raise KeyboardInterrupt
+        return Answer(tuple(reversed(prompt)), 0.5, 1.0)
+
+
+class Words:
+    def __call__(self, text: str) -> dict[str, list[int]]:
+        return {"input_ids": [len(word) for word in text.split()]}
+
+
+def run(folder: RunFolder, life: int = 1000, resume: bool = False) -> list[dict[str, Any]]:
+    schedule = Schedule(PROMPTS, repeats=2, new_tokens=4)
+    contenders = [Scripted("autoregressive", life), Scripted("fixed")]
+    with folder.held({"new_tokens": 4}, resume) as finished:
+        return run_rows(schedule, contenders, folder, finished)
+
+
+def test_every_contender_answers_every_prompt_in_every_repeat(tmp_path):
+    rows = run(RunFolder(tmp_path / "run"))
+    keys = {(row["selector"], row["prompt"], row["repeat"]) for row in rows}
+    assert len(rows) == len(keys) == 2 * 2 * 2
+    assert all(row["exact_match"] for row in rows)
+
+
+def test_an_interrupted_run_resumes_with_finished_rows_unchanged(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, life=3)
+    before = (folder.path / "rows.jsonl").read_bytes()
+    assert before
+    rows = run(folder, resume=True)
+    assert (folder.path / "rows.jsonl").read_bytes().startswith(before)
+    whole = run(RunFolder(tmp_path / "whole"))
+    told = [{k: v for k, v in row.items() if k != "peak_bytes"} for row in (*rows, *whole)]
+    assert told[: len(rows)] == told[len(rows) :]
+
+
+def test_a_torn_last_line_is_asked_again(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    run(folder)
+    path = folder.path / "rows.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert len(folder.rows()) == 7
+    assert len(run(folder, resume=True)) == 8
+    assert len(folder.rows()) == 8
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    run(folder)
+    with pytest.raises(InvalidRequest, match="--resume"), folder.held({"new_tokens": 4}, False):
+        pass
+    with pytest.raises(InvalidRequest, match="new_tokens"), folder.held({"new_tokens": 5}, True):
+        pass
+
+
+def test_two_processes_may_not_share_a_run_folder(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    again = RunFolder(folder.path).held({}, True)
+    with folder.held({}, False), pytest.raises(InvalidRequest, match="Another process"), again:
+        pass
+
+
+def test_an_unwritable_folder_is_refused_at_once(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    within = RunFolder(file / "run").held({}, False)
+    with pytest.raises(ArtefactError, match="cannot be written"), within:
+        pass
+
+
+def test_prompts_come_from_lines_with_their_domains(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    lines = [{"prompt": "a bb", "domain": "x"}, {"prompt": "c", "domain": "y"}, {"prompt": "dd d"}]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    found = prompts_from(str(path), Words())
+    assert [(p.domain, p.tokens) for p in found] == [("x", (1, 2)), ("y", (1,)), ("", (2, 1))]
+    assert [p.domain for p in prompts_from(str(path), Words(), domains=["y"])] == ["y"]
+
+
+def test_spec_bench_questions_are_read_by_their_first_turn(tmp_path):
+    path = tmp_path / "question.jsonl"
+    lines = [
+        {"question_id": 81, "category": "writing", "turns": ["a b", "c"]},
+        {"question_id": 200, "category": "translation", "turns": ["dd"]},
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    found = prompts_from(str(path), Words())
+    assert [(p.name, p.domain) for p in found] == [
+        ("mt_bench/81", "mt_bench"),
+        ("translation/200", "translation"),
+    ]
+
+
+def test_unreadable_prompts_say_what_is_wrong_and_where(tmp_path):
+    with pytest.raises(InvalidRequest, match="cannot be read"):
+        prompts_from(str(tmp_path / "none.jsonl"), Words())
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "a"}\n{broken')
+    with pytest.raises(InvalidRequest, match="line 2"):
+        prompts_from(str(path), Words())
+    path.write_text('{"question": "a"}')
+    with pytest.raises(InvalidRequest, match="neither 'prompt' nor 'turns'"):
+        prompts_from(str(path), Words())
+
+
+def test_a_prompt_that_was_calibrated_on_may_not_be_asked():
+    refuse_overlap(PROMPTS, [digest((9, 9))])
+    with pytest.raises(InvalidRequest, match="'story/0' first"):
+        refuse_overlap(PROMPTS, [digest((3,))])
+
+
+def test_the_published_questions_are_read_where_they_are_at_hand():
+    path = Path(__file__).parents[3] / "shared" / "data" / "spec_bench_question.jsonl"
+    if not path.exists():
+        pytest.skip("the published questions are not at hand")
+    found = prompts_from(str(path), Words(), per_domain=80)
+    assert len(found) == 480
+    assert len({prompt.domain for prompt in found}) == 6
+
+
+def test_every_key_of_a_row_has_a_sentence(tmp_path):
+    for row in run(RunFolder(tmp_path / "run")):
+        assert set(row) == set(ROW)

@@ -1,0 +1,120 @@
+"""Paired ratios, means and intervals."""
+
+from typing import Any
+
+import pytest
+
+from specframe.bench.schema import SUMMARY
+from specframe.bench.summary import summarise
+
+
+def row(selector: str, prompt: str, decode: float, **more: Any) -> dict[str, Any]:
+    """A row of 11 new tokens."""
+    plain = {
+        "selector": selector,
+        "preset": "best",
+        "prompt": prompt,
+        "domain": prompt.partition("/")[0],
+        "context": 0,
+        "temperature": 0.0,
+        "repeat": 0,
+        "new_tokens": 11,
+        "prefill_seconds": 1.0,
+        "decode_seconds": decode,
+        "predicted_seconds": decode,
+        "rounds": 5,
+        "drafted": 10,
+        "accepted": 5,
+        "selection_seconds": 0.1 * decode,
+        "draft_seconds": 0.3 * decode,
+        "verify_seconds": 0.5 * decode,
+        "other_seconds": 0.1 * decode,
+        "skipped_attention": 0.5,
+        "skipped_mlp": 0.25,
+        "drafting_share": 1.0,
+        "exact_match": True,
+        "peak_bytes": 100,
+    }
+    return plain | more
+
+
+def entry(rows: list[dict[str, Any]], selector: str, domain: str) -> dict[str, Any]:
+    found = [e for e in summarise(rows) if (e["selector"], e["domain"]) == (selector, domain)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_a_speedup_is_the_median_over_prompts_of_the_paired_ratio():
+    rows = [row("autoregressive", f"sql/{i}", seconds) for i, seconds in enumerate((2.0, 4.0, 8.0))]
+    rows += [row("fixed", f"sql/{i}", seconds) for i, seconds in enumerate((1.0, 2.0, 2.0))]
+    found = entry(rows, "fixed", "sql")
+    assert found["speedup_vs_own_ar"] == pytest.approx(2.0)  # 2, 2 and 4
+    assert found["speedup_vs_own_ar_low"] == pytest.approx(2.0)
+    assert found["speedup_vs_own_ar_high"] == pytest.approx(4.0)
+    assert found["inconclusive"]
+
+
+def test_pairs_are_of_the_same_repeat_so_that_drift_cancels():
+    rows = []
+    for repeat, pace in enumerate((1.0, 3.0)):
+        rows.append(row("autoregressive", "sql/0", 2.0 * pace, repeat=repeat))
+        rows.append(row("fixed", "sql/0", 1.0 * pace, repeat=repeat))
+    found = entry(rows, "fixed", "sql")
+    assert found["speedup_vs_own_ar"] == pytest.approx(2.0)
+    assert not found["inconclusive"]
+
+
+def test_the_mean_weighs_every_domain_alike():
+    rows = [row("autoregressive", f"sql/{i}", 2.0) for i in range(3)]
+    rows += [row("fixed", f"sql/{i}", 1.0) for i in range(3)]
+    rows += [row("autoregressive", "story/0", 2.0), row("fixed", "story/0", 2.0)]
+    assert entry(rows, "fixed", "mean")["speedup_vs_own_ar"] == pytest.approx(1.5)
+
+
+def test_end_to_end_counts_the_prompt():
+    rows = [row("autoregressive", "sql/0", 3.0), row("fixed", "sql/0", 1.0)]
+    found = entry(rows, "fixed", "sql")
+    assert found["speedup_vs_own_ar"] == pytest.approx(3.0)
+    assert found["end_to_end_vs_own_ar"] == pytest.approx(2.0)
+
+
+def test_the_library_is_compared_where_it_ran_and_unknown_where_not():
+    rows = [row("autoregressive", "sql/0", 2.0), row("fixed", "sql/0", 1.0)]
+    assert entry(rows, "fixed", "sql")["speedup_vs_transformers"] is None
+    silent = dict.fromkeys(("rounds", "drafted", "accepted", "selection_seconds"), None)
+    silent |= dict.fromkeys(("draft_seconds", "verify_seconds", "other_seconds"), None)
+    silent |= dict.fromkeys(("skipped_attention", "skipped_mlp", "predicted_seconds"), None)
+    rows.append(row("transformers", "sql/0", 3.0, **silent))
+    found = entry(rows, "fixed", "sql")
+    assert found["speedup_vs_transformers"] == pytest.approx(3.0)
+    assert entry(rows, "transformers", "sql")["acceptance"] is None
+
+
+def test_shares_and_acceptance_are_pooled():
+    rows = [row("autoregressive", "sql/0", 1.0), row("autoregressive", "sql/1", 1.0)]
+    rows += [row("fixed", "sql/0", 1.0, drafted=30, accepted=30), row("fixed", "sql/1", 3.0)]
+    found = entry(rows, "fixed", "sql")
+    assert found["acceptance"] == pytest.approx(35 / 40)
+    assert found["selection_share"] == pytest.approx(0.1)
+    assert found["mean_accepted"] == pytest.approx(2.0)
+
+
+def test_the_prediction_error_compares_predicted_and_measured_speedups():
+    rows = [
+        row("autoregressive", "sql/0", 2.0, predicted_seconds=2.0),
+        row("fixed", "sql/0", 1.0, predicted_seconds=0.8),
+    ]
+    assert entry(rows, "fixed", "sql")["prediction_error"] == pytest.approx(0.25)
+
+
+def test_a_differing_answer_lowers_the_share_of_exact_matches():
+    rows = [row("autoregressive", f"sql/{i}", 1.0) for i in range(2)]
+    rows += [row("fixed", "sql/0", 1.0), row("fixed", "sql/1", 1.0, exact_match=False)]
+    assert entry(rows, "fixed", "sql")["exact_match"] == pytest.approx(0.5)
+
+
+def test_every_key_of_rows_and_summary_has_a_sentence_and_the_other_way_round():
+    rows = [row("autoregressive", "sql/0", 1.0), row("fixed", "sql/0", 1.0)]
+    for found in summarise(rows):
+        assert set(found) == set(SUMMARY)
+    assert all(sentence.endswith(".") for sentence in SUMMARY.values())

@@ -1,0 +1,133 @@
+"""`specframe profile` and `specframe predict` from the outside."""
+
+import json
+import sys
+
+import pytest
+import torch
+from tiny import Tiny, tiny_model
+
+from specframe import cli, loading
+from specframe.loading import Loaded
+
+TINY = Tiny(layers=3, vocabulary=40, dtype=torch.float32, positions=256)
+GRID = ("--contexts", "8,40", "--rows", "1,4,9", "--budget", "0.1")
+
+
+@pytest.fixture(autouse=True)
+def tiny_everywhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(loading, "load", lambda name: Loaded(tiny_model(TINY), None))
+    monkeypatch.chdir(tmp_path)
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["specframe", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def figures(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_profile_is_shown_drawn_and_written(monkeypatch, capsys, tmp_path):
+    files = ("--json", "p.json", "--plot", "p.png")
+    assert run(monkeypatch, "profile", "--model", "any", *GRID, *files) == 0
+    shown = capsys.readouterr().out
+    assert "attention costs more" in shown or "attention never costs more" in shown
+    assert "R²" in shown
+    assert "worst residual" in shown
+    found = figures(tmp_path / "p.json")
+    assert found["kinds"][0]["attention"]["contexts"] == [8, 40]
+    assert found["head"]["rows"] == [1, 4, 9]
+    assert found["simulated"] == ""
+    assert found["half_skipped"]["speedup_at_0.9"] > found["half_skipped"]["speedup_at_0.7"]
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
+    written = []
+    for extra in ((), (), ("--again",)):
+        assert run(monkeypatch, "profile", *GRID, "--json", "p.json", *extra) == 0
+        written.append(figures(tmp_path / "p.json"))
+    assert written[0] == written[1]
+    assert written[2]["seconds"] != written[0]["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("profile", "--contexts", "a,b"), "'contexts' parameter of profile"),
+        (("profile", "--contexts", "0,8"), "'contexts' parameter of LatencyGrid"),
+        (("profile", "--json", "no/such/p.json"), "cannot be written"),
+        (("profile", "--plot", "no/such/p.png"), "cannot be written"),
+        (("profile", *GRID, "--plot", "p.unknown"), "cannot be written"),
+        (("predict", "--model", "some/hub-id"), "Pass --prompts FILE"),
+        (("predict", "--selector", "knapspek", "--prompts", "random"), "no selector named"),
+        (("predict", "--prompts", "missing.txt"), "needs a tokenizer"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys, arguments, message):
+    assert run(monkeypatch, *arguments) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_composed_shape_says_what_is_simulated(monkeypatch, capsys, tmp_path):
+    from specframe.profilers import composed
+    from specframe.types import ModelShape
+
+    small = composed.ComposedShape("llama", ModelShape(5, 32, 40, 4, 2, 8, 48, 256))
+    monkeypatch.setattr(composed, "COMPOSED", {"llama-3.1-8B": small})
+    name = ("--model", "llama-3.1-8B", "--json", "c.json")
+    assert run(monkeypatch, "profile", *name, *GRID) == 0
+    assert "Simulated. llama-3.1-8B: embedding, head and one of 5 layers" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert figures(tmp_path / "c.json")["simulated"].startswith("llama-3.1-8B")
+
+
+def test_a_prediction_says_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):
+    plan = ("--set", "attention=1,2", "--set", "draft=3", "--set", "confidence=0")
+    where = ("--prompts", "random", "--contexts", "16", "--count", "3", "--new-tokens", "16")
+    assert run(monkeypatch, "predict", *where, *plan, "--json", "c.json") == 0
+    shown = capsys.readouterr().out
+    found = figures(tmp_path / "c.json")
+    assert shown.startswith(f"{found['go']}: fixed on testbed is predicted at")
+    assert "per million tokens" in shown
+    assert found["low"] <= found["speedup"] <= found["high"]
+    assert found["tokens"] == 3 * 15
+    saved = 1e6 / found["autoregressive_tokens_per_second"] * (1 - 1 / found["speedup"]) / 3600
+    assert found["hours_saved_per_million_tokens"] == pytest.approx(saved)
+    go = "go" if found["low"] > 1 else "no-go" if found["high"] < 1 else "undecided"
+    assert found["go"] == go
+
+
+def test_predictions_are_written_before_the_first_measurement(monkeypatch, capsys, tmp_path):
+    from specframe.prediction import check
+
+    seen_first = []
+    original = check.check
+
+    def checked(*given):
+        seen_first.append(figures(tmp_path / "c.json"))
+        return original(*given)
+
+    monkeypatch.setattr(check, "check", checked)
+    where = ("--prompts", "random", "--contexts", "8,12,16,20", "--count", "2")
+    assert (
+        run(monkeypatch, "predict", "--check", *where, "--new-tokens", "24", "--json", "c.json")
+        == 0
+    )
+    before, after = seen_first[0], figures(tmp_path / "c.json")
+    assert len(before["plans"]) == len(after["plans"]) == 12
+    for early, late in zip(before["plans"], after["plans"], strict=True):
+        assert early["measured"] is None
+        assert early["predicted"] == late["predicted"]
+        assert late["measured"] > 0
+    assert "median_abs_error" not in before
+    assert {"median_abs_error", "rank_correlation"} <= set(after)
+    assert "rank_correlation" in capsys.readouterr().out

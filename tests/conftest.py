@@ -1,0 +1,32 @@
+"""Settings that every test runs under: number of property examples, threads."""
+
+import os
+
+import torch
+from hypothesis import HealthCheck, settings
+
+FAST_EXAMPLES = 200
+SLOW_EXAMPLES = 2_000
+
+
+def register_profiles() -> None:
+    common = {
+        "deadline": None,  # the machine is shared: a slow example is no failure
+        "derandomize": True,
+        "suppress_health_check": [HealthCheck.too_slow],
+    }
+    settings.register_profile("default", max_examples=FAST_EXAMPLES, **common)
+    settings.register_profile("slow", max_examples=SLOW_EXAMPLES, **common)
+
+
+def profile_for(mark_expression: str) -> str:
+    named = os.environ.get("SPECFRAME_HYPOTHESIS_PROFILE")
+    return named or ("slow" if mark_expression == "slow" else "default")
+
+
+register_profiles()
+
+
+def pytest_configure(config) -> None:
+    settings.load_profile(profile_for(config.getoption("markexpr", "")))
+    torch.set_num_threads(int(os.environ.get("SPECFRAME_TEST_THREADS", "1")))

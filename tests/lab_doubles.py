@@ -1,0 +1,92 @@
+"""A lab without a model: what every skip set is worth is written down, and what was asked, too."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import torch
+
+from specframe.cost_tables import Table
+from specframe.costs import CostModel
+from specframe.selector import Prompt
+from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet
+
+TOKENS = 50  # judged of each prompt
+
+
+def flat(seconds: float) -> Table:
+    return Table((0,), (1,), ((seconds,),))
+
+
+def plain_costs(layers: int, attention: float = 1.0, mlp: float = 1.0) -> CostModel:
+    """Rows are free, so a verification costs what one token does; a little is not skippable."""
+    return CostModel((0,) * layers, (flat(attention),), (flat(mlp),), flat(0.0), flat(0.5))
+
+
+def small_shape(layers: int) -> ModelShape:
+    return ModelShape(layers, 8, 32, 2, 1, 4, 16, 256)
+
+
+def prompts_of(domains: Sequence[str], each: int) -> tuple[Prompt, ...]:
+    """Prompts whose first token says which domain they are of."""
+    pairs = product(range(each), enumerate(domains))
+    return tuple(Prompt((d, i, 7), domain) for i, (d, domain) in pairs)
+
+
+@dataclass
+class WrittenLab:
+    """Acceptance is the product over skipped sublayers of (1 - loss); losses depend on the domain.
+
+    `luck` adds to the acceptance on single prompts, by prompt and set, without changing its mean.
+    """
+
+    shape: ModelShape
+    losses: Mapping[str, Sequence[float]]  # domain -> [2L]
+    costs: CostModel
+    luck: float = 0.0
+    new_tokens: int = 64
+    facts: Mapping[str, str] = field(default_factory=lambda: {"model": "written"})
+    asked: list[tuple[SkipSet, tuple[Prompt, ...]]] = field(default_factory=list)
+    told: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def true_acceptance(self, skips: SkipSet, domain: str) -> float:
+        alpha = 1.0
+        for sublayer in skips:
+            alpha *= 1.0 - self.losses[domain][sublayer]
+        return alpha
+
+    def answer(self, prompts: Sequence[Prompt]) -> None:
+        self.told.append(("answering", len(prompts), len(prompts)))
+
+    def acceptance(self, skips, prompts):
+        found = []
+        for wanted in skips:
+            self.asked.append((wanted, tuple(prompts)))
+            shares = [self._one(wanted, prompt) for prompt in prompts]
+            found.append(Estimate.of_share(sum(shares) * TOKENS, TOKENS * len(shares)))
+        return found
+
+    def _one(self, skips: SkipSet, prompt: Prompt) -> float:
+        seed = hash((skips.bits, prompt.tokens)) % 2**31
+        drawn = float(torch.randn((), generator=torch.Generator().manual_seed(seed)))
+        return min(max(self.true_acceptance(skips, prompt.domain) + self.luck * drawn, 0.0), 1.0)
+
+    def seconds_per_token(self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int):
+        alpha = sum(self.true_acceptance(plan.skips, p.domain) for p in prompts) / len(prompts)
+        self.asked.append((plan.skips, tuple(prompts)))
+        return 1.0 / self.costs.tokens_per_second(alpha, plan, 32)
+
+    def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str):
+        assert depth == self.shape.sublayers
+        return torch.stack([vector_of(prompt.tokens, self.shape.hidden) for prompt in prompts])
+
+    def tell(self, what: str, done: int, of: int) -> None:
+        self.told.append((what, done, of))
+
+
+def vector_of(tokens: Sequence[int], size: int = 8) -> torch.Tensor:
+    """Far along one axis by the first token, a little of everything by the others."""
+    generator = torch.Generator().manual_seed(sum(tokens[1:]))
+    vector = 0.3 * torch.randn(size, generator=generator) + 4.0
+    vector[tokens[0] % size] += 5.0
+    return vector

@@ -1,0 +1,233 @@
+"""The law of a tiny model's continuations: as the engine emits them, and as it must be.
+
+The engine's side runs production code and walks every branch of it. The other side knows neither
+drafts nor the library's processors: full-prefix logits and plain arithmetic on lists.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import torch
+from tiny import Tiny, tiny_executor, tiny_model
+from torch import Tensor
+
+from specframe.decoding import Decoding, resolve
+from specframe.engine import Engine
+from specframe.sampling import Choose
+from specframe.selector import LayerSelector
+from specframe.testing import exact_law
+from specframe.types import Pass, SkipSet, Step
+
+Rule = Callable[[list[float], Sequence[int]], list[float]]  # scores, tokens before -> scores
+Law = dict[tuple[int, ...], float]
+
+PROMPT = (1, 1, 1, 1)  # leaves tokens that history has yet to bring
+CLOSED = -math.inf
+THREE_TOKENS = Tiny(hidden=8, vocabulary=3, positions=64, sharpness=1.5)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Arguments of generation, and what they mean."""
+
+    arguments: dict[str, Any]
+    rules: tuple[Rule, ...] = ()
+    ends: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something whose law is known."""
+
+    selector: LayerSelector
+    sampling: Sampling = field(default_factory=lambda: Sampling({}))
+    tiny: Tiny = THREE_TOKENS
+    new_tokens: int = 3
+
+
+def emitted_law(case: Case) -> Law:
+    """What the production engine emits, every branch walked."""
+    executor = Remembering(tiny_executor(case.tiny))
+    decoding = _decoding(case)
+
+    def run(choose: Choose) -> tuple[int, ...]:
+        law = replace(decoding.law, choose=choose)
+        engine = Engine(executor, case.selector.spawn(), law, decoding.limits)
+        return tuple(token for done in engine.rounds(PROMPT) for token in done.tokens)
+
+    return exact_law(run)
+
+
+def models_law(case: Case) -> Law:
+    """What the model itself says, token by token."""
+    law: Law = {}
+
+    def grow(emitted: tuple[int, ...], probability: float) -> None:
+        if len(emitted) == case.new_tokens or set(emitted) & case.sampling.ends:
+            law[emitted] = probability
+            return
+        history = (*PROMPT, *emitted)
+        scores = full_prefix_logits(case.tiny, history)
+        for rule in case.sampling.rules:
+            scores = rule(scores, history)
+        for token, chance in enumerate(softmax(scores)):
+            if chance > 0.0:
+                grow((*emitted, token), probability * chance)
+
+    grow((), 1.0)
+    return law
+
+
+def law_error(case: Case) -> float:
+    """The largest difference between the two, over all sequences that either of them knows."""
+    found, wanted = emitted_law(case), models_law(case)
+    return max(abs(found.get(key, 0.0) - wanted.get(key, 0.0)) for key in {*found, *wanted})
+
+
+def full_prefix_logits(
+    tiny: Tiny, tokens: tuple[int, ...], skips: SkipSet | None = None
+) -> list[float]:
+    """Logits after these tokens, from one walk over all of them."""
+    executor = tiny_executor(tiny)
+    positions = torch.arange(len(tokens))
+    step = Step(torch.tensor([tokens]), positions, 0, 0)
+    logits = executor.walk(step, executor.new_cache(len(tokens)), skips).logits
+    assert logits is not None
+    return logits[0, -1].tolist()
+
+
+@cache
+def _model(tiny: Tiny) -> Any:
+    return tiny_model(tiny)
+
+
+def _decoding(case: Case) -> Decoding:
+    settings = {"do_sample": True, "top_k": 0, **case.sampling.arguments}
+    return resolve(
+        _model(case.tiny), PROMPT, case.tiny.positions, max_new_tokens=case.new_tokens, **settings
+    )
+
+
+class Remembering:
+    """An executor that computes no walk twice: replayed branches begin alike.
+
+    Walks are told apart by everything that they may read, the cache's contents included.
+    """
+
+    COLUMNS = 32  # all that is ever read of so short a sequence
+
+    def __init__(self, executor: Any) -> None:
+        self._executor = executor
+        self._known: dict[Any, tuple[Pass, Tensor | None]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def walk(self, step: Step, cache: Any, skips: Any = None, **how: Any) -> Pass:
+        assert step.visible + step.rows <= self.COLUMNS
+        hidden, taps, rows = how.get("hidden"), how.get("taps", ()), how.get("rows", slice(None))
+        span = (how.get("start", 0), how.get("stop"))
+        read = (step.tokens, step.positions, step.mask, hidden, cache.data[..., : self.COLUMNS, :])
+        key = (
+            tuple(None if part is None else part.numpy().tobytes() for part in read),
+            (step.slot, step.visible, skips, span, frozenset(taps), repr(rows)),
+        )
+        written = None
+        if step.slot is not None:
+            written = cache.data[..., step.slot : step.slot + step.rows, :]
+        if key in self._known:
+            passed, values = self._known[key]
+            if written is not None:
+                written.copy_(values)
+            return passed
+        passed = self._executor.walk(step, cache, skips, **how)
+        self._known[key] = (passed, None if written is None else written.clone())
+        return passed
+
+
+# The processors, written anew
+
+
+def softmax(scores: Sequence[float]) -> list[float]:
+    top = max(scores)
+    weights = [math.exp(score - top) for score in scores]
+    return [weight / sum(weights) for weight in weights]
+
+
+def temperature(value: float) -> Rule:
+    return lambda scores, _: [score / value for score in scores]
+
+
+def top_k(count: int) -> Rule:
+    def rule(scores: list[float], _: Sequence[int]) -> list[float]:
+        floor = sorted(scores, reverse=True)[count - 1]
+        return [score if score >= floor else CLOSED for score in scores]
+
+    return rule
+
+
+def top_p(mass: float) -> Rule:
+    """The fewest likeliest tokens that hold this mass."""
+
+    def rule(scores: list[float], _: Sequence[int]) -> list[float]:
+        chances = softmax(scores)
+        held, kept = 0.0, set()
+        for token in sorted(range(len(scores)), key=lambda t: -chances[t]):
+            if held >= mass:
+                break
+            held += chances[token]
+            kept.add(token)
+        return [score if t in kept else CLOSED for t, score in enumerate(scores)]
+
+    return rule
+
+
+def min_p(share: float) -> Rule:
+    def rule(scores: list[float], _: Sequence[int]) -> list[float]:
+        chances = softmax(scores)
+        floor = share * max(chances)
+        return [s if c >= floor else CLOSED for s, c in zip(scores, chances, strict=True)]
+
+    return rule
+
+
+def repetition_penalty(value: float) -> Rule:
+    def rule(scores: list[float], history: Sequence[int]) -> list[float]:
+        return [
+            (score / value if score > 0 else score * value) if token in history else score
+            for token, score in enumerate(scores)
+        ]
+
+    return rule
+
+
+def closed_before(length: int, ends: frozenset[int]) -> Rule:
+    """End tokens have no chance before there are so many new tokens."""
+
+    def rule(scores: list[float], history: Sequence[int]) -> list[float]:
+        early = len(history) - len(PROMPT) < length
+        return [CLOSED if early and token in ends else s for token, s in enumerate(scores)]
+
+    return rule
+
+
+def swinging(scores: list[float], history: Sequence[int]) -> list[float]:
+    """A made-up rule that depends on every token before and on their order."""
+    weight = sum((place + 1) * (token + 1) for place, token in enumerate(history))
+    return [
+        score + 1.3 * math.sin(0.7 * weight + 2.1 * token) for token, score in enumerate(scores)
+    ]
+
+
+class Swinging:
+    """`swinging` as a logits processor of the library's kind."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        rows = [
+            swinging(row.tolist(), history.tolist())
+            for row, history in zip(scores, input_ids, strict=True)
+        ]
+        return torch.tensor(rows, dtype=scores.dtype)

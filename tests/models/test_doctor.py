@@ -1,0 +1,122 @@
+"""`specframe doctor`: what is supported and how, or the typed reason why not."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from specframe import cli
+from specframe.doctor import diagnose, report
+from specframe.testing.architectures import save_tiny_model
+
+NAMES = ("llama", "gemma2", "gpt2", "mamba", "bloom")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    base = tmp_path_factory.mktemp("models")
+    return {name: str(save_tiny_model(name, base / name)) for name in NAMES}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "cache"))
+
+
+def doctor(monkeypatch, *arguments):
+    """Exit status of the command."""
+    monkeypatch.setattr(sys, "argv", ["specframe", "doctor", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "executor", "layout", "cache"),
+    [
+        # keys and values: 2 x 4 layers x kv heads x head size x 4 bytes x 1,000 tokens
+        ("llama", "fused", "pre-norm", 2 * 4 * 2 * 8 * 4 * 1000),
+        ("gemma2", "module", "sandwich norm, sliding windows of 8", 2 * 4 * 2 * 8 * 4 * 1000),
+        ("gpt2", "module", "pre-norm", 2 * 4 * 4 * 8 * 4 * 1000),
+    ],
+)
+def test_a_supported_model_is_described(
+    name, executor, layout, cache, folders, tmp_path, monkeypatch, capsys
+):
+    figures = tmp_path / "doctor.json"
+    assert doctor(monkeypatch, folders[name], "--json", str(figures)) == 0
+    told = json.loads(figures.read_text())
+    assert told["supported"] is True
+    assert told["refusal"] is None
+    assert told["family"] == name
+    support = told["support"]
+    assert (support["executor"], support["layout"]) == (executor, layout)
+    assert support["dtype"] == "float32"
+    assert support["cache_bytes_per_1000_tokens"] == cache
+    assert (support["why_not_fused"] is None) == (executor == "fused")
+    assert support["exact"] == ("near-ties" not in support["exactness"])
+    assert told["versions"]["torch"] == torch.__version__
+    printed = capsys.readouterr().out
+    for line in ("supported:", "executor:", "exactness:", "cache:", "transformers:", "hnswlib:"):
+        assert line in printed
+    assert support["exactness"] in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("mamba", "recurrent or hybrid state"), ("bloom", "no known shape")]
+)
+def test_an_unsupported_model_is_told_with_its_reason_and_status_two(
+    name, reason, folders, tmp_path, monkeypatch, capsys
+):
+    figures = tmp_path / "doctor.json"
+    assert doctor(monkeypatch, folders[name], "--json", str(figures)) == 2
+    captured = capsys.readouterr()
+    assert "UnsupportedModel: " in captured.err
+    assert reason in captured.err
+    assert reason in captured.out
+    assert "transformers:" in captured.out
+    told = json.loads(figures.read_text())
+    assert told["supported"] is False
+    assert told["support"] is None
+    assert reason in told["refusal"]
+
+
+def test_weights_are_not_loaded_where_the_config_already_refuses(folders, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "config.json").write_bytes((Path(folders["mamba"]) / "config.json").read_bytes())
+    assert diagnose(str(bare)).refusal is not None
+
+
+def test_a_missing_model_is_one_line_and_status_two(tmp_path, monkeypatch, capsys):
+    assert doctor(monkeypatch, str(tmp_path / "nowhere")) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("InvalidRequest: No model ")
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+
+
+def test_a_folder_without_weights_is_said_to_be_one(tmp_path, folders, monkeypatch, capsys):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "config.json").write_bytes((Path(folders["llama"]) / "config.json").read_bytes())
+    assert doctor(monkeypatch, str(bare)) == 2
+    assert "can be loaded" in capsys.readouterr().err
+
+
+def test_the_report_names_every_package_installed_or_not(folders):
+    diagnosis = diagnose(folders["gpt2"])
+    lines = report(diagnosis).splitlines()
+    assert len({line.index(" ") >= 0 for line in lines}) == 1
+    for package, found in diagnosis.versions.items():
+        line = next(line for line in lines if line.startswith(f"{package}:"))
+        assert line.endswith(found or "not installed")
+
+
+def test_where_rows_are_not_computed_alike_the_doctor_says_what_may_help(folders, tmp_path):
+    assert "strict=True" in report(diagnose(folders["llama"]))
+    half = save_tiny_model("gpt2", tmp_path / "half", torch.bfloat16)
+    support = diagnose(str(half)).support
+    assert support.exact or "attn_implementation='eager'" in support.advice

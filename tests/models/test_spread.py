@@ -1,0 +1,80 @@
+"""Quantised weights, and models whose weights lie elsewhere until they are called."""
+
+import pytest
+import torch
+from architecture_doubles import logits_in_blocks, own_logits, random_tokens
+from transformers import AutoModelForCausalLM
+
+from specframe.engine import Engine, Limits
+from specframe.models.load import load_executor
+from specframe.sampling import Law
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.fixed import FixedSkips
+from specframe.testing.architectures import save_tiny_model, tiny_model
+from specframe.types import SkipSet, StopRule
+
+TOKENS = random_tokens(30)
+
+
+def tokens_of(executor, selector):
+    engine = Engine(executor, selector, Law(), Limits(10))
+    return [token for done in engine.rounds([5, 6, 7]) for token in done.tokens]
+
+
+def assert_runs_as_the_library_does(model, atol=1e-4):
+    executor = load_executor(model)
+    assert executor.name == "module"
+    walked = logits_in_blocks(executor, TOKENS, (17, 1, 8, 4))
+    torch.testing.assert_close(walked, own_logits(model, TOKENS), atol=atol, rtol=0)
+    expected = tokens_of(executor, Autoregressive())
+    assert tokens_of(executor, FixedSkips(SkipSet(8, 0b00111000), StopRule(4))) == expected
+    return executor
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2"])
+def test_int8_weights_run_on_the_module_executor(name):
+    quanto = pytest.importorskip("optimum.quanto")
+    model = tiny_model(name, torch.float32)
+    plain = own_logits(model, TOKENS)
+    quanto.quantize(model, weights=quanto.qint8)
+    quanto.freeze(model)
+    assert_runs_as_the_library_does(model)
+    assert not torch.allclose(own_logits(model, TOKENS), plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt_neox", "mixtral"])
+def test_layers_offloaded_to_disk_are_fetched_as_they_are_walked(name, tmp_path):
+    pytest.importorskip("accelerate")
+    folder = save_tiny_model(name, tmp_path / "model")
+    whole = AutoModelForCausalLM.from_pretrained(folder).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, device_map=places(whole), offload_folder=tmp_path / "offload"
+    )
+    assert str(next(model.get_decoder().layers[1].parameters()).device) == "meta"
+    executor = assert_runs_as_the_library_does(model)
+    assert str(executor.device) == "cpu"
+    torch.testing.assert_close(
+        own_logits(model, TOKENS), own_logits(whole, TOKENS), atol=1e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize("name", ["llama", "opt"])
+def test_weights_offloaded_to_memory_are_fetched_as_they_are_walked(name):
+    accelerate = pytest.importorskip("accelerate")
+    model = tiny_model(name, torch.float32)
+    expected = own_logits(model, TOKENS)
+    accelerate.cpu_offload(model, execution_device=torch.device("cpu"))
+    assert {str(parameter.device) for parameter in model.parameters()} == {"meta"}
+    executor = assert_runs_as_the_library_does(model)
+    walked = logits_in_blocks(executor, TOKENS, (30,))
+    torch.testing.assert_close(walked, expected, atol=1e-4, rtol=0)
+
+
+def places(model):
+    """A device map with the two middle layers on disk."""
+    stack = model.base_model_prefix
+    inner = [name for name, _ in model.get_decoder().named_children() if name != "layers"]
+    inner += [f"layers.{i}" for i in range(4)]
+    where = {f"{stack}.{name}": "cpu" for name in inner}
+    where |= {name: "cpu" for name, _ in model.named_children() if name != stack}
+    return where | {f"{stack}.layers.{i}": "disk" for i in (1, 2)}

@@ -1,0 +1,81 @@
+"""Preset `faithful` against decisions that the official code of KnapSpec and a CLaSp port made."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from specframe.models.load import load_executor
+from specframe.models.probe import CacheProbe
+from specframe.strategies.chain_dp import ChainRules, Stretch, best_chains
+from specframe.strategies.knapspec import PaperConfig, SublayerPrices, paper_decision
+from specframe.types import Step
+
+BESIDE = Path(__file__).parents[3] / "shared" / "data"
+GOLDEN = Path(os.environ.get("SPECFRAME_REFERENCE_DATA", BESIDE)) / "golden"
+
+pytestmark = pytest.mark.skipif(
+    not (GOLDEN / "golden.json").exists(),
+    reason=f"no reference data in {GOLDEN}; name its folder in SPECFRAME_REFERENCE_DATA",
+)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return LlamaForCausalLM.from_pretrained(GOLDEN / "model").eval()
+
+
+@pytest.fixture(scope="module")
+def run(golden, model):
+    """The probe after the whole sequence, and the target's states by depth."""
+    executor = load_executor(model)
+    tokens = golden["prompt"]
+    cache = executor.new_cache(len(tokens) + 1)
+    step = Step(torch.tensor([tokens]), torch.arange(len(tokens)), 0, 0)
+    passed = executor.walk(step, cache, taps=range(executor.shape.sublayers + 1))
+    cache.commit(range(len(tokens)))
+    assert passed.logits[0].argmax(-1).tolist() == golden["target_argmax"]
+    return CacheProbe(executor, cache), {depth: rows[0] for depth, rows in passed.taps.items()}
+
+
+NAMES = ["equal", "attention_dear", "mlp_dear", "attention_very_dear"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_paper_s_candidates_agreement_and_choice_are_reproduced(golden, run, name):
+    case = next(case for case in golden["knapspec"] if case["name"] == name)
+    probe, states = run
+    references = {depth: rows[-case["reference_tokens"] :] for depth, rows in states.items()}
+    prices = SublayerPrices(case["t_attn"], case["t_mlp"])
+    config = PaperConfig(similarity=case["sim_threshold"])
+    decision = paper_decision(probe, references, prices, config)
+    masks = [[int(b in skips) for b in range(skips.size)] for skips in decision.candidates]
+    assert masks == case["masks"]
+    assert decision.alphas == pytest.approx(case["alpha"], abs=1e-6)
+    assert decision.chosen == case["best_index"]
+    assert decision.draft_length == case["best_draft_length"]
+    assert decision.tokens_per_time == pytest.approx(case["best_tpt"])
+
+
+def test_every_case_of_the_reference_data_is_checked(golden):
+    assert [case["name"] for case in golden["knapspec"]] == NAMES
+
+
+def test_the_same_program_over_whole_layers_reproduces_clasp(golden, run):
+    probe, states = run
+    references = {depth: rows[-1:] for depth, rows in states.items()}
+    stretches = [Stretch(2 * layer, 2 * layer + 2, 1) for layer in range(6)]
+    for case in golden["clasp"]:
+        chains = best_chains(
+            probe, references, stretches, ChainRules(case["skips"], ties_skip=True)
+        )
+        bits = chains.bits[chains.weights.index(case["skips"])]
+        assert [bits >> 2 * layer & 1 for layer in range(6)] == case["layer_mask"]

@@ -1,0 +1,152 @@
+"""The figure kept with a skip set comes from prompts that decided nothing."""
+
+import pytest
+from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+
+from specframe.errors import InvalidRequest
+from specframe.selector import Prompt
+from specframe.strategies.judged import (
+    Hunt,
+    best_draft,
+    deal,
+    find_set,
+    luck,
+    prompts_needed,
+    unseen_estimate,
+)
+from specframe.strategies.search import Budget
+from specframe.strategies.searchers import LocalSearch
+from specframe.types import DraftPlan, SkipSet, StopRule
+
+LAYERS = 4
+LOSSES = {"sql": [0.3, 0.0, 0.3, 0.0, 0.3, 0.3, 0.0, 0.3]}
+PLANTED = SkipSet.from_sublayers(LAYERS, [1, 3, 6])
+
+
+def written(luck=0.0, losses=LOSSES):
+    return WrittenLab(small_shape(LAYERS), losses, plain_costs(LAYERS), luck=luck)
+
+
+def hunt(evaluations=80, searcher=None):
+    return Hunt(
+        "searching", searcher or LocalSearch(2 * LAYERS, 1), Budget(evaluations), longest=12
+    )
+
+
+def test_each_domain_gives_half_to_the_search_and_a_quarter_to_each_judgement():
+    parts = deal(prompts_of(["sql", "story"], 8))
+    for part, share in ((parts.search, 4), (parts.choose, 2), (parts.judge, 2)):
+        assert [sum(p.domain == d for p in part) for d in ("sql", "story")] == [share, share]
+
+
+def test_no_prompt_is_in_two_parts_even_if_it_was_given_twice():
+    prompts = prompts_of(["sql"], 8)
+    parts = deal([*prompts, *prompts])
+    tokens = [p.tokens for part in (parts.search, parts.choose, parts.judge) for p in part]
+    assert len(tokens) == len(set(tokens)) == 8
+
+
+@pytest.mark.parametrize("prompts", [(), (Prompt((1,), "sql"), Prompt((2,), "sql"))])
+def test_too_few_prompts_to_judge_by_are_refused(prompts):
+    with pytest.raises(InvalidRequest, match="prompts"):
+        deal(prompts)
+
+
+def test_the_search_never_sees_what_judges_it():
+    lab, parts = written(), deal(prompts_of(["sql"], 12))
+    judged, record = find_set(lab, parts, hunt())
+    searched = {trial.skips for trial in record.trials}
+    first_choice = next(i for i, (_, seen) in enumerate(lab.asked) if seen == parts.choose)
+    before = {prompt for _, seen in lab.asked[:first_choice] for prompt in seen}
+    assert {skips for skips, _ in lab.asked[:first_choice]} == searched
+    assert before == set(parts.search)
+    assert judged.acceptance.count == 50 * len(parts.judge)
+
+
+def test_a_set_that_falls_behind_early_is_not_measured_to_the_end():
+    lab, parts = written(), deal(prompts_of(["sql"], 24))
+    _, record = find_set(lab, parts, hunt())
+    runs = [len(seen) for _, seen in lab.asked if set(seen) <= set(parts.search)]
+    assert runs.count(4) == len(record.trials)  # a third of twelve
+    assert 0 < runs.count(8) < len(record.trials) / 2
+
+
+def test_the_planted_set_is_found():
+    judged, _ = find_set(written(), deal(prompts_of(["sql"], 8)), hunt())
+    assert judged.skips == PLANTED
+    assert judged.acceptance.value == 1.0
+
+
+def test_what_is_kept_is_nearer_the_truth_than_what_the_search_saw():
+    losses = {"sql": [0.03, 0.04, 0.05, 0.06] * 2 + [0.6] * 8}
+    flattered, kept = [], []
+    for seed in range(12):
+        lab = WrittenLab(small_shape(8), losses, plain_costs(8), luck=0.06)
+        parts = deal([Prompt((0, i, seed), "sql") for i in range(16)])
+        judged, record = find_set(lab, parts, hunt(150, LocalSearch(16, seed)))
+        winner = record.best.skips
+        seen = lab.acceptance([winner], parts.search)[0].value
+        flattered.append(seen - lab.true_acceptance(winner, "sql"))
+        kept.append(judged.acceptance.value - lab.true_acceptance(judged.skips, "sql"))
+    assert sum(flattered) / 12 > 0.02
+    assert abs(sum(kept)) < sum(flattered) / 2
+
+
+def test_plans_are_made_by_the_lower_end():
+    lab = written(luck=0.1, losses={"sql": [0.02] * 8})
+    judged, _ = find_set(lab, deal(prompts_of(["sql"], 12)), hunt())
+    n = judged.context
+    assert judged.acceptance.low < judged.acceptance.value
+    expected = best_draft(lab.costs, judged.skips, judged.acceptance.low, n, 12)
+    assert (judged.draft, judged.speed) == pytest.approx(expected)
+
+
+def test_the_best_draft_length_is_the_best_of_all():
+    costs, skips = plain_costs(LAYERS), PLANTED
+    length, speed = best_draft(costs, skips, 0.8, 100, 12)
+    every = {
+        d: costs.tokens_per_second(0.8, DraftPlan(skips, StopRule(d)), 100)
+        * costs.autoregressive(100)
+        for d in range(1, 13)
+    }
+    assert speed == pytest.approx(max(every.values()))
+    assert every[length] == max(every.values())
+
+
+def test_a_set_that_cannot_pay_is_kept_with_no_draft():
+    lab = written(losses={"sql": [0.9] * 8})
+    judged, _ = find_set(lab, deal(prompts_of(["sql"], 8)), hunt())
+    assert (judged.draft, judged.speed) == (0, 1.0)
+
+
+def test_prompts_that_differ_widen_the_interval():
+    losses = {"easy": [0.0] * 8, "hard": [0.5] * 8}
+    lab = written(losses=losses)
+    skips = SkipSet.from_sublayers(LAYERS, [0])
+    alike = unseen_estimate(lab, skips, prompts_of(["easy"], 6))
+    unlike = unseen_estimate(lab, skips, prompts_of(["easy", "hard"], 3))
+    assert unlike.value == pytest.approx(0.75)
+    assert unlike.high - unlike.low > 2 * (alike.high - alike.low)
+
+
+def test_luck_grows_with_the_choices_and_shrinks_with_the_tokens():
+    assert luck(1, 10) == 0.0
+    assert luck(1_000, 400) > luck(10, 400) > luck(10, 1_600) == pytest.approx(luck(10, 400) / 2)
+
+
+def test_the_prompts_asked_for_are_enough():
+    for tried in (10, 500, 2_000):
+        assert luck(tried, 64 * prompts_needed(tried, 64)) <= 0.05
+        assert luck(tried, 64 * (prompts_needed(tried, 64) - 1)) > 0.05
+
+
+def test_too_few_tokens_for_the_choices_are_told():
+    lab = written(0.1, {"sql": [0.1] * 8})
+    judged, _ = find_set(lab, deal(prompts_of(["sql"], 4)), hunt())
+    assert "luck alone" in judged.warnings[0]
+    assert "More prompts" in judged.warnings[-1]
+
+
+def test_enough_tokens_are_not_warned_about():
+    judged, _ = find_set(written(), deal(prompts_of(["sql"], 80)), hunt(60))
+    assert judged.warnings == ()

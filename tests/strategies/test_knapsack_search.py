@@ -1,0 +1,60 @@
+"""Fitting losses and solving for the set needs fewer measurements than climbing to it."""
+
+import numpy as np
+import pytest
+from lab_doubles import plain_costs
+
+from specframe.strategies.knapsack_search import KnapsackSearch, frontier
+from specframe.strategies.search import Budget, run_search
+from specframe.strategies.searchers import LocalSearch
+from specframe.strategies.token_rates import RoundPrices, as_matrix, expected_token_grid
+from specframe.types import Estimate, SkipSet
+
+LAYERS, TOKENS = 24, 500
+PRICES = RoundPrices.at(plain_costs(LAYERS), 50, range(1, 13))
+
+
+def world(seed):
+    """Losses of a model of many layers: a few sublayers matter, most hardly do."""
+    losses = np.exp(np.random.default_rng(seed).normal(-5.5, 1.5, 2 * LAYERS)).clip(0.0, 0.6)
+    losses[[0, 1, -1]] = 0.6
+    return losses
+
+
+def measured(losses, skips):
+    share = float(np.prod(1.0 - losses[list(skips)])) if skips.bits else 1.0
+    drawn = np.random.default_rng(skips.bits % 2**32).binomial(TOKENS, share)
+    return Estimate.of_share(float(drawn), TOKENS)
+
+
+def speed(skips, alpha):
+    rates = expected_token_grid(np.array([alpha]), PRICES.lengths)
+    seconds = PRICES.seconds(as_matrix([skips], 2 * LAYERS))
+    return float((rates / seconds).max() * PRICES.autoregressive)
+
+
+def best_after(losses, searcher, evaluations):
+    record = run_search(
+        lambda skips: speed(skips, measured(losses, skips).value), searcher, Budget(evaluations)
+    )
+    return record.best.value
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_sixty_measurements_find_what_climbing_needs_twice_as_many_for(seed):
+    losses = world(seed)
+    fits = KnapsackSearch(PRICES, lambda skips: measured(losses, skips), explored=16)
+    solved = best_after(losses, fits, 60)
+    climb = LocalSearch(2 * LAYERS, seed=1)
+    assert solved > 1.3 * best_after(losses, climb, 60)
+    assert solved > 0.95 * best_after(losses, LocalSearch(2 * LAYERS, seed=1), 120)
+
+
+def test_the_frontier_grows_in_weight_and_takes_the_cheapest_losses_first():
+    losses = world(0)
+    sets = frontier(losses, PRICES, 6)
+    sizes = [len(skips) for skips in sets]
+    assert sizes == sorted(sizes)
+    lightest = set(np.argsort(losses)[: sizes[0]].tolist())
+    assert set(sets[0]) == lightest
+    assert all(isinstance(skips, SkipSet) for skips in sets)

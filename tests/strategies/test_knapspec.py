@@ -1,0 +1,357 @@
+"""KnapSpec as published, and as it pays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies_worlds import first_token_acceptance, prices, world
+
+from specframe.costs import expected_tokens
+from specframe.errors import InvalidConfig
+from specframe.selector import Context
+from specframe.speculator import SelfSpeculator
+from specframe.strategies.knapspec import (
+    KnapSpec,
+    PaperConfig,
+    PaperDecision,
+    SublayerPrices,
+    paper_decision,
+    tokens_per_time,
+)
+from specframe.strategies.knapspec_online import Beliefs, OnlineConfig
+from specframe.strategies.token_rates import RoundPrices, as_matrix
+from specframe.testing.architectures import tiny_model
+from specframe.testing.planted import planted_llama
+from specframe.testing.selector_checks import selector_checks
+from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+
+SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
+CHECKS = [name for name, _ in selector_checks(KnapSpec(), layers=4)]
+PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return planted_llama(SHAPE, dict.fromkeys(PLANTED, 0.0), dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def after_prompt(planted):
+    return world(planted)
+
+
+# the paper's equations
+
+
+@given(st.floats(0.1, 50.0), st.floats(0.1, 50.0))
+def test_the_cheaper_sublayer_weighs_one_and_the_other_its_ratio_up_to_five(attention, mlp):
+    weights = SublayerPrices(attention, mlp).weights(5)
+    assert min(weights) == 1
+    ratio = max(attention, mlp) / min(attention, mlp)
+    assert max(weights) == min(round(ratio), 5)
+
+
+def test_prices_follow_the_context_by_the_profile_s_line(after_prompt):
+    costs = prices(6, attention=(1.0, 0.5), mlp=3.0)
+    at = SublayerPrices.at(after_prompt.context(costs=costs))
+    assert at.attention == pytest.approx(1.0 + 0.5 * len(after_prompt.tokens))
+    assert at.mlp == pytest.approx(3.0)
+
+
+def test_tokens_per_time_by_hand():
+    skips = SkipSet.from_sublayers(3, [2, 3, 5])
+    found = tokens_per_time(SublayerPrices(2.0, 1.0), skips, 0.5, 3)
+    assert found == pytest.approx((1 + 0.5 + 0.25 + 0.125) / (2.0 * (2 * 3 + 3) + 1 * (1 * 3 + 3)))
+
+
+def test_the_paper_keeps_both_ends_and_half_of_the_weight(after_prompt):
+    for seconds in (SublayerPrices(1.0, 1.0), SublayerPrices(3.0, 1.0), SublayerPrices(1.0, 9.0)):
+        decision = paper_decision(
+            after_prompt.probe, after_prompt.references(5), seconds, PaperConfig()
+        )
+        attention, mlp = seconds.weights(5)
+        for skips in decision.candidates:
+            assert not set(skips) & {0, 1, 10, 11}
+            weight = attention * len(skips.attention) + mlp * len(skips.mlp)
+            assert weight <= (attention + mlp) * 6 // 2
+
+
+def test_the_choice_is_the_best_of_the_grid_without_the_lightest_candidate(after_prompt):
+    seconds = SublayerPrices(1.0, 1.0)
+    decision = paper_decision(
+        after_prompt.probe, after_prompt.references(6), seconds, PaperConfig()
+    )
+    grid = {
+        (index, drafted): tokens_per_time(
+            seconds, decision.candidates[index], decision.alphas[index], drafted
+        )
+        for index in range(1, len(decision.candidates))
+        for drafted in range(18)
+    }
+    best = max(grid, key=lambda cell: grid[cell])
+    assert (decision.chosen, decision.draft_length) == best
+    assert decision.tokens_per_time == pytest.approx(grid[best])
+
+
+def test_planted_sublayers_are_the_paper_s_candidate_of_their_weight(after_prompt):
+    decision = paper_decision(
+        after_prompt.probe, after_prompt.references(6), SublayerPrices(1.0, 1.0), PaperConfig()
+    )
+    by_size = {len(skips): set(skips) for skips in decision.candidates}
+    assert by_size[len(PLANTED)] == PLANTED
+    assert decision.alphas[len(PLANTED)] == 1.0
+
+
+def test_a_similarity_that_nothing_reaches_leaves_no_choice(after_prompt):
+    references = after_prompt.references(4)
+    noisy = {depth: torch.randn_like(rows) for depth, rows in references.items()}
+    config = PaperConfig(similarity=1.0)
+    decision = paper_decision(after_prompt.probe, noisy, SublayerPrices(1.0, 1.0), config)
+    assert decision.chosen is None
+    assert isinstance(decision, PaperDecision)
+
+
+# the paper's schedule
+
+
+def outcome(plan, emitted=3, accepted=2, drafted=2):
+    draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
+    return Outcome(plan, draft, accepted, tuple(range(emitted)))
+
+
+def test_the_paper_keeps_states_for_five_rounds_and_plans_after_them(after_prompt):
+    selector = KnapSpec(PaperConfig()).spawn()
+    captured, planned = [], []
+    for index in range(70):
+        states = after_prompt.references(15) if index else {}
+        plan = selector.select(after_prompt.context(round=index, states=states))
+        captured.append(plan.capture)
+        planned.append(len(plan.skips) > 0)
+        assert plan.stop == StopRule(10, confidence=0.7)
+        selector.observe(outcome(plan))
+    # round 0 here is the paper's round 1
+    assert [i for i, kept in enumerate(captured) if kept] == [*range(1, 6), *range(65, 70)]
+    assert planned == [False] * 6 + [True] * 64
+
+
+def test_the_paper_s_reference_rows_are_those_of_the_kept_rounds(after_prompt, monkeypatch):
+    seen = []
+
+    def spy(probe, references, seconds, config):
+        seen.append({rows.shape[0] for rows in references.values()})
+        return PaperDecision((), (), None)
+
+    monkeypatch.setattr("specframe.strategies.knapspec.paper_decision", spy)
+    selector = KnapSpec(PaperConfig()).spawn()
+    for index in range(7):
+        plan = selector.select(after_prompt.context(round=index, states=after_prompt.states))
+        selector.observe(outcome(plan, emitted=2))
+    assert seen == [{10}]
+
+
+# prices
+
+
+@given(st.integers(0, 2**12 - 1), st.floats(0.0, 1.0), st.integers(1, 12), st.integers(0, 900))
+def test_prices_as_arrays_are_the_cost_model_s(bits, alpha, drafted, n):
+    costs = prices(6, attention=(1.0, 0.01), mlp=2.0, head=3.0)
+    skips = SkipSet(12, bits)
+    slices = RoundPrices.at(costs, n, range(1, 13))
+    seconds = slices.seconds(as_matrix([skips], 12))[0, drafted - 1]
+    plan = DraftPlan(skips, StopRule(drafted))
+    assert seconds == pytest.approx(costs.round(plan, n))
+    choice = slices.choose(np.array([alpha]), as_matrix([skips], 12))
+    rates = [expected_tokens(alpha, d) / slices.seconds(as_matrix([skips], 12))[0, d - 1]
+             for d in range(1, 13)]  # fmt: skip
+    if choice.candidate is None:
+        assert max(rates) <= choice.autoregressive * (1 + 1e-6)
+    else:
+        assert choice.tokens_per_second == pytest.approx(max(rates))
+        assert choice.tokens_per_second == pytest.approx(rates[choice.draft_length - 1])
+
+
+def test_prices_tell_kinds_of_layers_apart():
+    one = prices(4)
+    tables = (one.attention[0], prices(1, attention=(7.0, 0.0)).attention[0])
+    costs = replace(one, kinds=(0, 1, 0, 1), attention=tables, mlp=(one.mlp[0], one.mlp[0]))
+    slices = RoundPrices.at(costs, 10, [1, 4])
+    for bits in (0b1, 0b100, 0b11010110):
+        skips = SkipSet(8, bits)
+        expected = [costs.round(DraftPlan(skips, StopRule(d)), 10) for d in (1, 4)]
+        assert slices.seconds(as_matrix([skips], 8))[0] == pytest.approx(expected)
+
+
+# beliefs
+
+
+def test_beliefs_start_at_the_estimates_and_end_at_what_is_observed():
+    beliefs = Beliefs(np.array([0.9, 0.6]), prior=8.0, memory=1.0)
+    assert beliefs.alphas() == pytest.approx([0.9, 0.6])
+    for index in range(400):
+        beliefs.observe(0, index % 2 == 0)
+    alphas = beliefs.alphas()
+    assert alphas[0] == pytest.approx(0.5, abs=0.02)
+    assert alphas[1] < 0.5  # it was thought worse than one that turned out bad
+
+
+def test_a_candidate_never_seen_is_not_carried_away_by_one_bad_round():
+    beliefs = Beliefs(np.array([0.9, 0.8]), prior=8.0, memory=1.0)
+    beliefs.observe(0, False)
+    assert beliefs.alphas()[1] > 0.7
+
+
+# preset best
+
+
+def test_best_plans_right_after_the_prompt_and_finds_the_planted_set(after_prompt):
+    costs = prices(6)
+    plan = KnapSpec().spawn().select(after_prompt.context(budget=10_000, costs=costs))
+    assert len(plan.skips) >= len(PLANTED)
+    assert first_token_acceptance(after_prompt, plan.skips, 20) > 0.5
+    free = plan.skips if set(plan.skips) <= PLANTED else None
+    if free is None:  # it may skip more than what is free, where that is predicted to pay
+        assert set(plan.skips) >= PLANTED
+    assert plan.stop.max_tokens >= 1
+
+
+def test_best_finds_the_planted_set_where_losses_do_not_pay(planted):
+    found = world(planted, length=40)
+    config = OnlineConfig(rows=16, most_skipped=0.42, finalists=24)
+    plan = KnapSpec(config).spawn().select(found.context(budget=10_000, costs=prices(6)))
+    assert set(plan.skips) == PLANTED
+
+
+def test_a_planning_that_cannot_pay_for_itself_is_not_computed(after_prompt):
+    costs = prices(6)
+    walks = []
+
+    class Watched:
+        committed = after_prompt.probe.committed
+
+        def walk(self, *args, **more):
+            walks.append(1)
+            return after_prompt.probe.walk(*args, **more)
+
+        logits = staticmethod(after_prompt.probe.logits)
+
+    short = after_prompt.context(budget=4, costs=costs, probe=Watched())
+    plan = KnapSpec().spawn().select(short)
+    assert plan.stop.max_tokens == 0
+    assert not walks
+    KnapSpec().spawn().select(after_prompt.context(budget=5_000, costs=costs, probe=Watched()))
+    assert walks
+
+
+def test_no_speculation_where_it_does_not_pay(after_prompt):
+    dear = prices(6, row=1.0)  # every row of verification costs as much as a token
+    plan = KnapSpec().spawn().select(after_prompt.context(budget=100_000, costs=dear))
+    assert plan.stop.max_tokens == 0
+    assert not plan.capture
+
+
+def test_a_live_set_that_fails_is_left_for_a_safer_one_or_none(after_prompt):
+    costs = prices(6)
+    selector = KnapSpec(OnlineConfig(interval=10_000)).spawn()
+    context = after_prompt.context(budget=10_000, costs=costs)
+    first = selector.select(context)
+    for index in range(1, 60):
+        plan = selector.select(replace(context, round=index))
+        selector.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
+    assert len(plan.skips) < len(first.skips)
+    assert plan.stop.max_tokens <= first.stop.max_tokens
+
+
+def test_drift_of_acceptance_captures_states_and_plans_again(after_prompt):
+    costs = prices(6)
+    selector = KnapSpec(OnlineConfig(interval=30, hoped_speedup=2.0)).spawn()
+    context = after_prompt.context(budget=100_000, costs=costs)
+    plan = selector.select(context)
+    assert not plan.capture
+    tokens, captured = list(context.tokens), 0
+    for index in range(1, 40):
+        tokens.append(0)
+        plan = selector.select(
+            replace(context, round=index, tokens=tokens, states=after_prompt.references(6))
+        )
+        captured += plan.capture
+        selector.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
+    assert captured >= 2
+    assert captured < 30
+
+
+def test_more_attention_is_skipped_as_the_context_grows(after_prompt):
+    costs = prices(6, attention=(0.2, 0.01), mlp=1.0)
+    shares = []
+    for n in (0, 4_000):
+        context = after_prompt.context(budget=100_000)
+        line = prices(6, attention=(costs.attention[0].at(n, 1), 0.0), mlp=1.0)
+        plan = KnapSpec().spawn().select(replace(context, costs=line))
+        shares.append(len(plan.skips.attention) - len(plan.skips.mlp))
+    assert shares[1] > shares[0]
+
+
+def test_a_plain_context_without_probe_or_states_gets_a_plan():
+    context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
+    for config in (OnlineConfig(), PaperConfig()):
+        plan = KnapSpec(config).spawn().select(context)
+        assert len(plan.skips) == 0
+        assert plan.skips.size == SHAPE.sublayers
+
+
+def test_a_plain_context_with_states_and_a_probe_gets_a_skip_set(after_prompt):
+    plan = KnapSpec().spawn().select(after_prompt.context())  # no costs: all sublayers alike
+    assert len(plan.skips) >= 1
+
+
+# in the engine
+
+
+@pytest.mark.parametrize("config", [OnlineConfig(), OnlineConfig(interval=8, review=1, drift=0.0),
+                                    PaperConfig(), PaperConfig(interval=8)])  # fmt: skip
+def test_live_tokens_are_the_model_s_own(config):
+    noise = {b: 0.2 * (b % 4) for b in range(12)}
+    model = planted_llama(SHAPE, noise, dtype=torch.float64)
+    prompt = torch.randint(61, (1, 20), generator=torch.Generator().manual_seed(1))
+    own = SelfSpeculator(model).generate(prompt, max_new_tokens=60, do_sample=False)
+    speculator = SelfSpeculator(model, KnapSpec(config), costs=prices(6, row=0.001))
+    found = speculator.generate(prompt, max_new_tokens=60, do_sample=False)
+    assert torch.equal(found.sequences, own.sequences)
+    assert found.stats.drafted > 0
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gpt2", "phi"])
+@pytest.mark.parametrize("config", [OnlineConfig(share=1.0), PaperConfig(interval=10)])
+def test_other_architectures_plan_and_keep_their_tokens(family, config):
+    model = tiny_model(family).double()
+    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
+    kept = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": None}
+    own = SelfSpeculator(model).generate(prompt, **kept)
+    speculator = SelfSpeculator(model, KnapSpec(config), costs=prices(4, row=0.001))
+    found = speculator.generate(prompt, **kept)
+    assert torch.equal(found.sequences, own.sequences)
+
+
+@pytest.mark.parametrize("config", [OnlineConfig(interval=4, review=1), PaperConfig(interval=8)])
+@pytest.mark.parametrize("check", CHECKS)
+def test_check_selector(config, check):
+    dict(selector_checks(KnapSpec(config), layers=4))[check]()
+
+
+# configuration
+
+
+def test_presets_and_options_are_read_from_text():
+    assert KnapSpec.configured(SHAPE).config == OnlineConfig()
+    assert KnapSpec.configured(SHAPE, "faithful", draft="4").config == PaperConfig(draft=4)
+    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
+        KnapSpec.configured(SHAPE, "bold")
+    with pytest.raises(InvalidConfig, match="rows"):
+        KnapSpec.configured(SHAPE, rows="0")
+
+
+def test_needs_are_states_of_all_depths_over_the_rows_that_count():
+    assert KnapSpec(PaperConfig()).needs.window == 55
+    assert KnapSpec(OnlineConfig(rows=5)).needs.prompt_rows == 5

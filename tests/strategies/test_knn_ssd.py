@@ -1,0 +1,270 @@
+"""KNN-SSD: a set a domain, the prompt's own looked up, and a way back when it fails."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape, vector_of
+from planted_labs import (
+    FAMILIES,
+    as_good_as_planted,
+    greedy_tokens,
+    own_tokens,
+    planted_executor,
+    planted_lab,
+    planted_prompts,
+)
+
+from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
+from specframe.selection import selector_from
+from specframe.selector import Context, Prompt
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.knn_ssd import MIXED, KnnSsd, KnnSsdConfig, label_prompts
+from specframe.strategies.lookup import Memory
+from specframe.strategies.published import read_anchors, read_skip_sets
+from specframe.testing import selector_checks
+from specframe.testing.scene import SelectorScene
+from specframe.types import Draft, Outcome, SkipSet, StopRule
+
+REFERENCE = Path(
+    os.environ.get("SPECFRAME_REFERENCE_DATA", Path(__file__).parents[2].parent / "shared" / "data")
+)
+LAYERS = 4
+SHAPE = small_shape(LAYERS)
+FREE = {"sql": [1, 3, 6], "story": [0, 3, 7], "sum": [2, 3, 5]}
+LOSSES = {d: [0.0 if i in free else 0.3 for i in range(8)] for d, free in FREE.items()}
+DOMAINS = list(FREE)
+QUICK = KnnSsdConfig(search="local", evaluations=60, domain_evaluations=60, pooling="mean")
+
+
+def written(losses=LOSSES, **given):
+    return WrittenLab(SHAPE, losses, plain_costs(LAYERS), **given)
+
+
+@pytest.fixture(scope="module")
+def learnt():
+    return KnnSsd(QUICK).calibrate(written(), prompts_of(DOMAINS, 8))
+
+
+def context(states, length=30, round_index=0):
+    return Context(SHAPE, [1] * length, 10, 100, round_index, prompt_states={2 * LAYERS: states})
+
+
+def prompt_like(tokens, rows=5):
+    """States of a prompt whose pooled vector is that of these tokens."""
+    return vector_of(tokens).repeat(rows, 1)
+
+
+def only(prompts):
+    """The domain that all of these share."""
+    domains = {prompt.domain for prompt in prompts}
+    return domains.pop() if len(domains) == 1 else None
+
+
+def set_of(domain):
+    return SkipSet.from_sublayers(LAYERS, FREE[domain])
+
+
+def fail(selector, plan):
+    draft = Draft((5, 5), (-1, 0), (0.9, 0.9))
+    selector.observe(Outcome(plan, draft, 0, (6,), 0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_each_domain_gets_the_set_that_costs_nothing_there(learnt, domain):
+    assert learnt.learnt.sets[domain].skips == set_of(domain)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_new_prompt_is_played_with_its_domains_set(learnt, domain):
+    live = learnt.spawn()
+    plan = live.select(context(prompt_like((DOMAINS.index(domain), 99, 7))))
+    assert plan.skips == set_of(domain)
+    assert (live.match.label, live.match.known) == (domain, True)
+
+
+def test_a_prompt_of_no_domain_gets_the_mixed_set(learnt):
+    live = learnt.spawn()
+    stranger = torch.full((3, 8), -5.0)
+    stranger[:, 6] = 30.0
+    plan = live.select(context(stranger))
+    assert not live.match.known
+    assert plan.skips == learnt.learnt.sets[MIXED].skips
+
+
+def test_a_narrow_vote_gets_the_mixed_set(learnt):
+    live = learnt.spawn()
+    between = (vector_of((0, 99, 7)) + vector_of((1, 99, 7))) / 2
+    live.select(context(between[None]))
+    assert not live.match.known
+
+
+def test_a_set_that_fails_is_left_for_the_mixed_one(learnt):
+    live = learnt.spawn()
+    states = prompt_like((0, 99, 7))
+    seen = []
+    for i in range(30):
+        plan = live.select(context(states, 30, i))
+        if plan.stop.max_tokens:
+            seen.append(plan.skips)
+            fail(live, plan)
+    assert seen[:12] == [set_of("sql")] * 12
+    assert seen[12] == learnt.learnt.sets[MIXED].skips
+
+
+def test_the_lookup_happens_once_a_request(learnt):
+    live = learnt.spawn()
+    first = live.select(context(prompt_like((0, 99, 7))))
+    again = live.select(context(prompt_like((1, 99, 7)), round_index=1))
+    assert again.skips == first.skips
+    assert learnt.spawn().match is None
+
+
+def test_held_out_prompts_say_how_good_the_lookup_is(learnt):
+    assert learnt.learnt.memory.accuracy == 1.0
+    assert set(learnt.learnt.memory.reach) == set(DOMAINS)
+
+
+def test_a_domain_starts_from_the_mixed_set():
+    lab = written()
+    found = KnnSsd(QUICK).calibrate(lab, prompts_of(DOMAINS, 12))
+    of_sql = [skips for skips, seen in lab.asked if len(seen) > 1 and only(seen) == "sql"]
+    assert of_sql[0] == found.learnt.sets[MIXED].skips
+
+
+def test_the_seconds_are_shared_out():
+    config = KnnSsdConfig(search="local", evaluations=40, domain_evaluations=40, seconds=0.0)
+    found = KnnSsd(config).calibrate(written(), prompts_of(DOMAINS, 8))
+    assert {name: judged.tried for name, judged in found.learnt.sets.items()} == dict.fromkeys(
+        [MIXED, *DOMAINS], 1
+    )
+
+
+def test_unlabelled_prompts_are_sorted_into_clusters():
+    prompts = [Prompt(p.tokens) for p in prompts_of(DOMAINS, 6)]
+    labelled = label_prompts(written(), prompts, "mean")
+    pairs = {(p.tokens[0], p.domain) for p in labelled}
+    assert len(pairs) == len({domain for _, domain in pairs}) == 3
+
+
+def test_some_prompts_with_a_domain_and_some_without_are_refused():
+    prompts = [Prompt((1,), "sql"), Prompt((2,))]
+    with pytest.raises(InvalidRequest, match="1 of 2"):
+        label_prompts(written(), prompts, "mean")
+
+
+def test_the_faithful_preset_follows_the_paper():
+    config = KnnSsd.configured(SHAPE, "faithful").config
+    assert (config.anchors, config.kind, config.neighbours) == (10, "centroids", 1)
+    assert (config.metric, config.pooling, config.centred) == ("cosine", "normed-mean", False)
+    assert (config.stop, config.longest, config.confidence) == ("confidence", 12, 0.8)
+    assert (config.search, config.domain_evaluations, config.mixed) == ("bayes", 1000, False)
+
+
+def test_the_faithful_preset_lets_every_prompt_in_and_never_declines():
+    config = KnnSsd.configured(SHAPE, "faithful", domain_evaluations="3", prompts="2").config
+    found = KnnSsd(config).calibrate(written(), prompts_of(DOMAINS, 4))
+    assert set(found.learnt.sets) == set(DOMAINS)
+    live = found.spawn()
+    plan = live.select(context(torch.randn(4, 8, generator=torch.Generator().manual_seed(1))))
+    assert live.match.known
+    assert plan.stop == StopRule(12, confidence=0.8)
+
+
+def test_the_artefact_holds_everything(learnt, tmp_path):
+    learnt.save(tmp_path)
+    loaded = selector_from(str(tmp_path), SHAPE)
+    assert isinstance(loaded, KnnSsd)
+    assert loaded.figures() == learnt.figures()
+    for domain in range(3):
+        states = prompt_like((domain, 77, 7))
+        one, other = loaded.spawn(), learnt.spawn()
+        assert one.select(context(states)) == other.select(context(states))
+        assert one.match == other.match
+
+
+def test_a_calibration_of_another_model_is_refused(learnt):
+    other = Context(small_shape(5), [1] * 30, 10, 100, 0, prompt_states={10: torch.ones(3, 8)})
+    with pytest.raises(CalibrationMismatch, match="5 layers"):
+        learnt.spawn().select(other)
+
+
+def test_a_selector_without_sets_says_what_to_run():
+    with pytest.raises(InvalidRequest, match="specframe calibrate knn-ssd"):
+        KnnSsd().select(context(torch.ones(3, 8)))
+
+
+def test_only_what_is_pooled_is_captured():
+    assert KnnSsd(KnnSsdConfig(pooling="last-4")).needs.prompt_rows == 4
+    assert KnnSsd(KnnSsdConfig()).needs.prompt == (-1,)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"pooling": "max"}, {"metric": "x"}, {"kind": "x"}, {"neighbours": "0"}, {"margin": "2"}],
+)
+def test_settings_out_of_range_are_refused(given):
+    with pytest.raises(InvalidConfig):
+        KnnSsd.configured(SHAPE, **given)
+
+
+def test_the_authors_files_make_a_selector():
+    folder = REFERENCE / "published"
+    if not folder.is_dir():
+        pytest.skip(f"the published anchors and sets are not at {folder}")
+    prefix = "knn-ssd_llama-2-13b_"
+    anchors = read_anchors(folder / f"{prefix}anchors.npy", folder / f"{prefix}labels.npy")
+    sets = read_skip_sets(folder / f"{prefix}skip.json", "knn-ssd")
+    selector = KnnSsd.from_published(Memory.of(anchors), sets, 40)
+    shape = small_shape(40)
+    noise = 0.2 * torch.randn(50, 5120, generator=torch.Generator().manual_seed(3))
+    by_domain = {published.domain: published.skips(40) for published in sets}
+    for vector, label, off in zip(anchors.vectors, anchors.labels, noise, strict=True):
+        live = selector.spawn()
+        near = vector + off * vector.norm() / 5120**0.5
+        plan = live.select(Context(shape, [1] * 9, 8, 50, 0, prompt_states={80: near[None]}))
+        assert live.match.label == label
+        assert plan.skips == by_domain[label]
+        assert plan.stop == StopRule(12, confidence=0.8)
+
+
+def test_anchors_without_a_set_are_refused():
+    memory = Memory(torch.ones(1, 8), ("story",), torch.zeros(8))
+    with pytest.raises(InvalidRequest, match="story"):
+        KnnSsd.from_published(memory, (), LAYERS)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(f, marks=() if f == "llama" else pytest.mark.slow) for f in FAMILIES],
+)
+def test_the_planted_set_is_recovered_in_each_domain_and_changes_no_token(family):
+    prompts = planted_prompts(("low", "high"), each=8)
+    config = KnnSsdConfig(search="local", evaluations=70, domain_evaluations=40)
+    selector = KnnSsd(config).calibrate(planted_lab(family), prompts)
+    for name, judged in selector.learnt.sets.items():
+        assert as_good_as_planted(judged), (name, list(judged.skips), judged.acceptance)
+    executor = planted_executor(family)
+    for prompt in (prompts[0], prompts[-1]):
+        tokens, drafted = greedy_tokens(executor, selector, prompt)
+        assert tokens == own_tokens(executor, prompt)
+        assert drafted > 10
+
+
+def test_without_states_the_mixed_set_is_played(learnt):
+    blind = Context(SHAPE, [1] * 30, 10, 100, 0)
+    assert learnt.spawn().select(blind).skips == learnt.learnt.sets[MIXED].skips
+
+
+@cache
+def contracted():
+    """Calibrated for the model of the contract's scene."""
+    lab = WrittenLab(SelectorScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
+    return KnnSsd(QUICK).calibrate(lab, prompts_of(DOMAINS, 8))
+
+
+@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
+def test_check_selector(name):
+    dict(selector_checks(contracted(), LAYERS))[name]()

@@ -1,0 +1,45 @@
+"""Lemma 4.1 in numbers."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specframe.strategies.lemma import check_lemma, least_cosines
+
+
+def drawn(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@given(st.integers(0, 10_000), st.floats(1e-4, 1.0), st.floats(0.2, 5.0))
+def test_a_promise_is_never_broken_whatever_the_length_of_the_draft_s_state(seed, noise, scale):
+    head, target = drawn(seed, 20, 6), drawn(seed + 1, 30, 6)
+    draft = scale * (target + noise * drawn(seed + 2, 30, 6))
+    assert check_lemma(head, target, draft).broken == 0.0
+
+
+def test_the_bound_is_met_exactly_where_two_tokens_part():
+    head = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+    target = torch.tensor([[0.6, 0.8]], dtype=torch.float64)
+    # margin 1.2, rows 2 apart, length 1: 1 - 1.44 / 8
+    assert float(least_cosines(head, target)) == pytest.approx(0.82)
+    parting = torch.tensor([[0.0, 1.0]], dtype=torch.float64)  # cosine 0.8, both tokens alike
+    assert float(torch.cosine_similarity(target, parting)) < 0.82
+
+
+def test_shares_add_up_by_hand():
+    head = torch.eye(2, dtype=torch.float64)
+    target = torch.tensor([[1.0, 0.0]] * 4, dtype=torch.float64)
+    draft = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.9], [0.1, 1.0]], dtype=torch.float64)
+    found = check_lemma(head, target, draft)
+    # margin 1, rows sqrt(2) apart: the bound is 0.75, the third draft has cosine 0.743
+    assert (found.positions, found.agrees, found.promised) == (4, 0.75, 0.5)
+    assert (found.broken, found.beyond, found.ranking) == (0.0, 0.25, 1.0)
+    assert found.least_cosine == pytest.approx(0.75)
+
+
+def test_cosine_that_says_nothing_ranks_like_a_coin():
+    head = torch.eye(3, dtype=torch.float64)
+    target = drawn(1, 50, 3)
+    assert check_lemma(head, target, target).ranking == 0.5

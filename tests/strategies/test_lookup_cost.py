@@ -1,0 +1,74 @@
+"""What the look-up costs: capture, pooling, search and pricing against whole generations.
+
+`pytest -m slow -s tests/strategies/test_lookup_cost.py` prints the shares.
+"""
+
+import sys
+from statistics import median
+from time import perf_counter
+
+import pytest
+import torch
+
+from specframe.engine import Engine, Limits
+from specframe.loading import PLANTED, load
+from specframe.models.load import load_executor
+from specframe.sampling import Law
+from specframe.states import StateWindow
+from specframe.strategies.judged import JudgedSet
+from specframe.strategies.knn_ssd import MIXED, DomainSets, KnnSsd, KnnSsdConfig
+from specframe.strategies.lookup import Memory
+from specframe.testing import planted_skips
+from specframe.types import Estimate
+
+SHAPE = PLANTED["planted-19M"]
+DOMAINS = ("summary", "arithmetic", "translation", "story", "sql")
+PROMPT = 300
+MOST = 0.005  # of a generation of 128 tokens
+
+
+def domain_selector() -> KnnSsd:
+    """Five domains, ten anchors each, all with the same set: only the look-up is at stake."""
+    anchors = torch.randn(50, SHAPE.hidden, generator=torch.Generator().manual_seed(0))
+    skips = planted_skips(SHAPE.layers, 0.5)
+    judged = JudgedSet(skips, Estimate.of_share(92, 100), 6, 1.3, 0.5, 1.1, 400, 0.92, 200)
+    memory = Memory(anchors, tuple(d for d in DOMAINS for _ in range(10)), torch.zeros(256))
+    sets = dict.fromkeys((*DOMAINS, MIXED), judged)
+    return KnnSsd(KnnSsdConfig(may_decline=False, check=0), DomainSets(memory, sets))
+
+
+def capture_seconds() -> float:
+    """Keeping the prompt's last states, in the blocks in which a prompt goes in."""
+    window = StateWindow(domain_selector().needs, SHAPE)
+    states = torch.zeros(1, PROMPT, SHAPE.hidden, dtype=torch.bfloat16)
+    began = perf_counter()
+    window.push_prompt({SHAPE.sublayers: states})
+    return perf_counter() - began
+
+
+def generated(executor, selector, prompt, count):
+    return Engine(executor, selector.spawn(), Law(), Limits(count)).rounds(prompt)
+
+
+@pytest.mark.slow
+def test_the_lookup_is_a_small_part_of_a_generation():
+    executor = load_executor(load("planted-19M").model)
+    drawn = torch.randint(SHAPE.vocabulary, (PROMPT,), generator=torch.Generator().manual_seed(1))
+    selector = domain_selector()
+    capture = median(capture_seconds() for _ in range(9))
+    lookup = median(
+        list(generated(executor, selector, drawn.tolist(), 4))[1].outcome.select_seconds
+        for _ in range(9)
+    )
+    shares = {}
+    for count in (32, 128, 512):
+        began = perf_counter()
+        list(generated(executor, selector, drawn.tolist(), count))
+        whole = perf_counter() - began
+        shares[count] = (capture + lookup) / whole
+        sys.stdout.write(
+            f"{count} tokens: {shares[count]:.3%} of {whole:.3f} s "
+            f"(capture {capture * 1e3:.3f} ms, look-up {lookup * 1e3:.3f} ms)\n"
+        )
+    assert shares[128] <= MOST
+    assert shares[512] < shares[32]

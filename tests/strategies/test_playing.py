@@ -1,0 +1,141 @@
+"""Sets are played while they pay, and left when they do not do what calibration found."""
+
+import pytest
+from lab_doubles import plain_costs, small_shape
+
+from specframe.costs import expected_tokens
+from specframe.errors import InvalidConfig
+from specframe.selector import Context
+from specframe.strategies.judged import JudgedSet
+from specframe.strategies.playing import Playing, PlayRules, least_acceptance
+from specframe.types import Draft, DraftPlan, Estimate, Outcome, SkipSet, StopRule
+
+LAYERS = 4
+SHAPE = small_shape(LAYERS)
+GOOD = SkipSet.from_sublayers(LAYERS, [2, 3, 4, 5])
+OTHER = SkipSet.from_sublayers(LAYERS, [1, 3])
+
+
+def judged(skips=GOOD, hits=180, draft=4):
+    unseen = Estimate.of_share(hits, 200)
+    return JudgedSet(skips, unseen, draft, 1.3, 0.5, 1.1, 100, 0.9, 10)
+
+
+def context(length=50, sampled=False, costs=None, round_index=0):
+    return Context(SHAPE, [1] * length, 10, 100, round_index, sampled, costs)
+
+
+def outcome(plan, stood: int, drafted: int = 3):
+    draft = Draft((5,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
+    return Outcome(plan, draft, stood, (5,) * (stood + 1), 0.0, 0.0, 0.0)
+
+
+def play(playing, rounds, stood, **given):
+    """The skip sets drafted with, round by round; None where nothing was drafted."""
+    seen = []
+    for i in range(rounds):
+        plan = playing.plan(context(50 + i, **given))
+        seen.append(plan.skips if plan.stop.max_tokens else None)
+        playing.observe(outcome(plan, stood) if plan.stop.max_tokens else outcome(plan, 0, 0))
+    return seen
+
+
+def test_a_set_that_does_well_is_played_to_the_end():
+    assert set(play(Playing((judged(), judged(OTHER)), PlayRules()), 200, 3)) == {GOOD}
+
+
+def test_a_set_that_fails_is_left_for_the_next_and_then_for_none():
+    rules = PlayRules(check=12, rest=20)
+    seen = play(Playing((judged(), judged(OTHER)), rules), 60, 0)
+    assert seen == [GOOD] * 12 + [OTHER] * 12 + [None] * 20 + [GOOD] * 12 + [OTHER] * 4
+
+
+def test_no_set_is_left_before_enough_rounds_were_seen():
+    assert play(Playing((judged(),), PlayRules(check=30)), 30, 0) == [GOOD] * 30
+
+
+def test_without_a_check_a_failing_set_stays():
+    assert set(play(Playing((judged(),), PlayRules(check=0)), 100, 0)) == {GOOD}
+
+
+def test_the_band_ends_below_what_unseen_prompts_did():
+    """Acceptance 0.6 still pays at these prices, but 0.9 was found; the last set may go on."""
+
+    def mixed(playing):
+        left = None
+        for i in range(200):
+            plan = playing.plan(context(50))
+            playing.observe(outcome(plan, 3 if i % 5 < 3 else 0))
+            if plan.skips != GOOD and left is None:
+                left = i
+        return left
+
+    assert mixed(Playing((judged(hits=196), judged(OTHER, hits=100)), PlayRules())) is not None
+    assert mixed(Playing((judged(hits=196),), PlayRules())) is None
+
+
+def test_sampled_tokens_are_only_held_to_paying():
+    playing = Playing((judged(hits=196), judged(OTHER)), PlayRules())
+    for i in range(200):
+        plan = playing.plan(context(50, sampled=True))
+        assert plan.skips == GOOD
+        playing.observe(outcome(plan, 3 if i % 5 < 3 else 0))
+
+
+def test_a_set_without_a_paying_draft_is_not_drafted_with():
+    assert play(Playing((judged(draft=0),), PlayRules()), 3, 0) == [None] * 3
+    assert play(Playing((judged(draft=0),), PlayRules(may_decline=False)), 3, 3) == [GOOD] * 3
+
+
+def test_the_machines_prices_overrule_those_of_calibration():
+    dear = plain_costs(LAYERS, attention=1e-6, mlp=1e-6)  # nothing to save by skipping
+    assert play(Playing((judged(),), PlayRules()), 3, 3, costs=dear) == [None] * 3
+    assert (
+        play(Playing((judged(draft=0),), PlayRules()), 3, 3, costs=plain_costs(LAYERS))
+        == [GOOD] * 3
+    )
+
+
+def test_a_longer_context_is_priced_anew_and_keeps_what_was_learnt():
+    playing = Playing((judged(),), PlayRules())
+    plan = playing.plan(context(50))
+    for _ in range(30):
+        playing.observe(outcome(plan, 3))
+    learnt = playing.plan(context(52)).stop
+    assert playing.plan(context(500)).stop == learnt
+
+
+@pytest.mark.parametrize(
+    ("stop", "rule"),
+    [("confidence", StopRule(12, confidence=0.6)), ("fixed", StopRule(4))],
+)
+def test_a_stop_rule_is_what_its_name_says(stop, rule):
+    plan = Playing((judged(),), PlayRules(stop=stop)).plan(context())
+    assert plan == DraftPlan(GOOD, rule, capture=False)
+
+
+def test_the_gain_rule_knows_the_price_of_a_step():
+    plan = Playing((judged(),), PlayRules(stop="gain")).plan(context())
+    assert plan.stop.gain.price == pytest.approx(0.5)
+
+
+def test_the_adaptive_rule_moves():
+    playing = Playing((judged(),), PlayRules(stop="adaptive", check=0))
+    before = playing.plan(context())
+    playing.observe(outcome(before, 0))
+    assert before.stop.confidence == 0.6
+    assert playing.plan(context()).stop.confidence > 0.6
+
+
+def test_at_the_least_acceptance_a_round_yields_exactly_what_it_costs():
+    for step, verify in ((0.4, 1.0), (0.6, 1.2), (0.2, 1.5)):
+        floor = least_acceptance(step, verify, 8)
+        gains = [expected_tokens(floor, d) - (d * step + verify) for d in range(1, 9)]
+        assert max(gains) == pytest.approx(0.0, abs=1e-4)
+    assert least_acceptance(1.2, 1.0, 8) == 1.0
+
+
+@pytest.mark.parametrize("given", [{"stop": "never"}, {"longest": 0}, {"check": 99}])
+def test_rules_out_of_range_are_refused(given):
+    with pytest.raises(InvalidConfig, match=next(iter(given))):
+        PlayRules(**given)

@@ -1,0 +1,180 @@
+"""Draft & Verify's one set: found, kept, played."""
+
+from functools import cache
+
+import pytest
+from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+from planted_labs import (
+    FAMILIES,
+    as_good_as_planted,
+    greedy_tokens,
+    own_tokens,
+    planted_executor,
+    planted_lab,
+    planted_prompts,
+)
+
+from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest
+from specframe.selection import selector_from
+from specframe.selector import Context
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.offline import OfflineConfig
+from specframe.strategies.published import PublishedSet
+from specframe.strategies.static_bo import StaticBO
+from specframe.testing import selector_checks
+from specframe.testing.scene import SelectorScene
+from specframe.types import DraftPlan, SkipSet, StopRule
+
+LAYERS = 4
+SHAPE = small_shape(LAYERS)
+LOSSES = {"sql": [0.3, 0.0, 0.3, 0.0, 0.3, 0.3, 0.0, 0.3]}
+WANTED = SkipSet.from_sublayers(LAYERS, [1, 3, 6])
+PROMPTS = prompts_of(["sql"], 8)
+
+
+def written():
+    return WrittenLab(SHAPE, LOSSES, plain_costs(LAYERS))
+
+
+def context(shape=SHAPE, **given):
+    return Context(shape, [1] * 50, 10, 100, 0, **given)
+
+
+@pytest.mark.parametrize("search", ["local+bayes", "local", "annealing"])
+def test_each_search_finds_the_set_that_costs_nothing(search):
+    best = StaticBO.configured(SHAPE, search=search, evaluations="60")
+    assert best.calibrate(written(), PROMPTS).found.judged.skips == WANTED
+
+
+@pytest.mark.parametrize("search", ["bayes", "random"])
+def test_a_weak_search_still_finds_a_set_that_pays(search):
+    found = StaticBO.configured(SHAPE, search=search, evaluations="9").calibrate(written(), PROMPTS)
+    assert found.found.judged.speed > 1.0
+
+
+def test_the_faithful_search_times_generations_of_the_plan_it_plays():
+    faithful = StaticBO.configured(SHAPE, "faithful", evaluations="3", prompts="2")
+    lab = written()
+    timed = []
+    lab.seconds_per_token = lambda plan, prompts, n: timed.append((plan, len(prompts), n)) or 1.0
+    faithful.calibrate(lab, PROMPTS)
+    assert len(timed) == 3
+    assert {(plan.stop, count, n) for plan, count, n in timed} == {
+        (StopRule(12, confidence=0.6), 2, 32)
+    }
+
+
+def test_the_faithful_preset_follows_the_paper():
+    config = StaticBO.configured(SHAPE, "faithful").config
+    assert (config.search, config.objective, config.evaluations) == ("bayes", "clock", 1000)
+    assert (config.stop, config.longest, config.confidence) == ("adaptive", 12, 0.6)
+
+
+def test_other_domains_sets_are_tried_first():
+    lab = written()
+    start = SkipSet.from_sublayers(LAYERS, [1, 3])
+    local = OfflineConfig(search="local", evaluations=9)
+    StaticBO(local, starts=(start,)).calibrate(lab, PROMPTS)
+    assert lab.asked[0][0] == start
+
+
+def test_a_second_calibration_starts_from_the_first_ones_set():
+    once = StaticBO(OfflineConfig(search="local")).calibrate(written(), PROMPTS)
+    lab = written()
+    once.calibrate(lab, PROMPTS)
+    assert lab.asked[0][0] == WANTED
+
+
+def test_progress_is_told_and_the_curve_is_kept():
+    lab = written()
+    found = StaticBO(OfflineConfig(search="local", evaluations=30)).calibrate(lab, PROMPTS).found
+    told = [done for what, done, of in lab.told if of == 30]
+    assert told == list(range(1, 31))
+    values = [value for _, value in found.best_so_far]
+    assert values == sorted(values)
+    assert found.ended == "evaluations"
+
+
+def test_the_artefact_holds_everything(tmp_path):
+    selector = StaticBO(OfflineConfig(search="local", evaluations=40))
+    selector = selector.calibrate(written(), PROMPTS)
+    selector.save(tmp_path)
+    loaded = selector_from(str(tmp_path), SHAPE)
+    assert isinstance(loaded, StaticBO)
+    assert loaded == selector
+    assert loaded.spawn().select(context()) == selector.spawn().select(context())
+
+
+def test_another_strategys_folder_is_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"schema_version": 1, "kind": "other"}')
+    with pytest.raises(ArtefactError, match="other"):
+        StaticBO.load(tmp_path)
+
+
+def test_a_selector_without_a_set_says_what_to_run(tmp_path):
+    with pytest.raises(InvalidRequest, match="specframe calibrate static-bo"):
+        StaticBO().select(context())
+    with pytest.raises(InvalidRequest, match="specframe calibrate static-bo"):
+        StaticBO().save(tmp_path)
+
+
+def test_a_set_of_another_model_is_refused():
+    selector = StaticBO(OfflineConfig(evaluations=20, search="local"))
+    selector = selector.calibrate(written(), PROMPTS)
+    with pytest.raises(CalibrationMismatch, match="5 layers"):
+        selector.select(context(small_shape(5)))
+
+
+def test_a_published_set_is_played_as_the_paper_plays_it():
+    published = PublishedSet("llama", "", (0, 2), (1,))
+    plan = StaticBO.from_published(published, LAYERS).select(context())
+    skips = SkipSet.of(LAYERS, attention=(0, 2), mlp=(1,))
+    assert plan == DraftPlan(skips, StopRule(12, confidence=0.6), capture=False)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"search": "grid"}, {"objective": "hope"}, {"evaluations": "0"}, {"stop": "x"}, {"best": "1"}],
+)
+def test_settings_out_of_range_are_refused_by_name(given):
+    with pytest.raises(InvalidConfig, match=next(iter(given))):
+        StaticBO.configured(SHAPE, **given)
+
+
+def test_an_unknown_preset_is_refused():
+    with pytest.raises(InvalidConfig, match="preset"):
+        StaticBO.configured(SHAPE, "quick")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_planted_set_is_recovered_and_changes_no_token(family):
+    config = OfflineConfig(evaluations=100, search="local")
+    selector = StaticBO(config).calibrate(planted_lab(family), planted_prompts())
+    judged = selector.found.judged
+    assert as_good_as_planted(judged), (list(judged.skips), judged.acceptance)
+    executor = planted_executor(family)
+    for prompt in planted_prompts(each=2):
+        tokens, drafted = greedy_tokens(executor, selector, prompt)
+        assert tokens == own_tokens(executor, prompt)
+        assert drafted > 10
+
+
+def test_bayesian_optimisation_has_the_last_word_in_the_best_search():
+    lab, alone = written(), written()
+    StaticBO(OfflineConfig(evaluations=60)).calibrate(lab, PROMPTS)
+    StaticBO(OfflineConfig(evaluations=60, search="local")).calibrate(alone, PROMPTS)
+    both, local = ([skips for skips, _ in one.asked[:60]] for one in (lab, alone))
+    assert both[:50] == local[:50]
+    assert both != local
+
+
+@cache
+def contracted():
+    """Calibrated for the model of the contract's scene."""
+    lab = WrittenLab(SelectorScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
+    return StaticBO(OfflineConfig(search="local", evaluations=40)).calibrate(lab, PROMPTS)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
+def test_check_selector(name):
+    dict(selector_checks(contracted(), LAYERS))[name]()

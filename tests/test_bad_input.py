@@ -1,0 +1,356 @@
+"""What cannot be done is refused with a typed error; whatever happens, the model is as it was."""
+
+import pytest
+import torch
+from tiny import Tiny, tiny_model
+from transformers import GPT2Config, MambaConfig, MambaForCausalLM, T5Config
+from transformers import T5ForConditionalGeneration as T5Model
+
+import specframe
+from specframe.errors import (
+    InvalidConfig,
+    InvalidRequest,
+    InvalidSkipSet,
+    NonFiniteLogits,
+    PromptTooLong,
+    SpecframeError,
+    UnknownSelector,
+    UnsupportedModel,
+)
+from specframe.models.fused import FusedExecutor
+from specframe.selector import LayerSelector
+from specframe.strategies.fixed import FixedSkips
+from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
+
+TINY = Tiny(layers=3, positions=64)
+SKIPS = SkipSet.from_sublayers(3, [3, 4])
+SELECTOR = FixedSkips(SKIPS, StopRule(4))
+PROMPT = [5, 1, 17]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache_folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPECFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def model():
+    return tiny_model(TINY)
+
+
+class Photograph:
+    """Everything about a model that a generation must not change."""
+
+    def __init__(self, model):
+        self.values = {name: value.clone() for name, value in model.state_dict().items()}
+        self.requires = {name: value.requires_grad for name, value in model.named_parameters()}
+        self.modules = {name: type(module) for name, module in model.named_modules()}
+        self.training = {name: module.training for name, module in model.named_modules()}
+        self.config = model.config.to_dict()
+        self.generation = model.generation_config.to_dict()
+        self.attributes = sorted(vars(model))
+
+    @staticmethod
+    def hooks(model):
+        kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+        return [getattr(module, kind) for module in model.modules() for kind in kinds]
+
+    def assert_same(self, model):
+        values = model.state_dict()
+        assert list(values) == list(self.values)
+        for name, value in self.values.items():
+            assert torch.equal(values[name], value), name
+        now = Photograph(model)
+        for name in ("requires", "modules", "training", "config", "generation", "attributes"):
+            assert getattr(now, name) == getattr(self, name), name
+        assert not any(self.hooks(model))
+
+
+def speculator(model, selector=SELECTOR):
+    return specframe.SelfSpeculator(model, selector)
+
+
+# requests
+
+
+@pytest.mark.parametrize("empty", [[], [[]], torch.zeros(1, 0, dtype=torch.long)], ids=repr)
+def test_an_empty_prompt_is_refused(model, empty):
+    with pytest.raises(InvalidRequest, match=r"prompt is empty\. Pass at least one token"):
+        speculator(model).generate(empty)
+
+
+@pytest.mark.parametrize(("prompt", "budget"), [(64, 1), (63, 2), (40, 40), (200, 5)])
+def test_a_prompt_past_the_models_limit_is_refused(model, prompt, budget):
+    message = rf"{prompt} tokens and {budget} new ones exceed the model's 64.*Shorten the prompt"
+    with pytest.raises(PromptTooLong, match=message):
+        speculator(model).generate([1] * prompt, max_new_tokens=budget)
+
+
+def test_the_models_limit_itself_can_be_reached(model):
+    found = speculator(model).generate([1] * 44, max_new_tokens=20)
+    assert found.sequences.shape == (1, 64)
+
+
+@pytest.mark.parametrize("budget", [0, -3])
+def test_a_budget_of_nothing_is_refused(model, budget):
+    with pytest.raises(InvalidRequest, match=rf"max_new_tokens.*greater than 0, but is {budget}"):
+        speculator(model).generate(PROMPT, max_new_tokens=budget)
+
+
+def test_a_batch_is_refused(model):
+    for batch in ([[1, 2], [3, 4]], torch.ones(2, 3, dtype=torch.long)):
+        with pytest.raises(InvalidRequest, match=r"batch of 2\. Call generate once a prompt"):
+            speculator(model).generate(batch)
+
+
+@pytest.mark.parametrize("token", [-1, 23, 10**6])
+def test_a_token_outside_the_vocabulary_is_refused(model, token):
+    with pytest.raises(InvalidRequest, match=rf"Token {token} is not in .* vocabulary of 23"):
+        speculator(model).generate([1, token])
+
+
+@pytest.mark.parametrize("prompt", [3.5, [1.5, 2], [[1, 2], [3]], None, object()], ids=str)
+def test_what_is_no_prompt_is_refused(model, prompt):
+    with pytest.raises(InvalidRequest, match="prompt is text, token ids or a tokenizer's output"):
+        speculator(model).generate(prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt", [torch.tensor([1.0, 2.0]), torch.ones(1, 1, 3, dtype=torch.long)], ids=["float", "3D"]
+)
+def test_a_tensor_that_is_no_row_of_tokens_is_refused(model, prompt):
+    with pytest.raises(InvalidRequest, match="whole numbers in one row"):
+        speculator(model).generate(prompt)
+
+
+def test_text_without_a_tokenizer_is_refused(model):
+    with pytest.raises(InvalidRequest, match="needs a tokenizer"):
+        speculator(model).generate("hello")
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"num_beams": 3}, r"num_beams.*must be 1.*Got 3"),
+        ({"guidance_scale": 2.0}, r"guidance_scale.*Got 2\.0"),
+        ({"max_new_token": 5}, "Unknown generation arguments: max_new_token"),
+        ({"stop_strings": ["x"]}, "need a tokenizer"),
+        ({"do_sample": True, "temperature": -1.0}, r"temperature.*-1\.0"),
+        ({"do_sample": True, "top_k": -2}, r"top_k.*-2"),
+    ],
+    ids=["beams", "guidance", "misspelt", "stop strings", "temperature", "top-k"],
+)
+def test_an_argument_that_is_not_understood_is_refused(model, argument, message):
+    with pytest.raises(InvalidRequest, match=message):
+        speculator(model).generate(PROMPT, **argument)
+
+
+@pytest.mark.parametrize("layers", [2, 4])
+def test_a_skip_set_of_another_size_is_refused(model, layers):
+    selector = FixedSkips(SkipSet.none(layers))
+    message = rf"covers {2 * layers} sublayers and the model has 6\. Use a selector made for this"
+    with pytest.raises(InvalidSkipSet, match=message):
+        speculator(model, selector).generate(PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda: SkipSet(5), InvalidSkipSet),
+        (lambda: SkipSet(4, 1 << 4), InvalidSkipSet),
+        (lambda: SkipSet.from_sublayers(2, [4]), InvalidSkipSet),
+        (lambda: SkipSet.of(2, attention=[-1]), InvalidSkipSet),
+        (lambda: StopRule(-1), InvalidConfig),
+        (lambda: StopRule(3, confidence=1.5), InvalidConfig),
+        (lambda: TreeRule(()), InvalidConfig),
+        (lambda: TreeRule((2, 0)), InvalidConfig),
+        (lambda: GainRule(-0.1), InvalidConfig),
+        (lambda: GainRule(0.1, ((0.5, 0.1), (0.2, 0.9))), InvalidConfig),
+    ],
+)
+def test_a_value_outside_its_range_is_refused(make, error):
+    with pytest.raises(error, match=r"Got .* instead"):
+        make()
+
+
+def test_an_unknown_selector_is_refused_with_the_nearest_name(model):
+    with pytest.raises(UnknownSelector) as caught:
+        speculator(model, "autoregresive")
+    message = str(caught.value)
+    assert message.startswith("no selector named 'autoregresive'. Did you mean 'autoregressive'?")
+    assert "Known: " in message
+    assert "fixed" in message
+
+
+def test_a_selector_from_nowhere_is_refused():
+    with pytest.raises(UnknownSelector, match=r"cannot be loaded.*Check that its package"):
+        specframe.selector_class("no_such_package:Selector")
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: MambaForCausalLM(
+            MambaConfig(vocab_size=11, hidden_size=8, state_size=4, num_hidden_layers=1)
+        ),
+        lambda: T5Model(
+            T5Config(vocab_size=11, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+        ),
+    ],
+    ids=["recurrent", "encoder-decoder"],
+)
+def test_an_unsupported_architecture_is_refused_at_construction(build):
+    with pytest.raises(UnsupportedModel, match=r"No executor runs this model: .*\. Use "):
+        specframe.SelfSpeculator(build())
+
+
+def test_the_fused_executor_names_what_it_does_not_know(model):
+    model.config = GPT2Config(vocab_size=23)
+    with pytest.raises(UnsupportedModel, match="'gpt2' family is not Llama-shaped"):
+        FusedExecutor(model)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("sampled", [False, True], ids=["greedy", "sampled"])
+def test_non_finite_logits_are_refused(model, bad, sampled):
+    run = speculator(model)
+    model.lm_head.weight.data[4] = bad
+    before = Photograph(model)
+    before.values = {name: value.nan_to_num() for name, value in before.values.items()}
+    with pytest.raises(NonFiniteLogits, match=r"NaN or infinity.*Check the weights"):
+        run.generate(PROMPT, do_sample=sampled)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value.nan_to_num(), before.values[name])
+
+
+# whatever happens, the model stays as it was
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "seed": 1},
+        {"repetition_penalty": 1.3, "min_new_tokens": 4, "eos_token_id": 2},
+    ],
+    ids=["greedy", "sampled", "processors"],
+)
+def test_a_generation_leaves_the_model_as_it_was(model, settings):
+    before = Photograph(model)
+    speculator(model).generate(PROMPT, max_new_tokens=20, **settings)
+    before.assert_same(model)
+
+
+def test_an_abandoned_stream_leaves_the_model_as_it_was(model):
+    before = Photograph(model)
+    stream = speculator(model).stream(PROMPT, max_new_tokens=40)
+    next(stream)
+    next(stream)
+    stream.close()
+    before.assert_same(model)
+
+
+REFUSED = {
+    "empty": lambda run: run.generate([]),
+    "too long": lambda run: run.generate([1] * 70),
+    "no budget": lambda run: run.generate(PROMPT, max_new_tokens=0),
+    "batch": lambda run: run.generate([[1], [2]]),
+    "unknown argument": lambda run: run.generate(PROMPT, max_length=30, no_such_thing=1),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_request_leaves_the_model_as_it_was(model, name):
+    run = speculator(model)
+    before = Photograph(model)
+    with pytest.raises(SpecframeError):
+        REFUSED[name](run)
+    before.assert_same(model)
+
+
+class Interrupts(LayerSelector):
+    """Like the fixed selector, until it stops the whole thing from within a round."""
+
+    def __init__(self, at, error):
+        self.at, self.error = at, error
+
+    def select(self, context):
+        if context.round == self.at:
+            raise self.error
+        return DraftPlan(SKIPS, StopRule(4))
+
+    def spawn(self):
+        return self
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
+def test_an_error_within_a_selector_leaves_the_model_as_it_was(model, error):
+    before = Photograph(model)
+    with pytest.raises(error):
+        speculator(model, Interrupts(2, error)).generate(PROMPT, max_new_tokens=30)
+    before.assert_same(model)
+
+
+@pytest.mark.parametrize("part", ["_attention", "_mlp", "_rotate", "_frame", "logits"])
+@pytest.mark.parametrize("call", [0, 5, 23])
+def test_an_interrupted_walk_leaves_the_model_as_it_was_and_the_next_call_is_right(
+    model, part, call, monkeypatch
+):
+    """Ctrl-C at any depth of prefill, draft or verification."""
+    wanted = speculator(tiny_model(TINY)).generate(PROMPT, max_new_tokens=25).sequences
+    run = speculator(model)
+    before = Photograph(model)
+    original = getattr(FusedExecutor, part)
+    calls = 0
+
+    def interrupted(self, *arguments, **named):
+        nonlocal calls
+        calls += 1
+        if calls == call + 1:
+            raise KeyboardInterrupt
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(FusedExecutor, part, interrupted)
+    tokens = iter(run.stream(PROMPT, max_new_tokens=25))
+    with pytest.raises(KeyboardInterrupt):
+        list(tokens)
+    monkeypatch.undo()
+    before.assert_same(model)
+    assert torch.equal(run.generate(PROMPT, max_new_tokens=25).sequences, wanted)
+
+
+def test_an_interrupted_fusing_leaves_the_values_and_can_be_repeated(model, monkeypatch):
+    from specframe.models import fusible
+
+    before = Photograph(model)
+    fuse = fusible.fuse_rows
+    calls = 0
+
+    def interrupted(linears):
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            raise KeyboardInterrupt
+        return fuse(linears)
+
+    monkeypatch.setattr(fusible, "fuse_rows", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        speculator(model)
+    before.assert_same(model)
+    monkeypatch.setattr(fusible, "fuse_rows", fuse)
+    wanted = speculator(tiny_model(TINY)).generate(PROMPT, max_new_tokens=25).sequences
+    assert torch.equal(speculator(model).generate(PROMPT, max_new_tokens=25).sequences, wanted)
+    before.assert_same(model)
+
+
+def test_two_streams_of_one_speculator_do_not_disturb_each_other(model):
+    run = speculator(model)
+    wanted = [list(run.stream(prompt, max_new_tokens=20)) for prompt in (PROMPT, [2, 2])]
+    streams = [run.stream(prompt, max_new_tokens=20) for prompt in (PROMPT, [2, 2])]
+    found = [[], []]
+    for _ in range(20):
+        for tokens, stream in zip(found, streams, strict=True):
+            tokens.append(next(stream))
+    assert found == wanted

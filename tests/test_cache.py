@@ -1,0 +1,94 @@
+"""The cursor cache: rolling back is not committing, and a path that is kept is gathered."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specframe.errors import PromptTooLong
+from specframe.models.cache import CursorCache
+
+LAYERS, KV_HEADS, HEAD_SIZE = 2, 2, 4
+
+
+def new_cache(capacity=40):
+    return CursorCache(LAYERS, KV_HEADS, HEAD_SIZE, capacity, torch.float64, torch.device("cpu"))
+
+
+def write(cache, values):
+    """Rows whose keys and values tell which they are."""
+    for layer, target in enumerate(cache.scratch(cache.length, len(values))):
+        for row, value in enumerate(values):
+            target[row] = value + 1000 * layer
+
+
+def committed(cache, layer=0):
+    return cache.values(cache.length)[layer][0, :, 0].tolist()
+
+
+rounds = st.lists(
+    st.integers(1, 6).flatmap(
+        lambda count: st.tuples(
+            st.just(count), st.sets(st.integers(0, count - 1), min_size=1).map(sorted)
+        )
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(rounds)
+def test_committed_rows_are_those_kept_in_their_order(history):
+    cache, wanted, value = new_cache(), [], 1.0
+    for count, kept in history:
+        values = [value + i for i in range(count)]
+        value += count
+        write(cache, values)
+        cache.commit(kept)
+        wanted += [values[row] for row in kept]
+        for layer in range(LAYERS):
+            assert committed(cache, layer) == [each + 1000 * layer for each in wanted]
+    assert cache.length == len(wanted)
+
+
+def test_nothing_is_kept_without_a_commit():
+    cache = new_cache()
+    write(cache, [1.0, 2.0])
+    cache.commit([0])
+    write(cache, [7.0, 8.0, 9.0])
+    assert (cache.length, committed(cache)) == (1, [1.0])
+    write(cache, [3.0])
+    cache.commit([0])
+    assert committed(cache) == [1.0, 3.0]
+
+
+def test_keys_and_values_are_views_that_never_move():
+    cache = new_cache()
+    first = cache.data.data_ptr()
+    keys, values = cache.keys(8)[1], cache.values(8)[1]
+    write(cache, [5.0])
+    assert float(values[0, 0, 0]) == 1005.0
+    assert keys.untyped_storage().data_ptr() == values.untyped_storage().data_ptr()
+    cache.commit([0])
+    assert cache.data.data_ptr() == first
+
+
+def test_keys_come_before_values_in_each_row():
+    cache = new_cache()
+    target = cache.scratch(0, 1)[0]
+    target[0, :KV_HEADS] = 1.0
+    target[0, KV_HEADS:] = 2.0
+    assert torch.all(cache.keys(1)[0] == 1.0)
+    assert torch.all(cache.values(1)[0] == 2.0)
+
+
+def test_rows_past_the_capacity_are_refused_with_the_remedy():
+    cache = new_cache(capacity=10)
+    cache.scratch(8, 2)
+    message = "reserved for 10 positions, and 11 are needed. Reserve prompt"
+    with pytest.raises(PromptTooLong, match=message.replace(".", r"\.")):
+        cache.scratch(8, 3)
+
+
+def test_unwritten_columns_hold_zeros():
+    assert not new_cache().data.any()

@@ -1,0 +1,185 @@
+"""`specframe calibrate`: from prompts to a folder that `generate` can use."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+from lab_doubles import plain_costs
+
+from specframe import cli
+from specframe.bench.prompts import digest, prompts_from
+from specframe.selection import selector_from
+from specframe.strategies.knn_ssd import KnnSsd
+from specframe.testing import planted_llama
+from specframe.types import ModelShape, SkipSet
+
+LAYERS = 4
+SHAPE = ModelShape(LAYERS, 32, 61, 4, 2, 8, 48, 256)
+PLANTED = SkipSet.from_sublayers(LAYERS, [2, 3, 5, 6])
+QUICK = ("--set", "search=local", "--set", "evaluations=60", "--new-tokens", "16")
+
+
+class Letters:
+    """A tokenizer of letters; its kind is enough for prompts."""
+
+    def __call__(self, text):
+        return {"input_ids": [1 + ord(letter) % 60 for letter in text]}
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """A planted model by the name of `here`, at prices that need no measuring."""
+    noise = {i: 0.0 if i in PLANTED else 1.0 for i in range(2 * LAYERS)}
+    model = planted_llama(SHAPE, noise)
+    monkeypatch.setattr("specframe.loading.load", lambda name: (model, Letters()))
+    profile = SimpleNamespace(costs=plain_costs(LAYERS))
+    monkeypatch.setattr("specframe.prices.measured_profile", lambda *a, **k: profile)
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    lines = [
+        {"prompt": f"{word}{word[::-1]}{i}", "domain": domain}
+        for i in range(6)
+        for domain, word in (("low", "aabbcc"), ("high", "xxyyzz"))
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["specframe", "calibrate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_a_calibrated_folder_makes_a_selector(monkeypatch, capsys, planted, prompts, tmp_path):
+    out, figures = tmp_path / "out", tmp_path / "f.json"
+    arguments = ("static-bo", "--model", "here", "--prompts", prompts, "--out", out)
+    assert run(monkeypatch, *arguments, *QUICK, "--json", figures) == 0
+    found = json.loads(figures.read_text())
+    (row,) = found["sets"].values()
+    assert SkipSet.of(LAYERS, attention=row["attention"], mlp=row["mlp"]) == PLANTED
+    assert row["acceptance"] == 1.0
+    assert (found["selector"], found["preset"], found["prompts"]) == ("static-bo", "best", 12)
+    selector = selector_from(str(out), SHAPE)
+    assert selector.found.judged.skips == PLANTED
+    assert selector.figures()["sets"] == found["sets"]
+    captured = capsys.readouterr()
+    assert str(out) in captured.out.replace("\n", "")
+    assert "of 60" in captured.err
+
+
+def test_what_was_calibrated_on_is_written_down(monkeypatch, planted, prompts, tmp_path):
+    out = tmp_path / "out"
+    run(monkeypatch, "static-bo", "--model", "here", "--prompts", prompts, "--out", out, *QUICK)
+    seen = json.loads((out / "calibrated_on.json").read_text())
+    asked = prompts_from(str(prompts), Letters(), per_domain=20)
+    assert seen == [digest(prompt.tokens) for prompt in asked]
+    assert sorted(path.name for path in out.iterdir() if path.suffix == ".jsonl") == []
+
+
+def test_each_domain_is_calibrated(monkeypatch, planted, prompts, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("knn-ssd", "--model", "here", "--prompts", prompts, "--out", out)
+    assert run(monkeypatch, *arguments, *QUICK, "--set", "domain-evaluations=5") == 0
+    selector = selector_from(str(out), SHAPE)
+    assert isinstance(selector, KnnSsd)
+    assert set(selector.learnt.sets) == {"mixed", "low", "high"}
+
+
+def test_an_interrupted_calibration_goes_on(monkeypatch, planted, prompts, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("static-bo", "--model", "here", "--prompts", prompts, "--out", out, *QUICK)
+    measured = []
+    from specframe.lab import AcceptanceEstimator
+
+    estimate = AcceptanceEstimator.estimate
+
+    def counted(self, skips):
+        measured.append(skips)
+        if len(measured) == 90:
+            raise KeyboardInterrupt
+        return estimate(self, skips)
+
+    monkeypatch.setattr(AcceptanceEstimator, "estimate", counted)
+    assert run(monkeypatch, *arguments) == 130
+    assert not (out / "manifest.json").exists()
+    before = len(measured)
+    assert run(monkeypatch, *arguments) == 0
+    resumed = len(measured) - before
+    assert run(monkeypatch, *arguments[:-1], "15", "--out", tmp_path / "other") == 0
+    assert (out / "manifest.json").exists()
+    whole = len(measured) - before - resumed
+    assert resumed < whole - 50
+
+
+def refusal(monkeypatch, capsys, *arguments):
+    assert run(monkeypatch, *arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_a_selector_that_learns_nothing_is_refused(monkeypatch, capsys, planted, tmp_path):
+    text = refusal(monkeypatch, capsys, "fixed", "--model", "here", "--out", tmp_path / "o")
+    assert "needs no calibration" in text
+    assert "static-bo" in text
+
+
+def test_an_unknown_selector_is_refused(monkeypatch, capsys, planted, tmp_path):
+    assert "static-bo" in refusal(
+        monkeypatch, capsys, "static-bu", "--model", "here", "--out", tmp_path / "o"
+    )
+
+
+def test_an_unknown_setting_is_refused(monkeypatch, capsys, planted, prompts, tmp_path):
+    text = refusal(
+        monkeypatch,
+        capsys,
+        *("static-bo", "--model", "here", "--prompts", prompts, "--out", tmp_path / "o"),
+        *("--set", "evaluation=3"),
+    )
+    assert "'evaluations'" in text
+
+
+def test_a_model_without_known_prompts_needs_a_file(monkeypatch, capsys, planted, tmp_path):
+    text = refusal(monkeypatch, capsys, "static-bo", "--model", "here", "--out", tmp_path / "o")
+    assert "--prompts FILE" in text
+
+
+def test_too_few_prompts_are_refused(monkeypatch, capsys, planted, tmp_path):
+    path = tmp_path / "two.jsonl"
+    path.write_text('{"prompt": "abc"}\n{"prompt": "abd"}\n')
+    text = refusal(
+        monkeypatch,
+        capsys,
+        *("static-bo", "--model", "here", "--prompts", path, "--out", tmp_path / "o"),
+    )
+    assert "at least 3 different prompts" in text
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_loaded(
+    monkeypatch, capsys, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    text = refusal(monkeypatch, capsys, "static-bo", "--out", tmp_path / "file" / "o")
+    assert "cannot be written" in text or "can be written" in text
+
+
+@pytest.mark.slow
+def test_the_small_testbed_is_calibrated_on_its_validation_split(monkeypatch, tmp_path):
+    from specframe import testbed
+
+    model, tokenizer = testbed.load_tiny()
+    monkeypatch.setattr("specframe.loading.load", lambda name: (model, tokenizer))
+    out = tmp_path / "out"
+    quick = ("--per-domain", "4", "--set", "evaluations=40", "--set", "domain_evaluations=20")
+    assert run(monkeypatch, "knn-ssd", "--out", out, *quick) == 0
+    seen = set(json.loads((out / "calibrated_on.json").read_text()))
+    for split, expected in (("validation", 20), ("test", 0), ("train", 0)):
+        asked = prompts_from("testbed", tokenizer, per_domain=4, split=split)
+        assert sum(digest(prompt.tokens) in seen for prompt in asked) == expected

@@ -1,0 +1,125 @@
+"""The command line: quick help, one-line errors, exit statuses."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from resource import RUSAGE_CHILDREN, getrusage
+
+import pytest
+
+from specframe import cli
+from specframe.errors import InvalidRequest, UnknownSelector
+
+RUN = "import sys; from specframe.cli import main; sys.argv[0] = 'specframe'; main()"
+HELP_SECONDS = 0.5
+
+
+def specframe(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RUN, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def main_with(monkeypatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["specframe", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def raise_from_app(monkeypatch, error: BaseException) -> None:
+    def app() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", app)
+
+
+def test_help_is_quick_and_names_every_command():
+    seconds = []
+    for _ in range(3):  # processor time, since a machine may be shared
+        before = getrusage(RUSAGE_CHILDREN)
+        done = specframe("--help")
+        after = getrusage(RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert done.returncode == 0
+    assert all(f"\n  {name} " in done.stdout for name in ("ls", "bench"))
+    assert min(seconds) < HELP_SECONDS
+
+
+def test_help_does_not_import_what_only_commands_need():
+    heavy = {"torch", "transformers", "numpy", "rich"}
+    code = f"import sys, specframe.cli; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    assert main_with(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"specframe {version('specframe')}\n"
+
+
+def test_an_error_of_specframe_is_one_line_and_status_two(monkeypatch, capsys):
+    raise_from_app(monkeypatch, UnknownSelector("no selector named 'x'.\n  Known: fixed."))
+    assert main_with(monkeypatch) == 2
+    assert capsys.readouterr().err == "UnknownSelector: no selector named 'x'. Known: fixed.\n"
+
+
+def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
+    raise_from_app(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_an_interrupt_ends_with_status_130(monkeypatch):
+    raise_from_app(monkeypatch, KeyboardInterrupt())
+    assert main_with(monkeypatch) == 130
+
+
+def test_an_interrupt_within_a_command_ends_with_status_130(monkeypatch, tmp_path):
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("specframe.registry.selector_class", interrupted)
+    assert main_with(monkeypatch, "ls") == 130
+
+
+def test_an_unknown_command_has_status_two_and_no_traceback():
+    done = specframe("frobnicate")
+    assert done.returncode == 2
+    assert "frobnicate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ls_lists_the_selectors_also_as_json(monkeypatch, tmp_path, capsys):
+    target = tmp_path / "selectors.json"
+    assert main_with(monkeypatch, "ls", "--json", str(target)) == 0
+    assert "autoregressive" in capsys.readouterr().out
+    found = json.loads(target.read_text(encoding="utf-8"))["selectors"]
+    assert found["fixed"]["class"] == "specframe.strategies.fixed:FixedSkips"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_ls_shows_a_broken_plug_in_and_the_others(monkeypatch, tmp_path):
+    from specframe import registry
+
+    real = registry.selector_class
+
+    def broken(name: str) -> type:
+        if name == "fixed":
+            raise UnknownSelector("the selector 'fixed' cannot be loaded")
+        return real(name)
+
+    monkeypatch.setattr(registry, "selector_class", broken)
+    target = tmp_path / "selectors.json"
+    assert main_with(monkeypatch, "ls", "--json", str(target)) == 0
+    found = json.loads(target.read_text(encoding="utf-8"))["selectors"]
+    assert "cannot be loaded" in found["fixed"]["summary"]
+    assert found["autoregressive"]["package"] == "specframe"
+
+
+@pytest.mark.parametrize("name", ["missing/figures.json", "."])
+def test_figures_that_cannot_be_written_are_refused_before_the_work(tmp_path, name):
+    from specframe.commands.results_file import require_writable
+
+    with pytest.raises(InvalidRequest, match="existing folder"):
+        require_writable(tmp_path / name)

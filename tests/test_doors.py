@@ -1,0 +1,212 @@
+"""The ways in: the library's generate, streamers, stop strings and stopping criteria."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.decoders import Fuse
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+from transformers.generation.streamers import BaseStreamer
+
+import specframe
+from specframe.errors import InvalidRequest
+from specframe.strategies.fixed import FixedSkips
+from specframe.types import SkipSet, StopRule
+
+PROMPT = torch.tensor([[5, 9, 30, 7, 11]])
+
+
+@pytest.fixture(scope="module")
+def model() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    return LlamaForCausalLM(config).double().eval()
+
+
+@pytest.fixture
+def selector() -> FixedSkips:
+    return FixedSkips(SkipSet.from_sublayers(3, [2, 3]), StopRule(5))
+
+
+class Recorder(BaseStreamer):
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.puts = 0
+        self.ended = False
+
+    def put(self, value: torch.Tensor) -> None:
+        self.tokens += value.reshape(-1).tolist()
+        self.puts += 1
+
+    def end(self) -> None:
+        self.ended = True
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Token i is one character."""
+    letters = {chr(40 + i): i for i in range(64)}
+    letterwise = Tokenizer(WordLevel(letters, unk_token="("))
+    letterwise.pre_tokenizer = Split("", "isolated")
+    letterwise.decoder = Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=letterwise)
+
+
+class StopAtLength(StoppingCriteria):
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
+        return torch.tensor([input_ids.shape[1] >= self.length])
+
+
+def test_the_library_generates_the_same_tokens_through_the_door(model, selector):
+    plain = model.generate(PROMPT, max_new_tokens=24, do_sample=False)
+    ours = model.generate(
+        PROMPT,
+        max_new_tokens=24,
+        do_sample=False,
+        custom_generate=specframe.custom_generate(selector),
+    )
+    assert torch.equal(plain, ours)
+
+
+def test_the_door_returns_the_output_object_when_the_library_is_asked_for_it(model, selector):
+    output = model.generate(
+        PROMPT,
+        max_new_tokens=8,
+        do_sample=False,
+        return_dict_in_generate=True,
+        custom_generate=specframe.custom_generate(selector),
+    )
+    assert output.sequences.shape[1] == PROMPT.shape[1] + 8
+    assert output.stats.new_tokens == 8
+
+
+def test_the_door_honours_sampling_processors_and_the_default_seed(model, selector):
+    def draw() -> torch.Tensor:
+        torch.manual_seed(3)
+        return model.generate(
+            PROMPT,
+            max_new_tokens=20,
+            do_sample=True,
+            top_k=4,
+            custom_generate=specframe.custom_generate(selector),
+        )
+
+    first = draw()
+    assert torch.equal(first, draw())
+    logits = model(first).logits[0, PROMPT.shape[1] - 1 : -1]
+    allowed = logits.topk(4).indices
+    emitted = first[0, PROMPT.shape[1] :]
+    assert all(token in row for token, row in zip(emitted, allowed, strict=True))
+
+
+def test_the_door_passes_committed_tokens_to_its_own_streamer_and_ends_it(model, selector):
+    recorder = Recorder()
+    output = model.generate(
+        PROMPT,
+        max_new_tokens=12,
+        do_sample=False,
+        custom_generate=specframe.custom_generate(selector),
+        spec_streamer=recorder,
+    )
+    assert recorder.tokens == output[0, PROMPT.shape[1] :].tolist()
+    assert recorder.ended
+
+
+def test_generate_streams_the_prompt_and_then_what_it_commits(model, selector):
+    recorder = Recorder()
+    output = specframe.generate(
+        model, PROMPT, selector=selector, max_new_tokens=12, streamer=recorder
+    )
+    assert recorder.tokens == output.sequences[0].tolist()
+    assert recorder.puts == output.stats.rounds + 2  # the prompt and the token after it
+    assert recorder.ended
+
+
+def _plain_tokens(model: LlamaForCausalLM) -> list[int]:
+    return model.generate(PROMPT, max_new_tokens=30, do_sample=False)[0].tolist()
+
+
+def _stops(model: LlamaForCausalLM) -> Iterator[tuple[int, str]]:
+    tokens = _plain_tokens(model)
+    for end in range(PROMPT.shape[1] + 1, len(tokens)):
+        yield end + 1, chr(40 + tokens[end - 1]) + chr(40 + tokens[end])
+
+
+def test_a_stop_string_cuts_inside_an_accepted_block(model, selector, tokenizer):
+    tokens = _plain_tokens(model)
+    for _, string in list(_stops(model))[:12]:
+        output = specframe.generate(
+            model,
+            PROMPT,
+            selector=selector,
+            tokenizer=tokenizer,
+            stop_strings=[string],
+            max_new_tokens=30,
+        )
+        letters = "".join(chr(40 + token) for token in tokens[PROMPT.shape[1] - 1 :])
+        end = letters.index(string) + len(string) + PROMPT.shape[1] - 1
+        assert output.sequences[0].tolist() == tokens[:end]
+
+
+def test_a_stop_string_given_to_the_door_stops_the_library_too(model, selector, tokenizer):
+    end, string = list(_stops(model))[5]
+    output = model.generate(
+        PROMPT,
+        max_new_tokens=30,
+        do_sample=False,
+        custom_generate=specframe.custom_generate(
+            selector, tokenizer=tokenizer, stop_strings=string
+        ),
+    )
+    assert output.shape[1] <= end
+    assert output[0].tolist() == _plain_tokens(model)[: output.shape[1]]
+
+
+def test_stop_strings_without_a_tokenizer_are_refused_with_the_remedy(model, selector):
+    with pytest.raises(InvalidRequest, match="Pass tokenizer"):
+        specframe.generate(model, PROMPT, selector=selector, stop_strings=["a"])
+
+
+@pytest.mark.parametrize("length", range(6, 16))
+def test_a_stopping_criterion_is_asked_after_every_token_of_a_block(model, selector, length):
+    criteria = StoppingCriteriaList([StopAtLength(length)])
+    output = specframe.generate(
+        model, PROMPT, selector=selector, stopping_criteria=criteria, max_new_tokens=30
+    )
+    assert output.sequences.shape[1] == length
+
+
+def test_the_door_refuses_a_batch_padding_and_a_filled_cache(model, selector):
+    door = specframe.custom_generate(selector)
+    two = PROMPT.expand(2, -1)
+    with pytest.raises(InvalidRequest, match="batch of 2"):
+        model.generate(two, custom_generate=door, max_new_tokens=4)
+    padded = torch.tensor([[0, 1, 1, 1, 1]])
+    with pytest.raises(InvalidRequest, match="padded"):
+        model.generate(PROMPT, attention_mask=padded, custom_generate=door, max_new_tokens=4)
+    cache = model(PROMPT[:, :3], use_cache=True).past_key_values
+    with pytest.raises(InvalidRequest, match="already holds 3"):
+        model.generate(PROMPT, past_key_values=cache, custom_generate=door, max_new_tokens=4)

@@ -1,0 +1,228 @@
+"""The draft itself, which verification would forgive: its logits, laws, states and shape."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import FAMILIES, WINDOWED, Tiny, tiny_executor
+
+from specframe.draft import Drafter, tree_step
+from specframe.sampling import Law, seeded_choice
+from specframe.types import Draft, DraftPlan, GainRule, SkipSet, Step, StopRule, TreeRule
+
+LAYERS = 3
+EXACT = 1e-12
+
+
+class Watched:
+    """An executor that notes the logits of drafting walks."""
+
+    def __init__(self, executor):
+        self._executor = executor
+        self.logits = []
+
+    def __getattr__(self, name):
+        return getattr(self._executor, name)
+
+    def walk(self, step, cache, skips=None, **how):
+        passed = self._executor.walk(step, cache, skips, **how)
+        if skips is not None:
+            self.logits.append(passed.logits[0, 0])
+        return passed
+
+
+def chain_step(tokens, slot):
+    return Step(torch.tensor([tokens]), torch.arange(slot, slot + len(tokens)), slot, slot)
+
+
+def prefilled(executor, tokens, room=40):
+    """A cache that holds all tokens but the last, with old scratch to the right of them."""
+    cache = executor.new_cache(len(tokens) + room)
+    if len(tokens) > 1:
+        executor.walk(chain_step(tokens[:-1], 0), cache)
+    cache.commit(range(len(tokens) - 1))
+    cache.data[..., len(tokens) - 1 :, :].uniform_(
+        -3, 3, generator=torch.Generator().manual_seed(9)
+    )
+    return cache
+
+
+def drafted(executor, tokens, plan, law=None, capture=frozenset(), ends=frozenset()):
+    watched = Watched(executor)
+    cache = prefilled(executor, tokens)
+    drafter = Drafter(watched, cache, law or Law(), tokens, ends)
+    return drafter.run(plan, capture), watched.logits, cache
+
+
+models = st.builds(
+    Tiny,
+    family=st.sampled_from(FAMILIES),
+    layers=st.just(LAYERS),
+    heads=st.just(4),
+    kv_heads=st.sampled_from((1, 2, 4)),
+    tied=st.booleans(),
+    biases=st.booleans(),
+    window=st.sampled_from((None, 5)),
+).filter(lambda tiny: tiny.window is None or tiny.family in WINDOWED)
+skip_sets = st.integers(0, 2 ** (2 * LAYERS) - 1).map(lambda bits: SkipSet(2 * LAYERS, bits))
+prompts = st.lists(st.integers(0, 22), min_size=1, max_size=9)
+trees = st.sampled_from((None, TreeRule((2,)), TreeRule((1, 3))))
+samplings = st.sampled_from((None, 0, 1))
+
+
+def law_of(seed):
+    if seed is None:
+        return Law()
+    return Law(choose=seeded_choice(torch.Generator().manual_seed(seed)))
+
+
+@given(models, skip_sets, prompts, st.integers(1, 7), trees, samplings)
+def test_stepwise_draft_logits_are_block_draft_logits(tiny, skips, prompt, length, tree, seed):
+    executor = tiny_executor(tiny)
+    plan = DraftPlan(skips, StopRule(length), tree)
+    draft, stepwise, _ = drafted(executor, prompt, plan, law_of(seed))
+    spine = [node for node, parent in enumerate(draft.parents) if parent == node - 1][:length]
+    walked = [prompt[-1], *(draft.tokens[node] for node in spine[:-1])]
+    assert len(spine) == len(stepwise) == length
+    step = chain_step(walked, len(prompt) - 1)
+    block = executor.walk(step, prefilled(executor, prompt), skips).logits[0]
+    torch.testing.assert_close(torch.stack(stepwise), block, rtol=0, atol=EXACT)
+    if seed is None:
+        assert [draft.tokens[node] for node in spine] == block.argmax(-1).tolist()
+    else:
+        laws = torch.stack([draft.laws[row - 1] for row in range(length)])
+        torch.testing.assert_close(laws, block.softmax(-1), rtol=0, atol=EXACT)
+
+
+@given(models, skip_sets, prompts, st.integers(1, 6), trees)
+def test_kept_states_are_the_targets_own(tiny, skips, prompt, length, tree):
+    executor = tiny_executor(tiny)
+    capture = frozenset(range(2 * LAYERS + 1))
+    plan = DraftPlan(skips, StopRule(length), tree)
+    draft, _, cache = drafted(executor, prompt, plan, capture=capture)
+    if skips.prefix == 0:
+        assert draft.states == {}
+        return
+    assert set(draft.states) == set(range(skips.prefix + 1))
+    step = tree_step(draft, prompt[-1], cache)
+    taps = executor.walk(step, prefilled(executor, prompt), taps=capture).taps
+    for depth, states in draft.states.items():
+        torch.testing.assert_close(states, taps[depth], rtol=0, atol=EXACT)
+
+
+PLAN = DraftPlan(SkipSet.from_sublayers(LAYERS, [3, 4]), StopRule(6))
+PROMPT = [3, 1, 4]
+
+
+def with_stop(**stop):
+    return DraftPlan(PLAN.skips, StopRule(6, **stop))
+
+
+def confidences_of(plan, law=None):
+    return drafted(tiny_executor(Tiny(layers=LAYERS)), PROMPT, plan, law)[0].confidences
+
+
+def test_confidence_is_the_drafts_own_probability_of_the_token():
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    draft, logits, _ = drafted(executor, PROMPT, with_stop(confidence=1e-9))
+    wanted = [float(row.softmax(-1).max()) for row in logits]
+    assert draft.confidences == pytest.approx(wanted, abs=EXACT)
+    sampled, logits, _ = drafted(executor, PROMPT, PLAN, law_of(0))
+    wanted = [float(row.softmax(-1)[t]) for row, t in zip(logits, sampled.tokens, strict=True)]
+    assert sampled.confidences == pytest.approx(wanted, abs=EXACT)
+
+
+def test_the_token_that_trips_the_confidence_rule_is_kept():
+    free = confidences_of(with_stop(confidence=1e-9))
+    floor = sorted(free)[2]
+    cut = confidences_of(with_stop(confidence=floor))
+    first_below = next(i for i, confidence in enumerate(free) if confidence < floor)
+    assert cut == free[: first_below + 1]
+
+
+def test_the_gain_rule_stops_where_the_chance_no_longer_pays():
+    free = confidences_of(with_stop(confidence=1e-9))
+    reach, wanted = 1.0, 0
+    for confidence in free:
+        reach *= confidence
+        wanted += 1
+        if reach * confidence < 0.2:
+            break
+    assert 1 < wanted < 6
+    assert len(confidences_of(with_stop(gain=GainRule(0.2)))) == wanted
+
+
+def test_drafting_ends_with_an_end_token():
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    tokens = drafted(executor, PROMPT, PLAN)[0].tokens
+    end = next(t for i, t in enumerate(tokens) if i > 0 and t not in tokens[:i])
+    cut = drafted(executor, PROMPT, PLAN, ends=frozenset({end}))[0].tokens
+    assert cut == tokens[: tokens.index(end) + 1]
+
+
+def test_nothing_is_drafted_where_the_plan_says_so():
+    draft, logits, _ = drafted(
+        tiny_executor(Tiny(layers=LAYERS)), PROMPT, DraftPlan(PLAN.skips, StopRule(0))
+    )
+    assert (draft.tokens, draft.depth(), logits) == ((), 0, [])
+
+
+def test_a_tree_is_a_spine_with_leaves_in_the_order_drawn():
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    plan = DraftPlan(PLAN.skips, StopRule(3), TreeRule((3, 1, 2)))
+    draft, logits, _ = drafted(executor, PROMPT, plan)
+    assert draft.parents == (-1, 0, 1, -1, -1, 1)
+    first, third = logits[0].topk(3).indices.tolist(), logits[2].topk(2).indices.tolist()
+    assert draft.tokens == (first[0], draft.tokens[1], third[0], first[1], first[2], third[1])
+    assert [draft.children(node) for node in (-1, 0, 1, 2)] == [[0, 3, 4], [1], [2, 5], []]
+    assert (draft.depth(), draft.path(5), draft.is_chain) == (3, [0, 1, 5], False)
+
+
+def test_siblings_are_drawn_without_replacement_from_the_law_left():
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    asked = []
+
+    def likeliest(law):
+        asked.append(law)
+        return int(law.argmax())
+
+    plan = DraftPlan(PLAN.skips, StopRule(1), TreeRule((3,)))
+    draft, logits, _ = drafted(executor, PROMPT, plan, Law(choose=likeliest))
+    assert draft.tokens == tuple(logits[0].topk(3).indices.tolist())
+    assert torch.equal(draft.laws[-1], asked[0])
+    left = asked[0].clone()
+    for token, law in zip(draft.tokens, asked[1:], strict=False):
+        left[token] = 0.0
+        torch.testing.assert_close(law, left / left.sum(), rtol=0, atol=EXACT)
+
+
+def test_a_tree_is_no_wider_than_the_laws_support():
+    class OnlyTwo:
+        def __call__(self, input_ids, scores):
+            closed = torch.full_like(scores, -torch.inf)
+            closed[:, 5:7] = scores[:, 5:7]
+            return closed
+
+    law = Law((OnlyTwo(),), seeded_choice(torch.Generator().manual_seed(0)))
+    plan = DraftPlan(PLAN.skips, StopRule(2), TreeRule((4,)))
+    draft, _, _ = drafted(tiny_executor(Tiny(layers=LAYERS)), PROMPT, plan, law)
+    assert draft.parents == (-1, 0, -1, 0)
+    assert {draft.tokens[0], draft.tokens[2]} == {5, 6}
+
+
+@given(prompts, st.lists(st.tuples(st.integers(0, 22), st.integers(-1, 5)), max_size=7))
+def test_a_verification_row_sees_its_own_path_and_nothing_beside_it(prompt, nodes):
+    """Each row of the tree gives the logits of a plain chain along its path."""
+    tokens, parents = [], []
+    for number, (token, parent) in enumerate(nodes):
+        tokens.append(token)
+        parents.append(min(parent, number - 1))
+    draft = Draft(tuple(tokens), tuple(parents), ())
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    cache = prefilled(executor, prompt)
+    rows = executor.walk(tree_step(draft, prompt[-1], cache), cache).logits[0]
+    for row in range(1 + len(tokens)):
+        path = [tokens[node] for node in draft.path(row - 1)]
+        chain = chain_step([prompt[-1], *path], len(prompt) - 1)
+        alone = executor.walk(chain, prefilled(executor, prompt)).logits[0, -1]
+        torch.testing.assert_close(rows[row], alone, rtol=0, atol=EXACT)

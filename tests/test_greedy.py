@@ -1,0 +1,206 @@
+"""Greedy is lossless: token for token the executor's own autoregressive decoding."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
+from transformers import LogitsProcessorList
+
+from specframe.decoding import resolve
+from specframe.engine import Engine
+from specframe.selector import LayerSelector
+from specframe.stopping import AdaptiveThreshold, ExpectedGain, Planned
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
+
+LAYERS = 3
+
+
+@dataclass
+class InTurn(LayerSelector):
+    """Another plan each round."""
+
+    plans: tuple[DraftPlan, ...]
+
+    def select(self, context):
+        return self.plans[context.round % len(self.plans)]
+
+    def spawn(self):
+        return self
+
+
+class Agreeable:
+    """A history-dependent processor: the last token's neighbour becomes likelier."""
+
+    def __call__(self, input_ids, scores):
+        bent = scores.clone()
+        rows = torch.arange(scores.shape[0])
+        bent[rows, (input_ids[:, -1] + input_ids.shape[1]) % scores.shape[1]] += 2.0
+        return bent
+
+
+models = st.builds(
+    Tiny,
+    family=st.sampled_from(FAMILIES),
+    layers=st.just(LAYERS),
+    heads=st.just(4),
+    kv_heads=st.sampled_from((1, 2, 4)),
+    tied=st.booleans(),
+    biases=st.booleans(),
+    window=st.sampled_from((None, 5)),
+).filter(lambda tiny: tiny.window is None or tiny.family in WINDOWED)
+skip_sets = st.integers(0, 2 ** (2 * LAYERS) - 1).map(lambda bits: SkipSet(2 * LAYERS, bits))
+stops = st.builds(
+    StopRule,
+    max_tokens=st.integers(0, 9),
+    confidence=st.sampled_from((0.0, 0.3, 0.7)),
+    gain=st.sampled_from((None, GainRule(0.1), GainRule(0.4, ((0.2, 0.0), (0.6, 1.0))))),
+)
+trees = st.none() | st.builds(
+    TreeRule,
+    widths=st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple),
+    by_confidence=st.sampled_from(((), ((0.6, 1), (0.2, 3)))),
+)
+plans = st.builds(DraftPlan, skips=skip_sets, stop=stops, tree=trees)
+selectors = st.lists(plans, min_size=1, max_size=3).map(lambda found: InTurn(tuple(found)))
+prompts = st.lists(st.integers(0, 22), min_size=1, max_size=9)
+arguments = st.fixed_dictionaries(
+    {"max_new_tokens": st.integers(1, 14)},
+    optional={
+        "repetition_penalty": st.just(1.5),
+        "no_repeat_ngram_size": st.just(2),
+        "logits_processor": st.builds(lambda: LogitsProcessorList([Agreeable()])),
+        "eos_token_id": st.lists(st.integers(0, 22), min_size=1, max_size=3),
+        "min_new_tokens": st.integers(1, 5),
+    },
+)
+
+
+@cache
+def model_of(tiny):
+    return tiny_model(tiny)
+
+
+def generated(tiny, selector, prompt, settings, executor=None):
+    executor = executor or tiny_executor(tiny)
+    decoding = resolve(model_of(tiny), prompt, tiny.positions, **settings)
+    engine = Engine(executor, selector.spawn(), decoding.law, decoding.limits)
+    return list(engine.rounds(prompt))
+
+
+def tokens_of(rounds):
+    return [token for done in rounds for token in done.tokens]
+
+
+@given(models, selectors, prompts, arguments)
+def test_any_plan_yields_the_autoregressive_tokens(tiny, selector, prompt, settings):
+    wanted = tokens_of(generated(tiny, Autoregressive(), prompt, settings))
+    assert tokens_of(generated(tiny, selector, prompt, settings)) == wanted
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_autoregressive_tokens_are_the_librarys(family):
+    tiny = Tiny(family, layers=LAYERS, window=5 if family in WINDOWED else None)
+    settings = {"max_new_tokens": 30, "repetition_penalty": 1.3, "min_new_tokens": 4}
+    model = model_of(tiny)
+    prompt = [5, 1, 17]
+    wanted = model.generate(torch.tensor([prompt]), do_sample=False, **settings)[0, 3:].tolist()
+    assert tokens_of(generated(tiny, Autoregressive(), prompt, settings)) == wanted
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [AdaptiveThreshold(start=0.4, step=0.2), ExpectedGain(step_ratio=0.2, prior=1.0)],
+    ids=["adaptive threshold", "expected gain"],
+)
+def test_stop_rules_that_learn_change_no_token(stop):
+    tiny = Tiny(layers=LAYERS)
+    settings = {"max_new_tokens": 60}
+    selector = Planned(InTurn((DraftPlan(SkipSet(6, 0b101000), StopRule(4)),)), stop)
+    wanted = tokens_of(generated(tiny, Autoregressive(), [3], settings))
+    assert tokens_of(generated(tiny, selector, [3], settings)) == wanted
+
+
+def test_the_budget_is_met_and_not_exceeded():
+    tiny = Tiny(layers=LAYERS)
+    selector = InTurn((DraftPlan(SkipSet(6, 0b100000), StopRule(9)),))
+    for budget in range(1, 12):
+        assert len(tokens_of(generated(tiny, selector, [3], {"max_new_tokens": budget}))) == budget
+
+
+def test_nothing_after_an_end_token():
+    tiny = Tiny(layers=LAYERS)
+    free = tokens_of(generated(tiny, Autoregressive(), [3], {"max_new_tokens": 40}))
+    selector = InTurn((DraftPlan(SkipSet.none(LAYERS), StopRule(9)),))  # all drafts stand
+    for end in set(free):
+        settings = {"max_new_tokens": 40, "eos_token_id": end}
+        found = tokens_of(generated(tiny, selector, [3], settings))
+        assert found == free[: free.index(end) + 1]
+
+
+def test_a_perfect_draft_stands_whole():
+    """Skipping nothing drafts the target's own tokens, so that only the caps end a round."""
+    tiny = Tiny(layers=LAYERS)
+    selector = InTurn((DraftPlan(SkipSet.none(LAYERS), StopRule(4)),))
+    rounds = generated(tiny, selector, [3], {"max_new_tokens": 21})
+    assert [len(done.tokens) for done in rounds] == [1, 5, 5, 5, 5]
+    assert [done.outcome.accepted for done in rounds[1:]] == [4, 4, 4, 4]
+
+
+def test_drafts_both_stand_and_fall():
+    """Otherwise equality would say little."""
+    tiny = Tiny(layers=LAYERS)
+    for tree in (None, TreeRule((3,))):
+        plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), StopRule(4), tree)
+        rounds = generated(tiny, InTurn((plan,)), [3], {"max_new_tokens": 80})
+        outcomes = [done.outcome for done in rounds[1:]]
+        accepted = sum(outcome.accepted for outcome in outcomes)
+        drafted = sum(outcome.drafted for outcome in outcomes)
+        assert 0.2 * drafted < accepted < 0.95 * drafted
+
+
+def test_a_skipped_first_layer_and_a_skipped_last_layer():
+    tiny = Tiny(layers=LAYERS)
+    wanted = tokens_of(generated(tiny, Autoregressive(), [3, 8], {"max_new_tokens": 40}))
+    for sublayers in ([0], [0, 1], [4, 5], [5], range(6)):
+        plan = DraftPlan(SkipSet.from_sublayers(LAYERS, sublayers), StopRule(5))
+        assert tokens_of(generated(tiny, InTurn((plan,)), [3, 8], {"max_new_tokens": 40})) == wanted
+
+
+def test_a_long_prompt_goes_in_in_blocks():
+    tiny = Tiny("mistral", layers=2, window=50, positions=800)
+    tokens = torch.randint(23, (700,), generator=torch.Generator().manual_seed(0)).tolist()
+    plan = DraftPlan(SkipSet.from_sublayers(2, [3]), StopRule(5))
+    found = tokens_of(generated(tiny, InTurn((plan,)), tokens, {"max_new_tokens": 12}))
+    for token in found:
+        with torch.no_grad():
+            logits = model_of(tiny)(torch.tensor([tokens]), use_cache=False).logits
+        assert token == int(logits[0, -1].argmax())
+        tokens = [*tokens, token]
+
+
+def test_a_draft_that_breaks_down_leaves_the_target_alone():
+    """Non-finite draft logits end the draft; the target decides by itself."""
+    executor = tiny_executor(Tiny(layers=LAYERS))
+
+    class Broken:
+        def __getattr__(self, name):
+            return getattr(executor, name)
+
+        def walk(self, step, cache, skips=None, **how):
+            passed = executor.walk(step, cache, skips, **how)
+            if skips is not None and int(step.positions[0]) % 3 == 2:
+                passed = replace(passed, logits=passed.logits * float("nan"))
+            return passed
+
+    tiny = Tiny(layers=LAYERS)
+    settings = {"max_new_tokens": 30}
+    plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3, 4]), StopRule(5))
+    wanted = tokens_of(generated(tiny, Autoregressive(), [3], settings))
+    found = generated(tiny, InTurn((plan,)), [3], settings, Broken())
+    assert tokens_of(found) == wanted
+    assert max(done.outcome.drafted for done in found[1:]) == 2

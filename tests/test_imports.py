@@ -1,0 +1,270 @@
+"""The import arrows: each module has a level, and imports point down or sideways, never up."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# level of each module, by longest matching prefix; a module without one is an error
+LEVELS = {
+    "specframe.errors": 0,
+    "specframe.types": 0,
+    "specframe.user_cache": 1,
+    "specframe.artefacts": 1,
+    "specframe.clock": 1,
+    "specframe.cost_tables": 1,
+    "specframe.costs": 1,
+    "specframe.options": 1,
+    "specframe.pooling": 1,
+    "specframe.sampling": 1,
+    "specframe.selector": 1,
+    "specframe.states": 1,
+    "specframe.stopping": 1,
+    "specframe.verify": 1,
+    "specframe.models": 3,
+    "specframe.draft": 4,
+    "specframe.target": 4,
+    "specframe.engine": 5,
+    "specframe.decoding": 6,
+    "specframe.divergence": 6,
+    "specframe.door": 6,
+    "specframe.record": 6,
+    "specframe.registry": 6,
+    "specframe.selection": 6,
+    "specframe.speculator": 6,
+    "specframe.stats": 6,
+    "specframe": 7,  # the front door itself: `import specframe`
+    "specframe.bench": 7,
+    "specframe.lab": 7,
+    "specframe.doctor": 7,
+    "specframe.loading": 7,
+    "specframe.prediction": 7,
+    "specframe.prices": 7,
+    "specframe.profilers": 7,
+    "specframe.strategies": 7,
+    "specframe.testbed": 7,
+    "specframe.testbed.commands": 8,
+    "specframe.testing": 7,
+    "specframe.cli": 8,
+    "specframe.commands": 8,
+}
+# the highest level of specframe that the modules of a plug-in folder may import
+CEILINGS = {"specframe.strategies": 1, "specframe.profilers": 3}
+BARE = {"strategies", "profilers"}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    source: str
+    target: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line} imports {self.target}"
+
+
+def python_files() -> dict[str, Path]:
+    """Module name -> file, with the plug-in folders under their one spelling."""
+    found = {}
+    for folder, prefix in (
+        ("specframe", ""),
+        ("strategies", "specframe."),
+        ("profilers", "specframe."),
+    ):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = list(path.relative_to(ROOT).with_suffix("").parts)
+            if folder == "specframe" and parts[1:2] and parts[1] in BARE:
+                continue  # reached through a symlink: counted once, at its real place
+            if parts[-1] == "__init__":
+                parts.pop()
+            found[prefix + ".".join(parts)] = path
+    return found
+
+
+def part_of(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def prefix_of(module: str) -> str | None:
+    matches = [name for name in LEVELS if part_of(module, name)]
+    if not matches:
+        return None
+    longest = max(matches, key=len)
+    # the front door's level is its own: it must not swallow unknown submodules
+    return None if longest == "specframe" and module != "specframe" else longest
+
+
+def absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
+    if node.level == 0:
+        return node.module or ""
+    parts = module.split(".")
+    base = parts[: len(parts) - node.level + is_package]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def raw_imports(
+    source: str, module: str, is_package: bool
+) -> Iterator[tuple[str, str | None, int]]:
+    """Yields (module, imported name or None, line)."""
+    for node in ast.walk(ast.parse(source, filename=module)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, None, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield absolute(node, module, is_package), alias.name, node.lineno
+
+
+def front_door(source: str) -> dict[str, str]:
+    """Public name -> the module that `specframe/__init__.py` takes it from."""
+    return {
+        name: module
+        for module, name, _ in raw_imports(source, "specframe", is_package=True)
+        if name is not None and part_of(module, "specframe")
+    }
+
+
+def arrows(
+    module: str, source: str, is_package: bool, known: set[str], door: dict[str, str]
+) -> list[Arrow]:
+    found = []
+    for target, name, line in raw_imports(source, module, is_package):
+        if name is not None and f"{target}.{name}" in known:
+            target = f"{target}.{name}"
+        elif target == "specframe" and module != "specframe" and name in door:
+            target = door[name]
+        if part_of(target, "specframe") or target.split(".")[0] in BARE:
+            found.append(Arrow(module, target, line))
+    return found
+
+
+def complaint(arrow: Arrow) -> str | None:
+    if arrow.target.split(".")[0] in BARE:
+        return f"{arrow}: write specframe.{arrow.target}"
+    source, target = prefix_of(arrow.source), prefix_of(arrow.target)
+    if source is None or target is None:
+        missing = arrow.source if source is None else arrow.target
+        return f"{arrow}: give {missing} a level in this test's table"
+    if source == target:
+        return None
+    if target == "specframe.strategies":
+        return f"{arrow}: strategies are reached by name, through the registry"
+    ceiling = CEILINGS.get(source, LEVELS[source])
+    if LEVELS[target] > ceiling:
+        return f"{arrow}: level {LEVELS[target]} is above {ceiling}, the highest it may import"
+    return None
+
+
+def every_arrow() -> list[Arrow]:
+    files = python_files()
+    texts = {module: path.read_text(encoding="utf-8") for module, path in files.items()}
+    door = front_door(texts.get("specframe", ""))
+    return [
+        arrow
+        for module, text in texts.items()
+        for arrow in arrows(module, text, files[module].name == "__init__.py", set(files), door)
+    ]
+
+
+def find_cycle(edges: dict[str, set[str]]) -> list[str]:
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module in done:
+            return []
+        for target in sorted(edges.get(module, ())):
+            if cycle := visit(target, [*path, module]):
+                return cycle
+        done.add(module)
+        return []
+
+    return next((cycle for module in sorted(edges) if (cycle := visit(module, []))), [])
+
+
+def test_every_module_has_a_level():
+    assert [module for module in python_files() if prefix_of(module) is None] == []
+
+
+def test_no_import_points_up():
+    assert [text for arrow in every_arrow() if (text := complaint(arrow))] == []
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    edges: dict[str, set[str]] = {}
+    for arrow in every_arrow():
+        if arrow.source != arrow.target:
+            edges.setdefault(arrow.source, set()).add(arrow.target)
+    assert find_cycle(edges) == []
+
+
+def test_the_plug_in_folders_are_read_under_one_name():
+    modules = python_files()
+    assert {"specframe.strategies", "specframe.profilers"} <= set(modules)
+    assert len(set(modules.values())) == len({path.resolve() for path in modules.values()})
+
+
+@pytest.mark.parametrize(
+    ("module", "statement", "reason"),
+    [
+        ("specframe.types", "from specframe.engine import Engine", "is above"),
+        ("specframe.verify", "import specframe.models", "is above"),
+        ("specframe.engine", "def f():\n    from specframe import lab", "is above"),
+        ("specframe.draft", "from . import speculator", "is above"),
+        ("specframe.speculator", "from specframe import profilers", "is above"),
+        ("specframe.engine", "from specframe.strategies.fixed import FixedSkips", "registry"),
+        ("specframe.bench.run", "from specframe.strategies import fixed", "registry"),
+        ("specframe.strategies.new", "from specframe.models import fused", "is above"),
+        ("specframe.strategies.new", "from specframe import speculator", "is above"),
+        ("specframe.strategies.new", "from specframe import profilers", "is above"),
+        ("specframe.profilers.new", "from specframe import engine", "is above"),
+        ("specframe.strategies.new", "from specframe import Front", "is above"),
+        ("specframe.lab", "from profilers import latency", "write specframe.profilers"),
+        ("tests.anything", "import strategies.fixed", "write specframe.strategies"),
+        ("specframe.errors", "import specframe.nowhere", "a level"),
+    ],
+)
+def test_an_upward_import_is_detected(module, statement, reason):
+    known = {"specframe.lab", "specframe.speculator", "specframe.engine", "specframe.models"}
+    known |= {"specframe.profilers", "specframe.strategies", "specframe.strategies.fixed"}
+    door = front_door("from specframe.speculator import Front\nfrom specframe.types import SkipSet")
+    found = arrows(module, statement, False, known, door)
+    assert [text for arrow in found if reason in (text := complaint(arrow) or "")] != []
+
+
+@pytest.mark.parametrize(
+    ("module", "statement"),
+    [
+        ("specframe.engine", "from specframe.types import SkipSet"),
+        ("specframe.strategies.new", "from specframe import SkipSet"),
+        ("specframe.strategies.new", "from .fixed import FixedSkips"),
+        ("specframe.profilers.new", "from specframe.models import fused"),
+        ("specframe.lab", "from specframe.profilers import latency"),
+        ("specframe.cli", "from specframe.bench import report"),
+        ("specframe.types", "import torch"),
+    ],
+)
+def test_a_downward_import_is_allowed(module, statement):
+    known = {"specframe.models.fused", "specframe.profilers.latency", "specframe.strategies.fixed"}
+    door = front_door("from specframe.types import SkipSet")
+    found = arrows(module, statement, False, known, door)
+    assert [text for arrow in found if (text := complaint(arrow))] == []
+
+
+def test_a_circle_is_detected():
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert find_cycle({"a": {"b", "c"}, "b": {"c"}}) == []
+
+
+def test_nothing_else_in_the_repository_imports_the_folders_bare():
+    found = []
+    for folder in ("tests", "scripts", "docs"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found += arrows(module, path.read_text(encoding="utf-8"), False, set(), {})
+    assert [str(arrow) for arrow in found if arrow.target.split(".")[0] in BARE] == []

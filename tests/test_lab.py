@@ -1,0 +1,176 @@
+"""The lab measures what generation does, says how far it is, and never measures twice."""
+
+import pytest
+import torch
+from lab_doubles import plain_costs
+from planted_labs import LAYERS, PLANTED, planted_executor, planted_lab, planted_prompts
+
+from specframe.engine import Engine, Limits
+from specframe.errors import ArtefactError, InvalidRequest
+from specframe.lab import ModelLab, model_facts
+from specframe.sampling import Law
+from specframe.selector import Prompt
+from specframe.strategies.fixed import FixedSkips
+from specframe.testing import planted_llama
+from specframe.types import DraftPlan, ModelShape, SkipSet, Step, StopRule
+
+PROMPTS = planted_prompts(each=3)
+SOME = SkipSet.from_sublayers(LAYERS, [4])
+
+
+class Counting:
+    """An executor that counts its walks."""
+
+    def __init__(self, executor):
+        self._executor, self.walks = executor, 0
+
+    def __getattr__(self, name):
+        return getattr(self._executor, name)
+
+    def walk(self, *args, **given):
+        self.walks += 1
+        return self._executor.walk(*args, **given)
+
+
+def really_accepted(skips, prompts, count):
+    """Share of first drafted tokens that stand, in generations that draft one token a round."""
+    executor = planted_executor("llama")
+    stood = drafted = 0
+    for prompt in prompts:
+        engine = Engine(executor, FixedSkips(skips, StopRule(1)), Law(), Limits(count))
+        outcomes = [done.outcome for done in engine.rounds(prompt.tokens) if done.outcome]
+        stood += sum(o.accepted for o in outcomes)
+        drafted += sum(o.drafted for o in outcomes)
+    return stood / drafted
+
+
+def test_acceptance_is_that_of_the_planted_sublayers():
+    lab = planted_lab("llama")
+    free, other = lab.acceptance([PLANTED, SOME], PROMPTS)
+    assert free.value == 1.0
+    assert free.count == 24 * len(PROMPTS)
+    assert other.value < 0.9
+
+
+def test_acceptance_is_near_what_generations_accept():
+    prompts = planted_prompts(each=8)
+    (estimate,) = planted_lab("llama", new_tokens=40).acceptance([SOME], prompts)
+    assert abs(estimate.value - really_accepted(SOME, prompts, 41)) < 0.1
+
+
+def test_an_answer_ends_where_the_model_ends_it():
+    lab = planted_lab("llama")
+    whole = lab.acceptance([PLANTED], PROMPTS[:1])[0].count
+    engine = Engine(planted_executor("llama"), FixedSkips(PLANTED), Law(), Limits(6))
+    tokens = [t for done in engine.rounds(PROMPTS[0].tokens) for t in done.tokens]
+    cut = planted_lab("llama", ends=frozenset([tokens[3]]))
+    assert cut.acceptance([PLANTED], PROMPTS[:1])[0].count == tokens.index(tokens[3]) + 1 < whole
+
+
+def test_vectors_are_the_pooled_stream():
+    executor, prompt = planted_executor("llama"), PROMPTS[0]
+    row = torch.tensor([prompt.tokens])
+    step = Step(row, torch.arange(row.shape[1]), 0, 0)
+    taps = executor.walk(step, executor.new_cache(row.shape[1]), taps=(3, 2 * LAYERS)).taps
+    lab = planted_lab("llama")
+    for depth in (3, 2 * LAYERS):
+        (found,) = lab.vectors([prompt], depth, "mean")
+        torch.testing.assert_close(found, taps[depth][0].mean(0).float())
+        (last,) = lab.vectors([prompt], depth, "last")
+        torch.testing.assert_close(last, taps[depth][0, -1].float())
+
+
+def test_seconds_are_divided_by_the_tokens_that_were_emitted(monkeypatch):
+    clock = iter([10.0, 16.0])
+    monkeypatch.setattr("specframe.lab.perf_counter", lambda: next(clock))
+    plan = DraftPlan(PLANTED, StopRule(3))
+    seconds = planted_lab("llama").seconds_per_token(plan, PROMPTS[:2], 15)
+    assert seconds == pytest.approx(6.0 / 30)
+
+
+def test_progress_is_told_for_answers_and_for_reading():
+    told = []
+    lab = planted_lab("llama", tell=lambda *line: told.append(line))
+    lab.acceptance([SOME], PROMPTS)
+    lab.vectors(PROMPTS[:2], 2, "mean")
+    assert told[:3] == [("answering prompts", i, 3) for i in (1, 2, 3)]
+    assert told[3:] == [("reading prompts", i, 2) for i in (1, 2)]
+
+
+def test_nothing_is_measured_twice():
+    executor = Counting(planted_executor("llama"))
+    lab = ModelLab(executor, plain_costs(LAYERS), new_tokens=10)
+    first = lab.acceptance([SOME], PROMPTS)
+    walks = executor.walks
+    assert lab.acceptance([SOME], PROMPTS) == first
+    assert executor.walks == walks
+
+
+def test_a_second_process_reads_what_the_first_measured(tmp_path):
+    notes = tmp_path / "notes.jsonl"
+    plan = DraftPlan(PLANTED, StopRule(2))
+    lab = planted_lab("llama", notes=notes)
+    first = lab.acceptance([SOME, PLANTED], PROMPTS), lab.seconds_per_token(plan, PROMPTS, 4)
+    executor = Counting(planted_executor("llama"))
+    again = ModelLab(executor, plain_costs(LAYERS), new_tokens=24, notes=notes)
+    second = again.acceptance([SOME, PLANTED], PROMPTS), again.seconds_per_token(plan, PROMPTS, 4)
+    assert second == first
+    assert executor.walks == 0
+
+
+def test_notes_cut_in_the_middle_of_a_line_lose_that_line_only(tmp_path):
+    notes = tmp_path / "notes.jsonl"
+    planted_lab("llama", notes=notes).acceptance([SOME, PLANTED], PROMPTS)
+    whole = notes.read_text()
+    notes.write_text(whole[:-9])
+    lab = planted_lab("llama", notes=notes)
+    lab.acceptance([SOME, PLANTED], PROMPTS)
+    assert notes.read_text() == whole
+
+
+def test_notes_of_another_model_are_not_believed(tmp_path):
+    notes = tmp_path / "notes.jsonl"
+    planted_lab("llama", notes=notes, facts={"model": "a"}).acceptance([PLANTED], PROMPTS)
+    executor = Counting(planted_executor("llama"))
+    lab = ModelLab(executor, plain_costs(LAYERS), new_tokens=24, notes=notes, facts={"model": "b"})
+    lab.acceptance([PLANTED], PROMPTS)
+    assert executor.walks > 0
+
+
+def test_notes_that_cannot_be_written_are_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtefactError, match="cannot be written"):
+        planted_lab("llama", notes=tmp_path / "file" / "notes.jsonl")
+
+
+def test_keys_of_prompts_that_are_done_make_room_for_others(monkeypatch):
+    monkeypatch.setattr("specframe.lab.ROOM", 1)
+    lab = planted_lab("llama")
+    first = lab.acceptance([SOME], PROMPTS[:2])
+    lab.acceptance([SOME], PROMPTS[2:])
+    assert set(lab._estimators) == {PROMPTS[2].tokens}
+    flipped = lab.acceptance([SOME.flip(0)], PROMPTS[:2])
+    assert flipped != first
+    assert set(lab._estimators) == {prompt.tokens for prompt in PROMPTS[:2]}
+
+
+def test_a_measurement_without_prompts_is_refused():
+    lab = planted_lab("llama")
+    with pytest.raises(InvalidRequest, match="prompts"):
+        lab.acceptance([SOME], ())
+    with pytest.raises(InvalidRequest, match="prompts"):
+        lab.vectors((), 0, "mean")
+
+
+def test_a_model_is_told_from_one_of_other_weights():
+    shape = ModelShape(1, 16, 31, 2, 1, 8, 24, 64)
+    executor = planted_executor("llama")
+    one, same, other = (planted_llama(shape, {}, seed=seed) for seed in (0, 0, 1))
+    assert model_facts(one, executor) == model_facts(same, executor)
+    assert model_facts(one, executor) != model_facts(other, executor)
+
+
+def test_a_prompt_of_many_tokens_is_read_in_blocks():
+    executor = planted_executor("llama")
+    lab = ModelLab(executor, plain_costs(LAYERS), new_tokens=4)
+    assert lab.acceptance([PLANTED], [Prompt(tuple(range(1, 61)) * 3)])[0].value == 1.0

@@ -1,0 +1,51 @@
+"""Settings in text."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from specframe.errors import InvalidConfig
+from specframe.options import with_options
+from specframe.selector import Context
+from specframe.strategies.fixed import FixedSkips
+from specframe.types import ModelShape, SkipSet, StopRule
+
+SHAPE = ModelShape(4, 16, 32, 2, 1, 8, 24, 64)
+
+
+@dataclass(frozen=True)
+class Settings:
+    count: int = 1
+    share: float = 0.5
+    eager: bool = False
+    layers: tuple[int, ...] = ()
+    stop: StopRule = StopRule(1)
+
+
+def test_text_is_read_as_the_type_of_the_field():
+    given = {"count": "3", "share": "0.25", "eager": "true", "layers": "1,2,5"}
+    assert with_options(Settings(), given) == Settings(3, 0.25, True, (1, 2, 5))
+
+
+def test_an_unknown_setting_is_named_with_its_nearest_match():
+    with pytest.raises(InvalidConfig, match=r"no parameter 'shar'. Did you mean 'share'"):
+        with_options(Settings(), {"shar": "1"})
+
+
+def test_text_of_another_type_is_refused_with_what_is_allowed():
+    with pytest.raises(InvalidConfig, match="'count' parameter of Settings must be a whole number"):
+        with_options(Settings(), {"count": "many"})
+    with pytest.raises(InvalidConfig, match="must be true or false"):
+        with_options(Settings(), {"eager": "perhaps"})
+
+
+def test_a_setting_without_a_textual_form_says_so():
+    with pytest.raises(InvalidConfig, match="only be given in Python"):
+        with_options(Settings(), {"stop": "3"})
+
+
+def test_a_fixed_plan_can_be_given_in_text():
+    selector = FixedSkips.configured(SHAPE, attention="1,2", mlp="3", draft="5", confidence="0")
+    plan = selector.select(Context(SHAPE, [1, 2], 2, 10, 0))
+    assert plan.skips == SkipSet.of(4, attention=[1, 2], mlp=[3])
+    assert plan.stop == StopRule(5)

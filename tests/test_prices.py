@@ -1,0 +1,46 @@
+"""What the engine adds to walks is measured against the engine itself, and kept."""
+
+import pytest
+from ticking import TickingClock
+from tiny import Tiny, tiny_executor, tiny_model
+
+from specframe import draft, prices
+from specframe.models.cache import CursorCache
+from specframe.models.fused import FusedExecutor
+from specframe.profilers.latency import LatencyGrid, profile_latency
+
+GRID = LatencyGrid((16, 128), (1, 4, 8), budget_seconds=0.1)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
+
+
+def test_what_rounds_and_drafted_tokens_take_besides_walks_is_found(monkeypatch):
+    costs = profile_latency(tiny_executor(), GRID).costs
+    clock = TickingClock(monkeypatch, ("specframe.engine", "specframe.prices"))
+    clock.costs(FusedExecutor, "walk", 1.0)
+    clock.costs(CursorCache, "commit", 8.0)
+    clock.costs(draft, "goes_on", 0.25)
+    found = prices.measure_round_costs(tiny_executor(), costs)
+    assert found.round_seconds == pytest.approx(8.0)
+    assert found.step_seconds == pytest.approx(0.25)
+    assert found.attention == costs.attention
+
+
+def test_a_profile_is_measured_once_and_found_afterwards(monkeypatch):
+    model = tiny_model(Tiny())
+    executor = FusedExecutor(model)
+    first = prices.measured_profile(model, executor, GRID)
+    monkeypatch.setattr(prices, "measure_profile", lambda *given: pytest.fail("measured again"))
+    assert prices.measured_profile(model, executor, GRID) == first
+    assert prices.measured_profile(model, executor) == first
+
+
+def test_a_wider_grid_is_measured_anew():
+    model = tiny_model(Tiny())
+    executor = FusedExecutor(model)
+    prices.measured_profile(model, executor, GRID)
+    wider = LatencyGrid((16, 64, 128), (1, 4, 8), budget_seconds=0.1)
+    assert prices.measured_profile(model, executor, wider).costs.base.contexts == (16, 64, 128)

@@ -1,0 +1,100 @@
+"""Figures of a generation, added up by hand."""
+
+import pytest
+
+from specframe.engine import Round
+from specframe.stats import StatsFold
+from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
+
+PLAN = DraftPlan(SkipSet.of(4, attention=[1, 2], mlp=[2]), StopRule(4))
+OTHER = DraftPlan(SkipSet.of(4, attention=[0, 1, 2, 3]), StopRule(4))
+
+
+def done(index, drafted, accepted, plan=PLAN, emitted=None, seconds=1.0, select=0.01):
+    draft = Draft((1,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
+    tokens = (1,) * (accepted + 1 if emitted is None else emitted)
+    outcome = Outcome(plan, draft, accepted, tokens, select, 0.4 * seconds, 0.5 * seconds)
+    return Round(index, tokens, seconds, outcome)
+
+
+def folded(*rounds, prompt=5):
+    fold = StatsFold(prompt, "as promised")
+    fold.add(Round(0, (1,), 2.0))
+    for each in rounds:
+        fold.add(each)
+    return fold.result()
+
+
+def test_counts_and_lengths_add_up_with_the_bonus_in_the_mean():
+    stats = folded(done(1, 4, 4), done(2, 4, 1), done(3, 2, 0), done(4, 0, 0))
+    assert (stats.prompt_tokens, stats.new_tokens, stats.rounds) == (5, 1 + 5 + 2 + 1 + 1, 4)
+    assert (stats.drafted, stats.accepted) == (10, 5)
+    assert stats.acceptance == 0.5
+    assert stats.mean_accepted_length == 9 / 4
+    assert stats.mean_drafted_length == 10 / 4
+    assert stats.exactness == "as promised"
+
+
+def test_position_acceptance_asks_only_drafts_that_got_so_far():
+    stats = folded(done(1, 4, 4), done(2, 4, 1), done(3, 2, 0), done(4, 3, 2))
+    assert stats.position_acceptance == pytest.approx((3 / 4, 2 / 3, 1 / 2, 1 / 1))
+
+
+def test_seconds_are_split_and_nothing_is_lost():
+    stats = folded(done(1, 4, 4, seconds=1.0), done(2, 4, 1, seconds=3.0))
+    assert stats.prefill_seconds == 2.0
+    assert stats.select_seconds == pytest.approx(0.02)
+    assert stats.draft_seconds == pytest.approx(1.6)
+    assert stats.verify_seconds == pytest.approx(2.0)
+    assert stats.other_seconds == pytest.approx(0.38)
+    assert stats.decode_seconds == pytest.approx(4.0)
+    assert stats.tokens_per_second == pytest.approx(7 / 4.0)
+
+
+def test_skipped_shares_are_those_of_rounds_that_drafted():
+    stats = folded(done(1, 4, 4), done(2, 4, 1, plan=OTHER), done(3, 0, 0, plan=OTHER))
+    assert stats.skipped_attention == pytest.approx((2 / 4 + 4 / 4) / 2)
+    assert stats.skipped_mlp == pytest.approx((1 / 4 + 0) / 2)
+
+
+def test_a_block_that_was_cut_counts_what_was_emitted():
+    stats = folded(done(1, 4, 4, emitted=2))
+    assert (stats.new_tokens, stats.accepted) == (3, 4)
+    assert stats.mean_accepted_length == 2.0
+
+
+def test_no_rounds_and_no_drafts_give_zeros_and_not_errors():
+    for stats in (StatsFold(3, "").result(), folded(), folded(done(1, 0, 0))):
+        assert (stats.drafted, stats.acceptance, stats.position_acceptance) == (0, 0.0, ())
+        assert stats.tokens_per_second >= 0.0
+        assert stats.warnings == ()
+
+
+def remedies(stats):
+    return [warning.rsplit(". ", 1)[-1] for warning in stats.warnings]
+
+
+def test_a_sound_generation_is_not_warned_about():
+    assert folded(*[done(i, 4, 4) for i in range(9)]).warnings == ()
+
+
+def test_low_acceptance_is_warned_about_with_its_remedy():
+    stats = folded(*[done(i, 4, 2) for i in range(9)])
+    assert remedies(stats) == ["Skip fewer sublayers, or calibrate on prompts like these."]
+    assert "Acceptance is 50%, under 70%" in stats.warnings[0]
+
+
+def test_a_few_drafted_tokens_say_nothing_about_acceptance():
+    assert folded(done(1, 4, 0), done(2, 4, 0)).warnings == ()
+
+
+def test_costly_selection_is_warned_about_with_its_remedy():
+    stats = folded(*[done(i, 4, 4, select=0.2) for i in range(9)])
+    assert "Selection took 20% of the time, over 5%" in stats.warnings[0]
+    assert "Re-plan less often" in stats.warnings[0]
+
+
+def test_drafts_too_short_to_pay_are_warned_about_with_their_remedy():
+    stats = folded(*[done(i, 1, 1) for i in range(30)])
+    assert "Drafts are 1.0 tokens long" in stats.warnings[0]
+    assert "Lower the confidence threshold" in stats.warnings[0]

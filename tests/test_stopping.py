@@ -1,0 +1,181 @@
+"""Stop rules: what ends a draft, and what the learning ones learn."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specframe.costs import chance_of_acceptance, goes_on
+from specframe.errors import InvalidConfig
+from specframe.selector import Needs
+from specframe.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.fixed import FixedSkips
+from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
+
+PLAN = DraftPlan(SkipSet.from_sublayers(2, [2]), StopRule(6))
+
+
+def outcome(drafted, accepted, confidences=None, plan=PLAN):
+    confidences = tuple(confidences or [0.8] * drafted)
+    draft = Draft((1,) * drafted, tuple(range(-1, drafted - 1)), confidences)
+    return Outcome(plan, draft, accepted, (1,) * (accepted + 1))
+
+
+# the rules themselves
+
+
+def test_a_length_ends_the_draft():
+    assert [goes_on(StopRule(2), drafted, 0.9, 1.0) for drafted in (1, 2, 3)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_confidence_below_the_floor_ends_the_draft():
+    rule = StopRule(9, confidence=0.5)
+    assert goes_on(rule, 1, 0.5, 1.0)
+    assert not goes_on(rule, 1, 0.499, 1.0)
+
+
+def test_gain_goes_on_while_the_next_token_is_worth_its_price():
+    rule = StopRule(9, gain=GainRule(0.3))
+    assert goes_on(rule, 1, 0.6, 0.6)  # 0.6 x 0.6 = 0.36
+    assert not goes_on(rule, 1, 0.5, 0.5)  # 0.25
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_calibrated_chance_is_piecewise_linear_between_its_knots(low, high):
+    rule = GainRule(0.1, ((0.25, low), (0.75, high)))
+    assert chance_of_acceptance(rule, 0.0) == low
+    assert chance_of_acceptance(rule, 0.25) == low
+    assert chance_of_acceptance(rule, 0.5) == pytest.approx((low + high) / 2)
+    assert chance_of_acceptance(rule, 0.75) == pytest.approx(high)
+    assert chance_of_acceptance(rule, 1.0) == high
+
+
+# rules that learn
+
+
+def test_the_threshold_rises_after_rejections_and_falls_after_short_full_drafts():
+    policy = AdaptiveThreshold(max_tokens=6, start=0.6, target=0.9)
+    assert policy.rule() == StopRule(6, confidence=0.6)
+    policy.observe(outcome(4, 1))
+    raised = policy.rule().confidence
+    assert raised > 0.6
+    for _ in range(8):
+        policy.observe(outcome(4, 4))
+    assert policy.rule().confidence < raised
+
+
+def test_the_threshold_follows_its_formula():
+    policy = AdaptiveThreshold(
+        start=0.6, target=0.9, step=0.1, acceptance_memory=0.5, threshold_memory=0.8
+    )
+    policy.observe(outcome(4, 2))  # running acceptance 0.5 x 0.9 + 0.5 x 0.5 = 0.7, too low
+    assert policy.rule().confidence == pytest.approx(0.8 * 0.6 + 0.2 * 0.7)
+
+
+def test_a_round_without_a_draft_moves_no_threshold():
+    policy = AdaptiveThreshold()
+    policy.observe(outcome(0, 0))
+    assert policy.rule().confidence == 0.6
+
+
+def test_a_full_draft_of_full_length_leaves_the_threshold():
+    policy = AdaptiveThreshold(max_tokens=4)
+    policy.observe(outcome(4, 4))
+    assert policy.rule().confidence == pytest.approx(0.6)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=30))
+def test_the_threshold_stays_a_probability(history):
+    policy = AdaptiveThreshold(max_tokens=6, start=0.95, step=0.9)
+    for drafted, accepted in history:
+        policy.observe(outcome(drafted, min(accepted, drafted)))
+        assert 0.0 <= policy.rule().confidence <= 1.0
+
+
+def test_expected_gain_prices_a_step_by_the_tokens_it_displaces():
+    policy = ExpectedGain(step_ratio=0.25, verify_ratio=1.0, memory=1.0)
+    assert policy.rule().gain.price == pytest.approx(0.25)  # one token a step, so far
+    policy.observe(outcome(4, 4))  # 5 tokens for 4 x 0.25 + 1 = 2 steps: 6 for 3 in all
+    assert policy.rule().gain.price == pytest.approx(0.25 * 6 / 3)
+
+
+def test_expected_gain_learns_which_confidences_stand():
+    policy = ExpectedGain(step_ratio=0.25, bins=2, prior=2.0)
+    (low, before), (high, sure) = policy.rule().gain.knots
+    assert (low, before, high, sure) == (0.25, 0.25, 0.75, 0.75)  # confidence itself, at first
+    policy.observe(outcome(3, 1, [0.9, 0.2, 0.2]))  # the third token was never judged
+    chances = [chance for _, chance in policy.rule().gain.knots]
+    assert chances == pytest.approx([(2 * 0.25 + 0) / 3, (2 * 0.75 + 1) / 3])
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: AdaptiveThreshold(start=1.2), "start"),
+        (lambda: AdaptiveThreshold(target=-0.1), "target"),
+        (lambda: ExpectedGain(0.0), "step_ratio"),
+        (lambda: ExpectedGain(0.3, bins=0), "bins"),
+    ],
+)
+def test_a_setting_outside_its_range_is_refused(make, name):
+    with pytest.raises(InvalidConfig, match=rf"'{name}' parameter of .* Got"):
+        make()
+
+
+@pytest.mark.parametrize("policy", [AdaptiveThreshold(start=0.5), ExpectedGain(0.3)])
+def test_spawning_forgets_what_was_learnt(policy):
+    fresh = policy.rule()
+    live = policy.spawn()
+    for _ in range(5):
+        live.observe(outcome(4, 0))
+    assert live.rule() != fresh
+    assert live.spawn().rule() == fresh
+    assert policy.rule() == fresh
+
+
+# any selector with another stop rule or a tree
+
+
+def context_free_plan(selector):
+    from specframe.selector import Context
+    from specframe.types import ModelShape
+
+    shape = ModelShape(2, 16, 23, 2, 1, 8, 24, 64)
+    return selector.select(Context(shape, [1, 2], 1, 9, 0))
+
+
+def test_planned_redresses_the_inner_plan():
+    inner = FixedSkips(PLAN.skips, StopRule(6))
+    stop, tree = StopRule(2, confidence=0.3), TreeRule((2,))
+    assert context_free_plan(Planned(inner, FixedStop(stop), tree)) == DraftPlan(
+        PLAN.skips, stop, tree
+    )
+    assert context_free_plan(Planned(inner, tree=tree)) == DraftPlan(PLAN.skips, StopRule(6), tree)
+    assert context_free_plan(Planned(inner)) == PLAN
+
+
+def test_planned_leaves_a_selector_that_does_not_draft_alone():
+    plan = context_free_plan(Planned(Autoregressive(), FixedStop(StopRule(5)), TreeRule((2,))))
+    assert (plan.stop.max_tokens, plan.tree) == (0, None)
+
+
+def test_planned_needs_and_learns_what_the_selector_within_does():
+    seen = []
+
+    class Inner(FixedSkips):
+        needs = Needs(committed=(-1,), window=3)
+
+        def observe(self, outcome):
+            seen.append(outcome)
+
+    policy = AdaptiveThreshold()
+    planned = Planned(Inner(PLAN.skips), policy)
+    assert planned.needs == Inner.needs
+    done = outcome(4, 1)
+    planned.observe(done)
+    assert seen == [done]
+    assert policy.rule().confidence > 0.6

@@ -1,0 +1,99 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from specframe.testbed.checkpoints import latest_position
+from specframe.testbed.recipe import TINY
+from specframe.testbed.train import run_recipe, train
+
+_BRIEF = replace(
+    TINY,
+    width=32,
+    hidden=64,
+    heads=2,
+    entries=512,
+    tokens=11_000,
+    grow_at=3_500,
+    drop_from=1_200,
+    circuit_rests_until=1_200,
+    hot_until=2_000,
+    phrases_from=1_000,
+    pair_tokens=2_500,
+    long_tokens=0,
+    decay_tokens=2_500,
+    warmup_tokens=500,
+    batch_tokens=150,
+    tokenizer_documents=20,
+)
+_PROGRAM = "from specframe.cli import main; main()"
+
+
+def _weights(folder: Path) -> bytes:
+    return (folder / (folder / "latest").read_text() / "weights.safetensors").read_bytes()
+
+
+def test_a_run_in_pieces_ends_with_the_same_bits(tmp_path: Path) -> None:
+    train(_BRIEF, tmp_path / "whole", lambda _: None)
+    steps = latest_position(tmp_path / "whole").step
+    assert steps > 5
+    for stop in (2, steps - 3, None):  # before growth, after it, to the end
+        train(_BRIEF, tmp_path / "pieces", lambda _: None, stop_after_steps=stop)
+    assert latest_position(tmp_path / "pieces") == latest_position(tmp_path / "whole")
+    assert _weights(tmp_path / "pieces") == _weights(tmp_path / "whole")
+
+
+def test_a_run_keeps_its_own_recipe_and_its_end_can_be_moved(tmp_path: Path) -> None:
+    train(_BRIEF, tmp_path, lambda _: None, stop_after_steps=1)
+    assert run_recipe(tmp_path, "tiny", None, False) == _BRIEF
+    assert run_recipe(tmp_path, "tiny", 12_000, False).tokens == 12_000
+    sooner = run_recipe(tmp_path, "tiny", None, True)
+    assert sooner.tokens == _BRIEF.grow_at + _BRIEF.decay_tokens
+
+
+def test_progress_tells_how_long_it_will_take(tmp_path: Path) -> None:
+    told = []
+    train(_BRIEF, tmp_path, told.append, stop_after_steps=3)
+    assert [progress.step for progress in told] == [1, 2, 3]
+    left = (_BRIEF.tokens - told[-1].seen) / told[-1].tokens_per_second
+    assert told[-1].seconds_left == pytest.approx(left)
+    curve = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in curve] == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_tiny_training_killed_half_way_ends_with_the_weights_of_an_unbroken_run(
+    tmp_path: Path,
+) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        _PROGRAM,
+        "testbed",
+        "train",
+        "--size",
+        "tiny",
+        "--threads",
+        "1",
+    ]
+    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
+    broken = [*command, "--out", str(tmp_path / "broken")]
+    process = subprocess.Popen(broken, stdout=subprocess.DEVNULL)
+    while not _is_half_way(tmp_path / "broken"):
+        assert process.poll() is None
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(broken, check=True, capture_output=True)
+    assert _weights(tmp_path / "broken") == _weights(tmp_path / "whole")
+
+
+def _is_half_way(folder: Path) -> bool:
+    position = latest_position(folder)
+    return position is not None and position.seen > TINY.tokens // 2
