@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from specframe.costs import CostModel
 
-__all__ = ["Context", "Lab", "LayerSelector", "Needs", "Probe", "Prompt", "Traits"]
+__all__ = [
+    "Context",
+    "DraftHead",
+    "HeadMemory",
+    "Lab",
+    "LayerSelector",
+    "Needs",
+    "Probe",
+    "Prompt",
+    "Traits",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,28 @@ class Probe(Protocol):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Final norm and head: [1, S, H] -> [1, S, V]."""
+        ...
+
+
+class HeadMemory(Protocol):
+    """What a draft head knows of one sequence."""
+
+    def run(self, states: Tensor, first: int) -> Tensor:
+        """Rows at positions `first`, first + 1, ...: the trunk's stream to a predictive one.
+
+        Both are [1, S, H]; the model's final norm and head read the result. What earlier calls
+        said of these positions and later ones is replaced.
+        """
+        ...
+
+
+class DraftHead(Protocol):
+    """A trained stand-in for all sublayers after the first `depth`; frozen weights."""
+
+    depth: int
+
+    def memory(self, capacity: int, like: Tensor) -> HeadMemory:
+        """For a sequence of so many positions, in the dtype and on the device of `like`."""
         ...
 
 
@@ -178,6 +210,10 @@ class LayerSelector(ABC):
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         raise InvalidConfig(f"{cls.__name__} has nothing to load.")
+
+    def head(self, shape: ModelShape) -> DraftHead | None:
+        """The trained head that plans which are `headed` draft through; most have none."""
+        return None
 
     @abstractmethod
     def select(self, context: Context) -> DraftPlan:
