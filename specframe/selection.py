@@ -19,11 +19,19 @@ MANIFEST = "manifest.json"
 def selector_from(
     named: str, shape: ModelShape, preset: str = "best", options: Mapping[str, str] | None = None
 ) -> LayerSelector:
-    """`named` is a folder that `save` wrote, or a registered name for this model's shape."""
+    """`named` is a folder that `save` wrote, or a registered name for this model's shape.
+
+    What a selector is made of is said by its option `of`: names and folders, commas between them.
+    """
     folder = Path(named)
     if folder.is_dir():
         return selector_class(_saved_name(folder)).load(folder)
-    return selector_class(named).configured(shape, preset, **(options or {}))
+    found, given = selector_class(named), dict(options or {})
+    if not found.combines:
+        return found.configured(shape, preset, **given)
+    names = given.pop("of", ",".join(found.combines)).split(",")
+    parts = [selector_from(name.strip(), shape, preset) for name in names]
+    return found.combining(parts, preset, **given)
 
 
 def option_pairs(settings: Sequence[str]) -> dict[str, str]:

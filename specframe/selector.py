@@ -183,6 +183,7 @@ class LayerSelector(ABC):
 
     needs: Needs = Needs()
     traits: ClassVar[Traits]
+    combines: ClassVar[tuple[str, ...]] = ()  # selectors it is made of, unless others are named
 
     @classmethod
     def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
@@ -190,6 +191,13 @@ class LayerSelector(ABC):
         raise InvalidConfig(
             f"{cls.__name__} has no settings that a command line can give. Make one in Python."
         )
+
+    @classmethod
+    def combining(
+        cls, parts: Sequence[LayerSelector], preset: str = "best", **options: str
+    ) -> Self:
+        """The same for a selector that is made of others; those of `combines`, or of option `of`."""
+        raise InvalidConfig(f"{cls.__name__} is not made of other selectors.")
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """A new selector that has learnt from these prompts; most have nothing to learn."""
