@@ -196,7 +196,7 @@ class LayerSelector(ABC):
     def combining(
         cls, parts: Sequence[LayerSelector], preset: str = "best", **options: str
     ) -> Self:
-        """The same for a selector that is made of others; those of `combines`, or of option `of`."""
+        """The same for one made of others: those that `combines` or the option `of` name."""
         raise InvalidConfig(f"{cls.__name__} is not made of other selectors.")
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
