@@ -112,6 +112,8 @@ class Traits:
     domain_aware: bool = False
     search: str = "none"
     calibrated: bool = False  # `calibrate` must come first
+    split: str = "validation"  # of the testbed's prompts that `calibrate` takes
+    prompts: int = 20  # of each domain that it takes, unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,14 @@ class Lab(Protocol):
 
     def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str) -> Tensor:
         """One hidden vector a prompt, [prompts, H]; `pooling` is the name of a `Pooling`."""
+        ...
+
+    def states(self, prompt: Prompt, depths: Sequence[int]) -> Mapping[int, Tensor]:
+        """The target's stream over a prompt and its own answer, by depth: [tokens, H] each."""
+        ...
+
+    def read_out(self, states: Tensor) -> Tensor:
+        """Final norm and head, differentiable in the states: [1, S, H] -> [1, S, V]."""
         ...
 
     def tell(self, what: str, done: int, of: int) -> None:

@@ -165,7 +165,7 @@ class Del(LayerSelector):
 
     def observe(self, outcome: Outcome) -> None:
         """How many rows there are to count."""
-        self._fresh = outcome.accepted + 1 if outcome.plan.capture else 0
+        self._fresh = len(outcome.emitted) if outcome.plan.capture else 0
 
     def spawn(self) -> Self:
         """The same configuration, nothing learnt."""
