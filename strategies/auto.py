@@ -12,7 +12,8 @@ seconds of the machine's prices; only what selecting took is taken from the cloc
 
 By (3) and (4) an arm that would lose even if everything stood is never tried. By (5) a stream on
 which nothing pays costs little more than autoregressive decoding. Evidence fades with the tokens
-that pass, so that an arm that failed on another kind of text gets another chance.
+that pass, and nearly all of it at once when the arm that plays has become a quarter slower, so that
+an arm that failed on another kind of text gets another chance.
 
 It is no paper's method; the bound is of the kind of Auer, Cesa-Bianchi, Fischer 2002 (UCB), with
 an interval from the data instead of from the range. Both presets are the same; the arms are made by
@@ -36,6 +37,10 @@ from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, Stop
 __all__ = ["Auto", "AutoConfig"]
 
 REPRICE = 1.25  # growth of the context at which bounds of untried arms are looked up again
+RECENT = 1_000.0  # half-life in tokens of what tells whether the text has changed
+SETTLED = 50.0  # rounds before it is asked
+SLOWER = 0.75
+FORGOTTEN = 0.02  # what is kept of evidence when it has
 PRIOR_ROUNDS = 3.0  # what the starting scatter is worth
 PRIOR_SCATTER = 0.5  # of a round's tokens, relative to their mean
 
@@ -107,6 +112,7 @@ class _Evidence:
 class _Arm:
     selector: LayerSelector
     evidence: _Evidence = field(default_factory=_Evidence)
+    recent: _Evidence = field(default_factory=_Evidence)  # the same, fading faster
     most: float = inf  # speed-up if every drafted token stood
 
 
@@ -167,7 +173,7 @@ class Auto(LayerSelector):
         self._costs = context.costs or _even_prices(context.shape.layers)
         self._n = context.length - 1
         if not self._arms:
-            self._arms = [_Arm(selector) for selector in self.arms]
+            self._arms = [_Arm(selector.spawn()) for selector in self.arms]
         if self._left == 0:
             self._choose(context)
             self._left = self.config.block
@@ -189,17 +195,24 @@ class Auto(LayerSelector):
         if self._playing is None:
             return
         self._playing.evidence.add(gained, spent)
+        self._playing.recent.fade(0.5 ** (len(outcome.emitted) / RECENT))
+        self._playing.recent.add(gained, spent)
         self._lost = max(self._lost + spent - gained, 0.0)  # early luck is no credit for later
         self._playing.selector.observe(outcome)
 
     def spawn(self) -> Self:
         """Fresh arms, nothing learnt."""
-        return replace(self, arms=tuple(arm.spawn() for arm in self.arms))
+        return replace(self)
 
     def _choose(self, context: Context) -> None:
         """Equation (4), among what (5) allows."""
         if not self._priced or context.length > REPRICE * self._priced:
             self._bound(context)
+        if self._playing is not None and _slowed_down(self._playing):
+            for arm in self._arms:
+                arm.evidence.fade(FORGOTTEN)
+                arm.recent = _Evidence()
+            self._lost = 0.0  # noticing took seconds, and the new text has a stake of its own
         best, chosen = 1.0, None
         for arm in self._arms:
             upper = self._upper(arm)
@@ -235,12 +248,13 @@ class Auto(LayerSelector):
                 self._costs.round(plan, self._n, d) for d in range(1, plan.stop.max_tokens + 1)
             ]
             rates = [(d + 1) * alone / s for d, s in enumerate(seconds, start=1)]
-            arm.most = max(rates, default=inf if _may_draft_later(arm) else 1.0)
+            arm.most = max(rates, default=inf)  # drafting nothing now costs nothing either
 
 
-def _may_draft_later(arm: _Arm) -> bool:
-    """An arm that drafts nothing now costs nothing either, and may find something to draft."""
-    return bool(arm.selector.traits.adaptive)
+def _slowed_down(arm: _Arm) -> bool:
+    """Whether the text has changed under an arm that paid: its latest rounds are much slower."""
+    known = arm.recent.rounds > SETTLED and arm.evidence.speed > 1.0
+    return known and arm.recent.speed < SLOWER * arm.evidence.speed
 
 
 def _absence(layers: int) -> Outcome:

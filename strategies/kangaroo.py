@@ -38,6 +38,7 @@ __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
 
 NAME = "kangaroo"
 REMEDY = f"Run `specframe calibrate {NAME}` for this model."
+FEWEST = 3
 HELD_OUT = 8  # every so-manieth prompt judges what the others taught
 REPRICE = 1.25  # growth of the context at which prices are looked up again
 
@@ -134,9 +135,9 @@ class Kangaroo(LayerSelector):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3) on most of the prompts, judged on the others."""
-        if len(prompts) < HELD_OUT:
+        if len(prompts) < FEWEST:
             raise InvalidRequest(
-                f"Training needs at least {HELD_OUT} prompts, so that one can be kept to judge by. "
+                f"Training needs at least {FEWEST} prompts, so that one can be kept to judge by. "
                 f"Got {len(prompts)}."
             )
         lab.answer(prompts)

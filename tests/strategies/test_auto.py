@@ -121,7 +121,7 @@ def test_the_streams_are_what_they_say():
 
 
 def test_an_arm_that_loses_even_if_all_stood_is_never_tried():
-    hopeless = FixedSkips(SkipSet.from_sublayers(LAYERS, [3]), StopRule(1))
+    hopeless = FixedSkips(SkipSet.none(LAYERS), StopRule(2))
     good = FixedSkips(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(5))
     most = COSTS.tokens_per_second(1.0, DraftPlan(hopeless.skips, hopeless.stop), 200)
     assert most < 1.0 / COSTS.autoregressive(200)
