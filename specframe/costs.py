@@ -195,8 +195,8 @@ class CostModel:
         d = plan.stop.max_tokens if drafted is None else drafted
         if d <= 0:
             return self.autoregressive(n)
-        copied = min(len(plan.copied), d)
-        if copied == d:
+        copied = min(len(plan.copied), round(d))
+        if copied >= d:
             return self.verify(1 + d, n) + self.round_seconds
         nodes = d if plan.tree is None else tree_nodes(plan.tree, round(d), copied)
         prefix, steps = plan.skips.prefix, d - copied

@@ -9,7 +9,7 @@ With `output` 0 and `gain` 1, as training starts, it is the bare early exit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from math import cos, pi
 from time import perf_counter
 
@@ -55,8 +55,13 @@ class Adapter:
 
     def with_weights(self, change: Callable[[Tensor], Tensor]) -> Adapter:
         """The same with each of its tensors replaced."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Adapter(**{k: change(v) if isinstance(v, Tensor) else v for k, v in values.items()})
+        return replace(
+            self,
+            norm=change(self.norm),
+            qkv=change(self.qkv),
+            output=change(self.output),
+            gain=change(self.gain),
+        )
 
     def weights(self) -> list[Tensor]:
         """What is trained."""

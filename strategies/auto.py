@@ -129,7 +129,7 @@ class Auto(LayerSelector):
         context_aware=True,
         search="upper confidence bounds over selectors",
     )
-    combines = ("knapspec", "cascade", "prompt-lookup")
+    combines = ("cascade", "del")
 
     def __post_init__(self) -> None:
         if not self.arms:

@@ -32,8 +32,8 @@ from .prompt_lookup import LOOKUPS
 __all__ = ["Cascade"]
 
 PRIOR = 4.0  # drafted tokens that the starting acceptance is worth
-LIKELY = 0.8  # where it starts
-SHORT = 4  # how long drafts are taken to be until some have been seen
+LIKELY = 0.9  # where it starts: the selector within drafts because it expects to be right
+LENGTH = 6.0  # how long drafts are taken to be until some have been seen
 MEMORY = 0.95
 
 
@@ -43,16 +43,22 @@ class _Drafts:
 
     seen: float = PRIOR
     stood: float = PRIOR * LIKELY
-    length: float = SHORT
+    rounds: float = 1.0
+    drafted: float = LENGTH
 
     @property
     def acceptance(self) -> float:
         return self.stood / self.seen
 
+    @property
+    def length(self) -> float:
+        return self.drafted / self.rounds
+
     def observe(self, drafted: int, accepted: int) -> None:
         self.seen = MEMORY * self.seen + min(drafted, accepted + 1)
         self.stood = MEMORY * self.stood + accepted
-        self.length = MEMORY * self.length + (1.0 - MEMORY) * drafted
+        self.rounds = MEMORY * self.rounds + 1.0
+        self.drafted = MEMORY * self.drafted + drafted
 
 
 @dataclass

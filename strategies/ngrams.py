@@ -18,7 +18,7 @@ class LookupConfig:
 
     The longest match wins; of equal ones the `latest`, or the first in the text. `prior` is how
     many observations the starting belief is worth: that a token after m matching ones comes again
-    m times in m + 1. A copy that is not `priced` is always as long as it can be.
+    m times in m + 2. A copy that is not `priced` is always as long as it can be.
     """
 
     longest: int = 4
@@ -109,7 +109,7 @@ class CopyBeliefs:
     def __post_init__(self) -> None:
         lengths = range(1, REMEMBERED + 1)
         self._seen = [self.prior] * REMEMBERED
-        self._stood = [self.prior * m / (m + 1) for m in lengths]
+        self._stood = [self.prior * m / (m + 2) for m in lengths]
 
     def chances(self, copy: Copy) -> tuple[float, ...]:
         """Of each token, given that those before it stood."""

@@ -11,6 +11,7 @@ from test_draft import EXACT, LAYERS, chain_step, drafted, models, prefilled, pr
 from test_law import SAMPLINGS, SKIPS
 from tiny import Tiny, tiny_executor
 
+from specframe import verify as verifying
 from specframe.cost_tables import Table
 from specframe.costs import CostModel
 from specframe.engine import Engine, Limits
@@ -50,6 +51,23 @@ def test_copied_tokens_do_not_bend_the_law(number):
     form, skips = (list(each.values())[number % len(each)] for each in (FORMS, SKIPS))
     sampling = list(SAMPLINGS.values())[number]
     assert law_error(Case(Copying(skips, *form), sampling, new_tokens=4)) < EXACT
+
+
+WRONG_RULES = {
+    "accepted unseen": ("acceptance", lambda p, q, token: 1.0),
+    "accepted like an even draw": ("acceptance", lambda p, q, token: min(1.0, 3 * float(p[token]))),
+    "kept after its rejection": ("residual", lambda p, q, token: p),
+}
+
+
+@pytest.mark.parametrize("rule", WRONG_RULES)
+def test_a_wrong_rule_for_copied_tokens_bends_the_law(rule, monkeypatch):
+    name, wrong = WRONG_RULES[rule]
+    lawful = getattr(verifying, name)
+    monkeypatch.setattr(
+        verifying, name, lambda p, q, token: (wrong if q is None else lawful)(p, q, token)
+    )
+    assert law_error(Case(Copying(SKIPS["no reuse"], StopRule(2)))) > 1e-3
 
 
 @dataclass

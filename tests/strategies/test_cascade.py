@@ -75,7 +75,10 @@ def test_the_option_of_the_highest_predicted_rate_is_planned():
         for _ in range(40):
             plan = cascade.select(context(NEW))
             cascade.observe(Outcome(plan, chain((7, 7, 7, 7), 0), accepted, (7,) * (accepted + 1)))
-        alpha, chances = (0.0, 1.0)[accepted > 0], [m / (m + 1) for m in range(3, 19)]
+        alpha, chances = (
+            (0.0, 1.0)[accepted > 0],
+            [m / (m + 2) for m in range(3, 17)] + [16 / 18] * 2,
+        )
         options = {}
         for copied in (0, 1, 2, 4, 8, 16):
             for more in (0, 4):
@@ -114,7 +117,7 @@ def test_a_gain_must_repay_the_chance_that_the_copy_stands():
     plan = cascade.select(context(REPEATING))
     reach = 1.0
     for depth in range(len(plan.copied)):
-        reach *= (3 + depth) / (4 + depth)
+        reach *= (3 + depth) / (5 + depth)
     if plan.stop.max_tokens > len(plan.copied):
         assert plan.stop.gain.price == pytest.approx(0.1 / reach)
 
