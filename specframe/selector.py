@@ -93,7 +93,10 @@ class HeadMemory(Protocol):
 class DraftHead(Protocol):
     """A trained stand-in for all sublayers after the first `depth`; frozen weights."""
 
-    depth: int
+    @property
+    def depth(self) -> int:
+        """Sublayers of the model that run before it."""
+        ...
 
     def memory(self, capacity: int, like: Tensor) -> HeadMemory:
         """For a sequence of so many positions, in the dtype and on the device of `like`."""
