@@ -10,27 +10,32 @@ the code:
     (4) the round of the highest rate is planned; 1 token / autoregressive step is among them where
         the selector within declines
 
-It is no paper's method. The lookup is `prompt_lookup`'s, whose presets it takes; `faithful` copies
-wherever there is a match and goes on from it, without asking for the price.
+It is no paper's method. The lookup is `prompt_lookup`'s; preset `best` asks for matches of two
+tokens or more, since one token says less than what the selector within knows. `faithful` copies as
+prompt lookup's own `faithful` does, and goes on from the copy, without asking for the price.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
 from specframe.options import with_options
 from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
-from specframe.types import Draft, DraftPlan, ModelShape, Outcome, StopRule
+from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 from .ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
 from .prompt_lookup import LOOKUPS
 
 __all__ = ["Cascade"]
 
+PRESETS: Mapping[str, LookupConfig] = {
+    "best": LookupConfig(shortest=2),
+    "faithful": LOOKUPS["faithful"],
+}
 PRIOR = 4.0  # drafted tokens that the starting acceptance is worth
 LIKELY = 0.9  # where it starts: the selector within drafts because it expects to be right
 LENGTH = 6.0  # how long drafts are taken to be until some have been seen
@@ -66,7 +71,7 @@ class Cascade(LayerSelector):
     """Copies where the text repeats itself, and drafts with another selector where it does not."""
 
     selector: LayerSelector
-    config: LookupConfig = field(default_factory=LookupConfig)
+    config: LookupConfig = PRESETS["best"]
 
     traits = Traits(
         "n-gram lookup before another selector, chosen by price",
@@ -88,11 +93,11 @@ class Cascade(LayerSelector):
         cls, parts: Sequence[LayerSelector], preset: str = "best", **options: str
     ) -> Self:
         """Presets `best` and `faithful`; options are the fields of `LookupConfig`."""
-        if preset not in LOOKUPS:
-            raise InvalidConfig.of("Cascade", "preset", " or ".join(LOOKUPS), preset)
+        if preset not in PRESETS:
+            raise InvalidConfig.of("Cascade", "preset", " or ".join(PRESETS), preset)
         if len(parts) != 1:
             raise InvalidConfig.of("Cascade", "of", "one selector", f"{len(parts)} selectors")
-        return cls(parts[0], with_options(LOOKUPS[preset], options))
+        return cls(parts[0], with_options(PRESETS[preset], options))
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -153,7 +158,15 @@ class Cascade(LayerSelector):
 def _after_copy(
     plan: DraftPlan, copy: Copy, copied: int, drafted: int, reach: float = 1.0
 ) -> DraftPlan:
-    """The plan after a copy whose tokens all stand with chance `reach`, which a gain must repay."""
+    """The plan after a copy whose tokens all stand with chance `reach`, which a gain must repay.
+
+    A copy that is not gone on from skips nothing.
+    """
+    if not drafted:
+        nothing = SkipSet.none(plan.skips.layers)
+        return DraftPlan(
+            nothing, StopRule(copied), capture=plan.capture, copied=copy.tokens[:copied]
+        )
     gain = plan.stop.gain
     if gain is not None and reach > 0.0:
         gain = replace(gain, price=gain.price / reach)
