@@ -79,12 +79,10 @@ def run(settings: CalibrationCostSettings, work: Work) -> Findings:
         for count in settings.iterations
     ]
     rivals = [row for row in rows if row["prompts"] == settings.usual and row["way"] in RIVALS]
-    return _findings(settings, rivals, faithful)
+    return _findings(rivals, faithful)
 
 
-def _findings(
-    settings: CalibrationCostSettings, rivals: Sequence[Row], faithful: Sequence[Row]
-) -> Findings:
+def _findings(rivals: Sequence[Row], faithful: Sequence[Row]) -> Findings:
     """When each reached nearly the best of all, on the same prompts."""
     best = max(row["speedup"] for row in (*rivals, *faithful))
     reached = {row["way"]: _reached(row, ENOUGH * best) for row in (*rivals, *faithful)}
