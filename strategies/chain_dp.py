@@ -40,6 +40,7 @@ __all__ = [
 Sight = Literal["draft", "target"]
 ROUNDING = 1e-9  # sums of weights may exceed the budget by this share
 ATTENTION_ROWS = 128  # rows side by side at most: each brings a column that the others cannot see
+BLOCK = 8  # paths are run in multiples of so many: kernels are made anew for every number of rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class ChainRules:
     similarity: float = -1.0  # least mean cosine
     ties_skip: bool = False
     sight: Sight = "draft"
+    widest: int = 0  # paths that live on, spread over the skipped weights; 0: one a class
 
     def __post_init__(self) -> None:
         if self.unit <= 0:
@@ -162,6 +164,7 @@ def branches_by_stretch(stretches: Sequence[Stretch], rules: ChainRules) -> list
             for weight in [weight + stretch.weight for weight in keys.values()]:
                 if weight <= rules.budget * (1 + ROUNDING):
                     keys.setdefault(rules.key(weight), weight)
+            keys = {key: keys[key] for key in _spread(sorted(keys), rules.widest)}
     return counts
 
 
@@ -207,7 +210,14 @@ def _survivors(
         rival = best.get(key)
         if rival is None or entry.score > rival.score or (may_tie and entry.score == rival.score):
             best[key] = entry
-    return [best[key] for key in sorted(best)]
+    return [best[key] for key in _spread(sorted(best), rules.widest)]
+
+
+def _spread(keys: list[int], most: int) -> list[int]:
+    """At most so many of the ascending keys, evenly spaced, both ends among them; 0 is all."""
+    if not most or len(keys) <= most:
+        return keys
+    return [keys[round(i * (len(keys) - 1) / (most - 1))] for i in range(most)]
 
 
 def _successors(
@@ -236,10 +246,13 @@ class _Walker:
 
     def run(self, stretch: Stretch, states: Tensor) -> Tensor:
         """[m, R, H] -> [m, R, H] in one call, or in a few where attention would be too wide."""
+        count = states.shape[0]
+        full = torch.cat([states, states[:1].expand(-count % BLOCK, -1, -1)])
         if stretch.start % 2 and stretch.stop == stretch.start + 1:
-            return self._together(stretch, states)
+            return self._together(stretch, full)[:count]
         most = max(ATTENTION_ROWS // self._rows, 1)
-        return torch.cat([self._together(stretch, part) for part in states.split(most)])
+        parts = [self._together(stretch, part) for part in full.split(most)]
+        return torch.cat(parts)[:count]
 
     def _together(self, stretch: Stretch, states: Tensor) -> Tensor:
         count = states.shape[0]
