@@ -4,6 +4,8 @@ Differs from the paper:
 - plans right after the prompt, from its last rows, not after six rounds of drafting with the full
   model; of a planning that cannot pay for itself within the remaining budget nothing is computed;
 - weights are real seconds, and up to `most_skipped` of them may be skipped;
+- a few paths live on, spread over the skipped weights: the program then takes about as long as
+  some tokens, not tens of them;
 - reference rows see the target's keys before themselves, as the first token of a draft does;
 - alpha is first the overlap of the two laws, made to fall with the skipped weight, and then moves
   to the acceptance observed, each counted in tokens;
@@ -58,6 +60,7 @@ class OnlineConfig:
     most_skipped: float = 0.85  # share of the sublayers' seconds
     similarity: float = 0.5  # least mean cosine of a path
     protected: int = 1  # layers at either end that are never skipped
+    widest: int = 16  # paths of the program that live on from one sublayer to the next
     finalists: int = 10  # candidates whose alpha is estimated
     longest: int = 16  # drafted tokens
     share: float = 0.02  # of the remaining autoregressive seconds that planning aims at
@@ -71,7 +74,7 @@ class OnlineConfig:
     interval: int = 64  # tokens between two plannings at least
 
     def __post_init__(self) -> None:
-        for name in ("rows", "finalists", "longest", "review", "interval"):
+        for name in ("rows", "widest", "finalists", "longest", "review", "interval"):
             if getattr(self, name) < 1:
                 raise InvalidConfig.of("OnlineConfig", name, "at least 1", getattr(self, name))
         for name in ("most_skipped", "memory"):
@@ -204,7 +207,9 @@ class OnlinePlanner:
         n = context.length - 1
         stretches, rules = self._problem(context, RoundPrices.at(costs, n, (1,)))
         seconds = costs.head.at(n, (1 + self.config.finalists) * rows)
-        for stretch, branches in zip(stretches, branches_by_stretch(stretches, rules), strict=True):
+        for stretch, branches in zip(
+            stretches, branches_by_stretch(stretches, rules, rows), strict=True
+        ):
             seconds += costs.base.at(n, 1)
             for sublayer in range(stretch.start, stretch.stop):
                 seconds += costs.sublayer(sublayer, n, max(branches, 1) * rows)
@@ -222,6 +227,7 @@ class OnlinePlanner:
             unit=min(stretch.weight for stretch in stretches if stretch.may_skip),
             similarity=self.config.similarity,
             sight="target",
+            widest=self.config.widest,
         )
 
     def _search(self, context: Context, references: Mapping[int, Tensor]) -> None:
