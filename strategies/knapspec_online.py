@@ -30,7 +30,7 @@ from specframe.cost_tables import rising
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
 from specframe.selector import Context
-from specframe.stopping import ExpectedGain
+from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 from .agreement import Agreement, compare_heads
@@ -50,6 +50,7 @@ Floats = NDArray[np.float64]
 FEWEST_ROWS = 2
 PRICED_FOR = 32  # tokens of context after which prices are looked up again
 NEVER = 1e-6
+STOPS = ("gain", "fixed")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class OnlineConfig:
     widest: int = 16  # paths of the program that live on from one sublayer to the next
     finalists: int = 10  # candidates whose alpha is estimated
     longest: int = 16  # drafted tokens
+    stop: str = "gain"  # or "fixed": at the length that was planned, whatever is drafted
     share: float = 0.02  # of the remaining autoregressive seconds that planning aims at
     payback: float = 0.5  # of the seconds it may save that planning takes at most
     hoped_speedup: float = 1.3  # of a first planning
@@ -80,6 +82,8 @@ class OnlineConfig:
         for name in ("most_skipped", "memory"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise InvalidConfig.of("OnlineConfig", name, "in (0, 1]", getattr(self, name))
+        if self.stop not in STOPS:
+            raise InvalidConfig.of("OnlineConfig", "stop", " or ".join(STOPS), self.stop)
         if self.protected < 0:
             raise InvalidConfig.of("OnlineConfig", "protected", "at least 0", self.protected)
 
@@ -126,7 +130,7 @@ class OnlinePlanner:
     _beliefs: Beliefs | None = field(default=None, init=False)
     _prices: tuple[float, RoundPrices] | None = field(default=None, init=False)
     _choice: Choice | None = field(default=None, init=False)
-    _stop: ExpectedGain | None = field(default=None, init=False)  # None: nothing is drafted
+    _stop: StopPolicy | None = field(default=None, init=False)  # None: nothing is drafted
     _promised: float = field(default=1.0, init=False)  # speed-up when the program last ran
     _ratio: float = field(default=1.0, init=False)  # of attention's to MLP's price, then
     _planned_at: int = field(default=0, init=False)  # tokens, then
@@ -277,6 +281,8 @@ class OnlinePlanner:
         )
         if choice.candidate is None:
             self._stop = None
+        elif self.config.stop == "fixed":
+            self._stop = FixedStop(StopRule(choice.draft_length))
         elif choice.candidate != before or self._stop is None:
             step, rest = prices.in_steps(self._candidates[choice.candidate])
             longest = min(2 * choice.draft_length, self.config.longest)

@@ -11,7 +11,9 @@ from specframe.studies.study import Study
 __all__ = ["find_study", "study_names"]
 
 # name -> module that holds it as `STUDY`
-MODULES: dict[str, str] = {}
+MODULES = {
+    "oracle": "specframe.studies.oracle",
+}
 
 
 def study_names() -> list[str]:
