@@ -3,9 +3,10 @@
 Differs from the paper:
 - plans right after the prompt, from its last rows, not after six rounds of drafting with the full
   model; of a planning that cannot pay for itself within the remaining budget nothing is computed;
-- weights are real seconds, and up to `most_skipped` of them may be skipped;
 - a few paths live on, spread over the skipped weights: the program then takes about as long as
   some tokens, not tens of them;
+- weights are real seconds, and `most_skipped` of them may be skipped, all if it is 1; how many
+  layers are protected at either end goes by the depth, none in a very shallow model;
 - reference rows see the target's keys before themselves, as the first token of a draft does;
 - alpha is first the overlap of the two laws, made to fall with the skipped weight, and then moves
   to the acceptance observed, each counted in tokens;
@@ -58,10 +59,10 @@ class OnlineConfig:
     """What the planner may spend, try and believe."""
 
     rows: int = 4  # reference rows
-    most_skipped: float = 0.85  # share of the sublayers' seconds
+    most_skipped: float = 1.0  # share of the sublayers' seconds
     similarity: float = 0.5  # least mean cosine of a path
-    protected: int = 1  # layers at either end that are never skipped
     widest: int = 16  # paths of the program that live on from one sublayer to the next
+    protected: float = 0.04  # share of the layers that is never skipped, at either end
     finalists: int = 10  # candidates whose alpha is estimated
     longest: int = 16  # drafted tokens
     stop: str = "gain"  # or "fixed": at the length that was planned, whatever is drafted
@@ -84,8 +85,8 @@ class OnlineConfig:
                 raise InvalidConfig.of("OnlineConfig", name, "in (0, 1]", getattr(self, name))
         if self.stop not in STOPS:
             raise InvalidConfig.of("OnlineConfig", "stop", " or ".join(STOPS), self.stop)
-        if self.protected < 0:
-            raise InvalidConfig.of("OnlineConfig", "protected", "at least 0", self.protected)
+        if not 0.0 <= self.protected < 0.5:
+            raise InvalidConfig.of("OnlineConfig", "protected", "in [0, 0.5)", self.protected)
 
 
 class Beliefs:
@@ -223,7 +224,7 @@ class OnlinePlanner:
         """Equation (3) in seconds; a sublayer that costs nothing still weighs something."""
         total = float(prices.sublayer_seconds.sum())
         weights = np.maximum(prices.sublayer_seconds, NEVER * total).tolist()
-        layers = min(self.config.protected, (context.shape.layers - 1) // 2)
+        layers = round(self.config.protected * context.shape.layers)
         states = context.prompt_states or context.states
         stretches = stretches_between(states, weights, 2 * layers)
         return stretches, ChainRules(

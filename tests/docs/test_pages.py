@@ -14,6 +14,7 @@ from specframe import load
 from specframe.cli import app
 from specframe.models.load import load_executor
 from specframe.prices import measured_profile
+from specframe.studies.registry import find_study
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -80,12 +81,18 @@ def lines_of(code: str) -> list[str]:
 
 
 def run(line: str) -> str:
-    """What a command prints; those of make are left to the continuous integration's own script."""
+    """What a command prints.
+
+    Those of make are left to the continuous integration's own script, studies to their own tests.
+    """
     words = shlex.split(line, comments=True)
     if words[0] == "make":
         assert f"make {words[1]}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
         return ""
     assert words[0] == "specframe", line
+    if words[1] == "study" and "--list" not in words:
+        find_study(words[2])
+        return ""
     done = CliRunner().invoke(app, words[1:])
     assert done.exit_code == 0, done.output
     return done.stdout
