@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,23 +11,14 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-import torch
-from tiny import Tiny, tiny_model
+from tiny_place import tiny_place
 from typer.testing import CliRunner
 
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
 from specframe.bench.summary import BASELINE, LIBRARY
 from specframe.cli import app
 from specframe.errors import InvalidRequest
-from specframe.models.load import load_executor
-from specframe.prices import measured_profile
-from specframe.testbed.shipped import WEIGHTS
 
-TINY = Tiny(layers=4, hidden=32, vocabulary=4096, positions=320, dtype=torch.bfloat16)
-TEXTS = {
-    "letters": [f"{a} {b} {c}" for a in "abcd" for b in "xyz" for c in "kl"],
-    "numbers": [f"{n} + {n * n} =" for n in range(24)],
-}
 GRID = """[grid]
 selectors = ["static-bo", "knapspec", "knn-ssd:faithful"]
 per_domain = 2
@@ -45,18 +35,9 @@ PATIENCE = 120  # seconds
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Iterator[Path]:
-    """A model's folder, prompts, a grid, and a cache that knows the model's prices."""
-    folder = tmp_path_factory.mktemp("place")
-    model = tiny_model(TINY)
-    model.save_pretrained(folder / "model")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(WEIGHTS / name, folder / "model" / name)
-    lines = [{"prompt": text, "domain": d} for d, texts in TEXTS.items() for text in texts]
-    (folder / "prompts.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    (folder / "grid.toml").write_text(GRID, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPECFRAME_CACHE", str(folder / "cache"))
-        measured_profile(model, load_executor(model), budget=0.2)
+    """The place with a grid."""
+    with tiny_place(tmp_path_factory.mktemp("place")) as folder:
+        (folder / "grid.toml").write_text(GRID, encoding="utf-8")
         yield folder
 
 
