@@ -3,7 +3,10 @@
 Differs from the paper:
 - plans right after the prompt, from its last rows, not after six rounds of drafting with the full
   model; of a planning that cannot pay for itself within the remaining budget nothing is computed;
-- weights are real seconds, and up to `most_skipped` of them may be skipped;
+- a few paths live on, spread over the skipped weights: the program then takes about as long as
+  some tokens, not tens of them;
+- weights are real seconds, and `most_skipped` of them may be skipped, all if it is 1; how many
+  layers are protected at either end goes by the depth, none in a very shallow model;
 - reference rows see the target's keys before themselves, as the first token of a draft does;
 - alpha is first the overlap of the two laws, made to fall with the skipped weight, and then moves
   to the acceptance observed, each counted in tokens;
@@ -28,7 +31,7 @@ from specframe.cost_tables import rising
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
 from specframe.selector import Context
-from specframe.stopping import ExpectedGain
+from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 from .agreement import Agreement, compare_heads
@@ -48,6 +51,7 @@ Floats = NDArray[np.float64]
 FEWEST_ROWS = 2
 PRICED_FOR = 32  # tokens of context after which prices are looked up again
 NEVER = 1e-6
+STOPS = ("gain", "fixed")
 
 
 @dataclass(frozen=True)
@@ -55,15 +59,17 @@ class OnlineConfig:
     """What the planner may spend, try and believe."""
 
     rows: int = 4  # reference rows
-    most_skipped: float = 0.85  # share of the sublayers' seconds
+    most_skipped: float = 1.0  # share of the sublayers' seconds
     similarity: float = 0.5  # least mean cosine of a path
-    protected: int = 1  # layers at either end that are never skipped
+    widest: int = 16  # paths of the program that live on from one sublayer to the next
+    protected: float = 0.04  # share of the layers that is never skipped, at either end
     finalists: int = 10  # candidates whose alpha is estimated
     longest: int = 16  # drafted tokens
+    stop: str = "gain"  # or "fixed": at the length that was planned, whatever is drafted
     share: float = 0.02  # of the remaining autoregressive seconds that planning aims at
     payback: float = 0.5  # of the seconds it may save that planning takes at most
     hoped_speedup: float = 1.3  # of a first planning
-    prior: float = 8.0  # tokens that an estimate of alpha is worth
+    prior: float = 24.0  # tokens that an estimate of alpha is worth
     memory: float = 0.98  # of observed acceptance, a round
     lead: float = 1.03  # how much faster another candidate must be to take over
     drift: float = 0.1  # loss of promised speed, or change of price ratio, that plans anew
@@ -71,14 +77,16 @@ class OnlineConfig:
     interval: int = 64  # tokens between two plannings at least
 
     def __post_init__(self) -> None:
-        for name in ("rows", "finalists", "longest", "review", "interval"):
+        for name in ("rows", "widest", "finalists", "longest", "review", "interval"):
             if getattr(self, name) < 1:
                 raise InvalidConfig.of("OnlineConfig", name, "at least 1", getattr(self, name))
         for name in ("most_skipped", "memory"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise InvalidConfig.of("OnlineConfig", name, "in (0, 1]", getattr(self, name))
-        if self.protected < 0:
-            raise InvalidConfig.of("OnlineConfig", "protected", "at least 0", self.protected)
+        if self.stop not in STOPS:
+            raise InvalidConfig.of("OnlineConfig", "stop", " or ".join(STOPS), self.stop)
+        if not 0.0 <= self.protected < 0.5:
+            raise InvalidConfig.of("OnlineConfig", "protected", "in [0, 0.5)", self.protected)
 
 
 class Beliefs:
@@ -123,7 +131,7 @@ class OnlinePlanner:
     _beliefs: Beliefs | None = field(default=None, init=False)
     _prices: tuple[float, RoundPrices] | None = field(default=None, init=False)
     _choice: Choice | None = field(default=None, init=False)
-    _stop: ExpectedGain | None = field(default=None, init=False)  # None: nothing is drafted
+    _stop: StopPolicy | None = field(default=None, init=False)  # None: nothing is drafted
     _promised: float = field(default=1.0, init=False)  # speed-up when the program last ran
     _ratio: float = field(default=1.0, init=False)  # of attention's to MLP's price, then
     _planned_at: int = field(default=0, init=False)  # tokens, then
@@ -204,7 +212,9 @@ class OnlinePlanner:
         n = context.length - 1
         stretches, rules = self._problem(context, RoundPrices.at(costs, n, (1,)))
         seconds = costs.head.at(n, (1 + self.config.finalists) * rows)
-        for stretch, branches in zip(stretches, branches_by_stretch(stretches, rules), strict=True):
+        for stretch, branches in zip(
+            stretches, branches_by_stretch(stretches, rules, rows), strict=True
+        ):
             seconds += costs.base.at(n, 1)
             for sublayer in range(stretch.start, stretch.stop):
                 seconds += costs.sublayer(sublayer, n, max(branches, 1) * rows)
@@ -214,7 +224,7 @@ class OnlinePlanner:
         """Equation (3) in seconds; a sublayer that costs nothing still weighs something."""
         total = float(prices.sublayer_seconds.sum())
         weights = np.maximum(prices.sublayer_seconds, NEVER * total).tolist()
-        layers = min(self.config.protected, (context.shape.layers - 1) // 2)
+        layers = round(self.config.protected * context.shape.layers)
         states = context.prompt_states or context.states
         stretches = stretches_between(states, weights, 2 * layers)
         return stretches, ChainRules(
@@ -222,6 +232,7 @@ class OnlinePlanner:
             unit=min(stretch.weight for stretch in stretches if stretch.may_skip),
             similarity=self.config.similarity,
             sight="target",
+            widest=self.config.widest,
         )
 
     def _search(self, context: Context, references: Mapping[int, Tensor]) -> None:
@@ -271,6 +282,8 @@ class OnlinePlanner:
         )
         if choice.candidate is None:
             self._stop = None
+        elif self.config.stop == "fixed":
+            self._stop = FixedStop(StopRule(choice.draft_length))
         elif choice.candidate != before or self._stop is None:
             step, rest = prices.in_steps(self._candidates[choice.candidate])
             longest = min(2 * choice.draft_length, self.config.longest)
