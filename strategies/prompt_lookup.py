@@ -47,6 +47,7 @@ class PromptLookup(LayerSelector):
         "copies what followed the last tokens before",
         separable=False,
         adaptive=True,
+        context_aware=True,
         search="n-gram match",
     )
 

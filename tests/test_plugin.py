@@ -51,7 +51,7 @@ def test_a_package_of_its_own_is_found_by_entry_point_and_keeps_the_contract(tmp
 def test_the_tutorials_selector_fits_in_thirty_lines():
     (fence,) = re.findall(r"^```python\n(.*?)^```", TUTORIAL.read_text(), re.M | re.S)
     assert "class EveryOther(LayerSelector):" in fence
-    assert len(fence.splitlines()) <= 30  # and that it runs is test_documents'
+    assert len(fence.splitlines()) <= 30  # that it runs is for the test of all pages
 
 
 def test_the_tutorials_selector_is_the_packages():
