@@ -96,9 +96,8 @@ def require_close(name, seed):
     assert seconds_between(auto, 0, TOKENS) <= 1.02 * seconds_between(plain, 0, TOKENS)
 
 
-@pytest.mark.parametrize("name", ["one arm stands out", "nothing pays"])
-def test_on_a_stream_it_is_close_to_the_best_arm(name):
-    require_close(name, 0)
+def test_on_a_stream_it_is_close_to_the_best_arm():
+    require_close("one arm stands out", 0)
 
 
 @pytest.mark.slow
@@ -127,13 +126,14 @@ def test_an_arm_that_loses_even_if_all_stood_is_never_tried():
     assert most < 1.0 / COSTS.autoregressive(200)
     agreed = {arm.skips: [True] * TOKENS for arm in (hopeless, good)}
     stream = Stream(SHAPE, COSTS, agreed, TOKENS)
-    stream.play(Auto((hopeless, good)))
+    stream.play(Auto((hopeless, good)), until=4_000)
     assert {plan.skips for _, plan in stream.told} == {good.skips}
     stream = Stream(SHAPE, COSTS, agreed, TOKENS)
     stream.play(Auto((hopeless,)), until=500)
     assert {plan.stop.max_tokens for _, plan in stream.told} == {0}
 
 
+@pytest.mark.slow
 def test_an_arm_gets_another_chance_when_the_text_changes():
     early, late = (
         FixedSkips(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(d)) for d in (5, 4)
