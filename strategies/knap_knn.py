@@ -47,6 +47,7 @@ NAME = "knap-knn"
 REMEDY = f"Run `specframe calibrate {NAME}` for this model."
 STOPS = ("gain", "confidence", "fixed")
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
+SHORT = 512  # tokens of context below which attention costs about the same at any
 PRIOR = 16.0  # rounds that a calibrated acceptance is worth against observed ones
 
 
@@ -168,7 +169,7 @@ class Solver:
         return self._prices
 
     def _crossed(self, n: int) -> bool:
-        return abs(n - self._context) > self._config.boundary * max(self._context, 64)
+        return abs(n - self._context) > self._config.boundary * max(self._context, SHORT)
 
 
 class _Experience:
