@@ -69,7 +69,7 @@ class OnlineConfig:
     share: float = 0.02  # of the remaining autoregressive seconds that planning aims at
     payback: float = 0.5  # of the seconds it may save that planning takes at most
     hoped_speedup: float = 1.3  # of a first planning
-    prior: float = 8.0  # tokens that an estimate of alpha is worth
+    prior: float = 24.0  # tokens that an estimate of alpha is worth
     memory: float = 0.98  # of observed acceptance, a round
     lead: float = 1.03  # how much faster another candidate must be to take over
     drift: float = 0.1  # loss of promised speed, or change of price ratio, that plans anew

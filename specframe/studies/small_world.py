@@ -25,6 +25,7 @@ from specframe.studies.prices import kept_prices, spread_over
 __all__ = ["SmallWorld", "law_of", "small_world"]
 
 LONGEST = 16  # drafted tokens at most
+LOOKED_AT = 4  # test prompts of each domain on which presets were set: never judged on
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,11 @@ def small_world(tests: int, calibrating: int, new_tokens: int, profile: str = ""
 
     model, tokenizer = testbed.load_tiny()
     executor = load_executor(model)
-    asked = prompts_from("testbed", tokenizer, per_domain=tests)
+    asked = [
+        prompt
+        for prompt in prompts_from("testbed", tokenizer, per_domain=LOOKED_AT + tests)
+        if int(prompt.name.rpartition("/")[2]) >= LOOKED_AT
+    ]
     seen = prompts_from("testbed", tokenizer, per_domain=calibrating, split="validation")
     refuse_overlap(asked, [digest(prompt.tokens) for prompt in seen])
     return SmallWorld(
