@@ -105,7 +105,7 @@ def understood(line: str) -> str:
     group = get_command(app)
     command = group.get_command(group.make_context("specframe", [name]), name)
     assert command is not None, line
-    command.make_context(name, arguments)
+    command.make_context(name, list(arguments))  # it takes from the list
     if name == "study" and "--list" not in arguments:
         find_study(arguments[0])
     return ""
