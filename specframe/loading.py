@@ -44,13 +44,13 @@ def load(name: str, **kwargs: Any) -> Loaded:
 @contextmanager
 def _without_weights_bar() -> Iterator[None]:
     """The library's bar over weights flashes by and tears other output; downloads keep theirs."""
-    from huggingface_hub import utils as hub
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils import logging
 
-    shown, downloads = logging.is_progress_bar_enabled(), not hub.are_progress_bars_disabled()
+    shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
     logging.disable_progress_bar()
     if downloads:
-        hub.enable_progress_bars()
+        enable_progress_bars()
     try:
         yield
     finally:
