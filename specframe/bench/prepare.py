@@ -92,7 +92,7 @@ def _selector(
     selector = selector_from(name, lab.shape, preset, options)
     if not traits.calibrated:
         return selector, {}
-    tell(f"calibrating {named}")
+    tell(f"calibrating {named}, {grid.calibration_seconds:.0f} s of searching")
     began = perf_counter()
     selector = selector.calibrate(lab, prompts)
     seconds = perf_counter() - began
