@@ -14,7 +14,9 @@ from specframe.sampling import Law
 from specframe.types import Draft, DraftPlan, Step
 from specframe.verify import without
 
-__all__ = ["Drafter", "tree_step"]
+__all__ = ["LONGEST_DRAFT", "Drafter", "tree_step"]
+
+LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
 
 
 class Drafter:
@@ -37,7 +39,7 @@ class Drafter:
         self._ends = ends
 
     def run(self, plan: DraftPlan, capture: frozenset[int] = frozenset()) -> Draft:
-        """Draft until the plan's stop rule ends it.
+        """Draft until the plan's stop rule ends it, or the scratch is full.
 
         The stream at the plan's prefix, and at captured depths before it, is kept for every node:
         there the draft computes the target's own values.
@@ -49,7 +51,8 @@ class Drafter:
         laws: dict[int, Tensor] = {}
         states: list[dict[int, Tensor]] = []
         reach = 1.0
-        going = plan.stop.max_tokens > 0
+        widest = plan.tree.widest if plan.tree is not None else 1
+        going = plan.stop.max_tokens > 0 and widest <= LONGEST_DRAFT
         while going:
             logits, kept = self._step(plan, spine, keep)
             if not bool(torch.isfinite(logits.max())):
@@ -65,6 +68,7 @@ class Drafter:
             if plan.stop.gain is not None:
                 reach *= chance_of_acceptance(plan.stop.gain, confidence)
             going = drawn[0] not in self._ends and goes_on(plan.stop, len(spine), confidence, reach)
+            going = going and len(spine) + len(leaves) + widest <= LONGEST_DRAFT
         draft = Draft(
             tokens=(*spine, *(token for _, token in leaves)),
             parents=(*range(-1, len(spine) - 1), *(parent for parent, _ in leaves)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from specframe.costs import CostModel
-from specframe.draft import Drafter
+from specframe.draft import LONGEST_DRAFT, Drafter
 from specframe.errors import InvalidSkipSet
 from specframe.models.cache import CursorCache
 from specframe.models.executor import Executor
@@ -18,9 +18,7 @@ from specframe.states import StateWindow
 from specframe.target import Target
 from specframe.types import DraftPlan, Outcome
 
-__all__ = ["LONGEST_DRAFT", "Engine", "Limits", "Round"]
-
-LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
+__all__ = ["Engine", "Limits", "Round"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +156,14 @@ class Engine:
         return ended or self._budget(live) <= 0
 
     def _clamp(self, plan: DraftPlan, budget: int) -> DraftPlan:
-        """Shorten the draft to what can be emitted and to the scratch that is reserved."""
+        """Shorten the draft to what can be emitted."""
         sublayers = self._executor.shape.sublayers
         if plan.skips.size != sublayers:
             raise InvalidSkipSet(
                 f"The plan's skip set covers {plan.skips.size} sublayers and the model has "
                 f"{sublayers}. Use a selector made for this model."
             )
-        widest = plan.tree.widest if plan.tree is not None else 1
-        longest = min(plan.stop.max_tokens, budget - 1, LONGEST_DRAFT // widest)
+        longest = min(plan.stop.max_tokens, budget - 1)
         if longest == plan.stop.max_tokens:
             return plan
         return replace(plan, stop=replace(plan.stop, max_tokens=longest))
