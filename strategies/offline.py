@@ -10,10 +10,10 @@ from specframe.selector import Lab
 from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
 
 from .bayesian import BayesianSearch
-from .judged import Hunt, JudgedSet, Parts, balanced, prompts_needed
+from .judged import Hunt, JudgedSet, Parts, balanced, predicted_speed, prompts_needed
 from .playing import PlayRules
 from .search import Budget, InTurn, Objective, Searcher
-from .searchers import Annealing, LocalSearch, RandomSearch
+from .searchers import Annealing, EverySet, LocalSearch, RandomSearch
 
 __all__ = [
     "OBJECTIVES",
@@ -25,8 +25,9 @@ __all__ = [
     "unjudged",
 ]
 
-SEARCHES = ("local+bayes", "bayes", "local", "annealing", "random")
+SEARCHES = ("local+bayes", "bayes", "local", "annealing", "random", "exhaustive")
 OBJECTIVES = ("cached", "clock")
+EXHAUSTED = 12  # sublayers of which every set is measured
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
 REMEMBERED = 96  # sets that the process learns from a local search: fits grow with their cube
 UNKNOWN = Estimate(0.0, 0.0, 1.0, 0)
@@ -36,6 +37,7 @@ UNKNOWN = Estimate(0.0, 0.0, 1.0, 0)
 class OfflineConfig:
     """How sets are searched and how they are played.
 
+    `search`: `exhaustive` measures every set of a small model, and is `local` on a larger one.
     `objective`: `cached` predicts the speed from cached continuations and the machine's prices,
     `clock` times generations of `new_tokens` tokens on `prompts` prompts (0: all that are searched
     on).
@@ -88,13 +90,18 @@ def hunt_for(
     budget: Budget | None = None,
 ) -> Hunt:
     """The search that a configuration asks for; `starts` are measured first."""
+    objective = None  # sets that fall behind on a few prompts are given up
+    if config.objective == "clock":
+        objective = _clock(lab, parts, config)
+    elif config.search == "exhaustive":
+        objective = predicted_speed(lab, parts.search, config.longest)
     budget = budget or Budget(config.evaluations, config.seconds, config.patience)
     return Hunt(
         name,
         _searcher(config, lab.shape.sublayers, budget.evaluations, starts),
         budget,
         config.longest,
-        _clock(lab, parts, config) if config.objective == "clock" else None,
+        objective,
         tuple(starts),
     )
 
@@ -137,8 +144,10 @@ def _searcher(
         return Annealing(size, evaluations, seed, starts)
     if config.search == "bayes":
         return BayesianSearch(size, seed, starts)
+    if config.search == "exhaustive" and size <= EXHAUSTED:
+        return EverySet(size)
     local = LocalSearch(size, seed, starts)
-    if config.search == "local":
+    if config.search in ("local", "exhaustive"):
         return local
     bayes = BayesianSearch(size, seed, quick=True, remembered=REMEMBERED)
     return InTurn((local, round(LOCAL_SHARE * evaluations)), (bayes, evaluations))
