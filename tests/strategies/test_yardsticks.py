@@ -135,6 +135,7 @@ def test_a_larger_model_is_searched_locally_and_long():
     assert set(found.judged.skips) <= set(range(7))
 
 
+@pytest.mark.slow
 def test_the_oracle_finds_the_planted_set_is_saved_and_keeps_tokens(tmp_path):
     prompts = planted_prompts(each=3)
     oracle = Oracle().calibrate(planted_lab("llama", new_tokens=6), prompts)
