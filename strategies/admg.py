@@ -74,8 +74,8 @@ class AdmgConfig:
 class JudgedConfig:
     """What is judged on the prompt, and what is believed of it."""
 
-    rows: int = 32
-    shares: int = 4  # nested sets that are judged
+    rows: int = 16
+    shares: int = 3  # nested sets that are judged
     longest: int = 16  # drafted tokens
     prior: float = 8.0  # tokens that a judgement is worth
     memory: float = 0.98  # of observed acceptance, a round

@@ -38,8 +38,8 @@ __all__ = ["StreamConfig", "StreamPlanner"]
 class StreamConfig:
     """What trying may cost, and what is believed of what was tried."""
 
-    window: int = 32  # rows that sets are scored on
-    share: float = 0.08  # of the remaining autoregressive seconds that trying may take
+    window: int = 24  # rows that sets are scored on
+    share: float = 0.06  # of the remaining autoregressive seconds that trying may take
     patience: int = 24  # sets in a row that are no better
     hopeless: float = 0.9  # of autoregressive speed: if no first set reaches it, none is tried on
     protected: int = 1  # layers at either end that the first sets keep
@@ -60,7 +60,8 @@ class StreamConfig:
             raise InvalidConfig.of("StreamConfig", "share", "in [0, 1)", self.share)
 
 
-SHARES = (0.2, 0.35, 0.5, 0.65)  # of the sublayers, in the sets that are tried first
+FALLEN = 0.9  # of the best speed: the next wider set is not tried at once
+SHARES = (0.25, 0.45, 0.65, 0.8)  # of the sublayers, in the sets that are tried first
 
 
 @dataclass
@@ -184,7 +185,7 @@ class StreamPlanner:
         if context.costs is None:
             return True
         n = context.length - 1
-        seconds = self._overrun * context.costs.walk(n, rows, skips, logits=rows)
+        seconds = self._overrun * context.costs.walk(n, rows, skips, logits=2 * rows)
         if seconds > search.seconds:
             return False
         search.seconds -= seconds
@@ -207,6 +208,8 @@ class StreamPlanner:
         search.searcher.tell(skips, speed)
         search.tried += 1
         search.stalled = 0 if speed > search.best else search.stalled + 1
+        if speed < FALLEN * search.best:
+            search.first = min(search.first, search.tried)  # wider sets can wait
         search.best = max(search.best, speed)
         hopeless = search.tried == search.first and search.best < self.config.hopeless
         search.over = hopeless or search.stalled > self.config.patience

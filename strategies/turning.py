@@ -30,12 +30,9 @@ def turns(states: Mapping[int, Tensor], size: int) -> list[float]:
     `states` hold all depths, [R, H] each. Sublayers that read one stream get their layer's turn.
     """
     width = 2 if read_one_stream(states, size) else 1
-    found: list[float] = []
-    for depth in range(0, size, width):
-        before, after = states[depth].float(), states[depth + width].float()
-        turn = 1.0 - float(F.cosine_similarity(before, after, dim=-1).mean())
-        found += [turn] * width
-    return found
+    stream = torch.stack([states[depth] for depth in range(0, size + 1, width)]).float()
+    cosines = F.cosine_similarity(stream[:-1], stream[1:], dim=-1).mean(-1)
+    return [1.0 - cosine for cosine in cosines.tolist() for _ in range(width)]
 
 
 def nested_sets(order: Sequence[int], size: int, shares: Sequence[float]) -> list[SkipSet]:
