@@ -7,7 +7,7 @@ Runs of rows that also see each other are real drafts, which tell how deeper tok
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -20,6 +20,7 @@ from specframe.sampling import Law
 from specframe.types import SkipSet, Step
 
 from .continuations import Continuation, Judged, judge
+from .exhaustive import every_chance
 
 __all__ = ["Acceptance", "AcceptanceEstimator", "Trial"]
 
@@ -100,6 +101,28 @@ class AcceptanceEstimator:
             chances.append(tuple(chance for part, _ in judged for chance in part))
             confidences.append(tuple(value for _, part in judged for value in part))
         return Acceptance(tuple(chances), tuple(confidences))
+
+    def every_set(self) -> list[Tensor]:
+        """By continuation [2^2L, places]: first-token chances of all skip sets, row = bits.
+
+        For small models, and laws without processors.
+        """
+        if self._law.processors:
+            raise InvalidRequest(
+                "All skip sets are tried without logits processors only. Estimate one by one."
+            )
+        return [
+            every_chance(self._executor, text, self._chances(index))
+            for index, text in enumerate(self._texts)
+        ]
+
+    def _chances(self, index: int) -> Callable[[Tensor], Tensor]:
+        """From draft logits [sets, places, V] of a whole continuation."""
+        if not self._law.sampled:
+            return lambda logits: logits.argmax(-1) == self._choices[index]
+        hidden = self._texts[index].hidden
+        p = self._law.probabilities(self._executor.logits(hidden)[0], (), ())
+        return lambda logits: torch.minimum(p, self._law.probabilities(logits, (), ())).sum(-1)
 
     def drafts(self, skips: SkipSet, length: int, every: int | None = None) -> list[Trial]:
         """Real drafts of this length, a root `every` so many places (None: one after another)."""

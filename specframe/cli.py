@@ -23,6 +23,7 @@ COMMANDS = (
     "profile",
     "report",
     "selectors",
+    "study",
 )
 # module with an `app` of its own -> the name it is mounted under
 GROUPS = {"specframe.testbed.commands": "testbed"}

@@ -25,7 +25,7 @@ from specframe.pooling import Pooling
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts
 from specframe.profilers.vectors import prompt_vectors
-from specframe.sampling import Law
+from specframe.sampling import Law, seeded_choice
 from specframe.selector import Context, LayerSelector, Prompt, Traits
 from specframe.types import DraftPlan, Estimate, SkipSet
 
@@ -38,8 +38,10 @@ Tell = Callable[[str, int, int], None]
 class ModelLab:
     """A `Lab` over a model's executor and the prices of its machine.
 
-    `ends` are the tokens after which the target stops. `notes` names a file that keeps what was
-    measured; it may only be used again with the same model and continuations.
+    `ends` are the tokens after which the target stops. `sampled` draws its answers from its own
+    law, and a drafted token stands with the chance that it would have in sampling. `notes` names a
+    file that keeps what was measured; it may only be used again with the same model and
+    continuations.
     """
 
     def __init__(
@@ -49,14 +51,16 @@ class ModelLab:
         *,
         new_tokens: int = 64,
         ends: frozenset[int] = frozenset(),
+        sampled: bool = False,
         facts: Mapping[str, str] | None = None,
         tell: Tell | None = None,
         notes: Path | None = None,
     ) -> None:
         self.shape, self.costs, self.new_tokens = executor.shape, costs, new_tokens
         self.facts: Mapping[str, str] = dict(facts or {})
-        self._executor, self._ends, self._tell = executor, ends, tell
-        self._notes = _Notes.opened(notes, {**self.facts, "new_tokens": str(new_tokens)})
+        self._executor, self._ends, self._sampled, self._tell = executor, ends, sampled, tell
+        kept_for = {"new_tokens": str(new_tokens), "sampled": str(sampled)}
+        self._notes = _Notes.opened(notes, {**self.facts, **kept_for})
         self._estimators: dict[tuple[int, ...], AcceptanceEstimator] = {}
         self._item_bytes = executor.dtype.itemsize
         self._room = ROOM
@@ -113,7 +117,8 @@ class ModelLab:
             self.answer(prompts)
             self._make_room(len(prompt.tokens), {prompt.tokens for prompt in prompts})
             text = self._continuation(prompt.tokens)
-            self._estimators[prompt.tokens] = AcceptanceEstimator(self._executor, [text])
+            law = self._law(prompt.tokens)
+            self._estimators[prompt.tokens] = AcceptanceEstimator(self._executor, [text], law)
         return self._estimators[prompt.tokens]
 
     def _make_room(self, prompt_length: int, wanted: Set[tuple[int, ...]]) -> None:
@@ -132,15 +137,25 @@ class ModelLab:
     def _continuation(self, tokens: tuple[int, ...]) -> Continuation:
         key = _answer_name(tokens)
         if key not in self._notes.known:
-            (text,) = continue_prompts(self._executor, [tokens], self.new_tokens, ends=self._ends)
+            (text,) = continue_prompts(
+                self._executor, [tokens], self.new_tokens, self._law(tokens), self._ends
+            )
             self._notes.keep(key, text.tokens[len(tokens) :])
         return Continuation((*tokens, *self._notes.known[key]), len(tokens))
+
+    def _law(self, tokens: tuple[int, ...]) -> Law:
+        """Greedy, or draws that are the same whenever this prompt is answered."""
+        if not self._sampled:
+            return Law()
+        seed = int(_digest(tokens), 16) % (1 << 63)
+        return Law(choose=seeded_choice(torch.Generator().manual_seed(seed)))
 
     def _time(self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int) -> float:
         limits = Limits(new_tokens, self._ends)
         emitted, began = 0, perf_counter()
         for prompt in prompts:
-            engine = Engine(self._executor, _OnePlan(plan), Law(), limits, self.costs)
+            law = self._law(prompt.tokens)
+            engine = Engine(self._executor, _OnePlan(plan), law, limits, self.costs)
             emitted += sum(len(done.tokens) for done in engine.rounds(prompt.tokens))
         return (perf_counter() - began) / emitted
 

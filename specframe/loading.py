@@ -13,6 +13,7 @@ __all__ = ["PLANTED", "Loaded", "load"]
 PLANTED = {
     "planted-19M": ModelShape(24, 256, 4096, 8, 2, 32, 704, 2048),
     "planted-1.1B": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 2048),
+    "planted-1.1B-32k": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 33024),
 }
 
 

@@ -68,7 +68,7 @@ class ClaSpConfig:
         return min(self.skipped or max(round(self.share * layers), 1), layers - 1)
 
 
-BEST = OnlineConfig(protected=0)
+BEST = OnlineConfig(protected=0.0)
 
 
 def whole_layers(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specframe.selector import Context
-from specframe.stopping import ExpectedGain
+from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 from .token_rates import Choice, RoundPrices, as_matrix, unit_costs
@@ -85,13 +85,14 @@ class Contest:
         prior: float = 8.0,  # tokens that an estimate is worth
         memory: float = 0.98,  # of observed acceptance, a round
         lead: float = 1.03,  # how much faster another candidate must be to take over
+        stop: str = "gain",  # or "fixed": at the best length, whatever is drafted
     ) -> None:
         self.candidates = tuple(candidates)
         self._beliefs = Beliefs(np.asarray(estimates, dtype=np.float64), prior, memory)
         self._matrix = as_matrix(self.candidates, candidates[0].size if candidates else 2)
-        self._longest, self._lead = longest, lead
+        self._longest, self._lead, self._fixed = longest, lead, stop == "fixed"
         self._choice: Choice | None = None
-        self._stop: ExpectedGain | None = None  # None: nothing is drafted
+        self._stop: StopPolicy | None = None  # None: nothing is drafted
 
     @property
     def live(self) -> int | None:
@@ -110,6 +111,8 @@ class Contest:
         self._choice = choice
         if choice.candidate is None:
             self._stop = None
+        elif self._fixed:
+            self._stop = FixedStop(StopRule(choice.draft_length))
         elif choice.candidate != before or self._stop is None:
             step, rest = prices.in_steps(self.candidates[choice.candidate])
             longest = min(2 * choice.draft_length, self._longest)

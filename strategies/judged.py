@@ -31,7 +31,6 @@ __all__ = [
     "find_set",
     "judge_set",
     "luck",
-    "predicted_speed",
     "prompts_needed",
     "typical_context",
     "unseen_estimate",
@@ -205,19 +204,6 @@ class Hunt:
     longest: int
     objective: Callable[[SkipSet], float] | None = None  # None: predicted speed
     known: tuple[SkipSet, ...] = ()  # sets that are on the shortlist whatever the search says
-
-
-def predicted_speed(
-    lab: Lab, prompts: Sequence[Prompt], longest: int
-) -> Callable[[SkipSet], float]:
-    """Speed over autoregressive decoding at the best draft length, by acceptance on prompts."""
-    n = typical_context(lab, prompts)
-
-    def speed(skips: SkipSet) -> float:
-        alpha = lab.acceptance([skips], prompts)[0].value
-        return best_draft(lab.costs, skips, alpha, n, longest)[1]
-
-    return speed
 
 
 class _Race:

@@ -45,6 +45,7 @@ __all__ = ["FAITHFUL", "KnapKnn", "KnapKnnConfig", "Learnt", "Solver"]
 
 NAME = "knap-knn"
 REMEDY = f"Run `specframe calibrate {NAME}` for this model."
+STOPS = ("gain", "confidence", "fixed")
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 PRIOR = 16.0  # rounds that a calibrated acceptance is worth against observed ones
 
@@ -75,8 +76,8 @@ class KnapKnnConfig(LookupConfig):
 
     def __post_init__(self) -> None:
         LookupConfig.__post_init__(self)
-        if self.stop not in ("gain", "confidence"):
-            raise InvalidConfig.of("KnapKnnConfig", "stop", "gain or confidence", self.stop)
+        if self.stop not in STOPS:
+            raise InvalidConfig.of("KnapKnnConfig", "stop", " or ".join(STOPS), self.stop)
         for name in ("evaluations", "domain_evaluations", "parts", "heaviest", "longest"):
             if getattr(self, name) < 1:
                 raise InvalidConfig.of("KnapKnnConfig", name, "at least 1", getattr(self, name))
@@ -306,6 +307,8 @@ class KnapKnn(LayerSelector):
     def _stop(self, solved: Resolved) -> StopPolicy:
         if self.config.stop == "confidence":
             return FixedStop(StopRule(self.config.longest, confidence=self.config.confidence))
+        if self.config.stop == "fixed":
+            return FixedStop(StopRule(solved.choice.draft_length))
         assert self._solver is not None
         assert solved.skips is not None
         step, rest = self._solver.prices.in_steps(solved.skips)

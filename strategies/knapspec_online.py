@@ -3,7 +3,8 @@
 Differs from the paper:
 - plans right after the prompt, from its last rows, not after six rounds of drafting with the full
   model; of a planning that cannot pay for itself within the remaining budget nothing is computed;
-- weights are real seconds, and up to `most_skipped` of them may be skipped;
+- weights are real seconds, and `most_skipped` of them may be skipped, all if it is 1; how many
+  layers are protected at either end goes by the depth, none in a very shallow model;
 - reference rows see the target's keys before themselves, as the first token of a draft does;
 - alpha is first the overlap of the two laws, made to fall with the skipped weight, and then moves
   to the acceptance observed, each counted in tokens;
@@ -48,6 +49,7 @@ Floats = NDArray[np.float64]
 Cut = Callable[[Mapping[int, Tensor], Sequence[float], int], list[Stretch]]
 FEWEST_ROWS = 2
 NEVER = 1e-6
+STOPS = ("gain", "fixed")
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,16 @@ class OnlineConfig:
     """What the planner may spend, try and believe."""
 
     rows: int = 4  # reference rows
-    most_skipped: float = 0.85  # share of the sublayers' seconds
+    most_skipped: float = 1.0  # share of the sublayers' seconds
     similarity: float = 0.5  # least mean cosine of a path
-    protected: int = 1  # layers at either end that are never skipped
+    protected: float = 0.04  # share of the layers that is never skipped, at either end
     finalists: int = 10  # candidates whose alpha is estimated
     longest: int = 16  # drafted tokens
+    stop: str = "gain"  # or "fixed": at the length that was planned, whatever is drafted
     share: float = 0.02  # of the remaining autoregressive seconds that planning aims at
     payback: float = 0.5  # of the seconds it may save that planning takes at most
     hoped_speedup: float = 1.3  # of a first planning
-    prior: float = 8.0  # tokens that an estimate of alpha is worth
+    prior: float = 24.0  # tokens that an estimate of alpha is worth
     memory: float = 0.98  # of observed acceptance, a round
     lead: float = 1.03  # how much faster another candidate must be to take over
     drift: float = 0.1  # loss of promised speed, or change of price ratio, that plans anew
@@ -77,8 +80,10 @@ class OnlineConfig:
         for name in ("most_skipped", "memory"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise InvalidConfig.of("OnlineConfig", name, "in (0, 1]", getattr(self, name))
-        if self.protected < 0:
-            raise InvalidConfig.of("OnlineConfig", "protected", "at least 0", self.protected)
+        if self.stop not in STOPS:
+            raise InvalidConfig.of("OnlineConfig", "stop", " or ".join(STOPS), self.stop)
+        if not 0.0 <= self.protected < 0.5:
+            raise InvalidConfig.of("OnlineConfig", "protected", "in [0, 0.5)", self.protected)
 
 
 @dataclass
@@ -172,7 +177,7 @@ class OnlinePlanner:
         """Equation (3) in seconds; a sublayer that costs nothing still weighs something."""
         total = float(prices.sublayer_seconds.sum())
         weights = np.maximum(prices.sublayer_seconds, NEVER * total).tolist()
-        layers = min(self.config.protected, (context.shape.layers - 1) // 2)
+        layers = round(self.config.protected * context.shape.layers)
         states = context.prompt_states or context.states
         stretches = self.cut(states, weights, 2 * layers)
         return stretches, ChainRules(
@@ -203,6 +208,7 @@ class OnlinePlanner:
             prior=self.config.prior,
             memory=self.config.memory,
             lead=self.config.lead,
+            stop=self.config.stop,
         )
         self._planned_at, self._ratio = context.length, _price_ratio(prices)
         self._review(context)

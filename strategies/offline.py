@@ -10,10 +10,20 @@ from specframe.selector import Lab
 from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
 
 from .bayesian import BayesianSearch
-from .judged import Hunt, JudgedSet, Parts, balanced, predicted_speed, prompts_needed
+from .judged import (
+    Hunt,
+    JudgedSet,
+    Parts,
+    balanced,
+    best_draft,
+    prompts_needed,
+    typical_context,
+)
+from .knapsack_search import KnapsackSearch
 from .playing import PlayRules
 from .search import Budget, InTurn, Objective, Searcher
 from .searchers import Annealing, EverySet, LocalSearch, RandomSearch
+from .token_rates import RoundPrices
 
 __all__ = [
     "OBJECTIVES",
@@ -25,10 +35,11 @@ __all__ = [
     "unjudged",
 ]
 
-SEARCHES = ("local+bayes", "bayes", "local", "annealing", "random", "exhaustive")
+SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", "exhaustive")
 OBJECTIVES = ("cached", "clock")
 EXHAUSTED = 12  # sublayers of which every set is measured
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
+EXPLORED = 3  # sublayers for each random set that a knapsack search begins with
 REMEMBERED = 96  # sets that the process learns from a local search: fits grow with their cube
 UNKNOWN = Estimate(0.0, 0.0, 1.0, 0)
 
@@ -90,18 +101,13 @@ def hunt_for(
     budget: Budget | None = None,
 ) -> Hunt:
     """The search that a configuration asks for; `starts` are measured first."""
-    objective = None  # sets that fall behind on a few prompts are given up
-    if config.objective == "clock":
-        objective = _clock(lab, parts, config)
-    elif config.search == "exhaustive":
-        objective = predicted_speed(lab, parts.search, config.longest)
     budget = budget or Budget(config.evaluations, config.seconds, config.patience)
     return Hunt(
         name,
-        _searcher(config, lab.shape.sublayers, budget.evaluations, starts),
+        _searcher(config, lab, parts, budget.evaluations, starts),
         budget,
         config.longest,
-        objective,
+        _objective(lab, parts, config),
         tuple(starts),
     )
 
@@ -135,9 +141,18 @@ def _facts(shape: ModelShape) -> str:
 
 
 def _searcher(
-    config: OfflineConfig, size: int, evaluations: int, starts: Sequence[SkipSet]
+    config: OfflineConfig, lab: Lab, parts: Parts, evaluations: int, starts: Sequence[SkipSet]
 ) -> Searcher:
-    seed = config.seed
+    seed, size = config.seed, lab.shape.sublayers
+    if config.search == "knapsack":
+        n = typical_context(lab, parts.search)
+        return KnapsackSearch(
+            RoundPrices.at(lab.costs, n, range(1, config.longest + 1)),
+            lambda skips: lab.acceptance([skips], parts.search)[0],
+            explored=size // EXPLORED,
+            seed=seed,
+            starts=starts,
+        )
     if config.search == "random":
         return RandomSearch(size, seed, starts)
     if config.search == "annealing":
@@ -151,6 +166,25 @@ def _searcher(
         return local
     bayes = BayesianSearch(size, seed, quick=True, remembered=REMEMBERED)
     return InTurn((local, round(LOCAL_SHARE * evaluations)), (bayes, evaluations))
+
+
+def _objective(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective | None:
+    """None leaves it to `find_set`, which gives sets up that fall behind on a few prompts."""
+    if config.objective == "clock":
+        return _clock(lab, parts, config)
+    whole = config.search in ("knapsack", "exhaustive")
+    return _predicted(lab, parts, config) if whole else None
+
+
+def _predicted(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective:
+    """Predicted speed on all search prompts."""
+    n = typical_context(lab, parts.search)
+
+    def speed(skips: SkipSet) -> float:
+        alpha = lab.acceptance([skips], parts.search)[0].value
+        return best_draft(lab.costs, skips, alpha, n, config.longest)[1]
+
+    return speed
 
 
 def _clock(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective:

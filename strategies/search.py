@@ -82,6 +82,15 @@ class Record:
                 curve.append((trial.seconds, trial.value))
         return tuple(curve)
 
+    def incumbents(self) -> tuple[tuple[float, int, int], ...]:
+        """(seconds, trials so far, bits of the set) whenever a better set was found."""
+        best, found = -inf, []
+        for count, trial in enumerate(self.trials, start=1):
+            if trial.value > best:
+                best = trial.value
+                found.append((trial.seconds, count, trial.skips.bits))
+        return tuple(found)
+
     def leading(self, count: int) -> tuple[SkipSet, ...]:
         """The best sets, best first."""
         ranked = sorted(self.trials, key=lambda trial: -trial.value)

@@ -61,6 +61,7 @@ class Found:
 
     judged: JudgedSet
     best_so_far: tuple[tuple[float, float], ...] = ()  # (seconds, objective)
+    incumbents: tuple[tuple[float, int, int], ...] = ()  # (seconds, sets tried, bits of the set)
     ended: str = ""
     shape: ModelShape | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -121,7 +122,14 @@ class StaticBO(LayerSelector):
         lab.answer(parts.every)
         hunt = hunt_for("searching a skip set", lab, parts, self.config, starts)
         judged, record = find_set(lab, parts, hunt)
-        found = Found(judged, record.best_so_far(), record.ended, lab.shape, lab.facts)
+        found = Found(
+            judged,
+            record.best_so_far(),
+            record.incumbents(),
+            record.ended,
+            lab.shape,
+            lab.facts,
+        )
         return replace(self, found=found)
 
     def select(self, context: Context) -> DraftPlan:
@@ -148,7 +156,8 @@ class StaticBO(LayerSelector):
             return {}
         every = "every domain"
         return all_figures({every: self.found.judged}, {every: self.found.best_so_far}) | {
-            "ended": self.found.ended
+            "ended": self.found.ended,
+            "incumbents": [list(point) for point in self.found.incumbents],
         }
 
     def save(self, folder: Path) -> None:

@@ -47,6 +47,7 @@ LEVELS = {
     "specframe.prices": 7,
     "specframe.profilers": 7,
     "specframe.strategies": 7,
+    "specframe.studies": 7,
     "specframe.testbed": 7,
     "specframe.testbed.commands": 8,
     "specframe.testing": 7,

@@ -58,6 +58,18 @@ def test_acceptance_is_near_what_generations_accept():
     assert abs(estimate.value - really_accepted(SOME, prompts, 41)) < 0.1
 
 
+def test_sampled_answers_are_judged_by_the_chance_that_a_token_stands():
+    sampled = planted_lab("llama", sampled=True)
+    free, other = sampled.acceptance([PLANTED, SOME], PROMPTS)
+    assert free.value == pytest.approx(1.0)
+    assert 0.0 < other.value < 1.0
+    assert other.value != planted_lab("llama").acceptance([SOME], PROMPTS)[0].value
+    again = planted_lab("llama", sampled=True)  # draws depend on the prompt alone
+    assert again.acceptance([SOME], PROMPTS[::-1])[0].value == pytest.approx(other.value)
+    plan = DraftPlan(PLANTED, StopRule(3))
+    assert sampled.seconds_per_token(plan, PROMPTS[:1], 5) > 0.0
+
+
 def test_an_answer_ends_where_the_model_ends_it():
     lab = planted_lab("llama")
     whole = lab.acceptance([PLANTED], PROMPTS[:1])[0].count

@@ -24,7 +24,9 @@ def test_a_folder_is_loaded_with_the_dtype_of_its_weights(tmp_path, monkeypatch)
 @pytest.mark.parametrize("name", ["no-such-folder/at/all", "/nowhere"])
 def test_a_model_that_is_not_there_is_refused_with_what_is_known(name, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(InvalidRequest, match=r"No model .* planted-19M, planted-1.1B, a folder"):
+    with pytest.raises(
+        InvalidRequest, match=r"No model .* planted-19M, planted-1.1B, planted-1.1B-32k, a folder"
+    ):
         load(name)
 
 

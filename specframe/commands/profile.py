@@ -25,8 +25,8 @@ def profile(
     model: Annotated[
         str,
         typer.Option(
-            help="testbed, planted-19M, planted-1.1B, a folder, a hub id, or a shape that is "
-            "composed of one layer: llama-3.1-8B, llama-3.1-70B, qwen3-32B."
+            help="testbed, planted-19M, planted-1.1B, planted-1.1B-32k, a folder, a hub id, or a "
+            "shape that is composed of one layer: llama-3.1-8B, llama-3.1-70B, qwen3-32B."
         ),
     ] = "testbed",
     contexts: Annotated[
@@ -41,6 +41,9 @@ def profile(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the profile into FILE.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep the profile in FOLDER, too.")
     ] = None,
     json: JsonFile = None,
 ) -> None:
@@ -58,6 +61,10 @@ def profile(
         from specframe.profilers.picture import draw_profile
 
         draw_profile(found.costs, plot, f"{model} on {found.costs.facts['processor']}")
+    if out is not None:
+        from specframe.profilers.store import save_profile
+
+        save_profile(found, out)
     write_figures(json, profile_figures(model, found))
 
 

@@ -166,10 +166,7 @@ class FusedExecutor:
         return rows if multiplier == 1.0 else rows * multiplier
 
     def _add(self, stream: Tensor, update: Tensor) -> Tensor:
-        multiplier = self._model.residual_multiplier
-        if multiplier == 1.0:
-            return update.add_(stream)
-        return torch.add(stream, update, alpha=multiplier)
+        return torch.add(stream, update, alpha=self._model.residual_multiplier)
 
     def _mlp(self, layer: FusedLayer, stream: Tensor) -> Tensor:
         normed = F.rms_norm(stream, stream.shape[-1:], layer.mlp_norm, self._model.eps)
@@ -287,9 +284,8 @@ class FusedExecutor:
 
     def _linear(self, layer: FusedLinear, rows: Tensor) -> Tensor:
         if not self.strict or rows.shape[0] > PROMPT_ROWS or rows.shape[0] == STRICT_ROWS:
-            return F.linear(rows, layer.weight, layer.bias)
-        blocks = rows.split(STRICT_ROWS)
-        return torch.cat([F.linear(block, layer.weight, layer.bias) for block in blocks])
+            return layer(rows)
+        return torch.cat([layer(block) for block in rows.split(STRICT_ROWS)])
 
 
 def _covers(window: int | None, rows: int) -> bool:

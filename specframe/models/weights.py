@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["FusedLinear", "fuse_rows"]
+
+FEW_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,20 @@ class FusedLinear:
 
     weight: Tensor  # [sum of out, in]
     bias: Tensor | None
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """[S, in] -> [S, out]; of a few rows the result may lie column by column."""
+        if not self._is_better_on_the_left(rows):
+            return F.linear(rows, self.weight, self.bias)
+        if self.bias is None:
+            return torch.mm(self.weight, rows.t()).t()
+        return torch.addmm(self.bias[:, None], self.weight, rows.t()).t()
+
+    @staticmethod
+    def _is_better_on_the_left(rows: Tensor) -> bool:
+        """On a CPU, few rows in half precision: the same bits, the matrix read a third faster."""
+        half = rows.dtype in (torch.bfloat16, torch.float16)
+        return half and rows.device.type == "cpu" and rows.shape[0] <= FEW_ROWS
 
 
 def fuse_rows(linears: Sequence[nn.Linear]) -> FusedLinear:

@@ -365,6 +365,12 @@ def test_the_faithful_preset_takes_both_papers_constants():
     assert not set(plan.skips) & {0, 1, 6, 7}
 
 
+def test_a_fixed_stop_drafts_the_planned_length(calibrated):
+    live = replace(calibrated, config=replace(calibrated.config, stop="fixed")).spawn()
+    plan = live.select(context())
+    assert plan.stop == StopRule(live._solver.solved.choice.draft_length)
+
+
 def test_options_are_read_from_text():
     assert KnapKnn.configured(SHAPE, evaluations="7").config.evaluations == 7
     with pytest.raises(InvalidConfig, match="best or faithful"):

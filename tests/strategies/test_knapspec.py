@@ -353,6 +353,20 @@ def test_presets_and_options_are_read_from_text():
         KnapSpec.configured(SHAPE, rows="0")
 
 
+@pytest.mark.parametrize(("layers", "protected"), [(6, 0), (12, 0), (22, 1), (32, 1), (80, 3)])
+def test_layers_are_protected_by_the_depth(layers, protected):
+    assert round(OnlineConfig().protected * layers) == protected
+
+
+def test_a_fixed_stop_drafts_the_planned_length(after_prompt):
+    costs = prices(6)
+    fixed = KnapSpec.configured(SHAPE, stop="fixed").select(after_prompt.context(costs=costs))
+    gain = KnapSpec.configured(SHAPE).select(after_prompt.context(costs=costs))
+    assert fixed.skips == gain.skips
+    assert fixed.stop == StopRule(fixed.stop.max_tokens)
+    assert gain.stop.max_tokens == min(2 * fixed.stop.max_tokens, OnlineConfig().longest)
+
+
 def test_needs_are_states_of_all_depths_over_the_rows_that_count():
     assert KnapSpec(PaperConfig()).needs.window == 55
     assert KnapSpec(OnlineConfig(rows=5)).needs.prompt_rows == 5

@@ -45,6 +45,16 @@ def test_a_climbing_search_finds_the_best_set(name, evaluations):
     assert record.best.skips == WANTED
 
 
+def test_incumbents_are_the_sets_of_the_curve():
+    record = run_search(likeness, searcher("local"), Budget(60), clock=Clock())
+    incumbents = record.incumbents()
+    curve = [(seconds, likeness(SkipSet(SIZE, bits))) for seconds, _, bits in incumbents]
+    assert tuple(curve) == record.best_so_far()
+    assert [record.trials[count - 1].skips.bits for _, count, _ in incumbents] == [
+        bits for _, _, bits in incumbents
+    ]
+
+
 def test_bayesian_optimisation_beats_chance_on_as_many_sets():
     bayes = run_search(likeness, searcher("bayes"), Budget(16)).best.value
     chance = [

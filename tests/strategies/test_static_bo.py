@@ -40,7 +40,7 @@ def context(shape=SHAPE, **given):
     return Context(shape, [1] * 50, 10, 100, 0, **given)
 
 
-@pytest.mark.parametrize("search", ["local+bayes", "local", "annealing"])
+@pytest.mark.parametrize("search", ["local+bayes", "local", "knapsack", "annealing"])
 def test_each_search_finds_the_set_that_costs_nothing(search):
     best = StaticBO.configured(SHAPE, search=search, evaluations="60")
     assert best.calibrate(written(), PROMPTS).found.judged.skips == WANTED

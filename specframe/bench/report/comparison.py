@@ -94,10 +94,20 @@ class Comparison:
             if setting_of(entry) == setting and domain in (None, entry["domain"])
         ]
 
+    @property
+    def studies(self) -> dict[str, Mapping[str, Any]]:
+        """What studies found, by name."""
+        found = self.results.get("studies") or {}
+        return {name: study for name, study in found.items() if isinstance(study, Mapping)}
+
+    @property
+    def only_studies(self) -> bool:
+        """Whether nothing was compared."""
+        return bool(self.studies) and not self.rows and not self.summary
+
     def of_study(self, name: str) -> Mapping[str, Any] | None:
         """What a study found, if it ran."""
-        found = (self.results.get("studies") or {}).get(name)
-        return found if isinstance(found, Mapping) else None
+        return self.studies.get(name)
 
 
 def setting_of(entry: Entry) -> Setting:

@@ -17,7 +17,8 @@ from specframe.bench.report.prediction import prediction
 from specframe.bench.report.shares import shares
 from specframe.bench.report.skip_map import skip_map
 from specframe.bench.report.speedups import speedups
-from specframe.bench.report.tables import choice_table, study_tables, summary_table
+from specframe.bench.report.studies import study_figures
+from specframe.bench.report.tables import choice_table, summary_table
 from specframe.bench.report.verdict import Verdict, choices, verdict
 from specframe.bench.report.wording import domain_name, fold, interval, percent, plural
 
@@ -36,9 +37,14 @@ DRAWN = (
 
 
 def figures(comparison: Comparison) -> list[Figure]:
-    """All figures of a run in the order of the page, those without data included."""
+    """All figures of a run in the order of the page, those without data included.
+
+    Where only studies were run, nobody misses the figures of a comparison.
+    """
     found = [draw(comparison) for draw in DRAWN]
-    return [*found, *study_tables(comparison.results.get("studies") or {})]
+    if comparison.only_studies:
+        found = [figure for figure in found if not figure.missing]
+    return [*found, *study_figures(comparison.studies)]
 
 
 def page(runs: Sequence[Comparison]) -> str:
@@ -102,6 +108,8 @@ def _run(comparison: Comparison, number: int, of: int) -> Markup:
 
 
 def _title(comparison: Comparison) -> str:
+    if comparison.only_studies:
+        return "What studies found"
     config = comparison.results.get("config") or {}
     model = config.get("model") if isinstance(config, dict) else None
     return f"How fast does {model} decode here?" if model else "How fast does it decode here?"

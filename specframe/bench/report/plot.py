@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from specframe.bench.report.markup import Markup, tag, text
@@ -37,11 +38,19 @@ class Frame:
         return f"0 0 {self.width:g} {self.height:g}"
 
     def axes(
-        self, x_label: str, y_label: str, x_ticks: list[float] | None = None, unit: str = ""
+        self,
+        x_label: str,
+        y_label: str,
+        x_ticks: list[float] | None = None,
+        unit: str = "",
+        x_names: Mapping[float, str] | None = None,
     ) -> Markup:
         """Grid lines with their figures, and what the axes show; the unit is of y."""
         lines = [self._across(value, unit) for value in ticks(*self.up, about=4)]
-        lines += [self._up(v) for v in (ticks(*self.across, 4) if x_ticks is None else x_ticks)]
+        if x_names is None:
+            places = ticks(*self.across, 4) if x_ticks is None else x_ticks
+            x_names = {value: f"{value:g}" for value in places}
+        lines += [self._up(value, name) for value, name in x_names.items()]
         below = tag(
             "text", text(x_label), x=self.width - RIGHT, y=self.height - 4, text_anchor="end"
         )
@@ -55,8 +64,8 @@ class Frame:
         line = tag("line", x1=LEFT, x2=self.width - RIGHT, y1=y, y2=y, class_="rule")
         return tag("g", line, label, class_="tick")
 
-    def _up(self, value: float) -> Markup:
+    def _up(self, value: float, name: str) -> Markup:
         x, bottom = self.x(value), self.height - BOTTOM
-        label = tag("text", text(f"{value:g}"), x=x, y=bottom + 14, text_anchor="middle")
+        label = tag("text", text(name), x=x, y=bottom + 14, text_anchor="middle")
         line = tag("line", x1=x, x2=x, y1=TOP, y2=bottom, class_="rule")
         return tag("g", line, label, class_="tick")

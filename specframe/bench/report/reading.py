@@ -14,13 +14,29 @@ from specframe.errors import ArtefactError, InvalidRequest
 __all__ = ["RESULTS_FILE", "read_run"]
 
 RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
+STUDIES, STUDY_FILE = "studies", "study.json"
 
 
 def read_run(path: Path) -> Comparison:
-    """A run's folder, or its results file."""
+    """A run's folder, or its results file, with the studies that were run in the folder."""
     file = path / RESULTS_FILE if path.is_dir() else path
+    studies = _studies(file.parent)
+    if studies and not file.exists():
+        return Comparison({"run": path.name, "rows": [], "summary": [], STUDIES: studies})
+    content = _read(file, path)
+    _check(file, content)
+    return Comparison({**content, STUDIES: {**(content.get(STUDIES) or {}), **studies}})
+
+
+def _studies(run: Path) -> dict[str, Any]:
+    """Finished studies of a run, by name."""
+    found = sorted((run / STUDIES).glob(f"*/{STUDY_FILE}"))
+    return {file.parent.name: _read(file, file) for file in found}
+
+
+def _read(file: Path, path: Path) -> Any:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InvalidRequest(_not_there(path)) from error
     except OSError as error:
@@ -32,8 +48,6 @@ def read_run(path: Path) -> Comparison:
         raise ArtefactError(
             f"{str(file)!r} is not JSON: {error}. Name a run's folder or its {RESULTS_FILE}."
         ) from error
-    _check(file, content)
-    return Comparison(content)
 
 
 def _not_there(path: Path) -> str:

@@ -1,19 +1,17 @@
-"""Tables of the report: every entry of the summary, the best of each setting, studies."""
+"""Tables of the report: every entry of the summary, the best of each setting."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from specframe.bench.report.comparison import Comparison, Entry, Setting, contender_of
-from specframe.bench.report.cross_domain import STUDY
 from specframe.bench.report.figure import Figure, absent
-from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
+from specframe.bench.report.markup import EMPTY, Markup, tag, text
 from specframe.bench.report.panels import folds, scroller
 from specframe.bench.report.verdict import Choice
 from specframe.bench.report.wording import MEAN, bytes_, count, domain_name, fold, interval, percent
 
-__all__ = ["COLUMNS", "choice_table", "study_tables", "summary_table"]
+__all__ = ["COLUMNS", "choice_table", "summary_table"]
 
 NAME, TITLE = "summary", "Every figure"
 Column = tuple[str, str, Callable[[Entry], str]]  # heading, key of the definition, text
@@ -123,34 +121,3 @@ def _choice(choice: Choice | None) -> Markup:
     name = str(choice.winner) if choice.winner else "autoregressive"
     speed = fold(choice.speedup) if choice.winner else "nothing pays"
     return tag("td", tag("b", text(name)), text(f" {speed}"))
-
-
-def study_tables(studies: Mapping[str, Any]) -> list[Figure]:
-    """Rows of the studies that have no figure; their `title` and `text` say what they show."""
-    found = []
-    for name, study in studies.items():
-        if name == STUDY:
-            continue
-        rows = study.get("rows") if isinstance(study, Mapping) else None
-        if isinstance(rows, Sequence) and rows and isinstance(rows[0], Mapping):
-            title = str(study.get("title") or f"Study: {name}")
-            body = scroller(_rows(f"study-{name}", rows), title)
-            caption = str(study.get("text") or "All rows of the study.")
-            found.append(Figure(f"study-{name}", title, caption, body))
-    return found
-
-
-def _rows(mark: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    keys = [key for key in rows[0] if not isinstance(rows[0][key], list | dict)]
-    head = tag("thead", tag("tr", *(tag("th", text(key), scope="col") for key in keys)))
-    lines = (
-        tag("tr", *(tag("td", text(_shown(row.get(key)))) for key in keys), data_mark=mark)
-        for row in rows
-    )
-    return tag("table", head, tag("tbody", join(*lines)))
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -45,6 +45,9 @@ class Verdict:
 
 def verdict(comparison: Comparison) -> Verdict:
     """Of the first setting; contenders that cannot be told from the best are named too."""
+    if comparison.only_studies:
+        answers = [f"{name}: {study.get('answer')}" for name, study in comparison.studies.items()]
+        return Verdict(" ".join(answers), None, None)
     if not comparison.settings:
         return Verdict("This run holds no finished comparison, so nothing can be said.", None, None)
     setting = comparison.settings[0]

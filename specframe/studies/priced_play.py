@@ -1,0 +1,124 @@
+"""Selectors at work on a small model, as if each walk took what a cost model says.
+
+Clocks are left out, so that the same selector makes the same plans on every machine; what it
+computes to make them is billed at the same prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from torch import Tensor
+
+from specframe.costs import CostModel
+from specframe.engine import Engine, Limits
+from specframe.models.executor import Executor
+from specframe.sampling import Law
+from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
+from specframe.types import DraftPlan, Outcome, Pass, SkipSet, Step
+
+__all__ = ["PlayedRound", "play"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedRound:
+    """What a selector planned, what came of it, and the priced seconds of its own computing."""
+
+    plan: DraftPlan
+    tokens: int
+    select_seconds: float
+
+
+def play(
+    executor: Executor,
+    selector: LayerSelector,
+    costs: CostModel,
+    prompt: Sequence[int],
+    law: Law,
+    limits: Limits,
+) -> list[PlayedRound]:
+    """Rounds of a generation after the prompt's."""
+    watched = _Watched(selector.spawn(), costs)
+    engine = Engine(executor, watched, law, limits, costs)
+    for _ in engine.rounds(prompt):
+        pass
+    return watched.played
+
+
+class _Watched(LayerSelector):
+    """A selector whose plans are written down and whose computing is priced."""
+
+    traits = Traits("a selector that is watched")
+
+    def __init__(self, live: LayerSelector, costs: CostModel) -> None:
+        self._live, self._costs = live, costs
+        self.played: list[PlayedRound] = []
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Those of the selector."""
+        return self._live.needs
+
+    def select(self, context: Context) -> DraftPlan:
+        """The selector's plan."""
+        assert context.probe is not None
+        self._probe = _PricedProbe(context.probe, self._costs)
+        self._planned = self._live.select(replace(context, probe=self._probe))
+        return self._planned
+
+    def observe(self, outcome: Outcome) -> None:
+        """Tell the selector, in priced seconds."""
+        plan, n = self._planned, self._probe.committed
+        priced = replace(
+            outcome,
+            select_seconds=self._probe.seconds,
+            draft_seconds=outcome.drafted * self._costs.draft_step(plan.skips, n),
+            verify_seconds=self._costs.verify(outcome.drafted + 1, n, start=plan.skips.prefix),
+        )
+        self.played.append(PlayedRound(plan, len(outcome.emitted), self._probe.seconds))
+        self._live.observe(priced)
+
+    def spawn(self) -> Self:
+        """Itself: it serves one sequence."""
+        return self
+
+
+class _PricedProbe:
+    """A probe that adds up what its walks would take."""
+
+    def __init__(self, probe: Probe, costs: CostModel) -> None:
+        self._probe, self._costs = probe, costs
+        self.seconds = 0.0
+
+    @property
+    def committed(self) -> int:
+        """See `Probe.committed`."""
+        return self._probe.committed
+
+    def walk(
+        self,
+        step: Step,
+        skips: SkipSet | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        hidden: Tensor | None = None,
+        taps: Sequence[int] = (),
+        rows: slice | None = None,
+    ) -> Pass:
+        """See `Probe.walk`."""
+        passed = self._probe.walk(
+            step, skips, start=start, stop=stop, hidden=hidden, taps=taps, rows=rows
+        )
+        headed = 0 if passed.logits is None else passed.logits.shape[1]
+        self.seconds += self._costs.walk(
+            step.visible, step.rows, skips, start=start, stop=stop, logits=headed
+        )
+        return passed
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Probe.logits`."""
+        self.seconds += self._costs.head.at(self.committed, hidden.shape[1])
+        return self._probe.logits(hidden)

@@ -1,0 +1,33 @@
+"""Studies by name; a new one is a file here and a line in the table."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+
+from specframe.errors import InvalidRequest
+from specframe.studies.study import Study
+
+__all__ = ["find_study", "study_names"]
+
+# name -> module that holds it as `STUDY`
+MODULES = {
+    "attention-share": "specframe.studies.attention_share",
+    "calibration-cost": "specframe.studies.calibration_cost",
+    "oracle": "specframe.studies.oracle",
+}
+
+
+def study_names() -> list[str]:
+    """All names, sorted."""
+    return sorted(MODULES)
+
+
+def find_study(name: str) -> Study:
+    """The study of this name."""
+    if name not in MODULES:
+        near = difflib.get_close_matches(name, MODULES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InvalidRequest(f"No study named {name!r}.{hint} Known: {', '.join(study_names())}.")
+    found: Study = import_module(MODULES[name]).STUDY
+    return found

@@ -1,0 +1,100 @@
+"""Running a study in a folder: finished rows are kept, and a run that was killed goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from specframe.bench.fingerprint import fingerprint
+from specframe.bench.run_folder import RunFolder
+from specframe.errors import InvalidRequest
+from specframe.options import with_options
+from specframe.studies.study import Row, Study
+
+__all__ = ["RESULTS_FILE", "run_study", "settings_of", "study_folder"]
+
+RESULTS_FILE = "study.json"
+SCHEMA_VERSION = 1
+Tell = Callable[[str], None]
+
+
+def study_folder(run: Path, study: Study) -> Path:
+    """Where a run's folder keeps this study; `specframe report` looks there."""
+    return run / "studies" / study.name
+
+
+def settings_of(
+    study: Study,
+    quick: bool = False,
+    model: str | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Any:
+    """The study's settings with what the command line says."""
+    settings = study.quick if quick else study.settings
+    changes = dict(options or {})
+    if model is not None:
+        if "model" not in {field.name for field in fields(settings)}:
+            raise InvalidRequest(f"The study {study.name!r} has no choice of model. Leave it out.")
+        changes["model"] = model
+    return with_options(settings, changes)
+
+
+def run_study(
+    study: Study, settings: Any, folder: Path, tell: Tell = lambda text: None
+) -> dict[str, Any]:
+    """Answer the study's question in `folder`; the results are also written there.
+
+    Rows that an earlier run with the same settings finished are taken from the folder.
+    """
+    run = RunFolder(folder)
+    asked = {"study": study.name, "specframe": version("specframe"), **asdict(settings)}
+    with run.held(asked, resume=True) as finished:
+        work = _Work(run, finished, tell)
+        found = study.run(settings, work)
+        results = {
+            "schema_version": SCHEMA_VERSION,
+            "study": study.name,
+            "title": study.title,
+            "text": study.question,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "config": asked,
+            "environment": fingerprint(torch.device("cpu")),
+            "answer": found.answer,
+            "shows": None if study.shows is None else asdict(study.shows),
+            "rows": work.rows,
+        }
+        taken = sorted(set(results) & set(found.figures))
+        if taken:
+            raise ValueError(f"names of figures that the results use themselves: {taken}")
+        results |= found.figures
+        run.write(RESULTS_FILE, results)
+    return results
+
+
+class _Work:
+    """See `Work`; `rows` are those that were asked for, in order."""
+
+    def __init__(self, run: RunFolder, finished: Sequence[Row], tell: Tell) -> None:
+        self.rows: list[Row] = []
+        self._run, self._finished, self._tell = run, finished, tell
+
+    @property
+    def folder(self) -> Path:
+        return self._run.path
+
+    def row(self, name: Mapping[str, Any], make: Callable[[], Row]) -> Row:
+        row = next((r for r in self._finished if name.items() <= r.items()), None)
+        if row is None:
+            row = {**name, **make()}
+            self._run.append(row)
+        self.rows.append(row)
+        return row
+
+    def tell(self, text: str) -> None:
+        self._tell(text)

@@ -1,0 +1,51 @@
+"""At longer contexts attention is skipped more, MLPs less."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from specframe.bench.prompts import BenchPrompt
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.studies import attention_share
+from specframe.studies.attention_share import STUDY, AttentionShareSettings
+from specframe.studies.running import run_study
+from specframe.testing import planted_llama
+from specframe.types import ModelShape
+
+SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A model whose sublayers all matter alike."""
+    model = planted_llama(SHAPE, dict.fromkeys(range(16), 0.1), dtype=torch.float64)
+    prompts = [BenchPrompt(f"{i}", "", tuple(range(1 + i, 31 + i))) for i in range(2)]
+    loaded = SimpleNamespace(tokenizer="some")
+    monkeypatch.setattr(attention_share, "load", lambda name: (model, loaded.tokenizer))
+    monkeypatch.setattr(attention_share, "prompts_from", lambda *a, **k: prompts)
+    return loaded
+
+
+def test_the_dearer_half_is_skipped_more(small, tmp_path):
+    settings = AttentionShareSettings(contexts=(128, 4096, 32768))
+    results = run_study(STUDY, settings, tmp_path)
+    skipped = results["skipped"]
+    assert results["contexts"] == [128, 4096, 32768]
+    apart = [a - m for a, m in zip(skipped["attention"], skipped["MLP"], strict=True)]
+    assert apart[0] < apart[-1]
+    assert {row["sublayers"] for row in results["rows"]} == {"attention", "MLP"}
+    dear = {(r["context"], r["sublayers"]): r["milliseconds"] for r in results["rows"]}
+    assert dear[128, "attention"] < dear[128, "MLP"]
+    assert dear[32768, "attention"] > dear[32768, "MLP"]
+
+
+def test_a_model_without_a_tokenizer_is_refused(small, tmp_path):
+    small.tokenizer = None
+    with pytest.raises(InvalidRequest, match="no tokenizer"):
+        run_study(STUDY, AttentionShareSettings(), tmp_path)
+
+
+def test_contexts_out_of_range_are_refused():
+    with pytest.raises(InvalidConfig, match="'contexts'"):
+        AttentionShareSettings(contexts=(1, 200))

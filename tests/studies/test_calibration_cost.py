@@ -1,0 +1,115 @@
+"""What searches cost: curves judged alike, time-capped searches called censored."""
+
+import pytest
+from lab_doubles import plain_costs
+from planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
+
+from specframe.lab import ModelLab
+from specframe.studies import calibration_cost
+from specframe.studies.calibration_cost import (
+    FAITHFUL,
+    KNAPSACK,
+    LOCAL,
+    STUDY,
+    CalibrationCostSettings,
+    _findings,
+    _Hunt,
+)
+from specframe.studies.running import run_study
+from specframe.studies.search_world import SearchWorld
+
+DOMAINS = ("sql", "story")
+
+
+def planted_world(folder, most, usual):
+    prompts = planted_prompts(DOMAINS, 10)
+    own = {domain: [p for p in prompts if p.domain == domain] for domain in DOMAINS}
+
+    def make_lab(notes, tell):
+        return ModelLab(
+            planted_executor("llama"), plain_costs(LAYERS), new_tokens=8, notes=notes, tell=tell
+        )
+
+    unseen = [prompt for mine in own.values() for prompt in mine[:2]]
+    world = SearchWorld(make_lab, folder, {d: mine[2:] for d, mine in own.items()}, unseen)
+    world.answer(most, usual)
+    return world
+
+
+def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
+    def small(model, folder, *, most, usual, judged, new_tokens):
+        return planted_world(folder, most, usual)
+
+    monkeypatch.setattr(calibration_cost, "search_world", small)
+    settings = CalibrationCostSettings(
+        faithful_seconds=0.6, seconds=0.4, prompts=(2, 4), usual=4, iterations=(3, 4000)
+    )
+    results = run_study(STUDY, settings, tmp_path)
+    rows = {(row["way"], row["prompts"]): row for row in results["rows"]}
+    few, many = (rows[f"{FAITHFUL}, {n} iterations", 4] for n in (3, 4000))
+    assert (few["evaluations"], few["censored"]) == (3, False)
+    assert many["censored"]
+    assert 0.5 < many["seconds"] < 5.0
+    assert few["seconds"] < many["seconds"]
+    assert many["answering_seconds"] == 0.0
+    for way in (LOCAL, KNAPSACK):
+        assert rows[way, 4]["answering_seconds"] == pytest.approx(
+            2 * rows[way, 2]["answering_seconds"]
+        )
+        assert rows[way, 4]["curve"][0][0] > rows[way, 4]["answering_seconds"] > 0.0
+        assert rows[way, 4]["break_even_tokens"] > 0
+    judge = planted_world(tmp_path / "judge", 4, 4)
+    assert results["best"] == pytest.approx(judge.speedup(PLANTED.bits))
+
+
+def test_prompts_take_turns_by_domain(tmp_path):
+    world = planted_world(tmp_path, 2, 2)
+    dealt = world.deal(2)
+    assert [p.tokens[0] > 30 for p in dealt] == [False, True, False, True]
+    assert {p.domain for p in dealt} == {""}
+    assert all(p.tokens[0] > 30 for p in world.deal(3, ["story"]))
+
+
+def test_a_cut_search_is_the_search_so_far():
+    hunt = _Hunt(((0.5, 1, 0), (1.5, 3, 6), (4.0, 8, 7)), tuple(0.5 * i for i in range(1, 9)))
+    cut = hunt.cut(4)
+    assert (cut.tried, cut.seconds) == (4, 2.0)
+    assert cut.incumbents == hunt.incumbents[:2]
+
+
+def made_row(way, curve, seconds, tried=9):
+    return {
+        "way": way,
+        "prompts": 8,
+        "speedup": curve[-1][1],
+        "curve": curve,
+        "seconds": seconds,
+        "censored": True,
+        "evaluations": tried,
+    }
+
+
+@pytest.mark.parametrize(
+    ("faithful", "sooner", "bound", "said"),
+    [
+        ([[10.0, 1.2]], 30.0, True, "at least 30 times"),
+        ([[10.0, 1.2], [24.0, 1.59]], 12.0, False, "12 times as soon"),
+    ],
+)
+def test_a_search_that_never_arrived_bounds_the_ratio(faithful, sooner, bound, said):
+    rivals = [
+        made_row(LOCAL, [[1.0, 1.1], [4.0, 1.6]], 8.0),
+        made_row(KNAPSACK, [[1.0, 1.3], [2.0, 1.58]], 8.0),
+    ]
+    found = _findings(rivals, [made_row(f"{FAITHFUL}, 100 iterations", faithful, 60.0)])
+    assert found.figures["times_sooner"] == pytest.approx(sooner)
+    assert found.figures["times_sooner_is_a_lower_bound"] is bound
+    assert found.figures["seconds_to_98_percent"][f"{KNAPSACK}, 8 prompts"] == 2.0
+    assert said in found.answer
+
+
+def test_where_nobody_arrives_nothing_is_claimed():
+    rivals = [made_row(LOCAL, [[1.0, 1.1]], 8.0)]
+    found = _findings(rivals, [made_row(f"{FAITHFUL}, 9 iterations", [[50.0, 1.6]], 60.0)])
+    assert found.figures["times_sooner"] is None
+    assert "Neither" in found.answer
