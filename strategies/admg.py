@@ -171,7 +171,8 @@ class JudgedPlanner:
     def _judge(self, context: Context, probe: Probe) -> None:
         size, states = context.shape.sublayers, context.prompt_states
         prices = self._prices.at(context)
-        turned, seconds = turns(states, size), prices.sublayer_seconds
+        turned = turns(states, size)
+        seconds: list[float] = prices.sublayer_seconds.tolist()
         order = sorted(range(0, size, 2), key=lambda b: turned[b] / max(seconds[b], 1e-12))
         count = self.config.shares
         sets = nested_sets(order, size, [0.5 * (i + 1) / (count + 1) for i in range(count)])

@@ -86,7 +86,7 @@ def matchness(probe: Probe, tokens: Sequence[int], start: int, skips: SkipSet) -
     passed = probe.walk(step, skips, rows=slice(None))
     assert passed.logits is not None
     chosen: list[int] = passed.logits[0].argmax(-1).tolist()
-    return sum(map(eq, chosen, tokens[1:])) / rows
+    return float(sum(map(eq, chosen, tokens[1:]))) / rows
 
 
 class _Proposals:

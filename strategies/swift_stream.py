@@ -159,7 +159,7 @@ class StreamPlanner:
         size = context.shape.sublayers
         ends = 2 * min(self.config.protected, (context.shape.layers - 1) // 2)
         turned = turns(context.prompt_states, size)
-        seconds = prices.sublayer_seconds
+        seconds: list[float] = prices.sublayer_seconds.tolist()
         return sorted(range(ends, size - ends), key=lambda b: turned[b] / max(seconds[b], 1e-12))
 
     def _try_on(self, context: Context, probe: Probe, prices: RoundPrices, search: _Search) -> None:
