@@ -12,7 +12,6 @@ from specframe.testbed.corpus import (
     sql,
     story,
     summary,
-    sums,
     translation,
 )
 from specframe.testbed.corpus.document import Document, Exercise, Split
@@ -32,11 +31,10 @@ _WRITERS: dict[str, Writer] = {
     "phrase": translation.write_phrase,
     "ledger": ledger.write,
     "long-ledger": ledger.write_long,
-    "sums": sums.write,
 }
 DOMAINS = ("summary", "arithmetic", "translation", "story", "sql")
 HELD_OUT = ("code", "dialogue")
-TRAINED = (*DOMAINS, "phrase", "echo", "ledger", "long-ledger", "sums")
+TRAINED = (*DOMAINS, "phrase", "echo", "ledger", "long-ledger")
 NAMES = tuple(_WRITERS)
 
 
