@@ -16,7 +16,9 @@ from specframe.sampling import Law
 from specframe.types import Draft, DraftPlan, Step
 from specframe.verify import without
 
-__all__ = ["Drafter", "tree_step"]
+__all__ = ["LONGEST_DRAFT", "Drafter", "tree_step"]
+
+LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
 
 
 class Drafter:
@@ -40,7 +42,7 @@ class Drafter:
         self._ends, self._head = ends, head
 
     def run(self, plan: DraftPlan, capture: frozenset[int] = frozenset()) -> Draft:
-        """Copy what the plan says, then draft until its stop rule ends it.
+        """Copy what the plan says, then draft until its stop rule ends it or the scratch is full.
 
         The stream at the plan's prefix, and at captured depths before it, is kept for every node:
         there the draft computes the target's own values.
@@ -53,7 +55,9 @@ class Drafter:
         laws: dict[int, Tensor] = {}
         states: list[dict[int, Tensor]] = []
         walked, reach = 0, 1.0
+        widest = plan.tree.widest if plan.tree is not None else 1
         going = len(spine) < plan.stop.max_tokens and not self._ends.intersection(spine)
+        going = going and len(spine) + widest <= LONGEST_DRAFT
         while going:
             logits, kept = self._step(plan, spine, walked, keep)
             if not bool(torch.isfinite(logits.max())):
@@ -70,6 +74,7 @@ class Drafter:
             if plan.stop.gain is not None:
                 reach *= chance_of_acceptance(plan.stop.gain, confidence)
             going = drawn[0] not in self._ends and goes_on(plan.stop, len(spine), confidence, reach)
+            going = going and len(spine) + len(leaves) + widest <= LONGEST_DRAFT
         draft = Draft(
             tokens=(*spine, *(token for _, token in leaves)),
             parents=(*range(-1, len(spine) - 1), *(parent for parent, _ in leaves)),
@@ -81,7 +86,7 @@ class Drafter:
 
     def _copied(self, plan: DraftPlan) -> tuple[int, ...]:
         """The plan's copied tokens, as far as its cap and an end token let them go."""
-        copied = plan.copied[: plan.stop.max_tokens]
+        copied = plan.copied[: min(plan.stop.max_tokens, LONGEST_DRAFT)]
         for count, token in enumerate(copied, start=1):
             if token in self._ends:
                 return copied[:count]

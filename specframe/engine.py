@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from specframe.costs import CostModel
-from specframe.draft import Drafter
+from specframe.draft import LONGEST_DRAFT, Drafter
 from specframe.errors import InvalidDraftPlan, InvalidSkipSet
 from specframe.head import HeadRunner
 from specframe.models.cache import CursorCache
@@ -19,9 +19,7 @@ from specframe.states import StateWindow
 from specframe.target import Target
 from specframe.types import DraftPlan, Outcome
 
-__all__ = ["LONGEST_DRAFT", "Engine", "Limits", "Round"]
-
-LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
+__all__ = ["Engine", "Limits", "Round"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +166,9 @@ class Engine:
         return ended or self._budget(live) <= 0
 
     def _clamp(self, plan: DraftPlan, live: _Sequence) -> DraftPlan:
-        """Shorten the draft to what can be emitted and to the scratch that is reserved."""
+        """Shorten the draft to what can be emitted."""
         self._refuse(plan, live.head)
-        widest = plan.tree.widest if plan.tree is not None else 1
-        longest = min(plan.stop.max_tokens, self._budget(live) - 1, LONGEST_DRAFT // widest)
+        longest = min(plan.stop.max_tokens, self._budget(live) - 1)
         if longest == plan.stop.max_tokens:
             return plan
         return replace(plan, stop=replace(plan.stop, max_tokens=longest))

@@ -33,6 +33,7 @@ LEVELS = {
     "specframe.decoding": 6,
     "specframe.divergence": 6,
     "specframe.door": 6,
+    "specframe.dressing": 6,
     "specframe.record": 6,
     "specframe.registry": 6,
     "specframe.selection": 6,
