@@ -58,7 +58,7 @@ def tokens_of(selector, count=20):
     tokens, shapes = [], set()
     for done in engine.rounds(scene().tokens[:12]):
         tokens += done.tokens
-        if done.outcome is not None and done.outcome.drafted:
+        if done.outcome is not None and done.outcome.drafted and not done.outcome.draft.copied:
             shapes.add(done.outcome.draft.is_chain)
         if len(tokens) >= count:
             break
@@ -77,7 +77,7 @@ def test_every_selector_with_every_stop_rule_and_tree_keeps_the_model_s_tokens(n
             found, shapes = tokens_of(planned)
             assert found == own, (stop, tree)
             if undressed and tree == "2-1":
-                assert shapes == {False}  # every draft had a sibling at its root
+                assert shapes <= {False}  # every draft had a sibling at its root, copies aside
 
 
 # stop rules and trees in text
