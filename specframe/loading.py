@@ -44,7 +44,7 @@ def load(name: str, **kwargs: Any) -> Loaded:
 @contextmanager
 def _without_weights_bar() -> Iterator[None]:
     """The library's bar over weights flashes by and tears other output; downloads keep theirs."""
-    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils import logging
 
     shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()

@@ -43,19 +43,32 @@ def selector_from(
 ) -> LayerSelector:
     """`named` is a folder that `save` wrote, or a registered name for this model's shape.
 
-    Besides its own options every selector takes `draft_stop` and `draft_tree` (`dressing`).
+    Besides its own options every selector takes `draft_stop` and `draft_tree` (`dressing`). What a
+    selector is made of is said by its option `of`: names and folders, commas between them.
     """
     given = dict(options or {})
     own = {name: value for name, value in given.items() if name not in DRESSING}
+    return dressed(_undressed(named, shape, preset, own), given)
+
+
+def _undressed(
+    named: str, shape: ModelShape, preset: str, options: dict[str, str]
+) -> LayerSelector:
     folder = Path(named)
-    if not folder.is_dir():
-        return dressed(selector_class(named).configured(shape, preset, **own), given)
-    if own:
+    if folder.is_dir() and options:
         raise InvalidRequest(
-            f"The selector in {named!r} was configured when it was calibrated, so {sorted(own)} "
-            f"cannot be set. Calibrate again with them; {' and '.join(DRESSING)} can be set."
+            f"The selector in {named!r} was configured when it was calibrated, so "
+            f"{', '.join(sorted(options))} cannot be set. Calibrate again with them; "
+            f"{' and '.join(DRESSING)} can be set."
         )
-    return dressed(selector_class(_saved_name(folder)).load(folder), given)
+    if folder.is_dir():
+        return selector_class(_saved_name(folder)).load(folder)
+    found = selector_class(named)
+    if not found.combines:
+        return found.configured(shape, preset, **options)
+    names = options.pop("of", ",".join(found.combines)).split(",")
+    parts = [selector_from(name.strip(), shape, preset) for name in names]
+    return found.combining(parts, preset, **options)
 
 
 def option_pairs(settings: Sequence[str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from specframe.artefacts import load_artefact, save_artefact
+from specframe.costs import CostModel
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.options import with_options
 from specframe.pooling import Pooling
@@ -47,6 +48,8 @@ NAME = "knap-knn"
 REMEDY = f"Run `specframe calibrate {NAME}` for this model."
 STOPS = ("gain", "confidence", "fixed")
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
+NEVER = 1e-12
+FELT = 0.25  # of the boundary: a price that moved less with the context changes no solution
 PRIOR = 16.0  # rounds that a calibrated acceptance is worth against observed ones
 
 
@@ -54,9 +57,8 @@ PRIOR = 16.0  # rounds that a calibrated acceptance is worth against observed on
 class KnapKnnConfig(LookupConfig):
     """How domains are learnt, how a prompt finds its own, and how its knapsack is solved.
 
-    `boundary` is the change of the price of attention against MLP, or of the context, at which the
-    knapsack is solved again; `review` the rounds after which it is for observed acceptance (0:
-    never).
+    `boundary` is the change of the context at which the knapsack is solved again, where attention's
+    price moved with it; `review` the rounds after which it is for observed acceptance (0: never).
     """
 
     seconds: float = 120.0  # of searching
@@ -132,6 +134,7 @@ class Solver:
         self._known = tuple(KnownSet(one.skips, one.acceptance.low) for one in domain.sets)
         self._prices: RoundPrices | None = None
         self._context = 0
+        self._attention = 1.0  # against an MLP, at that context
         self._shift = 0.0
         self.solved: Resolved | None = None
         self.solutions = 0
@@ -139,12 +142,13 @@ class Solver:
     def at(self, context: Context, shift: float) -> Resolved:
         """The set for this context and this experience."""
         n = context.length - 1
-        if self.solved is not None and shift == self._shift and not self._crossed(n):
+        if self.solved is not None and shift == self._shift and not self._crossed(context):
             return self.solved
-        if self._prices is None or self._crossed(n):
+        if self._prices is None or self._crossed(context):
             costs = context.costs or unit_costs(context.shape.layers)
             lengths = [d for d in LENGTHS if d <= self._config.longest]
             self._prices, self._context = RoundPrices.at(costs, n, lengths), n
+            self._attention = _attention_price(costs, n)
         config = self._config
         ends = min(config.protected, (context.shape.layers - 1) // 2) * 2
         size = context.shape.sublayers
@@ -167,8 +171,20 @@ class Solver:
         assert self._prices is not None
         return self._prices
 
-    def _crossed(self, n: int) -> bool:
-        return abs(n - self._context) > self._config.boundary * max(self._context, 64)
+    def _crossed(self, context: Context) -> bool:
+        """Whether the context moved, and the price of attention with it."""
+        boundary, n = self._config.boundary, context.length - 1
+        if abs(n - self._context) <= boundary * max(self._context, 64):
+            return False
+        if context.costs is None:
+            return True
+        moved = _attention_price(context.costs, n) / self._attention - 1.0
+        return abs(moved) > FELT * boundary
+
+
+def _attention_price(costs: CostModel, n: int) -> float:
+    """Seconds of attention over those of an MLP, first layer."""
+    return max(costs.sublayer(0, n), NEVER) / max(costs.sublayer(1, n), NEVER)
 
 
 class _Experience:

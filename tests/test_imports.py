@@ -26,6 +26,7 @@ LEVELS = {
     "specframe.stopping": 1,
     "specframe.verify": 1,
     "specframe.models": 3,
+    "specframe.head": 4,
     "specframe.draft": 4,
     "specframe.target": 4,
     "specframe.engine": 5,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 __all__ = ["print_comparison"]
 
-BAR = 10  # characters of a bar at the largest speed-up
+BAR = 6  # characters of a bar at the largest speed-up
 
 
 def print_comparison(results: Mapping[str, Any], console: Console | None = None) -> None:
@@ -34,8 +35,8 @@ def _title(context: int, temperature: float) -> str:
 
 
 def _table(entries: list[Mapping[str, Any]], title: str) -> Table:
-    table = Table(title=title)
-    for name in ("selector", "x own AR", "", "95 %", "x library", "accepted", "a round", "exact"):
+    table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))  # whole names on 80 columns
+    for name in ("selector", "own AR", "", "95 %", "library", "accepted", "a round", "exact"):
         table.add_column(name, no_wrap=True)
     longest = max((entry["speedup_vs_own_ar"] or 0.0 for entry in entries), default=1.0)
     for entry in sorted(entries, key=lambda e: -(e["speedup_vs_own_ar"] or 0.0)):
@@ -50,7 +51,7 @@ def _table(entries: list[Mapping[str, Any]], title: str) -> Table:
             "" if entry["mean_accepted"] is None else f"{entry['mean_accepted']:.2f}",
             _share(entry["exact_match"]),
         )
-    table.caption = "? inconclusive: the interval is wider than 4 % either way"
+    table.caption = "speed-ups; ? inconclusive: the interval is wider than 4 % either way"
     return table
 
 

@@ -103,7 +103,7 @@ def _selector(
     selector = selector_from(named.name, lab.shape, named.preset, options | dict(named.options))
     if not traits.calibrated:
         return selector, {}
-    tell(f"calibrating {text}")
+    tell(f"calibrating {text}, {grid.calibration_seconds:.0f} s of searching")
     began = perf_counter()
     selector = selector.calibrate(lab, prompts)
     seconds = perf_counter() - began

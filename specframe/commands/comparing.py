@@ -88,11 +88,14 @@ def _run(settings: Grid, run: Path | None, resume: Path | None, json: Path | Non
     folder = resume or run or RUNS / _stamp()
     from specframe.bench.compare import compare
 
+    began = perf_counter()
     progress = _Progress()
     results = compare(
         settings, folder, resume=resume is not None, tell=progress.tell, report=progress
     )
     _finish(results, folder)
+    calibrating = sum(facts.get("seconds", 0.0) for facts in results["calibration"].values())
+    typer.echo(f"Took {perf_counter() - began:.0f} s, {calibrating:.0f} s of it calibration")
     write_figures(json, results)
 
 

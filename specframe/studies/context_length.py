@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 from specframe.errors import InvalidConfig, InvalidRequest
@@ -48,7 +49,7 @@ def run(settings: ContextSettings, work: Work) -> Findings:
     rows = [
         work.row(
             {"selector": name, "context": context},
-            lambda n=name, c=context: _measured(paired, settings, n, c),
+            partial(_measured, paired, settings, name, context),
         )
         for name in (ONLINE, STATIC)
         for context in settings.contexts

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -43,7 +44,7 @@ def run(settings: CrossDomainSettings, work: Work) -> Findings:
     rows = [
         work.row(
             {"selector": SELECTOR, "skips_of": home, "domain": domain},
-            lambda h=home, d=domain: _measured(paired, settings, h, d),
+            partial(_measured, paired, settings, home, domain),
         )
         for home in domains
         for domain in domains

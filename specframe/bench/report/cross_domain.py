@@ -28,7 +28,7 @@ def cross_domain(comparison: Comparison) -> Figure:
     rows = [row for row in study.get("rows") or [] if row.get(KEY) is not None]
     if not rows:
         return absent(
-            NAME, TITLE, "The study was not run here: `specframe study cross-domain` adds it."
+            NAME, TITLE, "The study was not run here; specframe study cross-domain adds it."
         )
     caption = (
         "Speed-up over own autoregressive decoding with the skip set found for one domain (row) "

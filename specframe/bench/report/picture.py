@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from specframe.bench.report.comparison import Comparison, Entry, contender_of
 from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
-from specframe.bench.report.wording import MEAN, fold, interval
+from specframe.bench.report.wording import MEAN, fold, interval, plural
 from specframe.errors import InvalidRequest
 
 __all__ = ["speedup_picture"]
@@ -64,7 +64,7 @@ def _machine(comparison: Comparison) -> str:
     parts = [
         f"mean of {len(comparison.domains)} domains, 95 % intervals",
         str(environment.get("gpu") or environment.get("processor") or ""),
-        f"{environment['threads']} threads" if environment.get("threads") else "",
+        plural(environment["threads"], "thread") if environment.get("threads") else "",
         str((comparison.results.get("model") or {}).get("dtype") or ""),
     ]
     return " · ".join(part for part in parts if part)
@@ -92,7 +92,7 @@ def _bar(entry: Entry, top: float, scale: float) -> Markup:
             "text",
             text(fold(entry[KEY])),
             tag("tspan", text(f"  {interval(entry, KEY)}"), class_="soft"),
-            x=max(high, NAMES + scale * entry[KEY]) + 8,
+            x=max(high, NAMES + scale * max(entry[KEY], 1.0)) + 8,  # right of the line at 1
             y=top + 13,
         ),
     )

@@ -8,6 +8,7 @@ from specframe.bench.report.comparison import Comparison, Entry, Setting, conten
 from specframe.bench.report.figure import Figure, absent
 from specframe.bench.report.markup import EMPTY, Markup, tag, text
 from specframe.bench.report.panels import folds, scroller
+from specframe.bench.report.speedups import by_speed
 from specframe.bench.report.verdict import Choice
 from specframe.bench.report.wording import MEAN, bytes_, count, domain_name, fold, interval, percent
 
@@ -65,8 +66,10 @@ def _setting(comparison: Comparison, setting: Setting) -> Markup:
     heads = (tag("th", text(heading), title=key, scope="col") for heading, key, _ in COLUMNS)
     head = tag("thead", tag("tr", tag("th", text("contender"), scope="col"), *heads))
     bodies = []
+    order = by_speed(comparison.entries(setting, MEAN))
     for domain in [MEAN, *comparison.domains]:
-        entries = comparison.entries(setting, domain)
+        found = comparison.entries(setting, domain)
+        entries = sorted(found, key=lambda entry: order.index(contender_of(entry)))
         title = tag(
             "th", tag("span", text(domain_name(domain))), colspan=len(COLUMNS) + 1, scope="rowgroup"
         )
