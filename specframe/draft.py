@@ -42,7 +42,7 @@ class Drafter:
         self._ends, self._head = ends, head
 
     def run(self, plan: DraftPlan, capture: frozenset[int] = frozenset()) -> Draft:
-        """Copy what the plan says, then draft until its stop rule ends it, or the scratch is full.
+        """Copy what the plan says, then draft until its stop rule ends it or the scratch is full.
 
         The stream at the plan's prefix, and at captured depths before it, is kept for every node:
         there the draft computes the target's own values.

@@ -48,27 +48,26 @@ def selector_from(
     """
     given = dict(options or {})
     own = {name: value for name, value in given.items() if name not in DRESSING}
-    return dressed(_undressed(named, shape, preset, own), given)
-
-
-def _undressed(
-    named: str, shape: ModelShape, preset: str, options: dict[str, str]
-) -> LayerSelector:
     folder = Path(named)
-    if folder.is_dir() and options:
+    if not folder.is_dir():
+        return dressed(_configured(named, shape, preset, own), given)
+    if own:
         raise InvalidRequest(
-            f"The selector in {named!r} was configured when it was calibrated, so "
-            f"{', '.join(sorted(options))} cannot be set. Calibrate again with them; "
-            f"{' and '.join(DRESSING)} can be set."
+            f"The selector in {named!r} was configured when it was calibrated, so {sorted(own)} "
+            f"cannot be set. Calibrate again with them; {' and '.join(DRESSING)} can be set."
         )
-    if folder.is_dir():
-        return selector_class(_saved_name(folder)).load(folder)
-    found = selector_class(named)
+    return dressed(selector_class(_saved_name(folder)).load(folder), given)
+
+
+def _configured(
+    name: str, shape: ModelShape, preset: str, options: Mapping[str, str]
+) -> LayerSelector:
+    found, given = selector_class(name), dict(options)
     if not found.combines:
-        return found.configured(shape, preset, **options)
-    names = options.pop("of", ",".join(found.combines)).split(",")
-    parts = [selector_from(name.strip(), shape, preset) for name in names]
-    return found.combining(parts, preset, **options)
+        return found.configured(shape, preset, **given)
+    parts = given.pop("of", ",".join(found.combines)).split(",")
+    made = [selector_from(part.strip(), shape, preset) for part in parts]
+    return found.combining(made, preset, **given)
 
 
 def option_pairs(settings: Sequence[str]) -> dict[str, str]:
