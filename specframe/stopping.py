@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from specframe.errors import InvalidConfig
-from specframe.selector import Context, Lab, LayerSelector, Needs, Prompt, Traits
-from specframe.types import DraftPlan, GainRule, Outcome, StopRule, TreeRule
+from specframe.selector import Context, DraftHead, Lab, LayerSelector, Needs, Prompt, Traits
+from specframe.types import DraftPlan, GainRule, ModelShape, Outcome, StopRule, TreeRule
 
 __all__ = [
     "AdaptiveThreshold",
@@ -222,6 +222,10 @@ class Planned(LayerSelector):
     def needs(self) -> Needs:  # type: ignore[override]
         """What the selector within needs."""
         return self.selector.needs
+
+    def head(self, shape: ModelShape) -> DraftHead | None:
+        """That of the selector within."""
+        return self.selector.head(shape)
 
     def select(self, context: Context) -> DraftPlan:
         """The inner plan, re-dressed; a plan that does not draft is left alone."""
