@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 .PHONY: help setup bench test check slow clean
 
 help:
-	@echo "make bench  measure the engine on this machine (the main job)"
+	@echo "make bench  compare the headline selectors on the testbed, on this machine (the main job)"
 	@echo "make test   every test that is not slow"
 	@echo "make check  format, lint, types, import arrows, documentation"
 	@echo "make slow   long tests, and every property with ten times the examples"
@@ -24,7 +24,7 @@ setup: $(STAMP)
 
 bench: $(STAMP)
 	mkdir -p $(RESULTS)
-	$(BIN)/specframe bench engine --shape 19M --json $(RESULTS)/engine-19M.json
+	$(BIN)/specframe bench --run $(RESULTS)/$$(date +%Y%m%d-%H%M%S) --json $(RESULTS)/bench.json
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)

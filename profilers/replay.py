@@ -54,15 +54,19 @@ class Replay:
 def replay_rounds(
     acceptance: Acceptance, stop: StopRule, correction: DepthCorrection = AS_FIRST
 ) -> Replay:
-    """Walk rounds over every continuation; those that would run past its end are not counted."""
+    """Walk rounds over every continuation to its end, where the last drafts are cut to fit."""
     rounds, tokens = [], []
     drafted: dict[int, float] = {}
     for chances, confidences in zip(acceptance.chances, acceptance.confidences, strict=True):
-        reach = [1.0] + [0.0] * (len(chances) + stop.max_tokens + 1)
+        reach = [1.0] + [0.0] * len(chances)
         rounds.append(0.0)
         tokens.append(0.0)
-        for place in range(len(chances) - stop.max_tokens):
-            length = _draft_length(stop, confidences[place:])
+        last = len(chances) - 1  # its token is the continuation's last: nothing follows
+        for place in range(last):
+            if reach[place] == 0.0:
+                continue
+            room = last - place - 1  # the bonus needs the last place
+            length = min(_draft_length(stop, confidences[place:]), room)
             ends = _ends(chances[place : place + length], correction)
             for accepted, chance in enumerate(ends):
                 reach[place + accepted + 1] += reach[place] * chance
@@ -71,8 +75,8 @@ def replay_rounds(
             drafted[length] = drafted.get(length, 0.0) + reach[place]
     if not sum(rounds):
         raise InvalidRequest(
-            f"Drafts of {stop.max_tokens} tokens do not fit into continuations of at most "
-            f"{max(map(len, acceptance.chances))} places. Store longer continuations."
+            "A replay needs continuations of at least 2 tokens. Got "
+            f"{max(map(len, acceptance.chances), default=0)} at most; store longer ones."
         )
     return Replay(tuple(rounds), tuple(tokens), tuple(sorted(drafted.items())))
 
@@ -91,7 +95,7 @@ def _draft_length(stop: StopRule, confidences: Sequence[float]) -> int:
     """How many tokens a draft from here has: the confidences stand for those of the real draft."""
     reach, length = 1.0, 0
     going = stop.max_tokens > 0
-    while going:
+    while going and length < len(confidences):
         confidence = confidences[length]
         length += 1
         if stop.gain is not None:

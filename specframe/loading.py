@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from specframe.errors import InvalidRequest
@@ -29,13 +31,31 @@ def load(name: str, **kwargs: Any) -> Loaded:
 
     Further arguments go to the library's `from_pretrained`; weights keep the dtype they have.
     """
-    if name == "testbed":
-        from specframe import testbed
-
-        return Loaded(*testbed.load())
     if name in PLANTED:
         return Loaded(_planted(PLANTED[name]), None)
-    return _from_library(name, kwargs)
+    with _without_weights_bar():
+        if name == "testbed":
+            from specframe import testbed
+
+            return Loaded(*testbed.load())
+        return _from_library(name, kwargs)
+
+
+@contextmanager
+def _without_weights_bar() -> Iterator[None]:
+    """The library's bar over weights flashes by and tears other output; downloads keep theirs."""
+    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+    from transformers.utils import logging
+
+    shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    logging.disable_progress_bar()
+    if downloads:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _planted(shape: ModelShape) -> Any:

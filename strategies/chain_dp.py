@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -40,6 +41,7 @@ __all__ = [
 Sight = Literal["draft", "target"]
 ROUNDING = 1e-9  # sums of weights may exceed the budget by this share
 ATTENTION_ROWS = 128  # rows side by side at most: each brings a column that the others cannot see
+BLOCK_ROWS = 16  # rows are run in multiples of about so many: kernels are made for each number
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class ChainRules:
     similarity: float = -1.0  # least mean cosine
     ties_skip: bool = False
     sight: Sight = "draft"
+    widest: int = 0  # paths that live on, spread over the skipped weights; 0: one a class
 
     def __post_init__(self) -> None:
         if self.unit <= 0:
@@ -152,16 +155,21 @@ def stretches_between(
     ]
 
 
-def branches_by_stretch(stretches: Sequence[Stretch], rules: ChainRules) -> list[int]:
-    """How many branches each stretch runs at most: the program's price before it is paid."""
+def branches_by_stretch(
+    stretches: Sequence[Stretch], rules: ChainRules, rows: int = BLOCK_ROWS
+) -> list[int]:
+    """How many branches of so many rows each stretch runs at most: the price before it is paid."""
     keys: dict[int, float] = {0: 0.0}
     counts = []
     for stretch in stretches:
-        counts.append(len(keys) - 1)  # the branch that skips nothing is the target itself
+        branches = len(keys) - 1  # the branch that skips nothing is the target itself
+        counts.append(branches + -branches % _block(rows))
         if stretch.may_skip:
             for weight in [weight + stretch.weight for weight in keys.values()]:
                 if weight <= rules.budget * (1 + ROUNDING):
                     keys.setdefault(rules.key(weight), weight)
+            if rules.widest:  # which of them live on, only their scores tell
+                keys = dict(sorted(keys.items())[: rules.widest])
     return counts
 
 
@@ -207,7 +215,21 @@ def _survivors(
         rival = best.get(key)
         if rival is None or entry.score > rival.score or (may_tie and entry.score == rival.score):
             best[key] = entry
-    return [best[key] for key in sorted(best)]
+    return _widest([best[key] for key in sorted(best)], rules.widest, rows)
+
+
+def _widest(live: list[_Entry], most: int, rows: int) -> list[_Entry]:
+    """At most so many: of neighbours in weight the one that loses least for what it skips."""
+    if not most or len(live) <= most:
+        return live
+    bounds = [1 + round(i * (len(live) - 1) / (most - 1)) for i in range(most)]
+    groups = [live[low:high] for low, high in pairwise(bounds)]
+    return [live[0], *(min(g, key=lambda e: (rows - e.score) / e.weight) for g in groups)]
+
+
+def _block(rows: int) -> int:
+    """Branches of so many rows are run in multiples of this."""
+    return max(BLOCK_ROWS // rows, 1)
 
 
 def _successors(
@@ -236,10 +258,13 @@ class _Walker:
 
     def run(self, stretch: Stretch, states: Tensor) -> Tensor:
         """[m, R, H] -> [m, R, H] in one call, or in a few where attention would be too wide."""
+        count = states.shape[0]
+        full = torch.cat([states, states[:1].expand(-count % _block(self._rows), -1, -1)])
         if stretch.start % 2 and stretch.stop == stretch.start + 1:
-            return self._together(stretch, states)
+            return self._together(stretch, full)[:count]
         most = max(ATTENTION_ROWS // self._rows, 1)
-        return torch.cat([self._together(stretch, part) for part in states.split(most)])
+        parts = [self._together(stretch, part) for part in full.split(most)]
+        return torch.cat(parts)[:count]
 
     def _together(self, stretch: Stretch, states: Tensor) -> Tensor:
         count = states.shape[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -14,9 +15,19 @@ from specframe.selector import Lab, Prompt
 from specframe.types import Estimate, SkipSet
 
 from .additive import AdditiveModel, Fitted, link_through
-from .judged import JudgedSet, Parts, best_draft, judge_set, typical_context, unseen_estimate
+from .judged import (
+    JudgedSet,
+    Parts,
+    Race,
+    affordable,
+    balanced,
+    best_draft,
+    judge_set,
+    typical_context,
+    unseen_estimate,
+)
 from .knapsack_search import KnapsackSearch, fit_measured, frontier
-from .search import Budget, InTurn, Record, run_search
+from .search import Budget, Record, Trial, run_search
 from .searchers import LocalSearch
 from .token_rates import RoundPrices, as_matrix
 
@@ -24,13 +35,15 @@ __all__ = ["MIXED", "DomainModel", "MeasuredSet", "learn_models"]
 
 Floats = NDArray[np.float64]
 MIXED = "mixed"
-MIXED_SHARE = 0.3  # of the seconds
-CLIMB_SHARE = 0.3  # of the evaluations: flips and exchanges from where the fitted sets end
+MIXED_SHARE = 0.4  # of the seconds
+SEARCH_SHARE = 0.7  # of a domain's seconds; what is left is for judging
+CLIMB_SHARE = 0.4  # of a search: flips and exchanges from where the fitted sets end
 EXPLORED = 3  # sublayers for each random set that is measured before losses are first fitted
 LEANING = 12  # the same where losses of all domains are known
 PROPOSED = 8  # knapsack solutions whose unseen acceptance makes the link
 KEPT = 3  # measured sets kept for each of the contexts they are best at
 LEADING = 12  # of the search, compared on other prompts
+FEW_OF_EACH = 2  # prompts of a domain that the sets of all domains are compared on
 LONGER = 4  # another context that sets are chosen for: so many times the usual one
 
 
@@ -76,14 +89,18 @@ def learn_models(
         lab.acceptance([SkipSet(lab.shape.sublayers)], part)  # the target's answers, made once
     began = perf_counter()
     domains = list(dict.fromkeys(prompt.domain for prompt in parts.search))
-    common = _Task(MIXED, _few_of_each(parts, domains), longest, seed)
-    fitted, learnt = common.learn(lab, Budget(evaluations[0], MIXED_SHARE * seconds), (), None)
+    budget = Budget(evaluations[0], SEARCH_SHARE * MIXED_SHARE * seconds)
+    few = _few_of_each(parts, domains)
+    few = replace(few, search=affordable(lab, few.search, budget.seconds))
+    common = _Task(MIXED, few, longest, seed)
+    fitted, learnt = common.learn(lab, budget, (), None)
     models = {MIXED: learnt}
     for done, domain in enumerate(domains):
         left = max(seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
+        budget = Budget(evaluations[1], SEARCH_SHARE * left)
         starts = tuple(dict.fromkeys(model.judged.skips for model in models.values()))
         task = _Task(domain, _of_domain(parts, domain), longest, seed)
-        _, models[domain] = task.learn(lab, Budget(evaluations[1], left), starts, fitted.losses)
+        _, models[domain] = task.learn(lab, budget, starts, fitted.losses)
     return models
 
 
@@ -100,18 +117,18 @@ class _Task:
         self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Floats | None
     ) -> tuple[Fitted, DomainModel]:
         """Search, fit, and judge what the fit proposes on prompts that it has not seen."""
-        record = self._search(lab, budget, starts, expected)
+        explored, record = self._search(lab, budget, starts, expected)
         measured = lambda skips: lab.acceptance([skips], self.parts.search)[0]  # noqa: E731
-        tried = list(dict.fromkeys(trial.skips for trial in record.trials))
-        fitted = fit_measured(tried, measured, expected)
+        tried = [*(trial.skips for trial in explored.trials), *record.leading(LEADING)]
+        fitted = fit_measured(list(dict.fromkeys(tried)), measured, expected)
         return fitted, self._judged(lab, fitted, record, starts)
 
     def _search(
         self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Floats | None
-    ) -> Record:
+    ) -> tuple[Record, Record]:
+        """What fitting explored, and the same with what climbing from its best set tried."""
         size, n = lab.shape.sublayers, typical_context(lab, self.parts.search)
         prices = RoundPrices.at(lab.costs, n, range(1, self.longest + 1))
-        climbs = max(int(CLIMB_SHARE * budget.evaluations), 1)
         fits = KnapsackSearch(
             prices,
             lambda skips: lab.acceptance([skips], self.parts.search)[0],
@@ -120,15 +137,24 @@ class _Task:
             starts=starts,
             expected=expected,
         )
-        climb = LocalSearch(size, self.seed, starts=(SkipSet(size),))
-        return run_search(
+        climbs = max(int(CLIMB_SHARE * budget.evaluations), 1)
+        explored = run_search(
             lambda skips: self._speed(lab, skips, self.parts.search),
-            InTurn((fits, budget.evaluations - climbs), (climb, climbs)),
-            budget,
-            watch=lambda trial, count: lab.tell(
-                f"learning losses of {self.name}", count, budget.evaluations
-            ),
+            fits,
+            Budget(budget.evaluations - climbs, (1.0 - CLIMB_SHARE) * budget.seconds),
+            watch=partial(self._told, lab, budget.evaluations),
         )
+        climbed = run_search(
+            Race(lab, self.parts.search, n, self.longest),
+            LocalSearch(size, self.seed, starts=(SkipSet(size),)),
+            budget,
+            history=explored.trials,
+            watch=partial(self._told, lab, budget.evaluations),
+        )
+        return explored, climbed
+
+    def _told(self, lab: Lab, of: int, trial: Trial, count: int) -> None:
+        lab.tell(f"learning losses of {self.name}", count, of)
 
     def _speed(
         self, lab: Lab, skips: SkipSet, prompts: Sequence[Prompt], n: int | None = None
@@ -190,4 +216,5 @@ def _few_of_each(parts: Parts, domains: Sequence[str]) -> Parts:
         for domain in domains
         for prompt in [p for p in parts.search if p.domain == domain][:share]
     ]
-    return Parts(tuple(few), parts.choose, parts.judge)
+    enough = FEW_OF_EACH * len(domains)
+    return Parts(tuple(few), balanced(parts.choose, enough), balanced(parts.judge, enough))

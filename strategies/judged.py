@@ -24,6 +24,8 @@ __all__ = [
     "Hunt",
     "JudgedSet",
     "Parts",
+    "Race",
+    "affordable",
     "all_figures",
     "balanced",
     "best_draft",
@@ -42,6 +44,7 @@ RACED = 3  # every so-manieth search prompt is run first
 BEHIND = 0.02  # of the best one's speed on the same prompts: more, and a set is given up
 TOLERATED = 0.05  # of acceptance: luck in the search, and half the width of the unseen interval
 LIKELY = 0.85  # acceptance at which the luck of a search to come is reckoned
+ROUNDS_OF_SUBLAYERS = 6  # a search from nothing ranks all, nests them and climbs; with some slack
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,7 @@ class Hunt:
     known: tuple[SkipSet, ...] = ()  # sets that are on the shortlist whatever the search says
 
 
-class _Race:
+class Race:
     """Predicted speed on all search prompts, or on a third of them where that is enough.
 
     A set that falls behind the best one on the same few prompts is not run on the others: its value
@@ -238,13 +241,14 @@ class _Race:
 def find_set(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[JudgedSet, Record]:
     """Search, choose and judge, each on prompts of its own."""
     n = typical_context(lab, parts.search)
+    searched = parts.search if hunt.known else affordable(lab, parts.search, hunt.budget.seconds)
 
     def speed_on_others(skips: SkipSet) -> float:
         alpha = lab.acceptance([skips], parts.choose)[0].value
         return best_draft(lab.costs, skips, alpha, n, hunt.longest)[1]
 
     record = run_search(
-        hunt.objective or _Race(lab, parts.search, n, hunt.longest),
+        hunt.objective or Race(lab, searched, n, hunt.longest),
         hunt.searcher,
         hunt.budget,
         watch=lambda trial, count: lab.tell(hunt.name, count, hunt.budget.evaluations),
@@ -253,6 +257,20 @@ def find_set(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[JudgedSet, Record]:
     chosen = max(shortlist, key=speed_on_others)
     judged = judge_set(lab, chosen, parts, hunt.longest, tried=len(record.trials))
     return judged, record
+
+
+def affordable(lab: Lab, prompts: Sequence[Prompt], seconds: float) -> tuple[Prompt, ...]:
+    """As many of each domain as let a search from nothing end within the seconds, at least one.
+
+    A search on fewer prompts is luckier, which is seen in what unseen prompts say of its set; one
+    that is cut short has found nothing. Predicted, not timed: the same call always gives the same.
+    """
+    rows = lab.new_tokens
+    once = sum(lab.costs.walk(len(p.tokens) + rows / 2, rows, logits=rows) for p in prompts)
+    search = ROUNDS_OF_SUBLAYERS * lab.shape.sublayers * once
+    if search <= seconds:
+        return tuple(prompts)
+    return balanced(prompts, max(int(len(prompts) * seconds / search), 1))
 
 
 def judge_set(lab: Lab, skips: SkipSet, parts: Parts, longest: int, tried: int = 1) -> JudgedSet:

@@ -3,6 +3,8 @@
 Differs from the paper:
 - plans right after the prompt, from its last rows, not after six rounds of drafting with the full
   model; of a planning that cannot pay for itself within the remaining budget nothing is computed;
+- a few paths live on, spread over the skipped weights: the program then takes about as long as
+  some tokens, not tens of them;
 - weights are real seconds, and `most_skipped` of them may be skipped, all if it is 1; how many
   layers are protected at either end goes by the depth, none in a very shallow model;
 - reference rows see the target's keys before themselves, as the first token of a draft does;
@@ -59,6 +61,7 @@ class OnlineConfig:
     rows: int = 4  # reference rows
     most_skipped: float = 1.0  # share of the sublayers' seconds
     similarity: float = 0.5  # least mean cosine of a path
+    widest: int = 16  # paths of the program that live on from one sublayer to the next
     protected: float = 0.04  # share of the layers that is never skipped, at either end
     finalists: int = 10  # candidates whose alpha is estimated
     longest: int = 16  # drafted tokens
@@ -74,7 +77,7 @@ class OnlineConfig:
     interval: int = 64  # tokens between two plannings at least
 
     def __post_init__(self) -> None:
-        for name in ("rows", "finalists", "longest", "review", "interval"):
+        for name in ("rows", "widest", "finalists", "longest", "review", "interval"):
             if getattr(self, name) < 1:
                 raise InvalidConfig.of("OnlineConfig", name, "at least 1", getattr(self, name))
         for name in ("most_skipped", "memory"):
@@ -209,7 +212,9 @@ class OnlinePlanner:
         n = context.length - 1
         stretches, rules = self._problem(context, RoundPrices.at(costs, n, (1,)))
         seconds = costs.head.at(n, (1 + self.config.finalists) * rows)
-        for stretch, branches in zip(stretches, branches_by_stretch(stretches, rules), strict=True):
+        for stretch, branches in zip(
+            stretches, branches_by_stretch(stretches, rules, rows), strict=True
+        ):
             seconds += costs.base.at(n, 1)
             for sublayer in range(stretch.start, stretch.stop):
                 seconds += costs.sublayer(sublayer, n, max(branches, 1) * rows)
@@ -227,6 +232,7 @@ class OnlinePlanner:
             unit=min(stretch.weight for stretch in stretches if stretch.may_skip),
             similarity=self.config.similarity,
             sight="target",
+            widest=self.config.widest,
         )
 
     def _search(self, context: Context, references: Mapping[int, Tensor]) -> None:

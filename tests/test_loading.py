@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tiny import Tiny, tiny_model
+from transformers.utils.logging import is_progress_bar_enabled
 
 from specframe import load
 from specframe.errors import InvalidRequest
@@ -10,12 +11,15 @@ from specframe.loading import PLANTED
 from specframe.models.load import load_executor
 
 
-def test_a_folder_is_loaded_with_the_dtype_of_its_weights(tmp_path, monkeypatch):
+def test_a_folder_is_loaded_with_the_dtype_of_its_weights(tmp_path, monkeypatch, capfd):
     from transformers import AutoTokenizer
 
     tiny_model(Tiny(dtype=torch.bfloat16)).save_pretrained(tmp_path)
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda name: f"tokenizer of {name}")
+    capfd.readouterr()
     model, tokenizer = load(str(tmp_path))
+    assert capfd.readouterr().err == ""  # no bar over the weights
+    assert is_progress_bar_enabled()  # which other loads still draw
     assert model.dtype == torch.bfloat16
     assert not model.training
     assert tokenizer == f"tokenizer of {tmp_path}"

@@ -74,7 +74,7 @@ def test_greedy_text_is_varied(dtype):
 
 @pytest.mark.slow
 def test_acceptance_falls_with_the_share_skipped():
-    """In the mean of models and prompts: one model differs from it by up to 0.1, one text by more."""
+    """In the mean of models and prompts: one model differs from it by up to 0.1."""
     prompts = [tuple(range(start, start + 8)) for start in range(0, 480, 80)]
     found = {0.40: [], 0.55: [], 0.70: []}
     for seed in range(4):

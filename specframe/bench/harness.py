@@ -14,7 +14,7 @@ from specframe.bench.summary import BASELINE
 
 __all__ = ["Progress", "Schedule", "run_rows"]
 
-Key = tuple[str, str, float, int]  # selector, prompt, temperature, repeat
+Key = tuple[str, str, str, float, int]  # selector, preset, prompt, temperature, repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def run_rows(
         _warm_up(schedule, contenders)
     for number, (prompt, temperature, repeat) in enumerate(turns):
         for contender in _rotated(contenders, number):
-            if (contender.name, prompt.name, temperature, repeat) in done:
+            if (contender.name, contender.preset, prompt.name, temperature, repeat) in done:
                 continue
             asked = Asked(schedule.new_tokens, temperature, seed=repeat)
             answer = contender.answer(prompt.tokens, asked)
@@ -89,7 +89,7 @@ def _warm_up(schedule: Schedule, contenders: Sequence[Contender]) -> None:
 
 
 def _key(row: Mapping[str, Any]) -> Key:
-    return row["selector"], row["prompt"], row["temperature"], row["repeat"]
+    return row["selector"], row["preset"], row["prompt"], row["temperature"], row["repeat"]
 
 
 def _is_reference(row: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from specframe.commands.comparing import compare_selectors
+from specframe.commands.comparing import compare, compare_selectors
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 __all__ = ["register"]
@@ -16,8 +16,9 @@ bench.callback(invoke_without_command=True)(compare_selectors)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group."""
+    """Add the group, and the comparison under its own name."""
     app.add_typer(bench, name="bench")
+    app.command("compare")(compare)
 
 
 @bench.command("engine")

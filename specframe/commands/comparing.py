@@ -1,4 +1,4 @@
-"""`specframe bench` without a sub-command: the comparison."""
+"""The comparison, as `specframe bench` without a sub-command and as `specframe compare`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,22 @@ if TYPE_CHECKING:
     from specframe.bench.grid import Grid
     from specframe.bench.harness import Progress
 
-__all__ = ["compare_selectors"]
+__all__ = ["compare", "compare_selectors"]
 
-RUNS = Path("runs")
+RUNS = Path("results")
 PAGE = "report.html"
 EVERY = 5.0  # seconds between lines of progress
+
+Model = Annotated[str | None, typer.Option(help="testbed, planted-1.1B, a folder or a hub id.")]
+Selectors = Annotated[
+    str | None, typer.Option(help="Names or folders with commas between them, or all.")
+]
+Domains = Annotated[str | None, typer.Option(help="Domains with commas between them.")]
+Prompts = Annotated[str | None, typer.Option(help="testbed, or a file with a JSON object a line.")]
+Run = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Where the run is kept; results/... if not.")
+]
+Resume = Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")]
 
 
 def compare_selectors(
@@ -28,22 +39,12 @@ def compare_selectors(
     grid: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Settings that change the preset.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="testbed, planted-1.1B, a folder or a hub id.")
-    ] = None,
-    selectors: Annotated[
-        str | None, typer.Option(help="Names or folders with commas between them, or all.")
-    ] = None,
-    domains: Annotated[str | None, typer.Option(help="Domains with commas between them.")] = None,
-    prompts: Annotated[
-        str | None, typer.Option(help="testbed, or a file with a JSON object a line.")
-    ] = None,
-    run: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the run is kept; runs/... if not.")
-    ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")
-    ] = None,
+    model: Model = None,
+    selectors: Selectors = None,
+    domains: Domains = None,
+    prompts: Prompts = None,
+    run: Run = None,
+    resume: Resume = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the settings and stop.")] = False,
     json: JsonFile = None,
 ) -> None:
@@ -58,6 +59,32 @@ def compare_selectors(
     if dry_run:
         _show_settings(settings)
         return
+    _run(settings, run, resume, json)
+
+
+def compare(
+    model: Model = None,
+    selectors: Selectors = "all",
+    domains: Domains = None,
+    prompts: Prompts = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer prompts, and none of the library's own drafting.")
+    ] = False,
+    run: Run = None,
+    resume: Resume = None,
+    json: JsonFile = None,
+) -> None:
+    """Tell which method decodes fastest here: this model, this machine, this text.
+
+    Every selector and the library answer the same prompts, taking turns; `specframe bench` has
+    more to set.
+    """
+    require_writable(json)
+    preset = "quick" if quick else "standard"
+    _run(_settings(preset, None, model, selectors, domains, prompts), run, resume, json)
+
+
+def _run(settings: Grid, run: Path | None, resume: Path | None, json: Path | None) -> None:
     folder = resume or run or RUNS / _stamp()
     from specframe.bench.compare import compare
 

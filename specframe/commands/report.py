@@ -25,18 +25,28 @@ Out = Annotated[
     ),
 ]
 
+Picture = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.svg", help="Draw the first run's mean speed-ups alone, too."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("report")(report)
 
 
-def report(runs: Runs, out: Out = None, json: JsonFile = None) -> None:
+def report(runs: Runs, out: Out = None, picture: Picture = None, json: JsonFile = None) -> None:
     """Draw runs as one self-contained page."""
     from specframe.bench.report import read_run, verdict, write_page
 
     require_writable(json)
+    require_writable(picture)
     found = [read_run(path) for path in runs]
+    if picture is not None:
+        from specframe.bench.report.picture import speedup_picture
+
+        picture.write_text(speedup_picture(found[0]), encoding="utf-8")
     target = out or _beside(runs)
     write_page(target, found)
     for comparison in found:

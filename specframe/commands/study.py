@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-RUNS = Path("runs")
+RUNS = Path("results")
 PAGE = "report.html"
 
 
@@ -38,7 +38,7 @@ def study(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="A run's folder; an interrupted study goes on there. runs/... if not.",
+            help="A run's folder; an interrupted study goes on there. results/... if not.",
         ),
     ] = None,
     plot: Annotated[

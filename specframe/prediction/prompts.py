@@ -23,12 +23,12 @@ def suite_prompts(
 
     Domains whose prompts are much longer than the context are left out.
     """
-    from specframe.testbed.corpus import TRAINED
+    from specframe.testbed.corpus import DOMAINS
 
     found: list[tuple[int, ...]] = []
     index = start
     while len(found) < count:
-        row = [_longest_within(tokenizer, domain, index, context) for domain in TRAINED]
+        row = [_longest_within(tokenizer, domain, index, context) for domain in DOMAINS]
         fitting = [tokens for tokens in row if len(tokens) <= TOLERANCE * context]
         if not fitting:
             raise InvalidRequest(

@@ -12,6 +12,8 @@ __all__ = ["find_study", "study_names"]
 
 # name -> module that holds it as `STUDY`
 MODULES = {
+    "context-length": "specframe.studies.context_length",
+    "cross-domain": "specframe.studies.cross_domain",
     "attention-share": "specframe.studies.attention_share",
     "calibration-cost": "specframe.studies.calibration_cost",
     "oracle": "specframe.studies.oracle",

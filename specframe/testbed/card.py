@@ -43,10 +43,13 @@ use for anything else.
 {core_layers} layers is trained first, from weights in which the first two attention sublayers
 form an induction circuit (a head start in copying). At {grow_at:,} tokens it is spread over
 {layers} layers; the new ones are copies that write nothing at first. Matrices are optimised by
-Muon, the rest by Adam. During the last {pair_tokens:,} tokens each batch is seen twice, whole and
-with sublayers left out, and the second pass is drawn to the first. Positions beyond a few hundred
-are trained only in the last {long_tokens:,} tokens. The shipped run was resumed several times, on
-one thread or two, so a repeat follows the same recipe but does not give the same bits.
+Muon, the rest by Adam. Rates fall to zero {refine_tokens:,} tokens before the end; then they rise
+once more, to {refine_share} of their height, to refine on bare sums and word problems mostly.
+From {pair_tokens:,} tokens before the refinement on each batch is seen twice, whole and with
+sublayers left out, and the second pass is drawn to the first. Positions beyond a few hundred are
+trained only from {long_tokens:,} tokens before it on. The shipped run was resumed several times, on
+one thread or two, and its refinement began from the first version's bf16 weights with fresh
+moments, so a repeat follows the same recipe but does not give the same bits.
 
 ```json
 {recipe}

@@ -24,11 +24,13 @@ class Recipe:
     core_layers: int = 8  # trained first, then spread over the final depth
     core_places: tuple[int, ...] = (0, 1, 2, 3, 8, 13, 18, 23)
     layers: int = 24
-    tokens: int = 5_450_000  # total; the three below count back from here or up from zero
+    tokens: int = 6_250_000  # total
+    refine_tokens: int = 800_000  # last so many tokens: rates rise once more, mostly for sums
+    refine_share: float = 0.5  # of the full rates, at the beginning of the refinement
     grow_at: int = 4_400_000  # from here on all layers
-    pair_tokens: int = 430_000  # last so many tokens: full and skipped pass on the same batch
-    long_tokens: int = 230_000  # last so many tokens: 2,048 positions too
-    decay_tokens: int = 800_000  # last so many tokens: rates fall to zero
+    pair_tokens: int = 430_000  # so many before refinement: full and skipped pass on one batch
+    long_tokens: int = 230_000  # so many before refinement: 2,048 positions too
+    decay_tokens: int = 800_000  # so many before refinement: rates fall to zero
     warmup_tokens: int = 100_000
     batch_tokens: int = 576  # one micro-batch, of one domain
     drop_from: int = 600_000  # until here no sublayer is dropped
@@ -52,10 +54,18 @@ class Recipe:
                 f"{self.core_layers} layers below {self.layers}",
                 self.core_places,
             )
-        if self.grow_at + self.decay_tokens > self.tokens:
+        if self.grow_at + self.decay_tokens > self.refine_at:
             raise InvalidConfig.of(
-                "Recipe", "tokens", "at least grow_at + decay_tokens", self.tokens
+                "Recipe",
+                "tokens",
+                "at least grow_at + decay_tokens + refine_tokens",
+                self.tokens,
             )
+
+    @property
+    def refine_at(self) -> int:
+        """Tokens after which refinement begins."""
+        return self.tokens - self.refine_tokens
 
 
 FULL = Recipe("full")
@@ -70,6 +80,7 @@ TINY = Recipe(
     core_places=(0, 2, 5),
     layers=6,
     tokens=240_000,
+    refine_tokens=0,
     grow_at=130_000,
     pair_tokens=40_000,
     long_tokens=0,
@@ -110,7 +121,11 @@ def llama_config(recipe: Recipe, layers: int) -> "LlamaConfig":
 
 def rate_factor(recipe: Recipe, seen: int) -> float:
     """Share of the full learning rate after so many tokens: warm up, stay, fall to zero."""
-    since = seen - recipe.grow_at if seen >= recipe.grow_at else seen
-    warm = min(1.0, (since + recipe.batch_tokens) / max(1, recipe.warmup_tokens))
-    left = (recipe.tokens - seen) / recipe.decay_tokens
+    begun = max(b for b in (0, recipe.grow_at, recipe.refine_at) if b <= seen)
+    warm = min(1.0, (seen - begun + recipe.batch_tokens) / max(1, recipe.warmup_tokens))
+    if recipe.refine_tokens and seen >= recipe.refine_at:
+        return recipe.refine_share * max(
+            0.0, min(warm, (recipe.tokens - seen) / recipe.refine_tokens)
+        )
+    left = (recipe.refine_at - seen) / recipe.decay_tokens
     return max(0.0, min(warm, left, 1.0))

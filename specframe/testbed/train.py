@@ -40,7 +40,8 @@ def run_recipe(folder: Path, size: str, tokens: int | None, decay_now: bool) -> 
     if decay_now:
         position = latest_position(folder)
         seen = position.seen if position else 0
-        recipe = replace(recipe, tokens=max(seen, recipe.grow_at) + recipe.decay_tokens)
+        end = max(seen, recipe.grow_at) + recipe.decay_tokens + recipe.refine_tokens
+        recipe = replace(recipe, tokens=end)
     return recipe
 
 

@@ -29,10 +29,12 @@ _SOURCES = (
     *(Source(domain, most_exemplars=3, longest=768) for domain in DOMAINS),
     Source("long-ledger"),
     Source("phrase"),
+    Source("sums"),
 )
 _ECHO, _LEDGER, _SHOTS = len(DOMAINS), len(DOMAINS) + 1, len(DOMAINS) + 2
 _LONG = _SHOTS + len(DOMAINS)
 _PHRASE, _TRANSLATION = _LONG + 1, DOMAINS.index("translation")
+_SUMS, _ARITHMETIC = _PHRASE + 1, DOMAINS.index("arithmetic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,11 @@ class Trainer:
         extra = (_ECHO, _LEDGER, _SHOTS + step // 3 % len(DOMAINS))[step % 3]
         # the hardest domain has two turns a step
         second = _PHRASE if self.position.seen >= self.recipe.phrases_from else _TRANSLATION
+        if self.position.seen >= self.recipe.refine_at:
+            others = [*range(len(DOMAINS)), extra, _LONG]  # kept in mind
+            return [_SUMS] * 4 + [_ARITHMETIC, *(others[(2 * step + n) % 7] for n in range(2))]
         turns = [*range(len(DOMAINS)), second, extra]
-        late = self.position.seen >= self.recipe.tokens - self.recipe.long_tokens
+        late = self.position.seen >= self.recipe.refine_at - self.recipe.long_tokens
         return [*turns, _LONG] if late and step % 2 else turns
 
     def _rates(self) -> Rates:
@@ -125,7 +130,7 @@ class Trainer:
             loss = self._learn_once(batch, [True] * (2 * self.recipe.core_layers), (), losses)
         elif not self.position.grown:
             loss = self._learn_once(batch, kept_in_core(self.recipe, batch.domain, rng), (), losses)
-        elif self.position.seen >= self.recipe.tokens - self.recipe.pair_tokens:
+        elif self.position.seen >= self.recipe.refine_at - self.recipe.pair_tokens:
             loss = self._learn_pair(batch, rng, losses)
         else:
             share = 0.0 if rng.random() < 0.3 else 0.25 + 0.5 * rng.random()

@@ -292,6 +292,17 @@ def test_the_command_writes_the_page_and_the_figures(small, tmp_path):
     assert told["pays"] is True
 
 
+def test_the_picture_stands_alone_with_a_bar_a_contender(small, tmp_path):
+    folder, picture = run_folder(tmp_path, small), tmp_path / "speedups.svg"
+    done = CliRunner().invoke(app, ["report", str(folder), "--picture", str(picture)])
+    assert done.exit_code == 0, done.output
+    drawn = picture.read_text(encoding="utf-8")
+    means = [e for e in small["summary"] if e["domain"] == "mean" and e["context"] == 0]
+    assert len(Elements(drawn).marks("speedup")) == len(means)
+    assert drawn.startswith("<svg")
+    assert ("http" in drawn.replace('xmlns="http://www.w3.org/2000/svg"', "")) is False
+
+
 def test_a_run_is_named_by_its_folder_or_its_file_and_the_page_goes_where_asked(small, tmp_path):
     folder, out = run_folder(tmp_path, small), tmp_path / "page.html"
     arguments = ["report", str(folder / "results.json"), str(folder), "--out", str(out)]

@@ -20,10 +20,8 @@ PROMPTS = (BenchPrompt("sql/0", "sql", (1, 2)), BenchPrompt("story/0", "story", 
 class Scripted:
     """Answers with its prompt reversed, and dies after so many answers."""
 
-    preset = "best"
-
-    def __init__(self, name: str, life: int = 1000) -> None:
-        self.name, self.life = name, life
+    def __init__(self, name: str, life: int = 1000, preset: str = "best") -> None:
+        self.name, self.life, self.preset = name, life, preset
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
         self.life -= 1
@@ -39,15 +37,19 @@ class Words:
 
 def run(folder: RunFolder, life: int = 1000, resume: bool = False) -> list[dict[str, Any]]:
     schedule = Schedule(PROMPTS, repeats=2, new_tokens=4)
-    contenders = [Scripted("autoregressive", life), Scripted("fixed")]
+    contenders = [
+        Scripted("autoregressive", life),
+        Scripted("fixed"),
+        Scripted("fixed", preset="faithful"),
+    ]
     with folder.held({"new_tokens": 4}, resume) as finished:
         return run_rows(schedule, contenders, folder, finished)
 
 
 def test_every_contender_answers_every_prompt_in_every_repeat(tmp_path):
     rows = run(RunFolder(tmp_path / "run"))
-    keys = {(row["selector"], row["prompt"], row["repeat"]) for row in rows}
-    assert len(rows) == len(keys) == 2 * 2 * 2
+    keys = {(row["selector"], row["preset"], row["prompt"], row["repeat"]) for row in rows}
+    assert len(rows) == len(keys) == 3 * 2 * 2
     assert all(row["exact_match"] for row in rows)
 
 
@@ -69,9 +71,9 @@ def test_a_torn_last_line_is_asked_again(tmp_path):
     run(folder)
     path = folder.path / "rows.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
-    assert len(folder.rows()) == 7
-    assert len(run(folder, resume=True)) == 8
-    assert len(folder.rows()) == 8
+    assert len(folder.rows()) == 11
+    assert len(run(folder, resume=True)) == 12
+    assert len(folder.rows()) == 12
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(tmp_path):

@@ -154,7 +154,7 @@ def test_the_price_in_branches_is_never_less_than_what_runs(small):
     for weights, budget in itertools.product([(1, 1), (2, 1), (1.3, 0.7)], [2, 4, 7]):
         stretches = unit_stretches(8, weights)
         rules = ChainRules(budget, unit=min(weights), similarity=-1.0)
-        counts = branches_by_stretch(stretches, rules)
+        counts = branches_by_stretch(stretches, rules, rows=3)
         counting = CountingProbe(small.probe)
         best_chains(counting, small.references(3), stretches, rules)
         ran = counting.rows

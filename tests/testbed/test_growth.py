@@ -82,8 +82,15 @@ def test_rates_warm_up_stay_and_fall_to_zero() -> None:
     factors = [rate_factor(FULL, seen) for seen in range(0, FULL.tokens + 1, FULL.tokens // 200)]
     assert factors[0] < 0.05
     assert max(factors) == 1.0
+    assert rate_factor(FULL, FULL.refine_at - 1) < 0.01
+    assert rate_factor(FULL, FULL.refine_at - FULL.decay_tokens // 2) == pytest.approx(0.5)
+
+
+def test_rates_rise_once_more_for_refinement() -> None:
+    middle = FULL.refine_at + FULL.refine_tokens // 2
+    assert rate_factor(FULL, middle) == pytest.approx(FULL.refine_share / 2)
     assert rate_factor(FULL, FULL.tokens) == 0.0
-    assert rate_factor(FULL, FULL.tokens - FULL.decay_tokens // 2) == pytest.approx(0.5)
+    assert rate_factor(TINY, TINY.tokens - TINY.decay_tokens // 2) == pytest.approx(0.5)
 
 
 def test_a_recipe_that_ends_before_its_decay_is_refused() -> None:

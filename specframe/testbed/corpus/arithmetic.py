@@ -114,7 +114,7 @@ _LAST = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class Step:
     sign: str
     operand: int
     before: int
@@ -141,31 +141,32 @@ def write(draw: Draw, split: Split) -> Exercise:
     return Exercise(_question(draw, steps, slots), answer, ((str(steps[-1].after),),))
 
 
-def _steps(draw: Draw, start: int, count: int) -> list[_Step]:
-    steps: list[_Step] = []
+def _steps(draw: Draw, start: int, count: int) -> list[Step]:
+    steps: list[Step] = []
     value = start
     for _ in range(count):
-        steps.append(_step(draw, value))
+        steps.append(one_step(draw, value))
         value = steps[-1].after
     return steps
 
 
-def _step(draw: Draw, value: int) -> _Step:
+def one_step(draw: Draw, value: int) -> Step:
+    """What happens next to a number of things."""
     kind = draw.number(0, 9)
     if kind == 9 and value <= 30:
         factor = draw.number(2, 3)
-        return _Step("*", factor, value, value * factor)
+        return Step("*", factor, value, value * factor)
     divisors = [k for k in (2, 3, 4, 5) if value % k == 0 and value >= 2 * k]
     if kind == 8 and divisors:
         divisor = draw.pick(divisors)
-        return _Step("/", divisor, value, value // divisor)
+        return Step("/", divisor, value, value // divisor)
     change = draw.number(2, 12)
     if kind % 2 and value > change + 1:
-        return _Step("-", change, value, value - change)
-    return _Step("+", change, value, value + change)
+        return Step("-", change, value, value - change)
+    return Step("+", change, value, value + change)
 
 
-def _question(draw: Draw, steps: list[_Step], slots: dict[str, str]) -> str:
+def _question(draw: Draw, steps: list[Step], slots: dict[str, str]) -> str:
     texts = {"+": _ADD, "-": _TAKE, "*": _TIMES, "/": _SHARE}
     parts = [draw.pick(_OPENINGS).format(**slots)]
     for step in steps:
@@ -175,7 +176,7 @@ def _question(draw: Draw, steps: list[_Step], slots: dict[str, str]) -> str:
     return " ".join(parts)
 
 
-def _explain(draw: Draw, thing: str, steps: list[_Step], slots: dict[str, str]) -> str:
+def _explain(draw: Draw, thing: str, steps: list[Step], slots: dict[str, str]) -> str:
     parts = [draw.lean(f"first {thing}", _FIRST).format(**slots)]
     for number, step in enumerate(steps):
         key = f"{thing} {number}"

@@ -1,0 +1,98 @@
+"""The mean speed-ups of a run as one small drawing that stands alone, for a README or a slide."""
+
+from __future__ import annotations
+
+from specframe.bench.report.comparison import Comparison, Entry, contender_of
+from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
+from specframe.bench.report.wording import MEAN, fold, interval
+from specframe.errors import InvalidRequest
+
+__all__ = ["speedup_picture"]
+
+KEY = "speedup_vs_own_ar"
+WIDTH, NAMES, VALUES, ROW, TOP = 720.0, 190.0, 150.0, 26.0, 38.0
+STYLE = """
+text { font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1c1e21 }
+.title { font-weight: 600; font-size: 14px } .soft, .soft tspan { fill: #5a6068; font-size: 12px }
+.selector { fill: #0b5cad } .baseline { fill: #44484e } .library { fill: #9a9da3 }
+.whisker { stroke: #1c1e21; stroke-width: 1.5 } .one { stroke: #5a6068; stroke-dasharray: 3 3 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e8e8e4 } .soft, .soft tspan { fill: #a3a9b2 } .selector { fill: #6fb3f2 }
+  .baseline { fill: #c4c8ce } .library { fill: #83888f }
+  .whisker { stroke: #e8e8e4 } .one { stroke: #a3a9b2 }
+}
+"""
+
+
+def speedup_picture(comparison: Comparison) -> str:
+    """An SVG: a bar a contender, the fastest first, in the run's first setting."""
+    means = [entry for entry in comparison.entries(comparison.settings[0], MEAN) if _known(entry)]
+    if not means:
+        raise InvalidRequest(
+            f"The run {comparison.name!r} measured nothing against autoregressive decoding. Name "
+            f"a run of `specframe bench`."
+        )
+    ordered = sorted(means, key=lambda entry: -entry[KEY])
+    scale = (WIDTH - NAMES - VALUES) / max(entry[f"{KEY}_high"] for entry in ordered)
+    bottom = TOP + ROW * len(ordered)
+    one = NAMES + scale
+    return tag(
+        "svg",
+        tag("style", Markup(STYLE)),
+        tag("title", text("; ".join(f"{contender_of(e)} {fold(e[KEY])}" for e in ordered))),
+        tag("text", text(_title(comparison)), x=8, y=20, class_="title"),
+        tag("line", x1=one, x2=one, y1=TOP - 6, y2=bottom + 4, class_="one"),
+        *(_bar(entry, TOP + ROW * number, scale) for number, entry in enumerate(ordered)),
+        tag("text", text(_machine(comparison)), x=8, y=bottom + 24, class_="soft"),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {WIDTH:g} {bottom + 34:g}",
+        role="img",
+    )
+
+
+def _known(entry: Entry) -> bool:
+    return entry[KEY] is not None
+
+
+def _title(comparison: Comparison) -> str:
+    model = (comparison.results.get("config") or {}).get("model") or "a model"
+    return f"Decoded tokens a second on {model}, over own autoregressive decoding"
+
+
+def _machine(comparison: Comparison) -> str:
+    environment = comparison.results.get("environment") or {}
+    parts = [
+        f"mean of {len(comparison.domains)} domains, 95 % intervals",
+        str(environment.get("gpu") or environment.get("processor") or ""),
+        f"{environment['threads']} threads" if environment.get("threads") else "",
+        str((comparison.results.get("model") or {}).get("dtype") or ""),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _bar(entry: Entry, top: float, scale: float) -> Markup:
+    contender = contender_of(entry)
+    low, high = (NAMES + scale * entry[f"{KEY}_{side}"] for side in ("low", "high"))
+    middle = top + 9
+    whisker = tag("line", x1=low, x2=high, y1=middle, y2=middle, class_="whisker")
+    return join(
+        tag("text", text(contender), x=NAMES - 8, y=top + 13, text_anchor="end"),
+        tag(
+            "rect",
+            x=NAMES,
+            y=top,
+            width=scale * entry[KEY],
+            height=18,
+            rx=2,
+            class_=contender.kind,
+            data_mark="speedup",
+        ),
+        EMPTY if contender.kind == "baseline" else whisker,
+        tag(
+            "text",
+            text(fold(entry[KEY])),
+            tag("tspan", text(f"  {interval(entry, KEY)}"), class_="soft"),
+            x=max(high, NAMES + scale * entry[KEY]) + 8,
+            y=top + 13,
+        ),
+    )

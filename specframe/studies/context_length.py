@@ -1,0 +1,100 @@
+"""How plan and gain move with the length of the context.
+
+KnapSpec's point (https://arxiv.org/abs/2602.20217): attention costs more as the context grows, an
+MLP does not, so what is worth skipping shifts, and a set that was found at short prompts does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.studies.paired import Paired, PairedSettings
+from specframe.studies.study import Findings, Lines, Row, Study, Work
+
+__all__ = ["STUDY", "ContextSettings"]
+
+ONLINE, STATIC = "knapspec", "static-bo"
+
+
+@dataclass(frozen=True)
+class ContextSettings(PairedSettings):
+    """Contexts are lengths of prompts in tokens; `static-bo` learns from prompts as they come."""
+
+    contexts: tuple[int, ...] = (128, 512, 1024, 1700)
+    calibration: int = 12  # prompts a domain
+    seconds: float = 60.0  # of the search for the static set
+
+    def __post_init__(self) -> None:
+        PairedSettings.__post_init__(self)
+        if len(self.contexts) < 2 or min(self.contexts) < 1:
+            raise InvalidConfig.of(
+                "ContextSettings", "contexts", "two or more, of at least 1", self.contexts
+            )
+        if self.calibration < 3:
+            raise InvalidConfig.of("ContextSettings", "calibration", "at least 3", self.calibration)
+
+
+def run(settings: ContextSettings, work: Work) -> Findings:
+    """A row for each selector and context."""
+    if settings.prompts != "testbed":
+        raise InvalidRequest(
+            f"Only the testbed's prompts come in every length. Got {settings.prompts!r}; leave "
+            f"the setting out."
+        )
+    paired = Paired(settings, work)
+    rows = [
+        work.row(
+            {"selector": name, "context": context},
+            lambda n=name, c=context: _measured(paired, settings, n, c),
+        )
+        for name in (ONLINE, STATIC)
+        for context in settings.contexts
+    ]
+    return _findings(rows)
+
+
+def _measured(paired: Paired, settings: ContextSettings, name: str, context: int) -> Row:
+    domains = paired.domains(settings.calibration)
+    if name == ONLINE:
+        selector = paired.named(name)
+    else:
+        prompts = [p for d in domains for p in paired.calibration_prompts(d, settings.calibration)]
+        selector = paired.calibrated(name, "all", prompts, {"seconds": str(settings.seconds)})
+    asked = [prompt for domain in domains for prompt in paired.asked(domain, context)]
+    tokens = fmean(len(prompt.tokens) for prompt in asked)
+    return {"prompt_tokens": tokens, **paired.speedup(selector, asked)}
+
+
+def _findings(rows: Sequence[Row]) -> Findings:
+    figures, told = {}, []
+    for name in (ONLINE, STATIC):
+        own = sorted((r for r in rows if r["selector"] == name), key=lambda r: r["context"])
+        short, long = own[0], own[-1]
+        figures[name] = {
+            "gain": [short["speedup_vs_own_ar"], long["speedup_vs_own_ar"]],
+            "attention": [short["skipped_attention"], long["skipped_attention"]],
+            "mlp": [short["skipped_mlp"], long["skipped_mlp"]],
+        }
+        told.append(
+            f"{name} gains {short['speedup_vs_own_ar']:.2f}x at {short['context']} and "
+            f"{long['speedup_vs_own_ar']:.2f}x at {long['context']} tokens, skipping "
+            f"{short['skipped_attention']:.0%} and {long['skipped_attention']:.0%} of the "
+            f"attention, {short['skipped_mlp']:.0%} and {long['skipped_mlp']:.0%} of the MLPs"
+        )
+    return Findings(figures, f"{'; '.join(told)}.")
+
+
+STUDY = Study(
+    name="context-length",
+    title="Gain and plan against context",
+    question="How do the speed-up and what is skipped move as the context grows?",
+    settings=ContextSettings(),
+    quick=ContextSettings(
+        per_domain=1, repeats=1, new_tokens=48, contexts=(128, 1024), calibration=4, seconds=8.0
+    ),
+    run=run,
+    shows=Lines("context", "speedup_vs_own_ar", ("selector",)),
+)

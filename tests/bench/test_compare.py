@@ -1,0 +1,156 @@
+"""A whole comparison on a tiny model: from its folder and a file of prompts to the report."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+from tiny_place import tiny_place
+from typer.testing import CliRunner
+
+from specframe.bench.schema import RESULTS, ROW, SUMMARY
+from specframe.bench.summary import BASELINE, LIBRARY
+from specframe.cli import app
+from specframe.errors import InvalidRequest
+
+GRID = """[grid]
+selectors = ["static-bo", "knapspec", "knn-ssd:faithful"]
+per_domain = 2
+repeats = 2
+new_tokens = 12
+calibration_prompts = 4
+calibration_seconds = 0.3
+rivals = true
+"""
+RUN = "import sys; from specframe.cli import main; sys.argv[0] = 'specframe'; main()"
+TIMED = ("seconds", "bytes", "rounds", "drafted", "accepted", "skipped", "skips", "share")
+PATIENCE = 120  # seconds
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Iterator[Path]:
+    """The place with a grid."""
+    with tiny_place(tmp_path_factory.mktemp("place")) as folder:
+        (folder / "grid.toml").write_text(GRID, encoding="utf-8")
+        yield folder
+
+
+def arguments(place: Path, *more: str) -> list[str]:
+    named = {"--model": "model", "--prompts": "prompts.jsonl", "--grid": "grid.toml"}
+    given = [text for option, name in named.items() for text in (option, str(place / name))]
+    return ["bench", *given, *more]
+
+
+@pytest.fixture(scope="module")
+def whole(place) -> dict[str, Any]:
+    """An unbroken run."""
+    done = CliRunner().invoke(app, arguments(place, "--run", str(place / "whole")))
+    assert done.exit_code == 0, done.output
+    results: dict[str, Any] = json.loads((place / "whole" / "results.json").read_text("utf-8"))
+    return results
+
+
+def test_a_comparison_holds_what_its_schema_says(whole):
+    assert set(whole) == set(RESULTS)
+    assert all(set(row) == set(ROW) for row in whole["rows"])
+    assert all(set(entry) == set(SUMMARY) for entry in whole["summary"])
+    means = [entry for entry in whole["summary"] if entry["domain"] == "mean"]
+    assert {entry["selector"] for entry in means} == {
+        BASELINE,
+        LIBRARY,
+        "transformers-early-exit",
+        "transformers-prompt-lookup",
+        "static-bo",
+        "knapspec",
+        "knn-ssd",
+    }
+    assert {e["preset"] for e in means if e["selector"] == "knn-ssd"} == {"faithful"}
+    assert len(whole["rows"]) == len(means) * 2 * 2 * 2
+
+
+def test_own_selectors_are_exact_and_account_for_their_time(whole):
+    own = [e for e in whole["summary"] if not e["selector"].startswith(LIBRARY)]
+    for entry in own:
+        assert entry["exact_match"] == 1.0
+        assert entry["prediction_error"] is not None
+        shares = [entry[f"{part}_share"] for part in ("selection", "draft", "verify", "other")]
+        assert sum(shares) == pytest.approx(1.0, abs=0.02)
+
+
+def test_nothing_asked_was_calibrated_on(whole):
+    assert whole["calibration"]["static-bo"]["prompts"] == 2 * 4
+    assert len({prompt["digest"] for prompt in whole["prompts"]}) == 2 * 2
+
+
+def test_the_run_becomes_a_page(whole, place):
+    page = (place / "whole" / "report.html").read_text(encoding="utf-8")
+    assert "How fast does" in page
+    assert 'data-figure="speedups"' in page
+
+
+def test_a_selector_calibrated_on_what_is_asked_is_refused(whole, place, monkeypatch):
+    from specframe.bench import compare as comparing
+
+    monkeypatch.setattr(comparing, "_calibrating", lambda *given: comparing._asked(*given))
+    done = CliRunner().invoke(app, arguments(place, "--run", str(place / "seen")))
+    assert isinstance(done.exception, InvalidRequest)
+    assert "calibrated on" in str(done.exception)
+    assert not (place / "seen" / "rows.jsonl").exists()
+
+
+def test_compare_is_the_comparison_with_plain_settings(place, monkeypatch):
+    asked = []
+    from specframe.commands import comparing
+
+    monkeypatch.setattr(comparing, "_run", lambda settings, *where: asked.append(settings))
+    for more in ((), ("--quick",)):
+        done = CliRunner().invoke(app, ["compare", "--model", "testbed", *more])
+        assert done.exit_code == 0, done.output
+    assert [grid.selectors for grid in asked] == [("all",), ("all",)]
+    assert [grid.rivals for grid in asked] == [True, False]
+    assert asked[1].per_domain < asked[0].per_domain
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_the_middle_resumes_to_the_same_rows(whole, place):
+    run = place / "killed"
+    command = [sys.executable, "-c", RUN, *arguments(place)]
+    started = subprocess.Popen([*command, "--run", str(run)], env=quiet())
+    wait_for_rows(run / "rows.jsonl", 10)
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+    kept = (run / "rows.jsonl").read_bytes()
+    whole_rows = kept[: kept.rfind(b"\n") + 1]
+    assert 10 <= whole_rows.count(b"\n") < len(whole["rows"])
+    assert not (run / "results.json").exists()
+    subprocess.run([*command, "--resume", str(run)], env=quiet(), check=True, timeout=PATIENCE)
+    assert (run / "rows.jsonl").read_bytes().startswith(whole_rows)
+    resumed = json.loads((run / "results.json").read_text("utf-8"))
+    assert list(map(untimed, resumed["rows"])) == list(map(untimed, whole["rows"]))
+    assert [e["exact_match"] for e in resumed["summary"]] == [
+        e["exact_match"] for e in whole["summary"]
+    ]
+
+
+def untimed(row: dict[str, Any]) -> dict[str, Any]:
+    """What does not hang on the clock: prices and calibrations are timed, tokens are not."""
+    return {key: value for key, value in row.items() if not any(word in key for word in TIMED)}
+
+
+def quiet() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def wait_for_rows(path: Path, count: int) -> None:
+    ends = monotonic() + PATIENCE
+    while monotonic() < ends:
+        if path.exists() and path.read_bytes().count(b"\n") >= count:
+            return
+        sleep(0.02)
+    pytest.fail(f"{path} has not {count} rows after {PATIENCE} s")

@@ -1,0 +1,64 @@
+"""Studies of speed on a tiny model: their rows, their sums, and going on after an interruption."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny_place import TEXTS, tiny_place
+
+from specframe.bench.report import figures, read_run
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.studies import context_length, cross_domain
+from specframe.studies.paired import Paired
+from specframe.studies.running import run_study, study_folder
+
+SMALL = {"per_domain": 1, "repeats": 1, "new_tokens": 10, "calibration": 4, "seconds": 0.2}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Iterator[Path]:
+    with tiny_place(tmp_path_factory.mktemp("place")) as folder:
+        yield folder
+
+
+def test_every_set_is_played_on_every_domain_and_drawn(place, monkeypatch):
+    study = cross_domain.STUDY
+    settings = cross_domain.CrossDomainSettings(
+        model=str(place / "model"), prompts=str(place / "prompts.jsonl"), **SMALL
+    )
+    folder = study_folder(place / "run", study)
+    results = run_study(study, settings, folder)
+    pairs = {(row["skips_of"], row["domain"]) for row in results["rows"]}
+    assert pairs == {(home, domain) for home in TEXTS for domain in TEXTS}
+    assert all(0.0 < row["speedup_vs_own_ar"] < 50.0 for row in results["rows"])
+    homes = [r["speedup_vs_own_ar"] for r in results["rows"] if r["skips_of"] == r["domain"]]
+    assert results["home"] == pytest.approx(sum(homes) / len(homes))
+    drawn = {figure.name: figure.marks for figure in figures(read_run(place / "run"))}
+    assert drawn["cross-domain"] == len(pairs)
+    monkeypatch.setattr(Paired, "speedup", None)  # a second run measures nothing
+    assert run_study(study, settings, folder)["rows"] == results["rows"]
+
+
+def test_every_selector_is_asked_at_every_context(place):
+    study = context_length.STUDY
+    settings = context_length.ContextSettings(
+        model=str(place / "model"), contexts=(80, 200), **SMALL
+    )
+    results = run_study(study, settings, study_folder(place / "run", study))
+    assert [(row["selector"], row["context"]) for row in results["rows"]] == [
+        (name, context) for name in ("knapspec", "static-bo") for context in (80, 200)
+    ]
+    lengths = [row["prompt_tokens"] for row in results["rows"][:2]]
+    assert lengths[0] < lengths[1] <= 200
+    assert "at 200 tokens" in results["answer"]
+
+
+def test_settings_that_make_no_sense_are_refused(place):
+    with pytest.raises(InvalidConfig, match="two or more"):
+        context_length.ContextSettings(contexts=(128,))
+    with pytest.raises(InvalidConfig, match="per_domain"):
+        cross_domain.CrossDomainSettings(per_domain=0)
+    elsewhere = replace(context_length.STUDY.quick, prompts=str(place / "prompts.jsonl"))
+    with pytest.raises(InvalidRequest, match="Only the testbed's prompts"):
+        run_study(context_length.STUDY, elsewhere, place / "refused")
