@@ -14,7 +14,7 @@ from specframe.models.executor import LAST_ROW, NO_ROWS, Executor
 from specframe.sampling import Law
 from specframe.types import Step
 
-__all__ = ["Continuation", "Judged", "continue_prompts", "judge"]
+__all__ = ["Continuation", "Judged", "continue_prompts", "judge", "text_states"]
 
 BLOCK = 512  # rows of a prompt that go in together
 
@@ -86,27 +86,34 @@ def judge(executor: Executor, continuation: Continuation) -> Judged:
     tokens = continuation.tokens
     cache = executor.new_cache(len(tokens))
     last = executor.shape.sublayers
-    hidden = _fill(executor, cache, tokens, keep_from=continuation.prompt_length, depth=last)
-    return Judged(tokens, continuation.prompt_length, cache, torch.cat(hidden, dim=1))
+    hidden = _fill(executor, cache, tokens, continuation.prompt_length, (last,))[last]
+    return Judged(tokens, continuation.prompt_length, cache, hidden)
+
+
+def text_states(
+    executor: Executor, tokens: Sequence[int], depths: Sequence[int]
+) -> dict[int, Tensor]:
+    """The model's stream over a text, by depth: [1, tokens, H] each."""
+    return _fill(executor, executor.new_cache(len(tokens)), tokens, 0, depths)
 
 
 def _fill(
     executor: Executor,
     cache: CursorCache,
     tokens: Sequence[int],
-    keep_from: int | None = None,
-    depth: int = 0,
-) -> list[Tensor]:
-    """Commit these tokens; the stream at `depth` from position `keep_from` on."""
-    kept = []
+    keep_from: int = 0,
+    depths: Sequence[int] = (),
+) -> dict[int, Tensor]:
+    """Commit these tokens; the stream at `depths` from position `keep_from` on."""
+    kept: dict[int, list[Tensor]] = {depth: [] for depth in depths}
     for start in range(0, len(tokens), BLOCK):
         block = tokens[start : start + BLOCK]
-        taps = (depth,) if keep_from is not None and start + len(block) > keep_from else ()
+        taps = tuple(depths) if start + len(block) > keep_from else ()
         passed = executor.walk(_step(executor, block, start), cache, taps=taps, rows=NO_ROWS)
         cache.commit(range(len(block)))
-        if taps:
-            kept.append(passed.taps[depth][:, max((keep_from or 0) - start, 0) :].clone())
-    return kept
+        for depth in taps:
+            kept[depth].append(passed.taps[depth][:, max(keep_from - start, 0) :].clone())
+    return {depth: torch.cat(blocks, dim=1) for depth, blocks in kept.items()}
 
 
 def _step(executor: Executor, tokens: Sequence[int], start: int) -> Step:

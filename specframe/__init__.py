@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from specframe.errors import SpecframeError
     from specframe.loading import load
     from specframe.registry import selector_class, selector_names
-    from specframe.selector import Context, LayerSelector, Needs
+    from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
     from specframe.speculator import SelfSpeculator, SpeculativeOutput, generate
     from specframe.stats import GenerationStats
     from specframe.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdaptiveThreshold",
     "Context",
+    "DraftHead",
     "DraftPlan",
     "ExpectedGain",
     "FixedStop",
@@ -41,6 +42,7 @@ __all__ = [
     "SpecframeError",
     "SpeculativeOutput",
     "StopRule",
+    "Traits",
     "TreeRule",
     "custom_generate",
     "generate",
@@ -52,6 +54,7 @@ __all__ = [
 _HOMES = {
     "AdaptiveThreshold": "stopping",
     "Context": "selector",
+    "DraftHead": "selector",
     "DraftPlan": "types",
     "ExpectedGain": "stopping",
     "FixedStop": "stopping",
@@ -66,6 +69,7 @@ _HOMES = {
     "SpecframeError": "errors",
     "SpeculativeOutput": "speculator",
     "StopRule": "types",
+    "Traits": "selector",
     "TreeRule": "types",
     "custom_generate": "door",
     "generate": "speculator",

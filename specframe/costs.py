@@ -60,9 +60,14 @@ def expected_tree_tokens(alpha: float, sibling: float, tree: TreeRule, drafted: 
     return tokens
 
 
-def tree_nodes(tree: TreeRule | None, drafted: int) -> int:
-    """Candidates of a draft of this depth: d for a chain, spine and leaves for a tree."""
-    return drafted if tree is None else sum(_width(tree, depth) for depth in range(drafted))
+def tree_nodes(tree: TreeRule | None, drafted: int, copied: int = 0) -> int:
+    """Candidates of a draft of this depth: d for a chain, spine and leaves for a tree.
+
+    Copied tokens have no leaves beside them.
+    """
+    if tree is None:
+        return drafted
+    return copied + sum(_width(tree, depth) for depth in range(copied, drafted))
 
 
 def _width(tree: TreeRule, depth: int) -> int:
@@ -183,14 +188,25 @@ class CostModel:
         """Seconds of a round that drafts d tokens, the plan's cap unless said otherwise.
 
         Sublayers before the first skipped one compute the target's values in drafting and are not
-        repeated in verification; rows that no draft step walked take the prefix once.
+        repeated in verification; rows that no draft step walked take the prefix once. Copied tokens
+        cost a row of the first draft step, and nothing in drafting where there is none. A draft
+        head is priced like an attention sublayer.
         """
         d = plan.stop.max_tokens if drafted is None else drafted
         if d <= 0:
             return self.autoregressive(n)
-        nodes = d if plan.tree is None else tree_nodes(plan.tree, round(d))
-        prefix = plan.skips.prefix
-        seconds = d * self.draft_step(plan.skips, n + (d - 1) / 2)
+        copied = min(len(plan.copied), round(d))
+        if copied >= d:
+            return self.verify(1 + d, n) + self.round_seconds
+        nodes = d if plan.tree is None else tree_nodes(plan.tree, round(d), copied)
+        prefix, steps = plan.skips.prefix, d - copied
+        middle = n + copied + (steps - 1) / 2
+        seconds = steps * self.draft_step(plan.skips, middle)
+        if copied:
+            block, alone = (self.walk(n, rows, plan.skips) for rows in (1 + copied, 1))
+            seconds += block - alone
+        if plan.headed:
+            seconds += steps * self.sublayer(0, middle)
         if prefix:
             seconds += self.walk(n + d, 1 + nodes - d, stop=prefix)
         return seconds + self.verify(1 + nodes, n, start=prefix) + self.round_seconds

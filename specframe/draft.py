@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from specframe.costs import chance_of_acceptance, goes_on
+from specframe.head import HeadRunner
 from specframe.models.cache import CursorCache
-from specframe.models.executor import ALL_ROWS, NO_ROWS, Executor
+from specframe.models.executor import LAST_ROW, NO_ROWS, Executor
 from specframe.sampling import Law
 from specframe.types import Draft, DraftPlan, Step
 from specframe.verify import without
 
-__all__ = ["Drafter", "tree_step"]
+__all__ = ["LONGEST_DRAFT", "Drafter", "tree_step"]
+
+LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
 
 
 class Drafter:
@@ -31,30 +35,35 @@ class Drafter:
         law: Law,
         tokens: Sequence[int],
         ends: frozenset[int] = frozenset(),
+        head: HeadRunner | None = None,
     ) -> None:
         self._executor, self._cache, self._law = executor, cache, law
         self._tokens = tokens  # everything emitted; the last one is the root of the draft
-        self._ends = ends
+        self._ends, self._head = ends, head
 
     def run(self, plan: DraftPlan, capture: frozenset[int] = frozenset()) -> Draft:
-        """Draft until the plan's stop rule ends it.
+        """Copy what the plan says, then draft until its stop rule ends it or the scratch is full.
 
         The stream at the plan's prefix, and at captured depths before it, is kept for every node:
         there the draft computes the target's own values.
         """
         keep = frozenset(d for d in capture | {plan.skips.prefix} if d <= plan.skips.prefix)
-        spine: list[int] = []
+        copied = self._copied(plan)
+        spine = list(copied)
         leaves: list[tuple[int, int]] = []  # (parent, token)
-        confidences: list[float] = []
+        confidences = [1.0] * len(copied)
         laws: dict[int, Tensor] = {}
         states: list[dict[int, Tensor]] = []
-        reach = 1.0
-        going = plan.stop.max_tokens > 0
+        walked, reach = 0, 1.0
+        widest = plan.tree.widest if plan.tree is not None else 1
+        going = len(spine) < plan.stop.max_tokens and not self._ends.intersection(spine)
+        going = going and len(spine) + widest <= LONGEST_DRAFT
         while going:
-            logits, kept = self._step(plan, spine, keep)
+            logits, kept = self._step(plan, spine, walked, keep)
             if not bool(torch.isfinite(logits.max())):
                 break  # a draft may fail, the target decides alone then
             states.append(kept)
+            walked = 1 + len(spine)
             parent = len(spine) - 1
             drawn, confidence, law = self._draw(plan, logits, spine)
             if law is not None:
@@ -65,24 +74,45 @@ class Drafter:
             if plan.stop.gain is not None:
                 reach *= chance_of_acceptance(plan.stop.gain, confidence)
             going = drawn[0] not in self._ends and goes_on(plan.stop, len(spine), confidence, reach)
+            going = going and len(spine) + len(leaves) + widest <= LONGEST_DRAFT
         draft = Draft(
             tokens=(*spine, *(token for _, token in leaves)),
             parents=(*range(-1, len(spine) - 1), *(parent for parent, _ in leaves)),
             confidences=tuple(confidences),
             laws=laws if self._law.sampled else None,
+            copied=len(copied),
         )
-        return self._finish(plan, draft, states, len(spine), keep)
+        return self._finish(plan, draft, states, walked, keep)
+
+    def _copied(self, plan: DraftPlan) -> tuple[int, ...]:
+        """The plan's copied tokens, as far as its cap and an end token let them go."""
+        copied = plan.copied[: min(plan.stop.max_tokens, LONGEST_DRAFT)]
+        for count, token in enumerate(copied, start=1):
+            if token in self._ends:
+                return copied[:count]
+        return copied
 
     def _step(
-        self, plan: DraftPlan, spine: Sequence[int], keep: frozenset[int]
+        self, plan: DraftPlan, spine: Sequence[int], walked: int, keep: frozenset[int]
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """One row through the skipped model: its logits [V] and its kept states."""
-        token = spine[-1] if spine else self._tokens[-1]
-        slot = self._cache.length + len(spine)
-        step = self._chain_step([token], slot)
-        passed = self._executor.walk(step, self._cache, plan.skips, taps=keep, rows=ALL_ROWS)
+        """Rows not walked yet through the skipped model: the last one's logits [V], kept states."""
+        rows = [self._tokens[-1], *spine][walked:]
+        step = self._chain_step(rows, self._cache.length + walked)
+        if plan.headed:
+            return self._headed_step(step, keep)
+        passed = self._executor.walk(step, self._cache, plan.skips, taps=keep, rows=LAST_ROW)
         assert passed.logits is not None
         return passed.logits[0, 0], dict(passed.taps)
+
+    def _headed_step(self, step: Step, keep: frozenset[int]) -> tuple[Tensor, dict[int, Tensor]]:
+        """The same through the trunk and the selector's own head."""
+        assert self._head is not None
+        trunk = self._executor.walk(
+            step, self._cache, stop=self._head.depth, taps=keep, rows=NO_ROWS
+        )
+        assert step.slot is not None
+        stream = self._head.run(trunk.hidden, step.slot)
+        return self._executor.logits(stream[:, -1:])[0, 0], dict(trunk.taps)
 
     def _chain_step(self, tokens: list[int], slot: int) -> Step:
         device = self._cache.data.device
@@ -112,13 +142,16 @@ class Drafter:
         plan: DraftPlan,
         draft: Draft,
         states: list[dict[int, Tensor]],
-        spine: int,
+        walked: int,
         keep: frozenset[int],
     ) -> Draft:
-        """Take the rows that no draft step walked (last spine node, leaves) through the prefix."""
-        if plan.skips.prefix == 0 or not draft.tokens:
+        """Take the rows that no draft step walked (last spine node, leaves) through the prefix.
+
+        Where none was walked, as in a draft that is all copied, nothing is gained by it.
+        """
+        if plan.skips.prefix == 0 or not walked or not draft.tokens:
             return draft
-        rest = range(len(states), 1 + len(draft.tokens))  # verification rows still missing
+        rest = range(walked, 1 + len(draft.tokens))  # verification rows still missing
         if len(rest):
             step = tree_step(draft, self._tokens[-1], self._cache, rest)
             passed = self._executor.walk(
@@ -126,7 +159,7 @@ class Drafter:
             )
             states = [*states, dict(passed.taps)]
         joined = {depth: torch.cat([state[depth] for state in states], dim=1) for depth in keep}
-        return Draft(draft.tokens, draft.parents, draft.confidences, draft.laws, joined)
+        return replace(draft, states=joined)
 
 
 def tree_step(draft: Draft, root: int, cache: CursorCache, rows: range | None = None) -> Step:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from specframe.costs import CostModel
-from specframe.draft import Drafter
-from specframe.errors import InvalidSkipSet
+from specframe.draft import LONGEST_DRAFT, Drafter
+from specframe.errors import InvalidDraftPlan, InvalidSkipSet
+from specframe.head import HeadRunner
 from specframe.models.cache import CursorCache
 from specframe.models.executor import Executor
 from specframe.models.probe import CacheProbe
@@ -18,9 +19,7 @@ from specframe.states import StateWindow
 from specframe.target import Target
 from specframe.types import DraftPlan, Outcome
 
-__all__ = ["LONGEST_DRAFT", "Engine", "Limits", "Round"]
-
-LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
+__all__ = ["Engine", "Limits", "Round"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class _Sequence:
     window: StateWindow
     drafter: Drafter
     target: Target
+    head: HeadRunner | None
     rounds: int = 0
 
 
@@ -73,7 +73,7 @@ class Engine:
         """Emit tokens round by round."""
         started = perf_counter()
         live = self._begin(prompt)
-        emitted = self._cut(live.tokens, [live.target.prefill(live.window)])
+        emitted = self._cut(live.tokens, [live.target.prefill(live.window, live.head)])
         live.tokens += emitted
         yield Round(0, tuple(emitted), perf_counter() - started)
         while not self._over(live):
@@ -86,28 +86,36 @@ class Engine:
         tokens = list(prompt)
         capacity = len(tokens) + self._limits.max_new_tokens + LONGEST_DRAFT + 1
         cache = self._executor.new_cache(capacity)
+        head = self._selector.head(self._executor.shape)
+        runner = None if head is None else HeadRunner(head, capacity)
         return _Sequence(
             tokens,
             len(tokens),
             cache,
             StateWindow(self._selector.needs, self._executor.shape),
-            Drafter(self._executor, cache, self._law, tokens, self._limits.ends),
+            Drafter(self._executor, cache, self._law, tokens, self._limits.ends, runner),
             Target(self._executor, cache, self._law, tokens),
+            runner,
         )
 
     def _round(self, live: _Sequence) -> Outcome:
         begun = perf_counter()
-        plan = self._clamp(self._selector.select(self._context(live)), self._budget(live))
+        plan = self._clamp(self._selector.select(self._context(live)), live)
         capture = live.window.depths if plan.capture else frozenset()
+        taps_wanted = capture | ({live.head.depth} if live.head is not None else set())
         planned = perf_counter()
-        draft = live.drafter.run(plan, capture)
+        draft = live.drafter.run(plan, taps_wanted)
         drafted = perf_counter()
-        verdict, taps = live.target.judge(draft, plan.skips.prefix, capture)
+        verdict, taps = live.target.judge(draft, plan.skips.prefix, taps_wanted)
         block = [*(draft.tokens[node] for node in verdict.path), verdict.bonus]
         emitted = self._cut(live.tokens, block)
         rows = [0, *(node + 1 for node in verdict.path)]
         if capture:
             live.window.push(draft.states, taps, rows)
+        if live.head is not None:
+            states = taps.get(live.head.depth, draft.states.get(live.head.depth))
+            assert states is not None
+            live.head.push(states[:, rows[: len(emitted)]])
         live.cache.commit(rows[: len(emitted)])
         live.tokens += emitted
         verified = perf_counter()
@@ -157,16 +165,32 @@ class Engine:
         ended = last in self._limits.ends or self._finished(live.tokens, ())
         return ended or self._budget(live) <= 0
 
-    def _clamp(self, plan: DraftPlan, budget: int) -> DraftPlan:
-        """Shorten the draft to what can be emitted and to the scratch that is reserved."""
-        sublayers = self._executor.shape.sublayers
+    def _clamp(self, plan: DraftPlan, live: _Sequence) -> DraftPlan:
+        """Shorten the draft to what can be emitted."""
+        self._refuse(plan, live.head)
+        longest = min(plan.stop.max_tokens, self._budget(live) - 1)
+        if longest == plan.stop.max_tokens:
+            return plan
+        return replace(plan, stop=replace(plan.stop, max_tokens=longest))
+
+    def _refuse(self, plan: DraftPlan, head: HeadRunner | None) -> None:
+        """Plans that this model, or the selector's head, cannot carry out."""
+        sublayers, vocabulary = self._executor.shape.sublayers, self._executor.shape.vocabulary
         if plan.skips.size != sublayers:
             raise InvalidSkipSet(
                 f"The plan's skip set covers {plan.skips.size} sublayers and the model has "
                 f"{sublayers}. Use a selector made for this model."
             )
-        widest = plan.tree.widest if plan.tree is not None else 1
-        longest = min(plan.stop.max_tokens, budget - 1, LONGEST_DRAFT // widest)
-        if longest == plan.stop.max_tokens:
-            return plan
-        return replace(plan, stop=replace(plan.stop, max_tokens=longest))
+        strange = [token for token in plan.copied if not 0 <= token < vocabulary]
+        if strange:
+            raise InvalidDraftPlan(
+                f"The plan copies token {strange[0]}, and the model's vocabulary has {vocabulary}. "
+                f"Copy tokens of the context only."
+            )
+        depth = None if head is None else head.depth
+        rest = sublayers - (depth or 0)
+        if plan.headed and (plan.skips.prefix != depth or len(plan.skips) != rest):
+            raise InvalidDraftPlan(
+                f"A headed plan skips every sublayer after its head's depth and no other. The "
+                f"depth is {depth}, and the plan's first {plan.skips.prefix} sublayers run."
+            )

@@ -3,6 +3,7 @@
 SpecframeError
 ├── InvalidRequest          what was asked for cannot be done as asked (also a ValueError)
 │   ├── InvalidSkipSet      a skip set names sublayers the model does not have
+│   ├── InvalidDraftPlan    a plan asks for what this model or selector cannot draft
 │   ├── InvalidConfig       a configuration value is outside its range
 │   └── PromptTooLong       prompt and budget exceed the positions of the model or the cache
 ├── UnknownSelector         no selector of that name is registered
@@ -16,6 +17,7 @@ __all__ = [
     "ArtefactError",
     "CalibrationMismatch",
     "InvalidConfig",
+    "InvalidDraftPlan",
     "InvalidRequest",
     "InvalidSkipSet",
     "NonFiniteLogits",
@@ -36,6 +38,10 @@ class InvalidRequest(SpecframeError, ValueError):
 
 class InvalidSkipSet(InvalidRequest):
     """A skip set does not fit the model."""
+
+
+class InvalidDraftPlan(InvalidRequest):
+    """A plan asks for what this model, or the selector's head, cannot draft."""
 
 
 class InvalidConfig(InvalidRequest):

@@ -23,7 +23,7 @@ from specframe.errors import ArtefactError, InvalidRequest
 from specframe.models.executor import Executor
 from specframe.pooling import Pooling
 from specframe.profilers.acceptance import AcceptanceEstimator
-from specframe.profilers.continuations import Continuation, continue_prompts
+from specframe.profilers.continuations import Continuation, continue_prompts, text_states
 from specframe.profilers.vectors import prompt_vectors
 from specframe.sampling import Law, seeded_choice
 from specframe.selector import Context, LayerSelector, Prompt, Traits
@@ -97,6 +97,17 @@ class ModelLab:
             found.append(prompt_vectors(self._executor, [prompt.tokens], depth, Pooling(pooling)))
             self.tell("reading prompts", done, len(prompts))
         return torch.cat(found).cpu()
+
+    def states(self, prompt: Prompt, depths: Sequence[int]) -> Mapping[int, Tensor]:
+        """See `Lab.states`."""
+        text = self._continuation(prompt.tokens)
+        taps = text_states(self._executor, text.tokens[:-1], depths)
+        # a clone made here, outside of inference, may take part in training
+        return {depth: rows[0].clone() for depth, rows in taps.items()}
+
+    def read_out(self, states: Tensor) -> Tensor:
+        """See `Lab.read_out`."""
+        return self._executor.read_out(states)
 
     def tell(self, what: str, done: int, of: int) -> None:
         """See `Lab.tell`."""

@@ -4,26 +4,70 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from specframe.dressing import DRESSING, dressed
 from specframe.errors import ArtefactError, InvalidRequest
 from specframe.registry import selector_class
 from specframe.selector import LayerSelector
 from specframe.types import ModelShape
 
-__all__ = ["option_pairs", "selector_from"]
+__all__ = ["Named", "option_pairs", "read_named", "selector_from"]
 
 MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A selector as a list names it: `name`, `name:preset` or `name:preset+setting=value+...`."""
+
+    name: str
+    preset: str
+    options: Mapping[str, str]
+
+
+def read_named(text: str, preset: str = "best") -> Named:
+    """A folder's own name may hold anything; its preset is what it was calibrated with."""
+    if Path(text).is_dir():
+        return Named(text, preset, {})
+    head, *settings = text.split("+")
+    if Path(head).is_dir():
+        return Named(head, preset, option_pairs(settings))
+    name, _, own = head.partition(":")
+    return Named(name, own or preset, option_pairs(settings))
 
 
 def selector_from(
     named: str, shape: ModelShape, preset: str = "best", options: Mapping[str, str] | None = None
 ) -> LayerSelector:
-    """`named` is a folder that `save` wrote, or a registered name for this model's shape."""
+    """`named` is a folder that `save` wrote, or a registered name for this model's shape.
+
+    Besides its own options every selector takes `draft_stop` and `draft_tree` (`dressing`). What a
+    selector is made of is said by its option `of`: names and folders, commas between them.
+    """
+    given = dict(options or {})
+    own = {name: value for name, value in given.items() if name not in DRESSING}
     folder = Path(named)
-    if folder.is_dir():
-        return selector_class(_saved_name(folder)).load(folder)
-    return selector_class(named).configured(shape, preset, **(options or {}))
+    if not folder.is_dir():
+        return dressed(_configured(named, shape, preset, own), given)
+    if own:
+        raise InvalidRequest(
+            f"The selector in {named!r} was configured when it was calibrated, so {sorted(own)} "
+            f"cannot be set. Calibrate again with them; {' and '.join(DRESSING)} can be set."
+        )
+    return dressed(selector_class(_saved_name(folder)).load(folder), given)
+
+
+def _configured(
+    name: str, shape: ModelShape, preset: str, options: Mapping[str, str]
+) -> LayerSelector:
+    found, given = selector_class(name), dict(options)
+    if not found.combines:
+        return found.configured(shape, preset, **given)
+    parts = given.pop("of", ",".join(found.combines)).split(",")
+    made = [selector_from(part.strip(), shape, preset) for part in parts]
+    return found.combining(made, preset, **given)
 
 
 def option_pairs(settings: Sequence[str]) -> dict[str, str]:

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from specframe.costs import CostModel
 
-__all__ = ["Context", "Lab", "LayerSelector", "Needs", "Probe", "Prompt", "Traits"]
+__all__ = [
+    "Context",
+    "DraftHead",
+    "HeadMemory",
+    "Lab",
+    "LayerSelector",
+    "Needs",
+    "Probe",
+    "Prompt",
+    "Traits",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,31 @@ class Probe(Protocol):
         ...
 
 
+class HeadMemory(Protocol):
+    """What a draft head knows of one sequence."""
+
+    def run(self, states: Tensor, first: int) -> Tensor:
+        """Rows at positions `first`, first + 1, ...: the trunk's stream to a predictive one.
+
+        Both are [1, S, H]; the model's final norm and head read the result. What earlier calls
+        said of these positions and later ones is replaced.
+        """
+        ...
+
+
+class DraftHead(Protocol):
+    """A trained stand-in for all sublayers after the first `depth`; frozen weights."""
+
+    @property
+    def depth(self) -> int:
+        """Sublayers of the model that run before it."""
+        ...
+
+    def memory(self, capacity: int, like: Tensor) -> HeadMemory:
+        """For a sequence of so many positions, in the dtype and on the device of `like`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """The columns of the field's comparison table."""
@@ -80,6 +115,8 @@ class Traits:
     domain_aware: bool = False
     search: str = "none"
     calibrated: bool = False  # `calibrate` must come first
+    split: str = "validation"  # of the testbed's prompts that `calibrate` takes
+    prompts: int = 20  # of each domain that it takes, unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +151,14 @@ class Lab(Protocol):
 
     def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str) -> Tensor:
         """One hidden vector a prompt, [prompts, H]; `pooling` is the name of a `Pooling`."""
+        ...
+
+    def states(self, prompt: Prompt, depths: Sequence[int]) -> Mapping[int, Tensor]:
+        """The target's stream over a prompt and its own answer, by depth: [tokens, H] each."""
+        ...
+
+    def read_out(self, states: Tensor) -> Tensor:
+        """Final norm and head, differentiable in the states: [1, S, H] -> [1, S, V]."""
         ...
 
     def tell(self, what: str, done: int, of: int) -> None:
@@ -151,6 +196,7 @@ class LayerSelector(ABC):
 
     needs: Needs = Needs()
     traits: ClassVar[Traits]
+    combines: ClassVar[tuple[str, ...]] = ()  # selectors it is made of, unless others are named
 
     @classmethod
     def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
@@ -158,6 +204,13 @@ class LayerSelector(ABC):
         raise InvalidConfig(
             f"{cls.__name__} has no settings that a command line can give. Make one in Python."
         )
+
+    @classmethod
+    def combining(
+        cls, parts: Sequence[LayerSelector], preset: str = "best", **options: str
+    ) -> Self:
+        """The same for one made of others: those that `combines` or the option `of` name."""
+        raise InvalidConfig(f"{cls.__name__} is not made of other selectors.")
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """A new selector that has learnt from these prompts; most have nothing to learn."""
@@ -178,6 +231,10 @@ class LayerSelector(ABC):
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         raise InvalidConfig(f"{cls.__name__} has nothing to load.")
+
+    def head(self, shape: ModelShape) -> DraftHead | None:
+        """The trained head that plans which are `headed` draft through; most have none."""
+        return None
 
     @abstractmethod
     def select(self, context: Context) -> DraftPlan:

@@ -16,7 +16,7 @@ from specframe.engine import Engine, Round
 from specframe.errors import InvalidRequest
 from specframe.models.exactness import known_exactness
 from specframe.models.load import load_executor
-from specframe.registry import selector_class
+from specframe.selection import selector_from
 from specframe.selector import LayerSelector
 from specframe.stats import GenerationStats, StatsFold
 
@@ -33,7 +33,7 @@ class SpeculativeOutput(GenerateDecoderOnlyOutput):  # type: ignore[misc]
 class SelfSpeculator:
     """A model that drafts with some of its own sublayers skipped and verifies with all of them.
 
-    `selector` is a `LayerSelector` or the name of one that needs no arguments. `strict` pads
+    `selector` is a `LayerSelector`, a registered name or a folder that `save` wrote. `strict` pads
     products to a fixed number of rows, which makes float32 greedy decoding bit-exact as well.
     `costs` tells selectors what sublayers cost on this machine.
     """
@@ -49,9 +49,11 @@ class SelfSpeculator:
     ) -> None:
         self.model = model
         self.costs = costs
-        self.selector = selector_class(selector)() if isinstance(selector, str) else selector
         self.tokenizer = tokenizer
         self.executor = load_executor(model, strict=strict)
+        if isinstance(selector, str):
+            selector = selector_from(selector, self.executor.shape)
+        self.selector = selector
 
     def rounds(self, inputs: Any, *, seed: int | None = None, **kwargs: Any) -> Iterator[Round]:
         """Generate round by round; the arguments are those of the library's `generate`."""

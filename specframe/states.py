@@ -25,8 +25,9 @@ class StateWindow:
 
     def push_prompt(self, taps: Mapping[int, Tensor]) -> None:
         """Add a block of the prompt."""
-        for depth, states in taps.items():
-            self.prompt[depth] = _last(self.prompt.get(depth), states[0], self._needs.prompt_rows)
+        for depth in self.prompt_depths:
+            states = taps[depth][0]
+            self.prompt[depth] = _last(self.prompt.get(depth), states, self._needs.prompt_rows)
 
     def push(
         self, drafted: Mapping[int, Tensor], verified: Mapping[int, Tensor], rows: Sequence[int]

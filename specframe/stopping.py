@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 from specframe.errors import InvalidConfig
-from specframe.selector import Context, LayerSelector, Needs
+from specframe.selector import Context, Lab, LayerSelector, Needs, Prompt, Traits
 from specframe.types import DraftPlan, GainRule, Outcome, StopRule, TreeRule
 
-__all__ = ["AdaptiveThreshold", "ExpectedGain", "FixedStop", "Planned", "StopPolicy"]
+__all__ = [
+    "AdaptiveThreshold",
+    "ExpectedGain",
+    "FixedStop",
+    "Planned",
+    "PricedGain",
+    "StopPolicy",
+]
+
+FREE = 1e-6  # of an autoregressive step: a draft step costs something
 
 
 class StopPolicy(ABC):
@@ -19,6 +30,9 @@ class StopPolicy(ABC):
     @abstractmethod
     def rule(self) -> StopRule:
         """The rule of this round."""
+
+    def price(self, plan: DraftPlan, context: Context) -> None:  # noqa: B027 - most need no prices
+        """Look at the plan that the rule is for, before `rule` is asked."""
 
     def observe(self, outcome: Outcome) -> None:  # noqa: B027 - fixed rules learn nothing
         """What became of the draft."""
@@ -59,6 +73,8 @@ class AdaptiveThreshold(StopPolicy):
     threshold_memory: float = 0.9
 
     def __post_init__(self) -> None:
+        if self.max_tokens < 0:
+            raise InvalidConfig.of("AdaptiveThreshold", "max_tokens", "at least 0", self.max_tokens)
         for name in ("start", "target", "acceptance_memory", "threshold_memory"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InvalidConfig.of("AdaptiveThreshold", name, "in [0, 1]", getattr(self, name))
@@ -140,12 +156,67 @@ class ExpectedGain(StopPolicy):
 
 
 @dataclass
+class PricedGain(StopPolicy):
+    """Expected gain at the prices of whatever plan it is given.
+
+    Where nothing was measured all sublayers cost the same, and verification costs one token.
+    """
+
+    max_tokens: int = 16
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 0:
+            raise InvalidConfig.of("PricedGain", "max_tokens", "at least 0", self.max_tokens)
+        self._gain = ExpectedGain(1.0, max_tokens=self.max_tokens)
+
+    def price(self, plan: DraftPlan, context: Context) -> None:
+        """Costs of a draft step and of verification, in autoregressive steps."""
+        costs, n = context.costs, context.length - 1
+        step, verify = 1.0 - len(plan.skips) / plan.skips.size, 1.0
+        if costs is not None:
+            plain = costs.autoregressive(n)
+            step = costs.draft_step(plan.skips, n) / plain
+            verify = costs.verify(1 + self.max_tokens / 2, n, start=plan.skips.prefix) / plain
+        self._gain.step_ratio, self._gain.verify_ratio = max(step, FREE), verify
+
+    def rule(self) -> StopRule:
+        """As `ExpectedGain` at the last prices."""
+        return self._gain.rule()
+
+    def observe(self, outcome: Outcome) -> None:
+        """As `ExpectedGain`."""
+        self._gain.observe(outcome)
+
+    def spawn(self) -> Self:
+        """The same configuration, nothing learnt."""
+        return replace(self)
+
+
+@dataclass
 class Planned(LayerSelector):
     """Any selector with another stop rule, a tree, or both."""
 
     selector: LayerSelector
     stop: StopPolicy | None = None
     tree: TreeRule | None = None
+
+    @property
+    def traits(self) -> Traits:  # type: ignore[override]
+        """Those of the selector within; a priced stop rule knows of context length too."""
+        traits = self.selector.traits
+        return replace(traits, context_aware=True) if isinstance(self.stop, PricedGain) else traits
+
+    def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
+        """The selector within learns."""
+        return replace(self, selector=self.selector.calibrate(lab, prompts))
+
+    def figures(self) -> dict[str, Any]:
+        """Those of the selector within."""
+        return self.selector.figures()
+
+    def save(self, folder: Path) -> None:
+        """Write the selector within, without the stop rule and the tree."""
+        self.selector.save(folder)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -157,7 +228,10 @@ class Planned(LayerSelector):
         plan = self.selector.select(context)
         if plan.stop.max_tokens == 0:
             return plan
-        stop = plan.stop if self.stop is None else self.stop.rule()
+        stop = plan.stop
+        if self.stop is not None:
+            self.stop.price(plan, context)
+            stop = self.stop.rule()
         return replace(plan, stop=stop, tree=self.tree or plan.tree)
 
     def observe(self, outcome: Outcome) -> None:

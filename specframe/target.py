@@ -9,6 +9,7 @@ from torch import Tensor
 
 from specframe.draft import tree_step
 from specframe.errors import NonFiniteLogits
+from specframe.head import HeadRunner
 from specframe.models.cache import CursorCache
 from specframe.models.executor import LAST_ROW, Executor
 from specframe.sampling import Law
@@ -31,17 +32,18 @@ class Target:
         self._executor, self._cache, self._law = executor, cache, law
         self._tokens = tokens  # everything emitted; the last one is the root of each draft
 
-    def prefill(self, window: StateWindow) -> int:
+    def prefill(self, window: StateWindow, head: HeadRunner | None = None) -> int:
         """Commit the prompt and choose the first token."""
+        taps = window.prompt_depths | ({head.depth} if head is not None else set())
         device = self._cache.data.device
         for start in range(0, len(self._tokens), PREFILL_ROWS):
             block = list(self._tokens[start : start + PREFILL_ROWS])
             positions = torch.arange(start, start + len(block), device=device)
             step = Step(torch.tensor([block], device=device), positions, start, start)
-            passed = self._executor.walk(
-                step, self._cache, taps=window.prompt_depths, rows=LAST_ROW
-            )
+            passed = self._executor.walk(step, self._cache, taps=taps, rows=LAST_ROW)
             window.push_prompt(passed.taps)
+            if head is not None:
+                head.push(passed.taps[head.depth])
             self._cache.commit(range(len(block)))
         assert passed.logits is not None
         return self._decide(NOTHING, passed.logits[0]).bonus

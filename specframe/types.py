@@ -218,13 +218,18 @@ class TreeRule:
 class DraftPlan:
     """All that the inner loop knows of a strategy.
 
-    `capture` asks for the states that the selector's `needs` name in this round's verification.
+    `copied` tokens begin the draft, unread by the skipped model until it goes on from them; the
+    stop rule's cap counts them. `headed` drafts through the selector's own head, which needs all
+    sublayers after its depth skipped. `capture` asks for the states that the selector's `needs`
+    name in this round's verification.
     """
 
     skips: SkipSet
     stop: StopRule
     tree: TreeRule | None = None  # None is a chain
     capture: bool = True
+    copied: tuple[int, ...] = ()
+    headed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +268,10 @@ class Draft:
     """Drafted candidates: a chain, or a tree in drawing order (a parent before its children).
 
     Node i has token `tokens[i]`; `parents[i]` is its parent node, -1 the last emitted token.
-    `laws[p + 1]` is the law the children of node p were drawn from; None means that the
-    candidates are deterministic, i.e. point masses. `states` hold the residual stream of the root
-    and every node at depths where the draft computes the target's own values.
+    `laws[p]` is the law the children of node p were drawn from. Children without one are
+    deterministic, i.e. point masses: greedy ones, and the first `copied` nodes. `states` hold the
+    residual stream of the root and every node at depths where the draft computes the target's own
+    values.
     """
 
     tokens: tuple[int, ...]
@@ -273,6 +279,7 @@ class Draft:
     confidences: tuple[float, ...]
     laws: Mapping[int, Tensor] | None = None  # parent -> [V]
     states: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [1, 1 + nodes, H]
+    copied: int = 0
 
     @property
     def is_chain(self) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from specframe.selector import Probe
+from specframe.types import SkipSet, Step
 
-__all__ = ["Agreement", "compare_heads"]
+__all__ = ["Agreement", "RowJudge", "compare_heads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,50 @@ def compare_heads(probe: Probe, drafts: Tensor, target: Tensor) -> Agreement:
     branches, rows, hidden = drafts.shape
     joined = torch.cat([target, drafts.reshape(branches * rows, hidden)])
     logits = probe.logits(joined[None])[0].view(1 + branches, rows, -1)
-    top = logits.argmax(-1)
-    exact = logits if logits.dtype == torch.float64 else logits.float()
-    laws = torch.softmax(exact, dim=-1)
-    shared = torch.minimum(laws[1:], laws[:1]).sum(-1)
+    return _agreement(logits[1:], logits[:1])
+
+
+class RowJudge:
+    """How often the first token drafted with a skip set would stand, a pass a set.
+
+    The last R committed rows run the skipped model over the target's keys and values before them,
+    as each would at the first step of a draft.
+    """
+
+    def __init__(self, probe: Probe, tokens: Sequence[int], target: Tensor) -> None:
+        """`tokens` are those of the rows; `target` [R, H] are the target's last states of them."""
+        rows, device = len(tokens), target.device
+        first = probe.committed - rows
+        earlier = torch.ones(rows, rows, dtype=torch.bool, device=device).tril(-1)
+        itself = torch.eye(rows, dtype=torch.bool, device=device)
+        self._step = Step(
+            torch.tensor([list(tokens)], device=device),
+            torch.arange(first, probe.committed, device=device),
+            None,
+            probe.committed,
+            torch.cat([earlier, itself], dim=1),
+        )
+        self._probe, self._target = probe, probe.logits(target[None])
+
+    @property
+    def rows(self) -> int:
+        """R."""
+        return self._step.rows
+
+    def agreement(self, skips: SkipSet) -> Agreement:
+        """Of one skip set."""
+        passed = self._probe.walk(self._step, skips, rows=slice(None))
+        assert passed.logits is not None
+        return _agreement(passed.logits, self._target)
+
+
+def _agreement(drafts: Tensor, target: Tensor) -> Agreement:
+    """From logits [branches, R, V] and [1, R, V]."""
+    exact = torch.float64 if drafts.dtype == torch.float64 else torch.float32
+    laws, own = torch.softmax(drafts.to(exact), dim=-1), torch.softmax(target.to(exact), dim=-1)
+    shared = torch.minimum(laws, own).sum(-1)
     return Agreement(
-        greedy=tuple((top[1:] == top[:1]).double().mean(-1).tolist()),
+        greedy=tuple((drafts.argmax(-1) == target.argmax(-1)).double().mean(-1).tolist()),
         overlap=tuple(shared.double().mean(-1).tolist()),
-        rows=rows,
+        rows=drafts.shape[1],
     )

@@ -26,7 +26,8 @@ class BayesianSearch(Searcher):
 
     `quick` fits the process from one start and looks for its highest bound less thoroughly:
     seconds a suggestion become tenths. `remembered` keeps only the best known points, since fits
-    grow with their cube; None keeps all.
+    grow with their cube; None keeps all. With `members` a suggestion becomes the set of so many
+    largest coordinates, known or not.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class BayesianSearch(Searcher):
         starts: Sequence[SkipSet] = (),
         quick: bool = False,
         remembered: int | None = None,
+        members: int | None = None,
     ) -> None:
         self._size, self._seed, self._quick, self._remembered = size, seed, quick, remembered
+        self._members = members
         self._queue = list(dict.fromkeys(starts))
         self._told: dict[SkipSet, float] = {}
         self._optimizer: Any = None
@@ -56,7 +59,8 @@ class BayesianSearch(Searcher):
         if len(self._told) >= 1 << self._size:
             return None
         suggestion = self._optimizer.suggest()
-        return self._corner([float(suggestion[name]) for name in self._names()])
+        point = [float(suggestion[name]) for name in self._names()]
+        return self._corner(point) if self._members is None else self._largest(point, self._members)
 
     def tell(self, skips: SkipSet, value: float) -> None:
         """See `Searcher.tell`."""
@@ -87,6 +91,10 @@ class BayesianSearch(Searcher):
 
     def _names(self) -> list[str]:
         return [f"sublayer{i:04d}" for i in range(self._size)]
+
+    def _largest(self, point: Sequence[float], members: int) -> SkipSet:
+        ranked = sorted(range(self._size), key=lambda i: -point[i])
+        return SkipSet.from_sublayers(self._size // 2, ranked[:members])
 
     def _corner(self, point: Sequence[float]) -> SkipSet:
         """The nearest corner that was not measured yet.

@@ -28,6 +28,8 @@ from specframe.errors import InvalidConfig
 from specframe.selector import Probe
 from specframe.types import Step
 
+from .turning import read_one_stream
+
 __all__ = [
     "ChainRules",
     "Chains",
@@ -145,10 +147,7 @@ def stretches_between(
     between them: such layers are run or skipped whole.
     """
     size = len(weights)
-    parallel = all(
-        torch.equal(references[depth], references[depth + 1]) for depth in range(0, size, 2)
-    )
-    width = 2 if parallel else 1
+    width = 2 if read_one_stream(references, size) else 1
     return [
         Stretch(b, b + width, sum(weights[b : b + width]), may_skip=b < size - protected)
         for b in range(protected, size, width)

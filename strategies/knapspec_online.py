@@ -20,7 +20,7 @@ Differs from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,7 +31,6 @@ from specframe.cost_tables import rising
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
 from specframe.selector import Context
-from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 from .agreement import Agreement, compare_heads
@@ -43,13 +42,14 @@ from .chain_dp import (
     branches_by_stretch,
     stretches_between,
 )
-from .token_rates import Choice, RoundPrices, as_matrix, unit_costs
+from .contest import Contest, PriceBook
+from .token_rates import RoundPrices
 
-__all__ = ["Beliefs", "OnlineConfig", "OnlinePlanner"]
+__all__ = ["OnlineConfig", "OnlinePlanner"]
 
 Floats = NDArray[np.float64]
+Cut = Callable[[Mapping[int, Tensor], Sequence[float], int], list[Stretch]]
 FEWEST_ROWS = 2
-PRICED_FOR = 32  # tokens of context after which prices are looked up again
 NEVER = 1e-6
 STOPS = ("gain", "fixed")
 
@@ -89,49 +89,13 @@ class OnlineConfig:
             raise InvalidConfig.of("OnlineConfig", "protected", "in [0, 0.5)", self.protected)
 
 
-class Beliefs:
-    """Acceptance of each candidate: a first estimate, then what is observed."""
-
-    def __init__(self, estimates: Floats, prior: float, memory: float) -> None:
-        self._estimates = np.clip(estimates, NEVER, 1.0 - NEVER)
-        self._prior, self._memory = prior, memory
-        self._stood = np.zeros_like(self._estimates)
-        self._seen = np.zeros_like(self._estimates)
-
-    def observe(self, candidate: int, stood: bool) -> None:
-        """Whether a draft's first token stood: the one that no stop rule has picked."""
-        self._stood *= self._memory
-        self._seen *= self._memory
-        self._stood[candidate] += stood
-        self._seen[candidate] += 1.0
-
-    def alphas(self) -> Floats:
-        """Posterior means. What live candidates teach moves the others half-way along."""
-        shift = 0.5 * self._shift()
-        centre = 1.0 / (1.0 + np.exp(-(_logit(self._estimates) + shift)))
-        means: Floats = (self._prior * centre + self._stood) / (self._prior + self._seen)
-        return means
-
-    def _shift(self) -> float:
-        """How far off the estimates of live candidates were, in log-odds, shrunk to 0."""
-        seen = float(self._seen.sum())
-        if seen <= 0.0:
-            return 0.0
-        promised = float(self._seen @ self._estimates) / seen
-        found = (float(self._stood.sum()) + self._prior * promised) / (seen + self._prior)
-        return float(_logit(np.array(found)) - _logit(np.array(promised)))
-
-
 @dataclass
 class OnlinePlanner:
-    """One live instance a sequence."""
+    """One live instance a sequence; `cut` says into what the model is cut for the program."""
 
     config: OnlineConfig
-    _candidates: list[SkipSet] = field(default_factory=list, init=False)
-    _beliefs: Beliefs | None = field(default=None, init=False)
-    _prices: tuple[float, RoundPrices] | None = field(default=None, init=False)
-    _choice: Choice | None = field(default=None, init=False)
-    _stop: StopPolicy | None = field(default=None, init=False)  # None: nothing is drafted
+    cut: Cut = stretches_between
+    _contest: Contest | None = field(default=None, init=False)
     _promised: float = field(default=1.0, init=False)  # speed-up when the program last ran
     _ratio: float = field(default=1.0, init=False)  # of attention's to MLP's price, then
     _planned_at: int = field(default=0, init=False)  # tokens, then
@@ -143,6 +107,7 @@ class OnlinePlanner:
 
     def __post_init__(self) -> None:
         self._rounds = self.config.review  # the first round looks
+        self._prices = PriceBook(self.config.longest)
 
     def select(self, context: Context) -> DraftPlan:
         """Plan where it pays, price anew where something changed, else go on."""
@@ -155,9 +120,9 @@ class OnlinePlanner:
                 self._search(context, {d: s[-rows:] for d, s in references.items()})
         waiting = self.config.interval - (context.length - self._planned_at)
         capture = self._drifted and waiting <= self.config.rows
-        if self._live is None or self._stop is None:
+        if self._contest is None:
             return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=capture)
-        return DraftPlan(self._candidates[self._live], self._stop.rule(), capture=capture)
+        return self._contest.plan(context.shape.layers, capture)
 
     def observe(self, outcome: Outcome) -> None:
         """Learn acceptance, and count the rows that were captured."""
@@ -166,15 +131,8 @@ class OnlinePlanner:
         if self._billed > 0.0:
             self._overrun = outcome.select_seconds / self._billed
             self._billed = 0.0
-        if self._live is None or self._beliefs is None or not outcome.drafted:
-            return
-        self._beliefs.observe(self._live, outcome.accepted > 0)
-        if self._stop is not None:
-            self._stop.observe(outcome)
-
-    @property
-    def _live(self) -> int | None:
-        return None if self._choice is None else self._choice.candidate
+        if self._contest is not None:
+            self._contest.observe(outcome)
 
     def _references(self, context: Context) -> Mapping[int, Tensor] | None:
         """States of the last rows before the cursor, where they are at hand."""
@@ -205,7 +163,7 @@ class OnlinePlanner:
             rows = max(rows // 2, fewest)
 
     def _speed_now(self) -> float:
-        return self._choice.speedup if self._choice is not None else 1.0
+        return 1.0 if self._contest is None else self._contest.speedup
 
     def _search_seconds(self, context: Context, costs: CostModel, rows: int) -> float:
         """What the program will take."""
@@ -226,7 +184,7 @@ class OnlinePlanner:
         weights = np.maximum(prices.sublayer_seconds, NEVER * total).tolist()
         layers = round(self.config.protected * context.shape.layers)
         states = context.prompt_states or context.states
-        stretches = stretches_between(states, weights, 2 * layers)
+        stretches = self.cut(states, weights, 2 * layers)
         return stretches, ChainRules(
             budget=self.config.most_skipped * total,
             unit=min(stretch.weight for stretch in stretches if stretch.may_skip),
@@ -238,56 +196,43 @@ class OnlinePlanner:
     def _search(self, context: Context, references: Mapping[int, Tensor]) -> None:
         """Equation (4), and alpha of a few candidates spread over the skipped weights."""
         assert context.probe is not None
-        prices = self._prices_at(context)
+        prices = self._prices.at(context)
         stretches, rules = self._problem(context, prices)
         rows = len(references[0])
         if context.costs is not None:
             self._billed = self._search_seconds(context, context.costs, rows)
         chains = best_chains(context.probe, references, stretches, rules)
         finalists = _spread(chains, self.config.finalists)
-        self._candidates = [SkipSet(context.shape.sublayers, chains.bits[i]) for i in finalists]
+        candidates = [SkipSet(context.shape.sublayers, chains.bits[i]) for i in finalists]
         states = chains.states[finalists]
         last = references[context.shape.sublayers]
         agreement = compare_heads(context.probe, states, last)
-        estimates = _estimates(agreement)
-        self._beliefs = Beliefs(estimates, self.config.prior, self.config.memory)
+        self._contest = Contest(
+            candidates,
+            _estimates(agreement),
+            longest=self.config.longest,
+            prior=self.config.prior,
+            memory=self.config.memory,
+            lead=self.config.lead,
+            stop=self.config.stop,
+        )
         self._planned_at, self._ratio = context.length, _price_ratio(prices)
-        self._choice = None
         self._review(context)
         self._promised, self._drifted = self._speed_now(), False
-
-    def _prices_at(self, context: Context) -> RoundPrices:
-        n = context.length - 1
-        if self._prices is None or abs(n - self._prices[0]) >= PRICED_FOR:
-            costs = context.costs or unit_costs(context.shape.layers)
-            lengths = range(1, self.config.longest + 1)
-            self._prices = (n, RoundPrices.at(costs, n, lengths))
-        return self._prices[1]
 
     def _review(self, context: Context) -> None:
         """Equation (7) over candidates and draft lengths, with what is known by now."""
         self._rounds = 0
-        if self._beliefs is None:
+        if self._contest is None:
             self._drifted = context.round == 0  # the prompt's states are there once
             return
-        prices = self._prices_at(context)
-        matrix = as_matrix(self._candidates, context.shape.sublayers)
-        before = self._live
-        choice = prices.choose(self._beliefs.alphas(), matrix, before, self.config.lead)
-        self._choice = choice
+        prices = self._prices.at(context)
+        self._contest.review(prices)
         changed = abs(_price_ratio(prices) / self._ratio - 1.0) > self.config.drift
-        slowed = choice.speedup < (1.0 - self.config.drift) * self._promised
+        slowed = self._contest.speedup < (1.0 - self.config.drift) * self._promised
         self._drifted = (changed or slowed) and bool(
             self._affordable_rows(context, self.config.rows)
         )
-        if choice.candidate is None:
-            self._stop = None
-        elif self.config.stop == "fixed":
-            self._stop = FixedStop(StopRule(choice.draft_length))
-        elif choice.candidate != before or self._stop is None:
-            step, rest = prices.in_steps(self._candidates[choice.candidate])
-            longest = min(2 * choice.draft_length, self.config.longest)
-            self._stop = ExpectedGain(step, rest, longest)
 
 
 def _spread(chains: Chains, count: int) -> list[int]:
@@ -313,8 +258,3 @@ def _estimates(agreement: Agreement) -> Floats:
 def _price_ratio(prices: RoundPrices) -> float:
     seconds = prices.sublayer_seconds
     return float(max(seconds[::2].sum(), NEVER) / max(seconds[1::2].sum(), NEVER))
-
-
-def _logit(share: Floats) -> Floats:
-    odds: Floats = np.log(share / (1.0 - share))
-    return odds

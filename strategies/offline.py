@@ -22,7 +22,7 @@ from .judged import (
 from .knapsack_search import KnapsackSearch
 from .playing import PlayRules
 from .search import Budget, InTurn, Objective, Searcher
-from .searchers import Annealing, LocalSearch, RandomSearch
+from .searchers import Annealing, EverySet, LocalSearch, RandomSearch
 from .token_rates import RoundPrices
 
 __all__ = [
@@ -35,8 +35,9 @@ __all__ = [
     "unjudged",
 ]
 
-SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random")
+SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", "exhaustive")
 OBJECTIVES = ("cached", "clock")
+EXHAUSTED = 12  # sublayers of which every set is measured
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
 EXPLORED = 3  # sublayers for each random set that a knapsack search begins with
 REMEMBERED = 96  # sets that the process learns from a local search: fits grow with their cube
@@ -47,6 +48,7 @@ UNKNOWN = Estimate(0.0, 0.0, 1.0, 0)
 class OfflineConfig:
     """How sets are searched and how they are played.
 
+    `search`: `exhaustive` measures every set of a small model, and is `local` on a larger one.
     `objective`: `cached` predicts the speed from cached continuations and the machine's prices,
     `clock` times generations of `new_tokens` tokens on `prompts` prompts (0: all that are searched
     on).
@@ -157,22 +159,25 @@ def _searcher(
         return Annealing(size, evaluations, seed, starts)
     if config.search == "bayes":
         return BayesianSearch(size, seed, starts)
+    if config.search == "exhaustive" and size <= EXHAUSTED:
+        return EverySet(size)
     local = LocalSearch(size, seed, starts)
-    if config.search == "local":
+    if config.search in ("local", "exhaustive"):
         return local
     bayes = BayesianSearch(size, seed, quick=True, remembered=REMEMBERED)
     return InTurn((local, round(LOCAL_SHARE * evaluations)), (bayes, evaluations))
 
 
 def _objective(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective | None:
-    """None leaves it to `find_set`."""
+    """None leaves it to `find_set`, which gives sets up that fall behind on a few prompts."""
     if config.objective == "clock":
         return _clock(lab, parts, config)
-    return _predicted(lab, parts, config) if config.search == "knapsack" else None
+    whole = config.search in ("knapsack", "exhaustive")
+    return _predicted(lab, parts, config) if whole else None
 
 
 def _predicted(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective:
-    """Predicted speed on all search prompts: losses are fitted to whole measurements."""
+    """Predicted speed on all search prompts."""
     n = typical_context(lab, parts.search)
 
     def speed(skips: SkipSet) -> float:

@@ -1,4 +1,4 @@
-"""Searches that need no model of the objective: random, local, annealing."""
+"""Searches that need no model of the objective: every set, random, local, annealing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,24 @@ from specframe.types import SkipSet
 
 from .search import Proposals, Scripted
 
-__all__ = ["Annealing", "LocalSearch", "RandomSearch"]
+__all__ = ["Annealing", "EverySet", "LocalSearch", "RandomSearch"]
 
 WORSE = 6  # a nested row ends after a sixth of the sublayers without a better set
 
 Climb = Generator[SkipSet, float, SkipSet]  # a script that returns the set where it ends
+
+
+class EverySet(Scripted):
+    """All sets there are, the empty one first."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def propose(self) -> Proposals:
+        """Each once."""
+        for bits in range(1 << self._size):
+            yield SkipSet(self._size, bits)
 
 
 class RandomSearch(Scripted):

@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from specframe.artefacts import load_artefact, save_artefact
 from specframe.errors import InvalidConfig, InvalidRequest
@@ -43,9 +43,6 @@ from .published import PublishedSet
 
 __all__ = ["FAITHFUL", "Found", "StaticBO"]
 
-NAME = "static-bo"
-REMEDY = f"Run `specframe calibrate {NAME}` for this model."
-
 FAITHFUL = OfflineConfig(
     search="bayes",
     objective="clock",
@@ -56,7 +53,6 @@ FAITHFUL = OfflineConfig(
     check=0,
     may_decline=False,
 )
-PRESETS: Mapping[str, OfflineConfig] = {"best": OfflineConfig(), "faithful": FAITHFUL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +83,11 @@ class StaticBO(LayerSelector):
     found: Found | None = None
     starts: tuple[SkipSet, ...] = ()
 
+    name: ClassVar[str] = "static-bo"
+    presets: ClassVar[Mapping[str, OfflineConfig]] = {
+        "best": OfflineConfig(),
+        "faithful": FAITHFUL,
+    }
     traits = Traits(
         "one skip set for everything, found offline",
         search="Bayesian optimisation",
@@ -99,9 +100,14 @@ class StaticBO(LayerSelector):
     @classmethod
     def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
         """Presets `best` and `faithful`; options are the fields of `OfflineConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("StaticBO", "preset", " or ".join(PRESETS), preset)
-        return cls(with_options(PRESETS[preset], options))
+        if preset not in cls.presets:
+            raise InvalidConfig.of(cls.__name__, "preset", " or ".join(cls.presets), preset)
+        return cls(with_options(cls.presets[preset], options))
+
+    @classmethod
+    def remedy(cls) -> str:
+        """What to do where there is no fitting calibration."""
+        return f"Run `specframe calibrate {cls.name}` for this model."
 
     @classmethod
     def from_published(cls, published: PublishedSet, layers: int) -> Self:
@@ -129,9 +135,9 @@ class StaticBO(LayerSelector):
     def select(self, context: Context) -> DraftPlan:
         """The set found, or nothing while it does not pay."""
         if self.found is None:
-            raise InvalidRequest(f"{NAME} has no skip set yet. {REMEDY}")
+            raise InvalidRequest(f"{self.name} has no skip set yet. {self.remedy()}")
         if self._playing is None:
-            require_shape(self.found.shape, context.shape, REMEDY)
+            require_shape(self.found.shape, context.shape, self.remedy())
             self._playing = Playing((self.found.judged,), self.config.rules())
         return self._playing.plan(context)
 
@@ -157,12 +163,13 @@ class StaticBO(LayerSelector):
     def save(self, folder: Path) -> None:
         """Write configuration and set."""
         if self.found is None:
-            raise InvalidRequest(f"{NAME} has nothing to save yet. {REMEDY}")
+            raise InvalidRequest(f"{self.name} has nothing to save yet. {self.remedy()}")
         saved = _Saved(self.config, self.found)
-        save_artefact(folder, saved, kind=NAME, fingerprint=self.found.facts)
+        save_artefact(folder, saved, kind=self.name, fingerprint=self.found.facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        saved = load_artefact(folder, _Saved, kind=NAME, fingerprint={}, remedy=REMEDY)
+        remedy = cls.remedy()
+        saved = load_artefact(folder, _Saved, kind=cls.name, fingerprint={}, remedy=remedy)
         return cls(saved.config, saved.found)

@@ -89,6 +89,16 @@ class RoundPrices:
         seconds: Floats = self.lengths * (kept @ self.drafting + self.step) + finish + verify
         return seconds
 
+    def rates(self, alphas: Floats, skipped: Bools) -> Floats:
+        """Expected tokens a second of each skip set [C, 2L] and draft length: [C, D]."""
+        rates: Floats = expected_token_grid(alphas, self.lengths) / self.seconds(skipped)
+        return rates
+
+    def speed(self, alpha: float, skips: SkipSet) -> float:
+        """Of one skip set at its best draft length, over autoregressive decoding."""
+        rates = self.rates(np.array([alpha]), as_matrix([skips], len(self.kind)))
+        return float(rates.max()) * self.autoregressive
+
     def choose(
         self, alphas: Floats, skipped: Bools, live: int | None = None, lead: float = 1.0
     ) -> Choice:
@@ -99,7 +109,7 @@ class RoundPrices:
         plain = 1.0 / self.autoregressive
         if not len(alphas):
             return Choice(None, 0, plain, plain)
-        rates = expected_token_grid(alphas, self.lengths) / self.seconds(skipped)
+        rates = self.rates(alphas, skipped)
         fastest = rates.max(axis=1)
         row = int(fastest.argmax())
         if live is not None and fastest[row] < lead * fastest[live]:

@@ -57,11 +57,12 @@ class World:
         return Context(**{**given, **more})
 
 
-def world(model, length=24, seed=5):
-    """The model's executor after a random prompt."""
+def world(model, length=24, seed=5, tokens=None):
+    """The model's executor after a random prompt, or after these tokens."""
     executor = load_executor(model)
     generator = torch.Generator().manual_seed(seed)
-    tokens = torch.randint(executor.shape.vocabulary, (length,), generator=generator).tolist()
+    drawn = torch.randint(executor.shape.vocabulary, (length,), generator=generator).tolist()
+    tokens, length = (drawn, length) if tokens is None else (tokens, len(tokens))
     cache = executor.new_cache(length + 1)
     step = Step(torch.tensor([tokens]), torch.arange(length), 0, 0)
     passed = executor.walk(step, cache, taps=range(executor.shape.sublayers + 1))

@@ -183,3 +183,29 @@ def test_the_small_testbed_is_calibrated_on_its_validation_split(monkeypatch, tm
     for split, expected in (("validation", 20), ("test", 0), ("train", 0)):
         asked = prompts_from("testbed", tokenizer, per_domain=4, split=split)
         assert sum(digest(prompt.tokens) in seen for prompt in asked) == expected
+
+
+def test_training_takes_the_same_command_and_tells_both_acceptances(
+    monkeypatch, capsys, planted, prompts, tmp_path
+):
+    out, figures = tmp_path / "out", tmp_path / "f.json"
+    settings = ("--set", "layers=1", "--set", "epochs=1", "--new-tokens", "8")
+    assert (
+        run(
+            monkeypatch,
+            "kangaroo",
+            "--out",
+            out,
+            "--prompts",
+            prompts,
+            "--json",
+            figures,
+            *settings,
+        )
+        == 0
+    )
+    found = json.loads(figures.read_text())
+    assert found["tokens"] == 2 * 8
+    wanted = f"acceptance on unseen prompts {found['acceptance']:.3f}, of the bare exit "
+    assert wanted + f"{found['bare_exit']:.3f}" in capsys.readouterr().out
+    assert selector_from(str(out), SHAPE).trained.adapter.depth == 2

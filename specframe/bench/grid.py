@@ -19,9 +19,9 @@ HEADLINE = ("static-bo", "knn-ssd", "knapspec", "knap-knn")
 class Grid:
     """Selectors x domains x contexts x temperatures.
 
-    A selector is a registered name, `name:preset`, or a folder that `calibrate` wrote; `all`
-    stands for every registered one. No domains means all there are; context 0 is a prompt as it
-    comes. `rivals` adds the library's early exit and prompt lookup.
+    A selector is a registered name, `name:preset`, `name:preset+setting=value+...`, or a folder
+    that `calibrate` wrote; `all` stands for every registered one. No domains means all there are;
+    context 0 is a prompt as it comes. `rivals` adds the library's early exit and prompt lookup.
     """
 
     model: str = "testbed"

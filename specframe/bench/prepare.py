@@ -13,9 +13,10 @@ from specframe.bench.contenders import Asked, Contender, LibraryContender, Selec
 from specframe.bench.grid import Grid
 from specframe.bench.prompts import BenchPrompt, digest
 from specframe.bench.summary import BASELINE, LIBRARY
+from specframe.dressing import DRESSING
 from specframe.lab import ModelLab
 from specframe.registry import selector_class, selector_names
-from specframe.selection import selector_from
+from specframe.selection import Named, read_named, selector_from
 from specframe.selector import LayerSelector, Prompt
 from specframe.speculator import SelfSpeculator
 from specframe.types import DraftPlan, SkipSet, StopRule
@@ -52,15 +53,15 @@ def prepare(
         _faster_library(model, trial, tell),
     ]
     calibration: dict[str, Mapping[str, Any]] = {}
-    for named in _wanted(grid.selectors):
-        name, _, preset = named.partition(":")
+    for text in _wanted(grid.selectors):
+        named = read_named(text)
         selector, facts = _selector(
-            named, preset or "best", grid, lab, calibrating, folder / "calibrations", tell
+            text, named, grid, lab, calibrating, folder / "calibrations", tell
         )
         if facts:
-            calibration[named] = facts
+            calibration[text] = facts
         speculator = SelfSpeculator(model, selector, costs=lab.costs)
-        contenders.append(SelectorContender(name, preset or "best", speculator, lab.costs))
+        contenders.append(_contender(text, named, speculator, lab))
     if grid.rivals:
         contenders += _rivals(model, lab, calibrating, contenders[1])
     return Prepared(tuple(contenders), calibration)
@@ -72,27 +73,37 @@ def _wanted(selectors: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _contender(
+    text: str, named: Named, speculator: SelfSpeculator, lab: ModelLab
+) -> SelectorContender:
+    """A row that tells its settings from those of the same selector without them."""
+    settings = text.partition("+")[2] if named.options else ""
+    name = f"{named.name}+{settings}" if settings else named.name
+    return SelectorContender(name, named.preset, speculator, lab.costs)
+
+
 def _selector(
-    named: str,
-    preset: str,
+    text: str,
+    named: Named,
     grid: Grid,
     lab: ModelLab,
     prompts: Sequence[Prompt],
     folder: Path,
     tell: Tell,
 ) -> tuple[LayerSelector, Mapping[str, Any]]:
-    if Path(named).is_dir():
-        return selector_from(named, lab.shape), {"folder": named}
-    name = named.partition(":")[0]
-    kept = folder / named.replace(":", "-")
+    if Path(named.name).is_dir():
+        selector = selector_from(named.name, lab.shape, options=named.options)
+        return selector, {"folder": named.name}
+    kept = folder / "".join(letter if letter.isalnum() else "-" for letter in text)
     if (kept / "manifest.json").exists():
-        return selector_from(str(kept), lab.shape), {"folder": kept.name}
-    traits = selector_class(name).traits
+        dressing = {name: named.options[name] for name in DRESSING if name in named.options}
+        return selector_from(str(kept), lab.shape, options=dressing), {"folder": kept.name}
+    traits = selector_class(named.name).traits
     options = {"seconds": str(grid.calibration_seconds)} if traits.calibrated else {}
-    selector = selector_from(name, lab.shape, preset, options)
+    selector = selector_from(named.name, lab.shape, named.preset, options | dict(named.options))
     if not traits.calibrated:
         return selector, {}
-    tell(f"calibrating {named}, {grid.calibration_seconds:.0f} s of searching")
+    tell(f"calibrating {text}, {grid.calibration_seconds:.0f} s of searching")
     began = perf_counter()
     selector = selector.calibrate(lab, prompts)
     seconds = perf_counter() - began

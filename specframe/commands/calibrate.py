@@ -12,13 +12,13 @@ from specframe.commands.results_file import JsonFile, require_writable, write_fi
 
 if TYPE_CHECKING:
     from specframe.selector import LayerSelector, Prompt
+    from specframe.types import ModelShape
 
 __all__ = ["register"]
 
 NOTES = "measurements.jsonl"
 SEEN = "calibrated_on.json"
 EVERY = 5.0  # seconds between lines where there is no terminal to rewrite one on
-PER_DOMAIN = 20
 NEW_TOKENS = 64
 
 
@@ -36,15 +36,18 @@ def calibrate(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help='A file with {"prompt": ..., "domain": ...} a line. The testbed has its own '
-            "validation prompts."
+            help='A file with {"prompt": ..., "domain": ...} a line. The testbed has its own: '
+            "validation prompts, or training prompts where weights are trained."
         ),
     ] = None,
     preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="name=value for the selector; repeatable.")
     ] = None,
-    per_domain: Annotated[int, typer.Option(min=3, help="Prompts of each domain.")] = PER_DOMAIN,
+    per_domain: Annotated[
+        int | None,
+        typer.Option(min=3, help="Prompts of each domain; by default what the selector asks for."),
+    ] = None,
     new_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of each stored answer that sets are judged on.")
     ] = NEW_TOKENS,
@@ -70,7 +73,10 @@ def calibrate(
     language_model, tokenizer = load(model)
     executor = load_executor(language_model)
     selector = _selector(name, executor.shape, preset, option_pairs(setting or []))
-    asked = _prompts(prompts, model, tokenizer, per_domain, executor.shape.vocabulary)
+    traits = selector.traits
+    asked = _prompts(
+        prompts, model, tokenizer, per_domain or traits.prompts, traits.split, executor.shape
+    )
     digests = [digest(prompt.tokens) for prompt in asked]
     profile = measured_profile(
         language_model, executor, progress=lambda done, of: progress("pricing", done, of)
@@ -156,7 +162,7 @@ def _selector(name: str, shape: Any, preset: str, options: dict[str, str]) -> La
 
 
 def _prompts(
-    source: str | None, model: str, tokenizer: Any, per_domain: int, vocabulary: int
+    source: str | None, model: str, tokenizer: Any, per_domain: int, split: str, shape: ModelShape
 ) -> list[Prompt]:
     from specframe.errors import InvalidRequest
     from specframe.loading import PLANTED
@@ -165,7 +171,7 @@ def _prompts(
     if source is None and model in PLANTED:
         from specframe.prediction.prompts import random_prompts
 
-        drawn = random_prompts(vocabulary, 64, per_domain, 0)
+        drawn = random_prompts(shape.vocabulary, 64, per_domain, 0)
         return [Prompt(tuple(tokens), "random") for tokens in drawn]
     if source is None and model != "testbed":
         raise InvalidRequest(
@@ -176,7 +182,7 @@ def _prompts(
 
     if tokenizer is None:
         raise InvalidRequest(f"{model!r} has no tokenizer to read prompts with. Leave them out.")
-    asked = prompts_from(source or "testbed", tokenizer, per_domain=per_domain, split="validation")
+    asked = prompts_from(source or "testbed", tokenizer, per_domain=per_domain, split=split)
     return [Prompt(prompt.tokens, prompt.domain) for prompt in asked]
 
 
@@ -222,6 +228,8 @@ def _show(name: str, figures: dict[str, Any], out: Path, seconds: float) -> None
     console = Console()
     if table.row_count:
         console.print(table)
+    for note in figures.get("notes", []):
+        typer.echo(note)
     for warning in figures.get("warnings", []):
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{name} is calibrated, in {seconds:.0f} s. Use it: --selector {out}")

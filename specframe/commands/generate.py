@@ -28,7 +28,12 @@ def generate(
     ] = "autoregressive",
     preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
     setting: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value for the selector; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="name=value for the selector; repeatable. Every one takes draft_stop and "
+            "draft_tree.",
+        ),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1)] = 128,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,

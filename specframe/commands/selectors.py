@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from typing import Any
 
 import typer
 
@@ -17,35 +17,67 @@ def register(app: typer.Typer) -> None:
     app.command("ls")(list_selectors)
 
 
+COLUMNS = {
+    "training_free": "train\nfree",
+    "separable": "attn,\nMLP\napart",
+    "adaptive": "adap-\ntive",
+    "context_aware": "con-\ntext",
+    "domain_aware": "do-\nmain",
+    "calibrated": "cali-\nbrate",
+    "search": "search",
+}
+
+
 def list_selectors(json: JsonFile = None) -> None:
-    """List the selectors, where they come from and what they do."""
+    """List the selectors, what they can do, and where they come from.
+
+    Train-free: nothing was trained for it. Attn, MLP apart: they are skipped separately. Adaptive:
+    the plan changes while a sequence is generated. Context: it knows that attention costs more at
+    longer contexts. Domain: it tells kinds of text apart. Calibrate: `specframe calibrate` must
+    come first.
+    """
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     require_writable(json)
     rows = _rows()
-    table = Table("name", "from", "what it does")
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("name", no_wrap=True)
+    for heading in COLUMNS.values():
+        table.add_column(heading)
     for name, facts in rows.items():
-        table.add_row(name, facts["package"], facts["summary"])
-    Console().print(table)
+        table.add_row(name, *(_cell(facts.get(key, "")) for key in COLUMNS))
+    console.print(table)
+    for name, facts in rows.items():
+        typer.echo(f"{name} ({facts['package'] or 'broken'}): {facts['summary']}")
     write_figures(json, {"schema_version": 1, "selectors": rows})
 
 
-def _rows() -> dict[str, dict[str, str]]:
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "-"
+    return str(value)
+
+
+def _rows() -> dict[str, dict[str, Any]]:
     from specframe.registry import selector_names
 
     return {name: _facts(name) for name in selector_names()}
 
 
-def _facts(name: str) -> dict[str, str]:
+def _facts(name: str) -> dict[str, Any]:
     from specframe.registry import selector_class
 
     try:
         found = selector_class(name)
     except UnknownSelector as error:  # a broken plug-in must not hide the others
         return {"class": "", "package": "", "summary": str(error)}
+    columns = {key: getattr(found.traits, key) for key in COLUMNS}
     return {
         "class": f"{found.__module__}:{found.__qualname__}",
         "package": found.__module__.partition(".")[0],
-        "summary": (inspect.getdoc(found) or "").partition("\n")[0],
+        "summary": found.traits.summary,
+        **columns,
     }

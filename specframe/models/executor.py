@@ -70,3 +70,7 @@ class Executor(Protocol):
     def logits(self, hidden: Tensor) -> Tensor:
         """Final norm and head: [1, S, H] -> [1, S, V]."""
         ...
+
+    def read_out(self, hidden: Tensor) -> Tensor:
+        """The same, differentiable in `hidden`."""
+        ...

@@ -153,6 +153,10 @@ class FusedExecutor:
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """Final norm and head: [1, S, H] -> [1, S, V]."""
+        return self.read_out(hidden)
+
+    def read_out(self, hidden: Tensor) -> Tensor:
+        """The same, differentiable in `hidden`."""
         count = hidden.shape[1]
         stream = self._pad(hidden[0], self._padded(count))
         normed = F.rms_norm(stream, stream.shape[-1:], self._model.norm, self._model.eps)

@@ -120,6 +120,10 @@ class ModuleExecutor:
     @torch.no_grad()
     def logits(self, hidden: Tensor) -> Tensor:
         """Final norm and head: [1, S, H] -> [1, S, V]."""
+        return self.read_out(hidden)
+
+    def read_out(self, hidden: Tensor) -> Tensor:
+        """The same, differentiable in `hidden`."""
         count, stack = hidden.shape[1], self._stack
         stream = _pad(hidden, self._padded(count))
         for part in (stack.norm, stack.project_out, stack.head):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -44,9 +45,24 @@ class CacheProbe:
                 f"Got slot {step.slot} and {step.visible} visible columns instead."
             )
         return self._executor.walk(
-            step, self._cache, skips, start=start, stop=stop, hidden=hidden, taps=taps, rows=rows
+            self._placed(step),
+            self._cache,
+            skips,
+            start=start,
+            stop=stop,
+            hidden=hidden,
+            taps=taps,
+            rows=rows,
         )
 
     def logits(self, hidden: Tensor) -> Tensor:
         """See `Probe.logits`."""
         return self._executor.logits(hidden)
+
+    def _placed(self, step: Step) -> Step:
+        """On the model's device: selectors know of none."""
+        device = self._executor.device
+        mask = None if step.mask is None else step.mask.to(device)
+        return replace(
+            step, tokens=step.tokens.to(device), positions=step.positions.to(device), mask=mask
+        )

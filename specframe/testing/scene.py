@@ -101,7 +101,14 @@ class Play:
         coming = self._coming(drafted + 1)
         wrong = [(token + 1) % VOCABULARY for token in coming]
         tokens = (*coming[:accepted], *wrong[accepted:drafted])
-        draft = Draft(tokens, tuple(range(-1, drafted - 1)), (0.9,) * drafted, self._laws(drafted))
+        copied = min(len(plan.copied), drafted)
+        draft = Draft(
+            tokens,
+            tuple(range(-1, drafted - 1)),
+            (1.0,) * copied + (0.9,) * (drafted - copied),
+            self._laws(drafted, copied),
+            copied=copied,
+        )
         return self._outcome(plan, draft, accepted, coming[: accepted + 1])
 
     def advance_undrafted(self, plan: DraftPlan) -> Outcome:
@@ -129,10 +136,11 @@ class Play:
     def _coming(self, count: int) -> list[int]:
         return self._text[len(self.tokens) : len(self.tokens) + count]
 
-    def _laws(self, drafted: int) -> dict[int, torch.Tensor] | None:
+    def _laws(self, drafted: int, copied: int = 0) -> dict[int, torch.Tensor] | None:
         if not self._sampled:
             return None
-        return {node - 1: torch.full((VOCABULARY,), 1 / VOCABULARY) for node in range(drafted)}
+        even = torch.full((VOCABULARY,), 1 / VOCABULARY)
+        return {node - 1: even for node in range(copied, drafted)}
 
     def _commit(self, tokens: list[int], depths: frozenset[int]) -> dict[int, torch.Tensor]:
         slot = self._cache.length

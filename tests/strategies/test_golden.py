@@ -10,7 +10,7 @@ from transformers import LlamaForCausalLM
 
 from specframe.models.load import load_executor
 from specframe.models.probe import CacheProbe
-from specframe.strategies.chain_dp import ChainRules, Stretch, best_chains
+from specframe.strategies.clasp import skipped_layers
 from specframe.strategies.knapspec import PaperConfig, SublayerPrices, paper_decision
 from specframe.types import Step
 
@@ -72,10 +72,7 @@ def test_every_case_of_the_reference_data_is_checked(golden):
 def test_the_same_program_over_whole_layers_reproduces_clasp(golden, run):
     probe, states = run
     references = {depth: rows[-1:] for depth, rows in states.items()}
-    stretches = [Stretch(2 * layer, 2 * layer + 2, 1) for layer in range(6)]
     for case in golden["clasp"]:
-        chains = best_chains(
-            probe, references, stretches, ChainRules(case["skips"], ties_skip=True)
-        )
-        bits = chains.bits[chains.weights.index(case["skips"])]
-        assert [bits >> 2 * layer & 1 for layer in range(6)] == case["layer_mask"]
+        skips = skipped_layers(probe, references, case["skips"])
+        assert [int(2 * layer in skips) for layer in range(6)] == case["layer_mask"]
+        assert skips.attention == skips.mlp

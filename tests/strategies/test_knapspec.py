@@ -13,6 +13,7 @@ from specframe.costs import expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.selector import Context
 from specframe.speculator import SelfSpeculator
+from specframe.strategies.contest import Beliefs
 from specframe.strategies.knapspec import (
     KnapSpec,
     PaperConfig,
@@ -21,7 +22,7 @@ from specframe.strategies.knapspec import (
     paper_decision,
     tokens_per_time,
 )
-from specframe.strategies.knapspec_online import Beliefs, OnlineConfig
+from specframe.strategies.knapspec_online import OnlineConfig
 from specframe.strategies.token_rates import RoundPrices, as_matrix
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama

@@ -1,0 +1,80 @@
+"""Stop rules and trees in text, for any selector.
+
+draft_stop = length:8                    so many tokens
+draft_stop = confidence:12:0.6           until a token is less likely
+draft_stop = adaptive:12:0.6:0.9         a threshold that steers acceptance to 0.9, from 0.6
+draft_stop = gain:16                     while one more token pays
+draft_tree = 3-2-1                       widths by depth, the last one repeats
+draft_tree = 0.9:1-0.5:2-4               width 1 where the draft is surer than 0.9, ... else 4
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from specframe.draft import LONGEST_DRAFT
+from specframe.errors import InvalidConfig
+from specframe.selector import LayerSelector
+from specframe.stopping import AdaptiveThreshold, FixedStop, Planned, PricedGain, StopPolicy
+from specframe.types import StopRule, TreeRule
+
+__all__ = ["DRESSING", "dressed", "stop_from", "tree_from"]
+
+DRESSING = ("draft_stop", "draft_tree")
+STOPS = "length:N, confidence:N:P, adaptive:N:P:TARGET or gain:N"
+TREES = "widths like 3-2-1, or FLOOR:WIDTH pairs before them like 0.9:1-0.5:2-4"
+
+
+def dressed(selector: LayerSelector, options: Mapping[str, str]) -> LayerSelector:
+    """The selector with the stop rule and the tree that the options name, if any."""
+    stop, tree = (options.get(name) for name in DRESSING)
+    if stop is None and tree is None:
+        return selector
+    return Planned(
+        selector,
+        None if stop is None else stop_from(stop),
+        None if tree is None else tree_from(tree),
+    )
+
+
+def stop_from(text: str) -> StopPolicy:
+    """A stop rule from text; what is left out keeps its default."""
+    kind, *numbers = text.split(":")
+    kinds: Mapping[str, tuple[int, Callable[..., StopPolicy]]] = {
+        "length": (1, _length),
+        "confidence": (2, _confidence),
+        "adaptive": (3, AdaptiveThreshold),
+        "gain": (1, PricedGain),
+    }
+    if kind not in kinds or len(numbers) > kinds[kind][0]:
+        raise InvalidConfig.of("any selector", "draft_stop", STOPS, text)
+    try:
+        given = [int(n) if i == 0 else float(n) for i, n in enumerate(numbers)]
+    except ValueError:
+        raise InvalidConfig.of("any selector", "draft_stop", STOPS, text) from None
+    return kinds[kind][1](*given)
+
+
+def tree_from(text: str) -> TreeRule:
+    """A tree from text."""
+    try:
+        parts = [part.rpartition(":") for part in text.split("-")]
+        pairs = tuple((float(floor), int(width)) for floor, colon, width in parts if colon)
+        widths = tuple(int(width) for _, colon, width in parts if not colon)
+    except ValueError:
+        raise InvalidConfig.of("any selector", "draft_tree", TREES, text) from None
+    if any(colon for _, colon, _ in parts[len(pairs) :]) or not widths:
+        raise InvalidConfig.of("any selector", "draft_tree", TREES, text)
+    tree = TreeRule(widths, pairs)
+    if tree.widest > LONGEST_DRAFT:
+        limit = f"at most {LONGEST_DRAFT} wide, since that is all a draft may hold"
+        raise InvalidConfig.of("any selector", "draft_tree", limit, text)
+    return tree
+
+
+def _length(tokens: int = 8) -> StopPolicy:
+    return FixedStop(StopRule(tokens))
+
+
+def _confidence(tokens: int = 12, floor: float = 0.6) -> StopPolicy:
+    return FixedStop(StopRule(tokens, confidence=floor))

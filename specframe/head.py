@@ -1,0 +1,50 @@
+"""A selector's draft head on one sequence: what it is shown, and when."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from specframe.selector import DraftHead, HeadMemory
+
+__all__ = ["HeadRunner"]
+
+LONGEST_WAIT = 64  # committed rows that may wait for the next draft, whose first step takes them
+
+
+class HeadRunner:
+    """Shows a draft head every committed row once, then the rows of each draft.
+
+    Committed rows hold the target's own stream at the head's depth, whoever computed it.
+    """
+
+    def __init__(self, head: DraftHead, capacity: int) -> None:
+        self.depth = head.depth
+        self._head, self._capacity = head, capacity
+        self._memory: HeadMemory | None = None
+        self._seen = 0  # positions that the memory holds
+        self._waiting: list[Tensor] = []  # each [1, S, H]
+
+    def push(self, states: Tensor) -> None:
+        """Rows that were committed, in order."""
+        self._waiting.append(states.clone())  # a view would keep the whole block alive
+        if sum(rows.shape[1] for rows in self._waiting) > LONGEST_WAIT:
+            self._catch_up(torch.cat(self._waiting, dim=1))
+
+    def run(self, states: Tensor, slot: int) -> Tensor:
+        """The predictive stream of rows that begin at this position: [1, S, H] both."""
+        if self._waiting:
+            caught_up = torch.cat([*self._waiting, states], dim=1)
+            return self._catch_up(caught_up, committed=caught_up.shape[1] - states.shape[1])
+        return self._run(states, slot)
+
+    def _catch_up(self, states: Tensor, committed: int | None = None) -> Tensor:
+        found = self._run(states, self._seen)
+        self._seen += states.shape[1] if committed is None else committed
+        self._waiting = []
+        return found
+
+    def _run(self, states: Tensor, first: int) -> Tensor:
+        if self._memory is None:
+            self._memory = self._head.memory(self._capacity, states)
+        return self._memory.run(states, first)

@@ -1,0 +1,235 @@
+"""A draft head of one attention: its weights, how it runs on one sequence, and how it is trained.
+
+    stream = states + output(attention(norm(states)))     over all positions so far, rotary
+    predicted = stream * gain, read by the model's own final norm and head
+
+With `output` 0 and `gain` 1, as training starts, it is the bare early exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import cos, pi
+from time import perf_counter
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from specframe.types import ModelShape
+
+__all__ = ["Adapter", "Lesson", "TrainingRules", "agreement", "train_adapter"]
+
+EPSILON = 1e-6
+ROTARY_BASE = 10_000.0
+ReadOut = Callable[[Tensor], Tensor]  # [1, S, H] -> [1, S, V], differentiable
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """Weights; a `DraftHead`."""
+
+    depth: int  # sublayers of the model that run before it
+    heads: int
+    kv_heads: int
+    norm: Tensor = field(compare=False)  # [H]
+    qkv: Tensor = field(compare=False)  # [(heads + 2 kv heads) D, H]
+    output: Tensor = field(compare=False)  # [H, heads D]
+    gain: Tensor = field(compare=False)  # [H]
+
+    @classmethod
+    def new(cls, shape: ModelShape, depth: int, seed: int = 0) -> Adapter:
+        """Where training starts, in float32."""
+        rows = (shape.heads + 2 * shape.kv_heads) * shape.head_size
+        drawn = torch.randn(rows, shape.hidden, generator=torch.Generator().manual_seed(seed))
+        return cls(
+            depth,
+            shape.heads,
+            shape.kv_heads,
+            norm=torch.ones(shape.hidden),
+            qkv=drawn * shape.hidden**-0.5,
+            output=torch.zeros(shape.hidden, shape.heads * shape.head_size),
+            gain=torch.ones(shape.hidden),
+        )
+
+    def with_weights(self, change: Callable[[Tensor], Tensor]) -> Adapter:
+        """The same with each of its tensors replaced."""
+        return replace(
+            self,
+            norm=change(self.norm),
+            qkv=change(self.qkv),
+            output=change(self.output),
+            gain=change(self.gain),
+        )
+
+    def weights(self) -> list[Tensor]:
+        """What is trained."""
+        return [self.norm, self.qkv, self.output, self.gain]
+
+    def memory(self, capacity: int, like: Tensor) -> _Memory:
+        """See `DraftHead.memory`."""
+        return _Memory(self.with_weights(lambda w: w.to(like.device, like.dtype)), capacity)
+
+    def project(self, states: Tensor, first: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, heads, S, D] of rows at positions from `first` on."""
+        normed = F.rms_norm(states, states.shape[-1:], self.norm, EPSILON)
+        batch, rows = states.shape[:2]
+        mixed = F.linear(normed, self.qkv).view(batch, rows, self.heads + 2 * self.kv_heads, -1)
+        query, key, value = mixed.transpose(1, 2).split(
+            [self.heads, self.kv_heads, self.kv_heads], dim=1
+        )
+        turn = _turning(first, rows, query)
+        return _rotated(query, turn), _rotated(key, turn), value
+
+    def finish(self, states: Tensor, mixed: Tensor) -> Tensor:
+        """The predictive stream from what attention mixed, [B, heads, S, D]."""
+        joined = mixed.transpose(1, 2).flatten(2)
+        return (states + F.linear(joined, self.output)) * self.gain
+
+    def whole(self, states: Tensor) -> Tensor:
+        """The predictive stream of whole texts [B, S, H]."""
+        query, key, value = self.project(states)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+        return self.finish(states, mixed)
+
+
+class _Memory:
+    """Keys and values of one sequence; rows past the last ones written are stale."""
+
+    def __init__(self, adapter: Adapter, capacity: int) -> None:
+        self._adapter = adapter
+        size = adapter.qkv.shape[0] // (adapter.heads + 2 * adapter.kv_heads)
+        self._keys, self._values = adapter.qkv.new_zeros(2, 1, adapter.kv_heads, capacity, size)
+
+    @torch.inference_mode()
+    def run(self, states: Tensor, first: int) -> Tensor:
+        """See `HeadMemory.run`."""
+        rows = states.shape[1]
+        query, key, value = self._adapter.project(states, first)
+        self._keys[:, :, first : first + rows] = key
+        self._values[:, :, first : first + rows] = value
+        keys, values = (kept[:, :, : first + rows] for kept in (self._keys, self._values))
+        mask = None
+        if rows > 1:
+            mask = torch.ones(rows, first + rows, dtype=torch.bool, device=states.device)
+            mask = mask.tril(first)
+        mixed = F.scaled_dot_product_attention(query, keys, values, mask, enable_gqa=True)
+        return self._adapter.finish(states, mixed)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """The target's stream over one text: where the adapter stands, and at the end.
+
+    Rows from `first` on are learnt from; those before them are what attention sees.
+    """
+
+    states: Tensor  # [S, H]
+    final: Tensor  # [S, H]
+    first: int
+
+
+@dataclass(frozen=True)
+class TrainingRules:
+    """How long and how fast; `rate` falls to nothing along a cosine after a warm-up."""
+
+    epochs: int = 20
+    seconds: float = 240.0
+    batch: int = 8  # texts
+    rate: float = 2e-3
+    warmup: float = 0.05  # of all steps
+    clip: float = 0.5
+    seed: int = 0
+
+
+def train_adapter(
+    adapter: Adapter,
+    lessons: Sequence[Lesson],
+    read_out: ReadOut,
+    rules: TrainingRules,
+    tell: Callable[[int, int], None] = lambda done, of: None,
+) -> Adapter:
+    """Soft cross-entropy between the adapter's law and the target's, by AdamW.
+
+    When the seconds are over the rate has fallen to nothing too: progress is the larger share of
+    steps and of seconds.
+    """
+    adapter = adapter.with_weights(lambda w: w.clone().requires_grad_())
+    weights = adapter.weights()
+    optimiser = torch.optim.AdamW(weights, rules.rate, betas=(0.9, 0.95), weight_decay=0.01)
+    batches = list(_batches(lessons, rules))
+    began = perf_counter()
+    for step, batch in enumerate(batches):
+        progress = max(step / len(batches), (perf_counter() - began) / rules.seconds)
+        if progress >= 1.0:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = rules.rate * _factor(progress, rules.warmup)
+        # not `backward`: the model's own parameters must not gather gradients
+        gradients = torch.autograd.grad(_loss(adapter, batch, read_out), weights)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+        torch.nn.utils.clip_grad_norm_(weights, rules.clip)
+        optimiser.step()
+        tell(step + 1, len(batches))
+    return adapter.with_weights(lambda w: w.detach())
+
+
+@torch.no_grad()
+def agreement(adapter: Adapter | None, lesson: Lesson, read_out: ReadOut) -> list[bool]:
+    """For each row learnt from, whether the draft's top token is the target's; None: bare exit."""
+    states = lesson.states[None].float()
+    stream = states if adapter is None else adapter.whole(states)
+    drafted = _read(read_out, stream[:, lesson.first :], lesson.final.dtype)
+    wanted = _read(read_out, lesson.final[None, lesson.first :], lesson.final.dtype)
+    found: list[bool] = (drafted.argmax(-1) == wanted.argmax(-1))[0].tolist()
+    return found
+
+
+def _batches(lessons: Sequence[Lesson], rules: TrainingRules) -> Iterator[list[Lesson]]:
+    """Each epoch all lessons in another order, in batches of similar length."""
+    generator = torch.Generator().manual_seed(rules.seed)
+    ranked = sorted(lessons, key=lambda lesson: len(lesson.states))
+    groups = [ranked[i : i + rules.batch] for i in range(0, len(ranked), rules.batch)]
+    for _ in range(rules.epochs):
+        for place in torch.randperm(len(groups), generator=generator).tolist():
+            yield groups[place]
+
+
+def _loss(adapter: Adapter, batch: Sequence[Lesson], read_out: ReadOut) -> Tensor:
+    states = torch.nn.utils.rnn.pad_sequence(
+        [lesson.states.float() for lesson in batch], batch_first=True
+    )
+    stream = adapter.whole(states)  # padding stands last, where causal attention never looks
+    rows = [stream[i, lesson.first : len(lesson.states)] for i, lesson in enumerate(batch)]
+    final = torch.cat([lesson.final[lesson.first :] for lesson in batch])
+    with torch.no_grad():
+        wanted = torch.softmax(_read(read_out, final[None], final.dtype)[0], dim=-1)
+    drafted = _read(read_out, torch.cat(rows)[None], final.dtype)[0]
+    return F.cross_entropy(drafted, wanted)
+
+
+def _read(read_out: ReadOut, stream: Tensor, dtype: torch.dtype) -> Tensor:
+    """Logits in float32 or better, through a head of this dtype."""
+    logits = read_out(stream.to(dtype))
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _factor(progress: float, warmup: float) -> float:
+    return min(1.0, progress / warmup + 0.01) * (0.5 + 0.5 * cos(pi * progress))
+
+
+def _turning(first: int, rows: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [rows, D / 2] of rotary positions."""
+    half = like.shape[-1] // 2
+    speeds = ROTARY_BASE ** (-torch.arange(half, device=like.device) / half)
+    angles = torch.arange(first, first + rows, device=like.device)[:, None] * speeds
+    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+
+
+def _rotated(heads: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    cosine, sine = turn
+    half = heads.shape[-1] // 2
+    one, other, rest = heads.split([half, half, heads.shape[-1] - 2 * half], dim=-1)
+    return torch.cat([one * cosine - other * sine, other * cosine + one * sine, rest], dim=-1)

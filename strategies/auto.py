@@ -1,0 +1,280 @@
+"""Auto: a bandit over any selectors, and over drafting nothing, that starts with no history.
+
+Each arm is a selector; a block of rounds is played by one of them. Numbers in the code, all in
+seconds of the machine's prices; only what selecting took is taken from the clock:
+
+    (1) speed g of an arm = sum of (tokens x autoregressive seconds) / sum of its rounds' seconds
+    (2) its standard error from the scatter of the rounds about g (a ratio estimate)
+    (3) upper bound = g + w standard errors, and never above what its plan could gain if every
+        drafted token stood; drafting nothing has g = 1 exactly
+    (4) the arm of the highest upper bound plays the next block
+    (5) arms not yet known to pay may together lose a little against drafting nothing, no more
+
+By (3) and (4) an arm that would lose even if everything stood is never tried. By (5) a stream on
+which nothing pays costs little more than autoregressive decoding. Evidence fades with the tokens
+that pass, and nearly all of it at once when the arm that plays has become a quarter slower, so that
+an arm that failed on another kind of text gets another chance.
+
+It is no paper's method; the bound is of the kind of Auer, Cesa-Bianchi, Fischer 2002 (UCB), with
+an interval from the data instead of from the range. Both presets are the same; the arms are made by
+the preset that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import inf, sqrt
+from typing import Self
+
+from specframe.cost_tables import Table
+from specframe.costs import CostModel
+from specframe.errors import InvalidConfig
+from specframe.options import with_options
+from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+
+__all__ = ["Auto", "AutoConfig"]
+
+REPRICE = 1.25  # growth of the context at which bounds of untried arms are looked up again
+RECENT = 1_000.0  # half-life in tokens of what tells whether the text has changed
+SETTLED = 50.0  # rounds before it is asked
+SLOWER = 0.75
+FORGOTTEN = 0.02  # what is kept of evidence when it has
+PRIOR_ROUNDS = 3.0  # what the starting scatter is worth
+PRIOR_SCATTER = 0.5  # of a round's tokens, relative to their mean
+
+
+@dataclass(frozen=True)
+class AutoConfig:
+    """`width` is w of (3); `block` is in rounds, `half_life` of evidence in tokens.
+
+    What (5) may lose: `stake` autoregressive tokens, and a `share` of those that have passed.
+    """
+
+    width: float = 2.5
+    block: int = 4
+    half_life: float = 20_000.0
+    stake: float = 40.0
+    share: float = 0.008
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        for name in ("block", "half_life"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        for name in ("width", "stake", "share"):
+            if getattr(self, name) < 0:
+                raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))
+
+
+@dataclass
+class _Evidence:
+    """Fading sums over an arm's rounds; t is tokens in autoregressive seconds, s is seconds."""
+
+    rounds: float = 0.0
+    t: float = 0.0
+    s: float = 0.0
+    tt: float = 0.0
+    ts: float = 0.0
+    ss: float = 0.0
+
+    def add(self, t: float, s: float) -> None:
+        self.rounds += 1.0
+        self.t += t
+        self.s += s
+        self.tt += t * t
+        self.ts += t * s
+        self.ss += s * s
+
+    def fade(self, keep: float) -> None:
+        for name in ("rounds", "t", "s", "tt", "ts", "ss"):
+            setattr(self, name, keep * getattr(self, name))
+
+    @property
+    def speed(self) -> float:
+        """Equation (1)."""
+        return self.t / self.s if self.s > 0.0 else 0.0
+
+    @property
+    def error(self) -> float:
+        """Equation (2)."""
+        if self.s <= 0.0:
+            return inf
+        g = self.speed
+        scatter = max(self.tt - 2.0 * g * self.ts + g * g * self.ss, 0.0)
+        prior = (PRIOR_SCATTER * self.t / self.rounds) ** 2
+        variance = (scatter + PRIOR_ROUNDS * prior) / (self.rounds + PRIOR_ROUNDS)
+        return sqrt(variance * self.rounds) / self.s
+
+
+@dataclass
+class _Arm:
+    selector: LayerSelector
+    evidence: _Evidence = field(default_factory=_Evidence)
+    recent: _Evidence = field(default_factory=_Evidence)  # the same, fading faster
+    most: float = inf  # speed-up if every drafted token stood
+
+
+@dataclass
+class Auto(LayerSelector):
+    """Plays whichever of several selectors turns out the fastest, or none."""
+
+    arms: tuple[LayerSelector, ...]
+    config: AutoConfig = field(default_factory=AutoConfig)
+
+    traits = Traits(
+        "whichever of several selectors turns out the fastest",
+        adaptive=True,
+        context_aware=True,
+        search="upper confidence bounds over selectors",
+    )
+    combines = ("cascade", "del")
+
+    def __post_init__(self) -> None:
+        if not self.arms:
+            raise InvalidConfig.of("Auto", "arms", "one or more selectors", self.arms)
+        self._arms: list[_Arm] = []
+        self._playing: _Arm | None = None  # None drafts nothing
+        self._left = 0  # rounds of the block
+        self._priced = 0
+        self._costs: CostModel | None = None
+        self._n = 0  # cache columns of the round that was planned
+        self._lost = 0.0  # seconds against drafting nothing
+        self._passed = 0.0  # autoregressive seconds of all tokens
+
+    @classmethod
+    def combining(
+        cls, parts: Sequence[LayerSelector], preset: str = "best", **options: str
+    ) -> Self:
+        """The parts are the arms; options are the fields of `AutoConfig`."""
+        return cls(tuple(parts), with_options(AutoConfig(), options))
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """What all arms need together."""
+        every = [arm.needs for arm in self.arms]
+        return Needs(
+            _joined([needs.prompt for needs in every]),
+            _most_rows([needs.prompt_rows for needs in every if needs.prompt]),
+            _joined([needs.committed for needs in every]),
+            max(needs.window for needs in every),
+        )
+
+    def head(self, shape: ModelShape) -> DraftHead | None:
+        """The one that an arm has; there is room for one."""
+        heads = [head for arm in self.arms if (head := arm.head(shape)) is not None]
+        if len(heads) > 1:
+            raise InvalidConfig.of("Auto", "arms", "at most one with a trained head", len(heads))
+        return heads[0] if heads else None
+
+    def select(self, context: Context) -> DraftPlan:
+        """The plan of the arm that plays."""
+        self._costs = context.costs or _even_prices(context.shape.layers)
+        self._n = context.length - 1
+        if not self._arms:
+            self._arms = [_Arm(selector.spawn()) for selector in self.arms]
+        if self._left == 0:
+            self._choose(context)
+            self._left = self.config.block
+        if self._playing is None:
+            return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
+        return self._playing.selector.select(context)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Price the round; the arm that played learns from it."""
+        assert self._costs is not None
+        alone = self._costs.autoregressive(self._n)
+        gained = len(outcome.emitted) * alone
+        spent = self._costs.round(outcome.plan, self._n, outcome.drafted) + outcome.select_seconds
+        self._passed += gained
+        keep = 0.5 ** (len(outcome.emitted) / self.config.half_life)
+        for arm in self._arms:
+            arm.evidence.fade(keep)
+        self._left -= 1
+        if self._playing is None:
+            return
+        self._playing.evidence.add(gained, spent)
+        self._playing.recent.fade(0.5 ** (len(outcome.emitted) / RECENT))
+        self._playing.recent.add(gained, spent)
+        self._lost = max(self._lost + spent - gained, 0.0)  # early luck is no credit for later
+        self._playing.selector.observe(outcome)
+
+    def spawn(self) -> Self:
+        """Fresh arms, nothing learnt."""
+        return replace(self)
+
+    def _choose(self, context: Context) -> None:
+        """Equation (4), among what (5) allows."""
+        if not self._priced or context.length > REPRICE * self._priced:
+            self._bound(context)
+        if self._playing is not None and _slowed_down(self._playing):
+            for arm in self._arms:
+                arm.evidence.fade(FORGOTTEN)
+                arm.recent = _Evidence()
+            self._lost = 0.0  # noticing took seconds, and the new text has a stake of its own
+        best, chosen = 1.0, None
+        for arm in self._arms:
+            upper = self._upper(arm)
+            if upper > best and self._may_play(arm):
+                best, chosen = upper, arm
+        if chosen is not self._playing and self._playing is not None:
+            self._playing.selector.observe(_absence(context.shape.layers))
+        self._playing = chosen
+
+    def _upper(self, arm: _Arm) -> float:
+        """Equation (3)."""
+        if arm.evidence.rounds < 1.0:
+            return arm.most
+        return min(arm.evidence.speed + self.config.width * arm.evidence.error, arm.most)
+
+    def _may_play(self, arm: _Arm) -> bool:
+        """Equation (5)."""
+        assert self._costs is not None
+        evidence, config = arm.evidence, self.config
+        if evidence.speed - config.width * evidence.error > 1.0:
+            return True
+        stake = config.stake * self._costs.autoregressive(self._n)
+        return self._lost < stake + config.share * self._passed
+
+    def _bound(self, context: Context) -> None:
+        """What each arm could gain with its plan of the moment if every drafted token stood."""
+        assert self._costs is not None
+        self._priced = context.length
+        alone = self._costs.autoregressive(self._n)
+        for arm in self._arms:
+            plan = arm.selector.select(context)
+            seconds = [
+                self._costs.round(plan, self._n, d) for d in range(1, plan.stop.max_tokens + 1)
+            ]
+            rates = [(d + 1) * alone / s for d, s in enumerate(seconds, start=1)]
+            arm.most = max(rates, default=inf)  # drafting nothing now costs nothing either
+
+
+def _slowed_down(arm: _Arm) -> bool:
+    """Whether the text has changed under an arm that paid: its latest rounds are much slower."""
+    known = arm.recent.rounds > SETTLED and arm.evidence.speed > 1.0
+    return known and arm.recent.speed < SLOWER * arm.evidence.speed
+
+
+def _absence(layers: int) -> Outcome:
+    """What an arm is told when it is left: a round that drafted, captured and emitted nothing."""
+    plan = DraftPlan(SkipSet.none(layers), StopRule(0), capture=False)
+    return Outcome(plan, Draft((), (), ()), 0, ())
+
+
+def _even_prices(layers: int) -> CostModel:
+    """Where no machine was measured: a sublayer is 1, the head too, and further rows are free."""
+    one, nothing = (Table((0,), (1,), ((price,),)) for price in (1.0, 0.0))
+    return CostModel((0,) * layers, (one,), (one,), nothing, one)
+
+
+def _joined(depths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    if Needs.every in depths:
+        return Needs.every
+    return tuple(dict.fromkeys(depth for some in depths for depth in some))
+
+
+def _most_rows(rows: Sequence[int | None]) -> int | None:
+    """None is all of them."""
+    return None if not rows or None in rows else max(row for row in rows if row is not None)

@@ -1,0 +1,226 @@
+"""LayerSkip: leave the model early, draft a fixed number of tokens, verify with the other layers.
+
+Elhoushi, Shrivastava, Liskovich, Hosmer, Wasti, Lai, Mahmoud, Acun, Agarwal, Roman, Aly, Chen, Wu
+2024, https://arxiv.org/abs/2404.16710. Numbers in the code:
+
+    (1) draft = layers 0..E-1, final norm and head; verification runs layers E..L-1 only
+    (2) each draft has d tokens and ends early at an end token alone
+    (3) (E, d) = argmax of tokens a second over E = 1..15, d = 1..6, timed before use
+
+The paper trains models for this, with layer dropout and an early-exit loss; only the decoding is
+here. A model that was not trained so exits late or not at all, which the sweep then says.
+
+Differs from the paper, preset `faithful`: sampled drafts are verified by rejection against the law
+they were drawn from after every processor, each with the history of its own position. An exit
+given by hand is played as it is.
+
+Differs from the paper, preset `best`: (3) is predicted from acceptance on the target's own cached
+continuations and the machine's prices, over every exit the model has; search, choice and the kept
+figure use different prompts (`judged`). (2) becomes the expected gain of one more token, and the
+exit is left while it does not pay (`playing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Self
+
+from specframe.artefacts import load_artefact, save_artefact
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.options import with_options
+from specframe.selector import Context, Lab, LayerSelector, Prompt, Traits
+from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+
+from .judged import Hunt, JudgedSet, Parts, all_figures, deal, find_set, judge_set
+from .offline import require_shape
+from .playing import Playing, PlayRules
+from .search import Budget, Proposals, Scripted
+
+__all__ = ["ExitConfig", "FoundExit", "LayerSkip"]
+
+NAME = "layerskip"
+REMEDY = f"Run `specframe calibrate {NAME}` for this model, or set exit and draft by hand."
+SWEEPS = ("predicted", "timed")
+
+
+@dataclass(frozen=True)
+class ExitConfig:
+    """How (E, d) is found and played.
+
+    `exit` layers run in drafting; 0 asks for calibration. `draft` is (2) for an exit given by
+    hand. A timed sweep generates `new_tokens` tokens on `prompts` prompts for each pair.
+    """
+
+    exit: int = 0
+    draft: int = 6
+    sweep: str = "predicted"
+    deepest: int = 0  # exit; 0 is the last layer but one
+    longest: int = 12  # draft
+    seconds: float = 150.0
+    prompts: int = 2
+    new_tokens: int = 32
+    check: int = 12
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        if self.sweep not in SWEEPS:
+            raise InvalidConfig.of(owner, "sweep", " or ".join(SWEEPS), self.sweep)
+        for name in ("draft", "longest", "prompts", "new_tokens"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        for name in ("exit", "deepest", "seconds"):
+            if getattr(self, name) < 0:
+                raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))
+        self.rules()
+
+    def rules(self) -> PlayRules:
+        """How a predicted exit is played."""
+        return PlayRules("gain", self.longest, check=self.check)
+
+    def exits(self, layers: int) -> range:
+        """The exits that are swept."""
+        return range(1, 1 + min(self.deepest or layers - 1, layers - 1))
+
+
+PRESETS: Mapping[str, ExitConfig] = {
+    "best": ExitConfig(),
+    "faithful": ExitConfig(sweep="timed", deepest=15, longest=6, seconds=3_600.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundExit:
+    """What a sweep found; `draft` is the timed length, where the sweep was timed."""
+
+    judged: JudgedSet
+    draft: int | None = None
+    shape: ModelShape | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What an artefact holds."""
+
+    config: ExitConfig
+    found: FoundExit
+
+
+class _InOrder(Scripted):
+    """The given sets, one after another."""
+
+    def propose(self) -> Proposals:
+        yield from self._all_starts()
+
+
+@dataclass
+class LayerSkip(LayerSelector):
+    """Early exit after the same layer every round."""
+
+    config: ExitConfig = field(default_factory=ExitConfig)
+    found: FoundExit | None = None
+
+    traits = Traits(
+        "early exit after one layer for everything",
+        training_free=False,
+        separable=False,
+        search="sweep over exit and draft length",
+        calibrated=True,
+    )
+
+    def __post_init__(self) -> None:
+        self._playing: Playing | None = None
+
+    @classmethod
+    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+        """Presets `best` and `faithful`; options are the fields of `ExitConfig`."""
+        if preset not in PRESETS:
+            raise InvalidConfig.of("LayerSkip", "preset", " or ".join(PRESETS), preset)
+        config = with_options(PRESETS[preset], options)
+        if config.exit >= shape.layers:
+            raise InvalidConfig.of(
+                "ExitConfig", "exit", f"below the model's {shape.layers} layers", config.exit
+            )
+        return cls(config)
+
+    def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
+        """Equation (3)."""
+        parts = deal(prompts)
+        lab.answer(parts.every)
+        timed = self.config.sweep == "timed"
+        judged, draft = (_timed if timed else _predicted)(lab, parts, self.config)
+        return replace(self, found=FoundExit(judged, draft, lab.shape, lab.facts))
+
+    def select(self, context: Context) -> DraftPlan:
+        """The pair given or timed; or the exit that was predicted, while it pays."""
+        if self.config.exit:
+            skips = SkipSet.after(context.shape.layers, self.config.exit)
+            return DraftPlan(skips, StopRule(self.config.draft), capture=False)
+        if self.found is None:
+            raise InvalidRequest(f"{NAME} has no exit yet. {REMEDY}")
+        require_shape(self.found.shape, context.shape, REMEDY)
+        if self.found.draft is not None:
+            return DraftPlan(self.found.judged.skips, StopRule(self.found.draft), capture=False)
+        if self._playing is None:
+            self._playing = Playing((self.found.judged,), self.config.rules())
+        return self._playing.plan(context)
+
+    def observe(self, outcome: Outcome) -> None:
+        """What the gain of one more token rests on."""
+        if self._playing is not None:
+            self._playing.observe(outcome)
+
+    def spawn(self) -> Self:
+        """The same exit, nothing learnt."""
+        return replace(self)
+
+    def figures(self) -> dict[str, Any]:
+        """Of the exit found."""
+        if self.found is None:
+            return {}
+        figures = all_figures({"every domain": self.found.judged}, {})
+        return figures | {"exit": self.found.judged.skips.prefix // 2}
+
+    def save(self, folder: Path) -> None:
+        """Write configuration and exit."""
+        if self.found is None:
+            raise InvalidRequest(f"{NAME} has nothing to save yet. {REMEDY}")
+        saved = _Saved(self.config, self.found)
+        save_artefact(folder, saved, kind=NAME, fingerprint=self.found.facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = load_artefact(folder, _Saved, kind=NAME, fingerprint={}, remedy=REMEDY)
+        return cls(saved.config, saved.found)
+
+
+def _predicted(lab: Lab, parts: Parts, config: ExitConfig) -> tuple[JudgedSet, None]:
+    exits = [SkipSet.after(lab.shape.layers, e) for e in config.exits(lab.shape.layers)]
+    budget = Budget(len(exits), config.seconds or inf)
+    judged, _ = find_set(
+        lab, parts, Hunt("sweeping exits", _InOrder(exits), budget, config.longest)
+    )
+    return judged, None
+
+
+def _timed(lab: Lab, parts: Parts, config: ExitConfig) -> tuple[JudgedSet, int]:
+    """Every pair until the time is over, deep exits and long drafts last."""
+    layers, asked = lab.shape.layers, parts.search[: config.prompts]
+    pairs = [(e, d) for e in config.exits(layers) for d in range(1, config.longest + 1)]
+    seconds: dict[tuple[int, int], float] = {}
+    began = perf_counter()
+    for exit_layer, draft in pairs:
+        if seconds and config.seconds and perf_counter() - began > config.seconds:
+            break
+        plan = DraftPlan(SkipSet.after(layers, exit_layer), StopRule(draft))
+        seconds[exit_layer, draft] = lab.seconds_per_token(plan, asked, config.new_tokens)
+        lab.tell("timing exits", len(seconds), len(pairs))
+    exit_layer, draft = min(seconds, key=lambda pair: seconds[pair])
+    skips = SkipSet.after(layers, exit_layer)
+    judged = judge_set(lab, skips, parts, config.longest, tried=len(seconds))
+    return replace(judged, draft=draft), draft

@@ -1,0 +1,131 @@
+"""N-gram lookup: where the last tokens stood before, and how often what followed came again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from specframe.errors import InvalidConfig
+
+__all__ = ["Copy", "CopyBeliefs", "LookupConfig", "NgramIndex"]
+
+REMEMBERED = 16  # longest match that is told apart from longer ones
+
+
+@dataclass(frozen=True)
+class LookupConfig:
+    """What counts as a match and how much is copied after it.
+
+    The longest match wins; of equal ones the `latest`, or the first in the text. `prior` is how
+    many observations the starting belief is worth: that a token after m matching ones comes again
+    m times in m + 2. A copy that is not `priced` is always as long as it can be.
+    """
+
+    longest: int = 4
+    shortest: int = 1
+    copied: int = 16
+    latest: bool = True
+    priced: bool = True
+    prior: float = 4.0
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        if not 1 <= self.shortest <= self.longest:
+            raise InvalidConfig.of(owner, "shortest", "from 1 to longest", self.shortest)
+        if self.copied < 1:
+            raise InvalidConfig.of(owner, "copied", "at least 1", self.copied)
+        if self.prior <= 0.0:
+            raise InvalidConfig.of(owner, "prior", "above 0", self.prior)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Tokens that followed the last ones before, and how many of those matched."""
+
+    tokens: tuple[int, ...]
+    matched: int
+
+
+@dataclass
+class NgramIndex:
+    """The n-grams of one growing text, each with the place that follows it."""
+
+    config: LookupConfig
+    _places: dict[tuple[int, ...], int] = field(default_factory=dict, init=False)
+    _read: int = field(default=1, init=False)  # places up to here have been entered
+
+    def find(self, tokens: Sequence[int], most: int) -> Copy | None:
+        """What followed the longest match of the last tokens, at most so many tokens.
+
+        A copy that reaches the end of the text goes on with itself, as periodic text does.
+        """
+        self._enter(tokens)
+        most = min(most, self.config.copied)
+        if most < 1:
+            return None
+        for size in range(min(self.config.longest, len(tokens) - 1), self.config.shortest - 1, -1):
+            place = self._places.get(tuple(tokens[len(tokens) - size :]))
+            if place is not None:
+                return Copy(_after(tokens, place, most), self._matched(tokens, place, size))
+        return None
+
+    def _enter(self, tokens: Sequence[int]) -> None:
+        for place in range(self._read, len(tokens)):
+            for size in range(self.config.shortest, min(self.config.longest, place) + 1):
+                gram = tuple(tokens[place - size : place])
+                if self.config.latest:
+                    self._places[gram] = place
+                else:
+                    self._places.setdefault(gram, place)
+        self._read = max(self._read, len(tokens))
+
+    def _matched(self, tokens: Sequence[int], place: int, size: int) -> int:
+        """The whole length of the match, which may be longer than the n-grams that are kept."""
+        end = len(tokens)
+        while size < min(place, REMEMBERED) and tokens[place - 1 - size] == tokens[end - 1 - size]:
+            size += 1
+        return size
+
+
+def _after(tokens: Sequence[int], place: int, count: int) -> tuple[int, ...]:
+    found = list(tokens[place : place + count])
+    period = len(tokens) - place
+    while len(found) < count:
+        found.append(found[len(found) - period])
+    return tuple(found)
+
+
+@dataclass
+class CopyBeliefs:
+    """The chance that a copied token stands, by how many tokens match before it.
+
+    Inside a copy that stands, every further token has one more match before it.
+    """
+
+    prior: float
+    _stood: list[float] = field(init=False)
+    _seen: list[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        lengths = range(1, REMEMBERED + 1)
+        self._seen = [self.prior] * REMEMBERED
+        self._stood = [self.prior * m / (m + 2) for m in lengths]
+
+    def chances(self, copy: Copy) -> tuple[float, ...]:
+        """Of each token, given that those before it stood."""
+        places = (_place(copy.matched + depth) for depth in range(len(copy.tokens)))
+        return tuple(self._stood[place] / self._seen[place] for place in places)
+
+    def observe(self, matched: int, copied: int, accepted: int) -> None:
+        """Of so many copied tokens after a match, these many stood; those after a miss tell none.
+
+        A copy that was cut by the budget tells of what was left of it.
+        """
+        for depth in range(min(copied, accepted + 1)):
+            place = _place(matched + depth)
+            self._seen[place] += 1.0
+            self._stood[place] += float(depth < accepted)
+
+
+def _place(matched: int) -> int:
+    return min(matched, REMEMBERED) - 1

@@ -1,0 +1,40 @@
+"""The best single skip set there is, for its prompts: a yardstick for all that chooses one.
+
+No paper. Every one of the 2^2L sets is measured where there are at most 12 sublayers, and a local
+search runs for half an hour on larger models. Choosing, judging and playing are those of
+`static_bo`: the figure that is kept comes from prompts that decided nothing, so it is what the best
+set is worth, not what luck made of it.
+
+Differs from the paper: there is none. Preset `faithful` is judged by wall clock, the unit in which
+such a yardstick is meant, on drafts that end by confidence; preset `best` by predicted speed, which
+is the same every time and allows hundreds of times more sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from specframe.selector import Traits
+
+from .offline import OfflineConfig
+from .static_bo import StaticBO
+
+__all__ = ["Oracle"]
+
+BEST = OfflineConfig(search="exhaustive", evaluations=100_000, seconds=1_800.0)
+CLOCKED = replace(BEST, objective="clock", stop="confidence", prompts=8, check=0)
+
+
+@dataclass
+class Oracle(StaticBO):
+    """The best single skip set: all of them measured, or a long local search."""
+
+    name: ClassVar[str] = "oracle"
+    presets: ClassVar[Mapping[str, OfflineConfig]] = {"best": BEST, "faithful": CLOCKED}
+    traits = Traits(
+        "the best single skip set, whatever finding it costs",
+        search="exhaustive, or long and local",
+        calibrated=True,
+    )

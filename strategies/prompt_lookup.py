@@ -1,0 +1,94 @@
+"""Prompt lookup: what followed the last tokens before is drafted again, without any model.
+
+Saxena 2023, https://github.com/apoorvumang/prompt-lookup-decoding. Numbers in the code:
+
+    (1) the last n tokens are looked up in prompt and answer, n = 3, 2, 1
+    (2) the draft is the 10 tokens that followed the match
+    (3) drafts are verified like any others; copied tokens are point masses
+
+Differs from the original, preset `faithful`: a match so close to the end that fewer than 10 tokens
+follow it is used too, and goes on with itself, as periodic text does; sampled tokens are verified
+by rejection, which for a point mass accepts with its probability under the target.
+
+Differs from the original, preset `best`: the latest match is taken, since it is the likeliest to be
+about the same thing; the chance of a copied token is learnt by the length of the match before it;
+and the machine's prices decide how much is copied, or that nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from specframe.costs import expected_tokens_by_depth
+from specframe.errors import InvalidConfig
+from specframe.options import with_options
+from specframe.selector import Context, LayerSelector, Traits
+from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+
+from .ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
+
+__all__ = ["LOOKUPS", "PromptLookup"]
+
+LOOKUPS: Mapping[str, LookupConfig] = {
+    "best": LookupConfig(),
+    "faithful": LookupConfig(longest=3, copied=10, latest=False, priced=False),
+}
+
+
+@dataclass
+class PromptLookup(LayerSelector):
+    """Drafts what followed the last tokens before, and skips nothing."""
+
+    config: LookupConfig = field(default_factory=LookupConfig)
+
+    traits = Traits(
+        "copies what followed the last tokens before",
+        separable=False,
+        adaptive=True,
+        context_aware=True,
+        search="n-gram match",
+    )
+
+    def __post_init__(self) -> None:
+        self._index = NgramIndex(self.config)
+        self._beliefs = CopyBeliefs(self.config.prior)
+        self._matched = 0
+
+    @classmethod
+    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+        """Presets `best` and `faithful`; options are the fields of `LookupConfig`."""
+        if preset not in LOOKUPS:
+            raise InvalidConfig.of("PromptLookup", "preset", " or ".join(LOOKUPS), preset)
+        return cls(with_options(LOOKUPS[preset], options))
+
+    def select(self, context: Context) -> DraftPlan:
+        """Equations (1) and (2)."""
+        nothing = SkipSet.none(context.shape.layers)
+        copy = self._index.find(context.tokens, context.budget - 1)
+        if copy is None:
+            return DraftPlan(nothing, StopRule(0), capture=False)
+        self._matched = copy.matched
+        count = self._worth(copy, context)
+        return DraftPlan(nothing, StopRule(count), capture=False, copied=copy.tokens[:count])
+
+    def observe(self, outcome: Outcome) -> None:
+        """Which copies stood."""
+        self._beliefs.observe(self._matched, outcome.draft.copied, outcome.accepted)
+
+    def spawn(self) -> Self:
+        """The same configuration, nothing learnt."""
+        return replace(self)
+
+    def _worth(self, copy: Copy, context: Context) -> int:
+        """How many tokens to copy for most tokens a second."""
+        costs, n = context.costs, context.length - 1
+        if costs is None or not self.config.priced:
+            return len(copy.tokens)
+        chances = self._beliefs.chances(copy)
+        rates = [1.0 / costs.autoregressive(n)]
+        for count in range(1, len(copy.tokens) + 1):
+            seconds = costs.verify(1 + count, n) + costs.round_seconds
+            rates.append(expected_tokens_by_depth(chances, count) / seconds)
+        return max(range(len(rates)), key=rates.__getitem__)

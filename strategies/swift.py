@@ -1,0 +1,224 @@
+"""SWIFT: skip sets tried while serving, scored on tokens the model has already produced.
+
+Xia, Li, Zhang, Du, Li 2025, https://arxiv.org/abs/2410.06916. Numbers in the code:
+
+    (1) attention and MLP apart; the first and the last layer are kept; K = 0.45 of the others'
+        sublayers are skipped, at first every other layer whole
+    (2) after each verification one new set: K drawn at random, every 25th time the K largest
+        coordinates of a Bayesian suggestion
+    (3) matchness = share of the first tokens produced that a pass with the set, over the prompt's
+        keys and values, would have chosen
+    (4) a set of higher matchness than any before it takes over; the search ends at 0.95, after
+        300 sets in a row that were no better, or after 1,000
+    (5) drafts have up to 25 tokens and end after one of probability under 0.8; beside each stand
+        candidates, fewer the surer the draft is, that are leaves of the verified tree
+
+Differs from the paper, preset `faithful`: what is learnt lasts for one sequence, not for the run,
+since a selector serves one sequence; sampled trees are verified by rejection without replacement
+with every law at the temperature asked for, and after an accepted leaf the bonus comes from its own
+law, which the official code does not do; a draft holds 64 candidates at most.
+
+Differs from the paper, preset `best`: see `swift_stream`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from operator import eq
+from typing import Self
+
+import torch
+
+from specframe.errors import InvalidConfig
+from specframe.options import with_options
+from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
+from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, Step, StopRule, TreeRule
+
+from .bayesian import BayesianSearch
+from .knapspec import Planner
+from .swift_stream import StreamConfig, StreamPlanner
+
+__all__ = ["PaperPlanner", "Swift", "SwiftConfig", "matchness"]
+
+GREEDY_TREE = TreeRule((10,), by_confidence=((0.95, 3), (0.8, 5), (0.5, 8)))
+SAMPLED_TREE = TreeRule((10,), by_confidence=((0.95, 1), (0.8, 3), (0.5, 5)))
+
+
+@dataclass(frozen=True)
+class SwiftConfig:
+    """The official code's defaults."""
+
+    ratio: float = 0.45  # of the sublayers that may be skipped
+    window: int = 32  # tokens that matchness is taken on
+    every: int = 1  # rounds between two sets
+    bayes_every: int = 25  # sets between two Bayesian suggestions
+    most_tried: int = 1000
+    patience: int = 300  # sets in a row that are no better
+    enough: float = 0.95  # matchness that ends the search
+    draft: int = 25
+    confidence: float = 0.8
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("window", "every", "bayes_every", "draft"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig.of("SwiftConfig", name, "at least 1", getattr(self, name))
+        if not 0.0 < self.ratio < 1.0:
+            raise InvalidConfig.of("SwiftConfig", "ratio", "in (0, 1)", self.ratio)
+
+
+def every_other_layer(layers: int) -> SkipSet:
+    """Equation (1)'s first set: odd layers but the last, attention and MLP."""
+    odd = range(1, layers - 1, 2)
+    return SkipSet.of(layers, attention=odd, mlp=odd)
+
+
+def matchness(probe: Probe, tokens: Sequence[int], start: int, skips: SkipSet) -> float:
+    """Equation (3): share of tokens[1:] that the set would have chosen after those before them.
+
+    `tokens` are those from position `start` on; the rows see the target's keys before `start` and
+    the draft's own from there on.
+    """
+    rows = len(tokens) - 1
+    step = Step(torch.tensor([list(tokens[:-1])]), torch.arange(start, start + rows), None, start)
+    passed = probe.walk(step, skips, rows=slice(None))
+    assert passed.logits is not None
+    chosen: list[int] = passed.logits[0].argmax(-1).tolist()
+    return float(sum(map(eq, chosen, tokens[1:]))) / rows
+
+
+class _Proposals:
+    """Equation (2), over the 2(L - 2) sublayers between the first and the last layer."""
+
+    def __init__(self, layers: int, config: SwiftConfig) -> None:
+        self._layers, self._every = layers, config.bayes_every
+        self._size = max(2 * (layers - 2), 0)
+        self.members = int(self._size * config.ratio)
+        self._chance = random.Random(config.seed)
+        self._bayes: BayesianSearch | None = None
+        if self.members:
+            self._bayes = BayesianSearch(self._size, config.seed, members=self.members)
+
+    def draw(self, number: int) -> SkipSet | None:
+        """The set that is tried as the `number`-th, from 0; None where there is nothing to try."""
+        if self._bayes is None:
+            return None
+        if (number + 1) % self._every == 0:
+            inner = self._bayes.ask()
+            return None if inner is None else SkipSet(2 * self._layers, inner.bits << 2)
+        drawn = self._chance.sample(range(2, 2 + self._size), self.members)
+        return SkipSet.from_sublayers(self._layers, drawn)
+
+    def tell(self, skips: SkipSet, score: float) -> None:
+        """What it was found to be worth."""
+        if self._bayes is not None:
+            self._bayes.tell(SkipSet(self._size, skips.bits >> 2), score)
+
+
+@dataclass
+class PaperPlanner:
+    """Equations (1) to (5) over one sequence."""
+
+    config: SwiftConfig
+    _skips: SkipSet | None = field(default=None, init=False)
+    _proposals: _Proposals | None = field(default=None, init=False)
+    _best: float = field(default=0.0, init=False)
+    _tried: int = field(default=0, init=False)
+    _stalled: int = field(default=0, init=False)
+    _over: bool = field(default=False, init=False)
+    _looked: int = field(default=-1, init=False)  # round
+
+    def select(self, context: Context) -> DraftPlan:
+        """Try a set, then draft with the best one."""
+        if self._skips is None:
+            self._skips = every_other_layer(context.shape.layers)
+            self._proposals = _Proposals(context.shape.layers, self.config)
+        if context.probe is not None and self._due(context):
+            self._try(context, context.probe)
+        self._looked = context.round
+        stop = StopRule(self.config.draft, confidence=self.config.confidence)
+        tree = SAMPLED_TREE if context.sampled else GREEDY_TREE
+        return DraftPlan(self._skips, stop, tree, capture=False)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Nothing is learnt from what became of drafts."""
+
+    def _due(self, context: Context) -> bool:
+        produced = context.length - context.prompt_length
+        fresh = context.round != self._looked and context.round % self.config.every == 0
+        return fresh and not self._over and produced > self.config.window + 1
+
+    def _try(self, context: Context, probe: Probe) -> None:
+        """Equations (2) to (4) once."""
+        assert self._proposals is not None
+        config, start = self.config, context.prompt_length
+        skips = self._proposals.draw(self._tried)
+        if skips is None:
+            self._over = True
+            return
+        produced = list(context.tokens[start : start + config.window + 1])
+        score = matchness(probe, produced, start, skips)
+        self._proposals.tell(skips, score)
+        self._tried += 1
+        self._stalled += 1
+        if score > self._best:
+            self._skips, self._best, self._stalled = skips, score, 0
+        self._over = (
+            self._best > config.enough
+            or self._stalled > config.patience
+            or self._tried > config.most_tried
+        )
+
+
+@dataclass
+class Swift(LayerSelector):
+    """Skip sets tried while serving, scored on tokens the model has already produced."""
+
+    config: StreamConfig | SwiftConfig = field(default_factory=StreamConfig)
+
+    traits = Traits(
+        "skip sets tried while serving, scored on tokens already produced",
+        adaptive=True,
+        context_aware=True,
+        search="random and Bayesian, or local",
+    )
+
+    def __post_init__(self) -> None:
+        self._planner: Planner = (
+            PaperPlanner(self.config)
+            if isinstance(self.config, SwiftConfig)
+            else StreamPlanner(self.config)
+        )
+
+    @classmethod
+    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+        """Presets `best` and `faithful`; options are the fields of their configurations."""
+        presets: dict[str, StreamConfig | SwiftConfig] = {
+            "best": StreamConfig(),
+            "faithful": SwiftConfig(),
+        }
+        if preset not in presets:
+            raise InvalidConfig.of("Swift", "preset", "'best' or 'faithful'", preset)
+        return cls(with_options(presets[preset], options))
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Of the prompt all depths, to rank sublayers; then last states, to score on (best)."""
+        if isinstance(self.config, SwiftConfig):
+            return Needs()
+        rows = self.config.window
+        return Needs(prompt=Needs.every, prompt_rows=rows, committed=(-1,), window=rows)
+
+    def select(self, context: Context) -> DraftPlan:
+        """The plan of this round."""
+        return self._planner.select(context)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Acceptance and seconds of the plan."""
+        self._planner.observe(outcome)
+
+    def spawn(self) -> Self:
+        """The same configuration, nothing learnt."""
+        return replace(self)

@@ -1,0 +1,159 @@
+"""ADMG by its rules, and as it pays."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies_worlds import prices, world
+
+from specframe.errors import InvalidConfig
+from specframe.selector import Context
+from specframe.speculator import SelfSpeculator
+from specframe.strategies.admg import Admg, AdmgConfig, JudgedConfig, removed_attention
+from specframe.testing.architectures import tiny_model
+from specframe.testing.planted import planted_llama
+from specframe.testing.selector_checks import selector_checks
+from specframe.types import Draft, ModelShape, Outcome, SkipSet
+
+SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
+PLANTED = (1, 2, 5)  # the attention of these layers adds nothing
+CHECKS = [name for name, _ in selector_checks(Admg(), layers=4)]
+
+
+@pytest.fixture(scope="module")
+def planted():
+    noise = dict.fromkeys([2 * i for i in PLANTED], 0.0) | {1: 0.0}  # and one MLP
+    return planted_llama(SHAPE, noise, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def after_prompt(planted):
+    return world(planted)
+
+
+def outcome(plan, accepted, drafted):
+    draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
+    return Outcome(plan, draft, accepted, tuple(range(accepted + 1)))
+
+
+# the rules
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)), min_size=1, max_size=20),
+    st.floats(0.0, 1.0),
+    st.floats(0.0, 1.0),
+    st.integers(1, 4),
+)
+def test_what_is_removed_keeps_every_rule(by_layer, threshold, share, in_a_row):
+    turned = [turn for layer in by_layer for turn in layer]
+    config = AdmgConfig(threshold=threshold, share=share, in_a_row=in_a_row)
+    skips = removed_attention(turned, config)
+    layers = len(turned) // 2
+    assert not skips.mlp
+    assert not set(skips.attention) & {0, layers - 1}
+    assert all(1.0 - turned[2 * layer] >= threshold for layer in skips.attention)
+    assert len(skips) <= share * layers
+    runs = "".join(" x"[layer in skips.attention] for layer in range(layers)).split()
+    assert all(len(run) <= in_a_row for run in runs)
+
+
+def test_the_most_similar_are_removed_first_and_a_fourth_in_a_row_is_passed_over():
+    turned = [0.0, 0.0, 0.01, 0.0, 0.02, 0.0, 0.03, 0.0, 0.025, 0.0, 0.029, 0.0, 0.9, 0.0, 0.0, 0.0]
+    removed = [
+        removed_attention(turned, AdmgConfig(share=count / 8)).attention for count in range(6)
+    ]
+    assert removed[:4] == [(), (1,), (1, 2), (1, 2, 4)]
+    assert removed[4] == (1, 2, 4, 5)  # 3 is less similar than 5
+    assert removed[5] == (1, 2, 4, 5)  # and would make five in a row
+
+
+def test_attention_that_adds_nothing_is_removed(after_prompt):
+    plan = Admg(AdmgConfig(threshold=0.999)).spawn().select(after_prompt.context())
+    assert plan.skips == SkipSet.of(8, attention=PLANTED)
+    assert plan.stop.max_tokens == 12
+    assert plan.stop.confidence == 0.6
+
+
+def test_where_nothing_is_removed_nothing_is_drafted(after_prompt):
+    config = AdmgConfig(share=0.0)
+    assert Admg(config).spawn().select(after_prompt.context()).stop.max_tokens == 0
+    phi = world(tiny_model("phi").double())  # attention and MLP read one stream
+    config = AdmgConfig(threshold=-1.0)
+    assert Admg(config).spawn().select(phi.context()).stop.max_tokens == 0
+
+
+def test_the_draft_s_threshold_steers_acceptance(after_prompt):
+    selector = Admg(AdmgConfig()).spawn()
+    plan = selector.select(after_prompt.context())
+    for _ in range(10):
+        selector.observe(outcome(plan, accepted=0, drafted=4))
+    assert selector.select(after_prompt.context(round=1)).stop.confidence > 0.6
+
+
+# preset best
+
+
+def test_best_plays_attention_that_adds_nothing(after_prompt):
+    context = after_prompt.context(budget=1_000, costs=prices(8, attention=(2.0, 0.0), row=0.001))
+    plan = Admg(JudgedConfig(shares=7)).spawn().select(context)
+    assert plan.skips == SkipSet.of(8, attention=PLANTED)
+    assert plan.stop.max_tokens >= 1
+
+
+def test_best_leaves_a_set_that_does_not_stand(after_prompt):
+    context = after_prompt.context(budget=1_000, costs=prices(8, attention=(2.0, 0.0), row=0.001))
+    selector = Admg().spawn()
+    for index in range(30):
+        plan = selector.select(replace(context, round=index))
+        drafted = min(plan.stop.max_tokens, 1)
+        selector.observe(outcome(plan, accepted=0, drafted=drafted))
+    assert plan.stop.max_tokens == 0
+
+
+def test_best_drafts_nothing_where_it_does_not_pay(after_prompt):
+    context = after_prompt.context(budget=1_000, costs=prices(8, attention=(0.01, 0.0)))
+    assert Admg().spawn().select(context).stop.max_tokens == 0
+
+
+# in the engine
+
+
+@pytest.mark.parametrize("config", [JudgedConfig(), AdmgConfig(threshold=0.5)])
+@pytest.mark.parametrize("family", [None, "gpt2", "phi"])
+def test_live_tokens_are_the_model_s_own(planted, family, config):
+    model = planted if family is None else tiny_model(family).double()
+    layers = model.config.num_hidden_layers
+    costs = prices(layers, attention=(4.0, 0.0), row=0.001)
+    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
+    kept = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": None}
+    own = SelfSpeculator(model).generate(prompt, **kept)
+    found = SelfSpeculator(model, Admg(config), costs=costs).generate(prompt, **kept)
+    assert torch.equal(found.sequences, own.sequences)
+    assert found.stats.drafted > 0 or family is not None
+
+
+@pytest.mark.parametrize("config", [JudgedConfig(review=1), AdmgConfig(threshold=-1.0)])
+@pytest.mark.parametrize("check", CHECKS)
+def test_check_selector(config, check):
+    dict(selector_checks(Admg(config), layers=4))[check]()
+
+
+# configuration
+
+
+def test_presets_and_options_are_read_from_text():
+    assert Admg.configured(SHAPE).config == JudgedConfig()
+    assert Admg.configured(SHAPE, "faithful", in_a_row="2").config == AdmgConfig(in_a_row=2)
+    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
+        Admg.configured(SHAPE, "bold")
+    with pytest.raises(InvalidConfig, match="target"):
+        Admg.configured(SHAPE, "faithful", target="2")
+
+
+def test_a_plain_context_drafts_nothing():
+    context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
+    for config in (JudgedConfig(), AdmgConfig()):
+        assert Admg(config).spawn().select(context).stop.max_tokens == 0

@@ -1,0 +1,254 @@
+"""The bandit on written streams, in seconds of the cost model."""
+
+import random
+from dataclasses import dataclass, field
+from functools import cache
+
+import pytest
+from heads import Headed, MixingHead
+from lab_doubles import small_shape
+from laws import Case, law_error
+from planted_labs import PLANTED, greedy_tokens, own_tokens, planted_executor, planted_prompts
+from replayed import Stream, clustered, seconds_between
+from strategies_worlds import prices
+
+from specframe.errors import InvalidConfig
+from specframe.selection import selector_from
+from specframe.selector import Context, LayerSelector, Needs, Traits
+from specframe.strategies.auto import Auto
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.cascade import Cascade
+from specframe.strategies.del_exit import Del
+from specframe.strategies.fixed import FixedSkips
+from specframe.strategies.knapspec import KnapSpec
+from specframe.strategies.prompt_lookup import PromptLookup
+from specframe.testing import selector_checks
+from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
+
+LAYERS, TOKENS, LEARNT = 12, 20_000, 2_000
+SHAPE, COSTS = small_shape(LAYERS), prices(LAYERS, head=2.0, row=0.01)
+
+# arms as (skipped sublayers, draft length, acceptance in each of three kinds of text)
+STREAMS = {
+    "one arm stands out": [
+        (8, 4, (0.9, 0.85, 0.8)),
+        (12, 5, (0.95, 0.9, 0.92)),
+        (16, 6, (0.7, 0.6, 0.8)),
+        (18, 6, (0.3, 0.4, 0.2)),
+    ],
+    "all are fast": [
+        (18, 6, (0.96, 0.95, 0.9)),
+        (17, 6, (0.97, 0.93, 0.94)),
+        (19, 7, (0.95, 0.92, 0.93)),
+        (10, 4, (0.99, 0.98, 0.98)),
+    ],
+    "each has its text": [
+        (18, 6, (0.97, 0.75, 0.9)),
+        (17, 6, (0.85, 0.97, 0.9)),
+        (16, 6, (0.9, 0.9, 0.97)),
+    ],
+    "only some of the text pays": [
+        (12, 5, (0.98, 0.4, 0.9)),
+        (14, 5, (0.6, 0.97, 0.9)),
+        (8, 4, (0.9, 0.9, 0.9)),
+    ],
+    "nothing pays": [
+        (8, 4, (0.5, 0.4, 0.3)),
+        (12, 5, (0.4, 0.5, 0.2)),
+        (16, 6, (0.3, 0.3, 0.3)),
+        (4, 3, (0.5, 0.5, 0.5)),
+        (18, 6, (0.3, 0.4, 0.2)),
+    ],
+    "nothing quite pays": [
+        (8, 4, (0.8, 0.75, 0.7)),
+        (12, 4, (0.7, 0.75, 0.72)),
+        (16, 5, (0.6, 0.65, 0.62)),
+        (18, 6, (0.55, 0.6, 0.6)),
+    ],
+}
+
+
+def stream_of(case, seed):
+    arms, agreed = [], {}
+    for number, (skipped, draft, shares) in enumerate(case):
+        chosen = random.Random(7 * number + 1).sample(range(2 * LAYERS), skipped)
+        skips = SkipSet.from_sublayers(LAYERS, chosen)
+        arms.append(FixedSkips(skips, StopRule(draft)))
+        agreed[skips] = clustered(TOKENS, shares, 100 * seed + number)
+    return tuple(arms), Stream(SHAPE, COSTS, agreed, TOKENS)
+
+
+@cache
+def played(name, seed):
+    """Curves of auto, of drafting nothing, and of the best of all arms."""
+    arms, stream = stream_of(STREAMS[name], seed)
+    plain = stream.play(Autoregressive())
+    alone = [plain, *(stream.play(arm) for arm in arms)]
+    best = min(alone, key=lambda curve: seconds_between(curve, 0, TOKENS))
+    return stream.play(Auto(arms)), plain, best
+
+
+def require_close(name, seed):
+    auto, plain, best = played(name, seed)
+    assert seconds_between(auto, 0, TOKENS) <= 1.05 * seconds_between(best, 0, TOKENS)
+    late = seconds_between(auto, LEARNT, TOKENS)
+    assert late <= 1.02 * seconds_between(best, LEARNT, TOKENS)
+    assert seconds_between(auto, 0, TOKENS) <= 1.02 * seconds_between(plain, 0, TOKENS)
+
+
+def test_on_a_stream_it_is_close_to_the_best_arm():
+    require_close("one arm stands out", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", STREAMS)
+def test_on_every_kind_of_stream_it_is_close_to_the_best_arm(name, seed):
+    require_close(name, seed)
+
+
+@pytest.mark.slow
+def test_the_streams_are_what_they_say():
+    gains = {}
+    for name in STREAMS:
+        _, plain, best = played(name, 0)
+        gains[name] = seconds_between(plain, 0, TOKENS) / seconds_between(best, 0, TOKENS)
+    assert gains["nothing pays"] == gains["nothing quite pays"] == 1.0
+    assert gains["one arm stands out"] > 1.15
+    assert gains["all are fast"] > 1.5
+    assert gains["each has its text"] > 1.3
+
+
+def test_an_arm_that_loses_even_if_all_stood_is_never_tried():
+    hopeless = FixedSkips(SkipSet.none(LAYERS), StopRule(2))
+    good = FixedSkips(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(5))
+    most = COSTS.tokens_per_second(1.0, DraftPlan(hopeless.skips, hopeless.stop), 200)
+    assert most < 1.0 / COSTS.autoregressive(200)
+    agreed = {arm.skips: [True] * TOKENS for arm in (hopeless, good)}
+    stream = Stream(SHAPE, COSTS, agreed, TOKENS)
+    stream.play(Auto((hopeless, good)), until=4_000)
+    assert {plan.skips for _, plan in stream.told} == {good.skips}
+    stream = Stream(SHAPE, COSTS, agreed, TOKENS)
+    stream.play(Auto((hopeless,)), until=500)
+    assert {plan.stop.max_tokens for _, plan in stream.told} == {0}
+
+
+@pytest.mark.slow
+def test_an_arm_gets_another_chance_when_the_text_changes():
+    early, late = (
+        FixedSkips(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(d)) for d in (5, 4)
+    )
+    late = FixedSkips(late.skips.flip(20), late.stop)
+    half = TOKENS // 2
+    agreed = {
+        early.skips: clustered(half, (0.96,), 1) + clustered(half, (0.3,), 2),
+        late.skips: clustered(half, (0.3,), 3) + clustered(half, (0.96,), 4),
+    }
+    stream = Stream(SHAPE, COSTS, agreed, TOKENS)
+    stream.play(Auto((early, late)))
+    last = [plan.skips for done, plan in stream.told if done > 0.8 * TOKENS]
+    assert last.count(late.skips) > 0.8 * len(last)
+
+
+@dataclass
+class Listening(LayerSelector):
+    """Notes what it is asked and told."""
+
+    plan: DraftPlan
+    needs: Needs = field(default_factory=Needs)
+    heard: list = field(default_factory=list)
+    traits = Traits("listens")
+
+    def select(self, context):
+        return self.plan
+
+    def observe(self, outcome):
+        self.heard.append(outcome)
+
+    def spawn(self):
+        return self
+
+
+def test_only_the_arm_that_played_learns_and_is_told_when_it_is_left():
+    skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
+    first, second = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
+    live = Auto((first, second)).spawn()
+    context = Context(SHAPE, [0] * 50, 10, 500, 0, costs=COSTS)
+    for _ in range(400):
+        plan = live.select(context)
+        drafted = plan.stop.max_tokens
+        draft = Draft((0,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
+        accepted = drafted if plan == first.plan else 0
+        live.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
+    for arm in (first, second):
+        own = [outcome for outcome in arm.heard if outcome.emitted]
+        assert {outcome.plan for outcome in own} == {arm.plan}
+    absences = [outcome for outcome in second.heard if not outcome.emitted]
+    assert absences
+    assert all(not o.plan.capture and o.drafted == 0 for o in absences)
+    assert len(first.heard) > 10 * len(second.heard)
+
+
+def test_it_needs_what_its_arms_need():
+    plan = DraftPlan(SkipSet.none(LAYERS), StopRule(0))
+    arms = [
+        Listening(plan, Needs((2, -1), 4, (2,), 8)),
+        Listening(plan, Needs((), None, (4, 2), 3)),
+        Listening(plan, Needs((0,), 9)),
+    ]
+    assert Auto(tuple(arms)).needs == Needs((2, -1, 0), 9, (2, 4), 8)
+    arms.append(Listening(plan, Needs(Needs.every)))
+    assert Auto(tuple(arms)).needs == Needs(Needs.every, None, (2, 4), 8)
+
+
+def test_two_trained_heads_are_refused():
+    heads = tuple(Headed(LAYERS, MixingHead(2, 8)) for _ in range(2))
+    assert Auto(heads[:1]).head(SHAPE) is heads[0].trunk
+    with pytest.raises(InvalidConfig, match="at most one with a trained head"):
+        Auto(heads).head(SHAPE)
+
+
+def test_it_emits_the_models_law():
+    arms = (
+        FixedSkips(SkipSet.from_sublayers(2, [2, 3]), StopRule(2)),
+        Headed(2, MixingHead(2, 8)),
+        PromptLookup(),
+    )
+    assert law_error(Case(Auto.combining(arms, block="1"), new_tokens=4)) < 1e-12
+
+
+def test_it_changes_no_token():
+    executor = planted_executor("llama")
+    arms = (KnapSpec(), Cascade(FixedSkips(PLANTED, StopRule(4))), PromptLookup(), Del())
+    for prompt in planted_prompts(each=2):
+        tokens, drafted = greedy_tokens(executor, Auto(arms), prompt, count=80)
+        assert tokens == own_tokens(executor, prompt, count=80)
+        assert drafted > 10
+
+
+def test_arms_are_made_from_names_alone():
+    made = selector_from("auto", SHAPE, "best", {"of": "knapspec, prompt-lookup", "block": "2"})
+    assert [type(arm).__name__ for arm in made.arms] == ["KnapSpec", "PromptLookup"]
+    assert made.config.block == 2
+    assert [type(arm) for arm in selector_from("auto", SHAPE).arms] == [Cascade, Del]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"), [({"block": "0"}, "block"), ({"share": "-1"}, "share")]
+)
+def test_settings_out_of_range_are_refused_by_name(options, named):
+    with pytest.raises(InvalidConfig, match=named):
+        selector_from("auto", SHAPE, "best", options)
+
+
+def test_no_arms_are_refused():
+    with pytest.raises(InvalidConfig, match="one or more selectors"):
+        Auto(())
+
+
+CONTRACTED = Auto((KnapSpec(), FixedSkips(SkipSet.of(4, (1, 2), (2,))), Cascade(Del())))
+
+
+@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), 4)])
+def test_check_selector(name):
+    dict(selector_checks(CONTRACTED, 4))[name]()

@@ -1,0 +1,219 @@
+"""Lookup before another selector: which of them drafts, and what each is told."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+from heads import Headed, MixingHead
+from lab_doubles import plain_costs, small_shape
+from laws import Case, law_error
+from planted_labs import PLANTED, greedy_tokens, own_tokens, planted_executor, planted_prompts
+
+from specframe.errors import InvalidConfig
+from specframe.selection import selector_from
+from specframe.selector import Context, LayerSelector
+from specframe.stopping import ExpectedGain, Planned
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.cascade import Cascade
+from specframe.strategies.fixed import FixedSkips
+from specframe.strategies.knapspec import KnapSpec
+from specframe.strategies.ngrams import LookupConfig
+from specframe.testing import selector_checks
+from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
+
+LAYERS = 4
+SHAPE = small_shape(LAYERS)
+COSTS = plain_costs(LAYERS)
+SKIPS = SkipSet.of(LAYERS, (1, 2, 3), (1, 2, 3))
+REPEATING, NEW = [1, 2, 3, 4, 5, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def context(tokens, **given):
+    return Context(SHAPE, tokens, 2, 100, 0, costs=given.pop("costs", COSTS), **given)
+
+
+@dataclass
+class Listening(LayerSelector):
+    """Notes what it is told."""
+
+    plan: DraftPlan
+    heard: list = field(default_factory=list)
+
+    def select(self, context):
+        return self.plan
+
+    def observe(self, outcome):
+        self.heard.append(outcome)
+
+    def spawn(self):
+        return self
+
+
+def chain(tokens, copied, laws=None):
+    count = len(tokens)
+    confidences = (1.0,) * copied + (0.5,) * (count - copied)
+    return Draft(tuple(tokens), tuple(range(-1, count - 1)), confidences, laws, copied=copied)
+
+
+def test_without_a_match_the_selector_within_drafts():
+    inner = FixedSkips(SKIPS, StopRule(4, 0.5))
+    assert Cascade(inner).select(context(NEW)) == inner.select(context(NEW))
+
+
+def test_a_copy_is_gone_on_from_where_that_pays():
+    plan = Cascade(FixedSkips(SKIPS, StopRule(4, 0.5))).select(context(REPEATING))
+    assert plan.copied[:2] == (4, 5)
+    alone = plan.stop.max_tokens == len(plan.copied)
+    assert plan.skips == (SkipSet.none(LAYERS) if alone else SKIPS)
+    assert alone or plan.stop == StopRule(len(plan.copied) + 4, 0.5)
+
+
+def test_the_option_of_the_highest_predicted_rate_is_planned():
+    """Against all options there are, each priced by itself."""
+    for accepted in (0, 4):
+        cascade = Cascade(FixedSkips(SKIPS, StopRule(4)))
+        for _ in range(40):
+            plan = cascade.select(context(NEW))
+            cascade.observe(Outcome(plan, chain((7, 7, 7, 7), 0), accepted, (7,) * (accepted + 1)))
+        alpha, chances = (
+            (0.0, 1.0)[accepted > 0],
+            [m / (m + 2) for m in range(3, 17)] + [16 / 18] * 2,
+        )
+        options = {}
+        for copied in (0, 1, 2, 4, 8, 16):
+            for more in (0, 4):
+                if (copied, more) != (0, 0):
+                    plan = DraftPlan(SKIPS, StopRule(copied + more), copied=(1,) * copied)
+                    alphas = (*chances[:copied], *(alpha,) * more)
+                    options[copied, more] = COSTS.tokens_per_second(alphas, plan, 7)
+        copied, more = max(options, key=options.get)
+        chosen = cascade.select(context(REPEATING))
+        assert (len(chosen.copied), chosen.stop.max_tokens) == (copied, copied + more)
+
+
+def test_a_copy_that_does_not_pay_is_left():
+    inner = FixedSkips(SKIPS, StopRule(4))
+    cascade = Cascade(inner)
+    for _ in range(60):
+        plan = cascade.select(context(REPEATING))
+        copied = len(plan.copied)
+        if not copied:
+            break
+        tokens = (*plan.copied, *(7,) * (plan.stop.max_tokens - copied))
+        cascade.observe(Outcome(plan, chain(tokens, copied), 0, (9,)))
+    assert cascade.select(context(REPEATING)) == inner.select(context(REPEATING))
+
+
+def test_where_the_selector_within_declines_only_a_copy_drafts():
+    cascade = Cascade(Autoregressive())
+    plan = cascade.select(context(REPEATING))
+    assert plan.stop.max_tokens == len(plan.copied) > 0
+    assert cascade.select(context(NEW)).stop.max_tokens == 0
+
+
+def test_a_gain_must_repay_the_chance_that_the_copy_stands():
+    gain = GainRule(0.1)
+    cascade = Cascade(FixedSkips(SKIPS, StopRule(4, gain=gain)))
+    plan = cascade.select(context(REPEATING))
+    reach = 1.0
+    for depth in range(len(plan.copied)):
+        reach *= (3 + depth) / (5 + depth)
+    if plan.stop.max_tokens > len(plan.copied):
+        assert plan.stop.gain.price == pytest.approx(0.1 / reach)
+
+
+def test_faithful_copies_wherever_there_is_a_match():
+    cascade = Cascade.combining([FixedSkips(SKIPS, StopRule(4))], "faithful")
+    plan = cascade.select(context(REPEATING))
+    assert (len(plan.copied), plan.stop.max_tokens) == (10, 14)
+
+
+PLAN = DraftPlan(SKIPS, StopRule(4))
+
+
+def heard(draft, accepted, emitted):
+    inner = Listening(PLAN)
+    cascade = Cascade(inner)
+    plan = cascade.select(context(REPEATING))
+    cascade.observe(Outcome(plan, draft, accepted, emitted))
+    return inner.heard[0]
+
+
+def test_the_selector_within_hears_of_its_own_part():
+    laws = {1: torch.ones(1), 2: torch.ones(2)}
+    told = heard(chain((4, 5, 6, 7), 2, laws), 3, (4, 5, 6, 9))
+    assert told.plan == PLAN
+    assert (told.draft.tokens, told.draft.parents) == ((6, 7), (-1, 0))
+    assert told.draft.confidences == (0.5, 0.5)
+    assert {parent: len(law) for parent, law in told.draft.laws.items()} == {-1: 1, 0: 2}
+    assert (told.accepted, told.emitted) == (1, (4, 5, 6, 9))
+
+
+def test_a_copy_that_fell_tells_it_nothing_but_what_was_emitted():
+    told = heard(chain((4, 5, 6, 7), 2), 1, (4, 9))
+    assert (told.drafted, told.accepted, told.emitted, told.plan) == (0, 0, (4, 9), PLAN)
+
+
+def test_a_round_without_a_copy_is_told_as_it_was():
+    draft = chain((4, 5, 6, 7), 0)
+    assert heard(draft, 1, (4, 9)).draft is draft
+
+
+def test_leaves_keep_their_parents():
+    tokens, parents = (4, 5, 6, 7, 8, 9), (-1, 0, 1, 2, 1, 2)
+    told = heard(replace(chain((4,), 0), tokens=tokens, parents=parents, copied=2), 2, (4, 5, 1))
+    assert told.draft.parents == (-1, 0, -1, 0)
+    assert told.draft.tokens == (6, 7, 8, 9)
+
+
+INNER = {
+    "fixed": FixedSkips(SkipSet.from_sublayers(2, [2, 3]), StopRule(3)),
+    "a tree": Planned(
+        FixedSkips(SkipSet.from_sublayers(2, [0, 3]), StopRule(3)), tree=TreeRule((2,))
+    ),
+    "a head": Headed(2, MixingHead(2, 8)),
+    "expected gain": Planned(
+        FixedSkips(SkipSet.from_sublayers(2, [1]), StopRule(3)), ExpectedGain(0.3, prior=1.0)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INNER)
+@pytest.mark.parametrize("preset", ["best", "faithful"])
+def test_cascades_emit_the_models_law(name, preset):
+    selector = Cascade.combining([INNER[name]], preset, copied="2")
+    assert law_error(Case(selector, new_tokens=4)) < 1e-12
+
+
+@pytest.mark.parametrize("selector", [KnapSpec(), FixedSkips(PLANTED, StopRule(4))])
+def test_cascades_change_no_token(selector):
+    executor = planted_executor("llama")
+    for prompt in planted_prompts(each=2):
+        tokens, drafted = greedy_tokens(executor, Cascade(selector), prompt, count=80)
+        assert tokens == own_tokens(executor, prompt, count=80)
+        assert drafted > 10
+
+
+def test_a_cascade_is_made_from_names_alone():
+    made = selector_from("cascade", SHAPE, "faithful", {"of": "prompt-lookup", "copied": "7"})
+    assert type(made.selector).__name__ == "PromptLookup"
+    assert made.config.copied == 7
+    assert made.selector.config == LookupConfig(longest=3, copied=10, latest=False, priced=False)
+    assert isinstance(selector_from("cascade", SHAPE).selector, KnapSpec)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"), [({"of": "knapspec,fixed"}, "of"), ({"copied": "0"}, "copied")]
+)
+def test_settings_out_of_range_are_refused_by_name(options, named):
+    with pytest.raises(InvalidConfig, match=named):
+        selector_from("cascade", SHAPE, "best", options)
+
+
+CONTRACTED = {"knapspec": Cascade(KnapSpec()), "fixed": Cascade(FixedSkips(SKIPS))}
+
+
+@pytest.mark.parametrize("inner", CONTRACTED)
+@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
+def test_check_selector(inner, name):
+    dict(selector_checks(CONTRACTED[inner], LAYERS))[name]()

@@ -1,0 +1,169 @@
+"""CLaSp as its port runs it, and as it pays."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from strategies_worlds import prices, world
+
+from specframe.errors import InvalidConfig
+from specframe.selector import Context
+from specframe.speculator import SelfSpeculator
+from specframe.strategies.clasp import BEST, ClaSp, ClaSpConfig, skipped_layers, whole_layers
+from specframe.testing.architectures import tiny_model
+from specframe.testing.planted import planted_llama
+from specframe.testing.selector_checks import selector_checks
+from specframe.types import Draft, ModelShape, Outcome, SkipSet, StopRule
+
+SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
+PLANTED = SkipSet.of(6, attention=[1, 2, 4], mlp=[1, 2, 4])  # these layers add nothing
+CHECKS = [name for name, _ in selector_checks(ClaSp(), layers=4)]
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return planted_llama(SHAPE, dict.fromkeys(PLANTED, 0.0), dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def after_prompt(planted):
+    return world(planted)
+
+
+def outcome(plan, emitted=3, accepted=2, drafted=2):
+    draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
+    return Outcome(plan, draft, accepted, tuple(range(emitted)))
+
+
+# the paper's program
+
+
+def test_layers_that_add_nothing_are_the_ones_skipped(after_prompt):
+    last = after_prompt.references(1)
+    assert skipped_layers(after_prompt.probe, last, 3) == PLANTED
+    for count in range(6):
+        skips = skipped_layers(after_prompt.probe, last, count)
+        assert skips.attention == skips.mlp
+        assert len(skips.mlp) == count
+        assert count > 3 or set(skips) <= set(PLANTED)
+
+
+def test_the_share_is_of_the_layers_and_one_is_always_left():
+    assert [ClaSpConfig().count(layers) for layers in (1, 2, 32, 80)] == [0, 1, 8, 20]
+    assert ClaSpConfig(skipped=44).count(80) == 44
+    assert ClaSpConfig(skipped=9).count(6) == 5
+
+
+def test_the_paper_plans_after_the_first_round_of_each_interval(after_prompt):
+    selector = ClaSp(ClaSpConfig(skipped=3)).spawn()
+    captured, planned = [], []
+    for index in range(70):
+        states = after_prompt.references(1) if index else {}
+        plan = selector.select(after_prompt.context(round=index, states=states))
+        assert plan.stop == StopRule(10, confidence=0.7)
+        captured.append(plan.capture)
+        planned.append(plan.skips)
+        selector.observe(outcome(plan))
+    assert [i for i, kept in enumerate(captured) if kept] == [0, 64]
+    assert planned == [SkipSet.none(6)] + [PLANTED] * 69
+
+
+def test_the_reference_is_the_last_accepted_token_alone(after_prompt, monkeypatch):
+    seen = []
+
+    def spy(probe, references, count):
+        seen.append(references)
+        return PLANTED
+
+    monkeypatch.setattr("specframe.strategies.clasp.skipped_layers", spy)
+    selector = ClaSp(ClaSpConfig()).spawn()
+    for index in range(3):
+        plan = selector.select(after_prompt.context(round=index, states=after_prompt.states))
+        selector.observe(outcome(plan))
+    assert len(seen) == 1
+    assert all(torch.equal(seen[0][d], after_prompt.states[d][-1:]) for d in range(13))
+
+
+# preset best
+
+
+def test_best_plans_right_after_the_prompt_and_takes_layers_whole(after_prompt):
+    context = after_prompt.context(budget=10_000, costs=prices(6))
+    plan = ClaSp().spawn().select(context)
+    assert plan.skips.attention == plan.skips.mlp
+    assert set(plan.skips) >= set(PLANTED)
+    assert plan.stop.max_tokens >= 1
+
+
+def test_best_chooses_how_many_by_tokens_per_time(planted):
+    found = world(planted, length=40)
+    context = found.context(budget=10_000, costs=prices(6))
+    config = replace(BEST, rows=16, finalists=24)
+    assert ClaSp(config).spawn().select(context).skips == PLANTED
+
+
+def test_best_drafts_nothing_where_it_does_not_pay(after_prompt):
+    dear = prices(6, row=1.0)  # every row of verification costs as much as a token
+    plan = ClaSp().spawn().select(after_prompt.context(budget=100_000, costs=dear))
+    assert plan.stop.max_tokens == 0
+
+
+def test_protected_layers_are_run():
+    stretches = whole_layers({}, (1.0,) * 12, protected=2)
+    assert [(s.start, s.stop) for s in stretches if s.may_skip] == [(2, 4), (4, 6), (6, 8), (8, 10)]
+    assert stretches[-1].stop == 12
+
+
+# in the engine
+
+
+def tokens_and_drafted(model, selector):
+    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
+    kept = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": None}
+    layers = model.config.num_hidden_layers
+    speculator = SelfSpeculator(model, selector, costs=prices(layers, row=0.001))
+    found = speculator.generate(prompt, **kept)
+    return found.sequences[0].tolist(), found.stats.drafted
+
+
+LIVELY = replace(BEST, interval=8, review=1, drift=0.0)
+
+
+@pytest.mark.parametrize("config", [LIVELY, ClaSpConfig(interval=6)])
+def test_live_tokens_are_the_model_s_own_and_drafted(planted, config):
+    own, _ = tokens_and_drafted(planted, "autoregressive")
+    found, drafted = tokens_and_drafted(planted, ClaSp(config))
+    assert found == own
+    assert drafted > 20
+
+
+@pytest.mark.parametrize("config", [LIVELY, ClaSpConfig(interval=6)])
+@pytest.mark.parametrize("family", ["gpt2", "phi"])
+def test_other_architectures_plan_and_keep_their_tokens(family, config):
+    model = tiny_model(family).double()
+    own, _ = tokens_and_drafted(model, "autoregressive")
+    assert tokens_and_drafted(model, ClaSp(config))[0] == own
+
+
+@pytest.mark.parametrize("config", [replace(BEST, interval=4, review=1), ClaSpConfig(interval=2)])
+@pytest.mark.parametrize("check", CHECKS)
+def test_check_selector(config, check):
+    dict(selector_checks(ClaSp(config), layers=4))[check]()
+
+
+# configuration
+
+
+def test_presets_and_options_are_read_from_text():
+    assert ClaSp.configured(SHAPE).config == BEST
+    assert ClaSp.configured(SHAPE, "faithful", skipped="4").config == ClaSpConfig(skipped=4)
+    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
+        ClaSp.configured(SHAPE, "bold")
+    with pytest.raises(InvalidConfig, match="share"):
+        ClaSp.configured(SHAPE, "faithful", share="1.5")
+
+
+def test_a_plain_context_gets_a_plan():
+    context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
+    for config in (BEST, ClaSpConfig()):
+        assert len(ClaSp(config).spawn().select(context).skips) == 0

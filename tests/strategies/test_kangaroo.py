@@ -1,0 +1,245 @@
+"""Kangaroo: its adapter by rows and whole, what training reaches, and how it drafts."""
+
+from functools import cache
+
+import pytest
+import torch
+from lab_doubles import plain_costs, small_shape
+from laws import THREE_TOKENS, Case, law_error
+from planted_labs import greedy_tokens, own_tokens, planted_lab, planted_prompts
+from tiny import tiny_executor
+
+from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
+from specframe.selection import selector_from
+from specframe.selector import Context
+from specframe.strategies.adapter import (
+    Adapter,
+    Lesson,
+    TrainingRules,
+    agreement,
+    train_adapter,
+)
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.kangaroo import Kangaroo, KangarooConfig, Trained
+from specframe.testing import selector_checks
+from specframe.testing.scene import SelectorScene
+from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
+
+LAYERS = 4
+SURE, DOUBTED = Estimate(0.9, 0.85, 0.95, 400), Estimate(0.1, 0.05, 0.2, 400)
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def mixing_adapter(shape, depth, seed=0):
+    """One whose attention matters."""
+    adapter = Adapter.new(shape, depth, seed)
+    adapter.output.copy_(drawn(*adapter.output.shape, seed=seed) * 0.3)
+    return adapter
+
+
+def trained(shape, depth, acceptance=SURE):
+    return Trained(mixing_adapter(shape, depth), acceptance, DOUBTED, shape)
+
+
+def test_rows_one_by_one_and_in_blocks_are_the_whole():
+    shape = ModelShape(LAYERS, 16, 23, 4, 2, 6, 24, 64)
+    adapter = mixing_adapter(shape, 2).with_weights(torch.Tensor.double)
+    states = drawn(1, 11, 16).double()
+    whole = adapter.whole(states)
+    memory = adapter.memory(20, states)
+    found = [memory.run(states[:, :4], 0), memory.run(torch.zeros_like(states[:, :3]), 4)]
+    found = found[:1]  # the rows at 4 to 6 were a draft that fell: they are written again
+    found += [memory.run(states[:, 4:9], 4), memory.run(states[:, 9:10], 9)]
+    found += [memory.run(states[:, 10:], 10)]
+    torch.testing.assert_close(torch.cat(found, dim=1), whole, rtol=0, atol=1e-12)
+
+
+def test_training_begins_at_the_bare_exit():
+    adapter = Adapter.new(small_shape(LAYERS), 2)
+    states = drawn(2, 5, 8)
+    assert torch.equal(adapter.whole(states), states)
+
+
+def test_training_learns_what_attention_can_say():
+    """The end is the trunk's stream and a map of the mean so far, which one attention can be."""
+    shape = ModelShape(LAYERS, 16, 40, 2, 2, 8, 24, 64)
+    mixing, head = drawn(16, 16, seed=1), drawn(40, 16, seed=2)
+
+    def lesson(seed):
+        states = drawn(24, 16, seed=seed)
+        means = states.cumsum(0) / torch.arange(1, 25)[:, None]
+        return Lesson(states, states + means @ mixing, 2)
+
+    def read_out(stream):
+        return torch.nn.functional.rms_norm(stream, (16,)) @ head.T
+
+    unseen = [lesson(seed) for seed in range(100, 110)]
+
+    def share(adapter):
+        agreed = [hit for one in unseen for hit in agreement(adapter, one, read_out)]
+        return sum(agreed) / len(agreed)
+
+    steps = []
+    adapter = train_adapter(
+        Adapter.new(shape, 2),
+        [lesson(seed) for seed in range(64)],
+        read_out,
+        TrainingRules(epochs=12, rate=1e-2),
+        lambda done, of: steps.append((done, of)),
+    )
+    assert share(adapter) > share(None) + 0.15
+    assert steps[-1] == (96, 96)
+
+
+def test_training_leaves_the_model_alone_and_beats_the_bare_exit_or_says_so():
+    lab = planted_lab("gpt2")
+    model = lab._executor._source
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    config = KangarooConfig(layers=1, epochs=4)
+    selector = Kangaroo(config).calibrate(lab, planted_prompts(each=16))
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(map(torch.equal, before, model.parameters()))
+    figures = selector.figures()
+    assert figures["layers"] == 1
+    assert figures["tokens"] == 2 * lab.new_tokens
+    assert bool(figures["warnings"]) == (figures["acceptance"] <= figures["bare_exit"])
+
+
+@cache
+def calibrated(family):
+    return Kangaroo(KangarooConfig(layers=1, epochs=3)).calibrate(
+        planted_lab(family), planted_prompts(each=16)
+    )
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("stop", ["gain", "confidence"])
+def test_drafts_through_the_adapter_change_no_token(family, stop):
+    selector = calibrated(family)
+    executor = planted_lab(family)._executor
+    selector = Kangaroo(KangarooConfig(layers=1, stop=stop), selector.trained)
+    for prompt in planted_prompts(each=2):
+        tokens, _ = greedy_tokens(executor, selector, prompt)
+        assert tokens == own_tokens(executor, prompt)
+
+
+def test_the_share_kept_is_the_acceptance_of_real_drafts():
+    """Judged by whole texts, drafted token by token: the same tokens stand."""
+    selector = calibrated("llama")
+    lab = planted_lab("llama")
+    prompt = planted_prompts(each=16)[0]
+    states = lab.states(prompt, (2, 2 * LAYERS))
+    lesson = Lesson(states[2], states[2 * LAYERS], len(prompt.tokens) - 1)
+    agreed = agreement(selector.trained.adapter, lesson, lab.read_out)
+    config = KangarooConfig(layers=1, stop="confidence", longest=1, confidence=0.0)
+    stood, place = {}, 0
+    from specframe.engine import Engine, Limits
+    from specframe.sampling import Law
+
+    engine = Engine(lab._executor, Kangaroo(config, selector.trained), Law(), Limits(24))
+    for done in engine.rounds(prompt.tokens):
+        if done.outcome is not None and done.outcome.drafted:
+            stood[place] = done.outcome.accepted > 0
+        place += len(done.tokens)
+    assert len(stood) > 10
+    assert {place: agreed[place] for place in stood} == stood
+
+
+@pytest.mark.parametrize("stop", ["gain", "confidence"])
+def test_sampling_emits_the_models_law(stop):
+    shape = tiny_executor(THREE_TOKENS).shape
+    config = KangarooConfig(layers=1, stop=stop, longest=3, confidence=0.4)
+    assert law_error(Case(Kangaroo(config, trained(shape, 2)), new_tokens=4)) < 1e-12
+
+
+SHAPE = small_shape(LAYERS)
+
+
+def context(**given):
+    return Context(SHAPE, [1] * 50, 10, 100, 0, **given)
+
+
+def test_faithful_stops_after_doubt_or_six():
+    selector = Kangaroo.configured(SHAPE, "faithful")
+    assert selector.config.trunk(LAYERS) == 2
+    plan = Kangaroo(selector.config, trained(SHAPE, 4)).select(context(costs=plain_costs(LAYERS)))
+    wanted = StopRule(6, confidence=0.6)
+    assert plan == DraftPlan(SkipSet.after(LAYERS, 2), wanted, capture=False, headed=True)
+
+
+def test_best_prices_the_adapter_and_declines_where_it_does_not_pay():
+    costs, skips = plain_costs(LAYERS), SkipSet.after(LAYERS, 1)
+    plan = Kangaroo(trained=trained(SHAPE, 2)).select(context(costs=costs))
+    assert (plan.skips, plan.headed) == (skips, True)
+    plans = [DraftPlan(skips, StopRule(d), headed=True) for d in (1, 2)]
+    step = costs.round(plans[1], 49) - costs.round(plans[0], 49)
+    assert plan.stop.gain.price == pytest.approx(step / costs.autoregressive(49))
+    declined = Kangaroo(trained=trained(SHAPE, 2, DOUBTED)).select(context(costs=costs))
+    assert declined.stop.max_tokens == 0
+
+
+def test_the_artefact_holds_everything(tmp_path):
+    selector = calibrated("llama")
+    selector.save(tmp_path)
+    loaded = selector_from(str(tmp_path), selector.trained.shape)
+    assert isinstance(loaded, Kangaroo)
+    assert loaded == selector
+    for kept, read in zip(
+        selector.trained.adapter.weights(), loaded.trained.adapter.weights(), strict=True
+    ):
+        assert torch.equal(kept, read)
+
+
+def test_without_an_adapter_it_says_what_to_run(tmp_path):
+    for act in (lambda: Kangaroo().select(context()), lambda: Kangaroo().save(tmp_path)):
+        with pytest.raises(InvalidRequest, match="specframe calibrate kangaroo"):
+            act()
+
+
+def test_an_adapter_of_another_model_is_refused():
+    with pytest.raises(CalibrationMismatch, match="4 layers"):
+        Kangaroo(trained=trained(small_shape(5), 2)).select(context())
+
+
+def test_too_few_prompts_are_refused():
+    with pytest.raises(InvalidRequest, match="at least 3 prompts"):
+        Kangaroo().calibrate(planted_lab("llama"), planted_prompts(each=2))
+
+
+@pytest.mark.parametrize(
+    "given", [{"stop": "never"}, {"layers": "4"}, {"longest": "0"}, {"rate": "0"}]
+)
+def test_settings_out_of_range_are_refused_by_name(given):
+    with pytest.raises(InvalidConfig, match=next(iter(given))):
+        Kangaroo.configured(SHAPE, **given)
+
+
+@pytest.mark.parametrize("stop", ["gain", "confidence"])
+@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
+def test_check_selector(stop, name):
+    shape = SelectorScene(LAYERS).shape
+    selector = Kangaroo(KangarooConfig(layers=1, stop=stop), trained(shape, 2))
+    dict(selector_checks(selector, LAYERS))[name]()
+
+
+@pytest.mark.slow
+def test_on_trained_text_the_adapter_beats_the_bare_exit():
+    from specframe.lab import ModelLab
+    from specframe.models.load import load_executor
+    from specframe.selector import Prompt
+    from specframe.testbed import load_tiny, suite
+    from specframe.testbed.corpus import DOMAINS
+
+    model, tokenizer = load_tiny()
+    prompts = [
+        Prompt(prompt.tokens(tokenizer), domain)
+        for domain in DOMAINS
+        for prompt in suite(domain, 12, split="train")
+    ]
+    executor = load_executor(model)
+    lab = ModelLab(executor, plain_costs(executor.shape.layers), new_tokens=48)
+    selector = Kangaroo(KangarooConfig(epochs=20, seconds=20.0)).calibrate(lab, prompts)
+    assert selector.trained.acceptance.low > selector.trained.bare.high

@@ -1,0 +1,122 @@
+"""LayerSkip: the sweep over exit and draft length, and playing what it found."""
+
+from functools import cache
+
+import pytest
+from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+from planted_labs import greedy_tokens, own_tokens, planted_prompts
+
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.lab import ModelLab
+from specframe.models.load import load_executor
+from specframe.selection import selector_from
+from specframe.selector import Context
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.judged import best_draft
+from specframe.strategies.layerskip import LayerSkip
+from specframe.testing import planted_llama, selector_checks
+from specframe.testing.scene import SelectorScene
+from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
+
+LAYERS = 4
+SHAPE = small_shape(LAYERS)
+# nothing is lost by leaving after layer 1; leaving earlier loses most of it
+LOSSES = {"sql": [0.0, 0.0, 0.4, 0.4, 0.0, 0.0, 0.0, 0.0]}
+WANTED = SkipSet.after(LAYERS, 2)
+PROMPTS = prompts_of(["sql"], 8)
+
+
+def written():
+    return WrittenLab(SHAPE, LOSSES, plain_costs(LAYERS))
+
+
+def context(**given):
+    return Context(SHAPE, [1] * 50, 10, 100, 0, **given)
+
+
+def test_the_sweep_finds_the_exit_that_costs_nothing():
+    lab = written()
+    selector = LayerSkip.configured(SHAPE).calibrate(lab, PROMPTS)
+    assert selector.found.judged.skips == WANTED
+    assert {skips for skips, _ in lab.asked} == {SkipSet.after(LAYERS, e) for e in (1, 2, 3)}
+    assert selector.figures()["exit"] == 2
+
+
+def test_the_faithful_sweep_times_every_pair_and_plays_the_quickest():
+    timed = {}
+
+    def seconds(plan, prompts, new_tokens):
+        pair = plan.skips.prefix // 2, plan.stop.max_tokens
+        timed[pair] = 1.0 if pair == (3, 5) else 2.0
+        return timed[pair]
+
+    lab = written()
+    lab.seconds_per_token = seconds
+    selector = LayerSkip.configured(SHAPE, "faithful").calibrate(lab, PROMPTS)
+    assert set(timed) == {(e, d) for e in (1, 2, 3) for d in range(1, 7)}
+    wanted = DraftPlan(SkipSet.after(LAYERS, 3), StopRule(5), capture=False)
+    assert selector.select(context(costs=lab.costs)) == wanted
+
+
+def test_an_exit_given_by_hand_needs_no_calibration():
+    selector = LayerSkip.configured(SHAPE, "faithful", exit="2", draft="6")
+    assert selector.select(context()) == DraftPlan(WANTED, StopRule(6), capture=False)
+
+
+def test_an_exit_that_does_not_pay_drafts_nothing():
+    lossy = WrittenLab(SHAPE, {"sql": [0.9] * 8}, plain_costs(LAYERS))
+    selector = LayerSkip().calibrate(lossy, PROMPTS)
+    assert selector.select(context(costs=lossy.costs)).stop.max_tokens == 0
+
+
+def test_the_artefact_holds_everything(tmp_path):
+    selector = LayerSkip().calibrate(written(), PROMPTS)
+    selector.save(tmp_path)
+    loaded = selector_from(str(tmp_path), SHAPE)
+    assert isinstance(loaded, LayerSkip)
+    assert loaded == selector
+
+
+def test_without_an_exit_it_says_what_to_run(tmp_path):
+    with pytest.raises(InvalidRequest, match="specframe calibrate layerskip"):
+        LayerSkip().select(context())
+    with pytest.raises(InvalidRequest, match="specframe calibrate layerskip"):
+        LayerSkip().save(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "given", [{"sweep": "hope"}, {"draft": "0"}, {"exit": "4"}, {"seconds": "-1"}]
+)
+def test_settings_out_of_range_are_refused_by_name(given):
+    with pytest.raises(InvalidConfig, match=next(iter(given))):
+        LayerSkip.configured(SHAPE, **given)
+
+
+def test_a_planted_exit_is_recovered_and_changes_no_token():
+    """Layers past the second add nothing, so leaving there drafts the target's own tokens."""
+    shape = ModelShape(LAYERS, 32, 61, 4, 2, 8, 48, 256)
+    noise = {i: 1.0 if i < 4 else 0.0 for i in range(2 * LAYERS)}
+    executor = load_executor(planted_llama(shape, noise))
+    lab = ModelLab(executor, plain_costs(LAYERS), new_tokens=24)
+    selector = LayerSkip().calibrate(lab, planted_prompts())
+    judged = selector.found.judged
+    assert judged.skips == WANTED
+    assert judged.acceptance.value == 1.0
+    assert judged.speed == pytest.approx(
+        best_draft(lab.costs, WANTED, judged.acceptance.low, judged.context, 12)[1]
+    )
+    for prompt in planted_prompts(each=2):
+        tokens, drafted = greedy_tokens(executor, selector, prompt)
+        assert tokens == own_tokens(executor, prompt)
+        assert drafted > 10
+
+
+@cache
+def contracted():
+    lab = WrittenLab(SelectorScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
+    return LayerSkip().calibrate(lab, PROMPTS)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
+def test_check_selector(name):
+    dict(selector_checks(contracted(), LAYERS))[name]()

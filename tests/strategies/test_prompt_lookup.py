@@ -1,0 +1,139 @@
+"""N-gram lookup: what is matched, copied, believed and worth its rows."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lab_doubles import flat, plain_costs, small_shape
+from laws import Case, law_error
+from planted_labs import greedy_tokens, own_tokens, planted_executor, planted_prompts
+
+from specframe.cost_tables import Table
+from specframe.costs import CostModel
+from specframe.errors import InvalidConfig
+from specframe.selector import Context
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
+from specframe.strategies.prompt_lookup import PromptLookup
+from specframe.testing import selector_checks
+from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
+
+LAYERS = 4
+SHAPE = small_shape(LAYERS)
+FREE_ROWS = plain_costs(LAYERS)
+# a verified row costs as much as the first one, so that speculation never pays
+FULL_PRICE = CostModel(
+    (0,) * LAYERS, (flat(1.0),), (flat(1.0),), flat(0.0), Table((0,), (1, 65), ((9.0, 1300.0),))
+)
+
+
+def context(tokens, **given):
+    return Context(SHAPE, tokens, 2, given.pop("budget", 100), 0, **given)
+
+
+def found(tokens, most=4, **config):
+    return NgramIndex(LookupConfig(**config)).find(tokens, most)
+
+
+def test_the_longest_match_wins():
+    #        the 2-gram (7, 8) is older than the 1-gram 8
+    assert found([7, 8, 1, 2, 3, 8, 5, 6, 4, 7, 8]) == Copy((1, 2, 3, 8), 2)
+
+
+def test_of_equal_matches_the_latest_or_the_first():
+    text = [8, 1, 1, 8, 2, 2, 9, 8]
+    assert found(text) == Copy((2, 2, 9, 8), 1)
+    assert found(text, latest=False) == Copy((1, 1, 8, 2), 1)
+
+
+def test_a_match_is_as_long_as_it_is():
+    text = [1, 2, 3, 4, 5, 6, 7, 9, 0, 2, 3, 4, 5, 6, 7]
+    assert found(text, 1) == Copy((9,), 6)
+
+
+def test_a_copy_goes_on_with_itself():
+    assert found([5, 1, 2, 3, 1, 2, 3], 7) == Copy((1, 2, 3, 1, 2, 3, 1), 3)
+    assert found([4, 4], 3) == Copy((4, 4, 4), 1)
+
+
+@pytest.mark.parametrize("tokens", [[1], [1, 2, 3, 4]])
+def test_where_nothing_matches_nothing_is_copied(tokens):
+    assert found(tokens) is None
+    plan = PromptLookup().select(context(tokens))
+    assert plan == DraftPlan(SkipSet.none(LAYERS), StopRule(0), capture=False)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 3), st.booleans())
+def test_a_text_read_bit_by_bit_is_the_text_read_at_once(tokens, shortest, latest):
+    config = LookupConfig(longest=3, shortest=shortest, latest=latest)
+    growing = NgramIndex(config)
+    for length in range(1, len(tokens) + 1):
+        grown = growing.find(tokens[:length], 5)
+    assert grown == NgramIndex(config).find(tokens, 5)
+    ends = [
+        end
+        for end in range(shortest, len(tokens))
+        for size in (shortest,)
+        if tokens[end - size : end] == tokens[len(tokens) - size :]
+    ]
+    assert (grown is None) == (not ends)
+
+
+def test_beliefs_start_with_the_match_and_follow_what_stands():
+    beliefs = CopyBeliefs(prior=4.0)
+    assert beliefs.chances(Copy((1, 2), 1)) == pytest.approx((1 / 3, 1 / 2))
+    beliefs.observe(1, copied=3, accepted=1)  # one stood, the next did not, the third tells nothing
+    assert beliefs.chances(Copy((1, 2, 3), 1)) == pytest.approx(((4 / 3 + 1) / 5, 2 / 5, 3 / 5))
+
+
+def test_faithful_copies_ten_tokens_whatever_they_cost():
+    text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 1, 2]
+    selector = PromptLookup.configured(SHAPE, "faithful")
+    plan = selector.select(context(text, costs=FULL_PRICE))
+    assert plan.copied == (3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
+    assert plan.stop == StopRule(10)
+
+
+def test_the_price_decides_how_much_is_copied():
+    text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1, 2, 3]
+    assert len(PromptLookup().select(context(text, costs=FREE_ROWS)).copied) == 16
+    assert PromptLookup().select(context(text, costs=FULL_PRICE)).copied == ()
+
+
+def test_copies_that_never_stand_are_given_up():
+    rows = Table((0,), (1, 65), ((9.0, 9.0 + 64 * 1.5),))
+    costs = CostModel((0,) * LAYERS, (flat(1.0),), (flat(1.0),), flat(0.0), rows)
+    selector, tokens = PromptLookup(), [1, 2, 3, 9, 1, 2, 3]
+    assert selector.select(context(tokens, costs=costs)).copied
+    for _ in range(30):
+        plan = selector.select(context(tokens, costs=costs))
+        count = plan.stop.max_tokens
+        draft = Draft(plan.copied, tuple(range(-1, count - 1)), (1.0,) * count, copied=count)
+        selector.observe(Outcome(plan, draft, 0, (5,)))
+    assert not selector.select(context(tokens, costs=costs)).copied
+
+
+def test_no_more_is_copied_than_may_be_emitted():
+    assert len(PromptLookup().select(context([1, 1, 1, 1], budget=3)).copied) == 2
+    assert PromptLookup().select(context([1, 1, 1, 1], budget=1)).copied == ()
+
+
+@pytest.mark.parametrize("given", [{"longest": "0"}, {"copied": "0"}, {"prior": "0"}, {"n": "1"}])
+def test_settings_out_of_range_are_refused_by_name(given):
+    with pytest.raises(InvalidConfig, match=r"shortest|copied|prior|'n'"):
+        PromptLookup.configured(SHAPE, **given)
+
+
+@pytest.mark.parametrize("preset", ["best", "faithful"])
+def test_the_models_own_law_and_tokens_come_out(preset):
+    selector = PromptLookup.configured(SHAPE, preset)
+    assert law_error(Case(selector, new_tokens=4)) < 1e-12
+    executor = planted_executor("llama")
+    for prompt in planted_prompts(each=2):
+        tokens, drafted = greedy_tokens(executor, selector, prompt, count=80)
+        assert tokens == own_tokens(executor, prompt, count=80)
+        assert drafted > 10
+
+
+@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
+def test_check_selector(name):
+    dict(selector_checks(PromptLookup(), LAYERS))[name]()

@@ -1,0 +1,310 @@
+"""SWIFT as its code runs it, and as it pays."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from strategies_worlds import first_token_acceptance, prices, world
+
+from specframe.errors import InvalidConfig
+from specframe.selector import Context, Needs
+from specframe.speculator import SelfSpeculator
+from specframe.strategies.agreement import RowJudge
+from specframe.strategies.swift import (
+    GREEDY_TREE,
+    SAMPLED_TREE,
+    Swift,
+    SwiftConfig,
+    every_other_layer,
+    matchness,
+)
+from specframe.strategies.swift_stream import StreamConfig
+from specframe.strategies.turning import nested_sets, turns
+from specframe.testing.architectures import tiny_model
+from specframe.testing.planted import planted_llama
+from specframe.testing.selector_checks import selector_checks
+from specframe.types import Draft, ModelShape, Outcome, SkipSet, StopRule
+
+SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
+PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
+QUICK = SwiftConfig(window=4, bayes_every=3)
+CHECKS = [name for name, _ in selector_checks(Swift(), layers=4)]
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return planted_llama(SHAPE, dict.fromkeys(PLANTED, 0.0), dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def after_prompt(planted):
+    return world(planted)
+
+
+def outcome(plan, emitted=3, accepted=2, drafted=2, seconds=0.0):
+    draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
+    return Outcome(plan, draft, accepted, tuple(range(emitted)), select_seconds=seconds)
+
+
+# the paper's search
+
+
+def test_the_first_set_is_every_other_layer_between_the_ends():
+    assert every_other_layer(6) == SkipSet.of(6, attention=[1, 3], mlp=[1, 3])
+    assert every_other_layer(5) == SkipSet.of(5, attention=[1, 3], mlp=[1, 3])
+    assert len(every_other_layer(1)) == len(every_other_layer(2)) == 0
+
+
+def test_matchness_is_the_share_of_produced_tokens_that_the_set_chooses(planted, after_prompt):
+    start = len(after_prompt.tokens)
+    prompt = torch.tensor([after_prompt.tokens])
+    found = SelfSpeculator(planted).generate(prompt, max_new_tokens=21, do_sample=False)
+    text = found.sequences[0].tolist()
+    whole = world(planted, tokens=text)
+    shares = set()
+    for bits in (0b000110111000, 0b001111000100, 0b111000111000, 0b111111111100):
+        own = whole.alone(SkipSet(12, bits), 21).logits[0].argmax(-1).tolist()
+        share = sum(a == b for a, b in zip(own[:-1], text[start + 1 :], strict=True)) / 20
+        assert matchness(after_prompt.probe, text[start:], start, SkipSet(12, bits)) == share
+        shares.add(share)
+    assert len(shares) > 2
+    assert matchness(after_prompt.probe, text[start:], start, SkipSet(12)) == 1.0
+
+
+def played(context, scores, monkeypatch, config=QUICK, rounds=40):
+    """Plans of so many rounds in which the sets tried get these scores, and the sets."""
+    tried = []
+
+    def score(probe, tokens, start, skips):
+        tried.append(skips)
+        return scores[min(len(tried), len(scores)) - 1]
+
+    monkeypatch.setattr("specframe.strategies.swift.matchness", score)
+    selector, plans = Swift(config).spawn(), []
+    tokens = [*context.tokens, *range(30)]
+    for index in range(rounds):
+        plans.append(selector.select(replace(context, round=index, tokens=tokens)))
+        selector.observe(outcome(plans[-1]))
+    return plans, tried
+
+
+def test_sets_keep_their_size_and_the_ends(after_prompt, monkeypatch):
+    _, tried = played(after_prompt.context(), [0.1], monkeypatch)
+    assert len(tried) == 40
+    assert {len(skips) for skips in tried} == {int(8 * 0.45)}
+    assert not set().union(*map(set, tried)) & {0, 1, 10, 11}
+
+
+def test_a_better_set_takes_over_and_a_worse_one_does_not(after_prompt, monkeypatch):
+    plans, tried = played(after_prompt.context(), [0.2, 0.5, 0.4, 0.5, 0.6, 0.1], monkeypatch)
+    expected = [tried[0], tried[1], tried[1], tried[1], tried[4]]
+    assert [plan.skips for plan in plans[:5]] == expected
+    assert {plan.skips for plan in plans[5:]} == {tried[4]}
+
+
+@pytest.mark.parametrize(
+    ("config", "scores", "count"),
+    [
+        (QUICK, [0.2, 0.96], 2),
+        (replace(QUICK, patience=5), [0.2], 7),
+        (replace(QUICK, most_tried=6, patience=99), [0.2], 7),
+        (replace(QUICK, every=4), [0.2], 10),
+    ],
+)
+def test_the_search_ends_by_score_patience_or_number(
+    after_prompt, monkeypatch, config, scores, count
+):
+    assert len(played(after_prompt.context(), scores, monkeypatch, config)[1]) == count
+
+
+def test_every_so_manieth_set_is_the_bayesian_suggestion(after_prompt, monkeypatch):
+    asked = []
+    real = __import__("specframe.strategies.bayesian", fromlist=["x"]).BayesianSearch.ask
+
+    def ask(self):
+        asked.append(len(self._told))
+        return real(self)
+
+    monkeypatch.setattr("specframe.strategies.bayesian.BayesianSearch.ask", ask)
+    played(after_prompt.context(), [0.1, 0.3, 0.2], monkeypatch, rounds=9)
+    assert len(asked) == 3
+    assert asked[0] == 2
+
+
+def test_nothing_is_tried_before_enough_tokens_were_produced(after_prompt, monkeypatch):
+    context = after_prompt.context()
+    tried = []
+    monkeypatch.setattr("specframe.strategies.swift.matchness", lambda *a: tried.append(a) or 0.5)
+    for produced in range(1, 8):
+        tokens = [*context.tokens[: context.prompt_length], *range(produced)]
+        Swift(QUICK).spawn().select(replace(context, tokens=tokens, round=produced))
+        assert len(tried) == max(produced - 5, 0)
+    _, tokens, start, _ = tried[0]
+    assert (tokens, start) == ([0, 1, 2, 3, 4], context.prompt_length)
+
+
+def test_trees_are_narrower_where_the_draft_is_sure_and_narrower_when_sampled(after_prompt):
+    plan = Swift(SwiftConfig()).spawn().select(after_prompt.context())
+    assert (plan.stop, plan.tree) == (StopRule(25, confidence=0.8), GREEDY_TREE)
+    plan = Swift(SwiftConfig()).spawn().select(after_prompt.context(sampled=True))
+    assert plan.tree == SAMPLED_TREE
+
+
+# preset best
+
+
+@pytest.mark.parametrize("bits", [0b001101000, 0b111110000, 0])
+def test_rows_are_judged_as_the_first_token_of_a_draft(after_prompt, bits):
+    rows, skips = 10, SkipSet(12, bits)
+    judge = RowJudge(
+        after_prompt.probe, after_prompt.tokens[-rows:], after_prompt.states[12][-rows:]
+    )
+    (greedy,) = judge.agreement(skips).greedy
+    assert greedy == pytest.approx(first_token_acceptance(after_prompt, skips, rows))
+
+
+def test_sublayers_that_add_nothing_turn_nothing(after_prompt):
+    turned = turns(after_prompt.states, 12)
+    assert {b for b, turn in enumerate(turned) if turn < 1e-6} == PLANTED
+    order = sorted(range(12), key=turned.__getitem__)
+    (half,) = nested_sets(order, 12, [5 / 12])
+    assert set(half) == PLANTED
+
+
+def test_layers_without_a_stream_between_their_parts_turn_as_one():
+    found = world(tiny_model("phi").double())
+    turned = turns(found.states, found.size)
+    assert turned[::2] == turned[1::2]
+    assert min(turned) > 0.0
+
+
+def test_best_finds_the_planted_set_at_once(after_prompt):
+    context = after_prompt.context(budget=10_000, costs=prices(6))
+    plan = Swift().spawn().select(context)
+    assert len(set(plan.skips) & PLANTED) >= 4
+    assert first_token_acceptance(after_prompt, plan.skips, 20) > 0.9
+    assert plan.stop.max_tokens >= 1
+
+
+def test_trying_takes_no_more_than_its_share(after_prompt):
+    costs, walked = prices(6), []
+
+    class Watched:
+        committed = after_prompt.probe.committed
+        logits = staticmethod(after_prompt.probe.logits)
+
+        def walk(self, step, skips, **more):
+            walked.append(costs.walk(len(after_prompt.tokens), step.rows, skips, logits=step.rows))
+            return after_prompt.probe.walk(step, skips, **more)
+
+    for budget in (10, 100, 400):
+        walked.clear()
+        context = after_prompt.context(budget=budget, costs=costs, probe=Watched())
+        selector = Swift(StreamConfig(window=8)).spawn()
+        for index in range(30):
+            plan = selector.select(replace(context, round=index))
+            selector.observe(outcome(plan))
+        allowed = 0.06 * budget * costs.autoregressive(len(after_prompt.tokens))
+        assert sum(walked) <= allowed
+        assert budget < 100 or sum(walked) > 0.5 * allowed
+
+
+def test_no_speculation_and_no_further_sets_where_it_does_not_pay(after_prompt):
+    dear = prices(6, row=1.0)  # every row of verification costs as much as a token
+    selector = Swift().spawn()
+    context = after_prompt.context(budget=10_000, costs=dear)
+    for index in range(20):
+        plan = selector.select(replace(context, round=index))
+        assert plan.stop.max_tokens == 0
+        selector.observe(outcome(plan, emitted=1, accepted=0, drafted=0))
+
+
+def test_the_search_opens_again_where_what_was_promised_does_not_come(after_prompt):
+    selector = Swift(StreamConfig(interval=8, share=0.02, patience=1)).spawn()
+    context = after_prompt.context(budget=10_000, costs=prices(6))
+    openings = []
+    for index in range(40):
+        tokens = [*context.tokens, *[0] * index]
+        plan = selector.select(replace(context, round=index, tokens=tokens, states={}, probe=
+                               OneLength(after_prompt.probe, len(tokens) - 1)))  # fmt: skip
+        openings.append(selector._planner._openings)
+        selector.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 1)))
+    assert openings[0] == openings[7] == 1
+    assert 1 < openings[-1] < 6
+
+
+class OneLength:
+    """A probe whose cache pretends to have grown; what it reads stays as it was."""
+
+    def __init__(self, probe, committed):
+        self._probe, self.committed = probe, probe.committed
+
+    def walk(self, *args, **more):
+        return self._probe.walk(*args, **more)
+
+    def logits(self, hidden):
+        return self._probe.logits(hidden)
+
+
+# in the engine
+
+
+def tokens_and_drafted(model, selector, count=40, **how):
+    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
+    kept = {"max_new_tokens": count, "do_sample": False, "eos_token_id": None} | how
+    layers = model.config.num_hidden_layers
+    speculator = SelfSpeculator(model, selector, costs=prices(layers, row=0.001))
+    found = speculator.generate(prompt, **kept)
+    return found.sequences[0].tolist(), found.stats.drafted
+
+
+@pytest.mark.parametrize("config", [StreamConfig(window=8, interval=8, review=1), QUICK])
+def test_live_tokens_are_the_model_s_own_and_drafted(planted, config):
+    own, _ = tokens_and_drafted(planted, "autoregressive")
+    found, drafted = tokens_and_drafted(planted, Swift(config))
+    assert found == own
+    assert drafted > 20
+
+
+@pytest.mark.parametrize("config", [StreamConfig(window=8), QUICK])
+@pytest.mark.parametrize("family", ["gpt2", "phi"])
+def test_other_architectures_search_and_keep_their_tokens(family, config):
+    model = tiny_model(family).double()
+    own, _ = tokens_and_drafted(model, "autoregressive")
+    assert tokens_and_drafted(model, Swift(config))[0] == own
+
+
+def test_sampling_with_trees_runs_to_the_end(planted):
+    how = {"do_sample": True, "temperature": 0.8, "top_k": 0, "seed": 3}
+    tokens, drafted = tokens_and_drafted(planted, Swift(QUICK), **how)
+    assert len(tokens) == 60
+    assert drafted > 20
+
+
+@pytest.mark.parametrize("config", [StreamConfig(window=4, review=1), QUICK])
+@pytest.mark.parametrize("check", CHECKS)
+def test_check_selector(config, check):
+    dict(selector_checks(Swift(config), layers=4))[check]()
+
+
+# configuration
+
+
+def test_presets_and_options_are_read_from_text():
+    assert Swift.configured(SHAPE).config == StreamConfig()
+    assert Swift.configured(SHAPE, "faithful", window="50").config == SwiftConfig(window=50)
+    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
+        Swift.configured(SHAPE, "bold")
+    with pytest.raises(InvalidConfig, match="ratio"):
+        Swift.configured(SHAPE, "faithful", ratio="1")
+
+
+def test_needs_are_the_rows_that_sets_are_scored_on():
+    assert Swift(SwiftConfig()).needs == Needs()
+    assert (Swift().needs.prompt_rows, Swift().needs.window) == (24, 24)
+
+
+def test_a_plain_context_gets_a_plan():
+    context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
+    assert Swift().spawn().select(context).stop.max_tokens == 0
+    assert Swift(SwiftConfig()).spawn().select(context).skips == every_other_layer(6)

@@ -1,0 +1,185 @@
+"""Any selector with any stop rule and with trees, from what a command line says."""
+
+import json
+import sys
+from dataclasses import asdict, fields
+from functools import cache
+
+import pytest
+from lab_doubles import plain_costs
+
+from specframe import cli
+from specframe.dressing import stop_from, tree_from
+from specframe.engine import Engine, Limits
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.lab import ModelLab
+from specframe.registry import selector_class, selector_names
+from specframe.sampling import Law
+from specframe.selection import read_named, selector_from
+from specframe.selector import Context, Prompt, Traits
+from specframe.stopping import AdaptiveThreshold, FixedStop, Planned, PricedGain
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.fixed import FixedSkips
+from specframe.testing.scene import SelectorScene
+from specframe.types import Draft, ModelShape, Outcome, SkipSet, StopRule, TreeRule
+
+LAYERS = 4
+SHAPE = ModelShape(LAYERS, 16, 31, 2, 1, 8, 24, 256)
+STOPS = ("length:3", "confidence:5:0.2", "adaptive:4:0.3:0.8", "gain:5")
+TREES = (None, "2-1", "0.5:1-0.1:2-3")
+SETTINGS = {"fixed": {"attention": "1,2", "mlp": "2"}}
+COSTS = plain_costs(LAYERS)
+
+
+@cache
+def scene():
+    return SelectorScene(LAYERS)
+
+
+@cache
+def plain_selector(name):
+    """The registered selector, calibrated for a second where it must be."""
+    executor = scene().executor
+    calibrated = selector_class(name).traits.calibrated
+    options = {"seconds": "1"} if calibrated else SETTINGS.get(name, {})
+    selector = selector_from(name, executor.shape, "faithful", options)
+    if not calibrated:
+        return selector
+    text = scene().tokens
+    prompts = [
+        Prompt(tuple(text[i : i + 6]), domain) for i in range(0, 60, 10) for domain in ("a", "b")
+    ]
+    prompts = [Prompt((*p.tokens, int(p.domain == "b")), p.domain) for p in prompts]
+    return selector.calibrate(ModelLab(executor, COSTS, new_tokens=4), prompts)
+
+
+def tokens_of(selector, count=20):
+    engine = Engine(scene().executor, selector.spawn(), Law(), Limits(60), COSTS)
+    tokens, shapes = [], set()
+    for done in engine.rounds(scene().tokens[:12]):
+        tokens += done.tokens
+        if done.outcome is not None and done.outcome.drafted:
+            shapes.add(done.outcome.draft.is_chain)
+        if len(tokens) >= count:
+            break
+    return tokens[:count], shapes
+
+
+@pytest.mark.parametrize("name", selector_names())
+def test_every_selector_with_every_stop_rule_and_tree_keeps_the_model_s_tokens(name):
+    inner = plain_selector(name)
+    own, _ = tokens_of(Autoregressive())
+    found, undressed = tokens_of(inner)
+    assert found == own
+    for stop in STOPS:
+        for tree in TREES:
+            planned = Planned(inner, stop_from(stop), tree and tree_from(tree))
+            found, shapes = tokens_of(planned)
+            assert found == own, (stop, tree)
+            if undressed and tree == "2-1":
+                assert shapes == {False}  # every draft had a sibling at its root
+
+
+# stop rules and trees in text
+
+
+def test_stop_rules_are_read_with_defaults_for_what_is_left_out():
+    assert stop_from("length:3") == FixedStop(StopRule(3))
+    assert stop_from("confidence") == FixedStop(StopRule(12, confidence=0.6))
+    assert stop_from("confidence:5:0.25") == FixedStop(StopRule(5, confidence=0.25))
+    assert stop_from("adaptive:4:0.3:0.8") == AdaptiveThreshold(4, 0.3, 0.8)
+    assert stop_from("gain:7") == PricedGain(7)
+
+
+def test_trees_are_read_by_depth_or_by_confidence():
+    assert tree_from("3-2-1") == TreeRule((3, 2, 1))
+    assert tree_from("0.9:1-0.5:2-4") == TreeRule((4,), by_confidence=((0.9, 1), (0.5, 2)))
+
+
+@pytest.mark.parametrize("text", ["", "often", "length:a", "length:1:2", "gain:-1", "adaptive:3:7"])
+def test_a_stop_rule_that_cannot_be_read_is_refused(text):
+    with pytest.raises(InvalidConfig, match="must be"):
+        stop_from(text)
+
+
+@pytest.mark.parametrize("text", ["", "x", "2:3", "3-0.5:2", "0-1", "65", "0.5:99-1"])
+def test_a_tree_that_cannot_be_read_or_held_is_refused(text):
+    with pytest.raises(InvalidConfig, match="must be"):
+        tree_from(text)
+
+
+def test_a_selector_is_dressed_by_its_options_and_only_by_them():
+    found = selector_from("fixed", SHAPE, options={"mlp": "2", "draft_stop": "length:3"})
+    inner = FixedSkips(SkipSet.of(LAYERS, mlp=[2]))
+    assert found == Planned(inner, FixedStop(StopRule(3)))
+    assert selector_from("fixed", SHAPE, options={"mlp": "2"}) == inner
+    assert selector_from("fixed", SHAPE, options={"draft_tree": "2"}).tree == TreeRule((2,))
+
+
+def test_a_saved_selector_can_be_dressed_and_not_configured(tmp_path):
+    plain_selector("static-bo").save(tmp_path / "kept")
+    folder = str(tmp_path / "kept")
+    found = selector_from(folder, SHAPE, options={"draft_tree": "2"})
+    assert (found.tree, found.selector.found) == (TreeRule((2,)), plain_selector("static-bo").found)
+    with pytest.raises(InvalidRequest, match="evaluations"):
+        selector_from(folder, SHAPE, options={"evaluations": "9"})
+    assert read_named(folder + "+draft_tree=2").name == folder
+
+
+def test_a_list_names_presets_and_settings():
+    assert read_named("swift") == read_named("swift:best")
+    found = read_named("swift:faithful+window=8+draft_stop=confidence:5:0.5")
+    assert (found.name, found.preset) == ("swift", "faithful")
+    assert found.options == {"window": "8", "draft_stop": "confidence:5:0.5"}
+
+
+# the priced gain, and what dressing leaves alone
+
+
+def context(**more):
+    given = {"tokens": [1, 2], "prompt_length": 1, "budget": 9, "round": 0} | more
+    return Context(SHAPE, **given)
+
+
+@pytest.mark.parametrize(("costs", "expected"), [(None, 5 / 8), (COSTS, 5.5 / 8.5)])
+def test_gain_is_priced_by_the_skip_set_of_the_plan(costs, expected):
+    inner = FixedSkips(SkipSet.of(LAYERS, attention=[1, 2], mlp=[2]))
+    planned = Planned(inner, PricedGain())
+    assert planned.select(context(costs=costs)).stop.gain.price == pytest.approx(expected)
+    assert planned.traits.context_aware
+    assert not inner.traits.context_aware
+
+
+def test_a_priced_gain_learns_and_forgets():
+    planned = Planned(FixedSkips(SkipSet.of(LAYERS, mlp=[2])), PricedGain())
+    fresh = planned.select(context())
+    live = planned.spawn()
+    for _ in range(5):
+        plan = live.select(context())
+        live.observe(Outcome(plan, Draft((1, 2), (-1, 0), (0.9, 0.9)), 0, (3,)))
+    assert live.select(context()) != fresh
+    assert live.spawn().select(context()) == fresh
+
+
+# the columns of `specframe ls`
+
+
+@pytest.mark.parametrize("name", selector_names())
+def test_the_columns_of_a_selector_are_its_class_s_own(name):
+    found = selector_class(name)
+    assert isinstance(vars(found).get("traits"), Traits)
+
+
+def test_ls_shows_every_column(monkeypatch, capsys, tmp_path):
+    target = tmp_path / "selectors.json"
+    monkeypatch.setattr(sys, "argv", ["specframe", "ls", "--json", str(target)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    rows = json.loads(target.read_text(encoding="utf-8"))["selectors"]
+    assert sorted(rows) == selector_names()
+    for name, row in rows.items():
+        traits = selector_class(name).traits
+        assert {f.name: row[f.name] for f in fields(Traits)} == asdict(traits)
+    lines = capsys.readouterr().out.splitlines()
+    (swift,) = [line.split() for line in lines if line.startswith("  swift")]
+    assert swift[:7] == ["swift", "yes", "yes", "yes", "yes", "-", "-"]

@@ -1,0 +1,103 @@
+"""The door for trained heads: what a head is shown, and what its drafts come to."""
+
+import pytest
+import torch
+from heads import Headed, MixingHead
+from laws import Case, Sampling, law_error, repetition_penalty
+from tiny import Tiny, tiny_executor
+
+from specframe.engine import Engine, Limits
+from specframe.errors import InvalidDraftPlan
+from specframe.head import HeadRunner
+from specframe.sampling import Law
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.fixed import FixedSkips
+from specframe.types import DraftPlan, SkipSet, Step, StopRule, TreeRule
+
+LAYERS = 3
+TINY = Tiny(layers=LAYERS)
+EXACT = 1e-12
+
+
+def rounds_of(selector, prompt=(3, 8), count=40):
+    return list(Engine(tiny_executor(TINY), selector, Law(), Limits(count)).rounds(list(prompt)))
+
+
+def tokens_of(rounds):
+    return [token for done in rounds for token in done.tokens]
+
+
+def own_stream(tokens, depth):
+    """The target's stream of all tokens at a depth, in one walk."""
+    executor = tiny_executor(TINY)
+    step = Step(torch.tensor([tokens]), torch.arange(len(tokens)), 0, 0)
+    return executor.walk(step, executor.new_cache(len(tokens)), taps=[depth]).taps[depth][0]
+
+
+SHAPES = {
+    "a chain": {},
+    "a tree": {"tree": TreeRule((2, 1))},
+    "after a copy": {"copies": 2},
+    "with rests": {"rests": 3},
+    "with rests that copy": {"rests": 2, "copies": 2},
+}
+
+
+@pytest.mark.parametrize("depth", [0, 3, 4])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_drafts_through_a_head_change_no_token(depth, shape):
+    selector = Headed(LAYERS, MixingHead(depth, 16), **SHAPES[shape])
+    assert tokens_of(rounds_of(selector)) == tokens_of(rounds_of(Autoregressive()))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_head_holds_the_targets_own_stream_of_everything_committed(shape):
+    head = MixingHead(4, 16)
+    rounds = rounds_of(Headed(LAYERS, head, **SHAPES[shape]))
+    assert sum(done.outcome.accepted for done in rounds[1:]) > 0
+    (memory,) = head.memories
+    seen = max(first for first, count in memory.calls if count)
+    tokens = [3, 8, *tokens_of(rounds)]
+    torch.testing.assert_close(memory.rows[:seen], own_stream(tokens, 4)[:seen], rtol=0, atol=EXACT)
+    covered = 0
+    for first, count in memory.calls:
+        assert first <= covered  # no position is left out
+        covered = max(covered, first + count)
+
+
+def test_a_long_prompt_does_not_wait_for_the_first_draft():
+    head = MixingHead(2, 4)
+    runner = HeadRunner(head, 200)
+    for _ in range(3):
+        runner.push(torch.zeros(1, 50, 4))
+    assert head.memories[0].calls == [(0, 100)]
+    runner.run(torch.zeros(1, 1, 4), 150)
+    runner.run(torch.zeros(1, 1, 4), 151)
+    assert head.memories[0].calls[1:] == [(100, 51), (151, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_drafts_through_a_head_emit_the_models_law(shape):
+    sampling = Sampling({"repetition_penalty": 1.7}, (repetition_penalty(1.7),))
+    selector = Headed(2, MixingHead(2, 8), **SHAPES[shape])
+    assert law_error(Case(selector, sampling)) < EXACT
+
+
+class WrongDepth(Headed):
+    def select(self, context):
+        return DraftPlan(SkipSet.after(LAYERS, 1), StopRule(2), headed=True)
+
+
+def test_a_headed_plan_must_fit_its_head():
+    with pytest.raises(InvalidDraftPlan, match="depth is 4, and the plan's first 2"):
+        rounds_of(WrongDepth(LAYERS, MixingHead(4, 16)))
+
+
+class Headless(FixedSkips):
+    def select(self, context):
+        return DraftPlan(self.skips, self.stop, headed=True)
+
+
+def test_a_headed_plan_needs_a_head():
+    with pytest.raises(InvalidDraftPlan, match="depth is None"):
+        rounds_of(Headless(SkipSet.after(LAYERS, 1)))

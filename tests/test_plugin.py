@@ -1,0 +1,62 @@
+"""A third party's selector: a package of its own, installed by entry point; and the tutorial's."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SAMPLE = HERE / "plugin_sample"
+TUTORIAL = HERE.parent / "docs" / "tutorials" / "your-own-selector.md"
+
+USE = """
+import specframe
+from specframe.registry import selector_class, selector_names
+from specframe.selection import selector_from
+from specframe.testing import check_selector
+from specframe.testing.scene import SelectorScene
+
+assert "every-other" in selector_names()
+shape = SelectorScene(6).shape
+check_selector(selector_from("every-other", shape, "best", {"longest": "4"}), layers=6)
+check_selector(selector_from("cascade", shape, "best", {"of": "every-other"}), layers=6)
+check_selector(selector_from("auto", shape, "best", {"of": "every-other,cascade"}), layers=6)
+"""
+
+
+@pytest.mark.slow
+def test_a_package_of_its_own_is_found_by_entry_point_and_keeps_the_contract(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "site"
+    shutil.copytree(SAMPLE, source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(target), str(source)], check=True, capture_output=True)
+    environment = os.environ | {"PYTHONPATH": str(target)}
+    command = [sys.executable, "-c", USE]
+    used = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert used.returncode == 0, used.stderr
+    listed = subprocess.run(
+        [sys.executable, "-c", "from specframe.cli import main; main()", "ls"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "every-other" in listed.stdout, listed.stderr
+
+
+def test_the_tutorials_selector_fits_in_thirty_lines():
+    (fence,) = re.findall(r"^```python\n(.*?)^```", TUTORIAL.read_text(), re.M | re.S)
+    assert "class EveryOther(LayerSelector):" in fence
+    assert len(fence.splitlines()) <= 30  # that it runs is for the test of all pages
+
+
+def test_the_tutorials_selector_is_the_packages():
+    """Both skip the same and are told apart by nothing that matters."""
+    text, module = TUTORIAL.read_text(), (SAMPLE / "every_other.py").read_text()
+    for line in ("range(1, context.shape.layers - 1, 2)", "StopRule(self._length, confidence=0.4)"):
+        assert line in text
+        assert line in module
