@@ -241,14 +241,13 @@ class Race:
 def find_set(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[JudgedSet, Record]:
     """Search, choose and judge, each on prompts of its own."""
     n = typical_context(lab, parts.search)
-    searched = parts.search if hunt.known else affordable(lab, parts.search, hunt.budget.seconds)
 
     def speed_on_others(skips: SkipSet) -> float:
         alpha = lab.acceptance([skips], parts.choose)[0].value
         return best_draft(lab.costs, skips, alpha, n, hunt.longest)[1]
 
     record = run_search(
-        hunt.objective or Race(lab, searched, n, hunt.longest),
+        hunt.objective or Race(lab, _searched(lab, parts, hunt), n, hunt.longest),
         hunt.searcher,
         hunt.budget,
         watch=lambda trial, count: lab.tell(hunt.name, count, hunt.budget.evaluations),
@@ -257,6 +256,11 @@ def find_set(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[JudgedSet, Record]:
     chosen = max(shortlist, key=speed_on_others)
     judged = judge_set(lab, chosen, parts, hunt.longest, tried=len(record.trials))
     return judged, record
+
+
+def _searched(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[Prompt, ...]:
+    """A search that starts from sets that are known needs no ranking of its own."""
+    return parts.search if hunt.known else affordable(lab, parts.search, hunt.budget.seconds)
 
 
 def affordable(lab: Lab, prompts: Sequence[Prompt], seconds: float) -> tuple[Prompt, ...]:

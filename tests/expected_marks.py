@@ -12,7 +12,9 @@ def expected_marks(results: Mapping[str, Any]) -> dict[str, int]:
     known = [entry for entry in means if entry["speedup_vs_own_ar"] is not None]
     several = len({entry["context"] for entry in known}) > 1
     vectors = results.get("vectors") or []
-    study = (results.get("studies") or {}).get("cross-domain", {})
+    studies = results.get("studies") or {}
+    study = studies.get("cross-domain", {})
+    others = {f"study-{n}": len(s["rows"]) for n, s in studies.items() if n != "cross-domain"}
     found = {
         "speedups": sum(entry[key] is not None for entry in summary for key in speeds),
         "skips": 2 * results["model"]["layers"] * len(_drafted(rows)),
@@ -22,6 +24,7 @@ def expected_marks(results: Mapping[str, Any]) -> dict[str, int]:
         "shares": sum(entry["selection_share"] is not None for entry in means),
         "hidden": sum(vector.get(key) is not None for vector in vectors for key in ("pca", "tsne")),
         "summary": len(summary),
+        **others,
     }
     return {name: count for name, count in found.items() if count}
 

@@ -58,7 +58,7 @@ def made_results(
         "vectors": [made_vector(name, domain, dice) for name, domain, _ in prompts],
         "rows": rows,
         "summary": summarise(rows),
-        "studies": {"cross-domain": made_study()},
+        "studies": {"cross-domain": made_study(), "bars": made_bars(), "lines": made_lines()},
     }
 
 
@@ -151,3 +151,37 @@ def made_study() -> dict[str, Any]:
         for domain in DOMAINS
     ]
     return {"title": "Skip sets away from home", "text": "All pairs of domains.", "rows": rows}
+
+
+def made_bars() -> dict[str, Any]:
+    """A study whose rows are bars."""
+    return {
+        "title": "What is lost",
+        "text": "How much is lost?",
+        "answer": "Little.",
+        "shows": {"kind": "bars", "value": "regret", "labels": ["domain"]},
+        "rows": [{"domain": d, "regret": 0.01 * i} for i, d in enumerate(DOMAINS)],
+    }
+
+
+def made_lines() -> dict[str, Any]:
+    """A study whose rows are steps in time."""
+    ways = ("knapsack", "local search", "Bayesian optimisation")
+    return {
+        "title": "What searching costs",
+        "text": "How long does it take?",
+        "answer": "Not long.",
+        "shows": {
+            "kind": "lines",
+            "x": "seconds",
+            "y": "speed-up",
+            "series": ["way"],
+            "points": "curve",
+            "steps": True,
+            "log_x": True,
+        },
+        "rows": [
+            {"way": way, "curve": [[0.5 * 4**i * (1 + n), 1.0 + 0.2 * i] for i in range(4)]}
+            for n, way in enumerate(ways)
+        ],
+    }

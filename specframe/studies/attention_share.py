@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 from specframe.bench.prompts import BenchPrompt, prompts_from
@@ -53,7 +53,7 @@ def run(settings: AttentionShareSettings, work: Work) -> Findings:
     """A row for each context and kind of sublayer."""
     shares = _Shares(settings, work)
     rows = [
-        work.row({"context": n, "sublayers": kind}, lambda n=n, k=kind: shares.row(n, k))
+        work.row({"context": n, "sublayers": kind}, partial(shares.row, n, kind))
         for n in settings.contexts
         for kind in KINDS
     ]

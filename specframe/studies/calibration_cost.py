@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from math import ceil
 from time import perf_counter
 from typing import Any
 
@@ -68,13 +69,13 @@ def run(settings: CalibrationCostSettings, work: Work) -> Findings:
     asked = [(CACHED, settings.usual), (ALONE, settings.usual), (TRANSFER, settings.usual)]
     asked += [(way, count) for way in (LOCAL, KNAPSACK) for count in settings.prompts]
     rows = [
-        work.row({"way": way, "prompts": count}, lambda w=way, c=count: bench.row(w, c))
+        work.row({"way": way, "prompts": count}, partial(bench.row, way, count))
         for way, count in dict.fromkeys(asked)
     ]
     faithful = [
         work.row(
             {"way": f"{FAITHFUL}, {count} iterations", "prompts": settings.usual},
-            lambda c=count: bench.faithful(c),
+            partial(bench.faithful, count),
         )
         for count in settings.iterations
     ]
@@ -209,7 +210,7 @@ class _Bench:
             "evaluations": hunt.tried,
             "answering_seconds": answering,
             "censored": hunt.seconds >= cap,
-            "break_even_tokens": round(seconds / saved) if saved else None,
+            "break_even_tokens": ceil(seconds / saved) if saved else None,
             "curve": curve,
         }
 

@@ -139,6 +139,17 @@ def test_whole_layers_are_skipped_as_one(small):
         assert SkipSet(8, bits).attention == SkipSet(8, bits).mlp
 
 
+def test_a_few_paths_live_on_from_the_lightest_to_the_heaviest(small):
+    whole = best_chains(small.probe, small.references(3), unit_stretches(8), ChainRules(7))
+    few = best_chains(small.probe, small.references(3), unit_stretches(8), ChainRules(7, widest=3))
+    assert len(few.bits) == 3 < len(whole.bits)
+    assert few.weights[0] == whole.weights[0]
+    assert few.weights[-1] > few.weights[1]
+    assert sum(branches_by_stretch(unit_stretches(8), ChainRules(7, widest=3), rows=16)) < sum(
+        branches_by_stretch(unit_stretches(8), ChainRules(7), rows=16)
+    )
+
+
 class CountingProbe:
     """Notes the rows of every walk."""
 

@@ -7,6 +7,7 @@ from specframe.errors import InvalidRequest
 from specframe.selector import Prompt
 from specframe.strategies.judged import (
     Hunt,
+    affordable,
     best_draft,
     deal,
     find_set,
@@ -150,3 +151,13 @@ def test_too_few_tokens_for_the_choices_are_told():
 def test_enough_tokens_are_not_warned_about():
     judged, _ = find_set(written(), deal(prompts_of(["sql"], 80)), hunt(60))
     assert judged.warnings == ()
+
+
+def test_a_search_on_little_time_sees_fewer_prompts_of_every_domain():
+    lab = WrittenLab(small_shape(4), [0.1] * 8, plain_costs(4))
+    prompts = [Prompt((i, j), domain) for i, domain in enumerate("abc") for j in range(8)]
+    once = sum(lab.costs.walk(2 + lab.new_tokens / 2, lab.new_tokens, logits=1) for _ in prompts)
+    seen = [affordable(lab, prompts, share * 48 * once) for share in (2.0, 0.5, 1e-6)]
+    assert [len(some) for some in seen] == [24, 12, 3]
+    assert all({prompt.domain for prompt in some} == set("abc") for some in seen)
+    assert affordable(lab, prompts, float("inf")) == tuple(prompts)

@@ -18,8 +18,10 @@ SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
 
 @pytest.fixture
 def small(monkeypatch):
-    """A model whose sublayers all matter alike."""
-    model = planted_llama(SHAPE, dict.fromkeys(range(16), 0.1), dtype=torch.float64)
+    """A model half of whose sublayers do nothing, as many of attention as of MLP."""
+    model = planted_llama(
+        SHAPE, {i: float(i % 4 in (0, 3)) for i in range(16)}, dtype=torch.float64
+    )
     prompts = [BenchPrompt(f"{i}", "", tuple(range(1 + i, 31 + i))) for i in range(2)]
     loaded = SimpleNamespace(tokenizer="some")
     monkeypatch.setattr(attention_share, "load", lambda name: (model, loaded.tokenizer))

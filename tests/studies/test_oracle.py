@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from planted_labs import LAYERS, PLANTED, planted_executor
+from planted_labs import LAYERS, planted_executor
 from strategies_worlds import prices
 
 from specframe.bench.prompts import BenchPrompt
@@ -12,12 +12,13 @@ from specframe.engine import Limits
 from specframe.errors import InvalidConfig
 from specframe.selector import Prompt
 from specframe.studies import oracle
-from specframe.studies.oracle import LOOKS_AT, MEAN, STUDY, OracleSettings
+from specframe.studies.oracle import MEAN, STUDY, OracleSettings
 from specframe.studies.running import run_study
 from specframe.studies.small_world import SmallWorld
 from specframe.testbed.corpus import DOMAINS
 
-SETTINGS = OracleSettings(prompts=1, calibration=4, new_tokens=16)
+SETTINGS = OracleSettings(prompts=1, calibration=4, new_tokens=32)
+MOST = 0.12  # a short calibration promises little, and its drafts are too short
 
 
 def tokens(domain, index):
@@ -31,7 +32,7 @@ def world(head):
         prices(LAYERS, head=head),
         tuple(BenchPrompt(f"{d}/0/0", d, tokens(i, 9)) for i, d in enumerate(DOMAINS)),
         tuple(Prompt(tokens(i, k), d) for i, d in enumerate(DOMAINS) for k in range(4)),
-        Limits(16),
+        Limits(32),
         {"model": "planted"},
     )
 
@@ -60,29 +61,33 @@ def made(monkeypatch):
     return worlds
 
 
-def test_selectors_find_the_planted_plan_and_lose_little(made, tmp_path):
-    results = run_study(STUDY, SETTINGS, tmp_path)
+def check_study(made, monkeypatch, folder):
+    results = run_study(STUDY, SETTINGS, folder)
     assert not results["void"]
-    assert set(results["regret"]) == set(LOOKS_AT)
-    assert all(-1e-9 <= value <= 0.05 for value in results["regret"].values()), results["regret"]
-    assert results["optimum"]["nothing"] <= results["optimum"]["domain"] + 1e-9
-    assert results["optimum"]["domain"] <= results["optimum"]["prompt"] + 1e-9
+    assert set(results["regret"]) == set(oracle.LOOKS_AT)
+    assert all(-1e-9 <= value <= MOST for value in results["regret"].values()), results["regret"]
+    best = [results["optimum"][kind] for kind in ("nothing", "prompt")]
+    assert 1.2 < best[0] <= best[1] + 1e-9
     assert results["selection"]["static-bo"] == 0.0 < results["selection"]["knapspec"]
     assert [r["domain"] for r in results["rows"][:6]] == [*DOMAINS, MEAN]
-    costs, n = made[0].costs, 9 + 9 + 8
-    known = costs.best_draft_length(1.0, PLANTED, n, 16)
-    assert known == 16  # all drafts without the planted sublayers stand
-    again = run_study(STUDY, SETTINGS, tmp_path)
+    monkeypatch.setattr(oracle, "LEAST", 100.0)
+    again = run_study(STUDY, SETTINGS, folder)
     assert json.dumps(again["rows"]) == json.dumps(results["rows"])
     assert len(made) == 1  # finished rows need no model
+    assert again["void"]
+    assert set(again["regret"].values()) == {None}
+    assert again["answer"].startswith("Void")
 
 
-def test_little_to_gain_is_void(made, monkeypatch, tmp_path):
-    monkeypatch.setattr(oracle, "LEAST", 100.0)
-    results = run_study(STUDY, SETTINGS, tmp_path)
-    assert results["void"]
-    assert set(results["regret"].values()) == {None}
-    assert results["answer"].startswith("Void")
+def test_selectors_find_a_planted_plan_and_lose_little(made, monkeypatch, tmp_path):
+    few = {"static-bo": "nothing", "knapspec": "prompt"}
+    monkeypatch.setattr(oracle, "LOOKS_AT", few)
+    check_study(made, monkeypatch, tmp_path)
+
+
+@pytest.mark.slow
+def test_so_do_those_that_look_up_a_domain(made, monkeypatch, tmp_path):
+    check_study(made, monkeypatch, tmp_path)
 
 
 def test_settings_out_of_range_are_refused():
