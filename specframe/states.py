@@ -25,7 +25,7 @@ class StateWindow:
 
     def push_prompt(self, taps: Mapping[int, Tensor]) -> None:
         """Add a block of the prompt."""
-        for depth in self.prompt_depths:
+        for depth in self.prompt_depths & taps.keys():  # a draft head may have asked for more
             states = taps[depth][0]
             self.prompt[depth] = _last(self.prompt.get(depth), states, self._needs.prompt_rows)
 
