@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Knots = tuple[tuple[float, float], ...]
 BELOW = 0.9  # of the worst acceptance measured is taken for the floor
+BEYOND = 0.05  # sum of losses
 PULL = 4.0  # tokens at even odds that the expectation of a loss is worth
 
 
@@ -94,13 +95,18 @@ def link_through(
 ) -> tuple[tuple[float, float], ...]:
     """Knots through measured points, made to fall; nothing skipped is always accepted.
 
-    Past the last point acceptance is taken to fall to 0 as far again: nothing is known there.
+    Past the last point acceptance is taken to fall to 0 as far again, or within `BEYOND`: nothing
+    is known there, and a guess that is too good would be chosen.
     """
     order = np.argsort(losses, kind="stable")
     places = np.maximum(np.asarray(losses, dtype=np.float64)[order], 0.0)
     falling = [-value for value in rising([-alphas[i] for i in order])]
-    last = max(float(places[-1]), 1.0) if len(places) else 1.0
-    knots = [(0.0, 1.0), *zip(places.tolist(), falling, strict=True), (2.0 * last, 0.0)]
+    last = float(places[-1]) if len(places) else 0.0
+    knots = [
+        (0.0, 1.0),
+        *zip(places.tolist(), falling, strict=True),
+        (last + max(last, BEYOND), 0.0),
+    ]
     return tuple((float(place), float(alpha)) for place, alpha in _apart(knots))
 
 
