@@ -207,6 +207,7 @@ class Hunt:
     longest: int
     objective: Callable[[SkipSet], float] | None = None  # None: predicted speed
     known: tuple[SkipSet, ...] = ()  # sets that are on the shortlist whatever the search says
+    every_prompt: bool = False  # search on all prompts, even if the seconds then cut it short
 
 
 class Race:
@@ -260,7 +261,9 @@ def find_set(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[JudgedSet, Record]:
 
 def _searched(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[Prompt, ...]:
     """A search that starts from sets that are known needs no ranking of its own."""
-    return parts.search if hunt.known else affordable(lab, parts.search, hunt.budget.seconds)
+    if hunt.known or hunt.every_prompt:
+        return parts.search
+    return affordable(lab, parts.search, hunt.budget.seconds)
 
 
 def affordable(lab: Lab, prompts: Sequence[Prompt], seconds: float) -> tuple[Prompt, ...]:

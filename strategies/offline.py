@@ -51,7 +51,7 @@ class OfflineConfig:
     `search`: `exhaustive` measures every set of a small model, and is `local` on a larger one.
     `objective`: `cached` predicts the speed from cached continuations and the machine's prices,
     `clock` times generations of `new_tokens` tokens on `prompts` prompts (0: all that are searched
-    on).
+    on). `every_prompt` searches on all prompts even where time is too short for as many.
     """
 
     search: str = "local+bayes"
@@ -60,6 +60,7 @@ class OfflineConfig:
     seconds: float = 150.0
     patience: int = 0
     prompts: int = 0
+    every_prompt: bool = False
     new_tokens: int = 32
     seed: int = 1
     stop: str = "gain"
@@ -109,6 +110,7 @@ def hunt_for(
         config.longest,
         _objective(lab, parts, config),
         tuple(starts),
+        config.every_prompt,
     )
 
 

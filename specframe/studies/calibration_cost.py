@@ -186,6 +186,7 @@ class _Bench:
             "search": SEARCHES[way],
             "seconds": str(self._settings.seconds),
             "evaluations": str(UNTIMED),
+            "every_prompt": "true",  # a row is about so many prompts, not about fewer
         }
         return _Hunt.with_selector(self._selector("best", options, starts), self._world, prompts)
 

@@ -46,6 +46,17 @@ def test_each_search_finds_the_set_that_costs_nothing(search):
     assert best.calibrate(written(), PROMPTS).found.judged.skips == WANTED
 
 
+@pytest.mark.parametrize(("every", "count"), [("false", 1), ("true", 4)])
+def test_a_search_in_a_hurry_leaves_prompts_out_unless_told_not_to(every, count):
+    lab = written()
+    hurried = {"search": "local", "evaluations": "12", "seconds": "20", "every_prompt": every}
+    StaticBO.configured(SHAPE, **hurried).calibrate(lab, PROMPTS)
+    searched_on = set(PROMPTS[:4])  # `deal`: half of eight
+    seen = {p for skips, prompts in lab.asked[:12] for p in prompts}
+    assert seen <= searched_on
+    assert len(seen) == count
+
+
 @pytest.mark.parametrize("search", ["bayes", "random"])
 def test_a_weak_search_still_finds_a_set_that_pays(search):
     found = StaticBO.configured(SHAPE, search=search, evaluations="9").calibrate(written(), PROMPTS)
