@@ -20,6 +20,7 @@ from specframe.selection import Named, read_named, selector_from
 from specframe.selector import LayerSelector, Prompt
 from specframe.speculator import SelfSpeculator
 from specframe.types import DraftPlan, SkipSet, StopRule
+from specframe.user_cache import read_json, write_json
 
 __all__ = ["Prepared", "prepare"]
 
@@ -50,7 +51,7 @@ def prepare(
     """Calibrate what needs it (or load what an interrupted run calibrated) and wrap everything."""
     contenders: list[Contender] = [
         SelectorContender(BASELINE, "", SelfSpeculator(model), lab.costs),
-        _faster_library(model, trial, tell),
+        _faster_library(model, trial, folder / "library-cache.json", tell),
     ]
     calibration: dict[str, Mapping[str, Any]] = {}
     for text in _wanted(grid.selectors):
@@ -112,18 +113,22 @@ def _selector(
     return selector, {"folder": kept.name, "seconds": seconds, "prompts": digests}
 
 
-def _faster_library(model: Any, trial: BenchPrompt, tell: Tell) -> LibraryContender:
-    """The library's generate with whichever of its two caches decodes faster here."""
-    tell("choosing the library's faster cache")
+def _faster_library(model: Any, trial: BenchPrompt, kept: Path, tell: Tell) -> LibraryContender:
+    """The library's generate with whichever of its two caches decodes faster; a run keeps one."""
     caches = {"dynamic": {}, "static": {"cache_implementation": "static"}}
     ways = {name: LibraryContender(LIBRARY, model, extra) for name, extra in caches.items()}
+    if (chosen := read_json(kept)) in ways:
+        return ways[chosen]
+    tell("choosing the library's faster cache")
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(4):
         for name, way in ways.items():
             answer = way.answer(trial.tokens, Asked(16))
             if turn:  # the first warms up
                 seconds[name].append(answer.decode_seconds)
-    return ways[min(ways, key=lambda name: median(seconds[name]))]
+    faster = min(ways, key=lambda name: median(seconds[name]))
+    write_json(kept, faster)
+    return ways[faster]
 
 
 def _rivals(
