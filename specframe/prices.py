@@ -25,7 +25,8 @@ from specframe.types import DraftPlan, SkipSet, Step, StopRule
 __all__ = ["measure_profile", "measure_round_costs", "measured_profile"]
 
 DRAFTS = (0, 2, 6)
-ROUNDS = 8  # of each kind
+ROUNDS = (4, 16)  # of each kind, at least and at most
+ROUND_SECONDS = 5.0  # that they may take within that
 PROMPT = 96
 
 
@@ -89,7 +90,7 @@ def _excess(executor: Executor, plans: Sequence[DraftPlan]) -> list[float]:
     )
     prompt: list[int] = drawn.tolist()
     longest = max(plan.stop.max_tokens for plan in plans) + 1
-    limits = Limits((ROUNDS + 2) * longest)
+    limits = Limits((ROUNDS[1] + 2) * longest)
     fixed = selector_class("fixed")
     selectors = [fixed(skips=plan.skips, stop=plan.stop) for plan in plans]  # type: ignore[call-arg]
     running = [Engine(executor, chosen, Law(), limits).rounds(prompt) for chosen in selectors]
@@ -101,12 +102,15 @@ def _excess(executor: Executor, plans: Sequence[DraftPlan]) -> list[float]:
         next(rounds)  # the prompt's round and one to warm up
         _bare_round(executor, cache, plan)
     seconds: list[tuple[list[float], list[float]]] = [([], []) for _ in plans]
-    for _ in range(ROUNDS):
+    begun = perf_counter()
+    for turn in range(ROUNDS[1]):
+        if turn >= ROUNDS[0] and perf_counter() - begun > ROUND_SECONDS:
+            break
         for (plan, rounds), (whole, bare) in zip(pairs, seconds, strict=True):
             whole.append(next(rounds).seconds)
-            begun = perf_counter()
+            started = perf_counter()
             _bare_round(executor, cache, plan)
-            bare.append(perf_counter() - begun)
+            bare.append(perf_counter() - started)
     return [typical(whole) - typical(bare) for whole, bare in seconds]
 
 
