@@ -7,7 +7,7 @@ the grid then splits into its parts by least squares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import sqrt
@@ -39,6 +39,7 @@ LARGE_ROWS = (1, 4, 8, 12, 32)
 LARGE_CONTEXTS = (32, 1024, 8192, 32768)
 LONG = 4096  # from here on only a few row counts are timed and the others lie between them
 HEAD = (0, 0)  # in place of a cell: a walk has at least one row
+BEFORE = "before"  # marks a walk that only goes ahead of the one that counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +154,20 @@ def profile_latency(
 
 def _calls(
     executor: Executor, grid: LatencyGrid, cells: Sequence[Cell], sets: Sequence[SkipSet]
-) -> dict[tuple[Cell, int], Callable[[], object]]:
+) -> dict[Hashable, Callable[[], object]]:
     """What is timed: a walk for each cell and skip set, and the head for each number of rows."""
     cache = _written_cache(executor, grid.contexts[-1], grid.rows[-1])
     hidden = torch.ones(
         1, grid.rows[-1], executor.shape.hidden, dtype=executor.dtype, device=executor.device
     )
     heads = [(i, partial(executor.logits, hidden[:, :rows])) for i, rows in enumerate(grid.rows)]
-    calls: dict[tuple[Cell, int], Callable[[], object]] = {}
+    calls: dict[Hashable, Callable[[], object]] = {}
     for place, cell in enumerate(cells):
         for i, skips in enumerate(sets):
-            calls[cell, i] = partial(_walk, executor, cache, *cell, skips)
+            walk = partial(_walk, executor, cache, *cell, skips)
+            if cell[1] == 1:  # in decoding, single rows mostly follow each other: so here
+                calls[BEFORE, cell, i] = walk
+            calls[cell, i] = walk
             if i == 0 and place < len(heads):  # after a whole walk, as in a round
                 calls[HEAD, place] = heads[place][1]
     for i, head in heads[len(cells) :]:

@@ -37,6 +37,7 @@ class Answer:
     predicted_seconds: float | None = None  # of decoding, by the cost model, for the same rounds
     skips: Mapping[int, int] = field(default_factory=dict)  # sublayer -> drafting rounds
     drafting: int = 0  # rounds that drafted, skipping anything or not
+    trees: int = 0  # rounds whose draft was a tree
 
 
 class Contender(Protocol):
@@ -71,9 +72,11 @@ class SelectorContender:
         ended = perf_counter()
         tokens = tuple(token for done in fold.rounds for token in done.tokens)
         predicted, skips = self._account(fold, len(prompt))
-        drafting = sum(bool(d.outcome and d.outcome.drafted) for d in fold.rounds)
+        outcomes = [done.outcome for done in fold.rounds if done.outcome is not None]
+        drafting = sum(outcome.drafted > 0 for outcome in outcomes)
+        trees = sum(not outcome.draft.is_chain for outcome in outcomes)
         seconds = first - began, ended - first
-        return Answer(tokens, *seconds, fold.result(), predicted, skips, drafting)
+        return Answer(tokens, *seconds, fold.result(), predicted, skips, drafting, trees)
 
     def _account(self, fold: StatsFold, length: int) -> tuple[float | None, dict[int, int]]:
         """Predicted seconds of the rounds that took place, and how often sublayers were skipped."""
