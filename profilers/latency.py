@@ -166,7 +166,7 @@ def _calls(
         for i, skips in enumerate(sets):
             walk = partial(_walk, executor, cache, *cell, skips)
             if cell[1] == 1:  # in decoding, single rows mostly follow each other: so here
-                calls[BEFORE, cell, i] = walk
+                calls.update({(BEFORE, turn, cell, i): walk for turn in range(2)})
             calls[cell, i] = walk
             if i == 0 and place < len(heads):  # after a whole walk, as in a round
                 calls[HEAD, place] = heads[place][1]
