@@ -79,7 +79,10 @@ class SelectorContender:
         return Answer(tokens, *seconds, fold.result(), predicted, skips, drafting, trees)
 
     def _account(self, fold: StatsFold, length: int) -> tuple[float | None, dict[int, int]]:
-        """Predicted seconds of the rounds that took place, and how often sublayers were skipped."""
+        """Predicted seconds of the rounds that took place, and how often sublayers were skipped.
+
+        No price is known of what selectors compute: it counts as it was measured.
+        """
         seconds = 0.0
         skips: dict[int, int] = {}
         committed = length
@@ -88,6 +91,7 @@ class SelectorContender:
             if outcome is not None:
                 if self.costs is not None:
                     plan, drafted = outcome.plan, outcome.drafted
+                    seconds += outcome.select_seconds
                     seconds += self.costs.round(plan, committed - 1, drafted)
                 for sublayer in outcome.plan.skips if outcome.drafted else ():
                     skips[sublayer] = skips.get(sublayer, 0) + 1

@@ -37,7 +37,8 @@ ROW: Mapping[str, str] = {
     "tokens": "The answer.",
     "prefill_seconds": "Wall clock until the first new token stood.",
     "decode_seconds": "Wall clock from then to the end; selection included.",
-    "predicted_seconds": "The same by the cost model, for the rounds that took place.",
+    "predicted_seconds": "The same by the cost model, for the rounds that took place; selection "
+    "counts as measured.",
     "rounds": "Draft-verify rounds after the prompt's.",
     "drafted": "Drafted tokens (depth of the draft, for trees).",
     "accepted": "Drafted tokens that stood.",
@@ -94,5 +95,6 @@ SUMMARY: Mapping[str, str] = {
     "verify_share": "Share of decoding seconds, pooled.",
     "other_share": "Share of decoding seconds, pooled.",
     "prediction_error": "Median |predicted / measured - 1| of the speed-up over autoregressive "
-    "decoding, predicted by the cost model for the rounds that took place.",
+    "decoding, predicted by the cost model for the rounds that took place, with selection as "
+    "measured.",
 }

@@ -1,6 +1,7 @@
 """What a contender's answer says of its rounds."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from tiny import Tiny, tiny_model
 
 from specframe.bench import prepare as preparing
 from specframe.bench.compare import _explainer
-from specframe.bench.contenders import SelectorContender
+from specframe.bench.contenders import Asked, SelectorContender
 from specframe.bench.grid import Grid
 from specframe.bench.harness import Schedule, run_rows
 from specframe.bench.prompts import BenchPrompt
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.summary import BASELINE, summarise
+from specframe.cost_tables import Table
+from specframe.costs import CostModel
 from specframe.engine import Round
 from specframe.selection import selector_from
 from specframe.speculator import SelfSpeculator
@@ -111,3 +114,22 @@ def test_all_selectors_draft_a_tree_somewhere():
     wanted = preparing._wanted(("all",))
     assert "swift:faithful" in wanted
     assert {"static-bo", "oracle", "swift"} <= set(wanted)
+
+
+def test_a_prediction_counts_what_selecting_took(tmp_path):
+    class Slow(Played):
+        def rounds(self, prompt: list[int], **arguments: Any) -> Iterator[Round]:
+            for done in super().rounds(prompt, **arguments):
+                outcome = done.outcome
+                yield (
+                    done
+                    if outcome is None
+                    else replace(done, outcome=replace(outcome, select_seconds=0.5))
+                )
+
+    nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
+    costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
+    for speculator, selecting in ((Played, 0.0), (Slow, 0.5)):
+        contender = SelectorContender("played", "best", speculator((2, (0,)), (0, ())), costs)
+        answer = contender.answer((1, 2), Asked(8))
+        assert answer.predicted_seconds == pytest.approx(3.0 + 1.0 + 2 * selecting)
