@@ -22,11 +22,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from specframe.artefacts import load_artefact, save_artefact
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
 from specframe.selector import Context, DraftHead, Lab, LayerSelector, Prompt, Traits
 from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, SkipSet, StopRule
@@ -75,12 +74,6 @@ class KangarooConfig:
         return self.layers or max(1, round(layers / 8))
 
 
-PRESETS: Mapping[str, KangarooConfig] = {
-    "best": KangarooConfig(),
-    "faithful": KangarooConfig(layers=2, stop="confidence", longest=6),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Trained:
     """An adapter, and how often it and the bare exit were right on prompts it never saw."""
@@ -115,6 +108,10 @@ class Kangaroo(LayerSelector):
         split="train",
         prompts=60,
     )
+    presets: ClassVar[Mapping[str, KangarooConfig]] = {
+        "best": KangarooConfig(),
+        "faithful": KangarooConfig(layers=2, stop="confidence", longest=6),
+    }
 
     def __post_init__(self) -> None:
         self._policy: StopPolicy | None = None
@@ -123,15 +120,13 @@ class Kangaroo(LayerSelector):
 
     @classmethod
     def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `KangarooConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("Kangaroo", "preset", " or ".join(PRESETS), preset)
-        config = with_options(PRESETS[preset], options)
-        if config.trunk(shape.layers) >= shape.layers:
+        """The trunk must be shallower than the model."""
+        found = super().configured(shape, preset, **options)
+        if found.config.trunk(shape.layers) >= shape.layers:
             raise InvalidConfig.of(
-                "KangarooConfig", "layers", f"below the model's {shape.layers}", config.layers
+                "KangarooConfig", "layers", f"below the model's {shape.layers}", found.config.layers
             )
-        return cls(config)
+        return found
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3) on most of the prompts, judged on the others."""

@@ -23,12 +23,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from specframe.artefacts import load_artefact, save_artefact
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
 from specframe.pooling import Pooling
 from specframe.selector import Context, Lab, LayerSelector, Needs, Prompt, Traits
 from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
@@ -105,7 +104,6 @@ FAITHFUL = KnapKnnConfig(
     longest=10,
     review=0,
 )
-PRESETS: Mapping[str, KnapKnnConfig] = {"best": KnapKnnConfig(), "faithful": FAITHFUL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +229,7 @@ class KnapKnn(LayerSelector):
         search="knapsack over fitted losses a domain",
         calibrated=True,
     )
+    presets: ClassVar[Mapping[str, KnapKnnConfig]] = {"best": KnapKnnConfig(), "faithful": FAITHFUL}
 
     def __post_init__(self) -> None:
         self._match: Match | None = None
@@ -241,13 +240,6 @@ class KnapKnn(LayerSelector):
         self._rounds = self._resting = 0
         if self.lookup is None and self.learnt is not None:
             self.lookup = Lookup(self.learnt.memory, self.config)
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `KnapKnnConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("KnapKnn", "preset", " or ".join(PRESETS), preset)
-        return cls(with_options(PRESETS[preset], options))
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

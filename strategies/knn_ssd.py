@@ -27,13 +27,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
 from specframe.artefacts import load_artefact, save_artefact
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
 from specframe.pooling import Pooling
 from specframe.selector import Context, Lab, LayerSelector, Needs, Prompt, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
@@ -89,7 +88,6 @@ FAITHFUL = KnnSsdConfig(
     centred=False,
     gate=0.0,
 )
-PRESETS: Mapping[str, KnnSsdConfig] = {"best": KnnSsdConfig(), "faithful": FAITHFUL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +123,13 @@ class KnnSsd(LayerSelector):
         search="Bayesian optimisation a domain",
         calibrated=True,
     )
+    presets: ClassVar[Mapping[str, KnnSsdConfig]] = {"best": KnnSsdConfig(), "faithful": FAITHFUL}
 
     def __post_init__(self) -> None:
         self._match: Match | None = None
         self._playing: Playing | None = None
         if self.lookup is None and self.learnt is not None:
             self.lookup = Lookup(self.learnt.memory, self.config)
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `KnnSsdConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("KnnSsd", "preset", " or ".join(PRESETS), preset)
-        return cls(with_options(PRESETS[preset], options))
 
     @classmethod
     def from_published(cls, memory: Memory, published: Sequence[PublishedSet], layers: int) -> Self:

@@ -27,11 +27,10 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from specframe.artefacts import load_artefact, save_artefact
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
 from specframe.selector import Context, Lab, LayerSelector, Prompt, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
@@ -86,12 +85,6 @@ class ExitConfig:
         return range(1, 1 + min(self.deepest or layers - 1, layers - 1))
 
 
-PRESETS: Mapping[str, ExitConfig] = {
-    "best": ExitConfig(),
-    "faithful": ExitConfig(sweep="timed", deepest=15, longest=6, seconds=3_600.0),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class FoundExit:
     """What a sweep found; `draft` is the timed length, where the sweep was timed."""
@@ -131,21 +124,23 @@ class LayerSkip(LayerSelector):
         search="sweep over exit and draft length",
         calibrated=True,
     )
+    presets: ClassVar[Mapping[str, ExitConfig]] = {
+        "best": ExitConfig(),
+        "faithful": ExitConfig(sweep="timed", deepest=15, longest=6, seconds=3_600.0),
+    }
 
     def __post_init__(self) -> None:
         self._playing: Playing | None = None
 
     @classmethod
     def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `ExitConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("LayerSkip", "preset", " or ".join(PRESETS), preset)
-        config = with_options(PRESETS[preset], options)
-        if config.exit >= shape.layers:
+        """The exit must lie within the model."""
+        found = super().configured(shape, preset, **options)
+        if found.config.exit >= shape.layers:
             raise InvalidConfig.of(
-                "ExitConfig", "exit", f"below the model's {shape.layers} layers", config.exit
+                "ExitConfig", "exit", f"below the model's {shape.layers} layers", found.config.exit
             )
-        return cls(config)
+        return found
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3)."""

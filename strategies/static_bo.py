@@ -31,8 +31,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from specframe.artefacts import load_artefact, save_artefact
-from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
+from specframe.errors import InvalidRequest
 from specframe.selector import Context, Lab, LayerSelector, Prompt, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
 
@@ -96,13 +95,6 @@ class StaticBO(LayerSelector):
 
     def __post_init__(self) -> None:
         self._playing: Playing | None = None
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `OfflineConfig`."""
-        if preset not in cls.presets:
-            raise InvalidConfig.of(cls.__name__, "preset", " or ".join(cls.presets), preset)
-        return cls(with_options(cls.presets[preset], options))
 
     @classmethod
     def remedy(cls) -> str:

@@ -373,7 +373,7 @@ def test_a_fixed_stop_drafts_the_planned_length(calibrated):
 
 def test_options_are_read_from_text():
     assert KnapKnn.configured(SHAPE, evaluations="7").config.evaluations == 7
-    with pytest.raises(InvalidConfig, match="best or faithful"):
+    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
         KnapKnn.configured(SHAPE, "bold")
     with pytest.raises(InvalidConfig, match="boundary"):
         KnapKnn.configured(SHAPE, boundary="0")
