@@ -6,6 +6,7 @@ computes to make them is billed at the same prices.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -17,18 +18,20 @@ from specframe.engine import Engine, Limits
 from specframe.models.executor import Executor
 from specframe.sampling import Law
 from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
-from specframe.types import DraftPlan, Outcome, Pass, SkipSet, Step
+from specframe.types import DraftPlan, Outcome, Pass, SkipSet, Step, TreeRule
 
-__all__ = ["PlayedRound", "play"]
+__all__ = ["PlayedRound", "PricedProbe", "play"]
 
 
 @dataclass(frozen=True, slots=True)
 class PlayedRound:
-    """What a selector planned, what came of it, and the priced seconds of its own computing."""
+    """What a selector planned, what came of it, and what it costs at the prices."""
 
     plan: DraftPlan
     tokens: int
-    select_seconds: float
+    select_seconds: float  # of the selector's own computing
+    seconds: float  # of drafting and verifying
+    plain_seconds: float  # of the same tokens by autoregressive decoding
 
 
 def play(
@@ -64,33 +67,49 @@ class _Watched(LayerSelector):
     def select(self, context: Context) -> DraftPlan:
         """The selector's plan."""
         assert context.probe is not None
-        self._probe = _PricedProbe(context.probe, self._costs)
+        self._probe = PricedProbe(context.probe, self._costs)
         self._planned = self._live.select(replace(context, probe=self._probe))
         return self._planned
 
     def observe(self, outcome: Outcome) -> None:
         """Tell the selector, in priced seconds."""
-        plan, n = self._planned, self._probe.committed
-        priced = replace(
-            outcome,
-            select_seconds=self._probe.seconds,
-            draft_seconds=outcome.drafted * self._costs.draft_step(plan.skips, n),
-            verify_seconds=self._costs.verify(outcome.drafted + 1, n, start=plan.skips.prefix),
+        costs, n, plan = self._costs, self._probe.committed, _as_drafted(outcome)
+        rows = 1 + len(outcome.draft.tokens)
+        verifying = costs.verify(rows, n, start=plan.skips.prefix)
+        selecting, whole = self._probe.seconds, costs.round(plan, n, drafted=outcome.drafted)
+        tokens = len(outcome.emitted)
+        self.played.append(
+            PlayedRound(self._planned, tokens, selecting, whole, tokens * costs.autoregressive(n))
         )
-        self.played.append(PlayedRound(plan, len(outcome.emitted), self._probe.seconds))
-        self._live.observe(priced)
+        self._live.observe(
+            replace(
+                outcome,
+                select_seconds=selecting,
+                draft_seconds=outcome.drafted * costs.draft_step(plan.skips, n),
+                verify_seconds=verifying,
+            )
+        )
 
     def spawn(self) -> Self:
         """Itself: it serves one sequence."""
         return self
 
 
-class _PricedProbe:
+def _as_drafted(outcome: Outcome) -> DraftPlan:
+    """The plan with a tree of as many nodes at each depth as were really drafted."""
+    if outcome.plan.tree is None or not outcome.draft.tokens:
+        return outcome.plan
+    depths = Counter(len(outcome.draft.path(node)) for node in range(len(outcome.draft.tokens)))
+    return replace(outcome.plan, tree=TreeRule(tuple(depths[d] for d in sorted(depths))))
+
+
+class PricedProbe:
     """A probe that adds up what its walks would take."""
 
     def __init__(self, probe: Probe, costs: CostModel) -> None:
         self._probe, self._costs = probe, costs
         self.seconds = 0.0
+        self.rows = 0  # through sublayers, walk by walk
 
     @property
     def committed(self) -> int:
@@ -112,6 +131,7 @@ class _PricedProbe:
         passed = self._probe.walk(
             step, skips, start=start, stop=stop, hidden=hidden, taps=taps, rows=rows
         )
+        self.rows += step.rows
         headed = 0 if passed.logits is None else passed.logits.shape[1]
         self.seconds += self._costs.walk(
             step.visible, step.rows, skips, start=start, stop=stop, logits=headed
