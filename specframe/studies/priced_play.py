@@ -20,7 +20,7 @@ from specframe.sampling import Law
 from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
 from specframe.types import DraftPlan, Outcome, Pass, SkipSet, Step, TreeRule
 
-__all__ = ["PlayedRound", "PricedProbe", "play"]
+__all__ = ["PlayedRound", "play"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Watched(LayerSelector):
     def select(self, context: Context) -> DraftPlan:
         """The selector's plan."""
         assert context.probe is not None
-        self._probe = PricedProbe(context.probe, self._costs)
+        self._probe = _PricedProbe(context.probe, self._costs)
         self._planned = self._live.select(replace(context, probe=self._probe))
         return self._planned
 
@@ -103,13 +103,12 @@ def _as_drafted(outcome: Outcome) -> DraftPlan:
     return replace(outcome.plan, tree=TreeRule(tuple(depths[d] for d in sorted(depths))))
 
 
-class PricedProbe:
+class _PricedProbe:
     """A probe that adds up what its walks would take."""
 
     def __init__(self, probe: Probe, costs: CostModel) -> None:
         self._probe, self._costs = probe, costs
         self.seconds = 0.0
-        self.rows = 0  # through sublayers, walk by walk
 
     @property
     def committed(self) -> int:
@@ -131,7 +130,6 @@ class PricedProbe:
         passed = self._probe.walk(
             step, skips, start=start, stop=stop, hidden=hidden, taps=taps, rows=rows
         )
-        self.rows += step.rows
         headed = 0 if passed.logits is None else passed.logits.shape[1]
         self.seconds += self._costs.walk(
             step.visible, step.rows, skips, start=start, stop=stop, logits=headed

@@ -1,10 +1,11 @@
 """KnapSpec's cosine threshold, and what Lemma 4.1 says of it.
 
 The program (https://arxiv.org/abs/2602.20217) gives up a path once its mean cosine with the
-target's stream falls below a threshold. It is run in the middle of the embedded model's answers, as
-published, at one threshold after another: what it then computes is priced, and the plan it comes to
-is judged on the tokens that follow, which no decision saw. The lemma promises agreement where the
-cosine of the head's inputs exceeds a bound; `strategies.lemma` counts where it does.
+target's stream falls below a threshold. It runs once in each answer of the embedded model, as
+published, at one threshold after another: what it computes is priced, and the plan it comes to is
+judged on the tokens that follow, which no decision saw. The lemma promises agreement where the
+cosine of the head's inputs exceeds a bound; where it does is counted on sets of the sublayers that
+other prompts can best do without.
 """
 
 from __future__ import annotations
@@ -19,27 +20,17 @@ import torch
 from torch import Tensor
 
 from specframe.bench.prompts import BenchPrompt
-from specframe.costs import CostModel
+from specframe.engine import Limits
 from specframe.errors import InvalidConfig, UnsupportedModel
 from specframe.models.executor import NO_ROWS
-from specframe.models.probe import CacheProbe
+from specframe.prediction.check import rank_sublayers
 from specframe.profilers.acceptance import AcceptanceEstimator
-from specframe.profilers.continuations import (
-    Continuation,
-    Judged,
-    continue_prompts,
-    judge,
-    text_states,
-)
-from specframe.strategies.knapspec import (
-    PaperConfig,
-    PaperDecision,
-    SublayerPrices,
-    paper_decision,
-)
-from specframe.strategies.lemma import check_lemma
+from specframe.profilers.continuations import Continuation, Judged, continue_prompts, judge
+from specframe.profilers.lemma import check_lemma
+from specframe.sampling import Law
+from specframe.selection import selector_from
 from specframe.studies.priced_model import PricedModel, priced_model
-from specframe.studies.priced_play import PricedProbe
+from specframe.studies.priced_play import play
 from specframe.studies.study import Findings, Lines, Row, Study, Work
 from specframe.types import DraftPlan, SkipSet, Step, StopRule
 
@@ -48,23 +39,25 @@ __all__ = ["STUDY", "PruningSettings"]
 UNPRUNED = -1.0
 PUBLISHED = 0.5
 PROGRAM, LEMMA = "program", "lemma"
-LONGEST = 16
+LONGEST = 16  # drafted tokens
+ROUND = 11  # tokens that a round of the published selector emits at most
 FREE = 0.01  # of the speed: what a threshold may lose and still be said to lose nothing
 
 
 @dataclass(frozen=True)
 class PruningSettings:
-    """`rows` are the program's reference rows; `shares` of the sublayers are skipped for the lemma.
+    """`prompts` of each domain; what `judged` tokens after the program say of its plan.
 
-    `prompts` are of each domain; `profile` names prices, empty for the package's 1.1B.
+    `rounds` give the program its reference rows. `shares` of the sublayers are skipped for the
+    lemma. `profile` names prices, empty for the package's 1.1B.
     """
 
     model: str = "testbed"
     thresholds: tuple[float, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
-    shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+    shares: tuple[float, ...] = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8)
     prompts: int = 4
-    rows: int = 16
-    judged: int = 64  # tokens after them
+    rounds: int = 2
+    judged: int = 64
     profile: str = ""
 
     def __post_init__(self) -> None:
@@ -73,7 +66,7 @@ class PruningSettings:
             values = getattr(self, name)
             if not values or not 0.0 < min(values) <= max(values) < 1.0:
                 raise InvalidConfig.of(owner, name, "one or more in (0, 1)", values)
-        for name, least in (("prompts", 1), ("rows", 2), ("judged", 8)):
+        for name, least in (("prompts", 1), ("rounds", 1), ("judged", 8)):
             if getattr(self, name) < least:
                 raise InvalidConfig.of(owner, name, f"at least {least}", getattr(self, name))
 
@@ -152,42 +145,31 @@ class _Bench:
 
     def __init__(self, settings: PruningSettings, work: Work) -> None:
         self._settings, self._work = settings, work
-        self._decided: dict[float, list[tuple[PaperDecision, PricedProbe]]] = {}
+        self._decided: dict[float, list[_Decision]] = {}
 
     def program(self, threshold: float) -> Row:
         """Means over the answers; speeds are weighed by time."""
-        decided = self._decisions(threshold)
-        plans = [None if d.chosen is None else d.candidates[d.chosen] for d, _ in decided]
-        whole = [
-            None if d.chosen is None else d.candidates[d.chosen]
-            for d, _ in self._decisions(UNPRUNED)
-        ]
-        speeds = [
-            1.0 if plan is None else scene.speed(plan)
-            for plan, scene in zip(plans, self._scenes, strict=True)
-        ]
+        decided, unpruned = self._decisions(threshold), self._decisions(UNPRUNED)
         return {
-            "seconds": fmean(probe.seconds for _, probe in decided),
-            "rows_walked": fmean(probe.rows for _, probe in decided),
-            "candidates": fmean(len(d.candidates) for d, _ in decided),
-            "speed": harmonic_mean(speeds),
-            "skipped": fmean(0.0 if p is None else len(p) / p.size for p in plans),
-            "no_plan": fmean(plan is None for plan in plans),
-            "same_plan": fmean(p == w for p, w in zip(plans, whole, strict=True)),
+            "seconds": fmean(one.seconds for one in decided),
+            "speed": harmonic_mean([one.speed for one in decided]),
+            "skipped": fmean(len(one.skips) / one.skips.size for one in decided),
+            "no_plan": fmean(not one.skips for one in decided),
+            "same_plan": fmean(
+                one.skips == other.skips for one, other in zip(decided, unpruned, strict=True)
+            ),
         }
 
     def lemma(self, share: float) -> Row:
-        """On the sets that the unpruned program found for about this share of the sublayers."""
-        pairs, sizes = [], []
-        for (decision, _), scene in zip(self._decisions(UNPRUNED), self._scenes, strict=True):
-            skips = min(decision.candidates, key=lambda s: abs(len(s) / s.size - share))
-            pairs.append(scene.streams(skips))
-            sizes.append(len(skips) / skips.size)
+        """On the set of this share of the sublayers, at every place of the answers."""
+        layers = self._world.executor.shape.layers
+        skips = SkipSet.from_sublayers(layers, self._order[: max(round(share * 2 * layers), 1)])
+        pairs = [_streams(self._world, text, skips) for text in self._texts]
         norm, head = self._read_out
-        target, draft = (norm(torch.cat(streams)).detach() for streams in zip(*pairs, strict=True))
+        target, draft = (norm(torch.cat(rows)).detach() for rows in zip(*pairs, strict=True))
         cosines = torch.cosine_similarity(target.double(), draft.double(), dim=-1)
         found = asdict(check_lemma(head, target, draft))
-        return {"skipped": fmean(sizes), "cosine": float(cosines.median()), **found}
+        return {"cosine": float(cosines.median()), **found}
 
     @cached_property
     def _world(self) -> PricedModel:
@@ -206,63 +188,89 @@ class _Bench:
         return norm, head.weight.detach()
 
     @cached_property
-    def _scenes(self) -> list[_Scene]:
-        settings, world = self._settings, self._world
-        prompts = world.prompts(settings.prompts)
-        self._work.tell(f"answering {len(prompts)} prompts")
-        return [_Scene(world, prompt, settings.rows, settings.judged) for prompt in prompts]
+    def _prompts(self) -> list[BenchPrompt]:
+        return self._world.prompts(self._settings.prompts)
 
-    def _decisions(self, threshold: float) -> list[tuple[PaperDecision, PricedProbe]]:
-        """Of each answer, and the probe that knows what it took."""
+    @cached_property
+    def _texts(self) -> list[Judged]:
+        """Answers, with the target's keys and values."""
+        executor = self._world.executor
+        self._work.tell(f"answering {len(self._prompts)} prompts")
+        asked = [prompt.tokens for prompt in self._prompts]
+        return [
+            judge(executor, text)
+            for text in continue_prompts(executor, asked, self._settings.judged)
+        ]
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """Sublayers, dispensable ones first, as other prompts say."""
+        self._work.tell("ranking sublayers")
+        seen = self._world.prompts(1, split="validation")
+        return rank_sublayers(
+            self._world.executor, [prompt.tokens for prompt in seen], self._settings.judged
+        )
+
+    def _decisions(self, threshold: float) -> list[_Decision]:
+        """Of each answer."""
         if threshold not in self._decided:
             self._work.tell(f"the program at threshold {_name(threshold)}")
-            self._decided[threshold] = [scene.decide(threshold) for scene in self._scenes]
+            self._decided[threshold] = [
+                _decide(self._world, prompt, threshold, self._settings) for prompt in self._prompts
+            ]
         return self._decided[threshold]
 
 
-class _Scene:
-    """The middle of an answer: the program looks at the last rows, what follows judges it."""
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """A plan, the priced seconds of the program that made it, and its speed on what followed."""
 
-    def __init__(self, world: PricedModel, prompt: BenchPrompt, rows: int, judged: int) -> None:
-        executor = world.executor
-        (text,) = continue_prompts(executor, [prompt.tokens], rows + judged)
-        self._costs: CostModel = world.costs
-        self._middle = text.prompt_length + rows
-        self._executor = executor
-        before = text.tokens[: self._middle]
-        every = range(executor.shape.sublayers + 1)
-        states = text_states(executor, before, every)
-        self._references = {depth: found[0, -rows:] for depth, found in states.items()}
-        self._before = judge(executor, Continuation(before, len(before) - 1))
-        rest = Continuation(text.tokens, self._middle)
-        self._rest: Judged = judge(executor, rest)
-        self._estimator = AcceptanceEstimator(executor, [rest])
+    skips: SkipSet
+    seconds: float
+    speed: float
 
-    def decide(self, threshold: float) -> tuple[PaperDecision, PricedProbe]:
-        """The published program at this threshold."""
-        probe = PricedProbe(CacheProbe(self._executor, self._before.cache), self._costs)
-        line, level = self._costs.attention_line(), self._costs.mlp_level()
-        prices = SublayerPrices(line.at(self._middle), level.intercept)
-        config = PaperConfig(similarity=threshold)
-        return paper_decision(probe, self._references, prices, config), probe
 
-    def speed(self, skips: SkipSet) -> float:
-        """On what follows, at its best draft length; 1 where none pays."""
-        alpha, n = self._estimator.estimate(skips).mean, self._middle + self._rest.places / 2
-        length = self._costs.best_draft_length(alpha, skips, n, LONGEST)
-        return self._costs.speedup(alpha, DraftPlan(skips, StopRule(length)), n).value
+def _decide(
+    world: PricedModel, prompt: BenchPrompt, threshold: float, settings: PruningSettings
+) -> _Decision:
+    """Let the published selector decode until its program has run once."""
+    options = {"similarity": str(threshold), "first_kept": "1", "last_kept": str(settings.rounds)}
+    executor, costs = world.executor, world.costs
+    selector = selector_from("knapspec", executor.shape, "faithful", options)
+    tokens = (settings.rounds + 1) * ROUND
+    played = play(executor, selector, costs, prompt.tokens, Law(), Limits(tokens))
+    when = next(i for i, done in enumerate(played) if done.select_seconds > 0.0)
+    plan = played[when].plan
+    middle = 1 + sum(done.tokens for done in played[:when])
+    speed = _speed(world, prompt, plan.skips, middle, settings.judged)
+    return _Decision(plan.skips, played[when].select_seconds, speed)
 
-    def streams(self, skips: SkipSet) -> tuple[Tensor, Tensor]:
-        """Target's and draft's last states [places, H] on what follows, as drafts begin there."""
-        text, device = self._rest, self._executor.device
-        positions = torch.arange(text.first, len(text.tokens), device=device)
-        columns = torch.arange(len(text.tokens), device=device)
-        itself = torch.eye(len(positions), dtype=torch.bool, device=device)
-        mask = torch.cat([columns < positions[:, None], itself], dim=1)
-        tokens = torch.tensor([text.tokens[text.first :]], device=device)
-        step = Step(tokens, positions, None, len(text.tokens), mask)
-        draft = self._executor.walk(step, text.cache, skips, rows=NO_ROWS).hidden
-        return text.hidden[0], draft[0]
+
+def _speed(
+    world: PricedModel, prompt: BenchPrompt, skips: SkipSet, middle: int, judged: int
+) -> float:
+    """On the tokens after the first `middle`, at the best draft length; 1 where none pays."""
+    if not skips:
+        return 1.0
+    (text,) = continue_prompts(world.executor, [prompt.tokens], middle + judged)
+    rest = Continuation(text.tokens, text.prompt_length + middle)
+    alpha = AcceptanceEstimator(world.executor, [rest]).estimate(skips).mean
+    n = rest.prompt_length + judged / 2
+    length = world.costs.best_draft_length(alpha, skips, n, LONGEST)
+    return world.costs.speedup(alpha, DraftPlan(skips, StopRule(length)), n).value
+
+
+def _streams(world: PricedModel, text: Judged, skips: SkipSet) -> tuple[Tensor, Tensor]:
+    """Target's and draft's last states [places, H], each place as a draft that begins there."""
+    device = world.executor.device
+    positions = torch.arange(text.first, len(text.tokens), device=device)
+    columns = torch.arange(len(text.tokens), device=device)
+    itself = torch.eye(len(positions), dtype=torch.bool, device=device)
+    mask = torch.cat([columns < positions[:, None], itself], dim=1)
+    tokens = torch.tensor([text.tokens[text.first :]], device=device)
+    step = Step(tokens, positions, None, len(text.tokens), mask)
+    draft = world.executor.walk(step, text.cache, skips, rows=NO_ROWS).hidden
+    return text.hidden[0], draft[0]
 
 
 STUDY = Study(
@@ -270,7 +278,7 @@ STUDY = Study(
     "What the cosine threshold prunes",
     "What does pruning by cosine save and lose, and how far does Lemma 4.1 reach?",
     PruningSettings(),
-    PruningSettings(thresholds=(0.5, 0.9, 0.97, 0.99), shares=(0.1, 0.3, 0.5), prompts=1),
+    PruningSettings(thresholds=(0.5, 0.9, 0.97, 0.99), shares=(0.2, 0.5, 0.8), prompts=1),
     run,
     Lines("seconds", "speed", ("of",)),
 )

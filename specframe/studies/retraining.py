@@ -25,8 +25,7 @@ from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.replay import predict_speedup, replay_rounds
 from specframe.selection import selector_from
-from specframe.selector import Prompt
-from specframe.strategies.static_bo import StaticBO
+from specframe.selector import LayerSelector, Prompt
 from specframe.studies.priced_model import PricedModel, priced_model
 from specframe.studies.study import Findings, Lines, Row, Study, Work
 from specframe.testbed.corpus import DOMAINS
@@ -210,31 +209,31 @@ class _Stream:
         return self._search(self._fresh, self._prompts(period, "validation"))
 
     @property
-    def _fresh(self) -> StaticBO:
+    def _fresh(self) -> LayerSelector:
         options = {"search": "local", "evaluations": str(self._settings.evaluations)}
         options["seconds"] = str(UNHURRIED)
-        selector = selector_from("static-bo", self._world.executor.shape, "best", options)
-        assert isinstance(selector, StaticBO)
-        return selector
+        return selector_from("static-bo", self._world.executor.shape, "best", options)
 
-    def _search(self, selector: StaticBO, prompts: Sequence[BenchPrompt]) -> _Deployed:
+    def _search(self, selector: LayerSelector, prompts: Sequence[BenchPrompt]) -> _Deployed:
         """No labels: halves of what is dealt are alike, since domains take turns."""
         lab = _BilledLab(self._world, self._settings.new_tokens)
-        return _Deployed(selector.calibrate(lab, [Prompt(p.tokens) for p in prompts]), lab.seconds)
+        found = selector.calibrate(lab, [Prompt(prompt.tokens) for prompt in prompts])
+        return _Deployed(found, lab.shape.layers, lab.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Deployed:
     """A set in use, and the priced seconds of finding it."""
 
-    selector: StaticBO
+    selector: LayerSelector
+    layers: int
     seconds: float
 
     @property
     def skips(self) -> SkipSet:
         """The set."""
-        assert self.selector.found is not None
-        return self.selector.found.judged.skips
+        (judged,) = self.selector.figures()["sets"].values()
+        return SkipSet.of(self.layers, judged["attention"], judged["mlp"])
 
 
 class _Judge:

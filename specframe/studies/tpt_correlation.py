@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specframe.bench.timing import Interval, bootstrap
-from specframe.costs import CostModel
+from specframe.costs import CostModel, expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.prediction.check import rank_sublayers
 from specframe.prediction.prompts import suite_prompts
@@ -29,7 +29,6 @@ from specframe.prediction.race import race
 from specframe.prices import measured_profile
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
-from specframe.strategies.knapspec import SublayerPrices, tokens_per_time
 from specframe.studies.priced_model import PricedModel, priced_model
 from specframe.studies.study import Findings, Lines, Row, Study, Work
 from specframe.types import DraftPlan, SkipSet, StopRule
@@ -39,7 +38,6 @@ __all__ = ["STUDY", "TptSettings"]
 Floats = NDArray[np.float64]
 MEASURED = "tokens_per_second"
 PREDICTORS = ("acceptance", "tokens_per_layer", "tokens_per_time", "round")
-ALIKE = SublayerPrices(1.0, 1.0)  # tokens per time is tokens per layer where all cost the same
 
 
 @dataclass(frozen=True)
@@ -229,14 +227,21 @@ class _Bench:
 
 
 def _predicted(costs: CostModel, plan: DraftPlan, alpha: float, n: float) -> dict[str, float]:
-    prices = SublayerPrices(costs.attention_line().at(n), costs.mlp_level().intercept)
-    drafted = plan.stop.max_tokens
+    attention, mlp = costs.attention_line().at(n), costs.mlp_level().intercept
     return {
         "acceptance": alpha,
-        "tokens_per_layer": tokens_per_time(ALIKE, plan.skips, alpha, drafted),
-        "tokens_per_time": tokens_per_time(prices, plan.skips, alpha, drafted),
+        "tokens_per_layer": _tokens_per(1.0, 1.0, plan, alpha),
+        "tokens_per_time": _tokens_per(attention, mlp, plan, alpha),
         "round": costs.tokens_per_second(alpha, plan, n),
     }
+
+
+def _tokens_per(attention: float, mlp: float, plan: DraftPlan, alpha: float) -> float:
+    """KnapSpec's equation: sublayers only, and verification at the price of one row."""
+    drafted, skips = plan.stop.max_tokens, plan.skips
+    step = attention * (skips.layers - len(skips.attention)) + mlp * (skips.layers - len(skips.mlp))
+    whole = (attention + mlp) * skips.layers
+    return expected_tokens(alpha, drafted) / (drafted * step + whole)
 
 
 STUDY = Study(
