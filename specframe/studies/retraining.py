@@ -1,8 +1,8 @@
 """One deployment of a skip set against recalibrating it while the text it is used on drifts.
 
 The stream goes through the testbed's domains: each period is half of one domain and half of the
-next, at a longer context than the one before. Sets are searched as `static-bo` does, by local
-search. `once` keeps the first period's set, `broad` one found on all domains beforehand; `periodic`
+next, at a longer context than the one before. Sets are searched as `static-bo` does, by knapsack.
+`once` keeps the first period's set, `broad` one found on all domains beforehand; `periodic`
 searches again after each period, on what that period served and from the set it has; `foreseen` has
 a set for each period before it begins, which no server can. Searches and the answers they rest on
 are billed at the prices at which tokens are decoded: no clock is looked at.
@@ -50,7 +50,7 @@ class RetrainingSettings:
     periods: int = 5
     prompts: int = 8
     new_tokens: int = 48
-    evaluations: int = 200
+    evaluations: int = 120
     tokens: int = 100_000
     shortest: int = 128
     longest: int = 1024
@@ -210,7 +210,7 @@ class _Stream:
 
     @property
     def _fresh(self) -> LayerSelector:
-        options = {"search": "local", "evaluations": str(self._settings.evaluations)}
+        options = {"search": "knapsack", "evaluations": str(self._settings.evaluations)}
         options["seconds"] = str(UNHURRIED)
         return selector_from("static-bo", self._world.executor.shape, "best", options)
 
@@ -311,7 +311,7 @@ STUDY = Study(
     "One deployment or many calibrations",
     "What does recalibrating gain over one deployment when domains and contexts drift?",
     RetrainingSettings(),
-    RetrainingSettings(periods=3, prompts=6, new_tokens=32, evaluations=80, longest=512),
+    RetrainingSettings(periods=3, prompts=6, new_tokens=32, evaluations=40, longest=512),
     run,
     Lines("period", "speed", ("policy",)),
 )

@@ -35,7 +35,7 @@ class ScaleSettings:
     model: str = "testbed"
     profiles: tuple[str, ...] = SHIPPED
     contexts: tuple[int, ...] = (128, 512, 2048, 8192, 16384, 32768)
-    prompts: int = 2
+    prompts: int = 4
     new_tokens: int = 64
     budget: int = 512  # tokens still to come, which planning must pay for itself with
 

@@ -56,7 +56,7 @@ class TreeSettings:
     prompts: int = 2
     new_tokens: int = 96
     calibration: int = 4
-    evaluations: int = 200
+    evaluations: int = 120
     profile: str = ""
 
     def __post_init__(self) -> None:
@@ -161,7 +161,8 @@ class _Bench:
         if not selector_class(name).traits.calibrated:
             return selector_from(name, world.executor.shape)
         self._work.tell(f"calibrating {name}")
-        options = {"seconds": str(UNHURRIED), "evaluations": str(settings.evaluations)}
+        options = {"search": "knapsack", "evaluations": str(settings.evaluations)}
+        options["seconds"] = str(UNHURRIED)
         lab = ModelLab(
             world.executor, world.costs, new_tokens=settings.new_tokens, facts=world.facts
         )
@@ -190,7 +191,7 @@ STUDY = Study(
         trees=("2", "4-2-1"),
         prompts=1,
         new_tokens=64,
-        evaluations=60,
+        evaluations=40,
     ),
     run,
     Bars("adds", ("selector", "tree")),
