@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
@@ -30,3 +31,9 @@ register_profiles()
 def pytest_configure(config) -> None:
     settings.load_profile(profile_for(config.getoption("markexpr", "")))
     torch.set_num_threads(int(os.environ.get("SPECFRAME_TEST_THREADS", "1")))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker a core for a whole suite; none for named files, where starting them takes longer."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return len(os.sched_getaffinity(0)) if whole else 0

@@ -111,7 +111,11 @@ def test_a_token_outside_the_vocabulary_is_refused(model, token):
         speculator(model).generate([1, token])
 
 
-@pytest.mark.parametrize("prompt", [3.5, [1.5, 2], [[1, 2], [3]], None, object()], ids=str)
+@pytest.mark.parametrize(
+    "prompt",
+    [3.5, [1.5, 2], [[1, 2], [3]], None, object()],
+    ids=["number", "fractions", "rows", "none", "object"],
+)
 def test_what_is_no_prompt_is_refused(model, prompt):
     with pytest.raises(InvalidRequest, match="prompt is text, token ids or a tokenizer's output"):
         speculator(model).generate(prompt)

@@ -38,10 +38,10 @@ def scene():
 
 @cache
 def plain_selector(name):
-    """The registered selector, calibrated for a second where it must be."""
+    """The registered selector, calibrated briefly where it must be."""
     executor = scene().executor
     calibrated = selector_class(name).traits.calibrated
-    options = {"seconds": "1"} if calibrated else SETTINGS.get(name, {})
+    options = {"seconds": "0.2"} if calibrated else SETTINGS.get(name, {})
     selector = selector_from(name, executor.shape, "faithful", options)
     if not calibrated:
         return selector

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 LEVELS = {
     "specframe.errors": 0,
     "specframe.types": 0,
+    "specframe.turns": 1,
     "specframe.user_cache": 1,
     "specframe.artefacts": 1,
     "specframe.clock": 1,

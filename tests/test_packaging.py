@@ -65,11 +65,13 @@ def wheel_names(wheel) -> set[str]:
         return set(archive.namelist())
 
 
+@pytest.mark.slow
 def test_the_wheel_installs_one_top_level_package(wheel_names):
     tops = {name.split("/")[0] for name in wheel_names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"specframe"}
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_module_and_data_file_with_the_plug_in_folders_inside(wheel_names):
     built = {name for name in wheel_names if name.startswith("specframe/")}
     assert built == files()
@@ -86,6 +88,7 @@ for name in ("strategies", "profilers"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_the_installed_wheel_imports_without_the_checkout(wheel, tmp_path):
     target = tmp_path / "site"

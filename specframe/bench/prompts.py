@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from specframe.bench.hub_prompts import PREFIX, HubPrompts
 from specframe.errors import InvalidRequest
+from specframe.turns import turn_tokens
 
 __all__ = ["BenchPrompt", "digest", "prompts_from", "refuse_overlap"]
 
@@ -53,13 +55,15 @@ def prompts_from(
     contexts: Sequence[int] = (0,),
     split: str = "test",
 ) -> list[BenchPrompt]:
-    """From the testbed's split, or a file with a JSON object a line.
+    """From the testbed's split, a file with a JSON object a line, or `datasets:ID` (`HubPrompts`).
 
-    Lines are {"prompt": ..., "domain": ...}, or Spec-Bench's own. No domains means all there are.
+    Lines are {"prompt": ..., "domain": ...}, or Spec-Bench's own, of which the first turn is asked
+    in the tokenizer's chat template where it has one. No domains means all there are.
     """
     if source == "testbed":
         return _from_testbed(tokenizer, domains, per_domain, contexts, split)
-    lines = _read_lines(Path(source))
+    hub = source.startswith(PREFIX)
+    lines = HubPrompts.read(source).lines() if hub else _read_lines(Path(source))
     asked = [_from_line(line, number, tokenizer) for number, line in enumerate(lines, start=1)]
     return _first_of_each(asked, domains, per_domain)
 
@@ -116,17 +120,19 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
 
 def _from_line(line: dict[str, Any], number: int, tokenizer: Any) -> BenchPrompt:
     if "turns" in line:  # Spec-Bench: the first turn; its follow-ups quote the answer
-        category = str(line.get("category", ""))
+        category = str(line.get("category", line.get("domain", "")))
         domain = "mt_bench" if category in CHAT_CATEGORIES else category
-        text, name = line["turns"][0], str(line.get("question_id", number))
+        name = str(line.get("question_id", number))
+        tokens = turn_tokens(tokenizer, line["turns"][0])
     elif "prompt" in line:
-        text, domain, name = line["prompt"], str(line.get("domain", "")), str(number)
+        domain, name = str(line.get("domain", "")), str(number)
+        tokens = tokenizer(line["prompt"])["input_ids"]
     else:
         raise InvalidRequest(
             f"Line {number} of the prompts has neither 'prompt' nor 'turns'. "
             f"Got the keys {', '.join(sorted(line))} instead."
         )
-    return BenchPrompt(f"{domain}/{name}", domain, tuple(tokenizer(text)["input_ids"]))
+    return BenchPrompt(f"{domain}/{name}", domain, tuple(tokens))
 
 
 def _first_of_each(

@@ -28,7 +28,9 @@ Selectors = Annotated[
     str | None, typer.Option(help="Names or folders with commas between them, or all.")
 ]
 Domains = Annotated[str | None, typer.Option(help="Domains with commas between them.")]
-Prompts = Annotated[str | None, typer.Option(help="testbed, or a file with a JSON object a line.")]
+Prompts = Annotated[
+    str | None, typer.Option(help="testbed, a file with a JSON object a line, or datasets:ID.")
+]
 Run = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Where the run is kept; results/... if not.")
 ]

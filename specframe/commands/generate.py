@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.errors import InvalidRequest
+from specframe.turns import turn_tokens
 
 if TYPE_CHECKING:
     from specframe.stats import GenerationStats
@@ -113,10 +115,9 @@ def _prompt_ids(tokenizer: Any, text: str, chat: bool) -> list[int]:
     if not chat:
         ids: list[int] = tokenizer(text)["input_ids"]
         return ids
-    turn = [{"role": "user", "content": text}]
-    encoded = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=True)
-    chat_ids: list[int] = encoded["input_ids"] if hasattr(encoded, "keys") else encoded
-    return chat_ids
+    if not tokenizer.chat_template:
+        raise InvalidRequest("This model's tokenizer has no chat template. Leave out --chat.")
+    return turn_tokens(tokenizer, text)
 
 
 def _summary(stats: GenerationStats) -> str:

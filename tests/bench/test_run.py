@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from word_tokenizer import Words
 
 from specframe.bench.contenders import Answer, Asked
 from specframe.bench.harness import Schedule, run_rows
@@ -28,11 +29,6 @@ class Scripted:
         if self.life < 0:
             raise KeyboardInterrupt
         return Answer(tuple(reversed(prompt)), 0.5, 1.0)
-
-
-class Words:
-    def __call__(self, text: str) -> dict[str, list[int]]:
-        return {"input_ids": [len(word) for word in text.split()]}
 
 
 def run(folder: RunFolder, life: int = 1000, resume: bool = False) -> list[dict[str, Any]]:
