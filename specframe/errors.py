@@ -8,6 +8,7 @@ SpecframeError
 │   └── PromptTooLong       prompt and budget exceed the positions of the model or the cache
 ├── UnknownSelector         no selector of that name is registered
 ├── UnsupportedModel        no executor can run this model
+├── StudiesFailed           some of several studies failed; those that did not are written
 ├── NonFiniteLogits         the model's own logits hold NaN or infinity
 └── ArtefactError           a saved artefact is unreadable, or was made for something else
     └── CalibrationMismatch
@@ -23,6 +24,7 @@ __all__ = [
     "NonFiniteLogits",
     "PromptTooLong",
     "SpecframeError",
+    "StudiesFailed",
     "UnknownSelector",
     "UnsupportedModel",
 ]
@@ -72,6 +74,10 @@ class UnsupportedModel(SpecframeError):
 
 class NonFiniteLogits(SpecframeError):
     """The target's logits hold NaN or infinity, so no token can be decided."""
+
+
+class StudiesFailed(SpecframeError):
+    """Some of several studies failed; the message says which and why."""
 
 
 class ArtefactError(SpecframeError):

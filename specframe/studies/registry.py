@@ -12,6 +12,11 @@ __all__ = ["find_study", "study_names"]
 
 # name -> module that holds it as `STUDY`
 MODULES = {
+    "scale": "specframe.studies.scale",
+    "pruning": "specframe.studies.pruning",
+    "tree": "specframe.studies.tree",
+    "tpt-correlation": "specframe.studies.tpt_correlation",
+    "retraining": "specframe.studies.retraining",
     "context-length": "specframe.studies.context_length",
     "cross-domain": "specframe.studies.cross_domain",
     "attention-share": "specframe.studies.attention_share",

@@ -23,7 +23,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Draws a point a row at the keys `x` and `y`, joined by what the keys `series` share.
+    """Draws a point a row at the keys `x` and `y`; what the keys `series` share is joined, or not.
 
     With `points`, that key of each row holds [x, y] pairs: a line a row, and `x` and `y` only
     name the axes.
@@ -35,6 +35,7 @@ class Lines:
     points: str = ""
     steps: bool = False  # a value holds until the next one
     log_x: bool = False
+    joined: bool = True
     kind: str = field(default="lines", init=False)
 
 
