@@ -22,7 +22,7 @@ from specframe.studies.domain_world import (
     QUICK,
     DomainSettings,
     DomainWorld,
-    answers_anything,
+    pays,
     speedup,
 )
 from specframe.studies.priced_model import PricedModel
@@ -72,7 +72,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
     speeds = {form: {p: fmean(r[p] for r in own) for p in PLAYERS} for form, own in forms.items()}
     says = {form: {s: fmean(r[s] for r in own) for s in SAYS} for form, own in forms.items()}
     home = speeds[ALONE]["second_set"]
-    void = not answers_anything(home)
+    void = not pays(home)
     keeps = {
         form: {p: None if void else (speeds[form][p] - 1.0) / (home - 1.0) for p in PLAYERS}
         for form in (JOINED, IN_TURN)

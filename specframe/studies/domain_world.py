@@ -35,7 +35,7 @@ __all__ = [
     "DomainSettings",
     "DomainWorld",
     "Priced",
-    "answers_anything",
+    "pays",
     "speedup",
 ]
 
@@ -102,7 +102,7 @@ def speedup(parts: Iterable[Priced]) -> float:
     return sum(part.plain for part in known) / sum(part.spent for part in known)
 
 
-def answers_anything(home: float) -> bool:
+def pays(home: float) -> bool:
     """Whether sets gain enough where they belong for a loss elsewhere to mean something."""
     return home >= LEAST
 
@@ -171,16 +171,20 @@ class DomainWorld:
         return [{name: self.worth(one, p) for name, one in self.sets.items()} for p in prompts]
 
     def calibrated(
-        self, name: str, domains: Sequence[str] = DOMAINS, **options: str
+        self, name: str, domains: Sequence[str] = DOMAINS, count: int = 0, **options: str
     ) -> LayerSelector:
-        """Calibrated on these domains, or as a study of this run has left it."""
-        kept = self._work.shared / "calibrations" / f"{name}-{self._digest(domains, options)}"
+        """Calibrated on these domains, or as a study of this run has left it.
+
+        On `count` prompts of each, as many as the settings say if it is 0.
+        """
+        digest = self._digest(domains, count, options)
+        kept = self._work.shared / "calibrations" / f"{name}-{digest}"
         shape = self.model.executor.shape
         if not (kept / "manifest.json").exists():
             where = domains[0] if len(domains) == 1 else "all domains"
             self._work.tell(f"calibrating {name} on {where}")
             chosen = selector_from(name, shape, "best", self._budget(name, domains) | options)
-            chosen.calibrate(self.lab, self.calibrating(domains)).save(kept)
+            chosen.calibrate(self.lab, self.calibrating(domains, count)).save(kept)
         return selector_from(str(kept), shape)
 
     def ungated(self, name: str) -> LayerSelector:
@@ -226,7 +230,7 @@ class DomainWorld:
             budget["search"] = "knapsack"
         return budget
 
-    def _digest(self, domains: Sequence[str], options: Mapping[str, str]) -> str:
+    def _digest(self, domains: Sequence[str], count: int, options: Mapping[str, str]) -> str:
         """Of all that a calibration depends on."""
         asked = self._settings
         parts = (
@@ -234,7 +238,7 @@ class DomainWorld:
             sorted(self.model.facts.items()),
             asked.profile,
             (asked.calibration, asked.evaluations, asked.domain_evaluations, asked.new_tokens),
-            tuple(domains),
+            (tuple(domains), count),
             sorted(options.items()),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]

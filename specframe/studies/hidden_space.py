@@ -126,8 +126,9 @@ def _findings(rows: Sequence[Row], last: int) -> Findings:
     layers = _means(usual, "layer")
     ranked = sorted(alike, key=lambda row: (row["accuracy"], row["lead"]))
     worst, best = ranked[0], ranked[-1]
-    at_last = [row for row in alike if row["layer"] == last]
-    styles = {a: _means([r for r in alike if r["anchors_of"] == a], "layer")[last] for a in STYLES}
+    pooling = next(row["pooling"] for row in alike if row["metric"] != METRIC)
+    at_last = [row for row in alike if (row["layer"], row["pooling"]) == (last, pooling)]
+    ends = [row for row in alike if row["layer"] == last]
     figures = {
         "by_layer": layers,
         "by_pooling": _means([row for row in usual if row["layer"] == last], "pooling"),
@@ -140,7 +141,7 @@ def _findings(rows: Sequence[Row], last: int) -> Findings:
             for metric in METRICS
             for centred in (True, False)
         },
-        "by_style": styles,
+        "by_style": _means(ends, "prompts_of"),
         "other_style": fmean(row["accuracy"] for row in apart),
         "best": _told(best),
         "worst": _told(worst),
@@ -158,10 +159,10 @@ def _findings(rows: Sequence[Row], last: int) -> Findings:
     )
 
 
-def _means(rows: Sequence[Row], key: str) -> dict[object, float]:
+def _means(rows: Sequence[Row], key: str) -> dict[str, float]:
     """Accuracy in the mean, by a key's values."""
     values = dict.fromkeys(row[key] for row in rows)
-    return {v: fmean(row["accuracy"] for row in rows if row[key] == v) for v in values}
+    return {str(v): fmean(row["accuracy"] for row in rows if row[key] == v) for v in values}
 
 
 def _told(row: Row) -> dict[str, object]:

@@ -25,7 +25,7 @@ from specframe.studies.domain_world import (
     QUICK,
     DomainSettings,
     DomainWorld,
-    answers_anything,
+    pays,
     speedup,
 )
 from specframe.studies.study import Findings, Lines, Row, Study, Work
@@ -43,8 +43,8 @@ class MixSettings(DomainSettings):
     """`streams` of `length` prompts begin in each domain."""
 
     ratios: tuple[float, ...] = (0.0, 0.3, 0.7, 1.0)
-    streams: int = 20
-    length: int = 30
+    streams: int = 50
+    length: int = 12
 
     def __post_init__(self) -> None:
         DomainSettings.__post_init__(self)
@@ -80,7 +80,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
     speeds = {name: [r["speed"] for r in rows if r["selector"] == name] for name in SELECTORS}
     loses = {name: 1.0 - found[-1] / found[0] for name, found in speeds.items()}
     low, high = rows[0]["ratio"], rows[len(rows) // len(SELECTORS) - 1]["ratio"]
-    void = not answers_anything(speeds[FIXED][0])
+    void = not pays(speeds[FIXED][0])
     figures = {"void": void, "speeds": speeds, "loses": loses}
     if void:
         return Findings(
