@@ -42,7 +42,7 @@ __all__ = [
 MIXED = "mixed"  # the name of `knn-ssd`'s set for prompts of no domain
 UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
 SEARCHED = ("knn-ssd", "static-bo")  # these have a choice of searches; here the shortest one
-LEAST = 1.05  # speed-up at home below which there is nothing to lose elsewhere
+LEAST = 1.05  # speed-up below which there is nothing to lose
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ class DomainSettings:
 
     def __post_init__(self) -> None:
         least = {"calibration": 3, "evaluations": 1, "domain_evaluations": 1, "prompts": 1}
-        for name, most in {**least, "new_tokens": 8}.items():
-            if getattr(self, name) < most:
+        for name, low in {**least, "new_tokens": 8}.items():
+            if getattr(self, name) < low:
                 owner = type(self).__name__
-                raise InvalidConfig.of(owner, name, f"at least {most}", getattr(self, name))
+                raise InvalidConfig.of(owner, name, f"at least {low}", getattr(self, name))
 
 
-QUICK = {
+QUICK: Mapping[str, Any] = {  # settings of `--quick`
     "calibration": 5,
     "evaluations": 40,
     "domain_evaluations": 16,
@@ -102,9 +102,9 @@ def speedup(parts: Iterable[Priced]) -> float:
     return sum(part.plain for part in known) / sum(part.spent for part in known)
 
 
-def pays(home: float) -> bool:
-    """Whether sets gain enough where they belong for a loss elsewhere to mean something."""
-    return home >= LEAST
+def pays(speed: float) -> bool:
+    """Whether enough is gained for a loss to mean something."""
+    return speed >= LEAST
 
 
 class DomainWorld:

@@ -17,7 +17,7 @@ from typing import Any
 
 from specframe.bench.prompts import BenchPrompt
 from specframe.selector import LayerSelector
-from specframe.studies.domain_world import QUICK, DomainSettings, DomainWorld, speedup
+from specframe.studies.domain_world import QUICK, DomainSettings, DomainWorld, pays, speedup
 from specframe.studies.study import Bars, Findings, Row, Study, Work
 from specframe.testbed.corpus import DOMAINS, HELD_OUT
 
@@ -29,7 +29,6 @@ LOOKING_UP = ("knn-ssd", "knap-knn")
 UNGATED = " ungated"
 SELECTORS = (THERE, EVERYWHERE, *(f"{n}{gate}" for n in LOOKING_UP for gate in ("", UNGATED)))
 THERE_TIMES = 3  # as many prompts to search on: answers out of domain are short
-LEAST = 1.05  # speed-up of the set that was searched there, below which the domain says nothing
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,8 @@ def _findings(rows: Sequence[Row], known: Sequence[Row]) -> Findings:
         name: {row["domain"]: row["speed"] for row in (*rows, *known) if row["selector"] == name}
         for name in SELECTORS
     }
-    void = [domain for domain in HELD_OUT if speeds[THERE][domain] < LEAST]
+    best = {domain: max(found[domain] for found in speeds.values()) for domain in HELD_OUT}
+    void = [domain for domain in HELD_OUT if not pays(best[domain])]
     refused = {r["domain"]: r["refused"] for r in (*rows, *known) if r["selector"] == "knn-ssd"}
     return Findings(
         {"void": void, "speeds": speeds, "refused": refused}, _answer(speeds, void, refused)
@@ -80,7 +80,7 @@ def _answer(
         f"Out of domain, in the mean: {', '.join(told)}. The gate sends {gate} to the mixed set"
     )
     if void:
-        answer += f"; {' and '.join(void)} say little, since no set pays there"
+        answer += f"; {' and '.join(void)} say little: nothing pays there"
     return f"{answer}."
 
 

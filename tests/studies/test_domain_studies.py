@@ -40,6 +40,8 @@ class KnownWorld:
 
     settings: object
     home: float = HOME
+    away: float = AWAY
+    everywhere: float = EVERYWHERE
     model: object = field(default_factory=lambda: SHAPELESS)
 
     def asked(self, domains=DOMAINS, count=0):
@@ -84,9 +86,9 @@ class KnownWorld:
 
     def _priced(self, name, number):
         if name == MIXED:
-            return Priced(EVERYWHERE, 1.0)
+            return Priced(self.everywhere, 1.0)
         belongs = name in HELD_OUT or DOMAINS.index(name) == number
-        return Priced(self.home if belongs else AWAY, 1.0)
+        return Priced(self.home if belongs else self.away, 1.0)
 
 
 @pytest.fixture
@@ -131,7 +133,8 @@ def test_the_gate_refuses_domains_that_it_does_not_know(answer):
     assert found["refused"]["known"] == 0.0
     assert found["void"] == []
     assert "2.00x at home" in found["answer"]
-    void = answer(out_of_domain, out_of_domain.OutOfDomainSettings(held_out=1), home=1.0)
+    slow = {"home": 1.0, "away": 0.9, "everywhere": 1.0}
+    void = answer(out_of_domain, out_of_domain.OutOfDomainSettings(held_out=1), **slow)
     assert void["void"] == list(HELD_OUT)
     assert "say little" in void["answer"]
 
