@@ -11,6 +11,7 @@ from specframe.bench.contenders import Answer, Asked, Contender
 from specframe.bench.prompts import BenchPrompt
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.summary import BASELINE
+from specframe.stats import GenerationStats
 
 __all__ = ["Progress", "Schedule", "run_rows"]
 
@@ -103,6 +104,11 @@ def _judged(row: dict[str, Any], greedy: Mapping[str, Sequence[int]]) -> dict[st
     return row | {"exact_match": bool(row["tokens"] == expected) if known else None}
 
 
+def _left(decode_seconds: float, stats: GenerationStats) -> float:
+    parts = stats.select_seconds + stats.draft_seconds + stats.verify_seconds
+    return max(decode_seconds - parts, 0.0)
+
+
 def _row(
     contender: Contender, prompt: BenchPrompt, asked: Asked, repeat: int, answer: Answer
 ) -> dict[str, Any]:
@@ -127,7 +133,7 @@ def _row(
         "selection_seconds": stats.select_seconds if stats else None,
         "draft_seconds": stats.draft_seconds if stats else None,
         "verify_seconds": stats.verify_seconds if stats else None,
-        "other_seconds": stats.other_seconds if stats else None,
+        "other_seconds": _left(answer.decode_seconds, stats) if stats else None,
         "skipped_attention": stats.skipped_attention if stats else None,
         "skipped_mlp": stats.skipped_mlp if stats else None,
         "drafting_share": answer.drafting / stats.rounds if stats and stats.rounds else None,

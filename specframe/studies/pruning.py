@@ -102,24 +102,14 @@ def _findings(program: Sequence[Row], lemma: Sequence[Row]) -> Findings:
         "lemma": {key: pooled(key) for key in ("agrees", "promised", "broken", "beyond")},
         "ranking": {str(row["share"]): row["ranking"] for row in lemma},
     }
-    return Findings(figures, _answer(figures, saves, loses, free, fmean(_known(lemma))))
+    return Findings(figures, f"{_said(saves, loses, free)} {_lemma_said(lemma)}")
 
 
 def _name(threshold: float) -> str:
     return "none" if threshold == UNPRUNED else str(threshold)
 
 
-def _known(lemma: Sequence[Row]) -> list[float]:
-    return [row["ranking"] for row in lemma if 0.0 < row["agrees"] < 1.0] or [0.5]
-
-
-def _answer(
-    figures: Mapping[str, Any],
-    saves: Mapping[float, float],
-    loses: Mapping[float, float],
-    free: float,
-    ranking: float,
-) -> str:
+def _said(saves: Mapping[float, float], loses: Mapping[float, float], free: float) -> str:
     told = []
     if PUBLISHED in saves:
         told.append(
@@ -131,12 +121,22 @@ def _answer(
         if free == UNPRUNED
         else f"the highest that loses at most {FREE:.0%}, {free}, saves {saves[free]:.0%}"
     )
-    lemma = figures["lemma"]
-    kept = "was never broken" if lemma["broken"] == 0.0 else f"was broken at {lemma['broken']:.1%}"
+    return f"{'; '.join(told)}."
+
+
+def _lemma_said(lemma: Sequence[Row]) -> str:
+    def at(row: Row) -> str:
+        return (
+            f"{row['promised']:.0%} of positions where {row['share']:.0%} of the sublayers are "
+            f"skipped ({row['agrees']:.0%} agree"
+        )
+
+    least, most = lemma[0], lemma[-1]
+    kept = "and was never broken" if not any(row["broken"] for row in lemma) else "and was BROKEN"
+    chances = [row["ranking"] for row in lemma]
     return (
-        f"{'; '.join(told)}. Lemma 4.1 promises agreement at {lemma['promised']:.1%} of positions "
-        f"and {kept}; {lemma['beyond']:.0%} agree without its promise, and cosine is higher where "
-        f"tokens agree than where they do not with chance {ranking:.2f}."
+        f"Lemma 4.1 promises agreement at {at(least)}) and at {at(most)}), {kept}; cosine is the "
+        f"higher where tokens agree with a chance of {min(chances):.2f} to {max(chances):.2f}."
     )
 
 

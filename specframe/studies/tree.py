@@ -52,9 +52,9 @@ class TreeSettings:
         "del",
         "knapspec",
     )
-    trees: tuple[str, ...] = ("2", "4", "4-2-1", "0.9:1-0.5:2-4")
+    trees: tuple[str, ...] = ("2", "4-2-1", "0.9:1-0.5:2-4")
     prompts: int = 2
-    new_tokens: int = 96
+    new_tokens: int = 64
     calibration: int = 4
     evaluations: int = 120
     profile: str = ""

@@ -106,7 +106,7 @@ def understood(line: str) -> str:
     command = group.get_command(group.make_context("specframe", [name]), name)
     assert command is not None, line
     command.make_context(name, list(arguments))  # it takes from the list
-    if name == "study" and "--list" not in arguments:
+    if name == "study" and not {"--list", "all"} & set(arguments):
         find_study(arguments[0])
     return ""
 

@@ -170,9 +170,14 @@ def test_the_clock_judges_in_preset_faithful():
     assert found.judged.tried == 40
 
 
-@pytest.mark.parametrize("check", CHECKS)
-def test_check_selector_of_the_oracle(check):
+@pytest.fixture(scope="module")
+def shapeless_oracle():
+    """Made for no one shape."""
     lab = WrittenLab(small_shape(3), {"a": [0.1] * 6}, plain_costs(3))
     found = Oracle().calibrate(lab, prompts_of(["a"], 4)).found
-    scene_free = Oracle(found=type(found)(found.judged))  # made for no one shape
-    dict(selector_checks(scene_free, layers=3))[check]()
+    return Oracle(found=type(found)(found.judged))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_check_selector_of_the_oracle(shapeless_oracle, check):
+    dict(selector_checks(shapeless_oracle, layers=3))[check]()
