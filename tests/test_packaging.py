@@ -89,7 +89,6 @@ for name in ("strategies", "profilers"):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_installed_wheel_imports_without_the_checkout(wheel, tmp_path):
     target = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target)]
