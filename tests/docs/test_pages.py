@@ -45,12 +45,14 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     found: list[Block] = []
-    for language, info, code in FENCE.findall(page.read_text(encoding="utf-8")):
-        if language == "text" and found and found[-1].language in ("python", "bash"):
-            last = found.pop()
-            found.append(replace(last, expected=code, varies=VARY in info))
-            continue
-        found.append(Block(language, code, is_long=LONG in info))
+    text, end = page.read_text(encoding="utf-8"), 0
+    for fence in FENCE.finditer(text):
+        language, info, code = fence.groups()
+        if language == "text" and found and not text[end : fence.start()].strip():
+            found.append(replace(found.pop(), expected=code, varies=VARY in info))
+        else:
+            found.append(Block(language, code, is_long=LONG in info))
+        end = fence.end()
     return [block for block in found if block.language in ("python", "bash")]
 
 
