@@ -90,7 +90,7 @@ def _contender(
 
 def _sets(selector: LayerSelector, lab: ModelLab) -> list[SkipSet]:
     """Skip sets that a calibration found."""
-    figures = getattr(selector, "figures", dict)()
+    figures: Mapping[str, Any] = getattr(selector, "figures", dict)()
     return [
         SkipSet.of(lab.shape.layers, one["attention"], one["mlp"])
         for one in figures.get("sets", {}).values()
