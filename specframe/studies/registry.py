@@ -12,6 +12,11 @@ __all__ = ["find_study", "study_names"]
 
 # name -> module that holds it as `STUDY`
 MODULES = {
+    "mix-ratio": "specframe.studies.mix_ratio",
+    "out-of-domain": "specframe.studies.out_of_domain",
+    "anchors": "specframe.studies.anchors",
+    "hidden-space": "specframe.studies.hidden_space",
+    "domain-overlap": "specframe.studies.domain_overlap",
     "scale": "specframe.studies.scale",
     "pruning": "specframe.studies.pruning",
     "tree": "specframe.studies.tree",

@@ -55,6 +55,11 @@ class Work(Protocol):
         """Its own folder, for what is worth keeping between an interrupted run and the next."""
         ...
 
+    @property
+    def shared(self) -> Path:
+        """The folder of what all studies of one run may use."""
+        ...
+
     def row(self, name: Mapping[str, Any], make: Callable[[], Row]) -> Row:
         """The row of this name from an earlier run, or `make`'s figures, on the disk at once.
 
