@@ -70,8 +70,8 @@ class RetrainingSettings:
 
     def context(self, period: int) -> int:
         """Equal factors from the shortest to the longest."""
-        share: float = period / (self.periods - 1)
-        return round(self.shortest * float(self.longest / self.shortest) ** share)
+        factor: float = (self.longest / self.shortest) ** (period / (self.periods - 1))
+        return round(self.shortest * factor)
 
 
 def run(settings: RetrainingSettings, work: Work) -> Findings:
