@@ -93,7 +93,7 @@ def _findings(program: Sequence[Row], lemma: Sequence[Row]) -> Findings:
     positions = sum(row["positions"] for row in lemma)
 
     def pooled(key: str) -> float:
-        return sum(row[key] * row["positions"] for row in lemma) / positions
+        return float(sum(row[key] * row["positions"] for row in lemma) / positions)
 
     figures: dict[str, Any] = {
         "saves": {_name(t): share for t, share in saves.items()},

@@ -70,9 +70,8 @@ class RetrainingSettings:
 
     def context(self, period: int) -> int:
         """Equal factors from the shortest to the longest."""
-        return round(
-            self.shortest * (self.longest / self.shortest) ** (period / (self.periods - 1))
-        )
+        factor: float = (self.longest / self.shortest) ** (period / (self.periods - 1))
+        return round(self.shortest * factor)
 
 
 def run(settings: RetrainingSettings, work: Work) -> Findings:
@@ -112,7 +111,7 @@ def _break_even(rows: Sequence[Row], once: Sequence[Row]) -> int | None:
     saved = sum(r["token_seconds"] for r in once) - sum(r["token_seconds"] for r in rows)
     if saved <= 0.0:
         return None
-    return max(ceil(dearer / saved), 0)
+    return max(ceil(float(dearer / saved)), 0)
 
 
 def _answer(figures: Mapping[str, Any], settings: RetrainingSettings) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from statistics import fmean, harmonic_mean
+from typing import Any
 
 from specframe.bench.prompts import BenchPrompt
 from specframe.costs import CostModel
@@ -70,7 +71,7 @@ def run(settings: ScaleSettings, work: Work) -> Findings:
     return Findings(figures, _answer(by_profile, settings.contexts))
 
 
-def _turned(by_profile: Mapping[str, Mapping[str, Row]]) -> dict[str, Row]:
+def _turned(by_profile: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     keys = next(iter(by_profile.values()))
     return {key: {name: own[key] for name, own in by_profile.items()} for key in keys}
 

@@ -188,7 +188,7 @@ STUDY = Study(
     TreeSettings(),
     TreeSettings(
         selectors=("static-bo", "swift", "knapspec"),
-        trees=("2", "4-2-1"),
+        trees=("2", "0.9:1-0.5:2-4"),
         prompts=1,
         new_tokens=64,
         evaluations=40,
