@@ -278,5 +278,5 @@ STUDY = Study(
     HiddenSettings(),
     HiddenSettings(**QUICK, layers=(0, 12, 24), anchored=10, looked_up=6),
     run,
-    Lines("layer", "lead", ("pooling", "metric", "anchors_of", "prompts_of")),
+    Lines("layer", "lead", ("pooling", "metric", "centred", "anchors_of", "prompts_of")),
 )
