@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from specframe.errors import InvalidConfig
 
-__all__ = ["preset_with", "with_options"]
+__all__ = ["preset_with", "settable", "with_options"]
 
 Config = TypeVar("Config")
 
@@ -37,6 +37,16 @@ def with_options(config: Config, options: Mapping[str, str]) -> Config:
             )
     values = {name: _read(owner, name, hints[name], text) for name, text in options.items()}
     return replace(config, **values)  # type: ignore[type-var]
+
+
+def settable(config: Any) -> dict[str, Any]:
+    """What text can set, with the present values."""
+    hints = get_type_hints(type(config))
+    return {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if hints[field.name] in _READERS
+    }
 
 
 def _read(owner: str, name: str, kind: Any, text: str) -> Any:

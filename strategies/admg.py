@@ -73,7 +73,7 @@ class AdmgConfig:
 class JudgedConfig:
     """What is judged on the prompt, and what is believed of it."""
 
-    rows: int = 16
+    rows: int = 8
     shares: int = 3  # nested sets that are judged
     longest: int = 16  # drafted tokens
     prior: float = 8.0  # tokens that a judgement is worth

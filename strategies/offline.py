@@ -174,7 +174,8 @@ def _objective(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective | Non
     """None leaves it to `find_set`, which gives sets up that fall behind on a few prompts."""
     if config.objective == "clock":
         return _clock(lab, parts, config)
-    whole = config.search in ("knapsack", "exhaustive")
+    every = config.search == "exhaustive" and lab.shape.sublayers <= EXHAUSTED
+    whole = config.search == "knapsack" or every
     return _predicted(lab, parts, config) if whole else None
 
 

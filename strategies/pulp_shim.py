@@ -7,13 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from specframe.errors import SpecframeError
+from specframe.errors import SolverMissing
 
-__all__ = ["SolverMissing", "binaries", "minimise", "programme", "weighted_sum"]
-
-
-class SolverMissing(SpecframeError):
-    """No integer-program solver is installed."""
+__all__ = ["binaries", "minimise", "programme", "weighted_sum"]
 
 
 @contextmanager

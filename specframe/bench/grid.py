@@ -10,7 +10,7 @@ from typing import Any
 
 from specframe.errors import InvalidConfig, InvalidRequest
 
-__all__ = ["HEADLINE", "PRESETS", "Grid", "grid_from_toml"]
+__all__ = ["HEADLINE", "KEYS", "PRESETS", "Grid", "grid_from_toml"]
 
 HEADLINE = ("static-bo", "knn-ssd", "knapspec", "knap-knn")
 
@@ -55,6 +55,21 @@ class Grid:
             for key, value in asdict(self).items()
         }
 
+
+KEYS: Mapping[str, str] = {
+    "model": "`testbed`, `planted-1.1B`, a folder or a hub id.",
+    "prompts": "`testbed`, a file with a JSON object a line, or `datasets:ID`.",
+    "selectors": "Names, `name:preset`, `name:preset+setting=value`, calibrated folders; `all`.",
+    "domains": "Domains to ask; none means all there are.",
+    "contexts": "Lengths that the testbed's prompts are filled up to; 0 is as they come.",
+    "temperatures": "0 is greedy.",
+    "per_domain": "Prompts of each domain.",
+    "repeats": "Answers of each contender to each prompt.",
+    "new_tokens": "Tokens of an answer at most.",
+    "calibration_prompts": "Prompts of each domain that selectors learn from.",
+    "calibration_seconds": "Seconds of searching that each selector is given.",
+    "rivals": "Whether the library's own early exit and prompt lookup take part.",
+}
 
 PRESETS: Mapping[str, Grid] = {
     "quick": Grid(calibration_seconds=20.0),  # all of it within four minutes on two cores

@@ -53,7 +53,7 @@ class PruningSettings:
     """
 
     model: str = "testbed"
-    thresholds: tuple[float, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
+    thresholds: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
     shares: tuple[float, ...] = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8)
     prompts: int = 4
     rounds: int = 2
@@ -146,6 +146,7 @@ class _Bench:
     def __init__(self, settings: PruningSettings, work: Work) -> None:
         self._settings, self._work = settings, work
         self._decided: dict[float, list[_Decision]] = {}
+        self._speeds: dict[tuple[str, int, SkipSet], float] = {}
 
     def program(self, threshold: float) -> Row:
         """Means over the answers; speeds are weighed by time."""
@@ -215,10 +216,23 @@ class _Bench:
         """Of each answer."""
         if threshold not in self._decided:
             self._work.tell(f"the program at threshold {_name(threshold)}")
-            self._decided[threshold] = [
-                _decide(self._world, prompt, threshold, self._settings) for prompt in self._prompts
-            ]
+            self._decided[threshold] = [self._decide(p, threshold) for p in self._prompts]
         return self._decided[threshold]
+
+    def _decide(self, prompt: BenchPrompt, threshold: float) -> _Decision:
+        """Let the published selector decode until its program has run once."""
+        rounds, world = self._settings.rounds, self._world
+        options = {"similarity": str(threshold), "first_kept": "1", "last_kept": str(rounds)}
+        selector = selector_from("knapspec", world.executor.shape, "faithful", options)
+        limits = Limits((rounds + 1) * ROUND)
+        played = play(world.executor, selector, world.costs, prompt.tokens, Law(), limits)
+        when = next(i for i, done in enumerate(played) if done.select_seconds > 0.0)
+        skips = played[when].plan.skips
+        middle = 1 + sum(done.tokens for done in played[:when])
+        key = prompt.name, middle, skips
+        if key not in self._speeds:
+            self._speeds[key] = _speed(world, prompt, skips, middle, self._settings.judged)
+        return _Decision(skips, played[when].select_seconds, self._speeds[key])
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,22 +242,6 @@ class _Decision:
     skips: SkipSet
     seconds: float
     speed: float
-
-
-def _decide(
-    world: PricedModel, prompt: BenchPrompt, threshold: float, settings: PruningSettings
-) -> _Decision:
-    """Let the published selector decode until its program has run once."""
-    options = {"similarity": str(threshold), "first_kept": "1", "last_kept": str(settings.rounds)}
-    executor, costs = world.executor, world.costs
-    selector = selector_from("knapspec", executor.shape, "faithful", options)
-    tokens = (settings.rounds + 1) * ROUND
-    played = play(executor, selector, costs, prompt.tokens, Law(), Limits(tokens))
-    when = next(i for i, done in enumerate(played) if done.select_seconds > 0.0)
-    plan = played[when].plan
-    middle = 1 + sum(done.tokens for done in played[:when])
-    speed = _speed(world, prompt, plan.skips, middle, settings.judged)
-    return _Decision(plan.skips, played[when].select_seconds, speed)
 
 
 def _speed(

@@ -93,7 +93,7 @@ def _names(settings: TptSettings) -> list[str]:
 
 def _findings(rows: Sequence[Row]) -> Findings:
     names = dict.fromkeys(row["set"] for row in rows)
-    groups = [[row for row in rows if row["set"] == name] for name in names]
+    groups = [_table([row for row in rows if row["set"] == name]) for name in names]
     found: dict[str, Any] = {}
     for kind, correlate in (("pearson", _pearson), ("spearman", _spearman)):
         found[kind] = {name: _interval(groups, name, correlate) for name in PREDICTORS}
@@ -105,36 +105,36 @@ def _findings(rows: Sequence[Row]) -> Findings:
     return Findings({"plans": len(rows), **found}, _answer(found, len(rows)))
 
 
+def _table(rows: Sequence[Row]) -> Floats:
+    """[plans, predictors and then what was measured]"""
+    return np.array([[row[key] for key in (*PREDICTORS, MEASURED)] for row in rows])
+
+
 def _interval(
-    groups: Sequence[Sequence[Row]],
+    groups: Sequence[Floats],
     name: str,
     correlate: Callable[[Floats, Floats], float],
     less: str | None = None,
 ) -> list[float]:
     """Value, low and high, of a predictor's correlation or of its lead over another's."""
 
-    def figure(drawn: Sequence[Sequence[Row]]) -> float:
-        rows = [row for group in drawn for row in group]
-        value = _correlation(rows, name, correlate)
-        return value if less is None else value - _correlation(rows, less, correlate)
+    def figure(drawn: Sequence[Floats]) -> float:
+        plans = np.concatenate(drawn)
+        value = correlate(plans[:, PREDICTORS.index(name)], plans[:, -1])
+        if less is None:
+            return value
+        return value - correlate(plans[:, PREDICTORS.index(less)], plans[:, -1])
 
-    found: Interval = bootstrap(groups, figure, draws=1_000)
+    found: Interval = bootstrap(groups, figure, draws=400)
     return [found.value, found.low, found.high]
-
-
-def _correlation(
-    rows: Sequence[Row], name: str, correlate: Callable[[Floats, Floats], float]
-) -> float:
-    return correlate(
-        np.array([row[name] for row in rows]), np.array([row[MEASURED] for row in rows])
-    )
 
 
 def _pearson(x: Floats, y: Floats) -> float:
     """0 where either does not vary."""
     if np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
         return 0.0
-    return float(np.corrcoef(x, y)[0, 1])
+    x, y = x - x.mean(), y - y.mean()
+    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
 def _spearman(x: Floats, y: Floats) -> float:

@@ -5,6 +5,8 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,16 @@ from specframe import load
 from specframe.cli import app
 from specframe.models.load import load_executor
 from specframe.prices import measured_profile
-from specframe.studies.registry import find_study
+from specframe.registry import selector_names
+from specframe.studies.registry import study_names
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SITE = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *SITE]
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VARY, LONG = 'title="numbers vary"', 'title="takes minutes"'
+INLINE = re.compile(r"`(specframe(?: [^`]*)?)`")
+COMMANDS = ("specframe ", "make ")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e-?\d+)?")
 FRAME = re.compile(r"[─━═┏┓┗┛┡┩╇┳┴┬└┘┌┐├┤┼╂┃│]+")
 BUDGET = 0.5  # seconds of repeats of the profile that the pages find
@@ -39,12 +45,14 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     found: list[Block] = []
-    for language, info, code in FENCE.findall(page.read_text(encoding="utf-8")):
-        if language == "text" and found and found[-1].language in ("python", "bash"):
-            last = found.pop()
-            found.append(replace(last, expected=code, varies=VARY in info))
-            continue
-        found.append(Block(language, code, is_long=LONG in info))
+    text, end = page.read_text(encoding="utf-8"), 0
+    for fence in FENCE.finditer(text):
+        language, info, code = fence.groups()
+        if language == "text" and found and not text[end : fence.start()].strip():
+            found.append(replace(found.pop(), expected=code, varies=VARY in info))
+        else:
+            found.append(Block(language, code, is_long=LONG in info))
+        end = fence.end()
     return [block for block in found if block.language in ("python", "bash")]
 
 
@@ -102,13 +110,18 @@ def run(line: str) -> str:
 def understood(line: str) -> str:
     """A command that takes minutes is parsed only."""
     _, name, *arguments = shlex.split(line, comments=True)
-    group = get_command(app)
-    command = group.get_command(group.make_context("specframe", [name]), name)
+    command = commands().get_command(commands().make_context("specframe", [name]), name)
     assert command is not None, line
     command.make_context(name, list(arguments))  # it takes from the list
     if name == "study" and not {"--list", "all"} & set(arguments):
         find_study(arguments[0])
+    assert unknown_word(line) is None, line
     return ""
+
+
+@cache
+def commands():
+    return get_command(app)
 
 
 def agrees(block: Block, printed: str) -> bool:
@@ -126,12 +139,66 @@ def test_every_block_can_be_read(page):
         if block.language == "python":
             compile(block.code, str(page), "exec")
         else:
-            assert all(shlex.split(line, comments=True) for line in lines_of(block.code))
+            for line in lines_of(block.code):
+                assert line.startswith(COMMANDS), line
+                if line.startswith("specframe "):
+                    understood(line)
+
+
+def mentioned(page: Path) -> list[str]:
+    """Commands inside sentences and tables."""
+    prose = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return [" ".join(code.split()) for code in INLINE.findall(prose)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_sentence_mentions_exists(page):
+    assert [line for line in mentioned(page) if unknown_word(line)] == []
+
+
+def unknown_word(line: str) -> str | None:
+    """The first command, option, study or selector of the line that there is not."""
+    _, *words = shlex.split(line, comments=True)
+    path, command = [], commands()
+    while words and words[0] in getattr(command, "commands", {}):
+        path.append(words.pop(0))
+        command = command.commands[path[-1]]
+    if words and hasattr(command, "commands") and not words[0].startswith("-"):
+        return words[0]
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    given = [word.partition("=")[0] for word in words if word.startswith("--")]
+    strange = [option for option in given if option not in known]
+    if path == ["study"]:
+        strange += [word for word in words[:1] if not stands_for(word, {"all", *study_names()})]
+    if path == ["calibrate"]:
+        strange += [word for word in words[:1] if not stands_for(word, set(selector_names()))]
+    for option, value in pairwise(words):
+        if option == "--selectors":
+            names = [re.split("[:+]", one)[0] for one in value.split(",")]
+            strange += [name for name in names if not stands_for(name, {"all", *selector_names()})]
+    return next(iter(strange), None)
+
+
+def stands_for(word: str, known: set[str]) -> bool:
+    """Capitals stand for any name."""
+    return word in known or word.isupper() or word.startswith("-")
+
+
+def test_a_command_that_does_not_exist_is_noticed():
+    assert unknown_word("specframe bench engine --json FILE") is None
+    assert unknown_word("specframe benhc --json FILE") == "benhc"
+    assert unknown_word("specframe testbed trian") == "trian"
+    assert unknown_word("specframe bench --jsn FILE") == "--jsn"
+    assert unknown_word("specframe study oracel") == "oracel"
+    assert unknown_word("specframe calibrate static-bo --out FOLDER") is None
+    assert unknown_word("specframe compare --selectors swift:faithful,swfit") == "swfit"
+    with pytest.raises(Exception, match="jsn"):
+        understood("specframe bench --jsn FILE")
 
 
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    missing = [p for p in PAGES[1:] if f": {p.relative_to(ROOT / 'docs')}" not in navigation]
+    missing = [p for p in SITE if f": {p.relative_to(ROOT / 'docs')}" not in navigation]
     assert missing == []
 
 

@@ -135,6 +135,16 @@ def test_a_larger_model_is_searched_locally_and_long():
     assert set(found.judged.skips) <= set(range(7))
 
 
+def test_a_known_set_is_beaten_or_kept_however_short_the_search():
+    lab = WrittenLab(small_shape(7), {"a": [0.02] * 7 + [0.3] * 7}, plain_costs(7))
+    known = SkipSet(14, 0b1111111)
+    brief = OfflineConfig(search="exhaustive", evaluations=1, seconds=60.0)
+    assert (
+        Oracle(brief, starts=(known,)).calibrate(lab, prompts_of(["a"], 8)).found.judged.skips
+        == known
+    )
+
+
 @pytest.mark.slow
 def test_the_oracle_finds_the_planted_set_is_saved_and_keeps_tokens(tmp_path):
     prompts = planted_prompts(each=3)

@@ -1,0 +1,149 @@
+"""The modules as they really import each other: a diagram and a table.
+
+Levels and arrows are those that `tests/test_imports.py` reads and enforces.
+"""
+
+import runpy
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from tables import table
+
+__all__ = ["diagram", "imports"]
+
+ROOT = Path(__file__).parent.parent
+DOOR = "specframe"  # `specframe/__init__.py`, which only passes names on
+PLUGINS = ("specframe.strategies", "specframe.profilers")
+TITLES = {
+    8: "command line",
+    7: "measuring, predicting, studying, testing",
+    "specframe.strategies": "strategies",
+    "specframe.profilers": "profilers",
+    6: "what users call",
+    5: "the loop",
+    4: "drafting and verifying",
+    3: "executors",
+    1: "contracts and mathematics",
+    0: "values and errors",
+}
+WIDTH, GUTTER, CHIP, GAP, HEAD, LETTER = 460, 86, 20, 5, 24, 6.7
+STYLE = """
+text { font: 11px ui-monospace, "DejaVu Sans Mono", monospace; fill: #1c1e21 }
+.title { font: 600 12px system-ui, "DejaVu Sans", sans-serif }
+.band { fill: #f3f4f8; stroke: #c9cdd8 } .plugin { stroke-dasharray: 4 3 }
+.chip { fill: #ffffff; stroke: #c9cdd8 }
+.arrow { fill: none; stroke: #4051b5; opacity: .75 } .point { fill: #4051b5 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e8e8ec } .band { fill: #262a35; stroke: #474d5d }
+  .chip { fill: #1c1f28; stroke: #474d5d } .arrow { stroke: #93a1f5 } .point { fill: #93a1f5 }
+}
+"""
+
+Band = int | str
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "tests" / "test_imports.py"))
+
+
+@cache
+def _groups() -> tuple[str, ...]:
+    """Prefixes of the table that have modules."""
+    found = {_table()["prefix_of"](module) for module in _table()["python_files"]()}
+    return tuple(sorted(found - {DOOR}))
+
+
+@cache
+def _arrows() -> Counter[tuple[str, str]]:
+    """How often a group imports another."""
+    prefix_of = _table()["prefix_of"]
+    pairs = [(prefix_of(a.source), prefix_of(a.target)) for a in _table()["every_arrow"]()]
+    return Counter(pair for pair in pairs if pair[0] != pair[1] and DOOR not in pair)
+
+
+def _level(group: str) -> int:
+    level: int = _table()["LEVELS"][group]
+    return level
+
+
+def _band(group: str) -> Band:
+    return group if group in PLUGINS else _level(group)
+
+
+def imports() -> str:
+    """A line a group of modules, the highest first."""
+    lines = []
+    for group in sorted(_groups(), key=lambda name: (-_level(name), name)):
+        targets = sorted(_short(target) for source, target in _arrows() if source == group)
+        names = ", ".join(f"`{name}`" for name in targets)
+        lines.append([f"`{_short(group)}`", _level(group), names or "nothing of specframe"])
+    return table(["module", "level", "imports"], lines)
+
+
+def _short(group: str) -> str:
+    return group.removeprefix("specframe.")
+
+
+def diagram() -> str:
+    """Bands of modules from the command line down, with an arc for imports from one to another."""
+    drawn, tops, y = [], {}, 4.0
+    for band in TITLES:
+        chips, height = _chips(sorted(g for g in _groups() if _band(g) == band), y + HEAD)
+        tops[band] = (y, height + HEAD + GAP)
+        drawn += [_box(band, y, tops[band][1]), *chips]
+        y += tops[band][1] + 10
+    style = f"<style>{STYLE}</style><title>Modules by level; imports point down</title>"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y:.0f}" role="img">'
+    return "\n".join([head, style, *drawn, *_arcs(tops), "</svg>", ""])
+
+
+def _box(band: Band, y: float, height: float) -> str:
+    kind = "band plugin" if band in PLUGINS else "band"
+    level = f"{band}  " if isinstance(band, int) else ""
+    return (
+        f'<rect class="{kind}" x="{GUTTER}" y="{y:.0f}" width="{WIDTH - GUTTER - 4}" '
+        f'height="{height:.0f}" rx="6"/>'
+        f'<text class="title" x="{GUTTER + 10}" y="{y + 16:.0f}">{level}{TITLES[band]}</text>'
+    )
+
+
+def _chips(groups: Sequence[str], y: float) -> tuple[list[str], float]:
+    """Names in boxes, in as many lines as they need, and the height of these."""
+    drawn, x, top = [], GUTTER + 10.0, y
+    for name in map(_short, groups):
+        width = LETTER * len(name) + 12
+        if x + width > WIDTH - 10:
+            x, y = GUTTER + 10.0, y + CHIP + GAP
+        drawn.append(
+            f'<rect class="chip" x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{CHIP}" '
+            f'rx="4"/><text x="{x + 6:.0f}" y="{y + 14:.0f}">{escape(name)}</text>'
+        )
+        x += width + GAP
+    return drawn, y + CHIP + GAP - top
+
+
+def _arcs(tops: dict[Band, tuple[float, float]]) -> Iterator[str]:
+    """From the left edge of a band to that of each band it imports, thicker for more imports."""
+    counts: Counter[tuple[Band, Band]] = Counter()
+    for (source, target), number in _arrows().items():
+        if _band(source) != _band(target):
+            counts[_band(source), _band(target)] += number
+    order = list(tops)
+    for (source, target), number in sorted(counts.items(), key=str):
+        distance = order.index(target) - order.index(source)
+        if distance < 0:  # a study of profiles reads the kept ones, both of level 7
+            continue
+        start = tops[source][0] + tops[source][1] * (0.35 + 0.05 * distance)
+        end = tops[target][0] + tops[target][1] * (0.65 - 0.04 * distance)
+        bend = GUTTER - 8 - 8.0 * distance
+        width = 0.7 + 0.35 * number**0.5
+        yield (
+            f'<path class="arrow" stroke-width="{width:.1f}" d="M{GUTTER} {start:.1f} '
+            f'C{bend:.0f} {start:.1f} {bend:.0f} {end:.1f} {GUTTER - 5} {end:.1f}"/>'
+            f'<path class="point" d="M{GUTTER} {end:.1f} l-7 -3 v6 z"/>'
+        )

@@ -1,0 +1,71 @@
+"""Write the parts of the documentation that are generated: `python scripts/pages.py`.
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; the rest of a page is
+written by hand. A test fails where a part is not what this would write.
+
+`--run RUN` first takes a finished run of `specframe bench` as the one that is shown.
+"""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import architecture
+import reference
+import shown_run
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+DIAGRAM = DOCS / "concepts" / "architecture.svg"
+
+PARTS: dict[str, Callable[[], str]] = {
+    "cli": reference.commands,
+    "errors": reference.errors,
+    "grid": reference.grid,
+    "settings": reference.settings,
+    "results": reference.results,
+    "rows": reference.rows,
+    "summary": reference.summary,
+    "imports": architecture.imports,
+    "benchmark": shown_run.figures,
+    "environment": shown_run.environment,
+}
+PART = re.compile(r"<!-- generated: (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
+
+
+def filled(page: str) -> str:
+    """The page with each of its generated parts as it is now."""
+    return PART.sub(lambda match: _part(match[1]), page)
+
+
+def _part(name: str) -> str:
+    return f"<!-- generated: {name} -->\n\n{PARTS[name]().strip()}\n\n<!-- end of {name} -->"
+
+
+def generated() -> dict[Path, str]:
+    """File -> what it must hold, for every file that is generated in whole or in part."""
+    found = {
+        page: filled(text)
+        for page in sorted(DOCS.rglob("*.md"))
+        if PART.search(text := page.read_text(encoding="utf-8"))
+    }
+    return found | {DIAGRAM: architecture.diagram()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, help="folder of a finished run that is to be shown")
+    run = parser.parse_args().run
+    if run is not None:
+        shown_run.take(run)
+    for path, text in generated().items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"written: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

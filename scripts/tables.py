@@ -1,0 +1,15 @@
+"""Tables of Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["table"]
+
+
+def table(heads: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """A line a row; bars inside a cell are kept from ending it."""
+    rows = [heads, ["---"] * len(heads), *lines]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")

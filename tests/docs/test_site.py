@@ -1,0 +1,121 @@
+"""The built site: no link is dead, and its pages are looked at in a real browser."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from browser import Browser, browser
+
+ROOT = Path(__file__).parents[2]
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+PAPER = "getComputedStyle(document.body).backgroundColor"
+BROKEN = "[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)"
+LOOKED_AT = (
+    "index.html",
+    "start/index.html",
+    "tutorials/choose-a-strategy/index.html",
+    "concepts/architecture/index.html",
+    "methods/knapspec/index.html",
+    "benchmarks/index.html",
+    "reference/api/index.html",
+    "reference/cli/index.html",
+    "reference/config/index.html",
+)
+SCHEMES = ("http", "https", "mailto")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """Built as `make check` builds it, with addresses that a browser opens from the disk."""
+    folder = tmp_path_factory.mktemp("site")
+    config = folder / "mkdocs.yml"
+    config.write_text(
+        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: {ROOT / 'docs'}\n", encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = folder / "built"
+    subprocess.run([*command, "-d", built], check=True, cwd=ROOT, env=quiet)
+    return built
+
+
+class Links(HTMLParser):
+    """What a page points to, and what can be pointed at in it."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.targets += [value for name in ("href", "src") if (value := found.get(name))]
+        self.anchors |= {value for name in ("id", "name") if (value := found.get(name))}
+
+
+def dead_links(site: Path) -> list[str]:
+    pages = {page: Links(page) for page in site.rglob("*.html") if page.name != "404.html"}
+    return [
+        f"{page.relative_to(site)}: {target}"
+        for page, links in pages.items()
+        for target in links.targets
+        if not alive(page, target, pages)
+    ]
+
+
+def alive(page: Path, target: str, pages: dict[Path, Links]) -> bool:
+    parts = urlsplit(target)
+    if parts.scheme or parts.netloc:
+        return parts.scheme in SCHEMES and bool(parts.netloc or parts.path)
+    there = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+    if there.is_dir():
+        there /= "index.html"
+    if not there.is_file():
+        return False
+    return (
+        not parts.fragment or there not in pages or unquote(parts.fragment) in pages[there].anchors
+    )
+
+
+def test_no_link_is_dead(site):
+    assert dead_links(site) == []
+
+
+def test_a_dead_link_is_noticed(tmp_path):
+    (tmp_path / "picture.svg").touch()
+    (tmp_path / "index.html").write_text(
+        '<h1 id="top"></h1><a href="#top"></a><a href="#bottom"></a><a href="other/"></a>'
+        '<img src="picture.svg"><img src="gone.svg"><a href="https://example.org/"></a>'
+        '<a href="htp:/typing"></a>',
+        encoding="utf-8",
+    )
+    dead = [line.split(": ", 1)[1] for line in dead_links(tmp_path)]
+    assert dead == ["#bottom", "other/", "gone.svg", "htp:/typing"]
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("page", LOOKED_AT)
+def test_a_page_fits_and_does_not_complain(chromium, site, page):
+    papers = set()
+    for width in (1280, 390):
+        for scheme in ("light", "dark"):
+            chromium.open(site / page, width, scheme)
+            assert chromium.value(SIDEWAYS) <= 0, (width, scheme)
+            assert chromium.value(BROKEN) == []
+            papers.add(chromium.value(PAPER))
+    assert len(papers) == 2, "light and dark look alike"
+    assert chromium.complaints == []
+    assert all(request.startswith(("file:", "data:")) for request in chromium.requests)
