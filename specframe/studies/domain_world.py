@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 MIXED = "mixed"  # the name of `knn-ssd`'s set for prompts of no domain
+NONE: Mapping[str, str] = {}
 UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
 SEARCHED = ("knn-ssd", "static-bo")  # these have a choice of searches; here the shortest one
 LEAST = 1.05  # speed-up below which there is nothing to lose
@@ -171,7 +172,11 @@ class DomainWorld:
         return [{name: self.worth(one, p) for name, one in self.sets.items()} for p in prompts]
 
     def calibrated(
-        self, name: str, domains: Sequence[str] = DOMAINS, count: int = 0, **options: str
+        self,
+        name: str,
+        domains: Sequence[str] = DOMAINS,
+        count: int = 0,
+        options: Mapping[str, str] = NONE,
     ) -> LayerSelector:
         """Calibrated on these domains, or as a study of this run has left it.
 
@@ -183,7 +188,7 @@ class DomainWorld:
         if not (kept / "manifest.json").exists():
             where = domains[0] if len(domains) == 1 else "all domains"
             self._work.tell(f"calibrating {name} on {where}")
-            chosen = selector_from(name, shape, "best", self._budget(name, domains) | options)
+            chosen = selector_from(name, shape, "best", {**self._budget(name, domains), **options})
             chosen.calibrate(self.lab, self.calibrating(domains, count)).save(kept)
         return selector_from(str(kept), shape)
 

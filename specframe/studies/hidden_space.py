@@ -159,6 +159,11 @@ def _findings(rows: Sequence[Row], last: int) -> Findings:
     )
 
 
+def _drawn(anchors_of: str, metric: str, centred: bool) -> bool:
+    """Whether the picture has room for it."""
+    return (anchors_of, metric, centred) == (USUAL, METRIC, CENTRED)
+
+
 def _means(rows: Sequence[Row], key: str) -> dict[str, float]:
     """Accuracy in the mean, by a key's values."""
     values = dict.fromkeys(row[key] for row in rows)
@@ -202,6 +207,7 @@ class _Bench:
         return {
             "accuracy": sum(right) / len(right),
             "lead": fmean(leads),
+            "lead_by_layer": fmean(leads) if _drawn(anchors_of, metric, centred) else None,
             **self._speeds(prompts_of, said, tests.domains),
         }
 
@@ -278,5 +284,5 @@ STUDY = Study(
     HiddenSettings(),
     HiddenSettings(**QUICK, layers=(0, 12, 24), anchored=10, looked_up=6),
     run,
-    Lines("layer", "lead", ("pooling", "metric", "anchors_of", "prompts_of")),
+    Lines("layer", "lead_by_layer", ("pooling", "prompts_of")),
 )

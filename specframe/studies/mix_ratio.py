@@ -147,7 +147,7 @@ class _Bench:
     def _made(self, name: str, home: str) -> LayerSelector:
         if name in (FIXED, MIX):
             domains = (home,) if home else DOMAINS
-            return self._world.calibrated("static-bo", domains, **AS_IT_IS)
+            return self._world.calibrated("static-bo", domains, options=AS_IT_IS)
         if name == "swift":
             return selector_from(name, self._world.model.executor.shape)
         return self._world.calibrated(name)

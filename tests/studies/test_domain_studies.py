@@ -55,7 +55,7 @@ class KnownWorld:
     def vectors(self, prompts):
         return torch.stack([vector(prompt) for prompt in prompts])
 
-    def calibrated(self, name, domains=DOMAINS, count=0, **options):
+    def calibrated(self, name, domains=DOMAINS, count=0, options=()):
         if name == "knn-ssd":
             return self.knn
         return SimpleNamespace(name=name, domains=domains, says=self.knn.says)

@@ -10,6 +10,8 @@ from specframe.errors import InvalidConfig
 from specframe.strategies.knn_ssd import KnnSsd
 from specframe.studies import domain_world
 from specframe.studies.domain_world import MIXED, DomainSettings, DomainWorld, Priced, speedup
+from specframe.studies.running import run_study, study_folder
+from specframe.studies.study import Findings, Study
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import DraftPlan, SkipSet, StopRule
 
@@ -62,3 +64,13 @@ def test_speed_is_of_all_tokens_together():
 def test_settings_out_of_range_are_refused():
     with pytest.raises(InvalidConfig, match="'calibration'"):
         DomainSettings(calibration=2)
+
+
+def test_studies_of_one_run_share_a_folder_and_those_of_another_do_not(tmp_path):
+    def where(name, run):
+        told = lambda settings, work: Findings({"place": str(work.shared)}, "")  # noqa: E731
+        study = Study(name, name, "Where?", SETTINGS, SETTINGS, told)
+        return run_study(study, SETTINGS, study_folder(run, study))["place"]
+
+    assert where("one", tmp_path / "a") == where("two", tmp_path / "a")
+    assert where("one", tmp_path / "b") != where("one", tmp_path / "a")
