@@ -7,7 +7,7 @@ the grid then splits into its parts by least squares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import sqrt
@@ -21,7 +21,7 @@ from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
 from specframe.models.cache import CursorCache
 from specframe.models.executor import NO_ROWS, Executor
-from specframe.types import SkipSet, Step
+from specframe.types import ModelShape, SkipSet, Step
 
 from .clocks import Progress, time_interleaved
 from .machine import machine_facts
@@ -34,8 +34,12 @@ Cell = tuple[int, int]  # context, rows
 ROWS = (1, 2, 4, 8, 12, 16, 32)
 FEW_ROWS = (1, 8, 32)
 CONTEXTS = (32, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+LARGE = 3e8  # weights in the layers of a model whose walks take so long that few must do
+LARGE_ROWS = (1, 4, 8, 12, 32)
+LARGE_CONTEXTS = (32, 1024, 8192, 32768)
 LONG = 4096  # from here on only a few row counts are timed and the others lie between them
 HEAD = (0, 0)  # in place of a cell: a walk has at least one row
+BEFORE = "before"  # marks a walk that only goes ahead of the one that counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +99,18 @@ class LatencyProfile:
 
 
 def default_grid(executor: Executor, contexts: Sequence[int] = ()) -> LatencyGrid:
-    """The usual contexts up to the model's positions, or those given."""
-    longest = min(max(executor.shape.positions - ROWS[-1], 1), CONTEXTS[-1])
-    within = tuple(n for n in CONTEXTS if n < longest)
-    return LatencyGrid(tuple(sorted(set(contexts))) if contexts else (*within, longest))
+    """The usual contexts up to the model's positions, or those given; few for a large model."""
+    large = executor.device.type == "cpu" and _weights(executor.shape) >= LARGE
+    usual, rows = (LARGE_CONTEXTS, LARGE_ROWS) if large else (CONTEXTS, ROWS)
+    longest = min(max(executor.shape.positions - rows[-1], 1), usual[-1])
+    within = tuple(n for n in usual if n < longest)
+    return LatencyGrid(tuple(sorted(set(contexts))) if contexts else (*within, longest), rows)
+
+
+def _weights(shape: ModelShape) -> int:
+    """Of all layers; norms and biases left out."""
+    attention = 2 * (shape.heads + shape.kv_heads) * shape.head_size
+    return shape.layers * shape.hidden * (attention + 3 * shape.intermediate)
 
 
 def profile_latency(
@@ -142,17 +154,20 @@ def profile_latency(
 
 def _calls(
     executor: Executor, grid: LatencyGrid, cells: Sequence[Cell], sets: Sequence[SkipSet]
-) -> dict[tuple[Cell, int], Callable[[], object]]:
+) -> dict[Hashable, Callable[[], object]]:
     """What is timed: a walk for each cell and skip set, and the head for each number of rows."""
     cache = _written_cache(executor, grid.contexts[-1], grid.rows[-1])
     hidden = torch.ones(
         1, grid.rows[-1], executor.shape.hidden, dtype=executor.dtype, device=executor.device
     )
     heads = [(i, partial(executor.logits, hidden[:, :rows])) for i, rows in enumerate(grid.rows)]
-    calls: dict[tuple[Cell, int], Callable[[], object]] = {}
+    calls: dict[Hashable, Callable[[], object]] = {}
     for place, cell in enumerate(cells):
         for i, skips in enumerate(sets):
-            calls[cell, i] = partial(_walk, executor, cache, *cell, skips)
+            walk = partial(_walk, executor, cache, *cell, skips)
+            if cell[1] == 1:  # in decoding, single rows mostly follow each other: so here
+                calls.update({(BEFORE, turn, cell, i): walk for turn in range(2)})
+            calls[cell, i] = walk
             if i == 0 and place < len(heads):  # after a whole walk, as in a round
                 calls[HEAD, place] = heads[place][1]
     for i, head in heads[len(cells) :]:

@@ -128,7 +128,7 @@ class CostModel:
     base: Table  # of every walk: embedding, rotary rows, mask
     head: Table  # final norm and logits
     step_seconds: float = 0.0  # of every drafted token besides its walk: choosing it
-    round_seconds: float = 0.0  # of every round besides its walks: verdict, commit, bookkeeping
+    round_seconds: float = 0.0  # of every round besides its walks: verdict, commit; see `prices`
     spread: float = 0.0  # relative standard error of a ratio of two prices
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)
     simulated: str = ""

@@ -9,6 +9,7 @@ SpecframeError
 ├── UnknownSelector         no selector of that name is registered
 ├── UnsupportedModel        no executor can run this model
 ├── SolverMissing           no integer-program solver is installed
+├── StudiesFailed           some of several studies failed; those that did not are written
 ├── NonFiniteLogits         the model's own logits hold NaN or infinity
 └── ArtefactError           a saved artefact is unreadable, or was made for something else
     └── CalibrationMismatch
@@ -25,6 +26,7 @@ __all__ = [
     "PromptTooLong",
     "SolverMissing",
     "SpecframeError",
+    "StudiesFailed",
     "UnknownSelector",
     "UnsupportedModel",
 ]
@@ -105,6 +107,13 @@ class NonFiniteLogits(SpecframeError):
     """The full model's logits hold NaN or infinity, so no token can be decided.
 
     Remedy: check the weights, or run the model in bfloat16 or float32.
+    """
+
+
+class StudiesFailed(SpecframeError):
+    """Some of several studies failed; the message says which and why.
+
+    Remedy: mend what the message names, and run the same command: finished rows are kept.
     """
 
 

@@ -9,9 +9,18 @@ from typing import Any, TypeVar, get_type_hints
 
 from specframe.errors import InvalidConfig
 
-__all__ = ["settable", "with_options"]
+__all__ = ["preset_with", "settable", "with_options"]
 
 Config = TypeVar("Config")
+
+
+def preset_with(
+    owner: str, presets: Mapping[str, Config], preset: str, options: Mapping[str, str]
+) -> Config:
+    """The preset of this name, with its fields replaced as by `with_options`."""
+    if preset not in presets:
+        raise InvalidConfig.of(owner, "preset", " or ".join(map(repr, presets)), preset)
+    return with_options(presets[preset], options)
 
 
 def with_options(config: Config, options: Mapping[str, str]) -> Config:

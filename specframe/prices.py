@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import mean
 from time import perf_counter
 from typing import Any
 
@@ -25,7 +26,10 @@ from specframe.types import DraftPlan, SkipSet, Step, StopRule
 __all__ = ["measure_profile", "measure_round_costs", "measured_profile"]
 
 DRAFTS = (0, 2, 6)
-ROUNDS = 8  # of each kind
+ROUNDS = (4, 16)  # of each kind, at least and at most
+ROUND_SECONDS = 5.0  # that they may take within that
+IN_A_ROW = 4
+LEAST_RATIO, MOST_SAVED = 0.1, 0.1  # where rounds are all overhead, ratios say little
 PROMPT = 96
 
 
@@ -64,16 +68,23 @@ def measure_profile(
 def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
     """The same prices with what the engine adds: a fixed part a round and one a drafted token.
 
-    Rounds of several draft lengths and the same walks without an engine take turns; the
-    difference is split in two.
+    Rounds of several draft lengths and the same walks without an engine take turns. What a token
+    adds comes from their difference. The fixed part is then what lets priced rounds stand to
+    autoregressive ones as the measured ones do: speed-ups are ratios, and what prices of parts
+    miss of both cancels. It is below 0 where rounds in a row take less than their parts apart.
     """
     skips = _half(executor)
     plans = [DraftPlan(skips, StopRule(drafted)) for drafted in DRAFTS]
-    excess = _excess(executor, plans)
-    line = fit_line(DRAFTS, excess)
-    step = max(line.slope, 0.0)
-    fixed = sum(e - step * d for d, e in zip(DRAFTS, excess, strict=True)) / len(DRAFTS)
-    return replace(costs, step_seconds=step, round_seconds=max(fixed, 0.0))
+    whole, bare = _timed_rounds(executor, plans)
+    excess = [w - b for w, b in zip(whole, bare, strict=True)]
+    step = max(fit_line(DRAFTS, excess).slope, 0.0)
+    walked = replace(costs, step_seconds=step, round_seconds=0.0)
+    plain, *drafting = (walked.round(plan, PROMPT + ROUNDS[1]) for plan in plans)
+    fixed = mean(
+        (price - plain * seconds / whole[0]) / max(seconds / whole[0] - 1.0, LEAST_RATIO)
+        for price, seconds in zip(drafting, whole[1:], strict=True)
+    )
+    return replace(walked, round_seconds=max(fixed, -MOST_SAVED * plain))
 
 
 def _half(executor: Executor) -> SkipSet:
@@ -82,32 +93,39 @@ def _half(executor: Executor) -> SkipSet:
     return SkipSet.of(layers, range(1, layers, 2), range(1, layers, 2))
 
 
-def _excess(executor: Executor, plans: Sequence[DraftPlan]) -> list[float]:
-    """Seconds by which a round of each plan exceeds its bare walks, on random tokens."""
+def _timed_rounds(
+    executor: Executor, plans: Sequence[DraftPlan]
+) -> tuple[list[float], list[float]]:
+    """Seconds of a round of each plan, and of its bare walks, on random tokens."""
     drawn = torch.randint(
         executor.shape.vocabulary, (PROMPT,), generator=torch.Generator().manual_seed(0)
     )
     prompt: list[int] = drawn.tolist()
     longest = max(plan.stop.max_tokens for plan in plans) + 1
-    limits = Limits((ROUNDS + 2) * longest)
+    limits = Limits((ROUNDS[1] + 2) * longest)
     fixed = selector_class("fixed")
     selectors = [fixed(skips=plan.skips, stop=plan.stop) for plan in plans]  # type: ignore[call-arg]
     running = [Engine(executor, chosen, Law(), limits).rounds(prompt) for chosen in selectors]
     cache = executor.new_cache(PROMPT + limits.max_new_tokens + longest)
-    cache.commit(range(PROMPT))
-    pairs = list(zip(plans, running, strict=True))
-    for plan, rounds in pairs:
-        next(rounds)
-        next(rounds)  # the prompt's round and one to warm up
-        _bare_round(executor, cache, plan)
-    seconds: list[tuple[list[float], list[float]]] = [([], []) for _ in plans]
-    for _ in range(ROUNDS):
-        for (plan, rounds), (whole, bare) in zip(pairs, seconds, strict=True):
-            whole.append(next(rounds).seconds)
-            begun = perf_counter()
+    cache.commit(range(PROMPT - 1, -1, -1))  # turned round, so that every column is written
+    for rounds in running:
+        next(rounds)  # the prompt's
+    whole: list[list[float]] = [[] for _ in plans]
+    bare: list[list[float]] = [[] for _ in plans]
+    begun = perf_counter()
+    for turn in range(ROUNDS[1] + 1):
+        if turn > ROUNDS[0] and perf_counter() - begun > ROUND_SECONDS:
+            break
+        for i, (plan, rounds) in enumerate(zip(plans, running, strict=True)):
+            # single tokens follow each other in decoding: only the last of a few counts
+            for _ in range(1 if plan.stop.max_tokens else IN_A_ROW):
+                seconds = next(rounds).seconds
+            started = perf_counter()
             _bare_round(executor, cache, plan)
-            bare.append(perf_counter() - begun)
-    return [typical(whole) - typical(bare) for whole, bare in seconds]
+            if turn:  # the first warms up
+                whole[i].append(seconds)
+                bare[i].append(perf_counter() - started)
+    return list(map(typical, whole)), list(map(typical, bare))
 
 
 def _bare_round(executor: Executor, cache: CursorCache, plan: DraftPlan) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from specframe.errors import InvalidConfig
+from specframe.options import preset_with
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Pass, SkipSet, Step
 
 if TYPE_CHECKING:
@@ -196,14 +197,18 @@ class LayerSelector(ABC):
 
     needs: Needs = Needs()
     traits: ClassVar[Traits]
+    presets: ClassVar[Mapping[str, Any]] = {}  # the `config` by preset's name
     combines: ClassVar[tuple[str, ...]] = ()  # selectors it is made of, unless others are named
 
     @classmethod
     def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
         """From a preset's name and options in text, as a command line gives them."""
-        raise InvalidConfig(
-            f"{cls.__name__} has no settings that a command line can give. Make one in Python."
-        )
+        if not cls.presets:
+            raise InvalidConfig(
+                f"{cls.__name__} has no settings that a command line can give. Make one in Python."
+            )
+        config = preset_with(cls.__name__, cls.presets, preset, options)
+        return cls(config=config)  # type: ignore[call-arg]
 
     @classmethod
     def combining(

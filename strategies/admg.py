@@ -26,20 +26,19 @@ second is played, or none, and reviewed as acceptance is observed and the contex
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Self
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
 from specframe.errors import InvalidConfig
-from specframe.options import with_options
-from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
+from specframe.selector import Context, Needs, Probe, Traits
 from specframe.stopping import AdaptiveThreshold
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 from .agreement import RowJudge
 from .contest import Contest, PriceBook
-from .knapspec import Planner
+from .planning import Planner, PlanningSelector
 from .turning import nested_sets, read_one_stream, turns
 
 __all__ = ["Admg", "AdmgConfig", "JudgedConfig", "removed_attention"]
@@ -74,7 +73,7 @@ class AdmgConfig:
 class JudgedConfig:
     """What is judged on the prompt, and what is believed of it."""
 
-    rows: int = 16
+    rows: int = 8
     shares: int = 3  # nested sets that are judged
     longest: int = 16  # drafted tokens
     prior: float = 8.0  # tokens that a judgement is worth
@@ -192,7 +191,7 @@ class JudgedPlanner:
 
 
 @dataclass
-class Admg(LayerSelector):
+class Admg(PlanningSelector):
     """Attention sublayers that hardly turn the prompt's stream are left out of drafts."""
 
     config: JudgedConfig | AdmgConfig = field(default_factory=JudgedConfig)
@@ -203,38 +202,18 @@ class Admg(LayerSelector):
         context_aware=True,
         search="cosine at the prompt",
     )
+    presets: ClassVar[Mapping[str, JudgedConfig | AdmgConfig]] = {
+        "best": JudgedConfig(),
+        "faithful": AdmgConfig(),
+    }
 
-    def __post_init__(self) -> None:
-        self._planner: Planner = (
-            PaperPlanner(self.config)
-            if isinstance(self.config, AdmgConfig)
-            else JudgedPlanner(self.config)
-        )
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of their configurations."""
-        presets: dict[str, JudgedConfig | AdmgConfig] = {
-            "best": JudgedConfig(),
-            "faithful": AdmgConfig(),
-        }
-        if preset not in presets:
-            raise InvalidConfig.of("Admg", "preset", "'best' or 'faithful'", preset)
-        return cls(with_options(presets[preset], options))
+    def planner(self) -> Planner:
+        """By the preset."""
+        if isinstance(self.config, AdmgConfig):
+            return PaperPlanner(self.config)
+        return JudgedPlanner(self.config)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
         """States of all depths of the prompt's last rows."""
         return Needs(prompt=Needs.every, prompt_rows=self.config.rows)
-
-    def select(self, context: Context) -> DraftPlan:
-        """The plan of this round."""
-        return self._planner.select(context)
-
-    def observe(self, outcome: Outcome) -> None:
-        """Acceptance of the plan."""
-        self._planner.observe(outcome)
-
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from specframe.errors import InvalidConfig
-from specframe.options import with_options
 from specframe.selector import Context, LayerSelector
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 from .contest import Contest, PriceBook
 
@@ -60,13 +59,6 @@ class BlindSkips(LayerSelector):
         self._contest: Contest | None = None
         self._prices = PriceBook(self.config.longest)
         self._since = 0  # rounds since the last review
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `BlindConfig`."""
-        if preset not in cls.presets:
-            raise InvalidConfig.of(cls.__name__, "preset", " or ".join(cls.presets), preset)
-        return cls(with_options(cls.presets[preset], options))
 
     @abstractmethod
     def skips(self, layers: int) -> SkipSet:

@@ -18,24 +18,20 @@ prompt lookup's own `faithful` does, and goes on from the copy, without asking f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
-from specframe.options import with_options
+from specframe.options import preset_with
 from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 from .ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
-from .prompt_lookup import LOOKUPS
+from .prompt_lookup import PromptLookup
 
 __all__ = ["Cascade"]
 
-PRESETS: Mapping[str, LookupConfig] = {
-    "best": LookupConfig(shortest=2),
-    "faithful": LOOKUPS["faithful"],
-}
 PRIOR = 4.0  # drafted tokens that the starting acceptance is worth
 LIKELY = 0.9  # where it starts: the selector within drafts because it expects to be right
 LENGTH = 6.0  # how long drafts are taken to be until some have been seen
@@ -71,7 +67,7 @@ class Cascade(LayerSelector):
     """Copies where the text repeats itself, and drafts with another selector where it does not."""
 
     selector: LayerSelector
-    config: LookupConfig = PRESETS["best"]
+    config: LookupConfig = field(default_factory=lambda: LookupConfig(shortest=2))
 
     traits = Traits(
         "n-gram lookup before another selector, chosen by price",
@@ -79,6 +75,10 @@ class Cascade(LayerSelector):
         context_aware=True,
         search="n-gram match, and the other's own",
     )
+    presets: ClassVar[Mapping[str, LookupConfig]] = {
+        "best": LookupConfig(shortest=2),
+        "faithful": PromptLookup.presets["faithful"],
+    }
     combines = ("knapspec",)
 
     def __post_init__(self) -> None:
@@ -93,11 +93,9 @@ class Cascade(LayerSelector):
         cls, parts: Sequence[LayerSelector], preset: str = "best", **options: str
     ) -> Self:
         """Presets `best` and `faithful`; options are the fields of `LookupConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("Cascade", "preset", " or ".join(PRESETS), preset)
         if len(parts) != 1:
             raise InvalidConfig.of("Cascade", "of", "one selector", f"{len(parts)} selectors")
-        return cls(parts[0], with_options(PRESETS[preset], options))
+        return cls(parts[0], preset_with("Cascade", cls.presets, preset, options))
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

@@ -27,19 +27,18 @@ it promised has drifted. It is the planner of `knapspec_online` over whole layer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Self
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
 from specframe.errors import InvalidConfig
-from specframe.options import with_options
-from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.selector import Context, Needs, Probe, Traits
+from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 from .chain_dp import ChainRules, Stretch, best_chains
-from .knapspec import Planner
 from .knapspec_online import OnlineConfig, OnlinePlanner
+from .planning import Planner, PlanningSelector
 
 __all__ = ["BEST", "ClaSp", "ClaSpConfig", "skipped_layers", "whole_layers"]
 
@@ -119,7 +118,7 @@ class PortPlanner:
 
 
 @dataclass
-class ClaSp(LayerSelector):
+class ClaSp(PlanningSelector):
     """Whole layers to skip from a dynamic program on the states of accepted tokens."""
 
     config: OnlineConfig | ClaSpConfig = BEST
@@ -131,21 +130,16 @@ class ClaSp(LayerSelector):
         context_aware=True,
         search="chain dynamic program over layers",
     )
+    presets: ClassVar[Mapping[str, OnlineConfig | ClaSpConfig]] = {
+        "best": BEST,
+        "faithful": ClaSpConfig(),
+    }
 
-    def __post_init__(self) -> None:
-        self._planner: Planner = (
-            PortPlanner(self.config)
-            if isinstance(self.config, ClaSpConfig)
-            else OnlinePlanner(self.config, whole_layers)
-        )
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of their configurations."""
-        presets: dict[str, OnlineConfig | ClaSpConfig] = {"best": BEST, "faithful": ClaSpConfig()}
-        if preset not in presets:
-            raise InvalidConfig.of("ClaSp", "preset", "'best' or 'faithful'", preset)
-        return cls(with_options(presets[preset], options))
+    def planner(self) -> Planner:
+        """By the preset."""
+        if isinstance(self.config, ClaSpConfig):
+            return PortPlanner(self.config)
+        return OnlinePlanner(self.config, whole_layers)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -154,15 +148,3 @@ class ClaSp(LayerSelector):
             return Needs(committed=Needs.every, window=1)
         rows = self.config.rows
         return Needs(prompt=Needs.every, prompt_rows=rows, committed=Needs.every, window=rows)
-
-    def select(self, context: Context) -> DraftPlan:
-        """The plan of this round."""
-        return self._planner.select(context)
-
-    def observe(self, outcome: Outcome) -> None:
-        """Acceptance and seconds of the plan."""
-        self._planner.observe(outcome)
-
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)

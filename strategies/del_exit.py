@@ -33,7 +33,7 @@ from torch import Tensor
 
 from specframe.costs import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.options import with_options
+from specframe.options import preset_with
 from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
@@ -133,9 +133,7 @@ class Del(LayerSelector):
             "best": DelConfig(tuple(e for e in spread if e < layers)),
             "faithful": DelConfig(priced=False, begins_short=True),
         }
-        if preset not in presets:
-            raise InvalidConfig.of("Del", "preset", " or ".join(presets), preset)
-        config = with_options(presets[preset], options)
+        config = preset_with("Del", presets, preset, options)
         if config.exits and max(config.exits) >= layers:
             raise InvalidConfig.of(
                 "DelConfig", "exits", f"below the model's {layers} layers", config.exits

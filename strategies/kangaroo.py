@@ -21,23 +21,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from specframe.artefacts import load_artefact, save_artefact
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
-from specframe.selector import Context, DraftHead, Lab, LayerSelector, Prompt, Traits
+from specframe.selector import Context, DraftHead, Lab, Prompt, Traits
 from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, SkipSet, StopRule
 
 from .adapter import Adapter, Lesson, TrainingRules, agreement, train_adapter
-from .offline import require_shape
+from .calibrated import CalibratedSelector
 
 __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
 
-NAME = "kangaroo"
-REMEDY = f"Run `specframe calibrate {NAME}` for this model."
 FEWEST = 3
 HELD_OUT = 8  # every so-manieth prompt judges what the others taught
 REPRICE = 1.25  # growth of the context at which prices are looked up again
@@ -75,12 +70,6 @@ class KangarooConfig:
         return self.layers or max(1, round(layers / 8))
 
 
-PRESETS: Mapping[str, KangarooConfig] = {
-    "best": KangarooConfig(),
-    "faithful": KangarooConfig(layers=2, stop="confidence", longest=6),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Trained:
     """An adapter, and how often it and the bare exit were right on prompts it never saw."""
@@ -97,16 +86,18 @@ class _Saved:
     """What an artefact holds."""
 
     config: KangarooConfig
-    trained: Trained
+    found: Trained
 
 
 @dataclass
-class Kangaroo(LayerSelector):
+class Kangaroo(CalibratedSelector):
     """A shallow trunk of the model and a trained adapter draft."""
 
     config: KangarooConfig = field(default_factory=KangarooConfig)
-    trained: Trained | None = None
+    found: Trained | None = None
 
+    name = "kangaroo"
+    record = _Saved
     traits = Traits(
         "a shallow trunk and a trained adapter",
         training_free=False,
@@ -115,6 +106,10 @@ class Kangaroo(LayerSelector):
         split="train",
         prompts=60,
     )
+    presets: ClassVar[Mapping[str, KangarooConfig]] = {
+        "best": KangarooConfig(),
+        "faithful": KangarooConfig(layers=2, stop="confidence", longest=6),
+    }
 
     def __post_init__(self) -> None:
         self._policy: StopPolicy | None = None
@@ -123,15 +118,13 @@ class Kangaroo(LayerSelector):
 
     @classmethod
     def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `KangarooConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("Kangaroo", "preset", " or ".join(PRESETS), preset)
-        config = with_options(PRESETS[preset], options)
-        if config.trunk(shape.layers) >= shape.layers:
+        """The trunk must be shallower than the model."""
+        found = super().configured(shape, preset, **options)
+        if found.config.trunk(shape.layers) >= shape.layers:
             raise InvalidConfig.of(
-                "KangarooConfig", "layers", f"below the model's {shape.layers}", config.layers
+                "KangarooConfig", "layers", f"below the model's {shape.layers}", found.config.layers
             )
-        return cls(config)
+        return found
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3) on most of the prompts, judged on the others."""
@@ -154,15 +147,16 @@ class Kangaroo(LayerSelector):
             lambda done, of: lab.tell("training the adapter", done, of),
         )
         trained, bare = (_share(lab, chosen, held) for chosen in (adapter, None))
-        return replace(self, trained=Trained(adapter, trained, bare, lab.shape, lab.facts))
+        return replace(self, found=Trained(adapter, trained, bare, lab.shape, lab.facts))
 
     def head(self, shape: ModelShape) -> DraftHead | None:
         """Equation (2)."""
-        return self._require(shape).adapter
+        found: Trained = self.required(shape)
+        return found.adapter
 
     def select(self, context: Context) -> DraftPlan:
         """Equation (4), or what stands in for it."""
-        trained, layers = self._require(context.shape), context.shape.layers
+        trained, layers = self.required(context.shape), context.shape.layers
         if self._policy is None or context.length > REPRICE * self._priced:
             self._price(context, trained)
         if not self._pays:
@@ -176,15 +170,11 @@ class Kangaroo(LayerSelector):
         if self._policy is not None and outcome.drafted:
             self._policy.observe(outcome)
 
-    def spawn(self) -> Self:
-        """The same adapter, nothing learnt."""
-        return replace(self)
-
     def figures(self) -> dict[str, Any]:
         """Acceptance on prompts that taught nothing, beside that of the bare exit."""
-        if self.trained is None:
+        if self.found is None:
             return {}
-        trained = self.trained
+        trained = self.found
         found = {"acceptance": trained.acceptance.value, "bare_exit": trained.bare.value}
         warnings = []
         if trained.acceptance.value <= trained.bare.value:
@@ -202,25 +192,6 @@ class Kangaroo(LayerSelector):
             "tokens": trained.acceptance.count,
             "warnings": warnings,
         }
-
-    def save(self, folder: Path) -> None:
-        """Write configuration and adapter."""
-        if self.trained is None:
-            raise InvalidRequest(f"{NAME} has nothing to save yet. {REMEDY}")
-        saved = _Saved(self.config, self.trained)
-        save_artefact(folder, saved, kind=NAME, fingerprint=self.trained.facts)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = load_artefact(folder, _Saved, kind=NAME, fingerprint={}, remedy=REMEDY)
-        return cls(saved.config, saved.trained)
-
-    def _require(self, shape: ModelShape) -> Trained:
-        if self.trained is None:
-            raise InvalidRequest(f"{NAME} has no adapter yet. {REMEDY}")
-        require_shape(self.trained.shape, shape, REMEDY)
-        return self.trained
 
     def _price(self, context: Context, trained: Trained) -> None:
         """Whether drafting pays at this context, and what a step costs; what was learnt is kept."""

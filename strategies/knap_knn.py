@@ -22,30 +22,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from specframe.artefacts import load_artefact, save_artefact
 from specframe.costs import CostModel
-from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
-from specframe.pooling import Pooling
-from specframe.selector import Context, Lab, LayerSelector, Needs, Prompt, Traits
+from specframe.errors import InvalidConfig
+from specframe.selector import Context, Lab, Prompt, Traits
 from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 from .domain_models import MIXED, DomainModel, learn_models
 from .judged import all_figures, deal
 from .knn_ssd import label_prompts
-from .lookup import Lookup, LookupConfig, Match, Memory, learn_memory
-from .offline import require_shape
+from .looking_up import LookingUp
+from .lookup import LookupConfig, Memory, learn_memory
 from .resolve import KnownSet, Resolved, resolve
 from .token_rates import RoundPrices, unit_costs
 
 __all__ = ["FAITHFUL", "KnapKnn", "KnapKnnConfig", "Learnt", "Solver"]
 
-NAME = "knap-knn"
-REMEDY = f"Run `specframe calibrate {NAME}` for this model."
 STOPS = ("gain", "confidence", "fixed")
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 NEVER = 1e-12
@@ -105,7 +99,6 @@ FAITHFUL = KnapKnnConfig(
     longest=10,
     review=0,
 )
-PRESETS: Mapping[str, KnapKnnConfig] = {"best": KnapKnnConfig(), "faithful": FAITHFUL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +116,7 @@ class _Saved:
     """What an artefact holds."""
 
     config: KnapKnnConfig
-    learnt: Learnt
+    found: Learnt
 
 
 class Solver:
@@ -216,13 +209,14 @@ class _Experience:
 
 
 @dataclass
-class KnapKnn(LayerSelector):
+class KnapKnn(LookingUp):
     """What skipping loses by the prompt's domain, what it saves by the context: a knapsack."""
 
     config: KnapKnnConfig = field(default_factory=KnapKnnConfig)
-    learnt: Learnt | None = None
-    lookup: Lookup | None = None  # over what was learnt; shared by all sequences
+    found: Learnt | None = None
 
+    name = "knap-knn"
+    record = _Saved
     traits = Traits(
         "a domain's losses looked up, the knapsack solved at the context of the moment",
         adaptive=True,
@@ -231,33 +225,15 @@ class KnapKnn(LayerSelector):
         search="knapsack over fitted losses a domain",
         calibrated=True,
     )
+    presets: ClassVar[Mapping[str, KnapKnnConfig]] = {"best": KnapKnnConfig(), "faithful": FAITHFUL}
 
     def __post_init__(self) -> None:
-        self._match: Match | None = None
+        super().__post_init__()
         self._solver: Solver | None = None
         self._experience = _Experience()
         self._playing: tuple[SkipSet, int] | None = None  # the set and its draft length
         self._policy: StopPolicy | None = None
         self._rounds = self._resting = 0
-        if self.lookup is None and self.learnt is not None:
-            self.lookup = Lookup(self.learnt.memory, self.config)
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `KnapKnnConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("KnapKnn", "preset", " or ".join(PRESETS), preset)
-        return cls(with_options(PRESETS[preset], options))
-
-    @property
-    def needs(self) -> Needs:  # type: ignore[override]
-        """The prompt's states after the last sublayer."""
-        return Needs(prompt=(-1,), prompt_rows=Pooling(self.config.pooling).rows)
-
-    @property
-    def match(self) -> Match | None:
-        """What the look-up said of the sequence at hand."""
-        return self._match
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) and (2)."""
@@ -272,7 +248,7 @@ class KnapKnn(LayerSelector):
             longest=config.longest,
             seed=config.seed,
         )
-        return replace(self, learnt=Learnt(memory, models, lab.shape, lab.facts), lookup=None)
+        return replace(self, found=Learnt(memory, models, lab.shape, lab.facts), lookup=None)
 
     def select(self, context: Context) -> DraftPlan:
         """Equation (3) once, equation (4) where a boundary was crossed."""
@@ -310,15 +286,9 @@ class KnapKnn(LayerSelector):
             self._experience.learn()
 
     def _begin(self, context: Context) -> Solver:
-        if self.learnt is None or self.lookup is None:
-            raise InvalidRequest(f"{NAME} has learnt nothing yet. {REMEDY}")
-        require_shape(self.learnt.shape, context.shape, REMEDY)
-        states = context.prompt_states.get(context.shape.sublayers)
-        label = MIXED
-        if states is not None:
-            self._match = self.lookup.of(Pooling(self.config.pooling).of(states))
-            label = self._match.label if self._match.known else MIXED
-        return Solver(self.learnt.models[label], self.config)
+        models, match = self.required(context.shape).models, self.look_up(context)
+        label = match.label if match is not None and match.known else MIXED
+        return Solver(models[label], self.config)
 
     def _stop(self, solved: Resolved) -> StopPolicy:
         if self.config.stop == "confidence":
@@ -330,31 +300,12 @@ class KnapKnn(LayerSelector):
         step, rest = self._solver.prices.in_steps(solved.skips)
         return ExpectedGain(step, rest, max_tokens=self.config.longest)
 
-    def spawn(self) -> Self:
-        """The same models, no prompt seen."""
-        return replace(self)
-
     def figures(self) -> dict[str, Any]:
         """Of each domain's best set at the calibration's context, and of its model."""
-        if self.learnt is None:
+        if self.found is None:
             return {}
-        models = self.learnt.models
+        models = self.found.models
         judged = {name: model.judged for name, model in models.items()}
-        return all_figures(judged, {n: m.curve for n, m in models.items()}) | {
-            "lookup_accuracy": self.learnt.memory.accuracy,
-            "anchors": len(self.learnt.memory.labels),
-            "models": {name: model.figures() for name, model in models.items()},
-        }
-
-    def save(self, folder: Path) -> None:
-        """Write configuration, anchors and models."""
-        if self.learnt is None:
-            raise InvalidRequest(f"{NAME} has nothing to save yet. {REMEDY}")
-        saved = _Saved(self.config, self.learnt)
-        save_artefact(folder, saved, kind=NAME, fingerprint=self.learnt.facts)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = load_artefact(folder, _Saved, kind=NAME, fingerprint={}, remedy=REMEDY)
-        return cls(saved.config, saved.learnt)
+        curves = {name: model.curve for name, model in models.items()}
+        fits = {"models": {name: model.figures() for name, model in models.items()}}
+        return all_figures(judged, curves) | self.memory_figures() | fits

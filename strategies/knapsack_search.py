@@ -1,9 +1,10 @@
 """Searching skip sets by fitting losses that add up and solving the knapsack they make.
 
-Random sets first, so that every sublayer is seen with and without the others; then, in turns, the
-losses are fitted to all that was measured and the sets they propose are measured: at the price of
-the moment, at every weight, and with the losses jittered, since a model that only measures what
-it believes in never learns otherwise.
+Where losses can be guessed, nested sets of those guessed lightest come first; else random sets, so
+that every sublayer is seen with and without the others. Then, in turns, the losses are fitted to
+all that was measured and the sets they propose are measured: at the price of the moment, at every
+weight, and with the losses jittered, since a model that only measures what it believes in never
+learns otherwise.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from specframe.selector import Lab, Prompt
 from specframe.types import Estimate, SkipSet
 
 from .additive import AdditiveModel, Fitted, fit_losses, link_through
@@ -21,10 +24,11 @@ from .resolve import resolve, whole_weights
 from .search import Proposals, Scripted
 from .token_rates import RoundPrices, as_matrix
 
-__all__ = ["KnapsackSearch", "fit_measured", "frontier"]
+__all__ = ["KnapsackSearch", "fit_measured", "frontier", "guessed_losses"]
 
 Floats = NDArray[np.float64]
 LIGHTEST, HEAVIEST = 0.15, 0.75  # shares of the sublayers that random sets skip
+NESTED = 8  # sets that a guess is tried on
 A_TURN = 6  # sets measured between two fits
 JITTER = 0.35  # of log losses
 FEWEST = 1e-3  # loss that jitter can move
@@ -34,7 +38,7 @@ class KnapsackSearch(Scripted):
     """Proposes the knapsack solutions of a model that is fitted to what was measured.
 
     `measured` tells the acceptance of a set that was proposed; `expected` are losses known from
-    other domains.
+    other domains. `guess` tells losses up to a factor, and is asked when the search begins.
     """
 
     def __init__(
@@ -42,12 +46,14 @@ class KnapsackSearch(Scripted):
         prices: RoundPrices,
         measured: Callable[[SkipSet], Estimate],
         *,
-        explored: int,
+        explored: int = 0,
         seed: int = 0,
         starts: Sequence[SkipSet] = (),
         expected: Floats | None = None,
+        guess: Callable[[], Floats] | None = None,
     ) -> None:
         super().__init__(starts)
+        self._guess = guess
         self._prices, self._measured, self._expected = prices, measured, expected
         self._explored, self._seed = explored, seed
         self._size = len(prices.kind)
@@ -57,7 +63,10 @@ class KnapsackSearch(Scripted):
         random = np.random.default_rng(self._seed)
         for start in self._starts:  # noqa: UP028 - a tuple cannot be sent values
             yield start
-        yield from self._random_sets(random, self._explored)
+        if self._guess is None:
+            yield from self._random_sets(random, self._explored)
+        else:
+            yield from self._guessed(self._guess())
         while True:
             fitted = fit_measured(list(self._known), self._measured, self._expected)
             fresh = [s for s in self._solutions(fitted, random) if s not in self._known]
@@ -68,6 +77,18 @@ class KnapsackSearch(Scripted):
                 return
             for skips in fresh[:A_TURN]:  # noqa: UP028 - nor can a list
                 yield skips
+
+    def _guessed(self, losses: Floats) -> Proposals:
+        """Nested sets, light sublayers first; what they lose tells the factor of the guess."""
+        order = np.argsort(losses, kind="stable")
+        factors = []
+        for share in np.linspace(LIGHTEST, HEAVIEST + 0.1, NESTED):
+            members = order[: max(round(float(share) * self._size), 1)]
+            skips = SkipSet(self._size, sum(1 << int(b) for b in members))
+            _ = yield skips
+            lost = -np.log(max(self._measured(skips).value, FEWEST))
+            factors.append(lost / max(float(losses[members].sum()), FEWEST))
+        self._expected = float(np.median(factors)) * losses
 
     def _random_sets(self, random: np.random.Generator, count: int) -> Proposals:
         """Of any size that may pay, with any members."""
@@ -93,6 +114,22 @@ class KnapsackSearch(Scripted):
         found = resolve(_as_model(fitted), (), self._prices).skips
         if found is not None:
             yield found
+
+
+def guessed_losses(lab: Lab, prompts: Sequence[Prompt]) -> Floats:
+    """How far each sublayer turns the target's stream, in the mean over its own answers.
+
+    One walk a prompt instead of one a set and prompt.
+    """
+    size = lab.shape.sublayers
+    turned = np.zeros(size)
+    for prompt in prompts:
+        states = lab.states(prompt, range(size + 1))
+        for b in range(size):
+            before, after = states[b].float(), states[b + 1].float()
+            cosines = F.cosine_similarity(before, after, dim=-1)
+            turned[b] += 1.0 - float(cosines.mean())
+    return turned / len(prompts)
 
 
 def fit_measured(

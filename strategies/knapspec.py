@@ -26,19 +26,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, Self
+from typing import ClassVar
 
 from torch import Tensor
 
 from specframe.costs import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.options import with_options
-from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.selector import Context, Needs, Probe, Traits
+from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 from .agreement import compare_heads
 from .chain_dp import ChainRules, best_chains, stretches_between
 from .knapspec_online import OnlineConfig, OnlinePlanner
+from .planning import Planner, PlanningSelector
 
 __all__ = ["KnapSpec", "PaperConfig", "PaperDecision", "SublayerPrices", "paper_decision"]
 
@@ -141,18 +141,6 @@ def tokens_per_time(prices: SublayerPrices, skips: SkipSet, alpha: float, drafte
     return expected_tokens(alpha, drafted) / time
 
 
-class Planner(Protocol):
-    """A way to run KnapSpec; one live instance a sequence."""
-
-    def select(self, context: Context) -> DraftPlan:
-        """The plan of this round."""
-        ...
-
-    def observe(self, outcome: Outcome) -> None:
-        """What became of it."""
-        ...
-
-
 @dataclass
 class PaperPlanner:
     """The published code's schedule; rounds count from 0, the prompt's."""
@@ -189,7 +177,7 @@ class PaperPlanner:
 
 
 @dataclass
-class KnapSpec(LayerSelector):
+class KnapSpec(PlanningSelector):
     """Sublayers to skip from a knapsack over their measured latency, solved while generating."""
 
     config: OnlineConfig | PaperConfig = field(default_factory=OnlineConfig)
@@ -200,24 +188,16 @@ class KnapSpec(LayerSelector):
         context_aware=True,
         search="chain dynamic program and tokens-per-time grid",
     )
+    presets: ClassVar[Mapping[str, OnlineConfig | PaperConfig]] = {
+        "best": OnlineConfig(),
+        "faithful": PaperConfig(),
+    }
 
-    def __post_init__(self) -> None:
-        self._planner: Planner = (
-            PaperPlanner(self.config)
-            if isinstance(self.config, PaperConfig)
-            else OnlinePlanner(self.config)
-        )
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of their configurations."""
-        presets: dict[str, OnlineConfig | PaperConfig] = {
-            "best": OnlineConfig(),
-            "faithful": PaperConfig(),
-        }
-        if preset not in presets:
-            raise InvalidConfig.of("KnapSpec", "preset", "'best' or 'faithful'", preset)
-        return cls(with_options(presets[preset], options))
+    def planner(self) -> Planner:
+        """By the preset."""
+        if isinstance(self.config, PaperConfig):
+            return PaperPlanner(self.config)
+        return OnlinePlanner(self.config)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -226,15 +206,3 @@ class KnapSpec(LayerSelector):
             return Needs(committed=Needs.every, window=self.config.window)
         rows = self.config.rows
         return Needs(prompt=Needs.every, prompt_rows=rows, committed=Needs.every, window=rows)
-
-    def select(self, context: Context) -> DraftPlan:
-        """The plan of this round."""
-        return self._planner.select(context)
-
-    def observe(self, outcome: Outcome) -> None:
-        """Acceptance and seconds of the plan."""
-        self._planner.observe(outcome)
-
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)

@@ -25,31 +25,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from torch import Tensor
-
-from specframe.artefacts import load_artefact, save_artefact
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
-from specframe.pooling import Pooling
-from specframe.selector import Context, Lab, LayerSelector, Needs, Prompt, Traits
+from specframe.selector import Context, Lab, Prompt, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
 
 from .anchors import cluster_prompts
 from .judged import JudgedSet, Parts, all_figures, deal, find_set
-from .lookup import Lookup, LookupConfig, Match, Memory, learn_memory
-from .offline import OfflineConfig, enough, hunt_for, require_shape, unjudged
+from .looking_up import LookingUp
+from .lookup import LookupConfig, Match, Memory, learn_memory
+from .offline import OfflineConfig, enough, hunt_for, unjudged
 from .playing import Playing
 from .published import PublishedSet
 from .search import Budget
 
 __all__ = ["FAITHFUL", "MIXED", "DomainSets", "KnnSsd", "KnnSsdConfig", "label_prompts"]
 
-NAME = "knn-ssd"
-REMEDY = f"Run `specframe calibrate {NAME}` for this model."
 MIXED = "mixed"
 MIXED_SHARE = 0.4  # of the seconds: the domains start from where this search ends
 
@@ -89,7 +82,6 @@ FAITHFUL = KnnSsdConfig(
     centred=False,
     gate=0.0,
 )
-PRESETS: Mapping[str, KnnSsdConfig] = {"best": KnnSsdConfig(), "faithful": FAITHFUL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,36 +100,29 @@ class _Saved:
     """What an artefact holds."""
 
     config: KnnSsdConfig
-    learnt: DomainSets
+    found: DomainSets
 
 
 @dataclass
-class KnnSsd(LayerSelector):
+class KnnSsd(LookingUp):
     """A skip set a domain, chosen once by the nearest anchors of the prompt."""
 
     config: KnnSsdConfig = field(default_factory=KnnSsdConfig)
-    learnt: DomainSets | None = None
-    lookup: Lookup | None = None  # over what was learnt; shared by all sequences
+    found: DomainSets | None = None
 
+    name = "knn-ssd"
+    record = _Saved
     traits = Traits(
         "a skip set a domain, looked up by the prompt's hidden states",
         domain_aware=True,
         search="Bayesian optimisation a domain",
         calibrated=True,
     )
+    presets: ClassVar[Mapping[str, KnnSsdConfig]] = {"best": KnnSsdConfig(), "faithful": FAITHFUL}
 
     def __post_init__(self) -> None:
-        self._match: Match | None = None
+        super().__post_init__()
         self._playing: Playing | None = None
-        if self.lookup is None and self.learnt is not None:
-            self.lookup = Lookup(self.learnt.memory, self.config)
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `KnnSsdConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("KnnSsd", "preset", " or ".join(PRESETS), preset)
-        return cls(with_options(PRESETS[preset], options))
 
     @classmethod
     def from_published(cls, memory: Memory, published: Sequence[PublishedSet], layers: int) -> Self:
@@ -150,11 +135,6 @@ class KnnSsd(LayerSelector):
                 f"of one model."
             )
         return cls(FAITHFUL, DomainSets(memory, sets))
-
-    @property
-    def needs(self) -> Needs:  # type: ignore[override]
-        """The prompt's states after the last sublayer."""
-        return Needs(prompt=(-1,), prompt_rows=Pooling(self.config.pooling).rows)
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) to (3)."""
@@ -173,7 +153,7 @@ class KnnSsd(LayerSelector):
             sets[name], record = find_set(lab, own, hunt)
             curves[name] = record.best_so_far()
         learnt = DomainSets(memory, sets, curves, lab.shape, lab.facts)
-        return replace(self, learnt=learnt, lookup=None)
+        return replace(self, found=learnt, lookup=None)
 
     def _tasks(self, lab: Lab, parts: Parts, began: float) -> Iterator[tuple[str, Parts, Budget]]:
         """Searches in order with their share of what is left of the time."""
@@ -197,60 +177,20 @@ class KnnSsd(LayerSelector):
         return self._playing.plan(context)
 
     def _begin(self, context: Context) -> Playing:
-        if self.learnt is None or self.lookup is None:
-            raise InvalidRequest(f"{NAME} has no skip sets yet. {REMEDY}")
-        require_shape(self.learnt.shape, context.shape, REMEDY)
-        named = self._named(context.prompt_states.get(context.shape.sublayers))
-        return Playing([self.learnt.sets[name] for name in named], self.config.rules())
-
-    def _named(self, states: Tensor | None) -> tuple[str, ...]:
-        """Names of the sets to play, the first one first; without states nothing is known."""
-        assert self.learnt is not None
-        assert self.lookup is not None
-        sets = self.learnt.sets
-        fallback = (MIXED,) if MIXED in sets else ()
-        if states is None:
-            return fallback or (max(sets, key=lambda name: sets[name].speed),)
-        self._match = self.lookup.of(Pooling(self.config.pooling).of(states))
-        if fallback and not self._match.known:
-            return fallback
-        return self._match.label, *fallback
-
-    @property
-    def match(self) -> Match | None:
-        """What the look-up said of the sequence at hand."""
-        return self._match
+        sets = self.required(context.shape).sets
+        named = _named(sets, self.look_up(context))
+        return Playing([sets[name] for name in named], self.config.rules())
 
     def observe(self, outcome: Outcome) -> None:
         """Learn how the set does."""
         if self._playing is not None:
             self._playing.observe(outcome)
 
-    def spawn(self) -> Self:
-        """The same sets, no prompt seen."""
-        return replace(self)
-
     def figures(self) -> dict[str, Any]:
         """Of all sets and searches, and how well held-out prompts found their domain."""
-        if self.learnt is None:
+        if self.found is None:
             return {}
-        return all_figures(self.learnt.sets, self.learnt.curves) | {
-            "lookup_accuracy": self.learnt.memory.accuracy,
-            "anchors": len(self.learnt.memory.labels),
-        }
-
-    def save(self, folder: Path) -> None:
-        """Write configuration, anchors and sets."""
-        if self.learnt is None:
-            raise InvalidRequest(f"{NAME} has nothing to save yet. {REMEDY}")
-        saved = _Saved(self.config, self.learnt)
-        save_artefact(folder, saved, kind=NAME, fingerprint=self.learnt.facts)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = load_artefact(folder, _Saved, kind=NAME, fingerprint={}, remedy=REMEDY)
-        return cls(saved.config, saved.learnt)
+        return all_figures(self.found.sets, self.found.curves) | self.memory_figures()
 
 
 def label_prompts(lab: Lab, prompts: Sequence[Prompt], pooling: str) -> tuple[Prompt, ...]:
@@ -265,6 +205,16 @@ def label_prompts(lab: Lab, prompts: Sequence[Prompt], pooling: str) -> tuple[Pr
     vectors = lab.vectors(prompts, lab.shape.sublayers, pooling)
     found = cluster_prompts(vectors)
     return tuple(replace(p, domain=d) for p, d in zip(prompts, found.labels, strict=True))
+
+
+def _named(sets: Mapping[str, JudgedSet], match: Match | None) -> tuple[str, ...]:
+    """Names of the sets to play, the first one first; without a match nothing is known."""
+    fallback = (MIXED,) if MIXED in sets else ()
+    if match is None:
+        return fallback or (max(sets, key=lambda name: sets[name].speed),)
+    if fallback and not match.known:
+        return fallback
+    return match.label, *fallback
 
 
 def _starts(sets: Mapping[str, JudgedSet]) -> tuple[SkipSet, ...]:

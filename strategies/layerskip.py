@@ -25,25 +25,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from pathlib import Path
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from specframe.artefacts import load_artefact, save_artefact
-from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
-from specframe.selector import Context, Lab, LayerSelector, Prompt, Traits
+from specframe.errors import InvalidConfig
+from specframe.selector import Context, Lab, Prompt, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
+from .calibrated import CalibratedSelector
 from .judged import Hunt, JudgedSet, Parts, all_figures, deal, find_set, judge_set
-from .offline import require_shape
 from .playing import Playing, PlayRules
 from .search import Budget, Proposals, Scripted
 
 __all__ = ["ExitConfig", "FoundExit", "LayerSkip"]
 
-NAME = "layerskip"
-REMEDY = f"Run `specframe calibrate {NAME}` for this model, or set exit and draft by hand."
 SWEEPS = ("predicted", "timed")
 
 
@@ -86,12 +81,6 @@ class ExitConfig:
         return range(1, 1 + min(self.deepest or layers - 1, layers - 1))
 
 
-PRESETS: Mapping[str, ExitConfig] = {
-    "best": ExitConfig(),
-    "faithful": ExitConfig(sweep="timed", deepest=15, longest=6, seconds=3_600.0),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class FoundExit:
     """What a sweep found; `draft` is the timed length, where the sweep was timed."""
@@ -118,12 +107,14 @@ class _InOrder(Scripted):
 
 
 @dataclass
-class LayerSkip(LayerSelector):
+class LayerSkip(CalibratedSelector):
     """Early exit after the same layer every round."""
 
     config: ExitConfig = field(default_factory=ExitConfig)
     found: FoundExit | None = None
 
+    name = "layerskip"
+    record = _Saved
     traits = Traits(
         "early exit after one layer for everything",
         training_free=False,
@@ -131,21 +122,28 @@ class LayerSkip(LayerSelector):
         search="sweep over exit and draft length",
         calibrated=True,
     )
+    presets: ClassVar[Mapping[str, ExitConfig]] = {
+        "best": ExitConfig(),
+        "faithful": ExitConfig(sweep="timed", deepest=15, longest=6, seconds=3_600.0),
+    }
 
     def __post_init__(self) -> None:
         self._playing: Playing | None = None
 
     @classmethod
     def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `ExitConfig`."""
-        if preset not in PRESETS:
-            raise InvalidConfig.of("LayerSkip", "preset", " or ".join(PRESETS), preset)
-        config = with_options(PRESETS[preset], options)
-        if config.exit >= shape.layers:
+        """The exit must lie within the model."""
+        found = super().configured(shape, preset, **options)
+        if found.config.exit >= shape.layers:
             raise InvalidConfig.of(
-                "ExitConfig", "exit", f"below the model's {shape.layers} layers", config.exit
+                "ExitConfig", "exit", f"below the model's {shape.layers} layers", found.config.exit
             )
-        return cls(config)
+        return found
+
+    @classmethod
+    def remedy(cls) -> str:
+        """The pair can be given, too."""
+        return f"{super().remedy()[:-1]}, or set exit and draft by hand."
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3)."""
@@ -160,13 +158,11 @@ class LayerSkip(LayerSelector):
         if self.config.exit:
             skips = SkipSet.after(context.shape.layers, self.config.exit)
             return DraftPlan(skips, StopRule(self.config.draft), capture=False)
-        if self.found is None:
-            raise InvalidRequest(f"{NAME} has no exit yet. {REMEDY}")
-        require_shape(self.found.shape, context.shape, REMEDY)
-        if self.found.draft is not None:
-            return DraftPlan(self.found.judged.skips, StopRule(self.found.draft), capture=False)
+        found: FoundExit = self.required(context.shape)
+        if found.draft is not None:
+            return DraftPlan(found.judged.skips, StopRule(found.draft), capture=False)
         if self._playing is None:
-            self._playing = Playing((self.found.judged,), self.config.rules())
+            self._playing = Playing((found.judged,), self.config.rules())
         return self._playing.plan(context)
 
     def observe(self, outcome: Outcome) -> None:
@@ -174,29 +170,12 @@ class LayerSkip(LayerSelector):
         if self._playing is not None:
             self._playing.observe(outcome)
 
-    def spawn(self) -> Self:
-        """The same exit, nothing learnt."""
-        return replace(self)
-
     def figures(self) -> dict[str, Any]:
         """Of the exit found."""
         if self.found is None:
             return {}
         figures = all_figures({"every domain": self.found.judged}, {})
         return figures | {"exit": self.found.judged.skips.prefix // 2}
-
-    def save(self, folder: Path) -> None:
-        """Write configuration and exit."""
-        if self.found is None:
-            raise InvalidRequest(f"{NAME} has nothing to save yet. {REMEDY}")
-        saved = _Saved(self.config, self.found)
-        save_artefact(folder, saved, kind=NAME, fingerprint=self.found.facts)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        saved = load_artefact(folder, _Saved, kind=NAME, fingerprint={}, remedy=REMEDY)
-        return cls(saved.config, saved.found)
 
 
 def _predicted(lab: Lab, parts: Parts, config: ExitConfig) -> tuple[JudgedSet, None]:

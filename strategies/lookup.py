@@ -16,7 +16,7 @@ from .anchors import KINDS, Anchors, labelled_anchors
 from .judged import Parts
 from .neighbours import METRICS, Index, build_index, vote
 
-__all__ = ["Lookup", "LookupConfig", "Match", "Memory", "learn_memory"]
+__all__ = ["Lookup", "LookupConfig", "Match", "Memory", "learn_memory", "memory_of"]
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,22 @@ class Lookup:
 
 def learn_memory(lab: Lab, parts: Parts, config: LookupConfig) -> Memory:
     """Anchors of the search part's prompts; the other parts say how far a domain reaches."""
-    depth = lab.shape.sublayers
-    vectors = lab.vectors(parts.search, depth, config.pooling).float().cpu()
-    held = [*parts.choose, *parts.judge]
-    others = lab.vectors(held, depth, config.pooling).float().cpu()
-    labels = [prompt.domain for prompt in parts.search]
+    held = (*parts.choose, *parts.judge)
+    vectors, others = (
+        lab.vectors(prompts, lab.shape.sublayers, config.pooling).float().cpu()
+        for prompts in (parts.search, held)
+    )
+    labels, held_labels = ([p.domain for p in prompts] for prompts in (parts.search, held))
+    return _measured(memory_of(vectors, labels, config), others, held_labels, config)
+
+
+def memory_of(vectors: Tensor, labels: Sequence[str], config: LookupConfig) -> Memory:
+    """Anchors of pooled vectors [prompts, H]; nothing is known of how far a domain reaches."""
     centre = _centre(vectors, labels) if config.centred else torch.zeros(vectors.shape[1])
     anchors = labelled_anchors(
         vectors - centre, labels, config.anchors, config.kind, config.cluster_seed
     )
-    memory = Memory(anchors.vectors, anchors.labels, centre)
-    return _measured(memory, others, [prompt.domain for prompt in held], config)
+    return Memory(anchors.vectors, anchors.labels, centre)
 
 
 def _measured(

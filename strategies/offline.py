@@ -19,7 +19,7 @@ from .judged import (
     prompts_needed,
     typical_context,
 )
-from .knapsack_search import KnapsackSearch
+from .knapsack_search import KnapsackSearch, guessed_losses
 from .playing import PlayRules
 from .search import Budget, InTurn, Objective, Searcher
 from .searchers import Annealing, EverySet, LocalSearch, RandomSearch
@@ -39,7 +39,7 @@ SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", 
 OBJECTIVES = ("cached", "clock")
 EXHAUSTED = 12  # sublayers of which every set is measured
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
-EXPLORED = 3  # sublayers for each random set that a knapsack search begins with
+GUESSED = 2  # every so-manieth prompt tells which sublayers turn the stream least
 REMEMBERED = 96  # sets that the process learns from a local search: fits grow with their cube
 UNKNOWN = Estimate(0.0, 0.0, 1.0, 0)
 
@@ -151,9 +151,9 @@ def _searcher(
         return KnapsackSearch(
             RoundPrices.at(lab.costs, n, range(1, config.longest + 1)),
             lambda skips: lab.acceptance([skips], parts.search)[0],
-            explored=size // EXPLORED,
             seed=seed,
             starts=starts,
+            guess=lambda: guessed_losses(lab, parts.search[::GUESSED]),
         )
     if config.search == "random":
         return RandomSearch(size, seed, starts)
@@ -174,7 +174,8 @@ def _objective(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective | Non
     """None leaves it to `find_set`, which gives sets up that fall behind on a few prompts."""
     if config.objective == "clock":
         return _clock(lab, parts, config)
-    whole = config.search in ("knapsack", "exhaustive")
+    every = config.search == "exhaustive" and lab.shape.sublayers <= EXHAUSTED
+    whole = config.search == "knapsack" or every
     return _predicted(lab, parts, config) if whole else None
 
 

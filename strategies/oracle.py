@@ -31,7 +31,7 @@ CLOCKED = replace(BEST, objective="clock", stop="confidence", prompts=8, check=0
 class Oracle(StaticBO):
     """The best single skip set: all of them measured, or a long local search."""
 
-    name: ClassVar[str] = "oracle"
+    name = "oracle"
     presets: ClassVar[Mapping[str, OfflineConfig]] = {"best": BEST, "faithful": CLOCKED}
     traits = Traits(
         "the best single skip set, whatever finding it costs",

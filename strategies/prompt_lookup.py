@@ -19,22 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import ClassVar, Self
 
 from specframe.costs import expected_tokens_by_depth
-from specframe.errors import InvalidConfig
-from specframe.options import with_options
 from specframe.selector import Context, LayerSelector, Traits
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 from .ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
 
-__all__ = ["LOOKUPS", "PromptLookup"]
-
-LOOKUPS: Mapping[str, LookupConfig] = {
-    "best": LookupConfig(),
-    "faithful": LookupConfig(longest=3, copied=10, latest=False, priced=False),
-}
+__all__ = ["PromptLookup"]
 
 
 @dataclass
@@ -50,18 +43,15 @@ class PromptLookup(LayerSelector):
         context_aware=True,
         search="n-gram match",
     )
+    presets: ClassVar[Mapping[str, LookupConfig]] = {
+        "best": LookupConfig(),
+        "faithful": LookupConfig(longest=3, copied=10, latest=False, priced=False),
+    }
 
     def __post_init__(self) -> None:
         self._index = NgramIndex(self.config)
         self._beliefs = CopyBeliefs(self.config.prior)
         self._matched = 0
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `LookupConfig`."""
-        if preset not in LOOKUPS:
-            raise InvalidConfig.of("PromptLookup", "preset", " or ".join(LOOKUPS), preset)
-        return cls(with_options(LOOKUPS[preset], options))
 
     def select(self, context: Context) -> DraftPlan:
         """Equations (1) and (2)."""

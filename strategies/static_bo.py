@@ -27,17 +27,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from specframe.artefacts import load_artefact, save_artefact
-from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import with_options
-from specframe.selector import Context, Lab, LayerSelector, Prompt, Traits
+from specframe.selector import Context, Lab, Prompt, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
 
+from .calibrated import CalibratedSelector
 from .judged import JudgedSet, all_figures, deal, find_set
-from .offline import OfflineConfig, enough, hunt_for, require_shape, unjudged
+from .offline import OfflineConfig, enough, hunt_for, unjudged
 from .playing import Playing
 from .published import PublishedSet
 
@@ -76,14 +73,15 @@ class _Saved:
 
 
 @dataclass
-class StaticBO(LayerSelector):
+class StaticBO(CalibratedSelector):
     """One skip set for everything, found offline; `starts` are sets that the search tries first."""
 
     config: OfflineConfig = field(default_factory=OfflineConfig)
     found: Found | None = None
     starts: tuple[SkipSet, ...] = ()
 
-    name: ClassVar[str] = "static-bo"
+    name = "static-bo"
+    record = _Saved
     presets: ClassVar[Mapping[str, OfflineConfig]] = {
         "best": OfflineConfig(),
         "faithful": FAITHFUL,
@@ -96,18 +94,6 @@ class StaticBO(LayerSelector):
 
     def __post_init__(self) -> None:
         self._playing: Playing | None = None
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `OfflineConfig`."""
-        if preset not in cls.presets:
-            raise InvalidConfig.of(cls.__name__, "preset", " or ".join(cls.presets), preset)
-        return cls(with_options(cls.presets[preset], options))
-
-    @classmethod
-    def remedy(cls) -> str:
-        """What to do where there is no fitting calibration."""
-        return f"Run `specframe calibrate {cls.name}` for this model."
 
     @classmethod
     def from_published(cls, published: PublishedSet, layers: int) -> Self:
@@ -134,21 +120,15 @@ class StaticBO(LayerSelector):
 
     def select(self, context: Context) -> DraftPlan:
         """The set found, or nothing while it does not pay."""
-        if self.found is None:
-            raise InvalidRequest(f"{self.name} has no skip set yet. {self.remedy()}")
         if self._playing is None:
-            require_shape(self.found.shape, context.shape, self.remedy())
-            self._playing = Playing((self.found.judged,), self.config.rules())
+            found = self.required(context.shape)
+            self._playing = Playing((found.judged,), self.config.rules())
         return self._playing.plan(context)
 
     def observe(self, outcome: Outcome) -> None:
         """Equation (4), or what stands in for it."""
         if self._playing is not None:
             self._playing.observe(outcome)
-
-    def spawn(self) -> Self:
-        """The same set, nothing learnt."""
-        return replace(self)
 
     def figures(self) -> dict[str, Any]:
         """Of the set and its search."""
@@ -159,17 +139,3 @@ class StaticBO(LayerSelector):
             "ended": self.found.ended,
             "incumbents": [list(point) for point in self.found.incumbents],
         }
-
-    def save(self, folder: Path) -> None:
-        """Write configuration and set."""
-        if self.found is None:
-            raise InvalidRequest(f"{self.name} has nothing to save yet. {self.remedy()}")
-        saved = _Saved(self.config, self.found)
-        save_artefact(folder, saved, kind=self.name, fingerprint=self.found.facts)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        remedy = cls.remedy()
-        saved = load_artefact(folder, _Saved, kind=cls.name, fingerprint={}, remedy=remedy)
-        return cls(saved.config, saved.found)

@@ -24,20 +24,19 @@ Differs from the paper, preset `best`: see `swift_stream`.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import eq
-from typing import Self
+from typing import ClassVar
 
 import torch
 
 from specframe.errors import InvalidConfig
-from specframe.options import with_options
-from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, Step, StopRule, TreeRule
+from specframe.selector import Context, Needs, Probe, Traits
+from specframe.types import DraftPlan, Outcome, SkipSet, Step, StopRule, TreeRule
 
 from .bayesian import BayesianSearch
-from .knapspec import Planner
+from .planning import Planner, PlanningSelector
 from .swift_stream import StreamConfig, StreamPlanner
 
 __all__ = ["PaperPlanner", "Swift", "SwiftConfig", "matchness"]
@@ -173,7 +172,7 @@ class PaperPlanner:
 
 
 @dataclass
-class Swift(LayerSelector):
+class Swift(PlanningSelector):
     """Skip sets tried while serving, scored on tokens the model has already produced."""
 
     config: StreamConfig | SwiftConfig = field(default_factory=StreamConfig)
@@ -184,24 +183,16 @@ class Swift(LayerSelector):
         context_aware=True,
         search="random and Bayesian, or local",
     )
+    presets: ClassVar[Mapping[str, StreamConfig | SwiftConfig]] = {
+        "best": StreamConfig(),
+        "faithful": SwiftConfig(),
+    }
 
-    def __post_init__(self) -> None:
-        self._planner: Planner = (
-            PaperPlanner(self.config)
-            if isinstance(self.config, SwiftConfig)
-            else StreamPlanner(self.config)
-        )
-
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of their configurations."""
-        presets: dict[str, StreamConfig | SwiftConfig] = {
-            "best": StreamConfig(),
-            "faithful": SwiftConfig(),
-        }
-        if preset not in presets:
-            raise InvalidConfig.of("Swift", "preset", "'best' or 'faithful'", preset)
-        return cls(with_options(presets[preset], options))
+    def planner(self) -> Planner:
+        """By the preset."""
+        if isinstance(self.config, SwiftConfig):
+            return PaperPlanner(self.config)
+        return StreamPlanner(self.config)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -210,15 +201,3 @@ class Swift(LayerSelector):
             return Needs()
         rows = self.config.window
         return Needs(prompt=Needs.every, prompt_rows=rows, committed=(-1,), window=rows)
-
-    def select(self, context: Context) -> DraftPlan:
-        """The plan of this round."""
-        return self._planner.select(context)
-
-    def observe(self, outcome: Outcome) -> None:
-        """Acceptance and seconds of the plan."""
-        self._planner.observe(outcome)
-
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)

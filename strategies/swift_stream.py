@@ -39,7 +39,7 @@ class StreamConfig:
     """What trying may cost, and what is believed of what was tried."""
 
     window: int = 24  # rows that sets are scored on
-    share: float = 0.03  # of the remaining autoregressive seconds that trying may take
+    share: float = 0.06  # of the remaining autoregressive seconds that trying may take
     patience: int = 24  # sets in a row that are no better
     hopeless: float = 0.9  # of autoregressive speed: if no first set reaches it, none is tried on
     protected: int = 1  # layers at either end that the first sets keep

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+import numpy as np
 import torch
 
 from specframe.cost_tables import Table
@@ -79,6 +80,12 @@ class WrittenLab:
     def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str):
         assert depth == self.shape.sublayers
         return torch.stack([vector_of(prompt.tokens, self.shape.hidden) for prompt in prompts])
+
+    def states(self, prompt: Prompt, depths: Sequence[int]):
+        """A stream that each sublayer turns by its loss."""
+        angles = [sum(self.losses[prompt.domain][:depth]) for depth in depths]
+        rows = [torch.tensor([[np.cos(angle), np.sin(angle)]]) for angle in angles]
+        return dict(zip(depths, rows, strict=True))
 
     def tell(self, what: str, done: int, of: int) -> None:
         self.told.append((what, done, of))

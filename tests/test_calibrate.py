@@ -88,7 +88,7 @@ def test_each_domain_is_calibrated(monkeypatch, planted, prompts, tmp_path):
     assert run(monkeypatch, *arguments, *QUICK, "--set", "domain-evaluations=5") == 0
     selector = selector_from(str(out), SHAPE)
     assert isinstance(selector, KnnSsd)
-    assert set(selector.learnt.sets) == {"mixed", "low", "high"}
+    assert set(selector.found.sets) == {"mixed", "low", "high"}
 
 
 def test_an_interrupted_calibration_goes_on(monkeypatch, planted, prompts, tmp_path):
@@ -208,4 +208,4 @@ def test_training_takes_the_same_command_and_tells_both_acceptances(
     assert found["tokens"] == 2 * 8
     wanted = f"acceptance on unseen prompts {found['acceptance']:.3f}, of the bare exit "
     assert wanted + f"{found['bare_exit']:.3f}" in capsys.readouterr().out
-    assert selector_from(str(out), SHAPE).trained.adapter.depth == 2
+    assert selector_from(str(out), SHAPE).found.adapter.depth == 2

@@ -5,9 +5,11 @@ from ticking import TickingClock
 from tiny import Tiny, tiny_executor, tiny_model
 
 from specframe import draft, prices
+from specframe.cost_tables import Table
+from specframe.costs import CostModel
 from specframe.models.cache import CursorCache
 from specframe.models.fused import FusedExecutor
-from specframe.profilers.latency import LatencyGrid, profile_latency
+from specframe.profilers.latency import LatencyGrid
 
 GRID = LatencyGrid((16, 128), (1, 4, 8), budget_seconds=0.1)
 
@@ -18,7 +20,8 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_what_rounds_and_drafted_tokens_take_besides_walks_is_found(monkeypatch):
-    costs = profile_latency(tiny_executor(), GRID).costs
+    nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
+    costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
     clock = TickingClock(monkeypatch, ("specframe.engine", "specframe.prices"))
     clock.costs(FusedExecutor, "walk", 1.0)
     clock.costs(CursorCache, "commit", 8.0)
@@ -27,6 +30,15 @@ def test_what_rounds_and_drafted_tokens_take_besides_walks_is_found(monkeypatch)
     assert found.round_seconds == pytest.approx(8.0)
     assert found.step_seconds == pytest.approx(0.25)
     assert found.attention == costs.attention
+
+
+def test_where_rounds_take_less_than_their_parts_the_fixed_part_says_so(monkeypatch):
+    nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
+    costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
+    # autoregressive rounds take 0.96 of their walk, and others what their walks are priced at
+    monkeypatch.setattr(prices, "_timed_rounds", lambda *given: ([0.96, 4.0, 8.0], [1.0, 4.0, 8.0]))
+    found = prices.measure_round_costs(tiny_executor(), costs)
+    assert found.round_seconds == pytest.approx(-0.05, abs=0.01)
 
 
 def test_a_profile_is_measured_once_and_found_afterwards(monkeypatch):

@@ -10,17 +10,19 @@ from typing import Any
 
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.grid import Grid
-from specframe.bench.harness import Progress, Schedule, run_rows
+from specframe.bench.harness import Explain, Progress, Schedule, run_rows
 from specframe.bench.places import places
 from specframe.bench.prepare import prepare
 from specframe.bench.prompts import BenchPrompt, digest, prompts_from, refuse_overlap
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.schema import SCHEMA_VERSION
 from specframe.bench.summary import summarise
+from specframe.divergence import first_divergence
 from specframe.errors import InvalidRequest
 from specframe.lab import ModelLab, model_facts
 from specframe.loading import PLANTED, load
 from specframe.models.exactness import known_exactness
+from specframe.models.executor import Executor
 from specframe.models.load import load_executor
 from specframe.prices import measured_profile
 from specframe.selector import Prompt
@@ -60,7 +62,8 @@ def compare(
         for facts in prepared.calibration.values():
             refuse_overlap(asked, facts.get("prompts", ()))
         schedule = Schedule(tuple(asked), grid.temperatures, grid.repeats, grid.new_tokens)
-        rows = run_rows(schedule, prepared.contenders, run, finished, report)
+        explain = _explainer(executor, asked)
+        rows = run_rows(schedule, prepared.contenders, run, finished, report, explain)
         results = {
             "schema_version": SCHEMA_VERSION,
             "run": folder.name,
@@ -78,6 +81,17 @@ def compare(
         }
         run.write(RESULTS_FILE, results)
     return results
+
+
+def _explainer(executor: Executor, asked: Sequence[BenchPrompt]) -> Explain:
+    """Judges answers that differ by the target's own logits where they part."""
+    prompts = {prompt.name: prompt.tokens for prompt in asked}
+
+    def explain(name: str, expected: Sequence[int], got: Sequence[int]) -> Mapping[str, Any] | None:
+        found = first_divergence(executor, prompts[name], expected, got)
+        return None if found is None else asdict(found)
+
+    return explain
 
 
 def _asked(grid: Grid, tokenizer: Any, vocabulary: int) -> list[BenchPrompt]:

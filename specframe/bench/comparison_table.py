@@ -49,9 +49,12 @@ def _table(entries: list[Mapping[str, Any]], title: str) -> Table:
             _times(entry["speedup_vs_transformers"]),
             _share(entry["acceptance"]),
             "" if entry["mean_accepted"] is None else f"{entry['mean_accepted']:.2f}",
-            _share(entry["exact_match"]),
+            _exact(entry),
         )
-    table.caption = "speed-ups; ? inconclusive: the interval is wider than 4 % either way"
+    table.caption = (
+        "speed-ups; ? inconclusive: the interval is wider than 4 % either way; "
+        "~ all other answers part at a near-tie, ! some do not"
+    )
     return table
 
 
@@ -59,6 +62,14 @@ def _name(entry: Mapping[str, Any]) -> str:
     preset = entry["preset"]
     selector: str = entry["selector"]
     return selector if preset in ("", "best") else f"{selector}:{preset}"
+
+
+def _exact(entry: Mapping[str, Any]) -> str:
+    """The share of identical answers, and whether rounding alone explains the others."""
+    match = entry["exact_match"]
+    if match is None or match == 1.0:
+        return _share(match)
+    return _share(match) + (" ~" if match + entry["near_ties"] > 1.0 - 1e-9 else " !")
 
 
 def _spread(entry: Mapping[str, Any], name: str) -> str:

@@ -37,6 +37,7 @@ class Answer:
     predicted_seconds: float | None = None  # of decoding, by the cost model, for the same rounds
     skips: Mapping[int, int] = field(default_factory=dict)  # sublayer -> drafting rounds
     drafting: int = 0  # rounds that drafted, skipping anything or not
+    trees: int = 0  # rounds whose draft was a tree
 
 
 class Contender(Protocol):
@@ -71,12 +72,17 @@ class SelectorContender:
         ended = perf_counter()
         tokens = tuple(token for done in fold.rounds for token in done.tokens)
         predicted, skips = self._account(fold, len(prompt))
-        drafting = sum(bool(d.outcome and d.outcome.drafted) for d in fold.rounds)
+        outcomes = [done.outcome for done in fold.rounds if done.outcome is not None]
+        drafting = sum(outcome.drafted > 0 for outcome in outcomes)
+        trees = sum(not outcome.draft.is_chain for outcome in outcomes)
         seconds = first - began, ended - first
-        return Answer(tokens, *seconds, fold.result(), predicted, skips, drafting)
+        return Answer(tokens, *seconds, fold.result(), predicted, skips, drafting, trees)
 
     def _account(self, fold: StatsFold, length: int) -> tuple[float | None, dict[int, int]]:
-        """Predicted seconds of the rounds that took place, and how often sublayers were skipped."""
+        """Predicted seconds of the rounds that took place, and how often sublayers were skipped.
+
+        No price is known of what selectors compute: it counts as it was measured.
+        """
         seconds = 0.0
         skips: dict[int, int] = {}
         committed = length
@@ -85,6 +91,7 @@ class SelectorContender:
             if outcome is not None:
                 if self.costs is not None:
                     plan, drafted = outcome.plan, outcome.drafted
+                    seconds += outcome.select_seconds
                     seconds += self.costs.round(plan, committed - 1, drafted)
                 for sublayer in outcome.plan.skips if outcome.drafted else ():
                     skips[sublayer] = skips.get(sublayer, 0) + 1

@@ -11,10 +11,13 @@ from specframe.bench.contenders import Answer, Asked, Contender
 from specframe.bench.prompts import BenchPrompt
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.summary import BASELINE
+from specframe.stats import GenerationStats
 
 __all__ = ["Progress", "Schedule", "run_rows"]
 
 Key = tuple[str, str, str, float, int]  # selector, preset, prompt, temperature, repeat
+# prompt's name, autoregressive tokens, other tokens -> where they part, and whether at a near-tie
+Explain = Callable[[str, Sequence[int], Sequence[int]], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ def run_rows(
     folder: RunFolder,
     finished: Sequence[Mapping[str, Any]],
     report: Callable[[Progress], None] = lambda progress: None,
+    explain: Explain = lambda prompt, expected, got: None,
 ) -> list[dict[str, Any]]:
     """Ask what is not answered yet; rows are on disk as soon as they are finished."""
     rows = [dict(row) for row in finished]
@@ -72,7 +76,7 @@ def run_rows(
             rows.append(row)
             folder.append(row)
             report(Progress(len(rows), total, contender.name, prompt.name))
-    return [_judged(row, greedy) for row in rows]
+    return [_judged(row, greedy, explain) for row in rows]
 
 
 def _rotated(contenders: Sequence[Contender], number: int) -> list[Contender]:
@@ -96,11 +100,21 @@ def _is_reference(row: Mapping[str, Any]) -> bool:
     return bool(row["selector"] == BASELINE and row["temperature"] == 0.0)
 
 
-def _judged(row: dict[str, Any], greedy: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """Whether a greedy answer is the autoregressive one, token for token."""
+def _judged(
+    row: dict[str, Any], greedy: Mapping[str, Sequence[int]], explain: Explain
+) -> dict[str, Any]:
+    """Whether a greedy answer is the autoregressive one, token for token, and if not, why."""
     expected = greedy.get(row["prompt"])
-    known = row["temperature"] == 0.0 and expected is not None
-    return row | {"exact_match": bool(row["tokens"] == expected) if known else None}
+    if row["temperature"] != 0.0 or expected is None:
+        return row | {"exact_match": None, "parting": None}
+    exact = bool(row["tokens"] == expected)
+    parting = None if exact else explain(row["prompt"], expected, row["tokens"])
+    return row | {"exact_match": exact, "parting": parting}
+
+
+def _left(decode_seconds: float, stats: GenerationStats) -> float:
+    parts = stats.select_seconds + stats.draft_seconds + stats.verify_seconds
+    return max(decode_seconds - parts, 0.0)
 
 
 def _row(
@@ -127,10 +141,11 @@ def _row(
         "selection_seconds": stats.select_seconds if stats else None,
         "draft_seconds": stats.draft_seconds if stats else None,
         "verify_seconds": stats.verify_seconds if stats else None,
-        "other_seconds": stats.other_seconds if stats else None,
+        "other_seconds": _left(answer.decode_seconds, stats) if stats else None,
         "skipped_attention": stats.skipped_attention if stats else None,
         "skipped_mlp": stats.skipped_mlp if stats else None,
         "drafting_share": answer.drafting / stats.rounds if stats and stats.rounds else None,
+        "tree_share": answer.trees / stats.rounds if stats and stats.rounds else None,
         "skips": {str(sublayer): rounds for sublayer, rounds in sorted(answer.skips.items())},
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }

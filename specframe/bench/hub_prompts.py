@@ -44,7 +44,7 @@ class HubPrompts:
         rows = self._load()
         columns = list(rows.column_names)
         text = self.column or next((name for name in TEXT_COLUMNS if name in columns), None)
-        if text not in columns:
+        if text is None or text not in columns:
             raise InvalidRequest(
                 f"The data set {self.id!r} has no column {self.column or 'of a known name'!r}. "
                 f"Add +column=NAME with one of: {', '.join(columns)}."

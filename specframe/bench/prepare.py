@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -24,6 +24,8 @@ from specframe.user_cache import read_json, write_json
 
 __all__ = ["Prepared", "prepare"]
 
+YARDSTICK = "oracle"  # searches last, from all that the others found
+TREES = ("swift:faithful",)  # what `all` adds, since no selector drafts trees at its best
 NEEDS_SETTINGS = frozenset({"fixed"})  # without settings it skips nothing
 EARLY_EXIT, LOOKUP = "transformers-early-exit", "transformers-prompt-lookup"
 LOOKUP_TOKENS = 10
@@ -54,15 +56,17 @@ def prepare(
         _faster_library(model, trial, folder / "library-cache.json", tell),
     ]
     calibration: dict[str, Mapping[str, Any]] = {}
-    for text in _wanted(grid.selectors):
-        named = read_named(text)
-        selector, facts = _selector(
-            text, named, grid, lab, calibrating, folder / "calibrations", tell
-        )
+    found: dict[str, LayerSelector] = {}
+    wanted = _wanted(grid.selectors)
+    for text in sorted(wanted, key=lambda text: read_named(text).name == YARDSTICK):
+        starts = tuple(dict.fromkeys(s for other in found.values() for s in _sets(other, lab)))
+        kept = folder / "calibrations"
+        found[text], facts = _selector(text, grid, lab, calibrating, kept, starts, tell)
         if facts:
             calibration[text] = facts
-        speculator = SelfSpeculator(model, selector, costs=lab.costs)
-        contenders.append(_contender(text, named, speculator, lab))
+    for text in wanted:
+        speculator = SelfSpeculator(model, found[text], costs=lab.costs)
+        contenders.append(_contender(text, read_named(text), speculator, lab))
     if grid.rivals:
         contenders += _rivals(model, lab, calibrating, contenders[1])
     return Prepared(tuple(contenders), calibration)
@@ -70,6 +74,7 @@ def prepare(
 
 def _wanted(selectors: Sequence[str]) -> list[str]:
     every = [n for n in selector_names() if n != BASELINE and n not in NEEDS_SETTINGS]
+    every += TREES
     found = [name for named in selectors for name in (every if named == "all" else [named])]
     return list(dict.fromkeys(found))
 
@@ -83,15 +88,25 @@ def _contender(
     return SelectorContender(name, named.preset, speculator, lab.costs)
 
 
+def _sets(selector: LayerSelector, lab: ModelLab) -> list[SkipSet]:
+    """Skip sets that a calibration found."""
+    figures = getattr(selector, "figures", dict)()
+    return [
+        SkipSet.of(lab.shape.layers, one["attention"], one["mlp"])
+        for one in figures.get("sets", {}).values()
+    ]
+
+
 def _selector(
     text: str,
-    named: Named,
     grid: Grid,
     lab: ModelLab,
     prompts: Sequence[Prompt],
     folder: Path,
+    starts: Sequence[SkipSet],
     tell: Tell,
 ) -> tuple[LayerSelector, Mapping[str, Any]]:
+    named = read_named(text)
     if Path(named.name).is_dir():
         selector = selector_from(named.name, lab.shape, options=named.options)
         return selector, {"folder": named.name}
@@ -104,6 +119,8 @@ def _selector(
     selector = selector_from(named.name, lab.shape, named.preset, options | dict(named.options))
     if not traits.calibrated:
         return selector, {}
+    if isinstance(selector, selector_class(YARDSTICK)) and starts:
+        selector = replace(selector, starts=starts)  # type: ignore[type-var]
     tell(f"calibrating {text}, {grid.calibration_seconds:.0f} s of searching")
     began = perf_counter()
     selector = selector.calibrate(lab, prompts)

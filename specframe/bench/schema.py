@@ -37,7 +37,8 @@ ROW: Mapping[str, str] = {
     "tokens": "The answer.",
     "prefill_seconds": "Wall clock until the first new token stood.",
     "decode_seconds": "Wall clock from then to the end; selection included.",
-    "predicted_seconds": "The same by the cost model, for the rounds that took place.",
+    "predicted_seconds": "The same by the cost model, for the rounds that took place; selection "
+    "counts as measured.",
     "rounds": "Draft-verify rounds after the prompt's.",
     "drafted": "Drafted tokens (depth of the draft, for trees).",
     "accepted": "Drafted tokens that stood.",
@@ -48,9 +49,12 @@ ROW: Mapping[str, str] = {
     "skipped_attention": "Share of attention sublayers skipped, mean over drafting rounds.",
     "skipped_mlp": "Share of MLP sublayers skipped, mean over drafting rounds.",
     "drafting_share": "Share of rounds that drafted at all.",
+    "tree_share": "Share of rounds whose draft was a tree.",
     "skips": "By sublayer: in how many drafting rounds it was skipped.",
     "peak_bytes": "Highest resident memory of the process so far.",
     "exact_match": "Whether a greedy answer equals the autoregressive one; null when sampled.",
+    "parting": "Of a greedy answer that differs: the first new token that does, the gap of the "
+    "target's logits between both tokens there, and whether that is a near-tie: within rounding.",
 }
 
 SUMMARY: Mapping[str, str] = {
@@ -76,10 +80,13 @@ SUMMARY: Mapping[str, str] = {
     "inconclusive": "Whether the interval's half-width exceeds 4 % of the speed-up.",
     "tokens_per_second": "Median decoded tokens a second.",
     "exact_match": "Share of greedy answers equal to own autoregressive decoding.",
+    "near_ties": "Share of greedy answers that part from own autoregressive decoding at a near-tie "
+    "of the target's own logits; with exact_match it makes 1 unless something is wrong.",
     "acceptance": "Accepted over drafted tokens, pooled.",
     "mean_accepted": "Tokens a round, bonus included.",
     "mean_drafted": "Drafted tokens a round.",
     "drafting_rounds": "Share of rounds that drafted at all.",
+    "tree_rounds": "Share of rounds whose draft was a tree.",
     "skipped_attention": "As in rows, mean.",
     "skipped_mlp": "As in rows, mean.",
     "peak_bytes": "Highest resident memory, as in rows.",
@@ -88,5 +95,6 @@ SUMMARY: Mapping[str, str] = {
     "verify_share": "Share of decoding seconds, pooled.",
     "other_share": "Share of decoding seconds, pooled.",
     "prediction_error": "Median |predicted / measured - 1| of the speed-up over autoregressive "
-    "decoding, predicted by the cost model for the rounds that took place.",
+    "decoding, predicted by the cost model for the rounds that took place, with selection as "
+    "measured.",
 }

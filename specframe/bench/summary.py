@@ -102,12 +102,15 @@ def _shares(rows: Sequence[Row]) -> dict[str, float | None]:
     rounds = sum(row["rounds"] or 0 for row in rows)
     decode = sum(row["decode_seconds"] for row in rows)
     matches = [row["exact_match"] for row in rows if row["exact_match"] is not None]
+    ties = sum(bool((row.get("parting") or {}).get("near_tie")) for row in rows)
     found: dict[str, float | None] = {
         "exact_match": fmean(matches) if matches else None,
+        "near_ties": ties / len(matches) if matches else None,
         "acceptance": accepted / drafted if drafted else None,
         "mean_accepted": sum(row["new_tokens"] - 1 for row in rows) / rounds if rounds else None,
         "mean_drafted": drafted / rounds if rounds else None,
         "drafting_rounds": _mean_of(rows, "drafting_share"),
+        "tree_rounds": _mean_of(rows, "tree_share"),
         "skipped_attention": _mean_of(rows, "skipped_attention"),
         "skipped_mlp": _mean_of(rows, "skipped_mlp"),
         "peak_bytes": max((row["peak_bytes"] or 0 for row in rows), default=0),
@@ -120,7 +123,7 @@ def _shares(rows: Sequence[Row]) -> dict[str, float | None]:
 
 
 def _mean_of(rows: Sequence[Row], key: str) -> float | None:
-    values = [row[key] for row in rows if row[key] is not None]
+    values = [row[key] for row in rows if row.get(key) is not None]
     return fmean(values) if values else None
 
 

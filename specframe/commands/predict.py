@@ -11,8 +11,11 @@ from specframe.commands.results_file import JsonFile, require_writable, write_fi
 
 if TYPE_CHECKING:
     from specframe.commands.prediction_setup import Setup
+    from specframe.prediction.check import CheckedPlan
 
 __all__ = ["register"]
+
+CHECKED = 12  # plans, at least
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +58,7 @@ def predict(
     lengths = numbers("contexts", contexts)
     setup = prepare(model, prompts, device, threads, count, new_tokens)
     if check:
-        _check(setup, lengths or (128, 512, 1024, 1800), json)
+        _check(setup, lengths, json)
         return
     from specframe.selection import option_pairs, selector_from
 
@@ -71,7 +74,7 @@ def _predict(setup: Setup, selector: Any, context: int) -> dict[str, Any]:
     from specframe.prediction.play import play
 
     costs = setup.profile.costs
-    given = setup.prompts(context, 0)
+    given = setup.prompts(context, 0, 2 if setup.slow else 10)
     played = play(setup.executor, selector, costs, given, setup.new_tokens, setup.ends)
     speedup = played.speedup(costs.spread)
     n = sum(map(len, given)) / len(given) + setup.new_tokens / 2
@@ -104,29 +107,35 @@ def _verdict(figures: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"warning: {text}" for text in figures["warnings"])])
 
 
-def _check(setup: Setup, contexts: tuple[int, ...], json: Path | None) -> None:
+def _check(setup: Setup, lengths: tuple[int, ...], json: Path | None) -> None:
     from specframe.prediction.check import check, predict_plans, summary
 
+    contexts = lengths or ((128, 900, 1800) if setup.slow else (128, 512, 1024, 1800))
+    count = 1 if setup.slow else 15
     sets = setup.skip_sets(contexts[0])
-    seen = {context: setup.prompts(context, 0) for context in contexts}
-    fresh = {context: setup.prompts(context, 1000) for context in contexts}
+    seen = {context: setup.prompts(context, 0, count) for context in contexts}
+    fresh = {context: setup.prompts(context, 1000, count) for context in contexts}
     executor, costs = setup.executor, setup.profile.costs
-    predicted = predict_plans(executor, costs, seen, sets, setup.new_tokens, setup.ends)
-    write_figures(json, _check_figures(setup, predicted, {}))
-    typer.echo(f"{len(predicted)} plans predicted, now measuring", err=True)
-    checked = check(
-        executor, predicted, fresh, setup.new_tokens, setup.ends, lambda t: typer.echo(t, err=True)
-    )
-    agreement = summary(checked)
-    for one in checked:
-        typer.echo(
-            f"context {one.context:5d}  skips {len(one.skips):2d}  drafts {one.draft_length}  "
-            f"predicted {one.predicted.value:.3f} ({one.predicted.low:.2f}-"
-            f"{one.predicted.high:.2f})  measured {one.measured:.3f}  tokens a round "
-            f"{one.tokens_per_round:.2f} / {one.measured_tokens_per_round:.2f}"
-        )
+    each = -(-CHECKED // len(contexts))
+    plans = predict_plans(executor, costs, seen, sets, setup.new_tokens, setup.ends, each)
+    write_figures(json, _check_figures(setup, plans, {}))
+    typer.echo(f"{len(plans)} plans predicted, now measuring", err=True)
+    for i, one in enumerate(check(executor, plans, fresh, setup.new_tokens, setup.ends)):
+        plans[i] = one
+        typer.echo(_told(one))
+        write_figures(json, _check_figures(setup, plans, {}))  # what an interrupted check leaves
+    agreement = summary(plans)
     typer.echo("  ".join(f"{name} {value:.3f}" for name, value in agreement.items()))
-    write_figures(json, _check_figures(setup, checked, agreement))
+    write_figures(json, _check_figures(setup, plans, agreement))
+
+
+def _told(one: CheckedPlan) -> str:
+    return (
+        f"context {one.context:5d}  skips {len(one.skips):2d}  drafts {one.draft_length}  "
+        f"predicted {one.predicted.value:.3f} ({one.predicted.low:.2f}-{one.predicted.high:.2f})  "
+        f"measured {one.measured:.3f}  tokens a round {one.tokens_per_round:.2f} / "
+        f"{one.measured_tokens_per_round:.2f}"
+    )
 
 
 def _check_figures(setup: Setup, plans: Any, agreement: dict[str, float]) -> dict[str, Any]:

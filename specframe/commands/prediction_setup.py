@@ -21,8 +21,9 @@ from specframe.types import SkipSet
 
 __all__ = ["Setup", "prepare"]
 
-SHARES = (0.2, 0.35, 0.5)  # of the sublayers that checked skip sets leave out
-PLANTED_SHARES = (0.4, 0.55, 0.7)  # where planted models are made to fall
+SHARES = (0.2, 0.35, 0.5, 0.65)  # of the sublayers that checked skip sets leave out
+PLANTED_SHARES = (0.25, 0.4, 0.55, 0.7)  # where planted models are made to fall
+SLOW = 0.03  # seconds a token
 RANKED_TOKENS = 32
 
 
@@ -36,25 +37,30 @@ class Setup:
     profile: LatencyProfile
     tokenizer: Any
     ends: frozenset[int]
-    count: int
+    count: int | None  # prompts of each length; None leaves it to whoever asks for them
     new_tokens: int
 
-    def prompts(self, context: int, start: int) -> list[tuple[int, ...]]:
+    @property
+    def slow(self) -> bool:
+        """Whether generations take so long that few of them must do."""
+        return self.profile.costs.autoregressive(1) > SLOW
+
+    def prompts(self, context: int, start: int, usual: int) -> list[tuple[int, ...]]:
         """Prompts of about this length; another start gives others."""
-        vocabulary = self.executor.shape.vocabulary
+        vocabulary, count = self.executor.shape.vocabulary, self.count or usual
         if self.source == "testbed":
-            return suite_prompts(self.tokenizer, context, self.count, start)
+            return suite_prompts(self.tokenizer, context, count, start)
         if self.source == "random":
-            return random_prompts(vocabulary, context, self.count, start)
-        place = self.count if start else 0  # a file ends somewhere: the next lines
-        return file_prompts(Path(self.source), self.tokenizer, context, self.count, place)
+            return random_prompts(vocabulary, context, count, start)
+        place = count if start else 0  # a file ends somewhere: the next lines
+        return file_prompts(Path(self.source), self.tokenizer, context, count, place)
 
     def skip_sets(self, context: int) -> list[SkipSet]:
-        """The sublayers that matter least at this context: three shares of them."""
+        """The sublayers that matter least at this context: a few shares of them."""
         layers = self.executor.shape.layers
         if self.name in PLANTED:
             return [planted_skips(layers, share) for share in PLANTED_SHARES]
-        order = rank_sublayers(self.executor, self.prompts(context, 0)[:4], RANKED_TOKENS)
+        order = rank_sublayers(self.executor, self.prompts(context, 0, 4)[:4], RANKED_TOKENS)
         return [
             SkipSet.from_sublayers(layers, order[: round(share * 2 * layers)]) for share in SHARES
         ]
@@ -82,7 +88,7 @@ def prepare(
         measured_profile(model, executor),
         tokenizer,
         _ends(model),
-        count or (2 if name == "planted-1.1B" else 10),
+        count,
         new_tokens,
     )
 

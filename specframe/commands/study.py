@@ -1,4 +1,4 @@
-"""`specframe study`: one question, answered by measurement."""
+"""`specframe study`: one question, or every one, answered by measurement."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = ["register"]
 
 RUNS = Path("results")
 PAGE = "report.html"
+EVERY = "all"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +27,8 @@ def register(app: typer.Typer) -> None:
 
 def study(
     name: Annotated[
-        str | None, typer.Argument(help="Which study; --list shows them.", show_default=False)
+        str | None,
+        typer.Argument(help="Which study, or all; --list shows them.", show_default=False),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Show the studies and stop.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Smaller, sooner, less sure.")] = False,
@@ -46,23 +48,44 @@ def study(
     ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Answer one question by measurement; the findings become a part of the run's report."""
+    """Answer a question by measurement, or all; the findings become a part of the run's report."""
     require_writable(json)
     require_writable(plot)
     if listing:
         _list(json)
         return
-    from specframe.bench.report import read_run, write_page
     from specframe.errors import InvalidRequest
     from specframe.selection import option_pairs
-    from specframe.studies.registry import find_study, study_names
+    from specframe.studies.registry import study_names
+
+    run = out or RUNS / _stamp()
+    if name is None:
+        raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
+    if name != EVERY:
+        _one(name, quick, model, option_pairs(setting or []), run, plot, json)
+        return
+    if model is not None or setting or plot is not None:
+        raise InvalidRequest(
+            "--model, --set and --plot are about one study, and all were asked for. Leave them "
+            "out, or name the study."
+        )
+    _every(quick, run, json)
+
+
+def _one(
+    name: str,
+    quick: bool,
+    model: str | None,
+    options: Mapping[str, str],
+    run: Path,
+    plot: Path | None,
+    json: Path | None,
+) -> None:
+    from specframe.studies.registry import find_study
     from specframe.studies.running import run_study, settings_of, study_folder
 
-    if name is None:
-        raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}.")
     chosen = find_study(name)
-    settings = settings_of(chosen, quick, model, option_pairs(setting or []))
-    run = out or RUNS / _stamp()
+    settings = settings_of(chosen, quick, model, options)
     typer.echo(chosen.question, err=True)
     results = run_study(chosen, settings, study_folder(run, chosen), _tell)
     _show(chosen, results)
@@ -70,9 +93,31 @@ def study(
         from specframe.studies.picture import draw_study
 
         draw_study(results, plot)
-    write_page(run / PAGE, [read_run(run)])
+    _report(run)
     typer.echo(f"Written: {study_folder(run, chosen) / 'study.json'} and {run / PAGE}")
     write_figures(json, results)
+
+
+def _every(quick: bool, run: Path, json: Path | None) -> None:
+    """All studies; what failed is told at the end, after all that did not."""
+    from specframe.studies.every_study import run_every
+    from specframe.studies.registry import find_study, study_names
+
+    studies = [find_study(name) for name in study_names()]
+    outcome = run_every(studies, run, quick, _tell, lambda: _report(run))
+    for chosen in studies:
+        if chosen.name in outcome.results:
+            typer.echo(f"{chosen.name}: {outcome.results[chosen.name]['answer']}")
+    if outcome.results:
+        typer.echo(f"Written: {run / PAGE}")
+    write_figures(json, outcome.figures())
+    outcome.require_all()
+
+
+def _report(run: Path) -> None:
+    from specframe.bench.report import read_run, write_page
+
+    write_page(run / PAGE, [read_run(run)])
 
 
 def _tell(text: str) -> None:
@@ -100,21 +145,22 @@ def _list(json: Path | None) -> None:
 
 
 def _show(chosen: Study, results: Mapping[str, Any]) -> None:
-    """Rows as a table, then the answer."""
+    """Rows as tables, one for each kind of row, then the answer."""
+    from itertools import groupby
+
     from rich.console import Console
     from rich.table import Table
 
-    rows = results["rows"]
-    keys = (
-        [key for key, value in rows[0].items() if not isinstance(value, list | dict)]
-        if rows
-        else []
-    )
-    table = Table(*keys, title=chosen.title)
-    for row in rows:
-        table.add_row(*(_shown(row.get(key)) for key in keys))
-    Console().print(table)
+    for keys, rows in groupby(results["rows"], _columns):
+        table = Table(*keys, title=chosen.title)
+        for row in rows:
+            table.add_row(*(_shown(row[key]) for key in keys))
+        Console().print(table)
     typer.echo(results["answer"])
+
+
+def _columns(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(key for key, value in row.items() if not isinstance(value, list | dict))
 
 
 def _shown(value: object) -> str:

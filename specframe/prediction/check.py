@@ -1,8 +1,12 @@
-"""Predictions of many plans, written down first and then held against the clock."""
+"""Predictions of many plans, written down first and then held against the clock.
+
+Plans are chosen by what is predicted of them, evenly between slow and fast: a check of plans that
+are all alike would say little about telling them apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
@@ -19,10 +23,10 @@ from .race import Lap, race
 
 __all__ = ["CheckedPlan", "check", "predict_plans", "rank_sublayers", "summary"]
 
-LONGEST = 12
-FACTORS = (1.0, 0.5, 2.0)  # of the best draft length: good plans and spoiled ones
+LONGEST = 8  # drafted tokens
+SLOWEST, FASTEST = 0.85, 1.7  # predicted speed-ups between which plans are chosen
+VARIETY = 0.02  # of speed-up that another skip set or draft length is worth
 Prompts = Mapping[int, Sequence[tuple[int, ...]]]  # context -> prompts
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,50 +74,67 @@ def predict_plans(
     sets: Sequence[SkipSet],
     new_tokens: int,
     ends: frozenset[int] = frozenset(),
+    each: int = 3,
 ) -> list[CheckedPlan]:
-    """Every skip set at every context, with its best draft length, half of it or double in turn."""
+    """At every context `each` pairs of a skip set and a draft length, slow ones and fast ones."""
     found: list[CheckedPlan] = []
     for row, (context, given) in enumerate(prompts.items()):
         texts = continue_prompts(executor, given, new_tokens, ends=ends)
         estimator = AcceptanceEstimator(executor, texts)
         n = fmean(text.prompt_length + len(text.tokens) for text in texts) / 2
-        for column, skips in enumerate(sets):
-            factor = FACTORS[(row + column) % len(FACTORS)]
-            found.append(_predict(estimator, costs, skips, factor, context, n))
+        firsts = {skips: estimator.estimate(skips) for skips in sets}
+        offset = (row + 0.5) / len(prompts)  # contexts take different speeds
+        for skips, length in _spread(_speeds(firsts, costs, n), each, offset):
+            found.append(_predict(estimator, firsts[skips], costs, skips, length, context, n))
     return found
+
+
+def _speeds(
+    firsts: Mapping[SkipSet, Acceptance], costs: CostModel, n: float
+) -> dict[tuple[SkipSet, int], float]:
+    """Predicted speed-up of every set at every draft length, on first-token acceptance."""
+    found = {}
+    for skips, first in firsts.items():
+        longest = min(LONGEST, max(map(len, first.chances)) - 1)
+        for length in range(1, longest + 1):
+            replay = replay_rounds(first, StopRule(length))
+            plan = DraftPlan(skips, StopRule(length))
+            found[skips, length] = predict_speedup(costs, plan, replay, n).value
+    return found
+
+
+def _spread(
+    speeds: Mapping[tuple[SkipSet, int], float], count: int, offset: float
+) -> list[tuple[SkipSet, int]]:
+    """So many pairs whose speeds are evenly spread over those that can be had."""
+    low = min(max(min(speeds.values()), SLOWEST), FASTEST)
+    high = max(min(max(speeds.values()), FASTEST), low)
+    chosen: list[tuple[SkipSet, int]] = []
+    for step in range(min(count, len(speeds))):
+        wanted = low + (high - low) * (step + offset) / count
+
+        def distance(pair: tuple[SkipSet, int], wanted: float = wanted) -> float:
+            alike = sum((pair[0] == skips) + (pair[1] == length) for skips, length in chosen)
+            return abs(speeds[pair] - wanted) + VARIETY * alike
+
+        chosen.append(min((pair for pair in speeds if pair not in chosen), key=distance))
+    return chosen
 
 
 def _predict(
     estimator: AcceptanceEstimator,
+    first: Acceptance,
     costs: CostModel,
     skips: SkipSet,
-    factor: float,
+    length: int,
     context: int,
     n: float,
 ) -> CheckedPlan:
-    first = estimator.estimate(skips)
-    longest = min(LONGEST, max(map(len, first.chances)) - 1)
-    best = _best_length(first, costs, skips, n, longest)
-    length = min(max(round(best * factor), 1), longest)
     correction = learn_correction(first, estimator.drafts(skips, length))
     plan = DraftPlan(skips, StopRule(length))
     replay = replay_rounds(first, plan.stop, correction)
     predicted = predict_speedup(costs, plan, replay, n)
     return CheckedPlan(context, skips, length, first.mean, replay.tokens_per_round, predicted)
-
-
-def _best_length(
-    first: Acceptance, costs: CostModel, skips: SkipSet, n: float, longest: int
-) -> int:
-    """The draft length of the highest predicted speed-up, on first-token acceptance."""
-    return max(
-        range(1, longest + 1),
-        key=lambda d: (
-            predict_speedup(
-                costs, DraftPlan(skips, StopRule(d)), replay_rounds(first, StopRule(d)), n
-            ).value
-        ),
-    )
 
 
 def check(
@@ -122,18 +143,13 @@ def check(
     prompts: Prompts,
     new_tokens: int,
     ends: frozenset[int] = frozenset(),
-    tell: Tell | None = None,
-) -> list[CheckedPlan]:
-    """The same plans with what was measured on these prompts."""
-    found: list[CheckedPlan] = []
+) -> Iterator[CheckedPlan]:
+    """The same plans with what was measured on these prompts, a context after the other."""
     for context, given in prompts.items():
         plans = [one for one in predicted if one.context == context]
         plain, laps = race(executor, [one.plan for one in plans], given, new_tokens, ends)
         for one, lap in zip(plans, laps, strict=True):
-            found.append(_measured(one, plain, lap))
-        if tell is not None:
-            tell(f"measured {len(found)} of {len(predicted)} plans")
-    return found
+            yield _measured(one, plain, lap)
 
 
 def _measured(one: CheckedPlan, plain: Lap, lap: Lap) -> CheckedPlan:

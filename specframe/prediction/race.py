@@ -1,4 +1,4 @@
-"""Measured speed-ups: plans and autoregressive decoding take turns, round by round."""
+"""Measured speed-ups: plans and autoregressive decoding take turns, a round at a time."""
 
 from __future__ import annotations
 
@@ -52,20 +52,25 @@ def race(
     new_tokens: int,
     ends: frozenset[int] = frozenset(),
 ) -> tuple[Lap, list[Lap]]:
-    """Autoregressive decoding and each plan on the same prompts; ends of drafts are cut equally."""
+    """Autoregressive decoding and each plan on the same prompts; ends of drafts are cut equally.
+
+    Whoever has emitted fewest tokens goes on, so that all are under way to the end, and rounds of
+    one kind follow each other where they would in decoding.
+    """
     plain = DraftPlan(SkipSet.none(executor.shape.layers), StopRule(0))
     contenders = [plain, *plans]
     laps = [Lap() for _ in contenders]
     for prompt in prompts:
         running = [_start(executor, plan, prompt, new_tokens, ends) for plan in contenders]
-        alive = set(range(len(contenders)))
-        while alive:
-            for i in sorted(alive):
-                done = next(running[i], None)
-                if done is None:
-                    alive.discard(i)
-                else:
-                    laps[i].add(done)
+        emitted = dict.fromkeys(range(len(contenders)), 0)
+        while emitted:
+            i = min(emitted, key=emitted.__getitem__)
+            done = next(running[i], None)
+            if done is None:
+                del emitted[i]
+            else:
+                laps[i].add(done)
+                emitted[i] += len(done.tokens)
     return laps[0], laps[1:]
 
 

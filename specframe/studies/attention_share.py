@@ -7,23 +7,17 @@ it the plan: a knapsack of the same values at other weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Self
 
-from specframe.bench.prompts import BenchPrompt, prompts_from
 from specframe.costs import CostModel
-from specframe.engine import Engine, Limits
-from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.loading import load
-from specframe.models.load import load_executor
-from specframe.sampling import Law
+from specframe.errors import InvalidConfig
 from specframe.selection import selector_from
-from specframe.selector import Context, LayerSelector, Needs, Traits
-from specframe.studies.prices import kept_prices, spread_over
+from specframe.studies.plans_at import plans_at
+from specframe.studies.priced_model import priced_model
+from specframe.studies.prices import kept_prices
 from specframe.studies.study import Findings, Lines, Row, Study, Work
-from specframe.types import DraftPlan, SkipSet, StopRule
+from specframe.types import DraftPlan
 
 __all__ = ["STUDY", "AttentionShareSettings"]
 
@@ -98,63 +92,21 @@ class _Shares:
     def _plans(self) -> list[dict[int, DraftPlan]]:
         """By prompt: the plan at each context."""
         settings = self._settings
-        model, tokenizer = load(settings.model)
-        if tokenizer is None:
-            raise InvalidRequest(
-                f"{settings.model!r} has no tokenizer to read prompts with. Name a model that has "
-                f"one."
-            )
-        executor = load_executor(model)
-        costs = spread_over(self._costs, executor.shape.layers)
-        options = {"stop": "fixed"}
-        selector = selector_from("knapspec", executor.shape, "best", options)
-        prompts = prompts_from("testbed", tokenizer, per_domain=settings.prompts)
+        world = priced_model(settings.model, settings.profile)
+        selector = selector_from("knapspec", world.executor.shape, "best", {"stop": "fixed"})
+        prompts = world.prompts(settings.prompts)
         self._work.tell(f"planning at {len(settings.contexts)} contexts on {len(prompts)} prompts")
-        return [self._planned(executor, selector, costs, prompt) for prompt in prompts]
-
-    def _planned(
-        self, executor: Any, selector: LayerSelector, costs: CostModel, prompt: BenchPrompt
-    ) -> dict[int, DraftPlan]:
-        watched = _AtContexts(selector, self._settings.contexts, self._settings.budget, costs)
-        engine = Engine(executor, watched, Law(), Limits(2))
-        for _ in engine.rounds(prompt.tokens):
-            pass
-        return watched.plans
-
-
-class _AtContexts(LayerSelector):
-    """Asks a selector for its first plan, as if the prompt had each of these lengths."""
-
-    traits = Traits("a selector asked at several contexts")
-
-    def __init__(
-        self, selector: LayerSelector, contexts: Sequence[int], budget: int, costs: CostModel
-    ) -> None:
-        self._selector, self._contexts = selector, contexts
-        self._budget, self._costs = budget, costs
-        self.plans: dict[int, DraftPlan] = {}
-
-    @property
-    def needs(self) -> Needs:  # type: ignore[override]
-        """Those of the selector."""
-        return self._selector.needs
-
-    def select(self, context: Context) -> DraftPlan:
-        """Nothing, after having asked."""
-        for n in self._contexts:
-            asked = replace(
-                context,
-                tokens=range(n + 1),  # only their number is looked at
-                prompt_length=n,
-                budget=self._budget,
-                costs=self._costs,
+        return [
+            plans_at(
+                world.executor,
+                selector,
+                world.costs,
+                prompt.tokens,
+                settings.contexts,
+                settings.budget,
             )
-            self.plans[n] = self._selector.spawn().select(asked)
-        return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
-
-    def spawn(self) -> Self:
-        """Itself: it serves one sequence."""
-        return self
+            for prompt in prompts
+        ]
 
 
 STUDY = Study(

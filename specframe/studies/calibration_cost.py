@@ -260,7 +260,7 @@ STUDY = Study(
     "What calibration costs",
     "How long does each way to find one skip set take, and after how many tokens has it paid?",
     CalibrationCostSettings(),
-    CalibrationCostSettings(faithful_seconds=20.0, seconds=3.0, prompts=(4, 8), judged=1),
+    CalibrationCostSettings(faithful_seconds=20.0, seconds=2.0, prompts=(4, 8)),
     run,
     Lines("seconds", "speed-up, unseen", ("way", "prompts"), "curve", steps=True, log_x=True),
 )

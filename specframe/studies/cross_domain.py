@@ -82,6 +82,6 @@ STUDY = Study(
     title="A skip set away from home",
     question="How much of its speed-up does a skip set keep on the text of another domain?",
     settings=CrossDomainSettings(),
-    quick=CrossDomainSettings(per_domain=1, new_tokens=48, repeats=1, calibration=6, seconds=8.0),
+    quick=CrossDomainSettings(per_domain=1, new_tokens=48, repeats=1, calibration=6, seconds=5.0),
     run=run,
 )

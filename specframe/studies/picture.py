@@ -59,7 +59,14 @@ def _lines(axes: Any, shows: Mapping[str, Any], rows: Sequence[Mapping[str, Any]
     for name, points in lines.items():
         x, y = zip(*sorted(points), strict=True) if points else ((), ())
         style = "steps-post" if shows["steps"] else "default"
-        axes.plot(x, y, "o-", markersize=3, drawstyle=style, label=name)
+        axes.plot(
+            x,
+            y,
+            "o-" if shows.get("joined", True) else "o",
+            markersize=3,
+            drawstyle=style,
+            label=name,
+        )
     if shows["log_x"]:
         axes.set_xscale("log")
     axes.set_xlabel(shows["x"])

@@ -6,6 +6,7 @@ computes to make them is billed at the same prices.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -17,18 +18,20 @@ from specframe.engine import Engine, Limits
 from specframe.models.executor import Executor
 from specframe.sampling import Law
 from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
-from specframe.types import DraftPlan, Outcome, Pass, SkipSet, Step
+from specframe.types import DraftPlan, Outcome, Pass, SkipSet, Step, TreeRule
 
 __all__ = ["PlayedRound", "play"]
 
 
 @dataclass(frozen=True, slots=True)
 class PlayedRound:
-    """What a selector planned, what came of it, and the priced seconds of its own computing."""
+    """What a selector planned, what came of it, and what it costs at the prices."""
 
     plan: DraftPlan
     tokens: int
-    select_seconds: float
+    select_seconds: float  # of the selector's own computing
+    seconds: float  # of drafting and verifying
+    plain_seconds: float  # of the same tokens by autoregressive decoding
 
 
 def play(
@@ -70,19 +73,34 @@ class _Watched(LayerSelector):
 
     def observe(self, outcome: Outcome) -> None:
         """Tell the selector, in priced seconds."""
-        plan, n = self._planned, self._probe.committed
-        priced = replace(
-            outcome,
-            select_seconds=self._probe.seconds,
-            draft_seconds=outcome.drafted * self._costs.draft_step(plan.skips, n),
-            verify_seconds=self._costs.verify(outcome.drafted + 1, n, start=plan.skips.prefix),
+        costs, n, plan = self._costs, self._probe.committed, _as_drafted(outcome)
+        rows = 1 + len(outcome.draft.tokens)
+        verifying = costs.verify(rows, n, start=plan.skips.prefix)
+        selecting, whole = self._probe.seconds, costs.round(plan, n, drafted=outcome.drafted)
+        tokens = len(outcome.emitted)
+        self.played.append(
+            PlayedRound(self._planned, tokens, selecting, whole, tokens * costs.autoregressive(n))
         )
-        self.played.append(PlayedRound(plan, len(outcome.emitted), self._probe.seconds))
-        self._live.observe(priced)
+        self._live.observe(
+            replace(
+                outcome,
+                select_seconds=selecting,
+                draft_seconds=outcome.drafted * costs.draft_step(plan.skips, n),
+                verify_seconds=verifying,
+            )
+        )
 
     def spawn(self) -> Self:
         """Itself: it serves one sequence."""
         return self
+
+
+def _as_drafted(outcome: Outcome) -> DraftPlan:
+    """The plan with a tree of as many nodes at each depth as were really drafted."""
+    if outcome.plan.tree is None or not outcome.draft.tokens:
+        return outcome.plan
+    depths = Counter(len(outcome.draft.path(node)) for node in range(len(outcome.draft.tokens)))
+    return replace(outcome.plan, tree=TreeRule(tuple(depths[d] for d in sorted(depths))))
 
 
 class _PricedProbe:

@@ -11,29 +11,36 @@ from specframe.costs import CostModel
 from specframe.profilers.latency import LatencyProfile
 from specframe.profilers.store import KIND
 
-__all__ = ["KEPT", "kept_prices", "spread_over"]
+__all__ = ["SHIPPED", "kept_prices", "spread_over"]
 
-KEPT = Path(__file__).parent / "profiles" / "planted-1.1B"
-REMEDY = "Name a folder that `specframe profile --out` wrote."
+PROFILES = Path(__file__).parent / "profiles"
+USUAL = "planted-1.1B"
+SHIPPED = (USUAL, "llama-3.1-8B", "qwen3-32B", "llama-3.1-70B")  # come with the package
+REMEDY = (
+    f"Name a folder that `specframe profile --out` wrote, or one of those that come with the "
+    f"package: {', '.join(SHIPPED)}."
+)
 
 
-def kept_prices(folder: str = "") -> CostModel:
-    """Of the profile in this folder; of the 1.1B shape that comes with the package if empty."""
-    path = Path(folder) if folder else KEPT
-    profile = load_artefact(path, LatencyProfile, kind=KIND, fingerprint={}, remedy=REMEDY)
-    return profile.costs
+def kept_prices(profile: str = "") -> CostModel:
+    """Of a profile that comes with the package, by name, or in a folder; of the 1.1B if empty."""
+    name = profile or USUAL
+    path = PROFILES / name if name in SHIPPED else Path(name)
+    found = load_artefact(path, LatencyProfile, kind=KIND, fingerprint={}, remedy=REMEDY)
+    return found.costs
 
 
 def spread_over(costs: CostModel, layers: int) -> CostModel:
     """The same model with another number of equal layers, which together cost what they did."""
     factor = costs.layers / layers
     name = costs.facts.get("shape", "a model")
+    spread = f"The seconds of {costs.layers} layers spread over {layers} ({name})."
     return replace(
         costs,
         kinds=(0,) * layers,
         attention=(_times(costs.attention[0], factor),),
         mlp=(_times(costs.mlp[0], factor),),
-        simulated=f"the seconds of {costs.layers} layers spread over {layers} ({name})",
+        simulated=f"{spread} {costs.simulated}".strip(),
     )
 
 

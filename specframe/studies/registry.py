@@ -12,6 +12,16 @@ __all__ = ["find_study", "study_names"]
 
 # name -> module that holds it as `STUDY`
 MODULES = {
+    "mix-ratio": "specframe.studies.mix_ratio",
+    "out-of-domain": "specframe.studies.out_of_domain",
+    "anchors": "specframe.studies.anchors",
+    "hidden-space": "specframe.studies.hidden_space",
+    "domain-overlap": "specframe.studies.domain_overlap",
+    "scale": "specframe.studies.scale",
+    "pruning": "specframe.studies.pruning",
+    "tree": "specframe.studies.tree",
+    "tpt-correlation": "specframe.studies.tpt_correlation",
+    "retraining": "specframe.studies.retraining",
     "context-length": "specframe.studies.context_length",
     "cross-domain": "specframe.studies.cross_domain",
     "attention-share": "specframe.studies.attention_share",

@@ -20,6 +20,7 @@ from specframe.studies.study import Row, Study
 __all__ = ["RESULTS_FILE", "run_study", "settings_of", "study_folder"]
 
 RESULTS_FILE = "study.json"
+SHARED = "shared"  # beside the studies' own folders
 SCHEMA_VERSION = 1
 Tell = Callable[[str], None]
 
@@ -87,6 +88,10 @@ class _Work:
     @property
     def folder(self) -> Path:
         return self._run.path
+
+    @property
+    def shared(self) -> Path:
+        return self._run.path.parent / SHARED
 
     def row(self, name: Mapping[str, Any], make: Callable[[], Row]) -> Row:
         row = next((r for r in self._finished if name.items() <= r.items()), None)

@@ -23,7 +23,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Draws a point a row at the keys `x` and `y`, joined by what the keys `series` share.
+    """Draws a point a row at the keys `x` and `y`; what the keys `series` share is joined, or not.
 
     With `points`, that key of each row holds [x, y] pairs: a line a row, and `x` and `y` only
     name the axes.
@@ -35,6 +35,7 @@ class Lines:
     points: str = ""
     steps: bool = False  # a value holds until the next one
     log_x: bool = False
+    joined: bool = True
     kind: str = field(default="lines", init=False)
 
 
@@ -52,6 +53,11 @@ class Work(Protocol):
     @property
     def folder(self) -> Path:
         """Its own folder, for what is worth keeping between an interrupted run and the next."""
+        ...
+
+    @property
+    def shared(self) -> Path:
+        """The folder of what all studies of one run may use."""
         ...
 
     def row(self, name: Mapping[str, Any], make: Callable[[], Row]) -> Row:

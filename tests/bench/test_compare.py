@@ -81,7 +81,7 @@ def test_own_selectors_are_exact_and_account_for_their_time(whole):
         assert entry["exact_match"] == 1.0
         assert entry["prediction_error"] is not None
         shares = [entry[f"{part}_share"] for part in ("selection", "draft", "verify", "other")]
-        assert sum(shares) == pytest.approx(1.0, abs=0.02)
+        assert sum(shares) == pytest.approx(1.0)
 
 
 def test_nothing_asked_was_calibrated_on(whole):

@@ -1,16 +1,27 @@
 """What a contender's answer says of its rounds."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from tiny import Tiny, tiny_model
 
-from specframe.bench.contenders import SelectorContender
+from specframe.bench import prepare as preparing
+from specframe.bench.compare import _explainer
+from specframe.bench.contenders import Asked, SelectorContender
+from specframe.bench.grid import Grid
 from specframe.bench.harness import Schedule, run_rows
 from specframe.bench.prompts import BenchPrompt
 from specframe.bench.run_folder import RunFolder
+from specframe.bench.summary import BASELINE, summarise
+from specframe.cost_tables import Table
+from specframe.costs import CostModel
 from specframe.engine import Round
+from specframe.selection import selector_from
+from specframe.speculator import SelfSpeculator
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 
@@ -43,3 +54,82 @@ def test_rounds_that_draft_count_whatever_they_skip(tmp_path):
     row = row_of(Played((3, (1,)), (3, (2,)), (2, ()), (0, (1, 2))), tmp_path)
     assert row["drafting_share"] == pytest.approx(3 / 4)
     assert row["skips"] == {"1": 1, "2": 1}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_tree_rows_are_exact_in_float64_and_else_part_at_near_ties_only(dtype, tmp_path):
+    model = tiny_model(Tiny(layers=4, sharpness=1.0, dtype=dtype))
+    executor = SelfSpeculator(model).executor
+    swift = selector_from("swift", executor.shape, "faithful")
+    contenders = [
+        SelectorContender(BASELINE, "", SelfSpeculator(model)),
+        SelectorContender("swift", "faithful", SelfSpeculator(model, swift)),
+    ]
+    asked = tuple(BenchPrompt(f"sql/{i}", "sql", (1 + i, 2, 3, 5 + i)) for i in range(4))
+    folder = RunFolder(tmp_path / "run")
+    with folder.held({}, resume=False) as finished:
+        schedule = Schedule(asked, repeats=1, new_tokens=60)
+        rows = run_rows(schedule, contenders, folder, finished, explain=_explainer(executor, asked))
+    (mean,) = [e for e in summarise(rows) if (e["selector"], e["domain"]) == ("swift", "mean")]
+    assert mean["tree_rounds"] > 0.5
+    assert mean["exact_match"] + mean["near_ties"] == pytest.approx(1.0)
+    if dtype == torch.float64:
+        assert mean["exact_match"] == 1.0
+
+
+def test_an_answer_that_parts_for_no_reason_is_no_near_tie(tmp_path):
+    executor = SelfSpeculator(tiny_model(Tiny())).executor
+    asked = [BenchPrompt("sql/0", "sql", (1, 2, 3))]
+    explain = _explainer(executor, asked)
+    told = [explain("sql/0", [4, 5], [4, token]) for token in range(23)]
+    assert told[5] is None
+    assert sum(bool(one and one["near_tie"]) for one in told) <= 1
+    assert {one["position"] for one in told if one} == {1}
+
+
+def test_the_yardstick_searches_last_and_from_what_the_others_found(monkeypatch):
+    asked: list[tuple[str, tuple[SkipSet, ...]]] = []
+
+    class Calibrated:
+        def figures(self) -> dict[str, Any]:
+            return {"sets": {"every domain": {"attention": [1], "mlp": [0]}}}
+
+    def selector(text: str, *given: Any) -> tuple[Any, dict[str, Any]]:
+        asked.append((text, given[4]))
+        return Calibrated(), {}
+
+    monkeypatch.setattr(preparing, "_selector", selector)
+    monkeypatch.setattr(preparing, "_faster_library", lambda *given: None)
+    monkeypatch.setattr(preparing, "SelfSpeculator", lambda *given, **more: None)
+    lab: Any = type("Lab", (), {"costs": None, "shape": type("Shape", (), {"layers": 2})})
+    grid = Grid(selectors=("oracle", "static-bo"))
+    prepared = preparing.prepare(grid, None, lab, (), BenchPrompt("a", "b", (1,)), Path("run"))
+    found = (SkipSet.of(2, [1], [0]),)
+    assert asked == [("static-bo", ()), ("oracle", found)]
+    names = [contender.name for contender in prepared.contenders if contender is not None]
+    assert names == [BASELINE, "oracle", "static-bo"]
+
+
+def test_all_selectors_draft_a_tree_somewhere():
+    wanted = preparing._wanted(("all",))
+    assert "swift:faithful" in wanted
+    assert {"static-bo", "oracle", "swift"} <= set(wanted)
+
+
+def test_a_prediction_counts_what_selecting_took(tmp_path):
+    class Slow(Played):
+        def rounds(self, prompt: list[int], **arguments: Any) -> Iterator[Round]:
+            for done in super().rounds(prompt, **arguments):
+                outcome = done.outcome
+                yield (
+                    done
+                    if outcome is None
+                    else replace(done, outcome=replace(outcome, select_seconds=0.5))
+                )
+
+    nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
+    costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
+    for speculator, selecting in ((Played, 0.0), (Slow, 0.5)):
+        contender = SelectorContender("played", "best", speculator((2, (0,)), (0, ())), costs)
+        answer = contender.answer((1, 2), Asked(8))
+        assert answer.predicted_seconds == pytest.approx(3.0 + 1.0 + 2 * selecting)

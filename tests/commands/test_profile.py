@@ -131,3 +131,23 @@ def test_predictions_are_written_before_the_first_measurement(monkeypatch, capsy
     assert "median_abs_error" not in before
     assert {"median_abs_error", "rank_correlation"} <= set(after)
     assert "rank_correlation" in capsys.readouterr().out
+
+
+def test_an_interrupted_check_leaves_the_plans_that_were_finished(monkeypatch, capsys, tmp_path):
+    from specframe.prediction import check
+
+    original = check.race
+    races = []
+
+    def interrupted(*given):
+        races.append(given)
+        if len(races) == 2:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(check, "race", interrupted)
+    where = ("--prompts", "random", "--contexts", "8,20", "--count", "2", "--new-tokens", "24")
+    assert run(monkeypatch, "predict", "--check", *where, "--json", "c.json") != 0
+    assert "measured" in capsys.readouterr().out
+    plans = figures(tmp_path / "c.json")["plans"]
+    assert [plan["measured"] is None for plan in plans] == [False] * 6 + [True] * 6

@@ -10,7 +10,10 @@ from specframe.costs import CostModel, Speedup
 from specframe.engine import Engine
 from specframe.errors import InvalidRequest
 from specframe.prediction.check import (
+    FASTEST,
+    SLOWEST,
     CheckedPlan,
+    _spread,
     check,
     predict_plans,
     rank_sublayers,
@@ -84,7 +87,21 @@ def test_a_race_runs_every_plan_over_the_same_tokens():
     assert set(plain.seconds) == {0}
 
 
-def test_predictions_are_made_for_every_set_at_every_context_and_then_measured():
+def test_a_race_lets_whoever_has_fewest_tokens_go_on(monkeypatch):
+    order = []
+    original = Engine._round
+
+    def kept(self, live):
+        order.append(self._selector.stop.max_tokens)
+        return original(self, live)
+
+    monkeypatch.setattr(Engine, "_round", kept)
+    perfect = DraftPlan(SkipSet.none(4), StopRule(3))  # emits four tokens a round
+    race(tiny_executor(DEEP), [perfect], PROMPTS[:1], 13)
+    assert order == [0, 3, 0, 0, 0, 0, 3, 0, 0, 0, 0, 3, 0, 0, 0]
+
+
+def test_plans_are_chosen_at_every_context_from_slow_to_fast_and_then_measured():
     executor = tiny_executor(DEEP)
     sets = [SkipSet.of(4, [3]), SkipSet.of(4, [2, 3], [3]), SkipSet.of(4, [], [1, 2])]
     seen = {5: PROMPTS, 9: [(*PROMPTS[0], *PROMPTS[1])]}
@@ -93,14 +110,22 @@ def test_predictions_are_made_for_every_set_at_every_context_and_then_measured()
     assert len({one.draft_length for one in predicted}) > 1
     assert all(one.measured is None for one in predicted)
     assert all(one.predicted.low <= one.predicted.value <= one.predicted.high for one in predicted)
-    told = []
-    checked = check(executor, predicted, seen, 24, tell=told.append)
+    checked = list(check(executor, predicted, seen, 24))
     assert [replace(one, measured=None, wall_clock=None, measured_tokens_per_round=None)
             for one in checked] == predicted  # fmt: skip
-    assert told == ["measured 3 of 6 plans", "measured 6 of 6 plans"]
     # on the prompts that the estimator saw, the tokens of a round are told well
     for one in checked:
         assert one.tokens_per_round == pytest.approx(one.measured_tokens_per_round, rel=0.25)
+
+
+def test_chosen_plans_are_spread_evenly_between_the_slowest_and_the_fastest():
+    sets = [SkipSet.of(4, [0]), SkipSet.of(4, [1])]
+    speeds = {(s, d): 0.5 + 0.1 * (8 * i + d) for i, s in enumerate(sets) for d in range(1, 9)}
+    for offset in (0.125, 0.5):
+        chosen = [speeds[pair] for pair in _spread(speeds, 4, offset)]
+        wanted = [SLOWEST + (FASTEST - SLOWEST) * (step + offset) / 4 for step in range(4)]
+        assert chosen == pytest.approx(wanted, abs=0.1)
+    assert len(_spread({(sets[0], 1): 3.0}, 4, 0.5)) == 1
 
 
 def test_the_ranking_puts_sublayers_that_matter_less_first():

@@ -120,7 +120,7 @@ def calibrated(family):
 def test_drafts_through_the_adapter_change_no_token(family, stop):
     selector = calibrated(family)
     executor = planted_lab(family)._executor
-    selector = Kangaroo(KangarooConfig(layers=1, stop=stop), selector.trained)
+    selector = Kangaroo(KangarooConfig(layers=1, stop=stop), selector.found)
     for prompt in planted_prompts(each=2):
         tokens, _ = greedy_tokens(executor, selector, prompt)
         assert tokens == own_tokens(executor, prompt)
@@ -133,13 +133,13 @@ def test_the_share_kept_is_the_acceptance_of_real_drafts():
     prompt = planted_prompts(each=16)[0]
     states = lab.states(prompt, (2, 2 * LAYERS))
     lesson = Lesson(states[2], states[2 * LAYERS], len(prompt.tokens) - 1)
-    agreed = agreement(selector.trained.adapter, lesson, lab.read_out)
+    agreed = agreement(selector.found.adapter, lesson, lab.read_out)
     config = KangarooConfig(layers=1, stop="confidence", longest=1, confidence=0.0)
     stood, place = {}, 0
     from specframe.engine import Engine, Limits
     from specframe.sampling import Law
 
-    engine = Engine(lab._executor, Kangaroo(config, selector.trained), Law(), Limits(24))
+    engine = Engine(lab._executor, Kangaroo(config, selector.found), Law(), Limits(24))
     for done in engine.rounds(prompt.tokens):
         if done.outcome is not None and done.outcome.drafted:
             stood[place] = done.outcome.accepted > 0
@@ -172,23 +172,23 @@ def test_faithful_stops_after_doubt_or_six():
 
 def test_best_prices_the_adapter_and_declines_where_it_does_not_pay():
     costs, skips = plain_costs(LAYERS), SkipSet.after(LAYERS, 1)
-    plan = Kangaroo(trained=trained(SHAPE, 2)).select(context(costs=costs))
+    plan = Kangaroo(found=trained(SHAPE, 2)).select(context(costs=costs))
     assert (plan.skips, plan.headed) == (skips, True)
     plans = [DraftPlan(skips, StopRule(d), headed=True) for d in (1, 2)]
     step = costs.round(plans[1], 49) - costs.round(plans[0], 49)
     assert plan.stop.gain.price == pytest.approx(step / costs.autoregressive(49))
-    declined = Kangaroo(trained=trained(SHAPE, 2, DOUBTED)).select(context(costs=costs))
+    declined = Kangaroo(found=trained(SHAPE, 2, DOUBTED)).select(context(costs=costs))
     assert declined.stop.max_tokens == 0
 
 
 def test_the_artefact_holds_everything(tmp_path):
     selector = calibrated("llama")
     selector.save(tmp_path)
-    loaded = selector_from(str(tmp_path), selector.trained.shape)
+    loaded = selector_from(str(tmp_path), selector.found.shape)
     assert isinstance(loaded, Kangaroo)
     assert loaded == selector
     for kept, read in zip(
-        selector.trained.adapter.weights(), loaded.trained.adapter.weights(), strict=True
+        selector.found.adapter.weights(), loaded.found.adapter.weights(), strict=True
     ):
         assert torch.equal(kept, read)
 
@@ -201,7 +201,7 @@ def test_without_an_adapter_it_says_what_to_run(tmp_path):
 
 def test_an_adapter_of_another_model_is_refused():
     with pytest.raises(CalibrationMismatch, match="4 layers"):
-        Kangaroo(trained=trained(small_shape(5), 2)).select(context())
+        Kangaroo(found=trained(small_shape(5), 2)).select(context())
 
 
 def test_too_few_prompts_are_refused():
@@ -242,4 +242,4 @@ def test_on_trained_text_the_adapter_beats_the_bare_exit():
     executor = load_executor(model)
     lab = ModelLab(executor, plain_costs(executor.shape.layers), new_tokens=48)
     selector = Kangaroo(KangarooConfig(epochs=20, seconds=20.0)).calibrate(lab, prompts)
-    assert selector.trained.acceptance.low > selector.trained.bare.high
+    assert selector.found.acceptance.low > selector.found.bare.high

@@ -244,7 +244,7 @@ def test_figures_come_from_prompts_that_decided_nothing():
 
 
 def test_plans_count_on_the_lower_end_of_what_was_unseen(calibrated):
-    for domain in calibrated.learnt.models.values():
+    for domain in calibrated.found.models.values():
         for one in domain.sets:
             assert one.acceptance.low < one.acceptance.value or one.acceptance.value == 0.0
     live = calibrated.spawn()
@@ -259,7 +259,7 @@ def test_a_prompt_of_no_domain_gets_the_mixed_model(calibrated):
     live = calibrated.spawn()
     live.select(context(prompt_states=far))
     assert not live.match.known
-    assert live._solver._model is calibrated.learnt.models[MIXED].model
+    assert live._solver._model is calibrated.found.models[MIXED].model
 
 
 def test_luck_of_small_samples_is_said(calibrated):
@@ -281,7 +281,7 @@ def test_the_artefact_holds_everything(calibrated, tmp_path):
     loaded = selector_from(str(tmp_path), SHAPE)
     assert isinstance(loaded, KnapKnn)
     assert loaded.config == calibrated.config
-    assert loaded.learnt.models == calibrated.learnt.models
+    assert loaded.found.models == calibrated.found.models
     assert loaded.spawn().select(context()) == calibrated.spawn().select(context())
 
 
@@ -326,9 +326,9 @@ def test_longer_contexts_skip_more_attention(calibrated):
     model = AdditiveModel((0.1,) * 8, link_through([0.1, 0.5, 0.9], [0.98, 0.85, 0.6]))
     models = {
         name: replace(domain, model=model, sets=())
-        for name, domain in calibrated.learnt.models.items()
+        for name, domain in calibrated.found.models.items()
     }
-    live = replace(calibrated, learnt=replace(calibrated.learnt, models=models)).spawn()
+    live = replace(calibrated, found=replace(calibrated.found, models=models)).spawn()
     costs = prices(LAYERS, attention=(0.2, 0.02), mlp=1.0)
     short, long = (live.select(context(length=n, costs=costs)).skips for n in (12, 1500))
     assert len(long.attention) - len(long.mlp) > len(short.attention) - len(short.mlp)
@@ -373,7 +373,7 @@ def test_a_fixed_stop_drafts_the_planned_length(calibrated):
 
 def test_options_are_read_from_text():
     assert KnapKnn.configured(SHAPE, evaluations="7").config.evaluations == 7
-    with pytest.raises(InvalidConfig, match="best or faithful"):
+    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
         KnapKnn.configured(SHAPE, "bold")
     with pytest.raises(InvalidConfig, match="boundary"):
         KnapKnn.configured(SHAPE, boundary="0")
@@ -387,7 +387,7 @@ def test_planted_models_give_up_their_set_and_keep_their_tokens(family):
     lab, prompts = planted_lab(family), planted_prompts()
     quick = KnapKnnConfig(evaluations=30, domain_evaluations=40, gate=0.0)
     selector = KnapKnn(quick).calibrate(lab, prompts)
-    assert as_good_as_planted(selector.learnt.models["sql"].judged)
+    assert as_good_as_planted(selector.found.models["sql"].judged)
     executor = planted_executor(family)
     tokens, drafted = greedy_tokens(executor, selector, prompts[0])
     assert tokens == own_tokens(executor, prompts[0])

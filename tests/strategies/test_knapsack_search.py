@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from lab_doubles import plain_costs
+from lab_doubles import WrittenLab, plain_costs, small_shape
 
-from specframe.strategies.knapsack_search import KnapsackSearch, frontier
+from specframe.selector import Prompt
+from specframe.strategies.knapsack_search import KnapsackSearch, frontier, guessed_losses
 from specframe.strategies.search import Budget, run_search
 from specframe.strategies.searchers import LocalSearch
 from specframe.strategies.token_rates import RoundPrices, as_matrix, expected_token_grid
@@ -48,6 +49,33 @@ def test_sixty_measurements_find_what_climbing_needs_twice_as_many_for(seed):
     climb = LocalSearch(2 * LAYERS, seed=1)
     assert solved > 1.3 * best_after(losses, climb, 60)
     assert solved > 0.95 * best_after(losses, LocalSearch(2 * LAYERS, seed=1), 120)
+
+
+def guessing(losses, guess):
+    return KnapsackSearch(PRICES, lambda skips: measured(losses, skips), guess=lambda: guess)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_guess_up_to_a_factor_saves_most_measurements(seed):
+    losses = world(seed)
+    blind = KnapsackSearch(PRICES, lambda skips: measured(losses, skips), explored=16)
+    assert best_after(losses, guessing(losses, 30.0 * losses**0.8), 16) > 0.95 * best_after(
+        losses, blind, 60
+    )
+
+
+def test_a_guess_that_is_all_wrong_is_unlearnt():
+    losses = world(0)
+    wrong = losses.max() - losses + 1e-3
+    found = best_after(losses, guessing(losses, wrong), 120)
+    assert found > 0.9 * best_after(losses, LocalSearch(2 * LAYERS, seed=1), 120)
+
+
+def test_a_stream_tells_which_sublayers_turn_it():
+    shape = small_shape(2)
+    lab = WrittenLab(shape, {"a": [0.1, 0.4, 0.0, 0.2]}, plain_costs(2))
+    found = guessed_losses(lab, [Prompt((0, 1), "a"), Prompt((0, 2), "a")])
+    assert found == pytest.approx(1.0 - np.cos([0.1, 0.4, 0.0, 0.2]), abs=1e-6)
 
 
 def test_the_frontier_grows_in_weight_and_takes_the_cheapest_losses_first():

@@ -74,7 +74,7 @@ def fail(selector, plan):
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_each_domain_gets_the_set_that_costs_nothing_there(learnt, domain):
-    assert learnt.learnt.sets[domain].skips == set_of(domain)
+    assert learnt.found.sets[domain].skips == set_of(domain)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -91,7 +91,7 @@ def test_a_prompt_of_no_domain_gets_the_mixed_set(learnt):
     stranger[:, 6] = 30.0
     plan = live.select(context(stranger))
     assert not live.match.known
-    assert plan.skips == learnt.learnt.sets[MIXED].skips
+    assert plan.skips == learnt.found.sets[MIXED].skips
 
 
 def test_a_narrow_vote_gets_the_mixed_set(learnt):
@@ -111,7 +111,7 @@ def test_a_set_that_fails_is_left_for_the_mixed_one(learnt):
             seen.append(plan.skips)
             fail(live, plan)
     assert seen[:12] == [set_of("sql")] * 12
-    assert seen[12] == learnt.learnt.sets[MIXED].skips
+    assert seen[12] == learnt.found.sets[MIXED].skips
 
 
 def test_the_lookup_happens_once_a_request(learnt):
@@ -123,21 +123,21 @@ def test_the_lookup_happens_once_a_request(learnt):
 
 
 def test_held_out_prompts_say_how_good_the_lookup_is(learnt):
-    assert learnt.learnt.memory.accuracy == 1.0
-    assert set(learnt.learnt.memory.reach) == set(DOMAINS)
+    assert learnt.found.memory.accuracy == 1.0
+    assert set(learnt.found.memory.reach) == set(DOMAINS)
 
 
 def test_a_domain_starts_from_the_mixed_set():
     lab = written()
     found = KnnSsd(QUICK).calibrate(lab, prompts_of(DOMAINS, 12))
     of_sql = [skips for skips, seen in lab.asked if len(seen) > 1 and only(seen) == "sql"]
-    assert of_sql[0] == found.learnt.sets[MIXED].skips
+    assert of_sql[0] == found.found.sets[MIXED].skips
 
 
 def test_the_seconds_are_shared_out():
     config = KnnSsdConfig(search="local", evaluations=40, domain_evaluations=40, seconds=0.0)
     found = KnnSsd(config).calibrate(written(), prompts_of(DOMAINS, 8))
-    assert {name: judged.tried for name, judged in found.learnt.sets.items()} == dict.fromkeys(
+    assert {name: judged.tried for name, judged in found.found.sets.items()} == dict.fromkeys(
         [MIXED, *DOMAINS], 1
     )
 
@@ -166,7 +166,7 @@ def test_the_faithful_preset_follows_the_paper():
 def test_the_faithful_preset_lets_every_prompt_in_and_never_declines():
     config = KnnSsd.configured(SHAPE, "faithful", domain_evaluations="3", prompts="2").config
     found = KnnSsd(config).calibrate(written(), prompts_of(DOMAINS, 4))
-    assert set(found.learnt.sets) == set(DOMAINS)
+    assert set(found.found.sets) == set(DOMAINS)
     live = found.spawn()
     plan = live.select(context(torch.randn(4, 8, generator=torch.Generator().manual_seed(1))))
     assert live.match.known
@@ -244,7 +244,7 @@ def test_the_planted_set_is_recovered_in_each_domain_and_changes_no_token(family
     prompts = planted_prompts(("low", "high"), each=8)
     config = KnnSsdConfig(search="local", evaluations=70, domain_evaluations=40)
     selector = KnnSsd(config).calibrate(planted_lab(family), prompts)
-    for name, judged in selector.learnt.sets.items():
+    for name, judged in selector.found.sets.items():
         assert as_good_as_planted(judged), (name, list(judged.skips), judged.acceptance)
     executor = planted_executor(family)
     for prompt in (prompts[0], prompts[-1]):
@@ -255,7 +255,7 @@ def test_the_planted_set_is_recovered_in_each_domain_and_changes_no_token(family
 
 def test_without_states_the_mixed_set_is_played(learnt):
     blind = Context(SHAPE, [1] * 30, 10, 100, 0)
-    assert learnt.spawn().select(blind).skips == learnt.learnt.sets[MIXED].skips
+    assert learnt.spawn().select(blind).skips == learnt.found.sets[MIXED].skips
 
 
 @cache

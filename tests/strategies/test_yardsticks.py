@@ -135,6 +135,16 @@ def test_a_larger_model_is_searched_locally_and_long():
     assert set(found.judged.skips) <= set(range(7))
 
 
+def test_a_known_set_is_beaten_or_kept_however_short_the_search():
+    lab = WrittenLab(small_shape(7), {"a": [0.02] * 7 + [0.3] * 7}, plain_costs(7))
+    known = SkipSet(14, 0b1111111)
+    brief = OfflineConfig(search="exhaustive", evaluations=1, seconds=60.0)
+    assert (
+        Oracle(brief, starts=(known,)).calibrate(lab, prompts_of(["a"], 8)).found.judged.skips
+        == known
+    )
+
+
 @pytest.mark.slow
 def test_the_oracle_finds_the_planted_set_is_saved_and_keeps_tokens(tmp_path):
     prompts = planted_prompts(each=3)
@@ -170,9 +180,14 @@ def test_the_clock_judges_in_preset_faithful():
     assert found.judged.tried == 40
 
 
-@pytest.mark.parametrize("check", CHECKS)
-def test_check_selector_of_the_oracle(check):
+@pytest.fixture(scope="module")
+def shapeless_oracle():
+    """Made for no one shape."""
     lab = WrittenLab(small_shape(3), {"a": [0.1] * 6}, plain_costs(3))
     found = Oracle().calibrate(lab, prompts_of(["a"], 4)).found
-    scene_free = Oracle(found=type(found)(found.judged))  # made for no one shape
-    dict(selector_checks(scene_free, layers=3))[check]()
+    return Oracle(found=type(found)(found.judged))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_check_selector_of_the_oracle(shapeless_oracle, check):
+    dict(selector_checks(shapeless_oracle, layers=3))[check]()

@@ -7,7 +7,7 @@ import torch
 
 from specframe.bench.prompts import BenchPrompt
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.studies import attention_share
+from specframe.studies import priced_model
 from specframe.studies.attention_share import STUDY, AttentionShareSettings
 from specframe.studies.running import run_study
 from specframe.testing import planted_llama
@@ -24,8 +24,8 @@ def small(monkeypatch):
     )
     prompts = [BenchPrompt(f"{i}", "", tuple(range(1 + i, 31 + i))) for i in range(2)]
     loaded = SimpleNamespace(tokenizer="some")
-    monkeypatch.setattr(attention_share, "load", lambda name: (model, loaded.tokenizer))
-    monkeypatch.setattr(attention_share, "prompts_from", lambda *a, **k: prompts)
+    monkeypatch.setattr(priced_model, "load", lambda name: (model, loaded.tokenizer))
+    monkeypatch.setattr(priced_model, "prompts_from", lambda *a, **k: prompts)
     return loaded
 
 

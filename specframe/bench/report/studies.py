@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import ceil, floor, log10
 from typing import Any
 
@@ -38,23 +38,31 @@ def _figure(name: str, study: Mapping[str, Any]) -> Figure:
     title = str(study.get("title") or name)
     caption = " ".join(str(study[key]) for key in ("text", "answer") if study.get(key))
     if shows.get("kind") != "lines":
-        body = scroller(_table(rows, name, shows.get("value")), title)
+        body = scroller(_tables(rows, name, shows.get("value")), title)
         return Figure(name, title, caption or "All rows of the study.", body)
-    every = tag("details", tag("summary", text("All rows")), scroller(_table(rows), title))
+    every = tag("details", tag("summary", text("All rows")), scroller(_tables(rows), title))
     return Figure(name, title, caption, join(_plot(name, title, rows, shows), every))
 
 
-def _table(rows: Sequence[Row], mark: str | None = None, bar: str | None = None) -> Markup:
-    """All rows; the column `bar` is drawn beside its figures."""
-    keys = [key for key in rows[0] if not isinstance(rows[0][key], list | dict)]
-    heads = (tag("th", text(key), scope="col", colspan=2 if key == bar else None) for key in keys)
-    longest = (
-        max((abs(row[bar]) for row in rows if row.get(bar) is not None), default=0.0)
-        if bar
-        else 0.0
+def _tables(rows: Sequence[Row], mark: str | None = None, bar: str | None = None) -> Markup:
+    """All rows, a table for each kind of them; the column `bar` is drawn beside its figures."""
+    lengths = [abs(row[bar]) for row in rows if row.get(bar) is not None] if bar else []
+    longest = max(lengths, default=0.0)
+    return join(
+        *(_table(keys, list(alike), mark, bar, longest) for keys, alike in groupby(rows, _columns))
     )
+
+
+def _columns(row: Row) -> tuple[str, ...]:
+    return tuple(key for key, value in row.items() if not isinstance(value, list | dict))
+
+
+def _table(
+    keys: Sequence[str], rows: Sequence[Row], mark: str | None, bar: str | None, longest: float
+) -> Markup:
+    heads = (tag("th", text(key), scope="col", colspan=2 if key == bar else None) for key in keys)
     lines = (
-        tag("tr", *(_cell(row.get(key), key == bar, longest) for key in keys), data_mark=mark)
+        tag("tr", *(_cell(row[key], key == bar, longest) for key in keys), data_mark=mark)
         for row in rows
     )
     return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *lines))
@@ -91,7 +99,7 @@ def _plot(name: str, title: str, rows: Sequence[Row], shows: Mapping[str, Any]) 
     ]
     joined = (
         []
-        if shows.get("points")
+        if shows.get("points") or not shows.get("joined", True)
         else [
             _curve(
                 number,

@@ -1,0 +1,282 @@
+"""Where in the model, and how pooled and measured, a prompt's domain shows.
+
+KNN-SSD (https://arxiv.org/abs/2505.16162) reads the last hidden layer, mean over all positions, by
+cosine, of prompts with templates and exemplars. Here anchors are made and asked at several layers,
+with several poolings and metrics, for prompts with the chat template or without, with solved
+exemplars before them or not, and for anchors and prompts that are written in different ways. A
+prompt plays the set of the domain that it is said to be of, so that a mistake costs what the wrong
+set costs: measured acceptance at kept prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from statistics import fmean
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from specframe.errors import InvalidConfig
+from specframe.pooling import Pooling
+from specframe.profilers.continuations import text_states
+from specframe.selector import Prompt
+from specframe.studies.domain_world import (
+    MIXED,
+    QUICK,
+    DomainSettings,
+    DomainWorld,
+    Priced,
+    speedup,
+)
+from specframe.studies.priced_model import PricedModel
+from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.testbed.corpus import DOMAINS
+
+__all__ = ["STUDY", "HiddenSettings", "written"]
+
+Split = Literal["validation", "test"]
+
+EXEMPLARS = 2
+# how prompts are written -> whether in the chat template, and how many exemplars stand before
+STYLES = {
+    "template": (True, 0),
+    "plain": (False, 0),
+    "template, exemplars": (True, EXEMPLARS),
+    "plain, exemplars": (False, EXEMPLARS),
+}
+USUAL = "template"
+PAIRS = (
+    *((style, style) for style in STYLES),
+    *((USUAL, style) for style in STYLES if style != USUAL),
+)  # how anchors and prompts are written
+METRICS = ("cosine", "euclid")
+POOLING, METRIC, CENTRED = "normed-mean", "cosine", True  # of knn-ssd's preset `best`
+
+
+@dataclass(frozen=True)
+class HiddenSettings(DomainSettings):
+    """`layers` count from 0, the embeddings; `anchored` prompts of a domain are clustered.
+
+    `looked_up` test prompts of a domain are looked up, of which `prompts` are answered.
+    """
+
+    layers: tuple[int, ...] = (0, 6, 12, 18, 24)
+    poolings: tuple[str, ...] = ("mean", "normed-mean", "last", "last-8")
+    anchored: int = 20
+    looked_up: int = 12
+    anchors: int = 10
+
+    def __post_init__(self) -> None:
+        DomainSettings.__post_init__(self)
+        for name in ("layers", "poolings"):
+            if not getattr(self, name):
+                raise InvalidConfig.of("HiddenSettings", name, "one or more", getattr(self, name))
+        for pooling in self.poolings:
+            Pooling(pooling)
+        for name, low in (("anchored", 1), ("looked_up", self.prompts), ("anchors", 1)):
+            if getattr(self, name) < low:
+                found = getattr(self, name)
+                raise InvalidConfig.of("HiddenSettings", name, f"at least {low}", found)
+
+
+def run(settings: HiddenSettings, work: Work) -> Findings:
+    """All layers and poolings by the usual metric, then all metrics at the last layer."""
+    bench = _Bench(settings, work)
+    last = max(settings.layers)
+    spaces = [(layer, p, METRIC, CENTRED) for layer in settings.layers for p in settings.poolings]
+    pooling = POOLING if POOLING in settings.poolings else settings.poolings[0]
+    spaces += [(last, pooling, metric, centred) for metric in METRICS for centred in (True, False)]
+    rows = [
+        work.row(
+            {
+                "anchors_of": anchors_of,
+                "prompts_of": prompts_of,
+                "layer": layer,
+                "pooling": pooling,
+                "metric": metric,
+                "centred": centred,
+            },
+            partial(bench.row, anchors_of, prompts_of, layer, pooling, metric, centred),
+        )
+        for anchors_of, prompts_of in PAIRS
+        for layer, pooling, metric, centred in dict.fromkeys(spaces)
+    ]
+    return _findings(rows, last)
+
+
+def written(model: PricedModel, style: str, count: int, split: Split) -> list[Prompt]:
+    """So many prompts of each domain, written in this style."""
+    from specframe.testbed import suite
+
+    templated, exemplars = STYLES[style]
+    return [
+        Prompt(one.tokens(model.tokenizer), domain)
+        for domain in DOMAINS
+        for one in suite(domain, count, split=split, exemplars=exemplars, templated=templated)
+    ]
+
+
+def _findings(rows: Sequence[Row], last: int) -> Findings:
+    alike = [row for row in rows if row["anchors_of"] == row["prompts_of"]]
+    apart = [row for row in rows if row["anchors_of"] != row["prompts_of"]]
+    usual = [row for row in alike if row["metric"] == METRIC and row["centred"] == CENTRED]
+    layers = _means(usual, "layer")
+    ranked = sorted(alike, key=lambda row: (row["accuracy"], row["lead"]))
+    worst, best = ranked[0], ranked[-1]
+    pooling = next(row["pooling"] for row in alike if row["metric"] != METRIC)
+    at_last = [row for row in alike if (row["layer"], row["pooling"]) == (last, pooling)]
+    ends = [row for row in alike if row["layer"] == last]
+    figures = {
+        "by_layer": layers,
+        "by_pooling": _means([row for row in usual if row["layer"] == last], "pooling"),
+        "by_metric": {
+            f"{metric}, {'centred' if centred else 'as it is'}": fmean(
+                row["accuracy"]
+                for row in at_last
+                if (row["metric"], row["centred"]) == (metric, centred)
+            )
+            for metric in METRICS
+            for centred in (True, False)
+        },
+        "by_style": _means(ends, "prompts_of"),
+        "other_style": fmean(row["accuracy"] for row in apart),
+        "best": _told(best),
+        "worst": _told(worst),
+        "speed": {"best": max(r["speed"] for r in alike), "worst": min(r["speed"] for r in rows)},
+    }
+    slowest = min(rows, key=lambda row: row["speed"] / row["own"])
+    layers_told = ", ".join(f"{accuracy:.0%} at {layer}" for layer, accuracy in layers.items())
+    return Findings(
+        figures,
+        f"Domains are named right, by layer: {layers_told}; the worst is {worst['accuracy']:.0%}, "
+        f"{worst['pooling']} at layer {worst['layer']} ({worst['prompts_of']}), and anchors of "
+        f"prompts that were written otherwise name {figures['other_style']:.0%}. Mistakes cost at "
+        f"most {1.0 - slowest['speed'] / slowest['own']:.1%} of the speed of the right sets, where "
+        f"{slowest['accuracy']:.0%} are right.",
+    )
+
+
+def _means(rows: Sequence[Row], key: str) -> dict[str, float]:
+    """Accuracy in the mean, by a key's values."""
+    values = dict.fromkeys(row[key] for row in rows)
+    return {str(v): fmean(row["accuracy"] for row in rows if row[key] == v) for v in values}
+
+
+def _told(row: Row) -> dict[str, object]:
+    return {key: row[key] for key in ("layer", "pooling", "metric", "prompts_of", "accuracy")}
+
+
+class _Bench:
+    """What rows are made from, made when the first one asks."""
+
+    def __init__(self, settings: HiddenSettings, work: Work) -> None:
+        self._settings, self._work = settings, work
+        self._world = DomainWorld(settings, work)
+        self._texts: dict[tuple[str, Split], _Texts] = {}
+        self._worths: dict[str, list[dict[str, Priced]]] = {}
+
+    def row(
+        self,
+        anchors_of: str,
+        prompts_of: str,
+        layer: int,
+        pooling: str,
+        metric: str,
+        centred: bool,
+    ) -> Row:
+        """Anchors of one style asked about prompts of another in one space."""
+        known, tests = self._text(anchors_of, "validation"), self._text(prompts_of, "test")
+        lookup = self._world.knn.asking(
+            metric=metric, centred=str(centred).lower(), anchors=str(self._settings.anchors)
+        ).anchored(known.vectors[layer, pooling], known.domains)
+        matches = [lookup.says(vector) for vector in tests.vectors[layer, pooling]]
+        said = [match.label for match in matches]
+        right = [label == domain for label, domain in zip(said, tests.domains, strict=True)]
+        leads = [
+            match.margin if hit else -match.margin
+            for match, hit in zip(matches, right, strict=True)
+        ]
+        return {
+            "accuracy": sum(right) / len(right),
+            "lead": fmean(leads),
+            **self._speeds(prompts_of, said, tests.domains),
+        }
+
+    def _speeds(self, style: str, said: Sequence[str], domains: Sequence[str]) -> Row:
+        worths = self._worth(style)
+        answered = self._answered
+        return {
+            "speed": speedup(worths[i][said[number]] for i, number in enumerate(answered)),
+            "own": speedup(worths[i][domains[number]] for i, number in enumerate(answered)),
+            "mixed": speedup(worth[MIXED] for worth in worths),
+        }
+
+    @cached_property
+    def _answered(self) -> list[int]:
+        """Which of the test prompts are: the first of each domain."""
+        each, few = self._settings.looked_up, self._settings.prompts
+        return [d * each + i for d in range(len(DOMAINS)) for i in range(few)]
+
+    def _worth(self, style: str) -> list[dict[str, Priced]]:
+        """Of each set on each answered prompt."""
+        if style not in self._worths:
+            self._work.tell(f"judging sets on prompts written as {style}")
+            prompts = self._text(style, "test").prompts
+            self._worths[style] = self._world.worths([prompts[i] for i in self._answered])
+        return self._worths[style]
+
+    def _text(self, style: str, split: Split) -> _Texts:
+        if (style, split) not in self._texts:
+            self._work.tell(f"reading {split} prompts written as {style}")
+            asked = self._settings
+            count = asked.looked_up if split == "test" else asked.anchored
+            prompts = written(self._world.model, style, count, split)
+            self._texts[style, split] = _Texts.read(
+                self._world.model, prompts, asked.layers, asked.poolings
+            )
+        return self._texts[style, split]
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Prompts and their vectors [prompts, H] by layer and pooling."""
+
+    prompts: Sequence[Prompt]
+    vectors: Mapping[tuple[int, str], Tensor]
+
+    @property
+    def domains(self) -> list[str]:
+        return [prompt.domain for prompt in self.prompts]
+
+    @classmethod
+    def read(
+        cls,
+        model: PricedModel,
+        prompts: Sequence[Prompt],
+        layers: Sequence[int],
+        poolings: Sequence[str],
+    ) -> _Texts:
+        """One pass a prompt."""
+        found: dict[tuple[int, str], list[Tensor]] = {}
+        for prompt in prompts:
+            states = text_states(model.executor, prompt.tokens, [2 * layer for layer in layers])
+            for layer in layers:
+                for name in poolings:
+                    pooled = Pooling(name).of(states[2 * layer][0]).cpu()
+                    found.setdefault((layer, name), []).append(pooled)
+        return cls(prompts, {space: torch.stack(vectors) for space, vectors in found.items()})
+
+
+STUDY = Study(
+    "hidden-space",
+    "Where a prompt's domain shows",
+    "Which layer, pooling and metric tell the domain of a prompt, however it is written, and what "
+    "does that do to the speed-up?",
+    HiddenSettings(),
+    HiddenSettings(**QUICK, layers=(0, 12, 24), anchored=10, looked_up=6),
+    run,
+    Lines("layer", "lead", ("pooling", "metric", "anchors_of", "prompts_of")),
+)

@@ -1,0 +1,164 @@
+"""Streams of prompts that change domain more or less often.
+
+After table 2 of KNN-SSD (https://arxiv.org/abs/2505.16162). A stream begins in some domain, and
+each prompt changes to another one with chance r. `fixed` is the set of the domain that its stream
+begins in, `mixed` one set searched on all domains; both are played as they are, as in the paper.
+Streams begin in every domain equally often, so that whatever r is each domain is asked as often.
+
+No selector keeps anything from one prompt to the next. A prompt is therefore played once, and a
+stream only says how often its rounds count.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import count, pairwise
+
+from specframe.bench.prompts import BenchPrompt
+from specframe.errors import InvalidConfig
+from specframe.selection import selector_from
+from specframe.selector import LayerSelector
+from specframe.studies.domain_world import (
+    QUICK,
+    DomainSettings,
+    DomainWorld,
+    pays,
+    speedup,
+)
+from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.testbed.corpus import DOMAINS
+
+__all__ = ["STUDY", "MixSettings"]
+
+FIXED, MIX = "fixed", "mixed"
+SELECTORS = (FIXED, MIX, "knn-ssd", "knap-knn", "swift")
+AS_IT_IS = {"check": "0", "may_decline": "false"}
+
+
+@dataclass(frozen=True)
+class MixSettings(DomainSettings):
+    """`streams` of `length` prompts begin in each domain."""
+
+    ratios: tuple[float, ...] = (0.0, 0.3, 0.7, 1.0)
+    streams: int = 50
+    length: int = 12
+
+    def __post_init__(self) -> None:
+        DomainSettings.__post_init__(self)
+        if len(self.ratios) < 2 or not all(0.0 <= ratio <= 1.0 for ratio in self.ratios):
+            raise InvalidConfig.of("MixSettings", "ratios", "two or more in [0, 1]", self.ratios)
+        for name in ("streams", "length"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig.of("MixSettings", name, "at least 1", getattr(self, name))
+
+
+def run(settings: MixSettings, work: Work) -> Findings:
+    """A row for each selector and ratio."""
+    bench = _Bench(settings, work)
+    rows = [
+        work.row({"selector": name, "ratio": ratio}, partial(bench.row, name, ratio))
+        for name in SELECTORS
+        for ratio in sorted(settings.ratios)
+    ]
+    return _findings(rows)
+
+
+def stream(home: str, ratio: float, length: int, seed: int) -> Iterator[str]:
+    """Domains of the prompts, one after another."""
+    chance = random.Random(f"{home} {seed}")
+    domain = home
+    for _ in range(length):
+        yield domain
+        if chance.random() < ratio:
+            domain = chance.choice([other for other in DOMAINS if other != domain])
+
+
+def _findings(rows: Sequence[Row]) -> Findings:
+    speeds = {name: [r["speed"] for r in rows if r["selector"] == name] for name in SELECTORS}
+    loses = {name: 1.0 - found[-1] / found[0] for name, found in speeds.items()}
+    low, high = rows[0]["ratio"], rows[len(rows) // len(SELECTORS) - 1]["ratio"]
+    void = not pays(speeds[FIXED][0])
+    figures = {"void": void, "speeds": speeds, "loses": loses}
+    if void:
+        return Findings(
+            figures,
+            f"Void: at r = {low:g} a domain's own set gains {speeds[FIXED][0]:.2f}x only, so that "
+            f"there is little to lose.",
+        )
+    told = ", ".join(
+        f"{name} from {found[0]:.2f}x to {found[-1]:.2f}x" for name, found in speeds.items()
+    )
+    best = max(SELECTORS, key=lambda name: speeds[name][-1])
+    return Findings(
+        figures,
+        f"As r goes from {low:g} to {high:g}: {told}. Fastest at r = {high:g} is {best}, "
+        f"{speeds[best][-1] / speeds[MIX][-1] - 1.0:+.1%} against the mixed set.",
+    )
+
+
+class _Bench:
+    """What rows are made from, made when the first one asks."""
+
+    def __init__(self, settings: MixSettings, work: Work) -> None:
+        self._settings, self._work = settings, work
+        self._world = DomainWorld(settings, work)
+        self._selectors: dict[tuple[str, str], LayerSelector] = {}
+
+    def row(self, name: str, ratio: float) -> Row:
+        """One selector on all streams of this ratio."""
+        self._work.tell(f"playing {name} at r = {ratio:g}")
+        parts, at_home, changes = [], 0, 0
+        for home in DOMAINS:
+            label = f"{name} {home}" if name == FIXED else name
+            selector = self._selector(name, home)
+            for seed in range(self._settings.streams):
+                domains = list(stream(home, ratio, self._settings.length, seed))
+                at_home += domains.count(home)
+                changes += sum(a != b for a, b in pairwise(domains))
+                turn = {domain: count(seed) for domain in DOMAINS}
+                prompts = [self._prompt(domain, next(turn[domain])) for domain in domains]
+                parts += [self._world.played(label, selector, prompt) for prompt in prompts]
+        return {
+            "speed": speedup(parts),
+            "at_home": at_home / len(parts),
+            "changes": changes / len(parts),
+        }
+
+    def _prompt(self, domain: str, number: int) -> BenchPrompt:
+        """Of the domain's prompts in turn."""
+        own = self._prompts[domain]
+        return own[number % len(own)]
+
+    @cached_property
+    def _prompts(self) -> Mapping[str, list[BenchPrompt]]:
+        found = self._world.asked()
+        return {domain: [p for p in found if p.domain == domain] for domain in DOMAINS}
+
+    def _selector(self, name: str, home: str) -> LayerSelector:
+        """Calibrated on its own domain only if it is the fixed one."""
+        key = (name, home if name == FIXED else "")
+        if key not in self._selectors:
+            self._selectors[key] = self._made(*key)
+        return self._selectors[key]
+
+    def _made(self, name: str, home: str) -> LayerSelector:
+        if name in (FIXED, MIX):
+            domains = (home,) if home else DOMAINS
+            return self._world.calibrated("static-bo", domains, **AS_IT_IS)
+        if name == "swift":
+            return selector_from(name, self._world.model.executor.shape)
+        return self._world.calibrated(name)
+
+
+STUDY = Study(
+    "mix-ratio",
+    "Streams that change domain",
+    "What happens to the speed-up as prompts change domain more and more often?",
+    MixSettings(),
+    MixSettings(**QUICK),
+    run,
+    Lines("ratio", "speed", ("selector",)),
+)

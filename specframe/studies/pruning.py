@@ -1,0 +1,282 @@
+"""KnapSpec's cosine threshold, and what Lemma 4.1 says of it.
+
+The program (https://arxiv.org/abs/2602.20217) gives up a path once its mean cosine with the
+target's stream falls below a threshold. It runs once in each answer of the embedded model, as
+published, at one threshold after another: what it computes is priced, and the plan it comes to is
+judged on the tokens that follow, which no decision saw. The lemma promises agreement where the
+cosine of the head's inputs exceeds a bound; where it does is counted on sets of the sublayers that
+other prompts can best do without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from statistics import fmean, harmonic_mean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from specframe.bench.prompts import BenchPrompt
+from specframe.engine import Limits
+from specframe.errors import InvalidConfig, UnsupportedModel
+from specframe.models.executor import NO_ROWS
+from specframe.prediction.check import rank_sublayers
+from specframe.profilers.acceptance import AcceptanceEstimator
+from specframe.profilers.continuations import Continuation, Judged, continue_prompts, judge
+from specframe.profilers.lemma import check_lemma
+from specframe.sampling import Law
+from specframe.selection import selector_from
+from specframe.studies.priced_model import PricedModel, priced_model
+from specframe.studies.priced_play import play
+from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.types import DraftPlan, SkipSet, Step, StopRule
+
+__all__ = ["STUDY", "PruningSettings"]
+
+UNPRUNED = -1.0
+PUBLISHED = 0.5
+PROGRAM, LEMMA = "program", "lemma"
+LONGEST = 16  # drafted tokens
+ROUND = 11  # tokens that a round of the published selector emits at most
+FREE = 0.01  # of the speed: what a threshold may lose and still be said to lose nothing
+
+
+@dataclass(frozen=True)
+class PruningSettings:
+    """`prompts` of each domain; what `judged` tokens after the program say of its plan.
+
+    `rounds` give the program its reference rows. `shares` of the sublayers are skipped for the
+    lemma. `profile` names prices, empty for the package's 1.1B.
+    """
+
+    model: str = "testbed"
+    thresholds: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
+    shares: tuple[float, ...] = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8)
+    prompts: int = 4
+    rounds: int = 2
+    judged: int = 64
+    profile: str = ""
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        for name in ("thresholds", "shares"):
+            values = getattr(self, name)
+            if not values or not 0.0 < min(values) <= max(values) < 1.0:
+                raise InvalidConfig.of(owner, name, "one or more in (0, 1)", values)
+        for name, least in (("prompts", 1), ("rounds", 1), ("judged", 8)):
+            if getattr(self, name) < least:
+                raise InvalidConfig.of(owner, name, f"at least {least}", getattr(self, name))
+
+
+def run(settings: PruningSettings, work: Work) -> Findings:
+    """A row for each threshold, and one for each share of the lemma's sets."""
+    bench = _Bench(settings, work)
+    program = [
+        work.row({"of": PROGRAM, "threshold": threshold}, partial(bench.program, threshold))
+        for threshold in (UNPRUNED, *settings.thresholds)
+    ]
+    lemma = [
+        work.row({"of": LEMMA, "share": share}, partial(bench.lemma, share))
+        for share in settings.shares
+    ]
+    return _findings(program, lemma)
+
+
+def _findings(program: Sequence[Row], lemma: Sequence[Row]) -> Findings:
+    whole = program[0]
+    saves = {row["threshold"]: 1.0 - row["seconds"] / whole["seconds"] for row in program}
+    loses = {row["threshold"]: 1.0 - row["speed"] / whole["speed"] for row in program}
+    free = max((t for t in saves if loses[t] <= FREE), default=UNPRUNED)
+    positions = sum(row["positions"] for row in lemma)
+
+    def pooled(key: str) -> float:
+        return sum(row[key] * row["positions"] for row in lemma) / positions
+
+    figures: dict[str, Any] = {
+        "saves": {_name(t): share for t, share in saves.items()},
+        "loses": {_name(t): share for t, share in loses.items()},
+        "highest_free_threshold": None if free == UNPRUNED else free,
+        "lemma": {key: pooled(key) for key in ("agrees", "promised", "broken", "beyond")},
+        "ranking": {str(row["share"]): row["ranking"] for row in lemma},
+    }
+    return Findings(figures, f"{_said(saves, loses, free)} {_lemma_said(lemma)}")
+
+
+def _name(threshold: float) -> str:
+    return "none" if threshold == UNPRUNED else str(threshold)
+
+
+def _said(saves: Mapping[float, float], loses: Mapping[float, float], free: float) -> str:
+    told = []
+    if PUBLISHED in saves:
+        told.append(
+            f"At the published threshold of {PUBLISHED} pruning saves {saves[PUBLISHED]:.0%} of "
+            f"the program's seconds and loses {loses[PUBLISHED]:.1%} of the plan's speed"
+        )
+    told.append(
+        "every threshold tried loses speed"
+        if free == UNPRUNED
+        else f"the highest that loses at most {FREE:.0%}, {free}, saves {saves[free]:.0%}"
+    )
+    return f"{'; '.join(told)}."
+
+
+def _lemma_said(lemma: Sequence[Row]) -> str:
+    def at(row: Row) -> str:
+        return (
+            f"{row['promised']:.0%} of positions where {row['share']:.0%} of the sublayers are "
+            f"skipped ({row['agrees']:.0%} agree"
+        )
+
+    least, most = lemma[0], lemma[-1]
+    kept = "and was never broken" if not any(row["broken"] for row in lemma) else "and was BROKEN"
+    chances = [row["ranking"] for row in lemma]
+    return (
+        f"Lemma 4.1 promises agreement at {at(least)}) and at {at(most)}), {kept}; cosine is the "
+        f"higher where tokens agree with a chance of {min(chances):.2f} to {max(chances):.2f}."
+    )
+
+
+class _Bench:
+    """Model, prices and answers, made when the first row asks."""
+
+    def __init__(self, settings: PruningSettings, work: Work) -> None:
+        self._settings, self._work = settings, work
+        self._decided: dict[float, list[_Decision]] = {}
+        self._speeds: dict[tuple[str, int, SkipSet], float] = {}
+
+    def program(self, threshold: float) -> Row:
+        """Means over the answers; speeds are weighed by time."""
+        decided, unpruned = self._decisions(threshold), self._decisions(UNPRUNED)
+        return {
+            "seconds": fmean(one.seconds for one in decided),
+            "speed": harmonic_mean([one.speed for one in decided]),
+            "skipped": fmean(len(one.skips) / one.skips.size for one in decided),
+            "no_plan": fmean(not one.skips for one in decided),
+            "same_plan": fmean(
+                one.skips == other.skips for one, other in zip(decided, unpruned, strict=True)
+            ),
+        }
+
+    def lemma(self, share: float) -> Row:
+        """On the set of this share of the sublayers, at every place of the answers."""
+        layers = self._world.executor.shape.layers
+        skips = SkipSet.from_sublayers(layers, self._order[: max(round(share * 2 * layers), 1)])
+        pairs = [_streams(self._world, text, skips) for text in self._texts]
+        norm, head = self._read_out
+        target, draft = (norm(torch.cat(rows)).detach() for rows in zip(*pairs, strict=True))
+        cosines = torch.cosine_similarity(target.double(), draft.double(), dim=-1)
+        found = asdict(check_lemma(head, target, draft))
+        return {"cosine": float(cosines.median()), **found}
+
+    @cached_property
+    def _world(self) -> PricedModel:
+        return priced_model(self._settings.model, self._settings.profile)
+
+    @cached_property
+    def _read_out(self) -> tuple[Any, Tensor]:
+        """The final norm and the head's rows."""
+        model = self._world.model
+        norm, head = getattr(model.base_model, "norm", None), model.get_output_embeddings()
+        if norm is None or getattr(head, "bias", None) is not None:
+            raise UnsupportedModel(
+                f"The lemma is about a head without bias behind one norm, which "
+                f"{type(model).__name__} does not have. Take a Llama-shaped model."
+            )
+        return norm, head.weight.detach()
+
+    @cached_property
+    def _prompts(self) -> list[BenchPrompt]:
+        return self._world.prompts(self._settings.prompts)
+
+    @cached_property
+    def _texts(self) -> list[Judged]:
+        """Answers, with the target's keys and values."""
+        executor = self._world.executor
+        self._work.tell(f"answering {len(self._prompts)} prompts")
+        asked = [prompt.tokens for prompt in self._prompts]
+        return [
+            judge(executor, text)
+            for text in continue_prompts(executor, asked, self._settings.judged)
+        ]
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """Sublayers, dispensable ones first, as other prompts say."""
+        self._work.tell("ranking sublayers")
+        seen = self._world.prompts(1, split="validation")
+        return rank_sublayers(
+            self._world.executor, [prompt.tokens for prompt in seen], self._settings.judged
+        )
+
+    def _decisions(self, threshold: float) -> list[_Decision]:
+        """Of each answer."""
+        if threshold not in self._decided:
+            self._work.tell(f"the program at threshold {_name(threshold)}")
+            self._decided[threshold] = [self._decide(p, threshold) for p in self._prompts]
+        return self._decided[threshold]
+
+    def _decide(self, prompt: BenchPrompt, threshold: float) -> _Decision:
+        """Let the published selector decode until its program has run once."""
+        rounds, world = self._settings.rounds, self._world
+        options = {"similarity": str(threshold), "first_kept": "1", "last_kept": str(rounds)}
+        selector = selector_from("knapspec", world.executor.shape, "faithful", options)
+        limits = Limits((rounds + 1) * ROUND)
+        played = play(world.executor, selector, world.costs, prompt.tokens, Law(), limits)
+        when = next(i for i, done in enumerate(played) if done.select_seconds > 0.0)
+        skips = played[when].plan.skips
+        middle = 1 + sum(done.tokens for done in played[:when])
+        key = prompt.name, middle, skips
+        if key not in self._speeds:
+            self._speeds[key] = _speed(world, prompt, skips, middle, self._settings.judged)
+        return _Decision(skips, played[when].select_seconds, self._speeds[key])
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """A plan, the priced seconds of the program that made it, and its speed on what followed."""
+
+    skips: SkipSet
+    seconds: float
+    speed: float
+
+
+def _speed(
+    world: PricedModel, prompt: BenchPrompt, skips: SkipSet, middle: int, judged: int
+) -> float:
+    """On the tokens after the first `middle`, at the best draft length; 1 where none pays."""
+    if not skips:
+        return 1.0
+    (text,) = continue_prompts(world.executor, [prompt.tokens], middle + judged)
+    rest = Continuation(text.tokens, text.prompt_length + middle)
+    alpha = AcceptanceEstimator(world.executor, [rest]).estimate(skips).mean
+    n = rest.prompt_length + judged / 2
+    length = world.costs.best_draft_length(alpha, skips, n, LONGEST)
+    return world.costs.speedup(alpha, DraftPlan(skips, StopRule(length)), n).value
+
+
+def _streams(world: PricedModel, text: Judged, skips: SkipSet) -> tuple[Tensor, Tensor]:
+    """Target's and draft's last states [places, H], each place as a draft that begins there."""
+    device = world.executor.device
+    positions = torch.arange(text.first, len(text.tokens), device=device)
+    columns = torch.arange(len(text.tokens), device=device)
+    itself = torch.eye(len(positions), dtype=torch.bool, device=device)
+    mask = torch.cat([columns < positions[:, None], itself], dim=1)
+    tokens = torch.tensor([text.tokens[text.first :]], device=device)
+    step = Step(tokens, positions, None, len(text.tokens), mask)
+    draft = world.executor.walk(step, text.cache, skips, rows=NO_ROWS).hidden
+    return text.hidden[0], draft[0]
+
+
+STUDY = Study(
+    "pruning",
+    "What the cosine threshold prunes",
+    "What does pruning by cosine save and lose, and how far does Lemma 4.1 reach?",
+    PruningSettings(),
+    PruningSettings(thresholds=(0.5, 0.9, 0.97, 0.99), shares=(0.2, 0.5, 0.8), prompts=1),
+    run,
+    Lines("seconds", "speed", ("of",)),
+)

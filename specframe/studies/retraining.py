@@ -1,0 +1,317 @@
+"""One deployment of a skip set against recalibrating it while the text it is used on drifts.
+
+The stream goes through the testbed's domains: each period is half of one domain and half of the
+next, at a longer context than the one before. Sets are searched as `static-bo` does, by knapsack.
+`once` keeps the first period's set, `broad` one found on all domains beforehand; `periodic`
+searches again after each period, on what that period served and from the set it has; `foreseen` has
+a set for each period before it begins, which no server can. Searches and the answers they rest on
+are billed at the prices at which tokens are decoded: no clock is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from math import ceil
+from statistics import fmean, harmonic_mean
+from typing import Any
+
+from specframe.bench.prompts import BenchPrompt
+from specframe.costs import CostModel
+from specframe.errors import InvalidConfig
+from specframe.lab import ModelLab
+from specframe.profilers.acceptance import AcceptanceEstimator
+from specframe.profilers.continuations import continue_prompts
+from specframe.profilers.replay import predict_speedup, replay_rounds
+from specframe.selection import selector_from
+from specframe.selector import LayerSelector, Prompt
+from specframe.studies.priced_model import PricedModel, priced_model
+from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.testbed.corpus import DOMAINS
+from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
+
+__all__ = ["STUDY", "RetrainingSettings"]
+
+ONCE, BROAD, PERIODIC, FORESEEN = "once", "broad", "periodic", "foreseen"
+POLICIES = (ONCE, BROAD, PERIODIC, FORESEEN)
+LONGEST = 12  # drafted tokens
+UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
+
+
+@dataclass(frozen=True)
+class RetrainingSettings:
+    """`prompts` of each period are measured, as many more searched on; contexts in tokens.
+
+    `tokens` are served in a period. `profile` names prices, empty for the package's 1.1B.
+    """
+
+    model: str = "testbed"
+    periods: int = 5
+    prompts: int = 8
+    new_tokens: int = 48
+    evaluations: int = 120
+    tokens: int = 100_000
+    shortest: int = 128
+    longest: int = 1024
+    profile: str = ""
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        if not 2 <= self.periods <= len(DOMAINS):
+            raise InvalidConfig.of(owner, "periods", f"from 2 to {len(DOMAINS)}", self.periods)
+        if self.prompts < 6 or self.prompts % 2:
+            raise InvalidConfig.of(owner, "prompts", "even and at least 6", self.prompts)
+        for name, least in (("new_tokens", 8), ("evaluations", 1), ("tokens", 1), ("shortest", 1)):
+            if getattr(self, name) < least:
+                raise InvalidConfig.of(owner, name, f"at least {least}", getattr(self, name))
+        if self.longest < self.shortest:
+            raise InvalidConfig.of(owner, "longest", "at least `shortest`", self.longest)
+
+    def context(self, period: int) -> int:
+        """Equal factors from the shortest to the longest."""
+        return round(
+            self.shortest * (self.longest / self.shortest) ** (period / (self.periods - 1))
+        )
+
+
+def run(settings: RetrainingSettings, work: Work) -> Findings:
+    """A row for each policy and period."""
+    stream = _Stream(settings, work)
+    rows = [
+        work.row({"policy": policy, "period": period}, partial(stream.row, policy, period))
+        for period in range(settings.periods)
+        for policy in POLICIES
+    ]
+    return _findings(rows, settings)
+
+
+def _findings(rows: Sequence[Row], settings: RetrainingSettings) -> Findings:
+    of = {policy: [row for row in rows if row["policy"] == policy] for policy in POLICIES}
+    spent = {policy: sum(_seconds(row, settings.tokens) for row in of[policy]) for policy in of}
+    pays = {policy: _break_even(of[policy], of[ONCE]) for policy in (BROAD, PERIODIC, FORESEEN)}
+    figures = {
+        "speed": {policy: harmonic_mean([r["speed"] for r in own]) for policy, own in of.items()},
+        "calibration_seconds": {p: sum(r["calibration_seconds"] for r in of[p]) for p in of},
+        "gain": {policy: spent[ONCE] / spent[policy] - 1.0 for policy in pays},
+        "break_even_tokens": pays,
+    }
+    return Findings(figures, _answer(figures, settings))
+
+
+def _seconds(row: Row, tokens: int) -> float:
+    """Of serving so many tokens in the row's period, calibration included."""
+    return float(row["calibration_seconds"] + tokens * row["token_seconds"])
+
+
+def _break_even(rows: Sequence[Row], once: Sequence[Row]) -> int | None:
+    """Tokens a period from which on calibrating more than once pays; None: never."""
+    dearer = sum(r["calibration_seconds"] for r in rows) - sum(
+        r["calibration_seconds"] for r in once
+    )
+    saved = sum(r["token_seconds"] for r in once) - sum(r["token_seconds"] for r in rows)
+    if saved <= 0.0:
+        return None
+    return max(ceil(dearer / saved), 0)
+
+
+def _answer(figures: Mapping[str, Any], settings: RetrainingSettings) -> str:
+    speed, gain, pays = (figures[key] for key in ("speed", "gain", "break_even_tokens"))
+    told = [
+        f"A set found once gains {speed[ONCE]:.2f}x over the drift, one found on all domains "
+        f"{speed[BROAD]:.2f}x, recalibrating each period {speed[PERIODIC]:.2f}x"
+    ]
+    if pays[PERIODIC] is None:
+        told.append("recalibrating never pays for itself")
+    else:
+        told.append(
+            f"recalibrating pays from {pays[PERIODIC]} tokens a period on, {gain[PERIODIC]:+.1%} "
+            f"net at {settings.tokens}"
+        )
+    told.append(
+        "a broad calibration never pays"
+        if pays[BROAD] is None
+        else f"a broad calibration from {pays[BROAD]}, {gain[BROAD]:+.1%} net"
+    )
+    return f"{'; '.join(told)}."
+
+
+class _Stream:
+    """What rows are made from, made when the first one asks."""
+
+    def __init__(self, settings: RetrainingSettings, work: Work) -> None:
+        self._settings, self._work = settings, work
+        self._found: dict[tuple[str, int], _Deployed] = {}
+        self._judges: dict[int, _Judge] = {}
+
+    def row(self, policy: str, period: int) -> Row:
+        """What the policy's set is worth in this period."""
+        deployed, judge = self._deployed(policy, period), self._judge(period)
+        draft, speed = judge.best(deployed.skips)
+        return {
+            "domains": "+".join(self._mix(period)),
+            "context": self._settings.context(period),
+            "speed": speed,
+            "acceptance": judge.acceptance(deployed.skips),
+            "skipped": len(deployed.skips) / deployed.skips.size,
+            "draft": draft,
+            "calibration_seconds": deployed.seconds,
+            "token_seconds": judge.plain_seconds / speed,
+        }
+
+    @cached_property
+    def _world(self) -> PricedModel:
+        return priced_model(self._settings.model, self._settings.profile)
+
+    def _mix(self, period: int) -> tuple[str, str]:
+        names = list(DOMAINS)
+        return names[period], names[(period + 1) % len(names)]
+
+    def _prompts(self, period: int, split: str) -> list[BenchPrompt]:
+        """By turns of both domains; no prompt of a split serves two periods."""
+        half, context = self._settings.prompts // 2, self._settings.context(period)
+        found = []
+        for place, domain in enumerate(self._mix(period)):  # each domain is first once, second once
+            both = self._world.prompts(
+                2 * half, domains=(domain,), contexts=(context,), split=split
+            )
+            found.append(both[place * half : (place + 1) * half])
+        return [prompt for pair in zip(*found, strict=True) for prompt in pair]
+
+    def _judge(self, period: int) -> _Judge:
+        if period not in self._judges:
+            self._work.tell(f"answering prompts of period {period + 1}")
+            prompts = [prompt.tokens for prompt in self._prompts(period, "test")]
+            self._judges[period] = _Judge(self._world, prompts, self._settings.new_tokens)
+        return self._judges[period]
+
+    def _deployed(self, policy: str, period: int) -> _Deployed:
+        """The set in use, billed in the period that it is first used in."""
+        if policy in (ONCE, BROAD) and period:
+            return replace(self._deployed(policy, 0), seconds=0.0)
+        if policy in (PERIODIC, FORESEEN) and period == 0:
+            return self._deployed(ONCE, 0)
+        if (policy, period) not in self._found:
+            self._work.tell(f"calibrating: {policy}, period {period + 1}")
+            self._found[policy, period] = self._calibrated(policy, period)
+        return self._found[policy, period]
+
+    def _calibrated(self, policy: str, period: int) -> _Deployed:
+        """On what the policy can know before the period begins."""
+        if policy == PERIODIC:
+            before = self._deployed(PERIODIC, period - 1).selector
+            return self._search(before, self._prompts(period - 1, "test"))
+        if policy == BROAD:
+            each = -(-2 * self._settings.prompts // len(DOMAINS))
+            context = self._settings.context(0)
+            found = self._world.prompts(each, contexts=(context,), split="validation")
+            return self._search(self._fresh, found)
+        return self._search(self._fresh, self._prompts(period, "validation"))
+
+    @property
+    def _fresh(self) -> LayerSelector:
+        options = {"search": "knapsack", "evaluations": str(self._settings.evaluations)}
+        options["seconds"] = str(UNHURRIED)
+        return selector_from("static-bo", self._world.executor.shape, "best", options)
+
+    def _search(self, selector: LayerSelector, prompts: Sequence[BenchPrompt]) -> _Deployed:
+        """No labels: halves of what is dealt are alike, since domains take turns."""
+        lab = _BilledLab(self._world, self._settings.new_tokens)
+        found = selector.calibrate(lab, [Prompt(prompt.tokens) for prompt in prompts])
+        return _Deployed(found, lab.shape.layers, lab.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Deployed:
+    """A set in use, and the priced seconds of finding it."""
+
+    selector: LayerSelector
+    layers: int
+    seconds: float
+
+    @property
+    def skips(self) -> SkipSet:
+        """The set."""
+        (judged,) = self.selector.figures()["sets"].values()
+        return SkipSet.of(self.layers, judged["attention"], judged["mlp"])
+
+
+class _Judge:
+    """A period's prompts with the target's answers."""
+
+    def __init__(
+        self, world: PricedModel, prompts: Sequence[tuple[int, ...]], new_tokens: int
+    ) -> None:
+        texts = continue_prompts(world.executor, prompts, new_tokens)
+        self._costs = world.costs
+        self._estimator = AcceptanceEstimator(world.executor, texts)
+        self._n = fmean(map(len, prompts)) + new_tokens / 2
+
+    @property
+    def plain_seconds(self) -> float:
+        """Of a token by autoregressive decoding."""
+        return self._costs.autoregressive(self._n)
+
+    def acceptance(self, skips: SkipSet) -> float:
+        """Of first tokens."""
+        return self._estimator.estimate(skips).mean
+
+    def best(self, skips: SkipSet) -> tuple[int, float]:
+        """The draft length of most tokens a second on the answers, and that over plain decoding.
+
+        Selectors end drafts by what they see, so no length is held against a set.
+        """
+        found = self._estimator.estimate(skips)
+        best = 0, 1.0
+        for length in range(1, LONGEST + 1):
+            plan = DraftPlan(skips, StopRule(length))
+            replay = replay_rounds(found, plan.stop)
+            speed = predict_speedup(self._costs, plan, replay, self._n).value
+            best = max(best, (length, speed), key=lambda pair: pair[1])
+        return best
+
+
+class _BilledLab(ModelLab):
+    """A lab that adds up what its answers and estimates would take at the prices."""
+
+    def __init__(self, world: PricedModel, new_tokens: int) -> None:
+        super().__init__(world.executor, world.costs, new_tokens=new_tokens, facts=world.facts)
+        self.seconds = 0.0
+        self._billed: set[tuple[int, tuple[int, ...]]] = set()
+        self._answered: set[tuple[int, ...]] = set()
+
+    def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
+        """See `Lab.acceptance`; a set is paid for once on each prompt."""
+        for tokens in {prompt.tokens for prompt in prompts}:
+            if tokens not in self._answered:
+                self._answered.add(tokens)
+                self.seconds += _answer_seconds(self.costs, len(tokens), self.new_tokens)
+            for wanted in skips:
+                if (wanted.bits, tokens) not in self._billed:
+                    self._billed.add((wanted.bits, tokens))
+                    self.seconds += _estimate_seconds(
+                        self.costs, wanted, len(tokens), self.new_tokens
+                    )
+        return super().acceptance(skips, prompts)
+
+
+def _answer_seconds(costs: CostModel, prompt: int, new: int) -> float:
+    """Reading a prompt, answering it, and reading both again to keep the target's states."""
+    reading = costs.walk(0, prompt) + costs.walk(0, prompt + new, logits=new)
+    return reading + new * costs.autoregressive(prompt + new / 2)
+
+
+def _estimate_seconds(costs: CostModel, skips: SkipSet, prompt: int, new: int) -> float:
+    """One walk over all places of an answer, side by side."""
+    return costs.walk(prompt + new, new, skips, logits=new)
+
+
+STUDY = Study(
+    "retraining",
+    "One deployment or many calibrations",
+    "What does recalibrating gain over one deployment when domains and contexts drift?",
+    RetrainingSettings(),
+    RetrainingSettings(periods=3, prompts=6, new_tokens=32, evaluations=40, longest=512),
+    run,
+    Lines("period", "speed", ("policy",)),
+)

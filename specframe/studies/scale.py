@@ -1,0 +1,174 @@
+"""What KnapSpec plans, and what that gains, at the prices of models too large for this machine.
+
+Prices of an 8B, a 32B and a 70B model are composed: one of their layers was measured, the others
+are taken to cost the same. Nothing was generated with them: what skipping loses, and how often
+drafts stand, is the embedded model's on its own answers, its layers standing for as many more. So
+the figures say what changes because prices do, and nothing of how redundant a large model is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from statistics import fmean, harmonic_mean
+
+from specframe.bench.prompts import BenchPrompt
+from specframe.costs import CostModel
+from specframe.errors import InvalidConfig
+from specframe.profilers.acceptance import AcceptanceEstimator
+from specframe.profilers.continuations import continue_prompts
+from specframe.selection import selector_from
+from specframe.studies.plans_at import plans_at
+from specframe.studies.priced_model import PricedModel, priced_model
+from specframe.studies.prices import SHIPPED, kept_prices, spread_over
+from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.types import DraftPlan, SkipSet
+
+__all__ = ["STUDY", "ScaleSettings"]
+
+
+@dataclass(frozen=True)
+class ScaleSettings:
+    """`profiles` that come with the package, or folders; `prompts` of each domain."""
+
+    model: str = "testbed"
+    profiles: tuple[str, ...] = SHIPPED
+    contexts: tuple[int, ...] = (128, 512, 2048, 8192, 16384, 32768)
+    prompts: int = 4
+    new_tokens: int = 64
+    budget: int = 512  # tokens still to come, which planning must pay for itself with
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        if not self.profiles:
+            raise InvalidConfig.of(owner, "profiles", "one or more", self.profiles)
+        if not self.contexts or min(self.contexts) < 2:
+            raise InvalidConfig.of(owner, "contexts", "at least 2 each", self.contexts)
+        for name in ("prompts", "new_tokens", "budget"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+
+
+def run(settings: ScaleSettings, work: Work) -> Findings:
+    """A row for each profile and context."""
+    bench = _Bench(settings, work)
+    rows = [
+        work.row({"profile": name, "context": n}, partial(bench.row, name, n))
+        for name in settings.profiles
+        for n in settings.contexts
+    ]
+    by_profile = {
+        name: {
+            key: [row[key] for row in rows if row["profile"] == name]
+            for key in ("speed", "skipped_attention", "skipped_mlp", "draft")
+        }
+        for name in settings.profiles
+    }
+    simulated = {name: kept_prices(name).simulated for name in settings.profiles}
+    figures = {"contexts": list(settings.contexts), **_turned(by_profile), "simulated": simulated}
+    return Findings(figures, _answer(by_profile, settings.contexts))
+
+
+def _turned(by_profile: Mapping[str, Mapping[str, Row]]) -> dict[str, Row]:
+    keys = next(iter(by_profile.values()))
+    return {key: {name: own[key] for name, own in by_profile.items()} for key in keys}
+
+
+def _answer(
+    by_profile: Mapping[str, Mapping[str, Sequence[float]]], contexts: Sequence[int]
+) -> str:
+    told = [
+        f"{own['speed'][0]:.2f}x to {own['speed'][-1]:.2f}x at the prices of {name} (attention "
+        f"skipped: {own['skipped_attention'][0]:.0%} to {own['skipped_attention'][-1]:.0%})"
+        for name, own in by_profile.items()
+    ]
+    return (
+        f"From a context of {contexts[0]} to one of {contexts[-1]} the predicted speed-up goes "
+        f"from {', '.join(told)}."
+    )
+
+
+class _Bench:
+    """Model, answers and plans, made when the first row asks."""
+
+    def __init__(self, settings: ScaleSettings, work: Work) -> None:
+        self._settings, self._work = settings, work
+        self._planned: dict[str, list[dict[int, DraftPlan]]] = {}
+        self._judged: dict[tuple[str, SkipSet], float] = {}
+
+    def row(self, name: str, context: int) -> Row:
+        """Means over the prompts; speeds are weighed by time."""
+        prices = kept_prices(name)
+        costs = self._costs(name)
+        plans = [plans[context] for plans in self._plans(name)]
+        layers = costs.layers
+        speeds = [
+            self._speed(costs, prompt, plan, context)
+            for prompt, plan in zip(self._prompts, plans, strict=True)
+        ]
+        return {
+            "speed": harmonic_mean(speeds),
+            "skipped_attention": fmean(len(p.skips.attention) / layers for p in plans),
+            "skipped_mlp": fmean(len(p.skips.mlp) / layers for p in plans),
+            "draft": fmean(p.stop.max_tokens for p in plans),
+            "attention_over_mlp": prices.sublayer(0, context) / prices.sublayer(1, context),
+            "token_seconds": prices.autoregressive(context),
+            "simulated": bool(prices.simulated),
+        }
+
+    def _speed(self, costs: CostModel, prompt: BenchPrompt, plan: DraftPlan, context: int) -> float:
+        """Measured acceptance at the profile's prices."""
+        if plan.stop.max_tokens == 0:
+            return 1.0
+        key = prompt.name, plan.skips
+        if key not in self._judged:
+            self._judged[key] = self._estimators[prompt.name].estimate(plan.skips).mean
+        return costs.speedup(self._judged[key], plan, context).value
+
+    @cached_property
+    def _world(self) -> PricedModel:
+        return priced_model(self._settings.model)
+
+    @cached_property
+    def _prompts(self) -> list[BenchPrompt]:
+        return self._world.prompts(self._settings.prompts)
+
+    @cached_property
+    def _estimators(self) -> dict[str, AcceptanceEstimator]:
+        """By prompt, on the model's own answers."""
+        self._work.tell(f"answering {len(self._prompts)} prompts")
+        executor, new = self._world.executor, self._settings.new_tokens
+        return {
+            prompt.name: AcceptanceEstimator(
+                executor, continue_prompts(executor, [prompt.tokens], new)
+            )
+            for prompt in self._prompts
+        }
+
+    def _costs(self, name: str) -> CostModel:
+        return spread_over(kept_prices(name), self._world.executor.shape.layers)
+
+    def _plans(self, name: str) -> list[dict[int, DraftPlan]]:
+        """By prompt: the plan at each context."""
+        if name not in self._planned:
+            executor, costs = self._world.executor, self._costs(name)
+            self._work.tell(f"planning at the prices of {name}")
+            selector = selector_from("knapspec", executor.shape, "best", {"stop": "fixed"})
+            contexts, budget = self._settings.contexts, self._settings.budget
+            self._planned[name] = [
+                plans_at(executor, selector, costs, prompt.tokens, contexts, budget)
+                for prompt in self._prompts
+            ]
+        return self._planned[name]
+
+
+STUDY = Study(
+    "scale",
+    "Plans and gains at the prices of large models",
+    "What do plans and predicted speed-ups become at an 8B, a 32B and a 70B model's prices?",
+    ScaleSettings(),
+    ScaleSettings(contexts=(128, 2048, 8192, 32768), prompts=1, new_tokens=48),
+    run,
+    Lines("context", "speed", ("profile",), log_x=True),
+)

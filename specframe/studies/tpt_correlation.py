@@ -1,0 +1,262 @@
+"""Which figure of a plan tells its throughput: acceptance, tokens per layer, or tokens per time?
+
+KnapSpec (https://arxiv.org/abs/2602.20217) plans by expected tokens per time and reports a Pearson
+correlation of 0.837 with measured throughput. Plans of many skip sets, draft lengths and contexts
+are predicted on some prompts, then really decode others, round by round in turns; so this study
+looks at the clock. Tokens per layer is the same figure with all sublayers at one price (DEL's),
+`round` prices the whole round: head, rows of verification, reuse of the prefix. Intervals come from
+drawing skip sets again with all their plans, since plans of one set are alike.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specframe.bench.timing import Interval, bootstrap
+from specframe.costs import CostModel, expected_tokens
+from specframe.errors import InvalidConfig
+from specframe.prediction.check import rank_sublayers
+from specframe.prediction.prompts import suite_prompts
+from specframe.prediction.race import race
+from specframe.prices import measured_profile
+from specframe.profilers.acceptance import AcceptanceEstimator
+from specframe.profilers.continuations import continue_prompts
+from specframe.studies.priced_model import PricedModel, priced_model
+from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.types import DraftPlan, SkipSet, StopRule
+
+__all__ = ["STUDY", "TptSettings"]
+
+Floats = NDArray[np.float64]
+MEASURED = "tokens_per_second"
+PREDICTORS = ("acceptance", "tokens_per_layer", "tokens_per_time", "round")
+
+
+@dataclass(frozen=True)
+class TptSettings:
+    """Sets skip such shares of the sublayers: `ranked`, dispensable ones first, or `random` ones.
+
+    `prompts` of each context are predicted on, as many others are measured on.
+    """
+
+    model: str = "testbed"
+    ranked: tuple[float, ...] = (0.15, 0.3, 0.45, 0.6, 0.7, 0.8)
+    random: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.6)
+    lengths: tuple[int, ...] = (2, 4, 8)
+    contexts: tuple[int, ...] = (128, 512, 1700)
+    prompts: int = 3
+    new_tokens: int = 40
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        for name in ("ranked", "random"):
+            values = getattr(self, name)
+            if not all(0.0 < value < 1.0 for value in values):
+                raise InvalidConfig.of(owner, name, "in (0, 1) each", values)
+        if len(self.ranked) + len(self.random) < 3:
+            raise InvalidConfig.of(owner, "ranked", "3 or more with `random`", self.ranked)
+        for name in ("lengths", "contexts"):
+            values = getattr(self, name)
+            if not values or min(values) < 1:
+                raise InvalidConfig.of(owner, name, "one or more of at least 1", values)
+        for name, least in (("prompts", 1), ("new_tokens", 8)):
+            if getattr(self, name) < least:
+                raise InvalidConfig.of(owner, name, f"at least {least}", getattr(self, name))
+
+
+def run(settings: TptSettings, work: Work) -> Findings:
+    """A row for each plan and context."""
+    bench = _Bench(settings, work)
+    rows = [
+        work.row({"context": n, "set": name, "draft": length}, partial(bench.row, n, name, length))
+        for n in settings.contexts
+        for name in _names(settings)
+        for length in settings.lengths
+    ]
+    return _findings(rows)
+
+
+def _names(settings: TptSettings) -> list[str]:
+    return [
+        *(f"ranked {share:g}" for share in settings.ranked),
+        *(f"random {share:g}" for share in settings.random),
+    ]
+
+
+def _findings(rows: Sequence[Row]) -> Findings:
+    names = dict.fromkeys(row["set"] for row in rows)
+    groups = [_table([row for row in rows if row["set"] == name]) for name in names]
+    found: dict[str, Any] = {}
+    for kind, correlate in (("pearson", _pearson), ("spearman", _spearman)):
+        found[kind] = {name: _interval(groups, name, correlate) for name in PREDICTORS}
+        found[f"{kind}_of_time_less"] = {
+            name: _interval(groups, "tokens_per_time", correlate, name)
+            for name in PREDICTORS
+            if name != "tokens_per_time"
+        }
+    return Findings({"plans": len(rows), **found}, _answer(found, len(rows)))
+
+
+def _table(rows: Sequence[Row]) -> Floats:
+    """[plans, predictors and then what was measured]"""
+    return np.array([[row[key] for key in (*PREDICTORS, MEASURED)] for row in rows])
+
+
+def _interval(
+    groups: Sequence[Floats],
+    name: str,
+    correlate: Callable[[Floats, Floats], float],
+    less: str | None = None,
+) -> list[float]:
+    """Value, low and high, of a predictor's correlation or of its lead over another's."""
+
+    def figure(drawn: Sequence[Floats]) -> float:
+        plans = np.concatenate(drawn)
+        value = correlate(plans[:, PREDICTORS.index(name)], plans[:, -1])
+        if less is None:
+            return value
+        return value - correlate(plans[:, PREDICTORS.index(less)], plans[:, -1])
+
+    found: Interval = bootstrap(groups, figure, draws=400)
+    return [found.value, found.low, found.high]
+
+
+def _pearson(x: Floats, y: Floats) -> float:
+    """0 where either does not vary."""
+    if np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
+        return 0.0
+    x, y = x - x.mean(), y - y.mean()
+    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
+
+
+def _spearman(x: Floats, y: Floats) -> float:
+    from scipy.stats import rankdata
+
+    return _pearson(rankdata(x), rankdata(y))
+
+
+def _answer(found: Mapping[str, Any], plans: int) -> str:
+    def told(name: str) -> str:
+        value, low, high = found["pearson"][name]
+        return f"{value:.2f} ({low:.2f} to {high:.2f}; Spearman {found['spearman'][name][0]:.2f})"
+
+    def verdict(name: str) -> str:
+        _, low, high = found["pearson_of_time_less"][name]
+        return "better than" if low > 0.0 else "worse than" if high < 0.0 else "not surely unlike"
+
+    return (
+        f"Over {plans} plans measured throughput correlates with tokens per time at "
+        f"{told('tokens_per_time')}, with acceptance at {told('acceptance')}, with tokens per "
+        f"layer at {told('tokens_per_layer')} and with the whole round's price at "
+        f"{told('round')}. So tokens per time predicts {verdict('acceptance')} acceptance and "
+        f"{verdict('tokens_per_layer')} tokens per layer."
+    )
+
+
+class _Bench:
+    """Model, prices and races, made when the first row asks."""
+
+    def __init__(self, settings: TptSettings, work: Work) -> None:
+        self._settings, self._work = settings, work
+        self._raced: dict[int, dict[tuple[str, int], Row]] = {}
+
+    def row(self, context: int, name: str, length: int) -> Row:
+        """Predicted and measured figures of one plan."""
+        if context not in self._raced:
+            self._raced[context] = self._race(context)
+        return self._raced[context][name, length]
+
+    @cached_property
+    def _world(self) -> PricedModel:
+        return priced_model(self._settings.model)
+
+    @cached_property
+    def _costs(self) -> CostModel:
+        self._work.tell("pricing sublayers on this machine")
+        return measured_profile(self._world.model, self._world.executor).costs
+
+    @cached_property
+    def _sets(self) -> dict[str, SkipSet]:
+        settings, executor = self._settings, self._world.executor
+        self._work.tell("ranking sublayers")
+        layers, size = executor.shape.layers, executor.shape.sublayers
+        prompts = suite_prompts(self._world.tokenizer, settings.contexts[0], settings.prompts)
+        order = rank_sublayers(executor, prompts, settings.new_tokens)
+        drawn = random.Random(0)
+        members = [order[: max(round(share * size), 1)] for share in settings.ranked]
+        members += [
+            drawn.sample(range(size), max(round(share * size), 1)) for share in settings.random
+        ]
+        sets = [SkipSet.from_sublayers(layers, own) for own in members]
+        return dict(zip(_names(settings), sets, strict=True))
+
+    def _race(self, context: int) -> dict[tuple[str, int], Row]:
+        """All plans at this context: predicted on some prompts, then timed on others."""
+        settings, executor, costs = self._settings, self._world.executor, self._costs
+        count, plans = settings.prompts, self._plans
+        seen, asked = (
+            suite_prompts(self._world.tokenizer, context, count, start) for start in (0, count)
+        )
+        texts = continue_prompts(executor, seen, settings.new_tokens)
+        estimator = AcceptanceEstimator(executor, texts)
+        alphas = {name: estimator.estimate(skips).mean for name, skips in self._sets.items()}
+        n = fmean(map(len, asked)) + settings.new_tokens / 2
+        predicted = {key: _predicted(costs, plan, alphas[key[0]], n) for key, plan in plans.items()}
+        self._work.tell(f"timing {len(plans)} plans at a context of {context}")
+        _, laps = race(executor, list(plans.values()), asked, settings.new_tokens)
+        return {
+            key: {**predicted[key], MEASURED: 1.0 / lap.seconds_per_token}
+            for key, lap in zip(plans, laps, strict=True)
+        }
+
+    @property
+    def _plans(self) -> dict[tuple[str, int], DraftPlan]:
+        return {
+            (name, length): DraftPlan(skips, StopRule(length))
+            for name, skips in self._sets.items()
+            for length in self._settings.lengths
+        }
+
+
+def _predicted(costs: CostModel, plan: DraftPlan, alpha: float, n: float) -> dict[str, float]:
+    attention, mlp = costs.attention_line().at(n), costs.mlp_level().intercept
+    return {
+        "acceptance": alpha,
+        "tokens_per_layer": _tokens_per(1.0, 1.0, plan, alpha),
+        "tokens_per_time": _tokens_per(attention, mlp, plan, alpha),
+        "round": costs.tokens_per_second(alpha, plan, n),
+    }
+
+
+def _tokens_per(attention: float, mlp: float, plan: DraftPlan, alpha: float) -> float:
+    """KnapSpec's equation: sublayers only, and verification at the price of one row."""
+    drafted, skips = plan.stop.max_tokens, plan.skips
+    step = attention * (skips.layers - len(skips.attention)) + mlp * (skips.layers - len(skips.mlp))
+    whole = (attention + mlp) * skips.layers
+    return expected_tokens(alpha, drafted) / (drafted * step + whole)
+
+
+STUDY = Study(
+    "tpt-correlation",
+    "What tells a plan's throughput",
+    "Do tokens per time predict measured throughput better than acceptance or tokens per layer?",
+    TptSettings(),
+    TptSettings(
+        ranked=(0.2, 0.4, 0.6, 0.75),
+        random=(0.1, 0.25, 0.5),
+        lengths=(2, 6),
+        contexts=(128, 1024),
+        prompts=2,
+        new_tokens=32,
+    ),
+    run,
+    Lines("tokens_per_time", MEASURED, ("context",), joined=False),
+)

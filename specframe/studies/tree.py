@@ -1,0 +1,198 @@
+"""What tree drafting adds to each selector.
+
+Any selector can be given a tree by configuration (`draft_tree`): siblings beside its drafted chain,
+which verification looks at in the same walk. Every selector decodes the same prompts greedily with
+a chain and with each tree, on the embedded model at the prices of a 1.1B one. The text is the same
+each time, since decoding is lossless, so prompts are compared one by one; rounds are priced with
+the nodes they really had, and what a selector computes is billed too. No clock is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from specframe.bench.prompts import BenchPrompt
+from specframe.bench.timing import bootstrap
+from specframe.dressing import dressed, tree_from
+from specframe.engine import Limits
+from specframe.errors import InvalidConfig
+from specframe.lab import ModelLab
+from specframe.registry import selector_class
+from specframe.sampling import Law
+from specframe.selection import selector_from
+from specframe.selector import LayerSelector, Prompt
+from specframe.studies.priced_model import PricedModel, priced_model
+from specframe.studies.priced_play import play
+from specframe.studies.study import Bars, Findings, Row, Study, Work
+
+__all__ = ["STUDY", "TreeSettings"]
+
+CHAIN = "chain"
+UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
+Pairs = Sequence[tuple[float, float]]  # priced seconds of a prompt: chain, tree
+
+
+@dataclass(frozen=True)
+class TreeSettings:
+    """`trees` are written as `draft_tree` is; prompts are counted by domain.
+
+    `evaluations` are those of selectors that are calibrated. `profile` names prices, empty for the
+    package's 1.1B.
+    """
+
+    model: str = "testbed"
+    selectors: tuple[str, ...] = (
+        "uniform-skip",
+        "static-bo",
+        "swift",
+        "clasp",
+        "del",
+        "knapspec",
+    )
+    trees: tuple[str, ...] = ("2", "4-2-1", "0.9:1-0.5:2-4")
+    prompts: int = 2
+    new_tokens: int = 64
+    calibration: int = 4
+    evaluations: int = 120
+    profile: str = ""
+
+    def __post_init__(self) -> None:
+        owner = type(self).__name__
+        for name in ("selectors", "trees"):
+            if not getattr(self, name):
+                raise InvalidConfig.of(owner, name, "one or more", getattr(self, name))
+        for tree in self.trees:
+            tree_from(tree)
+        for name, least in (("prompts", 1), ("new_tokens", 8), ("calibration", 3)):
+            if getattr(self, name) < least:
+                raise InvalidConfig.of(owner, name, f"at least {least}", getattr(self, name))
+
+
+def run(settings: TreeSettings, work: Work) -> Findings:
+    """A row for each selector and tree; a chain's rows come first."""
+    bench = _Bench(settings, work)
+    rows = []
+    for name in settings.selectors:
+        chain = work.row({"selector": name, "tree": CHAIN}, partial(bench.row, name, CHAIN, None))
+        rows.append(chain)
+        rows += [
+            work.row({"selector": name, "tree": tree}, partial(bench.row, name, tree, chain))
+            for tree in settings.trees
+        ]
+    return _findings(rows)
+
+
+def _findings(rows: Sequence[Row]) -> Findings:
+    trees = [row for row in rows if row["tree"] != CHAIN]
+    names = dict.fromkeys(row["selector"] for row in trees)
+    adds = {name: {r["tree"]: r["adds"] for r in trees if r["selector"] == name} for name in names}
+    best = {
+        name: max((r for r in trees if r["selector"] == name), key=lambda r: r["adds"])
+        for name in names
+    }
+    sure = [name for name, row in best.items() if row["adds_low"] > 0.0]
+    told = ", ".join(
+        f"{name} {row['adds']:+.1%} ({row['adds_low']:+.1%} to {row['adds_high']:+.1%}; "
+        f"{row['tree']})"
+        for name, row in best.items()
+    )
+    return Findings(
+        {"adds": adds, "best_tree": {name: row["tree"] for name, row in best.items()}},
+        f"With the best tree tried each selector's speed changes by: {told}. The gain is beyond "
+        f"chance for {', '.join(sure) if sure else 'none'}.",
+    )
+
+
+def _added(pairs: Pairs) -> float:
+    """Speed with the tree over speed with the chain, less 1."""
+    return sum(chain for chain, _ in pairs) / sum(tree for _, tree in pairs) - 1.0
+
+
+class _Bench:
+    """Model, prices and prompts, made when the first row asks."""
+
+    def __init__(self, settings: TreeSettings, work: Work) -> None:
+        self._settings, self._work = settings, work
+        self._selectors: dict[str, LayerSelector] = {}
+
+    def row(self, name: str, tree: str, chain: Row | None) -> Row:
+        """One selector with a tree, compared with its own chain."""
+        options = {} if chain is None else {"draft_tree": tree}
+        selector = dressed(self._selector(name), options)
+        self._work.tell(f"playing {name}, {tree}")
+        seconds, plain, tokens, rounds = [], 0.0, 0, 0
+        for prompt in self._prompts:
+            played = play(
+                self._world.executor,
+                selector,
+                self._world.costs,
+                prompt.tokens,
+                Law(),
+                Limits(self._settings.new_tokens),
+            )
+            seconds.append(sum(done.seconds + done.select_seconds for done in played))
+            plain += sum(done.plain_seconds for done in played)
+            tokens += sum(done.tokens for done in played)
+            rounds += len(played)
+        row = {"speed": plain / sum(seconds), "tokens_a_round": tokens / rounds}
+        return {**row, **_compared(chain, seconds), "seconds": seconds}
+
+    @cached_property
+    def _world(self) -> PricedModel:
+        return priced_model(self._settings.model, self._settings.profile)
+
+    @cached_property
+    def _prompts(self) -> list[BenchPrompt]:
+        return self._world.prompts(self._settings.prompts)
+
+    def _selector(self, name: str) -> LayerSelector:
+        if name not in self._selectors:
+            self._selectors[name] = self._made(name, self._work.folder / "calibrations" / name)
+        return self._selectors[name]
+
+    def _made(self, name: str, kept: Path) -> LayerSelector:
+        """Calibrated on the validation split where it needs that, or as the folder keeps it."""
+        world, settings = self._world, self._settings
+        if (kept / "manifest.json").exists():
+            return selector_from(str(kept), world.executor.shape)
+        if not selector_class(name).traits.calibrated:
+            return selector_from(name, world.executor.shape)
+        self._work.tell(f"calibrating {name}")
+        options = {"search": "knapsack", "evaluations": str(settings.evaluations)}
+        options["seconds"] = str(UNHURRIED)
+        lab = ModelLab(
+            world.executor, world.costs, new_tokens=settings.new_tokens, facts=world.facts
+        )
+        found = world.prompts(settings.calibration, split="validation")
+        prompts = [Prompt(prompt.tokens, prompt.domain) for prompt in found]
+        chosen = selector_from(name, world.executor.shape, "best", options)
+        chosen.calibrate(lab, prompts).save(kept)
+        return selector_from(str(kept), world.executor.shape)
+
+
+def _compared(chain: Row | None, seconds: Sequence[float]) -> Mapping[str, float | None]:
+    if chain is None:
+        return {"adds": None, "adds_low": None, "adds_high": None}
+    pairs = list(zip(chain["seconds"], seconds, strict=True))
+    found = bootstrap(pairs, _added)
+    return {"adds": found.value, "adds_low": found.low, "adds_high": found.high}
+
+
+STUDY = Study(
+    "tree",
+    "What a tree adds",
+    "What does tree drafting add to each selector?",
+    TreeSettings(),
+    TreeSettings(
+        selectors=("static-bo", "swift", "knapspec"),
+        trees=("2", "4-2-1"),
+        prompts=1,
+        new_tokens=64,
+        evaluations=40,
+    ),
+    run,
+    Bars("adds", ("selector", "tree")),
+)

@@ -1,0 +1,64 @@
+"""What studies of domains stand on: a planted model at made prices."""
+
+from types import SimpleNamespace
+
+import pytest
+from planted_labs import PLANTED
+from priced_worlds import planted_world
+
+from specframe.errors import InvalidConfig
+from specframe.strategies.knn_ssd import KnnSsd
+from specframe.studies import domain_world
+from specframe.studies.domain_world import MIXED, DomainSettings, DomainWorld, Priced, speedup
+from specframe.testbed.corpus import DOMAINS
+from specframe.types import DraftPlan, SkipSet, StopRule
+
+SETTINGS = DomainSettings(
+    calibration=3, evaluations=12, domain_evaluations=4, prompts=1, new_tokens=24
+)
+
+
+@pytest.fixture
+def world(monkeypatch, tmp_path):
+    monkeypatch.setattr(domain_world, "priced_model", lambda *asked: planted_world())
+    work = SimpleNamespace(
+        folder=tmp_path / "one", shared=tmp_path / "shared", tell=lambda text: None
+    )
+    return DomainWorld(SETTINGS, work), work
+
+
+def test_sets_are_worth_what_their_prices_and_acceptance_say(world, monkeypatch):
+    found, work = world
+    (prompt,) = found.asked(DOMAINS[:1])
+    planted = SimpleNamespace(skips=PLANTED, draft=4)
+    costs, n = found.lab.costs, len(prompt.tokens) + 12
+    worth = found.worth(planted, prompt)
+    plan = DraftPlan(PLANTED, StopRule(4))
+    assert worth.plain == pytest.approx(24 * costs.autoregressive(n))
+    assert worth.plain / worth.spent == pytest.approx(costs.speedup(1.0, plan, n).value)
+    harmful = SimpleNamespace(skips=SkipSet.from_sublayers(4, [0, 1, 4, 7]), draft=4)
+    assert speedup([found.worth(harmful, prompt)]) < 1.0 < speedup([worth])
+    idle = SimpleNamespace(skips=PLANTED, draft=0)
+    assert speedup([found.worth(idle, prompt)]) == 1.0
+
+    assert set(found.sets) == {MIXED, *DOMAINS}
+    assert speedup([found.played("knn", found.knn, prompt)]) > 1.1
+    for known in found.calibrating()[:: SETTINGS.calibration]:
+        assert found.knn.says(found.vectors([known])[0]).label == known.domain
+    assert found.ungated("knn-ssd").config.gate == 0.0 < found.knn.config.gate
+
+    monkeypatch.setattr(KnnSsd, "calibrate", None)  # another study of the run finds it made
+    again = DomainWorld(SETTINGS, work)
+    assert again.sets == found.sets
+    other = DomainWorld(DomainSettings(**{**vars(SETTINGS), "evaluations": 13}), work)
+    with pytest.raises(TypeError):
+        other.knn  # noqa: B018 - other settings are another calibration
+
+
+def test_speed_is_of_all_tokens_together():
+    assert speedup([Priced(3.0, 1.0), Priced(1.0, 1.0)]) == 2.0
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(InvalidConfig, match="'calibration'"):
+        DomainSettings(calibration=2)

@@ -1,0 +1,63 @@
+"""Pruning where nothing can be lost, where something is, and what the lemma says of both."""
+
+import pytest
+from priced_worlds import planted_world
+
+from specframe.errors import InvalidConfig, UnsupportedModel
+from specframe.studies import pruning
+from specframe.studies.pruning import STUDY, PruningSettings
+from specframe.studies.running import run_study
+
+SETTINGS = PruningSettings(
+    thresholds=(0.5, 0.9, 0.999), shares=(0.5, 0.75), prompts=1, rounds=1, judged=24
+)
+
+
+def findings(monkeypatch, folder, world):
+    monkeypatch.setattr(pruning, "priced_model", lambda *asked: world)
+    return run_study(STUDY, SETTINGS, folder)
+
+
+def test_a_path_that_loses_nothing_is_never_pruned(monkeypatch, tmp_path):
+    results = findings(monkeypatch, tmp_path, planted_world())
+    program = [row for row in results["rows"] if row["of"] == "program"]
+    assert program[0]["speed"] > 1.2  # the planted set is found
+    assert all(row["speed"] >= program[0]["speed"] - 1e-9 for row in program)
+    assert results["highest_free_threshold"] == 0.999
+    seconds = [row["seconds"] for row in program]
+    assert seconds == sorted(seconds, reverse=True)
+    saved = 1.0 - program[-1]["seconds"] / program[0]["seconds"]
+    assert results["saves"]["0.999"] == pytest.approx(saved)
+    assert 0.0 < saved < 1.0
+
+
+def test_the_lemma_is_counted_where_tokens_differ(monkeypatch, tmp_path):
+    results = findings(monkeypatch, tmp_path, planted_world(noise=0.9))
+    lemma = results["lemma"]
+    assert lemma["broken"] == 0.0
+    assert 0.0 < lemma["agrees"] < 1.0
+    assert lemma["agrees"] == pytest.approx(lemma["promised"] + lemma["beyond"])
+    assert "was never broken" in results["answer"]
+    rows = [row for row in results["rows"] if row["of"] == "lemma"]
+    assert [row["positions"] for row in rows] == [5 * 24] * 2
+    assert rows[0]["agrees"] > rows[1]["agrees"]
+    assert results["loses"]["0.999"] > -1e-9
+
+
+def test_what_the_lemma_is_not_about_is_refused(monkeypatch, tmp_path):
+    world = planted_world()
+
+    class Other:
+        base_model = object()
+
+        def get_output_embeddings(self):
+            return None
+
+    other = type(world)(Other(), world.tokenizer, world.executor, world.costs)
+    with pytest.raises(UnsupportedModel, match="one norm"):
+        findings(monkeypatch, tmp_path, other)
+
+
+def test_thresholds_out_of_range_are_refused():
+    with pytest.raises(InvalidConfig, match="'thresholds'"):
+        PruningSettings(thresholds=(0.5, 1.5))

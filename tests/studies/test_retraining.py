@@ -1,0 +1,127 @@
+"""Who knows what when: policies on a made stream, billing, and from when on calibrating pays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from priced_worlds import planted_world
+
+from specframe.errors import InvalidConfig
+from specframe.selector import Prompt
+from specframe.studies import retraining
+from specframe.studies.retraining import STUDY, RetrainingSettings
+from specframe.studies.running import run_study
+from specframe.testbed.corpus import DOMAINS
+from specframe.types import SkipSet
+
+SMALL = RetrainingSettings(
+    periods=3, prompts=6, new_tokens=16, evaluations=30, shortest=10, longest=20, tokens=1000
+)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    selector: Any
+    skips: SkipSet
+    seen: frozenset
+    seconds: float
+
+
+class Drifting(retraining._Stream):
+    """A set is worth something where it was searched: so much for each domain it has seen."""
+
+    def _search(self, selector, prompts):
+        seen = frozenset(prompt.domain for prompt in prompts)
+        self.asked.append((seen, {prompt.tokens for prompt in prompts}))
+        return Deployed(selector, SkipSet(8, 1), seen, 50.0)
+
+    def _judge(self, period):
+        mix = self._mix(period)
+        self.judged[period] = {prompt.tokens for prompt in self._prompts(period, "test")}
+        deployed = self.seen_now
+
+        class Judge:
+            plain_seconds = 1.0
+
+            def best(self, skips):
+                return 4, 1.0 + sum(domain in deployed() for domain in mix)
+
+            def acceptance(self, skips):
+                return 0.5
+
+        return Judge()
+
+    def row(self, policy, period):
+        self.seen_now = lambda: self._deployed(policy, period).seen
+        return super().row(policy, period)
+
+
+@pytest.fixture
+def drifting(monkeypatch):
+    made = []
+
+    def stream(settings, work):
+        made.append(Drifting(settings, work))
+        made[-1].asked, made[-1].judged = [], {}
+        return made[-1]
+
+    monkeypatch.setattr(retraining, "priced_model", lambda *asked: planted_world())
+    monkeypatch.setattr(retraining, "_Stream", stream)
+    return made
+
+
+def test_each_policy_knows_what_it_may_and_no_more(drifting, tmp_path):
+    results = run_study(STUDY, SMALL, tmp_path)
+    speed = {(row["policy"], row["period"]): row["speed"] for row in results["rows"]}
+    # a period shares one of its two domains with the one before
+    assert [speed["once", p] for p in range(3)] == [3.0, 2.0, 1.0]
+    assert [speed["periodic", p] for p in range(3)] == [3.0, 2.0, 2.0]
+    assert [speed["foreseen", p] for p in range(3)] == [3.0, 3.0, 3.0]
+    assert [speed["broad", p] for p in range(3)] == [3.0, 3.0, 3.0]
+    stream = drifting[0]
+    assert {seen for seen, _ in stream.asked} >= {frozenset(DOMAINS)}
+    served = stream.judged
+    for seen, tokens in stream.asked:
+        for period in served:  # only what a period served before is searched on
+            mine = tokens & served[period]
+            assert not mine or (mine == tokens == served[period] and period < 2), seen
+    bills = {p: results["calibration_seconds"][p] for p in ("once", "periodic", "broad")}
+    assert bills == {"once": 50.0, "periodic": 150.0, "broad": 50.0}
+    # 100 s more are spent; a token costs 1/3 + 1/2 + 1 s without, 1/3 + 1/2 + 1/2 s with it
+    assert results["break_even_tokens"]["periodic"] == 200
+    assert results["break_even_tokens"]["broad"] == 0
+    without, with_it = 50 + 1000 * (11 / 6), 150 + 1000 * (8 / 6)
+    assert results["gain"]["periodic"] == pytest.approx(without / with_it - 1)
+    assert "pays from 200 tokens" in results["answer"]
+
+
+def test_where_nothing_drifts_recalibrating_never_pays(monkeypatch, tmp_path):
+    monkeypatch.setattr(retraining, "priced_model", lambda *asked: planted_world(head=0.1))
+    results = run_study(STUDY, SMALL, tmp_path)
+    speeds = {row["policy"]: row["speed"] for row in results["rows"] if row["period"] == 2}
+    assert speeds["once"] > 1.2
+    assert speeds["periodic"] <= speeds["once"] + 1e-9
+    assert results["break_even_tokens"]["periodic"] is None
+    assert results["gain"]["periodic"] < 0.0
+    assert "never pays" in results["answer"]
+
+
+def test_answers_and_sets_are_billed_once_on_each_prompt():
+    world = planted_world()
+    lab = retraining._BilledLab(world, 16)
+    skips, prompt = SkipSet(8, 4), Prompt(tuple(range(1, 11)))
+    lab.acceptance([skips], [prompt])
+    costs = world.costs
+    answering = costs.walk(0, 10) + costs.walk(0, 26, logits=16) + 16 * costs.autoregressive(18)
+    judging = costs.walk(26, 16, skips, logits=16)
+    assert lab.seconds == pytest.approx(answering + judging)
+    lab.acceptance([skips], [prompt])
+    assert lab.seconds == pytest.approx(answering + judging)
+    lab.acceptance([SkipSet(8, 0)], [prompt])
+    assert lab.seconds == pytest.approx(answering + judging + costs.walk(26, 16, logits=16))
+
+
+@pytest.mark.parametrize(("name", "value"), [("periods", 1), ("prompts", 5), ("longest", 3)])
+def test_settings_out_of_range_are_refused(name, value):
+    with pytest.raises(InvalidConfig, match=f"'{name}'"):
+        RetrainingSettings(**{name: value})

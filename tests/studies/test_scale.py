@@ -1,0 +1,59 @@
+"""Profiles of large models that come with the package, and plans at their prices."""
+
+import pytest
+from priced_worlds import planted_world
+
+from specframe.errors import ArtefactError, InvalidConfig
+from specframe.studies import scale
+from specframe.studies.prices import SHIPPED, kept_prices, spread_over
+from specframe.studies.running import run_study
+from specframe.studies.scale import STUDY, ScaleSettings
+
+COMPOSED = {"llama-3.1-8B": 32, "qwen3-32B": 64, "llama-3.1-70B": 80}
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_composed_profiles_say_what_is_simulated(name):
+    costs = kept_prices(name)
+    assert costs.layers == COMPOSED[name]
+    assert f"one of {costs.layers} layers" in costs.simulated
+    assert costs.facts["executor"] == "fused"
+    assert name in spread_over(costs, 6).simulated
+    assert costs.sublayer(0, 32768) > costs.sublayer(0, 128)  # attention grows, an MLP does not
+    assert costs.sublayer(1, 32768) == pytest.approx(costs.sublayer(1, 128), rel=0.05)
+
+
+def test_larger_models_cost_more_and_the_shipped_one_is_measured():
+    seconds = [kept_prices(name).autoregressive(512) for name in SHIPPED]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] > 5 * seconds[1]  # 70B against 8B: 8.8 times the weights
+    assert kept_prices().simulated == ""
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are():
+    with pytest.raises(ArtefactError, match=r"llama-3\.1-70B"):
+        kept_prices("llama-3.1-7B")
+
+
+def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_path):
+    world = planted_world()
+    monkeypatch.setattr(scale, "priced_model", lambda *asked: world)
+    settings = ScaleSettings(contexts=(128, 32768), prompts=1, new_tokens=24)
+    results = run_study(STUDY, settings, tmp_path)
+    assert [(row["profile"], row["context"]) for row in results["rows"]] == [
+        (name, n) for name in SHIPPED for n in (128, 32768)
+    ]
+    for row in results["rows"]:
+        assert row["simulated"] == (row["profile"] in COMPOSED)
+        assert row["speed"] > 1.2  # the planted half is skipped and every draft stands
+        assert 0.2 < row["skipped_mlp"] <= 1.0
+        assert 2.0 <= row["draft"] <= 32.0
+        prices = kept_prices(row["profile"])
+        assert row["token_seconds"] == prices.autoregressive(row["context"])
+    assert "layers" in results["simulated"]["llama-3.1-70B"]
+    assert results["speed"]["qwen3-32B"] == [row["speed"] for row in results["rows"][4:6]]
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(InvalidConfig, match="'profiles'"):
+        ScaleSettings(profiles=())

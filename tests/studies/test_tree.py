@@ -1,0 +1,45 @@
+"""What trees add: nothing where every draft stands, something where siblings do."""
+
+import pytest
+from priced_worlds import planted_world
+
+from specframe.errors import InvalidConfig
+from specframe.studies import tree
+from specframe.studies.running import run_study
+from specframe.studies.tree import CHAIN, STUDY, TreeSettings
+
+
+def findings(monkeypatch, folder, world, **given):
+    monkeypatch.setattr(tree, "priced_model", lambda *asked: world)
+    settings = {"selectors": ("knapspec",), "trees": ("3",), "prompts": 1, "new_tokens": 48}
+    return run_study(STUDY, TreeSettings(**{**settings, **given}), folder)
+
+
+def test_where_drafts_stand_a_tree_costs_its_rows(monkeypatch, tmp_path):
+    results = findings(monkeypatch, tmp_path, planted_world(row=0.05))
+    chain, leaves = results["rows"]
+    assert chain["tree"] == CHAIN
+    assert chain["adds"] is None
+    assert chain["speed"] > 1.2
+    assert leaves["tokens_a_round"] >= chain["tokens_a_round"] > 2.0
+    assert -0.5 < leaves["adds"] < 0.0
+    assert leaves["adds_low"] <= leaves["adds"] <= leaves["adds_high"]
+    assert results["adds"] == {"knapspec": {"3": leaves["adds"]}}
+    assert "beyond chance for none" in results["answer"]
+
+
+def test_where_siblings_stand_and_rows_are_free_a_tree_adds(monkeypatch, tmp_path):
+    world = planted_world(row=0.0)
+    results = findings(monkeypatch, tmp_path, world, selectors=("uniform-skip",), trees=("2", "9"))
+    chain, two, nine = results["rows"]
+    assert chain["tokens_a_round"] < two["tokens_a_round"] < nine["tokens_a_round"]
+    assert 0.0 < two["adds"] < nine["adds"]
+    assert results["best_tree"] == {"uniform-skip": "9"}
+    monkeypatch.setattr(tree, "play", None)  # a second run plays nothing
+    again = findings(monkeypatch, tmp_path, world, selectors=("uniform-skip",), trees=("2", "9"))
+    assert again["rows"] == results["rows"]
+
+
+def test_trees_that_cannot_be_are_refused_before_anything_is_played():
+    with pytest.raises(InvalidConfig, match="draft_tree"):
+        TreeSettings(trees=("3", "x"))
