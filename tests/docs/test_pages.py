@@ -113,8 +113,6 @@ def understood(line: str) -> str:
     command = commands().get_command(commands().make_context("specframe", [name]), name)
     assert command is not None, line
     command.make_context(name, list(arguments))  # it takes from the list
-    if name == "study" and not {"--list", "all"} & set(arguments):
-        find_study(arguments[0])
     assert unknown_word(line) is None, line
     return ""
 
