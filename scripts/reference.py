@@ -145,7 +145,7 @@ def _settable(name: str, preset: str) -> Mapping[str, Any]:
 
     with ExitStack() as patches:
         for module in list(sys.modules):
-            if module.startswith("specframe.strategies.") and hasattr(
+            if module.startswith("specframe.") and hasattr(
                 sys.modules[module], with_options.__name__
             ):
                 patches.enter_context(patch(f"{module}.{with_options.__name__}", watch))

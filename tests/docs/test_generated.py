@@ -1,6 +1,7 @@
 """What the documentation says of commands, errors, settings and modules is what there is."""
 
 import ast
+import re
 from dataclasses import fields
 from inspect import cleandoc
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import specframe.errors as error_tree
 from specframe.bench.grid import KEYS, Grid
+from specframe.registry import selector_names
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("specframe", "strategies", "profilers")
@@ -31,6 +33,11 @@ def test_a_part_that_is_not_current_is_noticed():
     assert new.startswith("# Errors\n")
     assert new.endswith("\nBy hand.\n")
     assert pages.filled(new) == new
+
+
+def test_the_settings_of_selectors_are_found():
+    shown = set(re.findall(r"^### (.+)$", pages.reference.settings(), re.MULTILINE))
+    assert set(selector_names()) - shown <= {"autoregressive"}
 
 
 def test_every_generated_part_is_on_a_page():
