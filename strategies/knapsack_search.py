@@ -24,11 +24,12 @@ from .resolve import resolve, whole_weights
 from .search import Proposals, Scripted
 from .token_rates import RoundPrices, as_matrix
 
-__all__ = ["KnapsackSearch", "fit_measured", "frontier", "guessed_losses"]
+__all__ = ["KnapsackSearch", "fit_measured", "frontier", "guessed_losses", "nested_sets"]
 
 Floats = NDArray[np.float64]
 LIGHTEST, HEAVIEST = 0.15, 0.75  # shares of the sublayers that random sets skip
 NESTED = 8  # sets that a guess is tried on
+MOST_NESTED = 0.85  # share of the sublayers that the largest of them skips
 A_TURN = 6  # sets measured between two fits
 JITTER = 0.35  # of log losses
 FEWEST = 1e-3  # loss that jitter can move
@@ -80,14 +81,11 @@ class KnapsackSearch(Scripted):
 
     def _guessed(self, losses: Floats) -> Proposals:
         """Nested sets, light sublayers first; what they lose tells the factor of the guess."""
-        order = np.argsort(losses, kind="stable")
         factors = []
-        for share in np.linspace(LIGHTEST, HEAVIEST + 0.1, NESTED):
-            members = order[: max(round(float(share) * self._size), 1)]
-            skips = SkipSet(self._size, sum(1 << int(b) for b in members))
+        for skips in nested_sets(losses):
             _ = yield skips
             lost = -np.log(max(self._measured(skips).value, FEWEST))
-            factors.append(lost / max(float(losses[members].sum()), FEWEST))
+            factors.append(lost / max(float(losses[list(skips)].sum()), FEWEST))
         self._expected = float(np.median(factors)) * losses
 
     def _random_sets(self, random: np.random.Generator, count: int) -> Proposals:
@@ -130,6 +128,14 @@ def guessed_losses(lab: Lab, prompts: Sequence[Prompt]) -> Floats:
             cosines = F.cosine_similarity(before, after, dim=-1)
             turned[b] += 1.0 - float(cosines.mean())
     return turned / len(prompts)
+
+
+def nested_sets(losses: Floats) -> list[SkipSet]:
+    """Sets of growing size, the sublayers that lose least first."""
+    size = len(losses)
+    order = np.argsort(losses, kind="stable").tolist()
+    counts = [max(round(share * size), 1) for share in np.linspace(LIGHTEST, MOST_NESTED, NESTED)]
+    return [SkipSet.from_sublayers(size // 2, order[:count]) for count in counts]
 
 
 def fit_measured(

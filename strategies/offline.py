@@ -19,7 +19,7 @@ from .judged import (
     prompts_needed,
     typical_context,
 )
-from .knapsack_search import KnapsackSearch, guessed_losses
+from .knapsack_search import KnapsackSearch, guessed_losses, nested_sets
 from .playing import PlayRules
 from .search import Budget, InTurn, Objective, Searcher
 from .searchers import Annealing, EverySet, LocalSearch, RandomSearch
@@ -163,11 +163,16 @@ def _searcher(
         return BayesianSearch(size, seed, starts)
     if config.search == "exhaustive" and size <= EXHAUSTED:
         return EverySet(size)
-    local = LocalSearch(size, seed, starts)
+    local = LocalSearch(size, seed, starts or _guessed_starts(lab, parts))
     if config.search in ("local", "exhaustive"):
         return local
     bayes = BayesianSearch(size, seed, quick=True, remembered=REMEMBERED)
     return InTurn((local, round(LOCAL_SHARE * evaluations)), (bayes, evaluations))
+
+
+def _guessed_starts(lab: Lab, parts: Parts) -> list[SkipSet]:
+    """Where a short search begins that knows of no set yet."""
+    return nested_sets(guessed_losses(lab, parts.search[::GUESSED]))
 
 
 def _objective(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective | None:

@@ -174,9 +174,9 @@ def test_bayesian_optimisation_has_the_last_word_in_the_best_search():
     lab, alone = written(), written()
     StaticBO(OfflineConfig(evaluations=60)).calibrate(lab, PROMPTS)
     StaticBO(OfflineConfig(evaluations=60, search="local")).calibrate(alone, PROMPTS)
-    both, local = ([skips for skips, _ in one.asked[:60]] for one in (lab, alone))
+    both, local = (list(dict.fromkeys(s for s, _ in one.asked))[:60] for one in (lab, alone))
     assert both[:50] == local[:50]
-    assert both != local
+    assert both[50:] != local[50:]
 
 
 @cache
