@@ -51,6 +51,7 @@ def test_the_card_says_what_it_was_trained_for() -> None:
     assert "## Scores" in card
 
 
+@pytest.mark.slow
 def test_it_answers_within_its_domains_and_stops(shipped) -> None:
     model, tokenizer = shipped
     told = {domain: answer(model, tokenizer, suite(domain, 1)[0], 160) for domain in DOMAINS}
