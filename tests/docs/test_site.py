@@ -4,8 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from time import monotonic, sleep
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -26,6 +30,8 @@ LOOKED_AT = (
     "reference/cli/index.html",
     "reference/config/index.html",
 )
+FOUND = "[...document.querySelectorAll('.md-search-result__item h1')].map(e => e.innerText)"
+PATIENCE = 30  # seconds that a search may take to start
 SCHEMES = ("http", "https", "mailto")
 
 pytestmark = pytest.mark.slow
@@ -119,3 +125,28 @@ def test_a_page_fits_and_does_not_complain(chromium, site, page):
     assert len(papers) == 2, "light and dark look alike"
     assert chromium.complaints == []
     assert all(request.startswith(("file:", "data:")) for request in chromium.requests)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Requests are no news."""
+
+
+@pytest.fixture
+def served(site) -> Iterator[str]:
+    """The site's address: a page from the disk may not load the index of the search."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_search_finds_pages(chromium, served):
+    chromium.open(f"{served}?q=knapsack", 1280)
+    end = monotonic() + PATIENCE
+    while not (found := chromium.value(FOUND)) and monotonic() < end:
+        sleep(0.2)
+    assert "knapspec" in [title.lower() for title in found]
