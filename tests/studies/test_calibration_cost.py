@@ -36,6 +36,7 @@ def planted_world(folder, most, usual):
     return world
 
 
+@pytest.mark.slow
 def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
     def small(model, folder, *, most, usual, judged, new_tokens):
         return planted_world(folder, most, usual)

@@ -79,6 +79,7 @@ def check_study(made, monkeypatch, folder):
     assert again["answer"].startswith("Void")
 
 
+@pytest.mark.slow
 def test_selectors_find_a_planted_plan_and_lose_little(made, monkeypatch, tmp_path):
     few = {"static-bo": "nothing", "knapspec": "prompt"}
     monkeypatch.setattr(oracle, "LOOKS_AT", few)

@@ -95,6 +95,7 @@ def test_each_policy_knows_what_it_may_and_no_more(drifting, tmp_path):
     assert "pays from 200 tokens" in results["answer"]
 
 
+@pytest.mark.slow
 def test_where_nothing_drifts_recalibrating_never_pays(monkeypatch, tmp_path):
     monkeypatch.setattr(retraining, "priced_model", lambda *asked: planted_world(head=0.1))
     results = run_study(STUDY, SMALL, tmp_path)

@@ -40,6 +40,7 @@ def test_every_set_is_played_on_every_domain_and_drawn(place, monkeypatch):
     assert run_study(study, settings, folder)["rows"] == results["rows"]
 
 
+@pytest.mark.slow
 def test_every_selector_is_asked_at_every_context(place):
     study = context_length.STUDY
     settings = context_length.ContextSettings(

@@ -39,6 +39,7 @@ def _weights(folder: Path) -> bytes:
     return (folder / (folder / "latest").read_text() / "weights.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_in_pieces_ends_with_the_same_bits(tmp_path: Path) -> None:
     train(_BRIEF, tmp_path / "whole", lambda _: None)
     steps = latest_position(tmp_path / "whole").step
