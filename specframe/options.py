@@ -9,9 +9,17 @@ from typing import Any, TypeVar, get_type_hints
 
 from specframe.errors import InvalidConfig
 
-__all__ = ["preset_with", "settable", "with_options"]
+__all__ = ["preset_with", "require_at_least", "settable", "with_options"]
 
 Config = TypeVar("Config")
+
+
+def require_at_least(config: object, **least: float) -> None:
+    """Refuse a configuration one of whose fields is below its limit."""
+    for name, low in least.items():
+        found = getattr(config, name)
+        if found < low:
+            raise InvalidConfig.of(type(config).__name__, name, f"at least {low}", found)
 
 
 def preset_with(

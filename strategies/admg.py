@@ -32,6 +32,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selector import Context, Needs, Probe, Traits
 from specframe.stopping import AdaptiveThreshold
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
@@ -57,9 +58,7 @@ class AdmgConfig:
     target: float = 0.9  # acceptance
 
     def __post_init__(self) -> None:
-        for name in ("in_a_row", "rows", "draft"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of("AdmgConfig", name, "at least 1", getattr(self, name))
+        require_at_least(self, in_a_row=1, rows=1, draft=1)
         if not 0.0 <= self.share <= 1.0:
             raise InvalidConfig.of("AdmgConfig", "share", "in [0, 1]", self.share)
         self.stop()
@@ -82,9 +81,7 @@ class JudgedConfig:
     review: int = 4  # rounds between two looks at the sets
 
     def __post_init__(self) -> None:
-        for name in ("rows", "shares", "longest", "review"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of("JudgedConfig", name, "at least 1", getattr(self, name))
+        require_at_least(self, rows=1, shares=1, longest=1, review=1)
 
 
 def removed_attention(turned: Sequence[float], config: AdmgConfig) -> SkipSet:

@@ -30,7 +30,7 @@ from typing import Self
 from specframe.cost_tables import Table
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
-from specframe.options import with_options
+from specframe.options import require_at_least, with_options
 from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
@@ -60,9 +60,7 @@ class AutoConfig:
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        for name in ("block", "half_life"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        require_at_least(self, block=1, half_life=1)
         for name in ("width", "stake", "share"):
             if getattr(self, name) < 0:
                 raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))

@@ -33,6 +33,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selector import Context, Needs, Probe, Traits
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
@@ -54,11 +55,7 @@ class ClaSpConfig:
     confidence: float = 0.7
 
     def __post_init__(self) -> None:
-        for name, least in (("skipped", 0), ("interval", 2), ("draft", 1)):
-            if getattr(self, name) < least:
-                raise InvalidConfig.of(
-                    "ClaSpConfig", name, f"at least {least}", getattr(self, name)
-                )
+        require_at_least(self, skipped=0, interval=2, draft=1)
         if not 0.0 < self.share < 1.0:
             raise InvalidConfig.of("ClaSpConfig", "share", "in (0, 1)", self.share)
 

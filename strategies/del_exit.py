@@ -33,7 +33,7 @@ from torch import Tensor
 
 from specframe.costs import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.options import preset_with
+from specframe.options import preset_with, require_at_least
 from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
@@ -63,9 +63,7 @@ class DelConfig:
             raise InvalidConfig.of(owner, "exits", "ascending, from 1", self.exits)
         if not 0.0 < self.memory <= 1.0:
             raise InvalidConfig.of(owner, "memory", "in (0, 1]", self.memory)
-        for name in ("longest", "prompt_rows"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        require_at_least(self, longest=1, prompt_rows=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.options import require_at_least
 from specframe.selector import Context, DraftHead, Lab, Prompt, Traits
 from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, SkipSet, StopRule
@@ -57,9 +58,7 @@ class KangarooConfig:
             raise InvalidConfig.of(owner, "stop", "gain or confidence", self.stop)
         if self.layers < 0:
             raise InvalidConfig.of(owner, "layers", "at least 0", self.layers)
-        for name in ("longest", "epochs"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        require_at_least(self, longest=1, epochs=1)
         for name in ("seconds", "rate"):
             if getattr(self, name) <= 0.0:
                 raise InvalidConfig.of(owner, name, "above 0", getattr(self, name))

@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Self
 
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selector import Context, Lab, Prompt, Traits
 from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
@@ -74,9 +75,7 @@ class KnapKnnConfig(LookupConfig):
         LookupConfig.__post_init__(self)
         if self.stop not in STOPS:
             raise InvalidConfig.of("KnapKnnConfig", "stop", " or ".join(STOPS), self.stop)
-        for name in ("evaluations", "domain_evaluations", "parts", "heaviest", "longest"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of("KnapKnnConfig", name, "at least 1", getattr(self, name))
+        require_at_least(self, evaluations=1, domain_evaluations=1, parts=1, heaviest=1, longest=1)
         for name in ("seconds", "protected", "review", "rest"):
             if getattr(self, name) < 0:
                 raise InvalidConfig.of("KnapKnnConfig", name, "at least 0", getattr(self, name))

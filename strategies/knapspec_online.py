@@ -30,6 +30,7 @@ from torch import Tensor
 from specframe.cost_tables import rising
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selector import Context
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
@@ -77,9 +78,7 @@ class OnlineConfig:
     interval: int = 64  # tokens between two plannings at least
 
     def __post_init__(self) -> None:
-        for name in ("rows", "widest", "finalists", "longest", "review", "interval"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of("OnlineConfig", name, "at least 1", getattr(self, name))
+        require_at_least(self, rows=1, widest=1, finalists=1, longest=1, review=1, interval=1)
         for name in ("most_skipped", "memory"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise InvalidConfig.of("OnlineConfig", name, "in (0, 1]", getattr(self, name))

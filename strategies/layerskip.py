@@ -29,6 +29,7 @@ from time import perf_counter
 from typing import Any, ClassVar, Self
 
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selector import Context, Lab, Prompt, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
@@ -64,9 +65,7 @@ class ExitConfig:
         owner = type(self).__name__
         if self.sweep not in SWEEPS:
             raise InvalidConfig.of(owner, "sweep", " or ".join(SWEEPS), self.sweep)
-        for name in ("draft", "longest", "prompts", "new_tokens"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        require_at_least(self, draft=1, longest=1, prompts=1, new_tokens=1)
         for name in ("exit", "deepest", "seconds"):
             if getattr(self, name) < 0:
                 raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))

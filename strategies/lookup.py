@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.pooling import Pooling
 from specframe.selector import Lab
 
@@ -43,9 +44,7 @@ class LookupConfig:
         for name, known in (("metric", METRICS), ("kind", KINDS)):
             if getattr(self, name) not in known:
                 raise InvalidConfig.of(owner, name, " or ".join(known), getattr(self, name))
-        for name in ("anchors", "neighbours"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        require_at_least(self, anchors=1, neighbours=1)
         for name, limit in (("margin", 1.0), ("gate", float("inf"))):
             if not 0.0 <= getattr(self, name) <= limit:
                 raise InvalidConfig.of(owner, name, f"in [0, {limit}]", getattr(self, name))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specframe.errors import CalibrationMismatch, InvalidConfig
+from specframe.options import require_at_least
 from specframe.selector import Lab
 from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
 
@@ -74,9 +75,7 @@ class OfflineConfig:
         for name, known in (("search", SEARCHES), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
                 raise InvalidConfig.of(owner, name, " or ".join(known), getattr(self, name))
-        for name in ("evaluations", "new_tokens"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        require_at_least(self, evaluations=1, new_tokens=1)
         for name in ("seconds", "patience", "prompts"):
             if getattr(self, name) < 0:
                 raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))

@@ -32,6 +32,7 @@ from typing import ClassVar
 import torch
 
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selector import Context, Needs, Probe, Traits
 from specframe.types import DraftPlan, Outcome, SkipSet, Step, StopRule, TreeRule
 
@@ -61,9 +62,7 @@ class SwiftConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("window", "every", "bayes_every", "draft"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of("SwiftConfig", name, "at least 1", getattr(self, name))
+        require_at_least(self, window=1, every=1, bayes_every=1, draft=1)
         if not 0.0 < self.ratio < 1.0:
             raise InvalidConfig.of("SwiftConfig", "ratio", "in (0, 1)", self.ratio)
 

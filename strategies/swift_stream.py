@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selector import Context, Probe
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
@@ -53,9 +54,7 @@ class StreamConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("window", "patience", "longest", "interval", "review"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of("StreamConfig", name, "at least 1", getattr(self, name))
+        require_at_least(self, window=1, patience=1, longest=1, interval=1, review=1)
         if not 0.0 <= self.share < 1.0:
             raise InvalidConfig.of("StreamConfig", "share", "in [0, 1)", self.share)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.options import require_at_least
 
 __all__ = ["HEADLINE", "KEYS", "PRESETS", "Grid", "grid_from_toml"]
 
@@ -38,9 +39,7 @@ class Grid:
     rivals: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("per_domain", "repeats", "new_tokens", "calibration_prompts"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of("Grid", name, "at least 1", getattr(self, name))
+        require_at_least(self, per_domain=1, repeats=1, new_tokens=1, calibration_prompts=1)
         if not self.selectors:
             raise InvalidConfig.of("Grid", "selectors", "one or more names", self.selectors)
         if not self.contexts or min(self.contexts) < 0:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from specframe.bench.prompts import BenchPrompt
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selector import Prompt
 from specframe.studies.domain_world import (
     MIXED,
@@ -55,10 +56,7 @@ class AnchorSettings(DomainSettings):
             found = getattr(self, name)
             if not found or min(found) < least:
                 raise InvalidConfig.of("AnchorSettings", name, f"{least} or more each", found)
-        for name, low in (("clustered", self.calibration), ("looked_up", self.prompts)):
-            if getattr(self, name) < low:
-                found = getattr(self, name)
-                raise InvalidConfig.of("AnchorSettings", name, f"at least {low}", found)
+        require_at_least(self, clustered=self.calibration, looked_up=self.prompts)
 
 
 def run(settings: AnchorSettings, work: Work) -> Findings:

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selection import selector_from
 from specframe.studies.plans_at import plans_at
 from specframe.studies.priced_model import priced_model
@@ -38,9 +39,7 @@ class AttentionShareSettings:
         owner = type(self).__name__
         if not self.contexts or min(self.contexts) < 2:
             raise InvalidConfig.of(owner, "contexts", "at least 2 each", self.contexts)
-        for name in ("prompts", "budget"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        require_at_least(self, prompts=1, budget=1)
 
 
 def run(settings: AttentionShareSettings, work: Work) -> Findings:

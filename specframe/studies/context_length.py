@@ -12,6 +12,7 @@ from functools import partial
 from statistics import fmean
 
 from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.options import require_at_least
 from specframe.studies.paired import Paired, PairedSettings
 from specframe.studies.study import Findings, Lines, Row, Study, Work
 
@@ -34,8 +35,7 @@ class ContextSettings(PairedSettings):
             raise InvalidConfig.of(
                 "ContextSettings", "contexts", "two or more, of at least 1", self.contexts
             )
-        if self.calibration < 3:
-            raise InvalidConfig.of("ContextSettings", "calibration", "at least 3", self.calibration)
+        require_at_least(self, calibration=3)
 
 
 def run(settings: ContextSettings, work: Work) -> Findings:

@@ -13,7 +13,7 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.studies.paired import Paired, PairedSettings
 from specframe.studies.study import Findings, Row, Study, Work
 
@@ -31,10 +31,7 @@ class CrossDomainSettings(PairedSettings):
 
     def __post_init__(self) -> None:
         PairedSettings.__post_init__(self)
-        if self.calibration < 3:
-            raise InvalidConfig.of(
-                "CrossDomainSettings", "calibration", "at least 3", self.calibration
-            )
+        require_at_least(self, calibration=3)
 
 
 def run(settings: CrossDomainSettings, work: Work) -> Findings:

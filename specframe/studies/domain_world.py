@@ -17,8 +17,8 @@ from torch import Tensor
 
 from specframe.bench.prompts import BenchPrompt
 from specframe.engine import Limits
-from specframe.errors import InvalidConfig
 from specframe.lab import ModelLab
+from specframe.options import require_at_least
 from specframe.registry import selector_class
 from specframe.sampling import Law
 from specframe.selection import selector_from
@@ -63,11 +63,9 @@ class DomainSettings:
     new_tokens: int = 64
 
     def __post_init__(self) -> None:
-        least = {"calibration": 3, "evaluations": 1, "domain_evaluations": 1, "prompts": 1}
-        for name, low in {**least, "new_tokens": 8}.items():
-            if getattr(self, name) < low:
-                owner = type(self).__name__
-                raise InvalidConfig.of(owner, name, f"at least {low}", getattr(self, name))
+        require_at_least(
+            self, calibration=3, evaluations=1, domain_evaluations=1, prompts=1, new_tokens=8
+        )
 
 
 QUICK: Mapping[str, Any] = {  # settings of `--quick`

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.pooling import Pooling
 from specframe.profilers.continuations import text_states
 from specframe.selector import Prompt
@@ -76,10 +77,7 @@ class HiddenSettings(DomainSettings):
                 raise InvalidConfig.of("HiddenSettings", name, "one or more", getattr(self, name))
         for pooling in self.poolings:
             Pooling(pooling)
-        for name, low in (("anchored", 1), ("looked_up", self.prompts), ("anchors", 1)):
-            if getattr(self, name) < low:
-                found = getattr(self, name)
-                raise InvalidConfig.of("HiddenSettings", name, f"at least {low}", found)
+        require_at_least(self, anchored=1, looked_up=self.prompts, anchors=1)
 
 
 def run(settings: HiddenSettings, work: Work) -> Findings:

@@ -19,6 +19,7 @@ from itertools import count, pairwise
 
 from specframe.bench.prompts import BenchPrompt
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.selection import selector_from
 from specframe.selector import LayerSelector
 from specframe.studies.domain_world import (
@@ -50,9 +51,7 @@ class MixSettings(DomainSettings):
         DomainSettings.__post_init__(self)
         if len(self.ratios) < 2 or not all(0.0 <= ratio <= 1.0 for ratio in self.ratios):
             raise InvalidConfig.of("MixSettings", "ratios", "two or more in [0, 1]", self.ratios)
-        for name in ("streams", "length"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of("MixSettings", name, "at least 1", getattr(self, name))
+        require_at_least(self, streams=1, length=1)
 
 
 def run(settings: MixSettings, work: Work) -> Findings:

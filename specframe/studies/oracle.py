@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from specframe.bench.prompts import BenchPrompt
-from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.registry import selector_class
 from specframe.selection import selector_from
 from specframe.selector import LayerSelector
@@ -52,11 +52,7 @@ class OracleSettings:
     profile: str = ""
 
     def __post_init__(self) -> None:
-        for name, least in (("prompts", 1), ("calibration", 4), ("new_tokens", 8)):
-            if getattr(self, name) < least:
-                raise InvalidConfig.of(
-                    "OracleSettings", name, f"at least {least}", getattr(self, name)
-                )
+        require_at_least(self, prompts=1, calibration=4, new_tokens=8)
 
 
 def run(settings: OracleSettings, work: Work) -> Findings:

@@ -11,11 +11,11 @@ from typing import Any
 from specframe.bench.contenders import Answer, Asked, SelectorContender
 from specframe.bench.prompts import BenchPrompt, prompts_from
 from specframe.bench.timing import bootstrap
-from specframe.errors import InvalidConfig
 from specframe.lab import ModelLab, model_facts
 from specframe.loading import Loaded, load
 from specframe.models.executor import Executor
 from specframe.models.load import load_executor
+from specframe.options import require_at_least
 from specframe.prices import measured_profile
 from specframe.selection import selector_from
 from specframe.selector import LayerSelector, Prompt
@@ -38,9 +38,7 @@ class PairedSettings:
     new_tokens: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("per_domain", "repeats", "new_tokens"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of(type(self).__name__, name, "at least 1", getattr(self, name))
+        require_at_least(self, per_domain=1, repeats=1, new_tokens=1)
 
 
 class Paired:

@@ -23,6 +23,7 @@ from specframe.bench.prompts import BenchPrompt
 from specframe.engine import Limits
 from specframe.errors import InvalidConfig, UnsupportedModel
 from specframe.models.executor import NO_ROWS
+from specframe.options import require_at_least
 from specframe.prediction.check import rank_sublayers
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, Judged, continue_prompts, judge
@@ -66,9 +67,7 @@ class PruningSettings:
             values = getattr(self, name)
             if not values or not 0.0 < min(values) <= max(values) < 1.0:
                 raise InvalidConfig.of(owner, name, "one or more in (0, 1)", values)
-        for name, least in (("prompts", 1), ("rounds", 1), ("judged", 8)):
-            if getattr(self, name) < least:
-                raise InvalidConfig.of(owner, name, f"at least {least}", getattr(self, name))
+        require_at_least(self, prompts=1, rounds=1, judged=8)
 
 
 def run(settings: PruningSettings, work: Work) -> Findings:

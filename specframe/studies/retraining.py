@@ -21,6 +21,7 @@ from specframe.bench.prompts import BenchPrompt
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
 from specframe.lab import ModelLab
+from specframe.options import require_at_least
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.replay import predict_speedup, replay_rounds
@@ -62,9 +63,7 @@ class RetrainingSettings:
             raise InvalidConfig.of(owner, "periods", f"from 2 to {len(DOMAINS)}", self.periods)
         if self.prompts < 6 or self.prompts % 2:
             raise InvalidConfig.of(owner, "prompts", "even and at least 6", self.prompts)
-        for name, least in (("new_tokens", 8), ("evaluations", 1), ("tokens", 1), ("shortest", 1)):
-            if getattr(self, name) < least:
-                raise InvalidConfig.of(owner, name, f"at least {least}", getattr(self, name))
+        require_at_least(self, new_tokens=8, evaluations=1, tokens=1, shortest=1)
         if self.longest < self.shortest:
             raise InvalidConfig.of(owner, "longest", "at least `shortest`", self.longest)
 

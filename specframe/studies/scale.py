@@ -17,6 +17,7 @@ from typing import Any
 from specframe.bench.prompts import BenchPrompt
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.selection import selector_from
@@ -46,9 +47,7 @@ class ScaleSettings:
             raise InvalidConfig.of(owner, "profiles", "one or more", self.profiles)
         if not self.contexts or min(self.contexts) < 2:
             raise InvalidConfig.of(owner, "contexts", "at least 2 each", self.contexts)
-        for name in ("prompts", "new_tokens", "budget"):
-            if getattr(self, name) < 1:
-                raise InvalidConfig.of(owner, name, "at least 1", getattr(self, name))
+        require_at_least(self, prompts=1, new_tokens=1, budget=1)
 
 
 def run(settings: ScaleSettings, work: Work) -> Findings:

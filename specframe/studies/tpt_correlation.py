@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from specframe.bench.timing import Interval, bootstrap
 from specframe.costs import CostModel, expected_tokens
 from specframe.errors import InvalidConfig
+from specframe.options import require_at_least
 from specframe.prediction.check import rank_sublayers
 from specframe.prediction.prompts import suite_prompts
 from specframe.prediction.race import race
@@ -67,9 +68,7 @@ class TptSettings:
             values = getattr(self, name)
             if not values or min(values) < 1:
                 raise InvalidConfig.of(owner, name, "one or more of at least 1", values)
-        for name, least in (("prompts", 1), ("new_tokens", 8)):
-            if getattr(self, name) < least:
-                raise InvalidConfig.of(owner, name, f"at least {least}", getattr(self, name))
+        require_at_least(self, prompts=1, new_tokens=8)
 
 
 def run(settings: TptSettings, work: Work) -> Findings:

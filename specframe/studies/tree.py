@@ -20,6 +20,7 @@ from specframe.dressing import dressed, tree_from
 from specframe.engine import Limits
 from specframe.errors import InvalidConfig
 from specframe.lab import ModelLab
+from specframe.options import require_at_least
 from specframe.registry import selector_class
 from specframe.sampling import Law
 from specframe.selection import selector_from
@@ -66,9 +67,7 @@ class TreeSettings:
                 raise InvalidConfig.of(owner, name, "one or more", getattr(self, name))
         for tree in self.trees:
             tree_from(tree)
-        for name, least in (("prompts", 1), ("new_tokens", 8), ("calibration", 3)):
-            if getattr(self, name) < least:
-                raise InvalidConfig.of(owner, name, f"at least {least}", getattr(self, name))
+        require_at_least(self, prompts=1, new_tokens=8, calibration=3)
 
 
 def run(settings: TreeSettings, work: Work) -> Findings:
