@@ -11,6 +11,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from specframe.costs import CostModel
+from specframe.models.blank import blank_model
 from specframe.types import ModelShape
 
 __all__ = ["COMPOSED", "ComposedShape", "compose", "one_layer_model"]
@@ -53,19 +54,12 @@ def one_layer_model(composed: ComposedShape, dtype: torch.dtype, device: torch.d
         "max_position_embeddings": shape.positions,
         "tie_word_embeddings": True,  # halves the memory; a row costs the same to look up
     }
-    with torch.device("meta"):
-        model: Any = (
-            Qwen3ForCausalLM(Qwen3Config(**settings))
-            if composed.family == "qwen3"
-            else LlamaForCausalLM(LlamaConfig(**settings))
-        )
-    model = model.to(dtype).to_empty(device=device).eval()
-    model.tie_weights()
+    if composed.family == "qwen3":
+        model = blank_model(Qwen3ForCausalLM, Qwen3Config(**settings), dtype, device)
+    else:
+        model = blank_model(LlamaForCausalLM, LlamaConfig(**settings), dtype, device)
     for parameter in model.parameters():
         parameter.data.fill_(FILLED)
-    rotary = model.model.rotary_emb
-    for name, buffer in type(rotary)(config=model.config).named_buffers():
-        setattr(rotary, name, buffer.to(device))
     return model
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from specframe.errors import InvalidRequest
+from specframe.models.blank import blank_model
 from specframe.types import SkipSet
 
 __all__ = [
@@ -71,16 +72,12 @@ def random_model(shape: BenchShape, device: torch.device, seed: int = 0) -> Any:
         pad_token_id=0,
         dtype=torch.bfloat16,
     )
-    with torch.device("meta"):
-        model = LlamaForCausalLM(config).to(torch.bfloat16)
-    model.to_empty(device=device)
-    model.tie_weights()
-    model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)
+    model = blank_model(LlamaForCausalLM, config, torch.bfloat16, device)
     generator = torch.Generator(device).manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
             _fill(parameter, generator)
-    return model.eval()
+    return model
 
 
 def spread_skips(layers: int, share: float) -> SkipSet:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from specframe.errors import InvalidConfig
+from specframe.models.blank import blank_model
 from specframe.types import ModelShape, SkipSet
 
 __all__ = ["falling_noise", "planted_llama", "planted_order", "planted_skips"]
@@ -59,11 +60,8 @@ def planted_llama(
         max_position_embeddings=shape.positions,
         **{"bos_token_id": None, "eos_token_id": None, **config, "tie_word_embeddings": False},
     )
-    with torch.device("meta"):
-        model = LlamaForCausalLM(settings)
-    model = model.to(dtype).to_empty(device="cpu").eval()
+    model: LlamaForCausalLM = blank_model(LlamaForCausalLM, settings, dtype, "cpu")
     model.generation_config.pad_token_id = 0
-    _restore_rotary(model)
     _fill(model, seed)
     _lift_successors(model, seed)
     _set_amplitudes(model, [noise.get(i, 1.0) for i in range(shape.sublayers)])
@@ -98,14 +96,6 @@ def falling_noise(layers: int, seed: int = 0) -> dict[int, float]:
 def _lost(share: float) -> float:
     """Size of all that the first `share` of the sublayers adds, relative to the embeddings."""
     return 0.33 * math.exp(6.0 * (share - 0.7))
-
-
-def _restore_rotary(model: Any) -> None:
-    """`to_empty` leaves buffers unset, and those of the rotary table are no weights."""
-    rotary = model.model.rotary_emb
-    fresh = type(rotary)(config=model.config)
-    for name, buffer in fresh.named_buffers():
-        setattr(rotary, name, buffer)
 
 
 def _fill(model: Any, seed: int) -> None:
