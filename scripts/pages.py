@@ -1,9 +1,11 @@
 """Write the parts of the documentation that are generated: `python scripts/pages.py`.
 
 A part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; the rest of a page is
-written by hand. A test fails where a part is not what this would write.
+written by hand. A test fails where a part is not what this would write. What follows a name is
+handed to what writes the part.
 
-`--run RUN` first takes a finished run of `specframe bench` as the one that is shown.
+`--run RUN` first takes a finished run of `specframe bench` as the one that is shown, `--all RUN`
+one of all strategies.
 """
 
 import argparse
@@ -19,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 DIAGRAM = DOCS / "concepts" / "architecture.svg"
 
-PARTS: dict[str, Callable[[], str]] = {
+PARTS: dict[str, Callable[..., str]] = {
     "cli": reference.commands,
     "errors": reference.errors,
     "grid": reference.grid,
@@ -30,17 +32,21 @@ PARTS: dict[str, Callable[[], str]] = {
     "imports": architecture.imports,
     "benchmark": shown_run.figures,
     "environment": shown_run.environment,
+    "everyone": shown_run.everyone,
+    "measured": shown_run.measured,
 }
-PART = re.compile(r"<!-- generated: (\w+) -->\n.*?<!-- end of \1 -->", re.DOTALL)
+PART = re.compile(r"<!-- generated: (\w+)(?: (\S+))? -->\n.*?<!-- end of \1 -->", re.DOTALL)
 
 
 def filled(page: str) -> str:
     """The page with each of its generated parts as it is now."""
-    return PART.sub(lambda match: _part(match[1]), page)
+    return PART.sub(lambda match: _part(match[1], match[2]), page)
 
 
-def _part(name: str) -> str:
-    return f"<!-- generated: {name} -->\n\n{PARTS[name]().strip()}\n\n<!-- end of {name} -->"
+def _part(name: str, about: str | None) -> str:
+    text = PARTS[name](about) if about else PARTS[name]()
+    head = f"{name} {about}" if about else name
+    return f"<!-- generated: {head} -->\n\n{text.strip()}\n\n<!-- end of {name} -->"
 
 
 def generated() -> dict[Path, str]:
@@ -58,9 +64,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--run", type=Path, help="folder of a finished run that is to be shown")
-    run = parser.parse_args().run
-    if run is not None:
-        shown_run.take(run)
+    parser.add_argument("--all", type=Path, help="folder of a finished run of all strategies")
+    given = parser.parse_args()
+    if given.run is not None:
+        shown_run.take(given.run)
+    if given.all is not None:
+        shown_run.take_all(given.all)
     for path, text in generated().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

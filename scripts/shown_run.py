@@ -1,4 +1,4 @@
-"""The run that the documentation shows: its figures, where they come from, its picture."""
+"""The runs that the documentation shows: their figures, where they come from, a picture."""
 
 import json
 from collections.abc import Mapping
@@ -13,37 +13,75 @@ from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.verdict import verdict
 from specframe.bench.report.wording import MEAN, count, fold, interval, percent
 
-__all__ = ["environment", "figures", "take"]
+__all__ = ["environment", "everyone", "figures", "measured", "take", "take_all"]
 
 DOCS = Path(__file__).parent.parent / "docs"
-SHOWN = DOCS / "benchmarks.json"  # a results file without what each single answer was
+SHOWN = DOCS / "benchmarks.json"  # results files without what each single answer was
+ALL = DOCS / "strategies.json"
 PICTURE = DOCS / "speedups.svg"
 OWN, LIBRARY = "speedup_vs_own_ar", "speedup_vs_transformers"
+HEADS = ("contender", "over own autoregressive", "over the library", "accepted", "a round", "exact")
 
 
 def take(run: Path) -> None:
     """Show this run from now on."""
     found = read_run(run)
-    kept = {**found.results, "rows": [], "prompts": {}, "vectors": {}, "studies": {}}
-    SHOWN.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    _keep(found, SHOWN)
     PICTURE.write_text(str(speedup_picture(found)), encoding="utf-8")
+
+
+def take_all(run: Path) -> None:
+    """Show this run of all strategies from now on."""
+    _keep(read_run(run), ALL)
+
+
+def _keep(run: Comparison, path: Path) -> None:
+    kept = {**run.results, "rows": [], "prompts": {}, "vectors": {}, "studies": {}}
+    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def figures() -> str:
     """The verdict, and a line a contender of the first setting, mean of the domains."""
     run = read_run(SHOWN)
-    entries = sorted(run.entries(run.settings[0], MEAN), key=lambda entry: -entry[OWN])
-    heads = [
-        "contender",
-        "over own autoregressive",
-        "over the library",
-        "accepted",
-        "a round",
-        "exact",
+    return f"> {verdict(run).sentence}\n\n{_contenders(run)}\n\n{_by_domain(run)}"
+
+
+def everyone() -> str:
+    """The same of the run of all strategies, and when and on what it ran."""
+    run = read_run(ALL)
+    machine = run.results["environment"]
+    told = (
+        f"Run `{run.results['run']}`, fingerprint `{fingerprint(run)}`, on {machine['cores']} cores"
+        f" of {machine['processor']}, torch {machine['torch']}."
+    )
+    return f"{told}\n\n{_contenders(run)}\n\n{_by_domain(run)}"
+
+
+def measured(selector: str) -> str:
+    """What the run of all strategies says of one, in each of its presets that took part."""
+    run = read_run(ALL)
+    lines = [
+        [
+            _name(entry),
+            domain,
+            _ratio(entry, OWN),
+            _ratio(entry, LIBRARY),
+            percent(entry["acceptance"]) if entry["acceptance"] else "",
+            count(entry["mean_accepted"]) if entry["mean_accepted"] else "",
+            percent(entry["selection_share"], 1),
+        ]
+        for domain in (MEAN, *run.domains)
+        for entry in run.entries(run.settings[0], domain)
+        if entry["selector"] == selector
     ]
+    return table([*HEADS[:1], "text", *HEADS[1:-1], "selection"], lines)
+
+
+def _contenders(run: Comparison) -> str:
+    entries = sorted(run.entries(run.settings[0], MEAN), key=lambda entry: -entry[OWN])
     lines = (
         [
-            f"`{entry['selector']}`",
+            _name(entry),
             _ratio(entry, OWN),
             _ratio(entry, LIBRARY),
             percent(entry["acceptance"]) if entry["acceptance"] else "",
@@ -52,7 +90,7 @@ def figures() -> str:
         ]
         for entry in entries
     )
-    return f"> {verdict(run).sentence}\n\n{table(heads, lines)}\n\n{_by_domain(run)}"
+    return table(HEADS, lines)
 
 
 def _ratio(entry: Mapping[str, Any], key: str) -> str:
@@ -60,15 +98,20 @@ def _ratio(entry: Mapping[str, Any], key: str) -> str:
     return fold(entry[key]) + (f" ({between})" if between else "")
 
 
+def _name(entry: Mapping[str, Any]) -> str:
+    name = str(entry["selector"])
+    return f"`{name}:faithful`" if entry["preset"] == "faithful" else f"`{name}`"
+
+
 def _by_domain(run: Comparison) -> str:
     setting = run.settings[0]
     found = {
-        (entry["selector"], domain): fold(entry[OWN])
+        (_name(entry), domain): fold(entry[OWN])
         for domain in run.domains
         for entry in run.entries(setting, domain)
     }
-    selectors = list(dict.fromkeys(selector for selector, _ in found))
-    lines = ([f"`{s}`", *(found[s, domain] for domain in run.domains)] for s in selectors)
+    names = list(dict.fromkeys(name for name, _ in found))
+    lines = ([name, *(found[name, domain] for domain in run.domains)] for name in names)
     return table(["contender", *run.domains], lines)
 
 
