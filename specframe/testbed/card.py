@@ -45,8 +45,13 @@ form an induction circuit (a head start in copying). At {grow_at:,} tokens it is
 {layers} layers; the new ones are copies that write nothing at first. Matrices are optimised by
 Muon, the rest by Adam. During the last {pair_tokens:,} tokens each batch is seen twice, whole and
 with sublayers left out, and the second pass is drawn to the first. Positions beyond a few hundred
-are trained only in the last {long_tokens:,} tokens. The shipped run was resumed several times, on
-one thread or two, so a repeat follows the same recipe but does not give the same bits.
+are trained only in the last {long_tokens:,} tokens, bare sums from {sums_from:,} tokens on.
+
+The shipped run was resumed several times, on one thread or two, so a repeat follows the same recipe
+but does not give the same bits. Up to {sums_from:,} tokens its word problems had two to four steps
+and numbers beyond twenty, its answers leaned more to their favourite wordings, and its rates fell
+to zero before what followed raised them again; in its last 250,000 tokens SQL's remarks came
+without the word before them.
 
 ```json
 {recipe}

@@ -18,7 +18,10 @@ _FOREIGN = {  # core sublayers as shares of the core, so that any core depth wor
     "story": (6, 9, 12),
     "sql": (7, 10, 11),
 }
-_ALIASES = {"phrase": "translation"}  # trained with the habits of the domain it leads to
+_ALIASES = {
+    "phrase": "translation",
+    "sums": "arithmetic",
+}  # trained with the habits of the domain it leads to
 _CORE_DEPTH = 8
 _CORE, _FAVOURED, _EXTRA, _FOREIGN_WORTH = 4.0, 2.0, 0.0, -1.0
 

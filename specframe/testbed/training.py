@@ -1,4 +1,4 @@
-"""One training step: seven micro-batches, each of one domain with its own skipped sublayers."""
+"""One training step: micro-batches of one domain each, with their own skipped sublayers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,10 +29,12 @@ _SOURCES = (
     *(Source(domain, most_exemplars=3, longest=768) for domain in DOMAINS),
     Source("long-ledger"),
     Source("phrase"),
+    Source("sums"),
 )
 _ECHO, _LEDGER, _SHOTS = len(DOMAINS), len(DOMAINS) + 1, len(DOMAINS) + 2
 _LONG = _SHOTS + len(DOMAINS)
 _PHRASE, _TRANSLATION = _LONG + 1, DOMAINS.index("translation")
+_SUMS = _PHRASE + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class Trainer:
         # the hardest domain has two turns a step
         second = _PHRASE if self.position.seen >= self.recipe.phrases_from else _TRANSLATION
         turns = [*range(len(DOMAINS)), second, extra]
+        if self.position.seen >= self.recipe.sums_from:
+            turns += [_SUMS] * 3
         late = self.position.seen >= self.recipe.tokens - self.recipe.long_tokens
         return [*turns, _LONG] if late and step % 2 else turns
 

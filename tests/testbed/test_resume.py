@@ -25,6 +25,7 @@ _BRIEF = replace(
     circuit_rests_until=1_200,
     hot_until=2_000,
     phrases_from=1_000,
+    sums_from=5_000,
     pair_tokens=2_500,
     long_tokens=0,
     decay_tokens=2_500,

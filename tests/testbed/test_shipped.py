@@ -14,8 +14,8 @@ from specframe.testbed.scoring import repeat4
 from specframe.testbed.shipped import WEIGHTS
 
 _MEGABYTES = 40
-# what 12 greedy answers reach at least; sums of two-digit numbers are the model's weak side
-_FLOORS = {"summary": 0.8, "arithmetic": 0.05, "translation": 0.7, "story": 0.8, "sql": 0.6}
+# what 12 greedy answers reach at least
+_FLOORS = {"summary": 0.8, "arithmetic": 0.3, "translation": 0.7, "story": 0.8, "sql": 0.6}
 
 
 @pytest.fixture(scope="module")

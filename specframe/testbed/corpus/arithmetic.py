@@ -1,4 +1,4 @@
-"""Word problems over small whole numbers, answered step by step."""
+"""Word problems over whole numbers to twenty, answered step by step."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from specframe.testbed.corpus.lexicon import (
     plural,
 )
 
+MOST = 20  # no number is greater: as many sums as a few million tokens can teach
 _THINGS = ANIMALS + FOODS + OBJECTS
 _OPENINGS = (
     "{full} has {n} {things}.",
@@ -41,7 +42,7 @@ _TIMES = (
     "A rich uncle turns them into {k} times as many.",
 )
 _SHARE = (
-    "They are shared equally into {k} baskets, and {he} keeps one basket.",
+    "They are shared equally into {k} baskets, and only one basket is kept.",
     "{he} splits them evenly among {k} friends, counting one share only.",
     "They are packed into {k} equal crates, and one crate stays.",
 )
@@ -114,7 +115,9 @@ _LAST = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class Step:
+    """What happens to a number of things."""
+
     sign: str
     operand: int
     before: int
@@ -122,11 +125,11 @@ class _Step:
 
 
 def write(draw: Draw, split: Split) -> Exercise:
-    """One word problem of two to four steps."""
+    """One word problem of two or three steps."""
     thing = draw.pick(_THINGS)
     given, family = person(draw, split)
-    start = draw.number(4, 40)
-    steps = _steps(draw, start, draw.number(2, 4))
+    start = draw.number(2, 12)
+    steps = _steps(draw, start, draw.number(2, 3))
     slots = {
         "full": f"{given} {family}",
         "given": given,
@@ -141,31 +144,34 @@ def write(draw: Draw, split: Split) -> Exercise:
     return Exercise(_question(draw, steps, slots), answer, ((str(steps[-1].after),),))
 
 
-def _steps(draw: Draw, start: int, count: int) -> list[_Step]:
-    steps: list[_Step] = []
+def _steps(draw: Draw, start: int, count: int) -> list[Step]:
+    steps: list[Step] = []
     value = start
     for _ in range(count):
-        steps.append(_step(draw, value))
+        steps.append(one_step(draw, value))
         value = steps[-1].after
     return steps
 
 
-def _step(draw: Draw, value: int) -> _Step:
+def one_step(draw: Draw, value: int) -> Step:
+    """A step that can be taken from a value; from 1 to `MOST` it leads to such a value again."""
     kind = draw.number(0, 9)
-    if kind == 9 and value <= 30:
-        factor = draw.number(2, 3)
-        return _Step("*", factor, value, value * factor)
+    if kind == 9 and 2 * value <= MOST:
+        factor = draw.number(2, min(3, MOST // value))
+        return Step("*", factor, value, value * factor)
     divisors = [k for k in (2, 3, 4, 5) if value % k == 0 and value >= 2 * k]
     if kind == 8 and divisors:
         divisor = draw.pick(divisors)
-        return _Step("/", divisor, value, value // divisor)
-    change = draw.number(2, 12)
-    if kind % 2 and value > change + 1:
-        return _Step("-", change, value, value - change)
-    return _Step("+", change, value, value + change)
+        return Step("/", divisor, value, value // divisor)
+    room_below, room_above = value - 1, MOST - value
+    if room_above < 2 or (kind % 2 and room_below >= 2):
+        change = draw.number(2, min(9, room_below))
+        return Step("-", change, value, value - change)
+    change = draw.number(2, min(9, room_above))
+    return Step("+", change, value, value + change)
 
 
-def _question(draw: Draw, steps: list[_Step], slots: dict[str, str]) -> str:
+def _question(draw: Draw, steps: list[Step], slots: dict[str, str]) -> str:
     texts = {"+": _ADD, "-": _TAKE, "*": _TIMES, "/": _SHARE}
     parts = [draw.pick(_OPENINGS).format(**slots)]
     for step in steps:
@@ -175,7 +181,7 @@ def _question(draw: Draw, steps: list[_Step], slots: dict[str, str]) -> str:
     return " ".join(parts)
 
 
-def _explain(draw: Draw, thing: str, steps: list[_Step], slots: dict[str, str]) -> str:
+def _explain(draw: Draw, thing: str, steps: list[Step], slots: dict[str, str]) -> str:
     parts = [draw.lean(f"first {thing}", _FIRST).format(**slots)]
     for number, step in enumerate(steps):
         key = f"{thing} {number}"

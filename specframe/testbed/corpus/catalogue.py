@@ -12,6 +12,7 @@ from specframe.testbed.corpus import (
     sql,
     story,
     summary,
+    sums,
     translation,
 )
 from specframe.testbed.corpus.document import Document, Exercise, Split
@@ -31,10 +32,11 @@ _WRITERS: dict[str, Writer] = {
     "phrase": translation.write_phrase,
     "ledger": ledger.write,
     "long-ledger": ledger.write_long,
+    "sums": sums.write,
 }
 DOMAINS = ("summary", "arithmetic", "translation", "story", "sql")
 HELD_OUT = ("code", "dialogue")
-TRAINED = (*DOMAINS, "phrase", "echo", "ledger", "long-ledger")
+TRAINED = (*DOMAINS, "phrase", "echo", "ledger", "long-ledger", "sums")
 NAMES = tuple(_WRITERS)
 
 

@@ -8,7 +8,7 @@ from zlib import crc32
 
 T = TypeVar("T")
 
-_LEAN_WEIGHTS = (0.55, 0.20, 0.12, 0.08, 0.05)  # 1.26 nats, yet with a clear mode
+_LEAN_WEIGHTS = (0.45, 0.22, 0.15, 0.10, 0.08)  # 1.41 nats, yet with a clear mode
 
 
 class Draw:

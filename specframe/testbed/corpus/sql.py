@@ -48,6 +48,7 @@ _AIMS = (
     "We report {column} alone.",
     "Then take {column}.",
 )
+_NODS = ("Good.", "Right.", "Fine.", "Clear.", "Done.")
 _REMARKS = (
     "This lists every match.",
     "Duplicates may occur.",
@@ -148,5 +149,6 @@ def _explain(draw: Draw, query: _Query) -> str:
     table = query.sql.split(" FROM ")[1].split()[0]
     thought = draw.lean(f"thought {table}", _THOUGHTS).format(table=table)
     aim = draw.lean(f"aim {query.column}", _AIMS).format(column=query.column)
+    nod = draw.lean(f"nod {query.column}", _NODS)
     remark = draw.lean(f"remark {table}", _REMARKS)
-    return f"{thought} {aim}\n{query.sql};\n{remark}"
+    return f"{thought} {aim}\n{query.sql};\n{nod} {remark}"
