@@ -150,7 +150,7 @@ def untimed(row: dict[str, Any], one_cache: bool) -> dict[str, Any]:
     """
     kept = {key: value for key, value in row.items() if not any(word in key for word in TIMED)}
     if is_library(row) and not one_cache:
-        del kept["tokens"], kept["exact_match"]
+        del kept["tokens"], kept["exact_match"], kept["parting"]
     return kept
 
 
