@@ -18,10 +18,8 @@ _FOREIGN = {  # core sublayers as shares of the core, so that any core depth wor
     "story": (6, 9, 12),
     "sql": (7, 10, 11),
 }
-_ALIASES = {
-    "phrase": "translation",
-    "sums": "arithmetic",
-}  # trained with the habits of the domain it leads to
+# trained with the habits of the domain they lead to
+_ALIASES = {"phrase": "translation", "sums": "arithmetic"}
 _CORE_DEPTH = 8
 _CORE, _FAVOURED, _EXTRA, _FOREIGN_WORTH = 4.0, 2.0, 0.0, -1.0
 

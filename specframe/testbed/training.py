@@ -98,7 +98,7 @@ class Trainer:
         second = _PHRASE if self.position.seen >= self.recipe.phrases_from else _TRANSLATION
         turns = [*range(len(DOMAINS)), second, extra]
         if self.position.seen >= self.recipe.sums_from:
-            turns += [_SUMS] * 3
+            turns += [_SUMS] * 3  # about a third of what is read
         late = self.position.seen >= self.recipe.tokens - self.recipe.long_tokens
         return [*turns, _LONG] if late and step % 2 else turns
 

@@ -4,6 +4,7 @@ import sqlite3
 import pytest
 
 from specframe.testbed.corpus import DOMAINS, HELD_OUT, NAMES, conversation, document, split_of
+from specframe.testbed.corpus.arithmetic import MOST
 from specframe.testbed.corpus.lexicon import family_names, given_names, place_names
 from specframe.testbed.corpus.translation import stems
 from specframe.testbed.prompts import suite
@@ -65,14 +66,25 @@ def test_there_are_thousands_of_words() -> None:
     assert len(velan) == len(set(velan)) > 300
 
 
+_SIGNS = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__floordiv__}
+
+
+@pytest.mark.parametrize("domain", ["arithmetic", "sums"])
+def test_no_number_is_beyond_what_is_taught(domain: str) -> None:
+    for index in range(200):
+        answer = document(domain, "train", index).exercise.answer
+        for before, sign, operand, after in re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", answer):
+            assert 1 <= min(int(before), int(after)) <= max(int(before), int(after)) <= MOST
+            assert _SIGNS[sign](int(before), int(operand)) == int(after)
+
+
 def test_arithmetic_steps_hold_and_end_in_the_reference_number() -> None:
-    signs = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__floordiv__}
     for index in range(200):
         exercise = document("arithmetic", "test", index).exercise
         steps = re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", exercise.answer)
         assert len(steps) in (2, 3)
         for before, sign, operand, after in steps:
-            assert signs[sign](int(before), int(operand)) == int(after)
+            assert _SIGNS[sign](int(before), int(operand)) == int(after)
         assert exercise.checks == ((steps[-1][3],),)
 
 
