@@ -8,6 +8,7 @@ from typing import Any
 from tables import table
 
 from specframe.bench.report import Comparison, read_run
+from specframe.bench.report.comparison import contender_of
 from specframe.bench.report.facts import fingerprint
 from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.verdict import verdict
@@ -99,8 +100,7 @@ def _ratio(entry: Mapping[str, Any], key: str) -> str:
 
 
 def _name(entry: Mapping[str, Any]) -> str:
-    name = str(entry["selector"])
-    return f"`{name}:faithful`" if entry["preset"] == "faithful" else f"`{name}`"
+    return f"`{contender_of(entry)}`"
 
 
 def _by_domain(run: Comparison) -> str:

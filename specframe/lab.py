@@ -12,24 +12,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from specframe.costs import CostModel
 from specframe.engine import Engine, Limits
-from specframe.errors import ArtefactError, InvalidRequest
+from specframe.errors import InvalidRequest
 from specframe.models.executor import Executor
+from specframe.one_plan import OnePlan
 from specframe.pooling import Pooling
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts, text_states
 from specframe.profilers.vectors import prompt_vectors
 from specframe.sampling import Law, seeded_choice
-from specframe.selector import Context, LayerSelector, Prompt, Traits
+from specframe.selector import Prompt
 from specframe.types import DraftPlan, Estimate, SkipSet
+from specframe.user_cache import write_text, writing
 
-__all__ = ["ModelLab", "model_facts"]
+__all__ = ["ModelLab", "ends_of", "model_facts"]
 
 ROOM = 2 << 30  # bytes of keys and values that are kept of answered prompts
 Tell = Callable[[str, int, int], None]
@@ -159,14 +161,14 @@ class ModelLab:
         if not self._sampled:
             return Law()
         seed = int(_digest(tokens), 16) % (1 << 63)
-        return Law(choose=seeded_choice(torch.Generator().manual_seed(seed)))
+        return Law(choose=seeded_choice(torch.Generator(self._executor.device).manual_seed(seed)))
 
     def _time(self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int) -> float:
         limits = Limits(new_tokens, self._ends)
         emitted, began = 0, perf_counter()
         for prompt in prompts:
             law = self._law(prompt.tokens)
-            engine = Engine(self._executor, _OnePlan(plan), law, limits, self.costs)
+            engine = Engine(self._executor, OnePlan(plan), law, limits, self.costs)
             emitted += sum(len(done.tokens) for done in engine.rounds(prompt.tokens))
         return (perf_counter() - began) / emitted
 
@@ -187,21 +189,12 @@ def model_facts(model: Any, executor: Executor) -> dict[str, str]:
     }
 
 
-class _OnePlan(LayerSelector):
-    """The same plan every round."""
-
-    traits = Traits("one plan")
-
-    def __init__(self, plan: DraftPlan) -> None:
-        self._plan = plan
-
-    def select(self, context: Context) -> DraftPlan:
-        """The plan."""
-        return self._plan
-
-    def spawn(self) -> Self:
-        """Itself: nothing is learnt."""
-        return self
+def ends_of(model: Any) -> frozenset[int]:
+    """The tokens after which this model's answers end, as its generation config names them."""
+    ends = model.generation_config.eos_token_id
+    if ends is None:
+        return frozenset()
+    return frozenset([ends] if isinstance(ends, int) else ends)
 
 
 @dataclass
@@ -218,23 +211,19 @@ class _Notes:
         if path is None:
             return notes
         head = json.dumps(dict(facts), sort_keys=True)
-        try:
+        with writing(path):
             lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
             notes.known = _read(lines[1:]) if lines[:1] == [head] else {}
             path.parent.mkdir(parents=True, exist_ok=True)
-            kept = [json.dumps(note) for note in notes.known.items()]
-            path.write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ArtefactError(
-                f"{path} cannot be written: {error.strerror}. Name a folder that can be written."
-            ) from error
+        kept = [json.dumps(note) for note in notes.known.items()]
+        write_text(path, "\n".join([head, *kept]) + "\n")  # a kill loses nothing measured
         return notes
 
     def keep(self, name: str, value: Any) -> None:
         """Remember, and write at once."""
         self.known[name] = value
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
+            with writing(self.path), self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([name, value]) + "\n")
 
 

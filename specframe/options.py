@@ -67,8 +67,8 @@ def _read(owner: str, name: str, kind: Any, text: str) -> Any:
         raise InvalidConfig.of(owner, name, constraint, text) from None
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(",") if part.strip())
+def _several(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    return lambda text: tuple(read(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _truth(text: str) -> bool:
@@ -82,5 +82,7 @@ _READERS: Mapping[Any, tuple[str, Callable[[str], Any]]] = {
     float: ("a number", float),
     bool: ("true or false", _truth),
     str: ("text", str),
-    tuple[int, ...]: ("whole numbers with commas between them", _numbers),
+    tuple[int, ...]: ("whole numbers with commas between them", _several(int)),
+    tuple[float, ...]: ("numbers with commas between them", _several(float)),
+    tuple[str, ...]: ("names with commas between them", _several(str)),
 }

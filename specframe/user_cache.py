@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from specframe.errors import ArtefactError
 
-__all__ = ["cache_folder", "read_json", "write_json"]
+__all__ = ["cache_folder", "read_json", "write_json", "write_text", "writing"]
 
 
 def cache_folder() -> Path:
@@ -35,19 +36,30 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write beside and rename, so that no reader ever sees half a file."""
-    temporary = None
-    try:
+    """As `write_text` does; the folder is made where there is none."""
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8"
-        ) as file:
-            temporary = Path(file.name)
-            json.dump(content, file, indent=1)
-        temporary.replace(path)
+    write_text(path, json.dumps(content, indent=1))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside and rename, so that no reader ever sees half a file."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with writing(path):
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(path)
+    finally:
+        with suppress(OSError):  # it was renamed, or never made
+            beside.unlink()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """The system's complaint about a file as one of ours."""
+    try:
+        yield
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise ArtefactError(
             f"{path} cannot be written: {error.strerror}. Name a folder that can be written."
         ) from error

@@ -1,5 +1,8 @@
 """The lab measures what generation does, says how far it is, and never measures twice."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lab_doubles import plain_costs
@@ -7,7 +10,7 @@ from planted_labs import LAYERS, PLANTED, planted_executor, planted_lab, planted
 
 from specframe.engine import Engine, Limits
 from specframe.errors import ArtefactError, InvalidRequest
-from specframe.lab import ModelLab, model_facts
+from specframe.lab import ModelLab, ends_of, model_facts
 from specframe.sampling import Law
 from specframe.selector import Prompt
 from specframe.strategies.fixed import FixedSkips
@@ -149,10 +152,55 @@ def test_notes_of_another_model_are_not_believed(tmp_path):
     assert executor.walks > 0
 
 
+@pytest.mark.parametrize(("named", "ends"), [(None, set()), (0, {0}), ([3, 4], {3, 4})])
+def test_answers_end_at_what_the_generation_config_names(named, ends):
+    model = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=named))
+    assert ends_of(model) == ends
+
+
 def test_notes_that_cannot_be_written_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtefactError, match="cannot be written"):
         planted_lab("llama", notes=tmp_path / "file" / "notes.jsonl")
+
+
+def test_a_note_that_cannot_be_added_is_refused(tmp_path):
+    notes = tmp_path / "notes.jsonl"
+    lab = planted_lab("llama", notes=notes)
+    notes.unlink()
+    notes.mkdir()
+    with pytest.raises(ArtefactError, match="cannot be written"):
+        lab.acceptance([PLANTED], PROMPTS)
+
+
+def test_a_kill_while_notes_are_read_again_loses_none_of_them(tmp_path, monkeypatch):
+    notes = tmp_path / "notes.jsonl"
+    planted_lab("llama", notes=notes).acceptance([PLANTED], PROMPTS)
+    whole = notes.read_text()
+
+    def killed(self, *given, **how):
+        self.write_bytes(b"{")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        planted_lab("llama", notes=notes)
+    assert notes.read_text() == whole
+
+
+def test_sampled_answers_draw_where_the_model_is(monkeypatch):
+    """A generator on another device could not draw from its laws."""
+    places, made = [], torch.Generator
+
+    def watched(*given):
+        places.extend(given)
+        return made(*given)
+
+    monkeypatch.setattr("specframe.lab.torch.Generator", watched)
+    lab = planted_lab("llama", sampled=True)
+    lab.answer(PROMPTS[:1])
+    assert places
+    assert set(places) == {planted_executor("llama").device}
 
 
 def test_keys_of_prompts_that_are_done_make_room_for_others(monkeypatch):

@@ -19,12 +19,16 @@ class Settings:
     share: float = 0.5
     eager: bool = False
     layers: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
     stop: StopRule = StopRule(1)
 
 
 def test_text_is_read_as_the_type_of_the_field():
     given = {"count": "3", "share": "0.25", "eager": "true", "layers": "1,2,5"}
     assert with_options(Settings(), given) == Settings(3, 0.25, True, (1, 2, 5))
+    several = with_options(Settings(), {"shares": "0, 0.3,1", "names": "swift, clasp"})
+    assert (several.shares, several.names) == ((0.0, 0.3, 1.0), ("swift", "clasp"))
 
 
 def test_an_unknown_setting_is_named_with_its_nearest_match():

@@ -8,18 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.grid import Grid
 from specframe.bench.harness import Explain, Progress, Schedule, run_rows
 from specframe.bench.places import places
 from specframe.bench.prepare import prepare
 from specframe.bench.prompts import BenchPrompt, digest, prompts_from, refuse_overlap
-from specframe.bench.run_folder import RunFolder
+from specframe.bench.run_folder import RESULTS_FILE, RunFolder
 from specframe.bench.schema import SCHEMA_VERSION
 from specframe.bench.summary import summarise
 from specframe.divergence import first_divergence
 from specframe.errors import InvalidRequest
-from specframe.lab import ModelLab, model_facts
+from specframe.lab import ModelLab, ends_of, model_facts
 from specframe.loading import PLANTED, load
 from specframe.models.exactness import known_exactness
 from specframe.models.executor import Executor
@@ -27,9 +29,9 @@ from specframe.models.load import load_executor
 from specframe.prices import measured_profile
 from specframe.selector import Prompt
 
-__all__ = ["RESULTS_FILE", "compare"]
+__all__ = ["compare"]
 
-RESULTS_FILE = "results.json"
+ALIKE = ("processor", "threads", "torch", "specframe")  # what all rows of a run must share
 PLANTED_PROMPT = 128  # tokens of a made-up prompt
 ASKED_SEED = 10_000  # made-up prompts that are asked; those calibrated on start at 0
 CALIBRATION_TOKENS = 64
@@ -45,17 +47,20 @@ def compare(
 ) -> dict[str, Any]:
     """Run the grid in a folder of its own; the results are also written there."""
     run = RunFolder(folder)
-    with run.held(grid.as_config(), resume) as finished:
+    if resume:
+        run.require_begun()
+    with run.held(grid.as_config(), resume, _machine()) as finished:
         model, tokenizer = load(grid.model)
         executor = load_executor(model)
         asked = _asked(grid, tokenizer, executor.shape.vocabulary)
-        calibrating = _calibrating(grid, tokenizer, executor.shape.vocabulary)
+        calibrating = _calibrating(grid, tokenizer, executor.shape.vocabulary, asked)
         refuse_overlap(asked, [digest(prompt.tokens) for prompt in calibrating])
         tell("pricing sublayers on this machine")
         lab = ModelLab(
             executor,
             measured_profile(model, executor).costs,
             new_tokens=CALIBRATION_TOKENS,
+            ends=ends_of(model),
             facts=model_facts(model, executor),
         )
         prepared = prepare(grid, model, lab, calibrating, asked[0], folder, tell)
@@ -81,6 +86,11 @@ def compare(
         }
         run.write(RESULTS_FILE, results)
     return results
+
+
+def _machine() -> dict[str, Any]:
+    found = fingerprint(torch.device("cpu"))
+    return {name: found[name] for name in ALIKE}
 
 
 def _explainer(executor: Executor, asked: Sequence[BenchPrompt]) -> Explain:
@@ -112,7 +122,9 @@ def _asked(grid: Grid, tokenizer: Any, vocabulary: int) -> list[BenchPrompt]:
     return asked
 
 
-def _calibrating(grid: Grid, tokenizer: Any, vocabulary: int) -> list[Prompt]:
+def _calibrating(
+    grid: Grid, tokenizer: Any, vocabulary: int, asked: Sequence[BenchPrompt]
+) -> list[Prompt]:
     """Validation prompts of the testbed; of a file, those that are not asked."""
     if grid.model in PLANTED:
         drawn = _random(vocabulary, grid.calibration_prompts, 0)
@@ -126,7 +138,7 @@ def _calibrating(grid: Grid, tokenizer: Any, vocabulary: int) -> list[Prompt]:
     every = prompts_from(
         grid.prompts, tokenizer, domains=grid.domains, per_domain=grid.per_domain + wanted
     )
-    taken = {digest(prompt.tokens) for prompt in _asked(grid, tokenizer, vocabulary)}
+    taken = {digest(prompt.tokens) for prompt in asked}
     left = [prompt for prompt in every if digest(prompt.tokens) not in taken]
     return [Prompt(prompt.tokens, prompt.domain) for prompt in left]
 

@@ -9,6 +9,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from specframe.bench.report.comparison import Setting, contender_of, setting_of
+from specframe.bench.report.wording import domain_name
+from specframe.bench.summary import MEAN
+
 __all__ = ["print_comparison"]
 
 BAR = 6  # characters of a bar at the largest speed-up
@@ -17,24 +21,13 @@ BAR = 6  # characters of a bar at the largest speed-up
 def print_comparison(results: Mapping[str, Any], console: Console | None = None) -> None:
     """The mean of the domains, one line a contender, fastest first."""
     console = console or Console()
-    means = [entry for entry in results["summary"] if entry["domain"] == "mean"]
-    for context in sorted({entry["context"] for entry in means}):
-        for temperature in sorted({entry["temperature"] for entry in means}):
-            chosen = [
-                entry
-                for entry in means
-                if entry["context"] == context and entry["temperature"] == temperature
-            ]
-            console.print(_table(chosen, _title(context, temperature)))
+    means = [entry for entry in results["summary"] if entry["domain"] == MEAN]
+    for setting in sorted({setting_of(entry) for entry in means}):
+        console.print(_table([e for e in means if setting_of(e) == setting], setting))
 
 
-def _title(context: int, temperature: float) -> str:
-    length = f"context {context}" if context else "prompts as they come"
-    how = f"temperature {temperature:g}" if temperature else "greedy"
-    return f"{length}, {how}, mean of the domains"
-
-
-def _table(entries: list[Mapping[str, Any]], title: str) -> Table:
+def _table(entries: list[Mapping[str, Any]], setting: Setting) -> Table:
+    title = f"{setting}, {domain_name(MEAN)}"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))  # whole names on 80 columns
     for name in ("selector", "own AR", "", "95 %", "library", "accepted", "a round", "exact"):
         table.add_column(name, no_wrap=True)
@@ -42,7 +35,7 @@ def _table(entries: list[Mapping[str, Any]], title: str) -> Table:
     for entry in sorted(entries, key=lambda e: -(e["speedup_vs_own_ar"] or 0.0)):
         value = entry["speedup_vs_own_ar"]
         table.add_row(
-            _name(entry),
+            str(contender_of(entry)),
             _times(value) + (" ?" if entry["inconclusive"] else ""),
             "█" * round(BAR * (value or 0.0) / longest),
             _spread(entry, "speedup_vs_own_ar"),
@@ -52,16 +45,10 @@ def _table(entries: list[Mapping[str, Any]], title: str) -> Table:
             _exact(entry),
         )
     table.caption = (
-        "speed-ups; ? inconclusive: the interval is wider than 4 % either way; "
+        "speed-ups; ? inconclusive: one prompt, or an interval wider than 4 % either way; "
         "~ all other answers part at a near-tie, ! some do not"
     )
     return table
-
-
-def _name(entry: Mapping[str, Any]) -> str:
-    preset = entry["preset"]
-    selector: str = entry["selector"]
-    return selector if preset in ("", "best") else f"{selector}:{preset}"
 
 
 def _exact(entry: Mapping[str, Any]) -> str:

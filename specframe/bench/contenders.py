@@ -28,7 +28,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """New tokens and wall-clock seconds; decoding begins when the first new token stands."""
+    """New tokens and wall-clock seconds; decoding begins when the first new token stands.
+
+    `first_tokens` stood together then: their seconds are the prompt's.
+    """
 
     tokens: tuple[int, ...]
     prefill_seconds: float
@@ -38,6 +41,7 @@ class Answer:
     skips: Mapping[int, int] = field(default_factory=dict)  # sublayer -> drafting rounds
     drafting: int = 0  # rounds that drafted, skipping anything or not
     trees: int = 0  # rounds whose draft was a tree
+    first_tokens: int = 1
 
 
 class Contender(Protocol):
@@ -123,21 +127,25 @@ class LibraryContender:
         )
         ended = perf_counter()
         tokens = tuple(sequences[0, ids.shape[1] :].tolist())
-        return Answer(tokens, watch.first - began, ended - watch.first)
+        seconds = watch.first - began, ended - watch.first
+        return Answer(tokens, *seconds, first_tokens=watch.tokens)
 
 
 class _FirstToken(BaseStreamer):  # type: ignore[misc]
-    """Notes when the first new token arrives; the prompt comes before it."""
+    """Notes when the first new token arrives; the prompt comes before it.
+
+    The library's own drafting hands over a block at once: `tokens` is how many came first.
+    """
 
     def __init__(self) -> None:
         self._prompt = True
-        self.first = 0.0
+        self.first, self.tokens = 0.0, 0
 
     def put(self, value: Any) -> None:
         if self._prompt:
             self._prompt = False
         elif not self.first:
-            self.first = perf_counter()
+            self.first, self.tokens = perf_counter(), value.numel()
 
     def end(self) -> None:
         """Nothing to flush."""

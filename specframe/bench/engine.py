@@ -10,6 +10,7 @@ import torch
 
 from specframe.bench.bandwidth import best_bandwidth
 from specframe.bench.decoding import FUSED, LIBRARY, decode_trials
+from specframe.bench.device import require_device
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.forward import VERIFY_8, forward_ms
 from specframe.bench.memory import MemoryUse, measure_memory
@@ -62,15 +63,8 @@ def engine_options(shape: str, threads: int | None, device: str) -> EngineOption
     """Options from what the user typed."""
     if threads is not None and threads < 1:
         raise InvalidRequest(f"The number of threads must be at least 1. Got {threads} instead.")
-    if device not in ("cpu", "cuda"):
-        raise InvalidRequest(f"The device must be cpu or cuda. Got {device!r} instead.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InvalidRequest(
-            f"The device 'cuda' was asked for, and torch {torch.__version__} finds none here. "
-            f"Install a torch with CUDA, or use --device cpu."
-        )
-    found = named_shape(shape)
-    return EngineOptions(found, threads or torch.get_num_threads(), torch.device(device))
+    place = require_device(device)
+    return EngineOptions(named_shape(shape), threads or torch.get_num_threads(), place)
 
 
 def bench_engine(options: EngineOptions) -> dict[str, Any]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
-
 from specframe.bench.shapes import spread_skips
 from specframe.bench.timing import in_turns, median, seconds_of
 from specframe.models.cache import CursorCache
-from specframe.models.executor import Executor
-from specframe.types import SkipSet, Step
+from specframe.models.executor import Executor, chain_step
+from specframe.types import SkipSet
 
 __all__ = ["ROWS", "SHARES", "VERIFY_8", "forward_ms"]
 
@@ -24,7 +22,7 @@ def forward_ms(
 ) -> dict[str, dict[str, float]]:
     """Skipped share -> rows -> median milliseconds, embedding and head included."""
     cache = executor.new_cache(len(prompt) + max(ROWS))
-    executor.walk(_step(prompt, cache), cache, rows=None)
+    executor.walk(chain_step(prompt, 0, cache.data.device), cache, rows=None)
     cache.commit(range(len(prompt)))
     trials = {
         (share, rows): seconds_of(_walk(executor, cache, prompt[:rows], share), finish)
@@ -42,11 +40,5 @@ def _walk(
     executor: Executor, cache: CursorCache, tokens: Sequence[int], share: float
 ) -> Callable[[], object]:
     skips: SkipSet = spread_skips(executor.shape.layers, share)
-    step = _step(tokens, cache)
+    step = chain_step(tokens, cache.length, cache.data.device)
     return lambda: executor.walk(step, cache, skips)
-
-
-def _step(tokens: Sequence[int], cache: CursorCache) -> Step:
-    device, slot = cache.data.device, cache.length
-    positions = torch.arange(slot, slot + len(tokens), device=device)
-    return Step(torch.tensor([list(tokens)], device=device), positions, slot, slot)

@@ -57,7 +57,7 @@ class Grid:
 
 KEYS: Mapping[str, str] = {
     "model": "`testbed`, `planted-1.1B`, a folder or a hub id.",
-    "prompts": "`testbed`, a file with a JSON object a line, or `datasets:ID`.",
+    "prompts": "`testbed`, a file of one JSON object per line, or `datasets:ID`.",
     "selectors": "Names, `name:preset`, `name:preset+setting=value`, calibrated folders; `all`.",
     "domains": "Domains to ask; none means all there are.",
     "contexts": "Lengths that the testbed's prompts are filled up to; 0 is as they come.",

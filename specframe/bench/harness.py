@@ -132,6 +132,7 @@ def _row(
         "repeat": repeat,
         "new_tokens": len(answer.tokens),
         "tokens": list(answer.tokens),
+        "first_tokens": answer.first_tokens,
         "prefill_seconds": answer.prefill_seconds,
         "decode_seconds": answer.decode_seconds,
         "predicted_seconds": answer.predicted_seconds,

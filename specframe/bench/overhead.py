@@ -12,9 +12,9 @@ from torch import Tensor
 from specframe.engine import Engine, Limits
 from specframe.models.cache import CursorCache
 from specframe.models.executor import Executor
-from specframe.registry import selector_class
+from specframe.one_plan import OnePlan
 from specframe.sampling import Law
-from specframe.types import Pass, SkipSet, StopRule
+from specframe.types import DraftPlan, Pass, SkipSet, StopRule
 
 __all__ = ["TimedExecutor", "measure_overhead"]
 
@@ -68,11 +68,10 @@ def measure_overhead(
     shares, walk_seconds, other_seconds, accepted = [], [], [], []
     for turn in range(turns + 1):
         timed = TimedExecutor(executor, finish)
-        fixed: Any = selector_class("fixed")
-        selector = fixed(skips, StopRule(DRAFTS, confidence=CONFIDENCE))
+        selector = OnePlan(DraftPlan(skips, StopRule(DRAFTS, confidence=CONFIDENCE)))
         rounds = Engine(timed, selector, Law(), Limits(NEW_TOKENS)).rounds(prompt)
         next(rounds)  # the prompt's
-        timed.seconds = 0.0
+        timed.seconds, timed.walks = 0.0, 0
         started = perf_counter()
         outcomes = [done.outcome for done in rounds]
         wall = perf_counter() - started

@@ -9,12 +9,15 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from specframe.artefacts import MANIFEST
 from specframe.bench.contenders import Asked, Contender, LibraryContender, SelectorContender
 from specframe.bench.grid import Grid
-from specframe.bench.prompts import BenchPrompt, digest
+from specframe.bench.prompts import CALIBRATED_ON, BenchPrompt, digest
 from specframe.bench.summary import BASELINE, LIBRARY
 from specframe.dressing import DRESSING
+from specframe.errors import InvalidRequest
 from specframe.lab import ModelLab
+from specframe.models.fused import FusedExecutor
 from specframe.registry import selector_class, selector_names
 from specframe.selection import Named, read_named, selector_from
 from specframe.selector import LayerSelector, Prompt
@@ -29,6 +32,8 @@ TREES = ("swift:faithful",)  # what `all` adds, since no selector drafts trees a
 NEEDS_SETTINGS = frozenset({"fixed"})  # without settings it skips nothing
 EARLY_EXIT, LOOKUP = "transformers-early-exit", "transformers-prompt-lookup"
 LOOKUP_TOKENS = 10
+FEWEST_PROMPTS = 3  # of a domain: to search on, to choose by, to judge by
+FACTS = "facts.json"  # beside a kept calibration: how it came about
 SEARCHED = 6  # prompts that choose the library's early exit
 Tell = Callable[[str], None]
 
@@ -68,15 +73,21 @@ def prepare(
         speculator = SelfSpeculator(model, found[text], costs=lab.costs)
         contenders.append(_contender(text, read_named(text), speculator, lab))
     if grid.rivals:
-        contenders += _rivals(model, lab, calibrating, contenders[1])
+        _require_prompts(grid, calibrating)
+        contenders += _rivals(model, lab, calibrating, tell)
     return Prepared(tuple(contenders), calibration)
 
 
 def _wanted(selectors: Sequence[str]) -> list[str]:
     every = [n for n in selector_names() if n != BASELINE and n not in NEEDS_SETTINGS]
     every += TREES
-    found = [name for named in selectors for name in (every if named == "all" else [named])]
-    return list(dict.fromkeys(found))
+    found: dict[tuple[Any, ...], str] = {}  # by what a spelling means
+    for text in (name for given in selectors for name in (every if given == "all" else [given])):
+        named = read_named(text)
+        if named.name != BASELINE:  # always takes part
+            meaning = named.name, named.preset, tuple(sorted(named.options.items()))
+            found.setdefault(meaning, text)
+    return list(found.values())
 
 
 def _contender(
@@ -109,11 +120,13 @@ def _selector(
     named = read_named(text)
     if Path(named.name).is_dir():
         selector = selector_from(named.name, lab.shape, options=named.options)
-        return selector, {"folder": named.name}
+        seen = read_json(Path(named.name) / CALIBRATED_ON) or ()
+        return selector, {"folder": named.name, "prompts": seen}
     kept = folder / "".join(letter if letter.isalnum() else "-" for letter in text)
-    if (kept / "manifest.json").exists():
+    if (kept / MANIFEST).exists():
         dressing = {name: named.options[name] for name in DRESSING if name in named.options}
-        return selector_from(str(kept), lab.shape, options=dressing), {"folder": kept.name}
+        facts = read_json(kept / FACTS) or {"folder": kept.name}
+        return selector_from(str(kept), lab.shape, options=dressing), facts
     traits = selector_class(named.name).traits
     options = {"seconds": str(grid.calibration_seconds)} if traits.calibrated else {}
     selector = selector_from(named.name, lab.shape, named.preset, options | dict(named.options))
@@ -121,13 +134,25 @@ def _selector(
         return selector, {}
     if isinstance(selector, selector_class(YARDSTICK)) and starts:
         selector = replace(selector, starts=starts)  # type: ignore[type-var]
+    _require_prompts(grid, prompts)
     tell(f"calibrating {text}, {grid.calibration_seconds:.0f} s of searching")
     began = perf_counter()
     selector = selector.calibrate(lab, prompts)
     seconds = perf_counter() - began
-    selector.save(kept)
     digests = [digest(prompt.tokens) for prompt in prompts]
-    return selector, {"folder": kept.name, "seconds": seconds, "prompts": digests}
+    facts = {"folder": kept.name, "seconds": seconds, "prompts": digests}
+    write_json(kept / FACTS, facts)  # first: a folder with a manifest is whole
+    selector.save(kept)
+    return selector, facts
+
+
+def _require_prompts(grid: Grid, prompts: Sequence[Prompt]) -> None:
+    if not prompts:
+        raise InvalidRequest(
+            f"Selectors learn from prompts that are not asked, and {grid.prompts!r} has none left. "
+            f"Give at least {grid.per_domain + FEWEST_PROMPTS} of each domain, or name selectors "
+            f"that need no calibration."
+        )
 
 
 def _faster_library(model: Any, trial: BenchPrompt, kept: Path, tell: Tell) -> LibraryContender:
@@ -148,21 +173,20 @@ def _faster_library(model: Any, trial: BenchPrompt, kept: Path, tell: Tell) -> L
     return ways[faster]
 
 
-def _rivals(
-    model: Any, lab: ModelLab, prompts: Sequence[Prompt], library: Contender
-) -> list[Contender]:
+def _rivals(model: Any, lab: ModelLab, prompts: Sequence[Prompt], tell: Tell) -> list[Contender]:
     """The library's own speculation: best exit and length from the same calibration."""
-    lookup = {"prompt_lookup_num_tokens": LOOKUP_TOKENS}
-    found: list[Contender] = [LibraryContender(LOOKUP, model, lookup)]
+    lookup = LibraryContender(LOOKUP, model, {"prompt_lookup_num_tokens": LOOKUP_TOKENS})
+    if lab.facts["executor"] != FusedExecutor.name:
+        # the library cuts these short by their config, which many of their models do not heed
+        tell(f"leaving {EARLY_EXIT} out: the library cannot exit early from this family")
+        return [lookup]
     exit_layer, length = _best_exit(lab, prompts)
-    if length:
-        early = {
-            "assistant_early_exit": exit_layer,
-            "num_assistant_tokens": length,
-            "num_assistant_tokens_schedule": "constant",
-        }
-        found.append(LibraryContender(EARLY_EXIT, model, early))
-    return found
+    early = {
+        "assistant_early_exit": exit_layer,
+        "num_assistant_tokens": length,
+        "num_assistant_tokens_schedule": "constant",
+    }
+    return [lookup, LibraryContender(EARLY_EXIT, model, early)]
 
 
 def _best_exit(lab: ModelLab, prompts: Sequence[Prompt]) -> tuple[int, int]:

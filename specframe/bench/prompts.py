@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from specframe.bench.hub_prompts import PREFIX, HubPrompts
+from specframe.bench.lines import numbered_lines
 from specframe.errors import InvalidRequest
 from specframe.turns import turn_tokens
 
-__all__ = ["BenchPrompt", "digest", "prompts_from", "refuse_overlap"]
+__all__ = ["CALIBRATED_ON", "BenchPrompt", "digest", "prompts_from", "refuse_overlap"]
 
+CALIBRATED_ON = "calibrated_on.json"  # in a calibrated folder: digests of its prompts
 CHAT_CATEGORIES = frozenset(
     {"writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities"}
 )
@@ -62,9 +64,12 @@ def prompts_from(
     """
     if source == "testbed":
         return _from_testbed(tokenizer, domains, per_domain, contexts, split)
-    hub = source.startswith(PREFIX)
-    lines = HubPrompts.read(source).lines() if hub else _read_lines(Path(source))
-    asked = [_from_line(line, number, tokenizer) for number, line in enumerate(lines, start=1)]
+    lines: Iterable[tuple[int, Any]] = (
+        enumerate(HubPrompts.read(source).lines(), start=1)
+        if source.startswith(PREFIX)
+        else _read_lines(Path(source))
+    )
+    asked = [_from_line(line, number, tokenizer) for number, line in lines]
     return _first_of_each(asked, domains, per_domain)
 
 
@@ -99,40 +104,48 @@ def _testbed_tokens(
     return tokens
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidRequest(
-            f"The prompts {str(path)!r} cannot be read: {error.strerror}. Name a file with one "
-            f"JSON object a line, or testbed."
-        ) from error
-    lines = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
+def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """What each line holds, with the line's number."""
+    remedy = "Name a file of one JSON object per line, or testbed."
+    for number, line in numbered_lines(path, remedy):
         try:
-            lines.append(json.loads(line))
+            yield number, json.loads(line)
         except ValueError as error:
-            raise InvalidRequest(f"{path}, line {number}: not JSON ({error}).") from error
-    return lines
+            raise InvalidRequest(
+                f"{path}, line {number}: not JSON ({error}). Write one JSON object per line."
+            ) from error
 
 
-def _from_line(line: dict[str, Any], number: int, tokenizer: Any) -> BenchPrompt:
+def _from_line(line: Any, number: int, tokenizer: Any) -> BenchPrompt:
+    if not isinstance(line, dict):
+        raise InvalidRequest(
+            f"Line {number} of the prompts must be a JSON object with 'prompt' or 'turns'. "
+            f"Got {line!r:.60} instead."
+        )
     if "turns" in line:  # Spec-Bench: the first turn; its follow-ups quote the answer
         category = str(line.get("category", line.get("domain", "")))
         domain = "mt_bench" if category in CHAT_CATEGORIES else category
         name = str(line.get("question_id", number))
-        tokens = turn_tokens(tokenizer, line["turns"][0])
+        turns = line["turns"]
+        first = turns[0] if isinstance(turns, list) and turns else None
+        tokens = turn_tokens(tokenizer, _text(first, "first of 'turns'", number))
     elif "prompt" in line:
         domain, name = str(line.get("domain", "")), str(number)
-        tokens = tokenizer(line["prompt"])["input_ids"]
+        tokens = tokenizer(_text(line["prompt"], "'prompt'", number))["input_ids"]
     else:
         raise InvalidRequest(
             f"Line {number} of the prompts has neither 'prompt' nor 'turns'. "
             f"Got the keys {', '.join(sorted(line))} instead."
         )
     return BenchPrompt(f"{domain}/{name}", domain, tuple(tokens))
+
+
+def _text(value: Any, what: str, number: int) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(
+            f"The {what} in line {number} of the prompts must be text. Got {value!r:.60} instead."
+        )
+    return value
 
 
 def _first_of_each(

@@ -13,9 +13,13 @@ from typing import Any
 from specframe.errors import ArtefactError, InvalidRequest
 from specframe.user_cache import read_json, write_json
 
-__all__ = ["RunFolder"]
+__all__ = ["RESULTS_FILE", "ROWS_FILE", "RunFolder"]
 
-ROWS, CONFIG, LOCK = "rows.jsonl", "config.json", "lock"
+RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
+CONFIG, LOCK = "config.json", "lock"
+MACHINE = "machine"  # key of the config under which stands what ran it
+
+NOWHERE: Mapping[str, Any] = {}
 
 
 class RunFolder:
@@ -25,8 +29,13 @@ class RunFolder:
         self.path = path
 
     @contextmanager
-    def held(self, config: Mapping[str, Any], resume: bool) -> Iterator[list[dict[str, Any]]]:
-        """Hold the folder for this process; yields the rows that are finished already."""
+    def held(
+        self, config: Mapping[str, Any], resume: bool, machine: Mapping[str, Any] = NOWHERE
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Hold the folder for this process; yields the rows that are finished already.
+
+        A run goes on only with the `config` and on the `machine` (facts by name) that began it.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / LOCK).open("w")
@@ -43,12 +52,20 @@ class RunFolder:
                     f"Another process runs in {str(self.path)!r}. Wait for it, or name another "
                     f"folder."
                 ) from error
-            self._check_config(config, resume)
+            self._check_config({**config, MACHINE: dict(machine)}, resume)
             yield self.rows()
+
+    def require_begun(self) -> None:
+        """Refuse to resume what is no run, for example a misspelt one."""
+        if not (self.path / CONFIG).exists():
+            raise InvalidRequest(
+                f"{str(self.path)!r} holds no run to go on with. Name the folder of one with "
+                f"--resume, or begin one there with --run."
+            )
 
     def rows(self) -> list[dict[str, Any]]:
         """Finished rows."""
-        path = self.path / ROWS
+        path = self.path / ROWS_FILE
         if not path.exists():
             return []
         whole, _, torn = path.read_bytes().rpartition(b"\n")
@@ -60,14 +77,14 @@ class RunFolder:
     def append(self, row: Mapping[str, Any]) -> None:
         """Write one row through to the disk."""
         try:
-            with (self.path / ROWS).open("ab") as file:
+            with (self.path / ROWS_FILE).open("ab") as file:
                 file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise ArtefactError(
-                f"A row cannot be written to {str(self.path / ROWS)!r}: {error.strerror}. Free "
-                f"space and resume the run; finished rows are kept."
+                f"A row cannot be written to {str(self.path / ROWS_FILE)!r}: {error.strerror}. "
+                f"Free space and resume the run; finished rows are kept."
             ) from error
 
     def write(self, name: str, content: Any) -> Path:
@@ -75,18 +92,30 @@ class RunFolder:
         write_json(self.path / name, content)
         return self.path / name
 
-    def _check_config(self, config: Mapping[str, Any], resume: bool) -> None:
-        before = read_json(self.path / CONFIG)
+    def _check_config(self, config: dict[str, Any], resume: bool) -> None:
+        before, config = read_json(self.path / CONFIG), json.loads(json.dumps(config))
         if before is None:
-            self.write(CONFIG, dict(config))
-        elif not resume:
+            self.write(CONFIG, config)
+            return
+        if not resume:
             raise InvalidRequest(
                 f"{str(self.path)!r} already holds a run. Resume it with --resume, or name "
                 f"another folder."
             )
-        elif before != json.loads(json.dumps(dict(config))):
+        self._check_machine(before.pop(MACHINE, {}), config.pop(MACHINE))
+        if before != config:
             changed = sorted(key for key in before if before[key] != config.get(key))
             raise InvalidRequest(
                 f"The run in {str(self.path)!r} was started with other settings "
                 f"({', '.join(changed)}). Resume it with the same ones."
             )
+
+    def _check_machine(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        for name, here in now.items():
+            was = before.get(name, "unknown")
+            if was != here:
+                raise InvalidRequest(
+                    f"The run in {str(self.path)!r} was begun with {name} {was}, and here it is "
+                    f"{here}: their speeds cannot be compared. Resume it as it was, or begin "
+                    f"another run."
+                )

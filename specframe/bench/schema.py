@@ -35,6 +35,8 @@ ROW: Mapping[str, str] = {
     "repeat": "Which repetition; also the seed of sampling.",
     "new_tokens": "Tokens of the answer.",
     "tokens": "The answer.",
+    "first_tokens": "Tokens that stood together when the first did; more than 1 where the library "
+    "drafts. The others are decoded.",
     "prefill_seconds": "Wall clock until the first new token stood.",
     "decode_seconds": "Wall clock from then to the end; selection included.",
     "predicted_seconds": "The same by the cost model, for the rounds that took place; selection "
@@ -77,8 +79,9 @@ SUMMARY: Mapping[str, str] = {
     "end_to_end_vs_transformers": "Like speedup_vs_transformers with the prompt's seconds counted.",
     "end_to_end_vs_transformers_low": "Lower end.",
     "end_to_end_vs_transformers_high": "Upper end.",
-    "inconclusive": "Whether the interval's half-width exceeds 4 % of the speed-up.",
-    "tokens_per_second": "Median decoded tokens a second.",
+    "inconclusive": "Whether the interval's half-width exceeds 4 % of the speed-up, or a domain "
+    "has fewer than two prompts.",
+    "tokens_per_second": "Median decoded tokens a second; null where no answer has any.",
     "exact_match": "Share of greedy answers equal to own autoregressive decoding.",
     "near_ties": "Share of greedy answers that part from own autoregressive decoding at a near-tie "
     "of the target's own logits; with exact_match it makes 1 unless something is wrong.",

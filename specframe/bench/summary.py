@@ -8,11 +8,13 @@ from typing import Any
 
 from specframe.bench.timing import Interval, bootstrap
 
-__all__ = ["BASELINE", "LIBRARY", "summarise"]
+__all__ = ["BASELINE", "LIBRARY", "MEAN", "summarise"]
 
 BASELINE = "autoregressive"
 LIBRARY = "transformers"
+MEAN = "mean"  # the domain that stands for all of them
 WIDEST = 0.04  # half-width of an interval beyond which a speed-up is called inconclusive
+FEWEST = 2  # prompts that make an interval
 
 Row = Mapping[str, Any]
 Setting = tuple[str, str, str, int, float]  # selector, preset, domain, context, temperature
@@ -27,7 +29,7 @@ def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
     entries = [_entry(setting, group, seconds) for setting, group in groups.items()]
     wholes: dict[Setting, list[dict[str, Any]]] = {}
     for entry in entries:
-        wholes.setdefault(_setting(entry, "mean"), []).append(entry)
+        wholes.setdefault(_setting(entry, MEAN), []).append(entry)
     means = [_mean(setting, parts) for setting, parts in wholes.items()]
     return [*means, *entries]
 
@@ -45,32 +47,47 @@ def _entry(setting: Setting, rows: Sequence[Row], every: Mapping[Any, Row]) -> d
         zip(("selector", "preset", "domain", "context", "temperature"), setting, strict=True)
     )
     entry["prompts"] = len({row["prompt"] for row in rows})
+    decoded = {}
     for name, other in (("own_ar", BASELINE), ("transformers", LIBRARY)):
-        decode = _ratios(rows, every, other, _decode_rate)
+        decoded[name] = _ratios(rows, every, other, _decode_rate)
         whole = _ratios(rows, every, other, _whole_rate)
-        entry |= _spread(f"speedup_vs_{name}", decode)
+        entry |= _spread(f"speedup_vs_{name}", decoded[name])
         entry |= _spread(f"end_to_end_vs_{name}", whole)
-    entry["inconclusive"] = _inconclusive(entry)
-    entry["tokens_per_second"] = median(_decode_rate(row) for row in rows)
+    entry["inconclusive"] = len(decoded["own_ar"]) < FEWEST or _wide(entry)
+    rates = [rate for row in rows if (rate := _decode_rate(row)) is not None]
+    entry["tokens_per_second"] = median(rates) if rates else None
     entry |= _shares(rows)
     entry["prediction_error"] = _prediction_error(rows, every)
     return entry
 
 
 def _ratios(
-    rows: Sequence[Row], every: Mapping[Any, Row], other: str, rate: Callable[[Row], float]
+    rows: Sequence[Row], every: Mapping[Any, Row], other: str, rate: Callable[[Row], float | None]
 ) -> list[float]:
-    """Per prompt: the median over repeats of this rate over the other's in the same repeat."""
+    """Per prompt: the median over repeats of this rate over the other's in the same repeat.
+
+    Repeats in which either has no such rate do not count.
+    """
     by_prompt: dict[str, list[float]] = {}
     for row in rows:
         against = every.get((other, row["prompt"], row["temperature"], row["repeat"]))
-        if against is not None:
-            by_prompt.setdefault(row["prompt"], []).append(rate(row) / rate(against))
+        if against is None:
+            continue
+        mine, theirs = rate(row), rate(against)
+        if mine is not None and theirs is not None:
+            by_prompt.setdefault(row["prompt"], []).append(mine / theirs)
     return [median(ratios) for ratios in by_prompt.values()]
 
 
-def _decode_rate(row: Row) -> float:
-    return float(max(row["new_tokens"] - 1, 1) / max(row["decode_seconds"], 1e-9))
+def _decoded(row: Row) -> int:
+    """Tokens whose seconds are those of decoding."""
+    return int(row["new_tokens"] - row["first_tokens"])
+
+
+def _decode_rate(row: Row) -> float | None:
+    """Tokens a second; None where the answer ended with the tokens that stood first."""
+    decoded = _decoded(row)
+    return decoded / max(row["decode_seconds"], 1e-9) if decoded > 0 else None
 
 
 def _whole_rate(row: Row) -> float:
@@ -88,7 +105,8 @@ def _named(name: str, found: Interval) -> dict[str, float | None]:
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def _inconclusive(entry: Mapping[str, Any]) -> bool:
+def _wide(entry: Mapping[str, Any]) -> bool:
+    """Whether the interval is too wide to conclude from; one that is not known is."""
     value = entry["speedup_vs_own_ar"]
     if value is None:
         return True
@@ -134,9 +152,12 @@ def _prediction_error(rows: Sequence[Row], every: Mapping[Any, Row]) -> float | 
         own = every.get((BASELINE, row["prompt"], row["temperature"], row["repeat"]))
         if own is None or row["predicted_seconds"] is None or not own["predicted_seconds"]:
             continue
-        predicted = own["predicted_seconds"] / max(own["new_tokens"] - 1, 1)
-        predicted /= row["predicted_seconds"] / max(row["new_tokens"] - 1, 1)
-        errors.append(abs(predicted / (_decode_rate(row) / _decode_rate(own)) - 1.0))
+        rate, own_rate = _decode_rate(row), _decode_rate(own)
+        if rate is None or own_rate is None:
+            continue
+        predicted = own["predicted_seconds"] / _decoded(own)
+        predicted /= row["predicted_seconds"] / _decoded(row)
+        errors.append(abs(predicted / (rate / own_rate) - 1.0))
     return median(errors) if errors else None
 
 
@@ -150,9 +171,12 @@ def _mean(setting: Setting, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any
         known = [part[key] for part in parts if part[key] is not None]
         whole[key] = fmean(known) if known else None
     whole["prompts"] = sum(part["prompts"] for part in parts)
+    whole["peak_bytes"] = max(part["peak_bytes"] for part in parts)
     for key in [key for key in whole if key.endswith("_low")]:
         _rejoin(whole, key.removesuffix("_low"), parts)
-    whole["inconclusive"] = _inconclusive(whole)
+    # an interval of one prompt has no width, so it does not show in that of the mean
+    narrow = any(part["inconclusive"] and not _wide(part) for part in parts)
+    whole["inconclusive"] = narrow or _wide(whole)
     return whole
 
 

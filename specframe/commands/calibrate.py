@@ -11,13 +11,14 @@ import typer
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
+    from specframe.lab import ModelLab
+    from specframe.models.executor import Executor
     from specframe.selector import LayerSelector, Prompt
     from specframe.types import ModelShape
 
 __all__ = ["register"]
 
 NOTES = "measurements.jsonl"
-SEEN = "calibrated_on.json"
 EVERY = 5.0  # seconds between lines where there is no terminal to rewrite one on
 NEW_TOKENS = 64
 
@@ -36,7 +37,7 @@ def calibrate(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help='A file with {"prompt": ..., "domain": ...} a line. The testbed has its own: '
+            help='A file with {"prompt": ..., "domain": ...} per line. The testbed has its own: '
             "validation prompts, or training prompts where weights are trained."
         ),
     ] = None,
@@ -60,13 +61,9 @@ def calibrate(
     """
     require_writable(json)
     _require_folder(out)
-    from specframe.bench.prompts import digest
-    from specframe.lab import ModelLab, model_facts
     from specframe.loading import load
     from specframe.models.load import load_executor
-    from specframe.prices import measured_profile
     from specframe.selection import option_pairs
-    from specframe.user_cache import write_json
 
     began = perf_counter()
     progress = _Progress()
@@ -77,42 +74,60 @@ def calibrate(
     asked = _prompts(
         prompts, model, tokenizer, per_domain or traits.prompts, traits.split, executor.shape
     )
-    digests = [digest(prompt.tokens) for prompt in asked]
+    lab = _lab(language_model, executor, new_tokens, _digests(asked), progress, out / NOTES)
+    calibrated = selector.calibrate(lab, asked)
+    progress.end()
+    _keep(calibrated, _digests(asked), out)
+    figures, seconds = calibrated.figures(), perf_counter() - began
+    _show(name, figures, out, seconds)
+    told: dict[str, Any] = {"selector": name, "preset": preset, "model": model}
+    told |= {"prompts": len(asked), "new_tokens": new_tokens, "seconds": seconds}
+    write_figures(json, {"schema_version": 1, **told, **figures})
+
+
+def _lab(
+    model: Any,
+    executor: Executor,
+    new_tokens: int,
+    digests: list[str],
+    progress: _Progress,
+    notes: Path,
+) -> ModelLab:
+    """Over this machine's prices; what it measures is kept in the notes."""
+    from specframe.lab import ModelLab, ends_of, model_facts
+    from specframe.prices import measured_profile
+
     profile = measured_profile(
-        language_model, executor, progress=lambda done, of: progress("pricing", done, of)
+        model, executor, progress=lambda done, of: progress("pricing", done, of)
     )
-    lab = ModelLab(
+    return ModelLab(
         executor,
         profile.costs,
         new_tokens=new_tokens,
-        ends=_ends(language_model),
-        facts=model_facts(language_model, executor) | {"prompts": digest_all(digests)},
+        ends=ends_of(model),
+        facts=model_facts(model, executor) | {"prompts": _digest_all(digests)},
         tell=progress,
-        notes=out / NOTES,
+        notes=notes,
     )
-    calibrated = selector.calibrate(lab, asked)
-    progress.end()
+
+
+def _keep(calibrated: LayerSelector, digests: list[str], out: Path) -> None:
+    """What was learnt and on which prompts; measurements are not needed any more."""
+    from specframe.bench.prompts import CALIBRATED_ON
+    from specframe.user_cache import write_json
+
+    write_json(out / CALIBRATED_ON, digests)
     calibrated.save(out)
-    write_json(out / SEEN, digests)
     (out / NOTES).unlink(missing_ok=True)
-    figures = calibrated.figures()
-    _show(name, figures, out, perf_counter() - began)
-    write_figures(
-        json,
-        {
-            "schema_version": 1,
-            "selector": name,
-            "preset": preset,
-            "model": model,
-            "prompts": len(asked),
-            "new_tokens": new_tokens,
-            "seconds": perf_counter() - began,
-            **figures,
-        },
-    )
 
 
-def digest_all(digests: list[str]) -> str:
+def _digests(prompts: list[Prompt]) -> list[str]:
+    from specframe.bench.prompts import digest
+
+    return [digest(prompt.tokens) for prompt in prompts]
+
+
+def _digest_all(digests: list[str]) -> str:
     """One name for a list of prompts."""
     import hashlib
 
@@ -134,8 +149,9 @@ class _Progress:
         if what != self._what:
             self._what, self._began, self._first = what, now, done
         passed = now - self._began
-        left = passed / max(done - self._first, 1) * (of - done)
-        line = f"{what}: {done} of {of}, {left:.0f} s left"
+        line = f"{what}: {done} of {of}"
+        if done > self._first:
+            line += f", {passed / (done - self._first) * (of - done):.0f} s left"
         if self._console.is_terminal:
             self._console.print(f"{line:<78}", end="\r", highlight=False)
         elif now - self._shown > EVERY or done == of:
@@ -184,13 +200,6 @@ def _prompts(
         raise InvalidRequest(f"{model!r} has no tokenizer to read prompts with. Leave them out.")
     asked = prompts_from(source or "testbed", tokenizer, per_domain=per_domain, split=split)
     return [Prompt(prompt.tokens, prompt.domain) for prompt in asked]
-
-
-def _ends(model: Any) -> frozenset[int]:
-    ends = model.generation_config.eos_token_id
-    if ends is None:
-        return frozenset()
-    return frozenset([ends] if isinstance(ends, int) else ends)
 
 
 def _require_folder(out: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.places import PAGE, new_run
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "compare_selectors"]
 
-RUNS = Path("results")
-PAGE = "report.html"
 EVERY = 5.0  # seconds between lines of progress
 # what lets all selectors end within five minutes on two cores, where a quick bench has four
 QUICK: dict[str, Any] = {"calibration_seconds": 10.0, "new_tokens": 48}
@@ -29,12 +28,16 @@ Selectors = Annotated[
 ]
 Domains = Annotated[str | None, typer.Option(help="Domains with commas between them.")]
 Prompts = Annotated[
-    str | None, typer.Option(help="testbed, a file with a JSON object a line, or datasets:ID.")
+    str | None, typer.Option(help="testbed, a file of one JSON object per line, or datasets:ID.")
 ]
 Run = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Where the run is kept; results/... if not.")
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Where the run is kept; results/TIME if not given."),
 ]
-Resume = Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")]
+Resume = Annotated[
+    Path | None,
+    typer.Option(metavar="RUN", help="Go on with an interrupted run; give its options again."),
+]
 
 
 def compare_selectors(
@@ -54,7 +57,7 @@ def compare_selectors(
 ) -> None:
     """Compare selectors with autoregressive decoding and the library, on this machine.
 
-    Without options: the four headline selectors on the embedded testbed.
+    Without options: the four headline selectors on the testbed.
     """
     if context.invoked_subcommand is not None:
         return
@@ -89,7 +92,7 @@ def compare(
 
 
 def _run(settings: Grid, run: Path | None, resume: Path | None, json: Path | None) -> None:
-    folder = resume or run or RUNS / _stamp()
+    folder = resume or run or new_run()
     from specframe.bench.compare import compare
 
     began = perf_counter()
@@ -135,21 +138,16 @@ def _show_settings(settings: Grid) -> None:
         typer.echo(f"{name} = {value}")
 
 
-def _stamp() -> str:
-    from datetime import datetime
-
-    return datetime.now().strftime("%Y%m%d-%H%M%S")
-
-
 def _finish(results: dict[str, Any], folder: Path) -> None:
     from specframe.bench.comparison_table import print_comparison
     from specframe.bench.report import read_run, verdict, write_page
+    from specframe.bench.run_folder import RESULTS_FILE
 
     print_comparison(results)
     comparison = read_run(folder)
     write_page(folder / PAGE, [comparison])
     typer.echo(verdict(comparison).sentence)
-    typer.echo(f"Written: {folder / 'results.json'} and {folder / PAGE}")
+    typer.echo(f"Written: {folder / RESULTS_FILE} and {folder / PAGE}")
 
 
 class _Progress:
@@ -168,9 +166,10 @@ class _Progress:
         now = perf_counter()
         if self._first is None:
             self._first, self._began = progress.done, now
+            return  # how long an answer takes is not known yet
         if now - self._shown < EVERY and progress.done < progress.total:
             return
         self._shown = now
         answered = progress.done - self._first
-        left = (now - self._began) / max(answered, 1) * (progress.total - progress.done)
+        left = (now - self._began) / answered * (progress.total - progress.done)
         typer.echo(f"{progress.done} of {progress.total} answers, {left:.0f} s left", err=True)

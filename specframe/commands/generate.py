@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ from specframe.errors import InvalidRequest
 from specframe.turns import turn_tokens
 
 if TYPE_CHECKING:
+    from specframe.loading import Loaded
+    from specframe.speculator import SelfSpeculator
     from specframe.stats import GenerationStats
 
 __all__ = ["register"]
@@ -49,29 +52,16 @@ def generate(
     """Generate from a prompt, streaming, and sum up what drafting gained."""
     require_writable(json)
     from specframe.loading import load
-    from specframe.prices import measured_profile
-    from specframe.selection import option_pairs, selector_from
-    from specframe.speculator import SelfSpeculator
+    from specframe.selection import option_pairs
 
-    language_model, tokenizer = load(model)
+    loaded = load(model)
+    tokenizer = loaded.tokenizer
     text = sys.stdin.read() if prompt == "-" else prompt
-    speculator = SelfSpeculator(language_model, tokenizer=tokenizer)
-    speculator.selector = selector_from(
-        selector, speculator.executor.shape, preset, option_pairs(setting or [])
-    )
-    traits = speculator.selector.traits
-    if traits.calibrated or traits.context_aware:  # these plan by what sublayers cost here
-        speculator.costs = measured_profile(language_model, speculator.executor).costs
+    speculator = _speculator(loaded, selector, preset, option_pairs(setting or []))
     arguments: dict[str, Any] = {"max_new_tokens": max_new_tokens, "seed": seed}
+    arguments["do_sample"] = temperature > 0.0
     if temperature > 0.0:
-        arguments |= {
-            "do_sample": True,
-            "temperature": temperature,
-            "top_p": top_p,
-            "top_k": top_k,
-        }
-    else:
-        arguments["do_sample"] = False
+        arguments |= {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     if stop:
         arguments["stop_strings"] = stop
     output = speculator.generate(
@@ -82,6 +72,21 @@ def generate(
     for warning in output.stats.warnings:
         typer.echo(f"warning: {warning}", err=True)
     write_figures(json, _figures(output, tokenizer))
+
+
+def _speculator(
+    loaded: Loaded, selector: str, preset: str, options: Mapping[str, str]
+) -> SelfSpeculator:
+    from specframe.prices import measured_profile
+    from specframe.selection import selector_from
+    from specframe.speculator import SelfSpeculator
+
+    made = SelfSpeculator(loaded.model, tokenizer=loaded.tokenizer)
+    made.selector = selector_from(selector, made.executor.shape, preset, options)
+    traits = made.selector.traits
+    if traits.calibrated or traits.context_aware:  # these plan by what sublayers cost here
+        made.costs = measured_profile(loaded.model, made.executor).costs
+    return made
 
 
 class _Terminal:

@@ -36,7 +36,7 @@ def predict(
     ] = None,
     prompts: Annotated[
         str | None,
-        typer.Option(help="testbed, random, or a text file with a prompt a line."),
+        typer.Option(help="testbed, random, or a file with one prompt per line, as text or JSON."),
     ] = None,
     contexts: Annotated[
         str | None, typer.Option(help="Prompt lengths; --check takes several, with commas.")
@@ -55,7 +55,7 @@ def predict(
     from specframe.commands.prediction_setup import prepare
     from specframe.commands.profile import numbers
 
-    lengths = numbers("contexts", contexts)
+    lengths = numbers("predict", "contexts", contexts)
     setup = prepare(model, prompts, device, threads, count, new_tokens)
     if check:
         _check(setup, lengths, json)

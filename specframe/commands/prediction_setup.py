@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+from specframe.bench.device import require_device
 from specframe.errors import InvalidRequest
+from specframe.lab import ends_of
 from specframe.loading import PLANTED, load
 from specframe.models.executor import Executor
 from specframe.models.load import load_executor
@@ -75,10 +77,11 @@ def prepare(
     new_tokens: int,
 ) -> Setup:
     """Load the model and the profile that is kept for it, or measure one."""
+    place = require_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
     model, tokenizer = load(name)
-    model = model.to(device)
+    model = model.to(place)
     executor = load_executor(model)
     source = prompts or _usual_prompts(name)
     return Setup(
@@ -87,7 +90,7 @@ def prepare(
         executor,
         measured_profile(model, executor),
         tokenizer,
-        _ends(model),
+        ends_of(model),
         count,
         new_tokens,
     )
@@ -102,10 +105,3 @@ def _usual_prompts(name: str) -> str:
         f"Prompts for {name!r} are not known. Pass --prompts FILE, a text file with a prompt a "
         f"line like those the model will see."
     )
-
-
-def _ends(model: Any) -> frozenset[int]:
-    ends = model.generation_config.eos_token_id
-    if ends is None:
-        return frozenset()
-    return frozenset([ends] if isinstance(ends, int) else ends)

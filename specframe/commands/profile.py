@@ -10,6 +10,8 @@ import typer
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
+    import torch
+
     from specframe.profilers.clocks import Progress
     from specframe.profilers.latency import LatencyGrid, LatencyProfile
 
@@ -72,21 +74,24 @@ Wish = tuple[tuple[int, ...], tuple[int, ...], float]
 
 
 def _wish(contexts: str | None, rows: str | None, budget: float) -> Wish:
-    return numbers("contexts", contexts), numbers("rows", rows), budget
+    lengths, counts = numbers("profile", "contexts", contexts), numbers("profile", "rows", rows)
+    return lengths, counts, budget
 
 
-def numbers(name: str, text: str | None) -> tuple[int, ...]:
-    """Whole numbers with commas between them, ascending."""
+def numbers(command: str, name: str, text: str | None) -> tuple[int, ...]:
+    """Whole numbers of at least 1 with commas between them, ascending."""
     from specframe.errors import InvalidConfig
 
     if text is None:
         return ()
     try:
-        return tuple(sorted({int(part) for part in text.split(",")}))
+        found = sorted({int(part) for part in text.split(",")})
     except ValueError:
-        raise InvalidConfig.of(
-            "profile", name, "whole numbers with commas between them", text
-        ) from None
+        found = []
+    if not found or found[0] < 1:
+        wanted = "whole numbers of at least 1 with commas between them"
+        raise InvalidConfig.of(command, name, wanted, text)
+    return tuple(found)
 
 
 def _measure(
@@ -94,16 +99,18 @@ def _measure(
 ) -> LatencyProfile:
     import torch
 
+    from specframe.bench.device import require_device
     from specframe.loading import load
     from specframe.models.load import load_executor
     from specframe.prices import measure_profile, measured_profile
     from specframe.profilers.composed import COMPOSED
 
+    place = require_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
     if model in COMPOSED:
-        return _measure_composed(model, device, wish)
-    language_model = load(model).model.to(device)
+        return _measure_composed(model, place, wish)
+    language_model = load(model).model.to(place)
     executor = load_executor(language_model)
     given = wish[0] or wish[1]
     grid = _grid(executor, wish)
@@ -114,7 +121,7 @@ def _measure(
     )
 
 
-def _measure_composed(name: str, device: str, wish: Wish) -> LatencyProfile:
+def _measure_composed(name: str, place: torch.device, wish: Wish) -> LatencyProfile:
     from dataclasses import replace
 
     import torch
@@ -125,7 +132,7 @@ def _measure_composed(name: str, device: str, wish: Wish) -> LatencyProfile:
     from specframe.profilers.latency import profile_latency
 
     composed = COMPOSED[name]
-    layer = one_layer_model(composed, torch.bfloat16, torch.device(device))
+    layer = one_layer_model(composed, torch.bfloat16, place)
     executor = load_executor(layer)
     contexts = wish[0] or (128, 1024, 4096, 16384)
     grid = _grid(executor, (contexts, wish[1] or (1, 2, 4, 8, 16), wish[2]))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.places import PAGE
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.user_cache import write_text
 
 if TYPE_CHECKING:
     from specframe.bench.report import Comparison
 
 __all__ = ["register"]
-
-PAGE = "report.html"
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders or results files.")]
 Out = Annotated[
@@ -46,7 +46,7 @@ def report(runs: Runs, out: Out = None, picture: Picture = None, json: JsonFile 
     if picture is not None:
         from specframe.bench.report.picture import speedup_picture
 
-        picture.write_text(speedup_picture(found[0]), encoding="utf-8")
+        write_text(picture, speedup_picture(found[0]))
     target = out or _beside(runs)
     write_page(target, found)
     for comparison in found:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from specframe.errors import InvalidRequest
+from specframe.user_cache import write_text
 
 __all__ = ["JsonFile", "require_writable", "write_figures"]
 
@@ -31,9 +32,6 @@ def require_writable(path: Path | None) -> None:
 
 
 def write_figures(path: Path | None, figures: dict[str, Any]) -> None:
-    """Write beside the file and rename, so that no half-written file is ever found."""
-    if path is None:
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    """As JSON, where a file was named."""
+    if path is not None:
+        write_text(path, json.dumps(figures, indent=2, allow_nan=False) + "\n")

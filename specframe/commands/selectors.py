@@ -31,10 +31,10 @@ COLUMNS = {
 def list_selectors(json: JsonFile = None) -> None:
     """List the selectors, what they can do, and where they come from.
 
-    Train-free: nothing was trained for it. Attn, MLP apart: they are skipped separately. Adaptive:
-    the plan changes while a sequence is generated. Context: it knows that attention costs more at
-    longer contexts. Domain: it tells kinds of text apart. Calibrate: `specframe calibrate` must
-    come first.
+    Training-free: nothing was trained for it. Attn, MLP apart: they are skipped separately.
+    Adaptive: the plan changes while a sequence is generated. Context: it knows that attention costs
+    more at longer contexts. Domain: it tells kinds of text apart. Calibrate: `specframe calibrate`
+    must come first.
     """
     from rich import box
     from rich.console import Console

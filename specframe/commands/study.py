@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.places import PAGE, new_run
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-RUNS = Path("results")
-PAGE = "report.html"
 EVERY = "all"
 
 
@@ -40,7 +39,7 @@ def study(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="A run's folder; an interrupted study goes on there. results/... if not.",
+            help="A run's folder; an interrupted study goes on there. results/TIME if not given.",
         ),
     ] = None,
     plot: Annotated[
@@ -58,7 +57,7 @@ def study(
     from specframe.selection import option_pairs
     from specframe.studies.registry import study_names
 
-    run = out or RUNS / _stamp()
+    run = out or new_run()
     if name is None:
         raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
     if name != EVERY:
@@ -122,12 +121,6 @@ def _report(run: Path) -> None:
 
 def _tell(text: str) -> None:
     typer.echo(f"{text} ...", err=True)
-
-
-def _stamp() -> str:
-    from datetime import datetime
-
-    return datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
 def _list(json: Path | None) -> None:

@@ -176,5 +176,5 @@ def summary(checked: Sequence[CheckedPlan]) -> dict[str, float]:
         "worst_abs_error": max(one.error for one in checked),
         "rank_correlation": float(spearmanr(values, measured).statistic),
         "inside_interval": sum(inside) / len(inside),
-        "plans_between_0.85_and_1.7": sum(0.85 <= m <= 1.7 for m in measured),
+        f"plans_between_{SLOWEST}_and_{FASTEST}": sum(SLOWEST <= m <= FASTEST for m in measured),
     }

@@ -13,6 +13,8 @@ from specframe.sampling import Law
 from specframe.selector import LayerSelector
 from specframe.types import Outcome
 
+from .race import require_rounds
+
 __all__ = ["Played", "play"]
 
 
@@ -69,6 +71,7 @@ def play(
         tokens.append(emitted)
         seconds.append(price)
         plain.append(alone)
+    require_rounds(sum(tokens))
     return Played(tuple(tokens), tuple(seconds), tuple(plain), drafted, accepted)
 
 

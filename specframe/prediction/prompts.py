@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from specframe.bench.lines import numbered_lines
 from specframe.errors import InvalidRequest
 
 __all__ = ["file_prompts", "random_prompts", "suite_prompts"]
@@ -25,6 +27,10 @@ def suite_prompts(
     """
     from specframe.testbed.corpus import DOMAINS
 
+    if tokenizer is None:
+        raise InvalidRequest(
+            "Testbed prompts need a tokenizer, and planted models have none. Ask for random ones."
+        )
     found: list[tuple[int, ...]] = []
     index = start
     while len(found) < count:
@@ -68,22 +74,30 @@ def random_prompts(
 def file_prompts(
     path: Path, tokenizer: Any, context: int, count: int, start: int = 0
 ) -> list[tuple[int, ...]]:
-    """Lines of a text file, one prompt each; longer ones keep their last `context` tokens."""
+    """A prompt a line, as text or as a JSON object that has one; longer ones keep their end.
+
+    That end is `context` tokens.
+    """
     if tokenizer is None:
         raise InvalidRequest("A prompt file needs a tokenizer, and planted models have none.")
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise InvalidRequest(
-            f"{path} cannot be read: {error.strerror}. Name a text file with a prompt a line."
-        ) from error
+    lines = [line for _, line in numbered_lines(path, "Name a file with one prompt per line.")]
     chosen = lines[start : start + count]
     if len(chosen) < count:
         raise InvalidRequest(
             f"{path} has {len(lines)} prompts, and {start + count} are needed. Add more, or ask "
             f"for fewer."
         )
-    return [_cut(tokenizer(line)["input_ids"], context) for line in chosen]
+    return [_cut(tokenizer(_text(line))["input_ids"], context) for line in chosen]
+
+
+def _text(line: str) -> str:
+    """The prompt of a line such as comparisons read, else the line as it stands."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return line
+    prompt = found.get("prompt") if isinstance(found, dict) else None
+    return prompt if isinstance(prompt, str) else line
 
 
 def _cut(tokens: Sequence[int], context: int) -> tuple[int, ...]:

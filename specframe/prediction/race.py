@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from specframe.engine import Engine, Limits, Round
+from specframe.errors import InvalidRequest
 from specframe.models.executor import Executor
+from specframe.one_plan import OnePlan
 from specframe.profilers.clocks import typical
-from specframe.registry import selector_class
 from specframe.sampling import Law
 from specframe.types import DraftPlan, SkipSet, StopRule
 
-__all__ = ["Lap", "race"]
+__all__ = ["Lap", "race", "require_rounds"]
 
 
 @dataclass(slots=True)
@@ -71,7 +72,17 @@ def race(
             else:
                 laps[i].add(done)
                 emitted[i] += len(done.tokens)
+    require_rounds(laps[0].rounds)
     return laps[0], laps[1:]
+
+
+def require_rounds(count: int) -> None:
+    """Refuse prompts that are all answered by one token, which the prompt's own pass yields."""
+    if not count:
+        raise InvalidRequest(
+            "There were no rounds after the first token of any answer, so nothing can be said of "
+            "their speed. Take other prompts, or allow more new tokens."
+        )
 
 
 def _start(
@@ -81,5 +92,4 @@ def _start(
     new_tokens: int,
     ends: frozenset[int],
 ) -> Iterator[Round]:
-    fixed = selector_class("fixed")(skips=plan.skips, stop=plan.stop)  # type: ignore[call-arg]
-    return Engine(executor, fixed, Law(), Limits(new_tokens, ends)).rounds(prompt)
+    return Engine(executor, OnePlan(plan), Law(), Limits(new_tokens, ends)).rounds(prompt)

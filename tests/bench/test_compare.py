@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 from tiny_place import tiny_place
 from typer.testing import CliRunner
 
+from specframe.bench.grid import Grid
+from specframe.bench.prompts import CALIBRATED_ON
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
 from specframe.bench.summary import BASELINE, LIBRARY
 from specframe.cli import app
@@ -84,7 +87,7 @@ def test_own_selectors_are_exact_and_account_for_their_time(whole):
         assert sum(shares) == pytest.approx(1.0)
 
 
-def test_nothing_asked_was_calibrated_on(whole):
+def test_prompts_of_a_calibration_are_counted_and_asked_ones_differ(whole):
     assert whole["calibration"]["static-bo"]["prompts"] == 2 * 4
     assert len({prompt["digest"] for prompt in whole["prompts"]}) == 2 * 2
 
@@ -98,11 +101,69 @@ def test_the_run_becomes_a_page(whole, place):
 def test_a_selector_calibrated_on_what_is_asked_is_refused(whole, place, monkeypatch):
     from specframe.bench import compare as comparing
 
-    monkeypatch.setattr(comparing, "_calibrating", lambda *given: comparing._asked(*given))
+    monkeypatch.setattr(comparing, "_calibrating", lambda *given: given[-1])
     done = CliRunner().invoke(app, arguments(place, "--run", str(place / "seen")))
     assert isinstance(done.exception, InvalidRequest)
     assert "calibrated on" in str(done.exception)
     assert not (place / "seen" / "rows.jsonl").exists()
+
+
+def test_a_folder_that_was_calibrated_on_what_is_asked_is_refused(whole, place):
+    calibrated = place / "calibrated"
+    shutil.copytree(place / "whole" / "calibrations" / "static-bo", calibrated)
+    seen = [whole["prompts"][0]["digest"]]
+    (calibrated / CALIBRATED_ON).write_text(json.dumps(seen), encoding="utf-8")
+    more = ("--selectors", str(calibrated), "--run", str(place / "folder"))
+    done = CliRunner().invoke(app, arguments(place, *more))
+    assert isinstance(done.exception, InvalidRequest)
+    assert "1 benchmark prompts were calibrated on" in str(done.exception)
+
+
+def test_calibration_stops_where_answers_do(place, monkeypatch, tmp_path):
+    from specframe.bench import compare as comparing
+
+    loaded, ends = comparing.load(str(place / "model")), []
+    loaded.model.generation_config.eos_token_id = [7, 9]
+
+    def lab(*given: Any, **named: Any) -> None:
+        ends.append(named["ends"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparing, "load", lambda name: loaded)
+    monkeypatch.setattr(comparing, "ModelLab", lab)
+    grid = Grid(model="here", prompts=str(place / "prompts.jsonl"))
+    with pytest.raises(KeyboardInterrupt):
+        comparing.compare(grid, tmp_path / "run")
+    assert ends == [frozenset({7, 9})]
+
+
+def test_a_run_is_not_resumed_on_another_machine_or_with_other_versions(whole, place, monkeypatch):
+    from specframe.bench import compare as comparing
+
+    assert {"processor", "threads", "torch", "specframe"} == set(comparing._machine())
+    monkeypatch.setattr(
+        comparing, "fingerprint", lambda device: whole["environment"] | {"torch": "9"}
+    )
+    done = CliRunner().invoke(app, arguments(place, "--resume", str(place / "whole")))
+    assert isinstance(done.exception, InvalidRequest)
+    assert "here it is 9" in str(done.exception)
+
+
+def test_what_was_never_begun_is_not_resumed(place):
+    done = CliRunner().invoke(app, arguments(place, "--resume", str(place / "hwole")))
+    assert isinstance(done.exception, InvalidRequest)
+    assert "holds no run" in str(done.exception)
+    assert not (place / "hwole").exists()
+
+
+def test_a_resumed_run_tells_how_its_selectors_were_calibrated(whole, place):
+    run = place / "again"
+    shutil.copytree(place / "whole", run)
+    done = CliRunner().invoke(app, arguments(place, "--resume", str(run)))
+    assert done.exit_code == 0, done.output
+    resumed = json.loads((run / "results.json").read_text("utf-8"))
+    assert resumed["calibration"] == whole["calibration"]
+    assert resumed["calibration"]["static-bo"]["seconds"] > 0.0
 
 
 def test_compare_is_the_comparison_with_plain_settings(place, monkeypatch):

@@ -11,7 +11,7 @@ from tiny import Tiny, tiny_model
 
 from specframe.bench import prepare as preparing
 from specframe.bench.compare import _explainer
-from specframe.bench.contenders import Asked, SelectorContender
+from specframe.bench.contenders import Asked, LibraryContender, SelectorContender
 from specframe.bench.grid import Grid
 from specframe.bench.harness import Schedule, run_rows
 from specframe.bench.prompts import BenchPrompt
@@ -41,8 +41,19 @@ class Played:
             yield Round(index, tokens, 0.1, outcome)
 
 
-def row_of(speculator: Any, tmp_path: Path) -> dict[str, Any]:
-    contender = SelectorContender("played", "best", speculator)
+class InBlocks:
+    """A model whose own drafting hands over four tokens at once, then one."""
+
+    device = torch.device("cpu")
+
+    def generate(self, ids: torch.Tensor, streamer: Any, **arguments: Any) -> torch.Tensor:
+        blocks = [ids, torch.tensor([[5, 6, 7, 8]]), torch.tensor([[9]])]
+        for block in blocks:
+            streamer.put(block)
+        return torch.cat(blocks, dim=1)
+
+
+def row_of(contender: Any, tmp_path: Path) -> dict[str, Any]:
     schedule = Schedule((BenchPrompt("sql/0", "sql", (1, 2)),), repeats=1, warm_ups=0)
     folder = RunFolder(tmp_path / "run")
     with folder.held({}, resume=False) as finished:
@@ -51,9 +62,17 @@ def row_of(speculator: Any, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_rounds_that_draft_count_whatever_they_skip(tmp_path):
-    row = row_of(Played((3, (1,)), (3, (2,)), (2, ()), (0, (1, 2))), tmp_path)
+    played: Any = Played((3, (1,)), (3, (2,)), (2, ()), (0, (1, 2)))
+    row = row_of(SelectorContender("played", "best", played), tmp_path)
     assert row["drafting_share"] == pytest.approx(3 / 4)
     assert row["skips"] == {"1": 1, "2": 1}
+    assert row["first_tokens"] == 1
+
+
+def test_it_is_noted_how_many_tokens_the_library_hands_over_first(tmp_path):
+    row = row_of(LibraryContender("transformers-prompt-lookup", InBlocks()), tmp_path)
+    assert row["tokens"] == [5, 6, 7, 8, 9]
+    assert row["first_tokens"] == 4
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
@@ -108,6 +127,28 @@ def test_the_yardstick_searches_last_and_from_what_the_others_found(monkeypatch)
     assert asked == [("static-bo", ()), ("oracle", found)]
     names = [contender.name for contender in prepared.contenders if contender is not None]
     assert names == [BASELINE, "oracle", "static-bo"]
+
+
+def test_the_library_exits_early_only_where_its_models_can(monkeypatch):
+    monkeypatch.setattr(preparing, "_best_exit", lambda lab, prompts: (2, 4))
+    names = {}
+    for executor in ("fused", "module"):
+        told: list[str] = []
+        lab: Any = type("Lab", (), {"facts": {"executor": executor}})
+        found = preparing._rivals(None, lab, (), told.append)
+        names[executor] = [contender.name for contender in found]
+        assert bool(told) == (executor == "module")
+    assert names["fused"] == [preparing.LOOKUP, preparing.EARLY_EXIT]
+    assert names["module"] == [preparing.LOOKUP]
+
+
+def test_a_contender_takes_part_once_however_it_is_spelt():
+    spelt = "swift", "swift:best", BASELINE, "swift+ratio=0.3+window=8", "swift+window=8+ratio=0.3"
+    assert preparing._wanted((*spelt, "swift:faithful")) == [
+        "swift",
+        "swift+ratio=0.3+window=8",
+        "swift:faithful",
+    ]
 
 
 def test_all_selectors_draft_a_tree_somewhere():

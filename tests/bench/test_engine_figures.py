@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from ticking import TickingClock
 
 from specframe import cli
 from specframe.bench import engine as bench
@@ -69,6 +70,16 @@ def test_drafts_of_a_planted_model_all_stand_and_overhead_is_a_share():
     found = measure_overhead(load_executor(planted), range(30), skips, nothing, turns=1)
     assert found["acceptance"] == 1.0
     assert 0.0 < found["share"] < 1.0
+
+
+def test_a_walk_takes_what_the_walks_that_were_timed_took(monkeypatch):
+    planted, skips = random_model(MINI, CPU), spread_skips(MINI.layers, 0.5)
+    plant(planted, skips)
+    executor = load_executor(planted)
+    clock = TickingClock(monkeypatch, ("specframe.bench.overhead",))
+    clock.costs(type(executor), "walk", 1.0)
+    found = measure_overhead(executor, range(30), skips, nothing, turns=1)
+    assert found["ms_per_walk"] == pytest.approx(1000.0)
 
 
 def test_every_figure_is_written_and_explained(monkeypatch, tmp_path, capsys):

@@ -16,12 +16,15 @@ from made_results import DOMAINS, PACES, made_results
 from typer.testing import CliRunner
 
 from specframe.bench.report import Comparison, figures, page, read_run, verdict, write_page
+from specframe.bench.report.comparison import ContenderName
+from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.scales import Scale, span, ticks
 from specframe.bench.report.skip_map import skip_shares
 from specframe.bench.schema import SUMMARY
 from specframe.bench.summary import summarise
 from specframe.cli import app
 from specframe.errors import ArtefactError, InvalidRequest
+from specframe.selection import read_named
 
 CSS = Path(__file__).parents[2] / "specframe/bench/templates/report.css"
 LEGIBLE = 4.5  # contrast that WCAG asks of text
@@ -150,10 +153,29 @@ def test_the_verdict_names_the_fastest_and_where_it_gains_least(made):
 def test_the_verdict_names_those_that_cannot_be_told_apart():
     near = with_paces(knapspec=1.5, static_bo=1.503, knap_knn=1.2)
     sentence = verdict(near).sentence
-    assert "within its interval" in sentence
+    assert "overlap" in sentence
     assert "knapspec" in sentence
     assert "static-bo" in sentence
     assert "knap-knn" not in sentence
+
+
+def test_the_verdict_names_all_that_overlap_the_fastest():
+    names = [f"selector-{i}" for i in range(6)]
+    paces = {("autoregressive", "best"): 1.0} | {(name, "best"): 1.5 for name in names}
+    said = verdict(Comparison(made_results((0,), per_domain=2, paces=paces, noise=0.05)))
+    others = said.sentence.partition("The intervals of ")[2].partition(" overlap it.")[0]
+    *before, last = sorted(set(names) - {str(said.winner)})
+    assert {*others.replace(" and ", ", ").split(", ")} == {*before, last}
+    assert others.count(" and ") == 1
+
+
+def test_a_contender_is_written_as_the_command_line_takes_it():
+    for written in ("swift", "swift:faithful", "swift:faithful+window=8", "swift+window=8"):
+        named = read_named(written)
+        settings = written.partition("+")[2]
+        selector = f"{named.name}+{settings}" if settings else named.name
+        assert str(ContenderName(selector, named.preset)) == written
+    assert str(ContenderName("transformers", "")) == "transformers"
 
 
 def test_the_verdict_says_that_nothing_pays_and_what_to_do_instead():
@@ -185,7 +207,7 @@ def test_what_is_inconclusive_is_marked():
         for entry in loose.summary
     }
     assert "true" in {line["data-inconclusive"] for line in lines}
-    assert "interval is wide" in verdict(loose).sentence
+    assert "figure is inconclusive" in verdict(loose).sentence
 
 
 def test_names_from_outside_stay_text(small):
@@ -305,6 +327,13 @@ def test_the_picture_stands_alone_with_a_bar_a_contender(small, tmp_path):
     assert len(Elements(drawn).marks("speedup")) == len(means)
     assert drawn.startswith("<svg")
     assert ("http" in drawn.replace('xmlns="http://www.w3.org/2000/svg"', "")) is False
+
+
+def test_a_run_of_studies_alone_has_no_picture(small):
+    studies = Comparison({"run": "r", "studies": {"tree": {"answer": "Little."}}})
+    for bare in (studies, Comparison(small | {"rows": [], "summary": []})):
+        with pytest.raises(InvalidRequest, match="measured nothing"):
+            speedup_picture(bare)
 
 
 def test_a_run_is_named_by_its_folder_or_its_file_and_the_page_goes_where_asked(small, tmp_path):

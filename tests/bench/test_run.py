@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
+from reference_data import REFERENCE
 from word_tokenizer import Words
 
 from specframe.bench.contenders import Answer, Asked
@@ -81,6 +81,19 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(tmp_path):
         pass
 
 
+def test_a_run_goes_on_only_on_what_began_it(tmp_path):
+    folder, began = RunFolder(tmp_path / "run"), {"threads": 4, "torch": "2.9"}
+    for resume in (False, True):
+        with folder.held({}, resume, began):
+            pass
+    other = folder.held({}, True, began | {"threads": 2})
+    with pytest.raises(InvalidRequest, match="threads 4, and here it is 2"), other:
+        pass
+    more = folder.held({}, True, began | {"processor": "fast"})
+    with pytest.raises(InvalidRequest, match="processor unknown, and here it is fast"), more:
+        pass
+
+
 def test_two_processes_may_not_share_a_run_folder(tmp_path):
     folder = RunFolder(tmp_path / "run")
     again = RunFolder(folder.path).held({}, True)
@@ -131,6 +144,24 @@ def test_unreadable_prompts_say_what_is_wrong_and_where(tmp_path):
         prompts_from(str(path), Words())
 
 
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b'["a"]', "Line 3 of the prompts must be a JSON object"),
+        (b'{"prompt": null}', "'prompt' in line 3 of the prompts must be text. Got None"),
+        (b'{"turns": []}', "first of 'turns' in line 3 of the prompts must be text"),
+        (b'{"turns": [["a"]]}', "first of 'turns' in line 3"),
+        (b'{"question": "a"}', "Line 3 of the prompts has neither"),
+        (b'{"prompt": "\xff"}', "line 3: not UTF-8"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_number_in_the_file(tmp_path, line, complaint):
+    path = tmp_path / "prompts.jsonl"
+    path.write_bytes(b'{"prompt": "a"}\r\n\n' + line)
+    with pytest.raises(InvalidRequest, match=complaint):
+        prompts_from(str(path), Words())
+
+
 def test_a_prompt_that_was_calibrated_on_may_not_be_asked():
     refuse_overlap(PROMPTS, [digest((9, 9))])
     with pytest.raises(InvalidRequest, match="'story/0' first"):
@@ -138,7 +169,7 @@ def test_a_prompt_that_was_calibrated_on_may_not_be_asked():
 
 
 def test_the_published_questions_are_read_where_they_are_at_hand():
-    path = Path(__file__).parents[3] / "shared" / "data" / "spec_bench_question.jsonl"
+    path = REFERENCE / "spec_bench_question.jsonl"
     if not path.exists():
         pytest.skip("the published questions are not at hand")
     found = prompts_from(str(path), Words(), per_domain=80)

@@ -19,6 +19,7 @@ def row(selector: str, prompt: str, decode: float, **more: Any) -> dict[str, Any
         "temperature": 0.0,
         "repeat": 0,
         "new_tokens": 11,
+        "first_tokens": 1,
         "prefill_seconds": 1.0,
         "decode_seconds": decode,
         "predicted_seconds": decode,
@@ -61,7 +62,47 @@ def test_pairs_are_of_the_same_repeat_so_that_drift_cancels():
         rows.append(row("fixed", "sql/0", 1.0 * pace, repeat=repeat))
     found = entry(rows, "fixed", "sql")
     assert found["speedup_vs_own_ar"] == pytest.approx(2.0)
-    assert not found["inconclusive"]
+    assert found["inconclusive"]  # one prompt, however often it is asked
+
+
+def test_a_domain_of_one_prompt_has_no_interval_and_nor_has_the_mean():
+    rows = [row("autoregressive", f"sql/{i}", 2.0) for i in range(3)]
+    rows += [row("fixed", f"sql/{i}", 1.0) for i in range(3)]
+    assert not entry(rows, "fixed", "mean")["inconclusive"]
+    rows += [row("autoregressive", "story/0", 2.0), row("fixed", "story/0", 1.0)]
+    assert not entry(rows, "fixed", "sql")["inconclusive"]
+    assert entry(rows, "fixed", "story")["inconclusive"]
+    assert entry(rows, "fixed", "mean")["inconclusive"]
+
+
+def test_tokens_that_stood_with_the_first_are_not_decoded():
+    rows = [row("autoregressive", "sql/0", 10.0)]
+    rows.append(row("transformers-prompt-lookup", "sql/0", 2.0, first_tokens=5))
+    found = entry(rows, "transformers-prompt-lookup", "sql")
+    assert found["tokens_per_second"] == pytest.approx(6 / 2)
+    assert found["speedup_vs_own_ar"] == pytest.approx(3.0)
+
+
+def test_an_answer_without_decoded_tokens_has_no_rate():
+    rows = [row("autoregressive", "sql/0", 2.0), row("fixed", "sql/0", 1.0)]
+    short = [row(name, "sql/1", 1e-7, new_tokens=1) for name in ("autoregressive", "fixed")]
+    found = entry(rows + short, "fixed", "sql")
+    assert found["speedup_vs_own_ar"] == pytest.approx(2.0)
+    assert found["tokens_per_second"] == pytest.approx(10.0)
+    assert found["prediction_error"] == pytest.approx(0.0)
+    assert found["inconclusive"]  # by one prompt with a rate
+    alone = entry(short, "fixed", "sql")
+    none = ("speedup_vs_own_ar", "tokens_per_second", "prediction_error")
+    assert {alone[key] for key in none} == {None}
+    assert alone["end_to_end_vs_own_ar"] == pytest.approx(1.0)
+
+
+def test_the_memory_of_all_domains_is_the_highest():
+    rows = [
+        row("fixed", "sql/0", 1.0, peak_bytes=100),
+        row("fixed", "story/0", 1.0, peak_bytes=300),
+    ]
+    assert entry(rows, "fixed", "mean")["peak_bytes"] == 300
 
 
 def test_the_mean_weighs_every_domain_alike():

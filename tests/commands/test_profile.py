@@ -60,7 +60,13 @@ def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
     ("arguments", "message"),
     [
         (("profile", "--contexts", "a,b"), "'contexts' parameter of profile"),
-        (("profile", "--contexts", "0,8"), "'contexts' parameter of LatencyGrid"),
+        (("profile", "--contexts", "0,8"), "'contexts' parameter of profile"),
+        (("profile", "--rows", "4,-1"), "'rows' parameter of profile"),
+        (("profile", "--device", "tpu"), "cpu or cuda"),
+        (("predict", "--contexts", "a,b"), "'contexts' parameter of predict"),
+        (("predict", "--contexts", "0"), "'contexts' parameter of predict"),
+        (("predict", "--device", "tpu", "--prompts", "random"), "cpu or cuda"),
+        (("predict", "--prompts", "testbed"), "need a tokenizer"),
         (("profile", "--json", "no/such/p.json"), "cannot be written"),
         (("profile", "--plot", "no/such/p.png"), "cannot be written"),
         (("profile", *GRID, "--plot", "p.unknown"), "cannot be written"),
@@ -74,6 +80,14 @@ def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys, arguments, me
     printed = capsys.readouterr()
     assert message in printed.err
     assert printed.err.count("\n") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("command", ["profile", "predict"])
+def test_a_missing_gpu_is_said_before_the_work(monkeypatch, capsys, command):
+    monkeypatch.setattr(loading, "load", None)
+    assert run(monkeypatch, command, "--device", "cuda") == 2
+    assert "finds none here" in capsys.readouterr().err
 
 
 def test_a_composed_shape_says_what_is_simulated(monkeypatch, capsys, tmp_path):

@@ -87,12 +87,21 @@ def test_a_race_runs_every_plan_over_the_same_tokens():
     assert set(plain.seconds) == {0}
 
 
+def test_answers_that_end_at_their_first_token_have_no_speed():
+    executor = tiny_executor(DEEP)
+    every = frozenset(range(executor.shape.vocabulary))
+    with pytest.raises(InvalidRequest, match="no rounds after the first token"):
+        race(executor, [DraftPlan(SkipSet.none(4), StopRule(2))], PROMPTS, 15, every)
+    with pytest.raises(InvalidRequest, match="no rounds after the first token"):
+        play(executor, Autoregressive(), COSTS, PROMPTS, 12, every)
+
+
 def test_a_race_lets_whoever_has_fewest_tokens_go_on(monkeypatch):
     order = []
     original = Engine._round
 
     def kept(self, live):
-        order.append(self._selector.stop.max_tokens)
+        order.append(self._selector.plan.stop.max_tokens)
         return original(self, live)
 
     monkeypatch.setattr(Engine, "_round", kept)
@@ -177,6 +186,21 @@ def test_a_prompt_file_gives_its_lines_in_order(tmp_path):
         file_prompts(tmp_path / "none", tokenizer, 3, 1)
     with pytest.raises(InvalidRequest, match="needs a tokenizer"):
         file_prompts(path, None, 3, 1)
+    path.write_bytes(b"abc\n\nd\xff")
+    with pytest.raises(InvalidRequest, match="line 3: not UTF-8"):
+        file_prompts(path, tokenizer, 3, 1)
+
+
+def test_a_prompt_file_may_be_one_that_comparisons_read(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    lines = ('{"prompt": "abc", "domain": "x"}', '{"question": "d"}', "[1]", '{"prompt": 2}', "{e")
+    path.write_text("\r\n".join(lines))
+
+    def tokenizer(text):
+        return {"input_ids": [ord(letter) for letter in text]}
+
+    wanted = [tuple(map(ord, text)) for text in ("abc", *lines[1:])]
+    assert file_prompts(path, tokenizer, 99, 5) == wanted
 
 
 def test_testbed_prompts_fill_the_context_and_no_domain_bursts_it():
@@ -199,3 +223,5 @@ def test_testbed_prompts_fill_the_context_and_no_domain_bursts_it():
     assert not {*first} & {*suite_prompts(Letters(), 1500, 4, start=1000)}
     with pytest.raises(InvalidRequest, match="as short as 10 tokens"):
         suite_prompts(Letters(), 10, 1)
+    with pytest.raises(InvalidRequest, match="need a tokenizer"):
+        suite_prompts(None, 10, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,20 +9,11 @@ from specframe.bench.report.comparison import Comparison
 from specframe.bench.report.page import figures, page
 from specframe.bench.report.reading import read_run
 from specframe.bench.report.verdict import verdict
-from specframe.errors import ArtefactError
+from specframe.user_cache import write_text
 
 __all__ = ["Comparison", "figures", "page", "read_run", "verdict", "write_page"]
 
 
 def write_page(path: Path, runs: Sequence[Comparison]) -> None:
-    """Write beside and rename, so that nobody finds half a page."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(page(runs), encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ArtefactError(
-            f"The report cannot be written to {str(path)!r}: {error.strerror}. Name a file in a "
-            f"folder that can be written."
-        ) from error
+    """Runs one after the other."""
+    write_text(path, page(runs))

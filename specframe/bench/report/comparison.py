@@ -37,13 +37,16 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ContenderName:
-    """A selector in one of its presets, or the library."""
+    """A selector in one of its presets, or the library; as text what `--selectors` takes."""
 
     selector: str
     preset: str
 
     def __str__(self) -> str:
-        return f"{self.selector} (faithful)" if self.preset == "faithful" else self.selector
+        if self.preset in ("", "best"):
+            return self.selector
+        name, plus, settings = self.selector.partition("+")
+        return f"{name}:{self.preset}{plus}{settings}"
 
     @property
     def kind(self) -> str:

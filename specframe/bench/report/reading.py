@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from specframe.bench.report.comparison import Comparison
+from specframe.bench.run_folder import RESULTS_FILE, ROWS_FILE
 from specframe.bench.schema import SCHEMA_VERSION
 from specframe.errors import ArtefactError, InvalidRequest
 
-__all__ = ["RESULTS_FILE", "read_run"]
+__all__ = ["read_run"]
 
-RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
 STUDIES, STUDY_FILE = "studies", "study.json"
 
 
@@ -53,8 +53,8 @@ def _read(file: Path, path: Path) -> Any:
 def _not_there(path: Path) -> str:
     if (path / ROWS_FILE).exists():
         return (
-            f"The run in {str(path)!r} is not finished. Finish it with "
-            f"`specframe bench --resume {path}`."
+            f"The run in {str(path)!r} is not finished. Give the command that began it again, with "
+            f"`--resume {path}`."
         )
     return f"No results at {str(path)!r}. Name the folder of a run, or its {RESULTS_FILE}."
 

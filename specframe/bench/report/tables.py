@@ -39,8 +39,8 @@ COLUMNS: tuple[Column, ...] = (
     ("exact", "exact_match", lambda e: percent(e["exact_match"])),
     ("near-ties", "near_ties", lambda e: percent(e["near_ties"])),
     ("acceptance", "acceptance", lambda e: count(e["acceptance"], 3)),
-    ("accepted", "mean_accepted", lambda e: count(e["mean_accepted"])),
-    ("drafted", "mean_drafted", lambda e: count(e["mean_drafted"])),
+    ("a round", "mean_accepted", lambda e: count(e["mean_accepted"])),
+    ("draft length", "mean_drafted", lambda e: count(e["mean_drafted"])),
     ("drafting rounds", "drafting_rounds", lambda e: percent(e["drafting_rounds"])),
     ("tree rounds", "tree_rounds", lambda e: percent(e["tree_rounds"])),
     ("attention skipped", "skipped_attention", lambda e: percent(e["skipped_attention"])),
@@ -58,7 +58,8 @@ def summary_table(comparison: Comparison) -> Figure:
         return absent(NAME, TITLE, "This run has no finished answers to sum up.")
     caption = (
         "One line a contender and domain; ? marks a speed-up whose 95\N{NO-BREAK SPACE}% interval "
-        "is wider than ±4\N{NO-BREAK SPACE}%. What the columns mean is said at the end of the page."
+        "is wider than ±4\N{NO-BREAK SPACE}%, or of one prompt. What the columns mean is said at "
+        "the end of the page."
     )
     body = folds(comparison.settings, lambda setting: _setting(comparison, setting))
     return Figure(NAME, TITLE, caption, body)

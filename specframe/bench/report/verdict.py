@@ -12,7 +12,15 @@ from specframe.bench.report.comparison import (
     Setting,
     contender_of,
 )
-from specframe.bench.report.wording import MEAN, domain_name, fold, interval, percent, plural
+from specframe.bench.report.wording import (
+    MEAN,
+    domain_name,
+    fold,
+    interval,
+    listed,
+    percent,
+    plural,
+)
 
 __all__ = ["Choice", "Verdict", "choices", "verdict"]
 
@@ -98,11 +106,12 @@ def _advice(comparison: Comparison, setting: Setting, ranked: Sequence[Entry]) -
     parts.append(f"; {_where(comparison, setting, contender_of(best))}{_exactness(best)}.")
     equals = [contender_of(e) for e in ranked[1:] if e[f"{KEY}_high"] >= best[f"{KEY}_low"]]
     if equals:
-        names = " and ".join(str(name) for name in equals[:3])
-        verb = "is" if len(equals) == 1 else "are"
-        parts.append(f" {names} {verb} within its interval.")
+        interval_of, overlap = "The intervals of", "overlap"
+        if len(equals) == 1:
+            interval_of, overlap = "The interval of", "overlaps"
+        parts.append(f" {interval_of} {listed(equals)} {overlap} it.")
     if best["inconclusive"]:
-        parts.append(" The interval is wide: more prompts or repeats would settle the figure.")
+        parts.append(" The figure is inconclusive: more prompts or repeats would settle it.")
     return "".join(parts)
 
 

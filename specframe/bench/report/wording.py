@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from specframe.bench.summary import MEAN
 
 __all__ = [
     "MEAN",
@@ -12,13 +14,13 @@ __all__ = [
     "domain_name",
     "fold",
     "interval",
+    "listed",
     "percent",
     "plural",
     "sublayer_name",
 ]
 
 UNKNOWN = "–"
-MEAN = "mean"  # the domain that stands for all of them
 Entry = Mapping[str, Any]
 
 
@@ -60,6 +62,12 @@ def domain_name(domain: str) -> str:
 def plural(number: int, noun: str) -> str:
     """2 domains, 1 domain."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(names: Sequence[object]) -> str:
+    """a, b and c."""
+    *before, last = map(str, names)
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def sublayer_name(sublayer: int) -> str:
