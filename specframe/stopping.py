@@ -37,6 +37,11 @@ class StopPolicy(ABC):
     def observe(self, outcome: Outcome) -> None:  # noqa: B027 - fixed rules learn nothing
         """What became of the draft."""
 
+    def reprice(  # noqa: B027 - most look at no prices
+        self, step_ratio: float, verify_ratio: float, max_tokens: int | None = None
+    ) -> None:
+        """Other prices, in autoregressive steps; what was learnt is kept."""
+
     @abstractmethod
     def spawn(self) -> Self:
         """A fresh instance for a new sequence."""
@@ -141,14 +146,25 @@ class ExpectedGain(StopPolicy):
 
     def observe(self, outcome: Outcome) -> None:
         """Learn the rate, and which confidences stood; tokens after a miss tell nothing."""
-        cost = outcome.drafted * self.step_ratio + self.verify_ratio
-        self._tokens = self.memory * self._tokens + len(outcome.emitted)
+        draft, emitted = outcome.draft, outcome.emitted
+        cost = (outcome.drafted - draft.copied) * self.step_ratio + self.verify_ratio
+        self._tokens = self.memory * self._tokens + len(emitted)
         self._cost = self.memory * self._cost + cost
-        judged = outcome.draft.confidences[: outcome.accepted + 1]
-        for depth, confidence in enumerate(judged):
-            place = min(int(confidence * self.bins), self.bins - 1)
+        for depth in range(min(len(draft.confidences), len(emitted)))[draft.copied :]:
+            stood = draft.tokens[depth] == emitted[depth]  # a leaf may stand in its place
+            place = min(int(draft.confidences[depth] * self.bins), self.bins - 1)
             self._seen[place] += 1.0
-            self._stood[place] += float(depth < outcome.accepted)
+            self._stood[place] += float(stood)
+            if not stood:
+                break
+
+    def reprice(
+        self, step_ratio: float, verify_ratio: float, max_tokens: int | None = None
+    ) -> None:
+        """Other prices, and another length cap where one is given; what was learnt is kept."""
+        self.step_ratio, self.verify_ratio = step_ratio, verify_ratio
+        if max_tokens is not None:
+            self.max_tokens = max_tokens
 
     def spawn(self) -> Self:
         """The same configuration, nothing learnt."""
@@ -177,7 +193,7 @@ class PricedGain(StopPolicy):
             plain = costs.autoregressive(n)
             step = costs.draft_step(plan.skips, n) / plain
             verify = costs.verify(1 + self.max_tokens / 2, n, start=plan.skips.prefix) / plain
-        self._gain.step_ratio, self._gain.verify_ratio = max(step, FREE), verify
+        self._gain.reprice(max(step, FREE), verify)
 
     def rule(self) -> StopRule:
         """As `ExpectedGain` at the last prices."""

@@ -106,6 +106,11 @@ def _longest_run(layers: Sequence[int]) -> int:
     return longest
 
 
+def _last_rows(context: Context, rows: int) -> dict[int, Tensor]:
+    """Of the prompt; where others play too, more of them may have been captured."""
+    return {depth: states[-rows:] for depth, states in context.prompt_states.items()}
+
+
 @dataclass
 class PaperPlanner:
     """Removes once, after the prompt."""
@@ -119,7 +124,8 @@ class PaperPlanner:
     def select(self, context: Context) -> DraftPlan:
         """The sublayers removed after the prompt; nothing is drafted where there are none."""
         if self._skips is None and context.prompt_states:
-            self._skips = self._removed(context.prompt_states, context.shape.sublayers)
+            states = _last_rows(context, self.config.rows)
+            self._skips = self._removed(states, context.shape.sublayers)
         if not self._skips:
             return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
         return DraftPlan(self._skips, self._stop.rule(), capture=False)
@@ -165,7 +171,7 @@ class JudgedPlanner:
             self._contest.observe(outcome)
 
     def _judge(self, context: Context, probe: Probe) -> None:
-        size, states = context.shape.sublayers, context.prompt_states
+        size, states = context.shape.sublayers, _last_rows(context, self.config.rows)
         prices = self._prices.at(context)
         turned = turns(states, size)
         seconds: list[float] = prices.sublayer_seconds.tolist()

@@ -34,9 +34,10 @@ from specframe.options import require_at_least, with_options
 from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
+from .playing import REPRICE
+
 __all__ = ["Auto", "AutoConfig"]
 
-REPRICE = 1.25  # growth of the context at which bounds of untried arms are looked up again
 RECENT = 1_000.0  # half-life in tokens of what tells whether the text has changed
 SETTLED = 50.0  # rounds before it is asked
 SLOWER = 0.75
@@ -143,7 +144,7 @@ class Auto(LayerSelector):
 
     @classmethod
     def combining(
-        cls, parts: Sequence[LayerSelector], preset: str = "best", **options: str
+        cls, parts: Sequence[LayerSelector], preset: str = "best", /, **options: str
     ) -> Self:
         """The parts are the arms; options are the fields of `AutoConfig`."""
         return cls(tuple(parts), with_options(AutoConfig(), options))

@@ -19,7 +19,7 @@ class Autoregressive(LayerSelector):
     traits = Traits("no drafting: the baseline")
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
         """There is nothing to configure."""
         return with_options(cls(), options)
 

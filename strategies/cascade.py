@@ -90,7 +90,7 @@ class Cascade(LayerSelector):
 
     @classmethod
     def combining(
-        cls, parts: Sequence[LayerSelector], preset: str = "best", **options: str
+        cls, parts: Sequence[LayerSelector], preset: str = "best", /, **options: str
     ) -> Self:
         """Presets `best` and `faithful`; options are the fields of `LookupConfig`."""
         if len(parts) != 1:
@@ -115,7 +115,7 @@ class Cascade(LayerSelector):
         self._matched = copy.matched
         if context.costs is None or not self.config.priced:
             return _after_copy(self._inner, copy, len(copy.tokens), self._inner.stop.max_tokens)
-        return self._dearest(copy, context.costs, context.length - 1)
+        return self._fastest(copy, context.costs, context.length - 1)
 
     def observe(self, outcome: Outcome) -> None:
         """Both learn, each from its own part of the draft."""
@@ -129,7 +129,7 @@ class Cascade(LayerSelector):
         """Fresh instances of both."""
         return replace(self, selector=self.selector.spawn())
 
-    def _dearest(self, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
+    def _fastest(self, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
         """Equation (3) for every option; copies double in length."""
         assert self._inner is not None
         plan, alpha = self._inner, self._drafts.acceptance

@@ -113,10 +113,13 @@ class Contest:
             self._stop = None
         elif self._fixed:
             self._stop = FixedStop(StopRule(choice.draft_length))
-        elif choice.candidate != before or self._stop is None:
+        else:
             step, rest = prices.in_steps(self.candidates[choice.candidate])
             longest = min(2 * choice.draft_length, self._longest)
-            self._stop = ExpectedGain(step, rest, longest)
+            if choice.candidate != before or self._stop is None:
+                self._stop = ExpectedGain(step, rest, longest)
+            else:
+                self._stop.reprice(step, rest, longest)
 
     def plan(self, layers: int, capture: bool = False) -> DraftPlan:
         """The choice as a plan."""

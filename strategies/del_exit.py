@@ -37,10 +37,11 @@ from specframe.options import preset_with, require_at_least
 from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
+from .playing import REPRICE
+
 __all__ = ["Del", "DelConfig", "ShadowCounts"]
 
 SPREAD = 8  # exits that preset best watches
-REPRICE = 1.25  # growth of the context at which prices are looked up again
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Del(LayerSelector):
         self._priced = 0
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
         """Presets `best` and `faithful`; options are the fields of `DelConfig`."""
         layers = shape.layers
         spread = sorted({max(1, round(layers * i / (SPREAD + 1))) for i in range(1, SPREAD + 1)})

@@ -16,6 +16,8 @@ from specframe.types import Estimate, SkipSet
 
 from .additive import AdditiveModel, Fitted, link_through
 from .judged import (
+    MIXED,
+    MIXED_SHARE,
     JudgedSet,
     Parts,
     Race,
@@ -26,20 +28,17 @@ from .judged import (
     typical_context,
     unseen_estimate,
 )
-from .knapsack_search import KnapsackSearch, fit_measured, frontier
+from .knapsack_search import KnapsackSearch, fit_measured, frontier, guessed_losses
 from .search import Budget, Record, Trial, run_search
 from .searchers import LocalSearch
 from .token_rates import RoundPrices, as_matrix
 
-__all__ = ["MIXED", "DomainModel", "MeasuredSet", "learn_models"]
+__all__ = ["DomainModel", "MeasuredSet", "learn_models"]
 
 Floats = NDArray[np.float64]
-MIXED = "mixed"
-MIXED_SHARE = 0.4  # of the seconds
 SEARCH_SHARE = 0.7  # of a domain's seconds; what is left is for judging
 CLIMB_SHARE = 0.4  # of a search: flips and exchanges from where the fitted sets end
-EXPLORED = 3  # sublayers for each random set that is measured before losses are first fitted
-LEANING = 12  # the same where losses of all domains are known
+EXPLORED = 12  # sublayers for each random set that a domain measures before its losses are fitted
 PROPOSED = 8  # knapsack solutions whose unseen acceptance makes the link
 KEPT = 3  # measured sets kept for each of the contexts they are best at
 LEADING = 12  # of the search, compared on other prompts
@@ -85,8 +84,7 @@ def learn_models(
     seed: int,
 ) -> Mapping[str, DomainModel]:
     """A model of all domains together, then one of each that leans on it."""
-    for part in (parts.search, parts.choose, parts.judge):
-        lab.acceptance([SkipSet(lab.shape.sublayers)], part)  # the target's answers, made once
+    lab.answer(parts.every)
     began = perf_counter()
     domains = list(dict.fromkeys(prompt.domain for prompt in parts.search))
     budget = Budget(evaluations[0], SEARCH_SHARE * MIXED_SHARE * seconds)
@@ -99,7 +97,7 @@ def learn_models(
         left = max(seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
         budget = Budget(evaluations[1], SEARCH_SHARE * left)
         starts = tuple(dict.fromkeys(model.judged.skips for model in models.values()))
-        task = _Task(domain, _of_domain(parts, domain), longest, seed)
+        task = _Task(domain, parts.of(domain), longest, seed)
         _, models[domain] = task.learn(lab, budget, starts, fitted.losses)
     return models
 
@@ -132,14 +130,15 @@ class _Task:
         fits = KnapsackSearch(
             prices,
             lambda skips: lab.acceptance([skips], self.parts.search)[0],
-            explored=max(size // (EXPLORED if expected is None else LEANING), 4),
+            explored=max(size // EXPLORED, 4),
             seed=self.seed,
             starts=starts,
             expected=expected,
+            guess=partial(guessed_losses, lab, self.parts.search) if expected is None else None,
         )
         climbs = max(int(CLIMB_SHARE * budget.evaluations), 1)
         explored = run_search(
-            lambda skips: self._speed(lab, skips, self.parts.search),
+            lambda skips: self._speed(lab, skips, self.parts.search, n),
             fits,
             Budget(budget.evaluations - climbs, (1.0 - CLIMB_SHARE) * budget.seconds),
             watch=partial(self._told, lab, budget.evaluations),
@@ -156,17 +155,14 @@ class _Task:
     def _told(self, lab: Lab, of: int, trial: Trial, count: int) -> None:
         lab.tell(f"learning losses of {self.name}", count, of)
 
-    def _speed(
-        self, lab: Lab, skips: SkipSet, prompts: Sequence[Prompt], n: int | None = None
-    ) -> float:
+    def _speed(self, lab: Lab, skips: SkipSet, prompts: Sequence[Prompt], n: int) -> float:
         alpha = lab.acceptance([skips], prompts)[0].value
-        n = typical_context(lab, prompts) if n is None else n
         return best_draft(lab.costs, skips, alpha, n, self.longest)[1]
 
     def _judged(
         self, lab: Lab, fitted: Fitted, record: Record, starts: Sequence[SkipSet]
     ) -> DomainModel:
-        """Equation (2): the search's prompts choose nothing here."""
+        """Equation (2) of `knap_knn`: the search's prompts choose nothing here."""
         contexts = self._contexts(lab)
         proposed = list(dict.fromkeys(s for n in contexts for s in self._proposed(lab, fitted, n)))
         rivals = list(dict.fromkeys([*record.leading(LEADING), *starts, *proposed]))
@@ -201,11 +197,6 @@ class _Task:
     def _proposed(self, lab: Lab, fitted: Fitted, n: int) -> Iterator[SkipSet]:
         prices = RoundPrices.at(lab.costs, n, range(1, self.longest + 1))
         return (s for s in frontier(fitted.losses, prices, PROPOSED) if s.bits)
-
-
-def _of_domain(parts: Parts, domain: str) -> Parts:
-    each = (parts.search, parts.choose, parts.judge)
-    return Parts(*(tuple(p for p in part if p.domain == domain) for part in each))
 
 
 def _few_of_each(parts: Parts, domains: Sequence[str]) -> Parts:

@@ -32,7 +32,7 @@ class FixedSkips(LayerSelector):
     traits = Traits("one skip set for everything")
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
         """See `FixedOptions`."""
         given = with_options(FixedOptions(), options)
         skips = SkipSet.of(shape.layers, attention=given.attention, mlp=given.mlp)

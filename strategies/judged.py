@@ -21,6 +21,8 @@ from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
 from .search import Budget, Record, Searcher, run_search
 
 __all__ = [
+    "MIXED",
+    "MIXED_SHARE",
     "Hunt",
     "JudgedSet",
     "Parts",
@@ -34,11 +36,14 @@ __all__ = [
     "judge_set",
     "luck",
     "prompts_needed",
+    "spread",
     "typical_context",
     "unseen_estimate",
 ]
 
 FEWEST_PROMPTS = 3
+MIXED = "mixed"  # names what is learnt for prompts of no domain
+MIXED_SHARE = 0.4  # of the seconds: the domains start from where this search ends
 SHORTLIST = 8
 RACED = 3  # every so-manieth search prompt is run first
 BEHIND = 0.02  # of the best one's speed on the same prompts: more, and a set is given up
@@ -104,6 +109,11 @@ class Parts:
         """All prompts that are used."""
         return self.search + self.choose + self.judge
 
+    def of(self, domain: str) -> Parts:
+        """The same of one domain's prompts."""
+        every = (self.search, self.choose, self.judge)
+        return Parts(*(tuple(p for p in part if p.domain == domain) for part in every))
+
 
 def deal(prompts: Sequence[Prompt]) -> Parts:
     """Of each domain half for the search, a quarter to choose by, a quarter to judge by.
@@ -140,6 +150,11 @@ def balanced(prompts: Sequence[Prompt], count: int) -> tuple[Prompt, ...]:
     for domain in domains:
         kept += [prompt for prompt in prompts if prompt.domain == domain][:share]
     return tuple(kept)
+
+
+def spread(prompts: Sequence[Prompt], count: int) -> tuple[Prompt, ...]:
+    """At most so many, evenly over their order: domains follow each other in it."""
+    return tuple(prompts[:: max(len(prompts) // count, 1)][:count])
 
 
 def typical_context(lab: Lab, prompts: Sequence[Prompt]) -> int:

@@ -31,12 +31,13 @@ from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, SkipSet, S
 
 from .adapter import Adapter, Lesson, TrainingRules, agreement, train_adapter
 from .calibrated import CalibratedSelector
+from .playing import REPRICE
 
 __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
 
 FEWEST = 3
 HELD_OUT = 8  # every so-manieth prompt judges what the others taught
-REPRICE = 1.25  # growth of the context at which prices are looked up again
+NEVER = 1e-6  # least price of a step, where noise says less
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Kangaroo(CalibratedSelector):
         self._priced = 0
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
         """The trunk must be shallower than the model."""
         found = super().configured(shape, preset, **options)
         if found.config.trunk(shape.layers) >= shape.layers:
@@ -208,10 +209,12 @@ class Kangaroo(CalibratedSelector):
             rates = [costs.tokens_per_second(alpha, plan, n) for plan in plans]
             best = max(range(config.longest + 1), key=rates.__getitem__)
             self._pays = best > 0
-            step = (costs.round(plans[2], n) - costs.round(plans[1], n)) / plain
-            verify = (costs.round(plans[max(best, 1)], n) / plain) - max(best, 1) * step
+            step = max((costs.round(plans[2], n) - costs.round(plans[1], n)) / plain, NEVER)
+            verify = max(costs.round(plans[max(best, 1)], n) / plain - max(best, 1) * step, 0.0)
         if self._policy is None:
-            self._policy = ExpectedGain(step, max(verify, 0.0), max_tokens=config.longest)
+            self._policy = ExpectedGain(step, verify, max_tokens=config.longest)
+        else:
+            self._policy.reprice(step, verify)
 
 
 def _lessons(lab: Lab, prompts: Sequence[Prompt], depth: int) -> list[Lesson]:

@@ -31,8 +31,8 @@ from specframe.selector import Context, Lab, Prompt, Traits
 from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
-from .domain_models import MIXED, DomainModel, learn_models
-from .judged import all_figures, deal
+from .domain_models import DomainModel, learn_models
+from .judged import MIXED, all_figures, deal
 from .knn_ssd import label_prompts
 from .looking_up import LookingUp
 from .lookup import LookupConfig, Memory, learn_memory
@@ -221,7 +221,7 @@ class KnapKnn(LookingUp):
         adaptive=True,
         context_aware=True,
         domain_aware=True,
-        search="knapsack over fitted losses a domain",
+        search="knapsack over fitted losses per domain",
         calibrated=True,
     )
     presets: ClassVar[Mapping[str, KnapKnnConfig]] = {"best": KnapKnnConfig(), "faithful": FAITHFUL}
@@ -230,7 +230,7 @@ class KnapKnn(LookingUp):
         super().__post_init__()
         self._solver: Solver | None = None
         self._experience = _Experience()
-        self._playing: tuple[SkipSet, int] | None = None  # the set and its draft length
+        self._playing: Resolved | None = None
         self._policy: StopPolicy | None = None
         self._rounds = self._resting = 0
 
@@ -259,9 +259,9 @@ class KnapKnn(LookingUp):
         if solved.skips is None:
             self._playing = self._policy = None
             return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
-        playing = (solved.skips, solved.choice.draft_length)
-        if playing != self._playing or self._policy is None:
-            self._playing, self._policy = playing, self._stop(solved)
+        if solved is not self._playing or self._policy is None:
+            self._policy = self._stop(solved, self._policy)
+            self._playing = solved
         return DraftPlan(solved.skips, self._policy.rule(), capture=False)
 
     def observe(self, outcome: Outcome) -> None:
@@ -271,14 +271,14 @@ class KnapKnn(LookingUp):
             if not self._resting:
                 self._experience.forget_half()
             return
+        if self._policy is not None and outcome.drafted:
+            self._policy.observe(outcome)
         if self._solver is None or self._solver.solved is None or not self.config.review:
             return
         if self._solver.solved.skips is None:
             self._resting = self.config.rest
         if not outcome.drafted:
             return
-        if self._policy is not None:
-            self._policy.observe(outcome)
         self._experience.add(outcome.accepted > 0, self._solver.solved.alpha)
         self._rounds += 1
         if self._rounds % self.config.review == 0:
@@ -289,7 +289,8 @@ class KnapKnn(LookingUp):
         label = match.label if match is not None and match.known else MIXED
         return Solver(models[label], self.config)
 
-    def _stop(self, solved: Resolved) -> StopPolicy:
+    def _stop(self, solved: Resolved, before: StopPolicy | None) -> StopPolicy:
+        """The rule of a new solution; where the set goes on, what was learnt is kept."""
         if self.config.stop == "confidence":
             return FixedStop(StopRule(self.config.longest, confidence=self.config.confidence))
         if self.config.stop == "fixed":
@@ -297,6 +298,9 @@ class KnapKnn(LookingUp):
         assert self._solver is not None
         assert solved.skips is not None
         step, rest = self._solver.prices.in_steps(solved.skips)
+        if before is not None and self._playing is not None and self._playing.skips == solved.skips:
+            before.reprice(step, rest)
+            return before
         return ExpectedGain(step, rest, max_tokens=self.config.longest)
 
     def figures(self) -> dict[str, Any]:

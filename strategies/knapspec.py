@@ -42,6 +42,8 @@ from .planning import Planner, PlanningSelector
 
 __all__ = ["KnapSpec", "PaperConfig", "PaperDecision", "SublayerPrices", "paper_decision"]
 
+NEVER = 1e-12  # a fitted line may fall to nothing, or below
+
 
 @dataclass(frozen=True)
 class PaperConfig:
@@ -83,7 +85,7 @@ class SublayerPrices:
         if context.costs is None:
             return cls(1.0, 1.0)
         line, level = context.costs.attention_line(), context.costs.mlp_level()
-        return cls(line.at(context.length - 1), level.intercept)
+        return cls(max(line.at(context.length - 1), NEVER), max(level.intercept, NEVER))
 
     def weights(self, heaviest: int) -> tuple[int, int]:
         """Equation (2)."""

@@ -78,7 +78,7 @@ class OnlineConfig:
     interval: int = 64  # tokens between two plannings at least
 
     def __post_init__(self) -> None:
-        require_at_least(self, rows=1, widest=1, finalists=1, longest=1, review=1, interval=1)
+        require_at_least(self, rows=1, widest=2, finalists=1, longest=1, review=1, interval=1)
         for name in ("most_skipped", "memory"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise InvalidConfig.of("OnlineConfig", name, "in (0, 1]", getattr(self, name))
@@ -101,7 +101,8 @@ class OnlinePlanner:
     _drifted: bool = field(default=True, init=False)
     _fresh: int = field(default=0, init=False)  # rows captured without a gap
     _rounds: int = field(default=0, init=False)  # since the last look at the candidates
-    _billed: float = field(default=0.0, init=False)  # predicted seconds of the planning at hand
+    _round: int = field(default=-1, init=False)  # that was planned last
+    _billed: float = field(default=0.0, init=False)  # predicted seconds of the planning in it
     _overrun: float = field(default=1.0, init=False)  # measured over predicted seconds
 
     def __post_init__(self) -> None:
@@ -110,6 +111,8 @@ class OnlinePlanner:
 
     def select(self, context: Context) -> DraftPlan:
         """Plan where it pays, price anew where something changed, else go on."""
+        if context.round != self._round:
+            self._round, self._billed = context.round, 0.0
         if self._rounds >= self.config.review:
             self._review(context)
         references = self._references(context) if self._drifted else None
@@ -181,7 +184,8 @@ class OnlinePlanner:
         """Equation (3) in seconds; a sublayer that costs nothing still weighs something."""
         total = float(prices.sublayer_seconds.sum())
         weights = np.maximum(prices.sublayer_seconds, NEVER * total).tolist()
-        layers = round(self.config.protected * context.shape.layers)
+        most = (context.shape.layers - 1) // 2
+        layers = min(round(self.config.protected * context.shape.layers), most)
         states = context.prompt_states or context.states
         stretches = self.cut(states, weights, 2 * layers)
         return stretches, ChainRules(

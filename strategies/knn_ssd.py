@@ -1,4 +1,4 @@
-"""KNN-SSD: a skip set a domain, looked up by the prompt's hidden states.
+"""KNN-SSD: one skip set per domain, looked up by the prompt's hidden states.
 
 Song, Xia, Zhang, Leong, Xu, Li, Li 2025, https://arxiv.org/abs/2505.16162. Numbers in the code:
 
@@ -33,7 +33,7 @@ from specframe.selector import Context, Lab, Prompt, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
 
 from .anchors import cluster_prompts
-from .judged import JudgedSet, Parts, all_figures, deal, find_set
+from .judged import MIXED, MIXED_SHARE, JudgedSet, Parts, all_figures, deal, find_set
 from .looking_up import LookingUp
 from .lookup import LookupConfig, Match, Memory, learn_memory
 from .offline import OfflineConfig, enough, hunt_for, unjudged
@@ -41,10 +41,7 @@ from .playing import Playing
 from .published import PublishedSet
 from .search import Budget
 
-__all__ = ["FAITHFUL", "MIXED", "DomainSets", "KnnSsd", "KnnSsdConfig", "label_prompts"]
-
-MIXED = "mixed"
-MIXED_SHARE = 0.4  # of the seconds: the domains start from where this search ends
+__all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig", "label_prompts"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,7 @@ class DomainSets:
     memory: Memory
     sets: Mapping[str, JudgedSet]  # by domain; MIXED is for prompts of none
     curves: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    ended: Mapping[str, str] = field(default_factory=dict)  # why each search did
     shape: ModelShape | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,7 +103,7 @@ class _Saved:
 
 @dataclass
 class KnnSsd(LookingUp):
-    """A skip set a domain, chosen once by the nearest anchors of the prompt."""
+    """One skip set per domain, chosen once by the nearest anchors of the prompt."""
 
     config: KnnSsdConfig = field(default_factory=KnnSsdConfig)
     found: DomainSets | None = None
@@ -113,9 +111,9 @@ class KnnSsd(LookingUp):
     name = "knn-ssd"
     record = _Saved
     traits = Traits(
-        "a skip set a domain, looked up by the prompt's hidden states",
+        "one skip set per domain, looked up by the prompt's hidden states",
         domain_aware=True,
-        search="Bayesian optimisation a domain",
+        search="Bayesian optimisation per domain",
         calibrated=True,
     )
     presets: ClassVar[Mapping[str, KnnSsdConfig]] = {"best": KnnSsdConfig(), "faithful": FAITHFUL}
@@ -144,6 +142,7 @@ class KnnSsd(LookingUp):
         lab.answer(parts.every)
         sets: dict[str, JudgedSet] = {}
         curves: dict[str, tuple[tuple[float, float], ...]] = {}
+        ended: dict[str, str] = {}
         began = perf_counter()
         for name, own, budget in self._tasks(lab, parts, began):
             starts = _starts(sets)
@@ -151,8 +150,8 @@ class KnnSsd(LookingUp):
                 f"searching a skip set for {name}", lab, own, self.config, starts, budget
             )
             sets[name], record = find_set(lab, own, hunt)
-            curves[name] = record.best_so_far()
-        learnt = DomainSets(memory, sets, curves, lab.shape, lab.facts)
+            curves[name], ended[name] = record.best_so_far(), record.ended
+        learnt = DomainSets(memory, sets, curves, ended, lab.shape, lab.facts)
         return replace(self, found=learnt, lookup=None)
 
     def _tasks(self, lab: Lab, parts: Parts, began: float) -> Iterator[tuple[str, Parts, Budget]]:
@@ -166,7 +165,7 @@ class KnnSsd(LookingUp):
             left = max(config.seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
             yield (
                 domain,
-                _only(parts, domain),
+                parts.of(domain),
                 Budget(config.domain_evaluations, left, config.patience),
             )
 
@@ -190,11 +189,17 @@ class KnnSsd(LookingUp):
         """Of all sets and searches, and how well held-out prompts found their domain."""
         if self.found is None:
             return {}
-        return all_figures(self.found.sets, self.found.curves) | self.memory_figures()
+        found = self.found
+        ended = {"ended": dict(found.ended)}
+        return all_figures(found.sets, found.curves) | self.memory_figures() | ended
 
 
 def label_prompts(lab: Lab, prompts: Sequence[Prompt], pooling: str) -> tuple[Prompt, ...]:
     """Prompts with a domain each; where none has one, clusters of their vectors stand in."""
+    if any(prompt.domain == MIXED for prompt in prompts):
+        raise InvalidRequest(
+            f"{MIXED!r} names what is learnt for prompts of no domain. Name that domain otherwise."
+        )
     named = sum(bool(prompt.domain) for prompt in prompts)
     if named == len(prompts):
         return tuple(prompts)
@@ -219,11 +224,3 @@ def _named(sets: Mapping[str, JudgedSet], match: Match | None) -> tuple[str, ...
 
 def _starts(sets: Mapping[str, JudgedSet]) -> tuple[SkipSet, ...]:
     return tuple(dict.fromkeys(judged.skips for judged in sets.values()))
-
-
-def _only(parts: Parts, domain: str) -> Parts:
-    return Parts(*(tuple(p for p in part if p.domain == domain) for part in _each(parts)))
-
-
-def _each(parts: Parts) -> tuple[tuple[Prompt, ...], ...]:
-    return parts.search, parts.choose, parts.judge

@@ -34,7 +34,7 @@ from specframe.selector import Context, Lab, Prompt, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 from .calibrated import CalibratedSelector
-from .judged import Hunt, JudgedSet, Parts, all_figures, deal, find_set, judge_set
+from .judged import Hunt, JudgedSet, Parts, all_figures, deal, find_set, judge_set, spread
 from .playing import Playing, PlayRules
 from .search import Budget, Proposals, Scripted
 
@@ -130,7 +130,7 @@ class LayerSkip(CalibratedSelector):
         self._playing: Playing | None = None
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
         """The exit must lie within the model."""
         found = super().configured(shape, preset, **options)
         if found.config.exit >= shape.layers:
@@ -188,7 +188,7 @@ def _predicted(lab: Lab, parts: Parts, config: ExitConfig) -> tuple[JudgedSet, N
 
 def _timed(lab: Lab, parts: Parts, config: ExitConfig) -> tuple[JudgedSet, int]:
     """Every pair until the time is over, deep exits and long drafts last."""
-    layers, asked = lab.shape.layers, parts.search[: config.prompts]
+    layers, asked = lab.shape.layers, spread(parts.search, config.prompts)
     pairs = [(e, d) for e in config.exits(layers) for d in range(1, config.longest + 1)]
     seconds: dict[tuple[int, int], float] = {}
     began = perf_counter()

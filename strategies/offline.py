@@ -18,6 +18,7 @@ from .judged import (
     balanced,
     best_draft,
     prompts_needed,
+    spread,
     typical_context,
 )
 from .knapsack_search import KnapsackSearch, guessed_losses, nested_sets
@@ -196,7 +197,7 @@ def _predicted(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective:
 
 def _clock(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective:
     """Tokens a second of generations, prompts included."""
-    prompts = parts.search[: config.prompts] if config.prompts else parts.search
+    prompts = spread(parts.search, config.prompts) if config.prompts else parts.search
     stop = StopRule(config.longest, confidence=config.confidence)
 
     def tokens_per_second(skips: SkipSet) -> float:

@@ -18,7 +18,7 @@ from specframe.types import DraftPlan, Estimate, Outcome, SkipSet, StopRule
 
 from .judged import JudgedSet, best_draft
 
-__all__ = ["STOPS", "PlayRules", "Playing", "least_acceptance"]
+__all__ = ["REPRICE", "STOPS", "PlayRules", "Playing", "least_acceptance"]
 
 STOPS = ("gain", "confidence", "adaptive", "fixed")
 REPRICE = 1.25  # growth of the context at which prices are looked up again
@@ -93,11 +93,6 @@ class Playing:
         if self._failed(self._hand):
             self._next()
 
-    @property
-    def playing(self) -> JudgedSet | None:
-        """The set in play; None while resting."""
-        return None if self._resting else self.sets[self._current]
-
     def _failed(self, hand: _Hand) -> bool:
         if not self.rules.check or len(hand.stood) < self.rules.check:
             return False
@@ -122,6 +117,7 @@ class Playing:
             draft = draft if speed > 1.0 else 0
         if before is not None:
             policy, stood = before.policy, before.stood
+            policy.reprice(step, verify)
         else:
             policy, stood = _policy(rules, draft, step, verify), deque(maxlen=rules.memory)
         drafts = draft > 0 or not rules.may_decline
@@ -143,7 +139,7 @@ class Playing:
 
 def least_acceptance(step_ratio: float, verify_ratio: float, longest: int) -> float:
     """Acceptance under which no draft length pays; ratios are in autoregressive steps."""
-    return min(_break_even(1.0 * d * step_ratio + verify_ratio, d) for d in range(1, longest + 1))
+    return min(_break_even(d * step_ratio + verify_ratio, d) for d in range(1, longest + 1))
 
 
 def _break_even(cost: float, drafted: int) -> float:

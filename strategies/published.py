@@ -89,9 +89,10 @@ def read_anchors(vectors: Path, labels: Path) -> Anchors:
     try:
         points, names = np.load(vectors, allow_pickle=False), np.load(labels, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise _unreadable(vectors, str(error)) from error
+        raise _no_anchors(vectors, labels, str(error)) from error
     if points.ndim != 2 or names.shape != points.shape[:1]:
-        raise _unreadable(vectors, f"anchors {points.shape} and labels {names.shape} do not match")
+        reason = f"shapes {points.shape} and {names.shape} do not match"
+        raise _no_anchors(vectors, labels, reason)
     return Anchors(torch.from_numpy(points).float(), tuple(str(name) for name in names))
 
 
@@ -107,4 +108,11 @@ def _unreadable(path: Path, reason: str) -> ArtefactError:
     return ArtefactError(
         f"{path} is not a published skip-set file: {reason}. Each name must map to "
         f'{{"attention": [layers], "mlp": [layers]}}.'
+    )
+
+
+def _no_anchors(vectors: Path, labels: Path, reason: str) -> ArtefactError:
+    return ArtefactError(
+        f"{vectors} and {labels} are not anchors with their labels: {reason}. Both are numpy "
+        f"arrays, one row and one label an anchor."
     )

@@ -75,14 +75,10 @@ def resolve(
     prefixes = range(0, len(weights), stride)
     heaviest_saved = int(most_skipped * sum(weights)) + 1
     losses = table.losses[::stride][: len(prefixes), 1:heaviest_saved]
-    saved = unit * np.arange(1, losses.shape[1] + 1)
     alphas = _shifted(model.alphas(losses), shift)
-    step, rest = prices.after_prefix(prefixes)
-    drafting = np.maximum(step[None, None] - saved[None, :, None], 0.0)
-    seconds = prices.lengths * drafting + rest[:, None]
-    tokens = expected_token_grid(alphas.reshape(-1), prices.lengths).reshape(seconds.shape)
-    rates = np.where(np.isfinite(losses), (tokens / seconds).max(axis=2), 0.0)
-    cells = np.argpartition(rates, -min(solved, rates.size), axis=None)[-solved:]
+    rates = _rates(losses, alphas, unit, prefixes, prices)
+    count = min(solved, rates.size)
+    cells = np.argpartition(rates, -count, axis=None)[-count:] if count else np.arange(0)
     places = [np.unravel_index(cell, rates.shape) for cell in cells]
     bits = {table.bits(prefixes[p], int(j) + 1): float(alphas[p, j]) for p, j in places}
     bits.pop(0, None)
@@ -96,6 +92,19 @@ def resolve(
         return Resolved(None, 0.0, choice)
     best = candidates[choice.candidate]
     return Resolved(best.skips, best.alpha, choice)
+
+
+def _rates(
+    losses: Floats, alphas: Floats, unit: float, prefixes: Sequence[int], prices: RoundPrices
+) -> Floats:
+    """Tokens a second of every cell, by prefix and whole weight saved; 0 where no set is."""
+    saved = unit * np.arange(1, losses.shape[1] + 1)
+    step, rest = prices.after_prefix(prefixes)
+    drafting = np.maximum(step[None, None] - saved[None, :, None], 0.0)
+    seconds = prices.lengths * drafting + rest[:, None]
+    tokens = expected_token_grid(alphas.reshape(-1), prices.lengths).reshape(seconds.shape)
+    found: Floats = np.where(np.isfinite(losses), (tokens / seconds).max(axis=2), 0.0)
+    return found
 
 
 def _shifted(alphas: Floats, shift: float) -> Floats:

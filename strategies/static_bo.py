@@ -13,7 +13,8 @@ suggestion that was rounded to it; seconds are divided by the tokens that were r
 by those asked for; the two probe points of the official code name layers of one model, so probe
 points are the sets given as `starts`; 1,000 evaluations are capped by `seconds`, and the record
 then says that it was cut short; sampled drafts are verified by rejection against the law they were
-drawn from.
+drawn from; the timed search ends drafts at a fixed probability, the threshold that (4) starts from;
+the running acceptance of (4) starts at the target instead of 0 (`AdaptiveThreshold`).
 
 Differs from the paper, preset `best`: (2) is predicted instead of timed, as acceptance on the
 target's own cached continuations times what the machine's prices say of rounds with the best draft

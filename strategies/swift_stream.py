@@ -91,6 +91,7 @@ class StreamPlanner:
     _looked: int = field(default=-1, init=False)  # round
     _billed: float = field(default=0.0, init=False)  # predicted seconds of this round's sets
     _overrun: float = field(default=1.0, init=False)  # measured over predicted seconds
+    _captured: int = field(default=0, init=False)  # tokens of rounds whose states were captured
 
     def __post_init__(self) -> None:
         self._prices = PriceBook(self.config.longest)
@@ -107,6 +108,8 @@ class StreamPlanner:
     def observe(self, outcome: Outcome) -> None:
         """Learn acceptance, and what trying really costs."""
         self._since += 1
+        if outcome.plan.capture:
+            self._captured += len(outcome.emitted)
         if self._billed > 0.0:
             self._overrun = max(outcome.select_seconds / self._billed, 1.0)
             self._billed = 0.0
@@ -118,7 +121,9 @@ class StreamPlanner:
         if self._since >= self.config.review and self._contest is not None:
             self._since = 0
             self._contest.review(prices)
-        if context.probe is None or not context.prompt_states:
+        self._billed = 0.0
+        gap = context.length - 1 > context.prompt_length + self._captured  # others played between
+        if gap or context.probe is None or not context.prompt_states:
             return
         if self._opens(context):
             self._open(context, prices)

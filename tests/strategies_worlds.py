@@ -11,7 +11,8 @@ from specframe.costs import CostModel
 from specframe.models.load import load_executor
 from specframe.models.probe import CacheProbe
 from specframe.selector import Context
-from specframe.types import Step
+from specframe.speculator import SelfSpeculator
+from specframe.types import Draft, Outcome, Step
 
 
 @dataclass
@@ -69,6 +70,23 @@ def world(model, length=24, seed=5, tokens=None):
     cache.commit(range(length))
     states = {depth: rows[0] for depth, rows in passed.taps.items()}
     return World(executor, CacheProbe(executor, cache), tokens, states, passed.logits[0])
+
+
+def outcome(plan, accepted=2, drafted=2, emitted=None, seconds=0.0):
+    """A round of a drafted chain; one token more than accepted is out if nothing else is said."""
+    draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
+    count = accepted + 1 if emitted is None else emitted
+    return Outcome(plan, draft, accepted, tuple(range(count)), select_seconds=seconds)
+
+
+def tokens_and_drafted(model, selector, count=40, **how):
+    """A generation after twenty tokens, prompt included, and how many of it were drafted."""
+    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
+    kept = {"max_new_tokens": count, "do_sample": False, "eos_token_id": None} | how
+    layers = model.config.num_hidden_layers
+    speculator = SelfSpeculator(model, selector, costs=prices(layers, row=0.001))
+    found = speculator.generate(prompt, **kept)
+    return found.sequences[0].tolist(), found.stats.drafted
 
 
 def prices(layers, attention=(1.0, 0.0), mlp=1.0, head=1.0, row=0.02):

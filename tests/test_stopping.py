@@ -17,8 +17,9 @@ PLAN = DraftPlan(SkipSet.from_sublayers(2, [2]), StopRule(6))
 
 def outcome(drafted, accepted, confidences=None, plan=PLAN):
     confidences = tuple(confidences or [0.8] * drafted)
-    draft = Draft((1,) * drafted, tuple(range(-1, drafted - 1)), confidences)
-    return Outcome(plan, draft, accepted, (1,) * (accepted + 1))
+    tokens = tuple(range(drafted))
+    draft = Draft(tokens, tuple(range(-1, drafted - 1)), confidences)
+    return Outcome(plan, draft, accepted, (*tokens[:accepted], 99))
 
 
 # the rules themselves
@@ -110,6 +111,27 @@ def test_expected_gain_learns_which_confidences_stand():
     policy.observe(outcome(3, 1, [0.9, 0.2, 0.2]))  # the third token was never judged
     chances = [chance for _, chance in policy.rule().gain.knots]
     assert chances == pytest.approx([(2 * 0.25 + 0) / 3, (2 * 0.75 + 1) / 3])
+
+
+def knots_after(draft, accepted, emitted):
+    policy = ExpectedGain(step_ratio=0.25, verify_ratio=1.0, bins=2, prior=2.0, memory=1.0)
+    policy.observe(Outcome(PLAN, draft, accepted, emitted))
+    return policy.rule().gain
+
+
+def test_expected_gain_learns_that_the_spine_fell_where_a_leaf_stood():
+    spine_and_leaf = Draft((5, 6, 7), (-1, 0, -1), (0.9, 0.9))
+    gain = knots_after(spine_and_leaf, 1, (7, 3))
+    assert [chance for _, chance in gain.knots] == pytest.approx([0.25, 2 * 0.75 / 3])
+
+
+def test_expected_gain_learns_nothing_from_copied_tokens_and_prices_no_step_for_them():
+    copied = Draft((5, 6, 7), (-1, 0, 1), (1.0, 1.0, 0.2), copied=2)
+    stood = knots_after(copied, 3, (5, 6, 7, 8))
+    assert [chance for _, chance in stood.knots] == pytest.approx([(2 * 0.25 + 1) / 3, 0.75])
+    assert stood.price == pytest.approx(0.25 * (1 + 4) / (1 + 0.25 + 1.0))
+    fell = knots_after(copied, 1, (5, 8))  # a copied token was rejected, so the third not judged
+    assert [chance for _, chance in fell.knots] == pytest.approx([0.25, 0.75])
 
 
 @pytest.mark.parametrize(

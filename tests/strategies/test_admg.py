@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies_worlds import prices, world
+from strategies_worlds import outcome, prices, world
 
 from specframe.errors import InvalidConfig
 from specframe.selector import Context
@@ -15,7 +15,7 @@ from specframe.strategies.admg import Admg, AdmgConfig, JudgedConfig, removed_at
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
 from specframe.testing.selector_checks import selector_checks
-from specframe.types import Draft, ModelShape, Outcome, SkipSet
+from specframe.types import ModelShape, SkipSet
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = (1, 2, 5)  # the attention of these layers adds nothing
@@ -31,11 +31,6 @@ def planted():
 @pytest.fixture(scope="module")
 def after_prompt(planted):
     return world(planted)
-
-
-def outcome(plan, accepted, drafted):
-    draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-    return Outcome(plan, draft, accepted, tuple(range(accepted + 1)))
 
 
 # the rules
@@ -157,3 +152,16 @@ def test_a_plain_context_drafts_nothing():
     context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
     for config in (JudgedConfig(), AdmgConfig()):
         assert Admg(config).spawn().select(context).stop.max_tokens == 0
+
+
+def test_only_the_rows_asked_for_are_looked_at(after_prompt):
+    """Where others play too, more rows of the prompt may have been captured."""
+    few = {depth: rows[-4:] for depth, rows in after_prompt.states.items()}
+    for config in (AdmgConfig(rows=4), JudgedConfig(rows=4)):
+        plans = [
+            Admg(config)
+            .spawn()
+            .select(after_prompt.context(prompt_states=states, costs=prices(SHAPE.layers)))
+            for states in (few, after_prompt.states)
+        ]
+        assert plans[0] == plans[1]

@@ -1,7 +1,6 @@
 """The bandit on written streams, in seconds of the cost model."""
 
 import random
-from dataclasses import dataclass, field
 from functools import cache
 
 import pytest
@@ -10,11 +9,12 @@ from lab_doubles import small_shape
 from laws import Case, law_error
 from planted_labs import PLANTED, greedy_tokens, own_tokens, planted_executor, planted_prompts
 from replayed import Stream, clustered, seconds_between
+from selector_doubles import Listening
 from strategies_worlds import prices
 
 from specframe.errors import InvalidConfig
 from specframe.selection import selector_from
-from specframe.selector import Context, LayerSelector, Needs, Traits
+from specframe.selector import Context, Needs
 from specframe.strategies.auto import Auto
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
@@ -148,25 +148,6 @@ def test_an_arm_gets_another_chance_when_the_text_changes():
     stream.play(Auto((early, late)))
     last = [plan.skips for done, plan in stream.told if done > 0.8 * TOKENS]
     assert last.count(late.skips) > 0.8 * len(last)
-
-
-@dataclass
-class Listening(LayerSelector):
-    """Notes what it is asked and told."""
-
-    plan: DraftPlan
-    needs: Needs = field(default_factory=Needs)
-    heard: list = field(default_factory=list)
-    traits = Traits("listens")
-
-    def select(self, context):
-        return self.plan
-
-    def observe(self, outcome):
-        self.heard.append(outcome)
-
-    def spawn(self):
-        return self
 
 
 def test_only_the_arm_that_played_learns_and_is_told_when_it_is_left():

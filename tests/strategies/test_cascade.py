@@ -1,17 +1,19 @@
 """Lookup before another selector: which of them drafts, and what each is told."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from math import prod
 
 import pytest
 import torch
 from heads import Headed, MixingHead
-from lab_doubles import plain_costs, small_shape
+from lab_doubles import flat, plain_costs, small_shape
 from laws import Case, law_error
 from planted_labs import PLANTED, greedy_tokens, own_tokens, planted_executor, planted_prompts
+from selector_doubles import Listening
 
 from specframe.errors import InvalidConfig
 from specframe.selection import selector_from
-from specframe.selector import Context, LayerSelector
+from specframe.selector import Context
 from specframe.stopping import ExpectedGain, Planned
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
@@ -25,28 +27,14 @@ LAYERS = 4
 SHAPE = small_shape(LAYERS)
 COSTS = plain_costs(LAYERS)
 SKIPS = SkipSet.of(LAYERS, (1, 2, 3), (1, 2, 3))
+EVERYTHING = SkipSet.of(LAYERS, range(LAYERS), range(LAYERS))
+CHEAP = replace(COSTS, head=flat(0.01))  # where everything is skipped, drafting is almost free
+STOOD = 100  # copies that stood
 REPEATING, NEW = [1, 2, 3, 4, 5, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def context(tokens, **given):
     return Context(SHAPE, tokens, 2, 100, 0, costs=given.pop("costs", COSTS), **given)
-
-
-@dataclass
-class Listening(LayerSelector):
-    """Notes what it is told."""
-
-    plan: DraftPlan
-    heard: list = field(default_factory=list)
-
-    def select(self, context):
-        return self.plan
-
-    def observe(self, outcome):
-        self.heard.append(outcome)
-
-    def spawn(self):
-        return self
 
 
 def chain(tokens, copied, laws=None):
@@ -60,12 +48,23 @@ def test_without_a_match_the_selector_within_drafts():
     assert Cascade(inner).select(context(NEW)) == inner.select(context(NEW))
 
 
+def trusting(inner):
+    """A cascade whose copies of sixteen tokens have all stood."""
+    cascade = Cascade(inner)
+    for _ in range(STOOD):
+        plan = cascade.select(context(REPEATING))
+        cascade.observe(Outcome(plan, chain((7,) * 16, 16), 16, (7,) * 17))
+    return cascade
+
+
 def test_a_copy_is_gone_on_from_where_that_pays():
-    plan = Cascade(FixedSkips(SKIPS, StopRule(4, 0.5))).select(context(REPEATING))
+    cascade = trusting(FixedSkips(EVERYTHING, StopRule(4, 0.5)))
+    plan = cascade.select(context(REPEATING, costs=CHEAP))
     assert plan.copied[:2] == (4, 5)
-    alone = plan.stop.max_tokens == len(plan.copied)
-    assert plan.skips == (SkipSet.none(LAYERS) if alone else SKIPS)
-    assert alone or plan.stop == StopRule(len(plan.copied) + 4, 0.5)
+    assert (len(plan.copied), plan.stop, plan.skips) == (16, StopRule(20, 0.5), EVERYTHING)
+    alone = cascade.select(context(REPEATING, costs=COSTS))
+    assert (len(alone.copied), alone.stop.max_tokens) == (16, 16)
+    assert alone.skips == SkipSet.none(LAYERS)
 
 
 def test_the_option_of_the_highest_predicted_rate_is_planned():
@@ -112,14 +111,12 @@ def test_where_the_selector_within_declines_only_a_copy_drafts():
 
 
 def test_a_gain_must_repay_the_chance_that_the_copy_stands():
-    gain = GainRule(0.1)
-    cascade = Cascade(FixedSkips(SKIPS, StopRule(4, gain=gain)))
-    plan = cascade.select(context(REPEATING))
-    reach = 1.0
-    for depth in range(len(plan.copied)):
-        reach *= (3 + depth) / (5 + depth)
-    if plan.stop.max_tokens > len(plan.copied):
-        assert plan.stop.gain.price == pytest.approx(0.1 / reach)
+    cascade = trusting(FixedSkips(EVERYTHING, StopRule(4, gain=GainRule(0.1))))
+    plan = cascade.select(context(REPEATING, costs=CHEAP))
+    assert (len(plan.copied), plan.stop.max_tokens) == (16, 20)
+    believed = [(4 * m / (m + 2) + STOOD) / (4 + STOOD) for m in range(3, 16)]
+    longest = (4 * 16 / 18 + 3 * STOOD) / (4 + 3 * STOOD)  # all further matches are alike
+    assert plan.stop.gain.price == pytest.approx(0.1 / (prod(believed) * longest**3))
 
 
 def test_faithful_copies_wherever_there_is_a_match():

@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from strategies_worlds import prices, world
+from strategies_worlds import outcome, prices, tokens_and_drafted, world
 
 from specframe.errors import InvalidConfig
 from specframe.selector import Context
-from specframe.speculator import SelfSpeculator
 from specframe.strategies.clasp import BEST, ClaSp, ClaSpConfig, skipped_layers, whole_layers
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
 from specframe.testing.selector_checks import selector_checks
-from specframe.types import Draft, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = SkipSet.of(6, attention=[1, 2, 4], mlp=[1, 2, 4])  # these layers add nothing
@@ -28,11 +27,6 @@ def planted():
 @pytest.fixture(scope="module")
 def after_prompt(planted):
     return world(planted)
-
-
-def outcome(plan, emitted=3, accepted=2, drafted=2):
-    draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-    return Outcome(plan, draft, accepted, tuple(range(emitted)))
 
 
 # the paper's program
@@ -115,15 +109,6 @@ def test_protected_layers_are_run():
 
 
 # in the engine
-
-
-def tokens_and_drafted(model, selector):
-    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
-    kept = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": None}
-    layers = model.config.num_hidden_layers
-    speculator = SelfSpeculator(model, selector, costs=prices(layers, row=0.001))
-    found = speculator.generate(prompt, **kept)
-    return found.sequences[0].tolist(), found.stats.drafted
 
 
 LIVELY = replace(BEST, interval=8, review=1, drift=0.0)

@@ -1,11 +1,10 @@
 """Preset `faithful` against decisions that the official code of KnapSpec and a CLaSp port made."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 import torch
+from reference_data import REFERENCE
 from transformers import LlamaForCausalLM
 
 from specframe.models.load import load_executor
@@ -14,8 +13,7 @@ from specframe.strategies.clasp import skipped_layers
 from specframe.strategies.knapspec import PaperConfig, SublayerPrices, paper_decision
 from specframe.types import Step
 
-BESIDE = Path(__file__).parents[3] / "shared" / "data"
-GOLDEN = Path(os.environ.get("SPECFRAME_REFERENCE_DATA", BESIDE)) / "golden"
+GOLDEN = REFERENCE / "golden"
 
 pytestmark = pytest.mark.skipif(
     not (GOLDEN / "golden.json").exists(),

@@ -13,6 +13,7 @@ from specframe.strategies.judged import (
     find_set,
     luck,
     prompts_needed,
+    spread,
     unseen_estimate,
 )
 from specframe.strategies.search import Budget
@@ -51,6 +52,14 @@ def test_no_prompt_is_in_two_parts_even_if_it_was_given_twice():
 def test_too_few_prompts_to_judge_by_are_refused(prompts):
     with pytest.raises(InvalidRequest, match="prompts"):
         deal(prompts)
+
+
+def test_a_few_of_many_prompts_are_of_every_domain():
+    ordered = deal(prompts_of(["sql", "story", "summary"], 16)).search
+    assert [p.domain for p in ordered[:6]] == ["sql"] * 6
+    few = spread(ordered, 6)
+    assert [p.domain for p in few] == ["sql"] * 2 + ["story"] * 2 + ["summary"] * 2
+    assert spread(ordered, 99) == ordered
 
 
 def test_the_search_never_sees_what_judges_it():

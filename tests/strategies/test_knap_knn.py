@@ -28,8 +28,7 @@ from specframe.lab import ModelLab
 from specframe.selection import selector_from
 from specframe.selector import Context, Prompt
 from specframe.strategies.additive import AdditiveModel, fit_losses, link_through
-from specframe.strategies.domain_models import MIXED
-from specframe.strategies.judged import deal
+from specframe.strategies.judged import MIXED, deal
 from specframe.strategies.knap_knn import KnapKnn, KnapKnnConfig
 from specframe.strategies.knapsack_search import KnapsackSearch
 from specframe.strategies.resolve import KnownSet, resolve, whole_weights
@@ -384,7 +383,7 @@ def test_options_are_read_from_text():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_planted_models_give_up_their_set_and_keep_their_tokens(family):
-    lab, prompts = planted_lab(family), planted_prompts()
+    lab, prompts = planted_lab(family), planted_prompts(each=16)
     quick = KnapKnnConfig(evaluations=30, domain_evaluations=40, gate=0.0)
     selector = KnapKnn(quick).calibrate(lab, prompts)
     assert as_good_as_planted(selector.found.models["sql"].judged)
@@ -413,3 +412,17 @@ def of_the_scene():
 @pytest.mark.parametrize("check", CHECKS)
 def test_check_selector(of_the_scene, check):
     dict(selector_checks(of_the_scene, layers=LAYERS))[check]()
+
+
+def test_a_set_that_goes_on_keeps_what_its_stop_rule_learnt(calibrated):
+    costs = prices(LAYERS, attention=(0.2, 0.02), mlp=1.0)
+    for review in (0, 4):
+        live = replace(calibrated, config=replace(calibrated.config, review=review)).spawn()
+        first = live.select(context(length=100, costs=costs))
+        for _ in range(6):
+            live.observe(outcome(live.select(context(length=100, costs=costs)), 1))
+        learnt = live.select(context(length=100, costs=costs))
+        later = live.select(context(length=130, costs=costs))
+        assert live._solver.solutions >= 2
+        assert later.skips == learnt.skips == first.skips
+        assert later.stop.gain.knots == learnt.stop.gain.knots != first.stop.gain.knots

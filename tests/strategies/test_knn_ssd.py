@@ -1,8 +1,6 @@
 """KNN-SSD: a set a domain, the prompt's own looked up, and a way back when it fails."""
 
-import os
 from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,21 +14,20 @@ from planted_labs import (
     planted_lab,
     planted_prompts,
 )
+from reference_data import REFERENCE
 
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.selection import selector_from
 from specframe.selector import Context, Prompt
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.knn_ssd import MIXED, KnnSsd, KnnSsdConfig, label_prompts
+from specframe.strategies.judged import MIXED
+from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig, label_prompts
 from specframe.strategies.lookup import Memory
 from specframe.strategies.published import read_anchors, read_skip_sets
 from specframe.testing import selector_checks
 from specframe.testing.scene import SelectorScene
 from specframe.types import Draft, Outcome, SkipSet, StopRule
 
-REFERENCE = Path(
-    os.environ.get("SPECFRAME_REFERENCE_DATA", Path(__file__).parents[2].parent / "shared" / "data")
-)
 LAYERS = 4
 SHAPE = small_shape(LAYERS)
 FREE = {"sql": [1, 3, 6], "story": [0, 3, 7], "sum": [2, 3, 5]}
@@ -194,6 +191,12 @@ def test_a_calibration_of_another_model_is_refused(learnt):
 def test_a_selector_without_sets_says_what_to_run():
     with pytest.raises(InvalidRequest, match="specframe calibrate knn-ssd"):
         KnnSsd().select(context(torch.ones(3, 8)))
+
+
+def test_a_domain_may_not_have_the_name_of_the_fallback():
+    named = [Prompt((1, i), MIXED) for i in range(6)]
+    with pytest.raises(InvalidRequest, match="'mixed' names"):
+        label_prompts(None, named, "mean")
 
 
 def test_only_what_is_pooled_is_captured():

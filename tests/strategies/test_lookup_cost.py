@@ -15,8 +15,8 @@ from specframe.loading import PLANTED, load
 from specframe.models.load import load_executor
 from specframe.sampling import Law
 from specframe.states import StateWindow
-from specframe.strategies.judged import JudgedSet
-from specframe.strategies.knn_ssd import MIXED, DomainSets, KnnSsd, KnnSsdConfig
+from specframe.strategies.judged import MIXED, JudgedSet
+from specframe.strategies.knn_ssd import DomainSets, KnnSsd, KnnSsdConfig
 from specframe.strategies.lookup import Memory
 from specframe.testing import planted_skips
 from specframe.types import Estimate

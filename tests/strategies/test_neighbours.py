@@ -1,12 +1,10 @@
 """Nearest anchors: exact, by the graph, and what a vote says."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from reference_data import REFERENCE
 
 from specframe.errors import InvalidConfig
 from specframe.strategies.neighbours import (
@@ -17,10 +15,6 @@ from specframe.strategies.neighbours import (
     vote,
 )
 from specframe.strategies.published import read_anchors
-
-REFERENCE = Path(
-    os.environ.get("SPECFRAME_REFERENCE_DATA", Path(__file__).parents[2].parent / "shared" / "data")
-)
 
 
 def cloud(count: int, size: int = 16, seed: int = 0) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import pytest
 from lab_doubles import plain_costs, small_shape
+from strategies_worlds import prices
 
 from specframe.costs import expected_tokens
 from specframe.errors import InvalidConfig
@@ -52,6 +53,17 @@ def test_a_set_that_fails_is_left_for_the_next_and_then_for_none():
 
 def test_no_set_is_left_before_enough_rounds_were_seen():
     assert play(Playing((judged(),), PlayRules(check=30)), 30, 0) == [GOOD] * 30
+
+
+def test_prices_are_looked_up_again_and_what_was_learnt_is_kept():
+    playing = Playing((judged(),), PlayRules(check=0))
+    dear = prices(LAYERS, attention=(1.0, 0.02), mlp=1.0)
+    before = playing.plan(context(50, costs=dear))
+    playing.observe(outcome(before, 1))
+    learnt = playing.plan(context(51, costs=dear)).stop.gain
+    later = playing.plan(context(900, costs=dear)).stop.gain
+    assert later.knots == learnt.knots != before.stop.gain.knots
+    assert later.price != pytest.approx(learnt.price)
 
 
 def test_without_a_check_a_failing_set_stays():

@@ -1,18 +1,15 @@
 """Published skip-set files: a hand-made one of each format, and the authors' own."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from reference_data import REFERENCE
 
 from specframe.errors import ArtefactError, InvalidConfig, InvalidSkipSet
 from specframe.strategies.published import read_anchors, read_skip_sets
 
-REFERENCE = Path(
-    os.environ.get("SPECFRAME_REFERENCE_DATA", Path(__file__).parents[2].parent / "shared" / "data")
-)
 ENTRY = {"attention": [1, 3], "mlp": [2]}
 
 
@@ -98,3 +95,10 @@ def test_the_authors_own_files_are_read_whole(file, format, layers):
         skips = entry.skips(layers)
         assert list(skips.attention) == layers_by_kind["attention"]
         assert list(skips.mlp) == layers_by_kind["mlp"]
+
+
+def test_broken_anchors_name_both_files(tmp_path):
+    np.save(tmp_path / "vectors.npy", np.zeros((3, 4)))
+    (tmp_path / "labels.npy").write_bytes(b"no array")
+    with pytest.raises(ArtefactError, match=r"vectors.npy and .*labels.npy are not anchors"):
+        read_anchors(tmp_path / "vectors.npy", tmp_path / "labels.npy")

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from strategies_worlds import first_token_acceptance, prices, world
+from strategies_worlds import (
+    first_token_acceptance,
+    outcome,
+    prices,
+    tokens_and_drafted,
+    world,
+)
 
 from specframe.errors import InvalidConfig
 from specframe.selector import Context, Needs
@@ -23,7 +29,7 @@ from specframe.strategies.turning import nested_sets, turns
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
 from specframe.testing.selector_checks import selector_checks
-from specframe.types import Draft, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
@@ -39,11 +45,6 @@ def planted():
 @pytest.fixture(scope="module")
 def after_prompt(planted):
     return world(planted)
-
-
-def outcome(plan, emitted=3, accepted=2, drafted=2, seconds=0.0):
-    draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-    return Outcome(plan, draft, accepted, tuple(range(emitted)), select_seconds=seconds)
 
 
 # the paper's search
@@ -225,37 +226,14 @@ def test_the_search_opens_again_where_what_was_promised_does_not_come(after_prom
     openings = []
     for index in range(40):
         tokens = [*context.tokens, *[0] * index]
-        plan = selector.select(replace(context, round=index, tokens=tokens, states={}, probe=
-                               OneLength(after_prompt.probe, len(tokens) - 1)))  # fmt: skip
+        plan = selector.select(replace(context, round=index, tokens=tokens, states={}))
         openings.append(selector._planner._openings)
         selector.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 1)))
     assert openings[0] == openings[7] == 1
     assert 1 < openings[-1] < 6
 
 
-class OneLength:
-    """A probe whose cache pretends to have grown; what it reads stays as it was."""
-
-    def __init__(self, probe, committed):
-        self._probe, self.committed = probe, probe.committed
-
-    def walk(self, *args, **more):
-        return self._probe.walk(*args, **more)
-
-    def logits(self, hidden):
-        return self._probe.logits(hidden)
-
-
 # in the engine
-
-
-def tokens_and_drafted(model, selector, count=40, **how):
-    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
-    kept = {"max_new_tokens": count, "do_sample": False, "eos_token_id": None} | how
-    layers = model.config.num_hidden_layers
-    speculator = SelfSpeculator(model, selector, costs=prices(layers, row=0.001))
-    found = speculator.generate(prompt, **kept)
-    return found.sequences[0].tolist(), found.stats.drafted
 
 
 @pytest.mark.parametrize("config", [StreamConfig(window=8, interval=8, review=1), QUICK])
@@ -308,3 +286,17 @@ def test_a_plain_context_gets_a_plan():
     context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
     assert Swift().spawn().select(context).stop.max_tokens == 0
     assert Swift(SwiftConfig()).spawn().select(context).skips == every_other_layer(6)
+
+
+def test_nothing_is_tried_on_states_with_a_gap(after_prompt):
+    """Where others play too, rounds pass whose states nobody captured."""
+    config = StreamConfig(patience=10_000, share=0.9)
+    for captured, tries in ((True, True), (False, False)):
+        planner = Swift(config).planner()
+        context = after_prompt.context(budget=10_000, costs=prices(6))
+        plan = planner.select(context)
+        tried = planner._search.tried
+        planner.observe(replace(outcome(plan), plan=replace(plan, capture=captured)))
+        tokens = [*context.tokens, 1, 2, 3]
+        planner.select(replace(context, tokens=tokens, round=1))
+        assert (planner._search.tried > tried) == tries

@@ -14,7 +14,7 @@ from planted_labs import (
     planted_lab,
     planted_prompts,
 )
-from strategies_worlds import prices
+from strategies_worlds import outcome, prices
 
 from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.selector import Context
@@ -25,7 +25,7 @@ from specframe.strategies.random_skip import RandomSkip
 from specframe.strategies.static_bo import StaticBO
 from specframe.strategies.uniform_skip import UniformSkip
 from specframe.testing.selector_checks import selector_checks
-from specframe.types import Draft, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
 BLIND = (RandomSkip, UniformSkip)
@@ -35,11 +35,6 @@ CHECKS = [name for name, _ in selector_checks(RandomSkip(), layers=4)]
 def context(**more):
     given = {"tokens": [1, 2, 3], "prompt_length": 2, "budget": 50, "round": 0} | more
     return Context(SHAPE, **given)
-
-
-def outcome(plan, accepted, drafted):
-    draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-    return Outcome(plan, draft, accepted, tuple(range(accepted + 1)))
 
 
 # random and uniform
