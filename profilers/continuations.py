@@ -10,9 +10,8 @@ from torch import Tensor
 
 from specframe.errors import InvalidRequest
 from specframe.models.cache import CursorCache
-from specframe.models.executor import LAST_ROW, NO_ROWS, Executor
+from specframe.models.executor import LAST_ROW, NO_ROWS, Executor, chain_step
 from specframe.sampling import Law
-from specframe.types import Step
 
 __all__ = ["Continuation", "Judged", "continue_prompts", "judge", "text_states"]
 
@@ -71,7 +70,7 @@ def _continue(
     tokens = list(prompt)
     _fill(executor, cache, prompt[:-1])
     for _ in range(new_tokens):
-        row = _step(executor, tokens[-1:], len(tokens) - 1)
+        row = chain_step(tokens[-1:], len(tokens) - 1, executor.device)
         logits = executor.walk(row, cache, rows=LAST_ROW).logits
         cache.commit([0])
         assert logits is not None
@@ -94,6 +93,12 @@ def text_states(
     executor: Executor, tokens: Sequence[int], depths: Sequence[int]
 ) -> dict[int, Tensor]:
     """The model's stream over a text, by depth: [1, tokens, H] each."""
+    last = executor.shape.sublayers
+    wrong = [depth for depth in depths if not 0 <= depth <= last]
+    if wrong:
+        raise InvalidRequest(
+            f"A stream exists after 0 to {last} sublayers. Got depth {wrong[0]} instead."
+        )
     return _fill(executor, executor.new_cache(len(tokens)), tokens, 0, depths)
 
 
@@ -109,17 +114,12 @@ def _fill(
     for start in range(0, len(tokens), BLOCK):
         block = tokens[start : start + BLOCK]
         taps = tuple(depths) if start + len(block) > keep_from else ()
-        passed = executor.walk(_step(executor, block, start), cache, taps=taps, rows=NO_ROWS)
+        step = chain_step(block, start, executor.device)
+        passed = executor.walk(step, cache, taps=taps, rows=NO_ROWS)
         cache.commit(range(len(block)))
         for depth in taps:
             kept[depth].append(passed.taps[depth][:, max(keep_from - start, 0) :].clone())
     return {depth: torch.cat(blocks, dim=1) for depth, blocks in kept.items()}
-
-
-def _step(executor: Executor, tokens: Sequence[int], start: int) -> Step:
-    device = executor.device
-    row = torch.tensor([list(tokens)], device=device)
-    return Step(row, torch.arange(start, start + len(tokens), device=device), start, start)
 
 
 def _decide(law: Law, logits: Tensor, tokens: list[int]) -> int:

@@ -20,8 +20,8 @@ from specframe.cost_tables import Table, rising
 from specframe.costs import CostModel
 from specframe.errors import InvalidConfig
 from specframe.models.cache import CursorCache
-from specframe.models.executor import NO_ROWS, Executor
-from specframe.types import ModelShape, SkipSet, Step
+from specframe.models.executor import NO_ROWS, Executor, chain_step
+from specframe.types import ModelShape, SkipSet
 
 from .clocks import Progress, time_interleaved
 from .machine import machine_facts
@@ -187,10 +187,7 @@ def _written_cache(executor: Executor, columns: int, room: int) -> CursorCache:
 
 
 def _walk(executor: Executor, cache: CursorCache, n: int, rows: int, skips: SkipSet) -> None:
-    device = executor.device
-    tokens = torch.zeros(1, rows, dtype=torch.long, device=device)
-    step = Step(tokens, torch.arange(n, n + rows, device=device), n, n)
-    executor.walk(step, cache, skips, rows=NO_ROWS)
+    executor.walk(chain_step([0] * rows, n, executor.device), cache, skips, rows=NO_ROWS)
 
 
 def _table(grid: LatencyGrid, parts: Mapping[Cell, Parts], part: int) -> Table:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from specframe.models.executor import NO_ROWS, Executor
-from specframe.types import SkipSet, Step
+from specframe.models.executor import NO_ROWS, Executor, chain_step
+from specframe.types import SkipSet
 
 __all__ = ["draft_similarity", "streams", "sublayer_similarity"]
 
@@ -43,11 +43,9 @@ def streams(
     last: int | None = None,
 ) -> list[Tensor]:
     """The residual stream [rows, H] at every depth 0..2L, of the last rows (None: all)."""
-    device = executor.device
     depths = range(executor.shape.sublayers + 1)
     cache = executor.new_cache(len(tokens))
-    row = torch.tensor([list(tokens)], device=device)
-    step = Step(row, torch.arange(len(tokens), device=device), 0, 0)
+    step = chain_step(tokens, 0, executor.device)
     taps = executor.walk(step, cache, skips, taps=depths, rows=NO_ROWS).taps
     return [taps[depth][0, -last if last else None :] for depth in depths]
 

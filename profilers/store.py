@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from specframe.artefacts import load_artefact, save_artefact
+from specframe.artefacts import MANIFEST, load_artefact, save_artefact
 from specframe.user_cache import cache_folder
 
 from .latency import LatencyGrid, LatencyProfile
@@ -40,7 +40,7 @@ def find_profile(
 ) -> LatencyProfile | None:
     """The profile kept for these facts; None where there is none, or none that covers the grid."""
     folder = profile_folder(facts)
-    if not (folder / "manifest.json").exists():
+    if not (folder / MANIFEST).exists():
         return None
     kept = load_profile(folder, facts)
     return kept if grid is None or _covers(kept, grid) else None

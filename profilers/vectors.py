@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from specframe.errors import InvalidRequest
-from specframe.models.executor import NO_ROWS, Executor
+from specframe.models.executor import NO_ROWS, Executor, chain_step
 from specframe.pooling import Pooling
-from specframe.types import Step
 
 __all__ = ["prompt_vectors"]
 
@@ -36,13 +35,11 @@ def prompt_vectors(
 def _vector(executor: Executor, prompt: Sequence[int], depth: int, pooling: Pooling) -> Tensor:
     if not prompt:
         raise InvalidRequest("A prompt without tokens has no vector. Pass at least one token.")
-    device = executor.device
     cache = executor.new_cache(len(prompt))
     kept: list[Tensor] = []
     for start in range(0, len(prompt), BLOCK):
-        block = list(prompt[start : start + BLOCK])
-        positions = torch.arange(start, start + len(block), device=device)
-        step = Step(torch.tensor([block], device=device), positions, start, start)
+        block = prompt[start : start + BLOCK]
+        step = chain_step(block, start, executor.device)
         hidden = executor.walk(step, cache, stop=depth, rows=NO_ROWS).hidden
         cache.commit(range(len(block)))
         kept = (

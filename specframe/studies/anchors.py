@@ -90,7 +90,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
     return Findings(
         figures,
         f"{least['clusters']} clusters with {least['anchors']} anchors each come within {NEAR:.0%} "
-        f"of the best speed-up, {best:.2f}x, where one mixed set has {mixed:.2f}x and a set a "
+        f"of the best speed-up, {best:.2f}x, where one mixed set has {mixed:.2f}x and one set per "
         f"domain {own:.2f}x; domains are named best, {surest['accuracy']:.0%} of them, by "
         f"{surest['clusters']} clusters with {surest['anchors']} anchors. A look-up takes "
         f"{1e6 * min(times):.0f} to {1e6 * max(times):.0f} microseconds.",

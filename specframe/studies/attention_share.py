@@ -1,6 +1,6 @@
 """What KnapSpec skips as the context grows and attention becomes the dearer half.
 
-What skipping loses is taken from the embedded model's own states on prompts as they come; what it
+What skipping loses is taken from the states of the testbed's model on prompts as they come; what it
 saves, from the prices of a 1.1B model's layers at each context. So only the price moves, and with
 it the plan: a knapsack of the same values at other weights.
 """

@@ -43,9 +43,11 @@ def run(settings: DomainSettings, work: Work) -> Findings:
     cases = [(ALONE, domain, domain) for domain in DOMAINS]
     cases += [(form, *pair) for form in (JOINED, IN_TURN) for pair in permutations(DOMAINS, 2)]
     rows = [
-        work.row({"form": form, "first": first, "second": second}, partial(bench.row, *case))
-        for case in cases
-        for form, first, second in [case]
+        work.row(
+            {"form": form, "first": first, "second": second},
+            partial(bench.row, form, first, second),
+        )
+        for form, first, second in cases
     ]
     return _findings(rows)
 

@@ -17,12 +17,13 @@ from torch import Tensor
 
 from specframe.bench.prompts import BenchPrompt
 from specframe.engine import Limits
-from specframe.lab import ModelLab
+from specframe.lab import ModelLab, ends_of
 from specframe.options import require_at_least
 from specframe.registry import selector_class
 from specframe.sampling import Law
 from specframe.selection import selector_from
 from specframe.selector import LayerSelector, Prompt
+from specframe.studies.calibrations import UNHURRIED, kept_or
 from specframe.studies.priced_model import PricedModel, priced_model
 from specframe.studies.priced_play import play
 from specframe.studies.study import Work
@@ -41,7 +42,6 @@ __all__ = [
 
 MIXED = "mixed"  # the name of `knn-ssd`'s set for prompts of no domain
 NONE: Mapping[str, str] = {}
-UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
 SEARCHED = ("knn-ssd", "static-bo")  # these have a choice of searches; here the shortest one
 LEAST = 1.05  # speed-up below which there is nothing to lose
 
@@ -121,9 +121,7 @@ class DomainWorld:
     @property
     def limits(self) -> Limits:
         """Where answers end."""
-        ends = self.model.model.generation_config.eos_token_id
-        known = frozenset([ends] if isinstance(ends, int) else ends or ())
-        return Limits(self._settings.new_tokens, known)
+        return Limits(self._settings.new_tokens, ends_of(self.model.model))
 
     @cached_property
     def lab(self) -> ModelLab:
@@ -183,12 +181,14 @@ class DomainWorld:
         digest = self._digest(domains, count, options)
         kept = self._work.shared / "calibrations" / f"{name}-{digest}"
         shape = self.model.executor.shape
-        if not (kept / "manifest.json").exists():
+
+        def calibrate() -> LayerSelector:
             where = domains[0] if len(domains) == 1 else "all domains"
             self._work.tell(f"calibrating {name} on {where}")
             chosen = selector_from(name, shape, "best", {**self._budget(name, domains), **options})
-            chosen.calibrate(self.lab, self.calibrating(domains, count)).save(kept)
-        return selector_from(str(kept), shape)
+            return chosen.calibrate(self.lab, self.calibrating(domains, count))
+
+        return kept_or(kept, shape, calibrate)
 
     def ungated(self, name: str) -> LayerSelector:
         """Plays the nearest domain's, however far that is and however narrow the vote."""

@@ -21,6 +21,7 @@ from specframe.options import require_at_least
 from specframe.registry import selector_class
 from specframe.selection import selector_from
 from specframe.selector import LayerSelector
+from specframe.studies.calibrations import UNHURRIED, kept_or
 from specframe.studies.every_plan import EveryPlan, Plan, pooled
 from specframe.studies.priced_play import PlayedRound, play
 from specframe.studies.small_world import LONGEST, SmallWorld, law_of, small_world
@@ -35,11 +36,10 @@ LOOKS_AT = {
     "knap-knn": "domain",
     "knapspec": "prompt",
 }
-ONE = {"nothing": "one plan for everything", "domain": "one a domain", "prompt": "one a prompt"}
+ONE = {"nothing": "one plan for everything", "domain": "one per domain", "prompt": "one per prompt"}
 MEAN = "mean"
 LEAST = 1.2  # speed-up of the best plan, below which there is nothing to be far from
 AIM = 0.03
-UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
 
 
 @dataclass(frozen=True)
@@ -172,21 +172,19 @@ class _Bench:
 
     def _selector(self, name: str) -> LayerSelector:
         """Calibrated on the validation split, or as an interrupted run left it."""
-        world, kept = self._world, self._work.folder / "calibrations" / name
-        if (kept / "manifest.json").exists():
-            return selector_from(str(kept), world.executor.shape)
-        calibrated = selector_class(name).traits.calibrated
+        world, folder = self._world, self._work.folder
+        shape = world.executor.shape
         options = {"stop": "fixed"}  # the length is a part of the plan that is judged
-        if calibrated:
-            options["seconds"] = str(UNHURRIED)
-        selector = selector_from(name, world.executor.shape, "best", options)
-        if not calibrated:
-            return selector
-        self._work.tell(f"calibrating {name}")
-        lab = world.lab(self._work.folder / "measurements.jsonl")
-        selector = selector.calibrate(lab, world.calibrating)
-        selector.save(kept)
-        return selector
+        if not selector_class(name).traits.calibrated:
+            return selector_from(name, shape, "best", options)
+
+        def calibrate() -> LayerSelector:
+            self._work.tell(f"calibrating {name}")
+            lab = world.lab(folder / "measurements.jsonl")
+            chosen = selector_from(name, shape, "best", {**options, "seconds": str(UNHURRIED)})
+            return chosen.calibrate(lab, world.calibrating)
+
+        return kept_or(folder / "calibrations" / name, shape, calibrate)
 
 
 def _key(kind: str, prompt: BenchPrompt) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from specframe.bench.contenders import Answer, Asked, SelectorContender
 from specframe.bench.prompts import BenchPrompt, prompts_from
 from specframe.bench.timing import bootstrap
-from specframe.lab import ModelLab, model_facts
+from specframe.lab import ModelLab, ends_of, model_facts
 from specframe.loading import Loaded, load
 from specframe.models.executor import Executor
 from specframe.models.load import load_executor
@@ -20,11 +20,10 @@ from specframe.prices import measured_profile
 from specframe.selection import selector_from
 from specframe.selector import LayerSelector, Prompt
 from specframe.speculator import SelfSpeculator
+from specframe.studies.calibrations import kept_or
 from specframe.studies.study import Row, Work
 
 __all__ = ["Paired", "PairedSettings"]
-
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,13 @@ class Paired:
     ) -> LayerSelector:
         """Calibrated on these prompts, or as the study's folder keeps it."""
         kept = self._work.folder / "calibrations" / f"{name}-{label}"
-        if not (kept / MANIFEST).exists():
+        shape = self._executor.shape
+
+        def calibrate() -> LayerSelector:
             self._work.tell(f"calibrating {name} on {label}")
-            chosen = selector_from(name, self._executor.shape, "best", options)
-            chosen.calibrate(self._lab, prompts).save(kept)
-        return selector_from(str(kept), self._executor.shape)
+            return selector_from(name, shape, "best", options).calibrate(self._lab, prompts)
+
+        return kept_or(kept, shape, calibrate)
 
     def named(self, name: str) -> LayerSelector:
         """A selector that needs no calibration."""
@@ -133,6 +134,7 @@ class Paired:
             self._executor,
             measured_profile(self._loaded.model, self._executor).costs,
             new_tokens=self._settings.new_tokens,
+            ends=ends_of(self._loaded.model),
             facts=model_facts(self._loaded.model, self._executor),
         )
 

@@ -10,8 +10,8 @@ from specframe.costs import CostModel
 from specframe.engine import Engine, Limits
 from specframe.models.executor import Executor
 from specframe.sampling import Law
-from specframe.selector import Context, LayerSelector, Needs, Traits
-from specframe.types import DraftPlan, SkipSet, StopRule
+from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 __all__ = ["plans_at"]
 
@@ -47,6 +47,10 @@ class _AtContexts(LayerSelector):
     def needs(self) -> Needs:  # type: ignore[override]
         """Those of the selector."""
         return self._selector.needs
+
+    def head(self, shape: ModelShape) -> DraftHead | None:
+        """That of the selector."""
+        return self._selector.head(shape)
 
     def select(self, context: Context) -> DraftPlan:
         """Nothing, after having asked."""

@@ -17,8 +17,8 @@ from specframe.costs import CostModel
 from specframe.engine import Engine, Limits
 from specframe.models.executor import Executor
 from specframe.sampling import Law
-from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
-from specframe.types import DraftPlan, Outcome, Pass, SkipSet, Step, TreeRule
+from specframe.selector import Context, DraftHead, LayerSelector, Needs, Probe, Traits
+from specframe.types import DraftPlan, ModelShape, Outcome, Pass, SkipSet, Step, TreeRule
 
 __all__ = ["PlayedRound", "play"]
 
@@ -63,6 +63,10 @@ class _Watched(LayerSelector):
     def needs(self) -> Needs:  # type: ignore[override]
         """Those of the selector."""
         return self._live.needs
+
+    def head(self, shape: ModelShape) -> DraftHead | None:
+        """That of the selector."""
+        return self._live.head(shape)
 
     def select(self, context: Context) -> DraftPlan:
         """The selector's plan."""

@@ -1,7 +1,7 @@
 """KnapSpec's cosine threshold, and what Lemma 4.1 says of it.
 
 The program (https://arxiv.org/abs/2602.20217) gives up a path once its mean cosine with the
-target's stream falls below a threshold. It runs once in each answer of the embedded model, as
+target's stream falls below a threshold. It runs once in each answer of the testbed's model, as
 published, at one threshold after another: what it computes is priced, and the plan it comes to is
 judged on the tokens that follow, which no decision saw. The lemma promises agreement where the
 cosine of the head's inputs exceeds a bound; where it does is counted on sets of the sublayers that

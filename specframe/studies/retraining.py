@@ -27,6 +27,7 @@ from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.replay import predict_speedup, replay_rounds
 from specframe.selection import selector_from
 from specframe.selector import LayerSelector, Prompt
+from specframe.studies.calibrations import UNHURRIED
 from specframe.studies.priced_model import PricedModel, priced_model
 from specframe.studies.study import Findings, Lines, Row, Study, Work
 from specframe.testbed.corpus import DOMAINS
@@ -37,7 +38,6 @@ __all__ = ["STUDY", "RetrainingSettings"]
 ONCE, BROAD, PERIODIC, FORESEEN = "once", "broad", "periodic", "foreseen"
 POLICIES = (ONCE, BROAD, PERIODIC, FORESEEN)
 LONGEST = 12  # drafted tokens
-UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 Prices of an 8B, a 32B and a 70B model are composed: one of their layers was measured, the others
 are taken to cost the same. Nothing was generated with them: what skipping loses, and how often
-drafts stand, is the embedded model's on its own answers, its layers standing for as many more. So
-the figures say what changes because prices do, and nothing of how redundant a large model is.
+drafts stand, is that of the testbed's model on its own answers, its layers standing for as many
+more. So the figures say what changes because prices do, and nothing of how redundant a large model
+is.
 """
 
 from __future__ import annotations

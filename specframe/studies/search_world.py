@@ -13,7 +13,7 @@ from time import perf_counter
 
 from specframe.bench.prompts import prompts_from
 from specframe.errors import InvalidRequest
-from specframe.lab import ModelLab, Tell, model_facts
+from specframe.lab import ModelLab, Tell, ends_of, model_facts
 from specframe.loading import load
 from specframe.models.load import load_executor
 from specframe.prices import measured_profile
@@ -50,19 +50,19 @@ class SearchWorld:
         for domain in (self.domains[0], self.domains[-1]):
             asked += self.deal(usual, [domain])
         lab = self._make_lab(self._folder / ANSWERS, None)
-        seconds = []
-        for prompt in dict.fromkeys(asked):
+        timed = self._folder / SECONDS
+        seconds: list[float] = read_json(timed) or []
+        for prompt in list(dict.fromkeys(asked))[len(seconds) :]:  # the others were answered before
             began = perf_counter()
             lab.answer([prompt])
             seconds.append(perf_counter() - began)
-        if read_json(self._folder / SECONDS) is None:
-            write_json(self._folder / SECONDS, median(seconds))
+            write_json(timed, seconds)
 
     @property
     def answer_seconds(self) -> float:
         """Of answering one prompt."""
-        seconds: float = read_json(self._folder / SECONDS)
-        return seconds
+        seconds: list[float] = read_json(self._folder / SECONDS)
+        return median(seconds)
 
     @cached_property
     def _judge(self) -> ModelLab:
@@ -126,7 +126,15 @@ def search_world(
 
     def make_lab(notes: Path, tell: Tell | None) -> ModelLab:
         facts = model_facts(language_model, executor)
-        return ModelLab(executor, costs, new_tokens=new_tokens, facts=facts, tell=tell, notes=notes)
+        return ModelLab(
+            executor,
+            costs,
+            new_tokens=new_tokens,
+            ends=ends_of(language_model),
+            facts=facts,
+            tell=tell,
+            notes=notes,
+        )
 
     world = SearchWorld(
         make_lab,

@@ -2,7 +2,7 @@
 
 Any selector can be given a tree by configuration (`draft_tree`): siblings beside its drafted chain,
 which verification looks at in the same walk. Every selector decodes the same prompts greedily with
-a chain and with each tree, on the embedded model at the prices of a 1.1B one. The text is the same
+a chain and with each tree, on the testbed's model at the prices of a 1.1B one. The text is the same
 each time, since decoding is lossless, so prompts are compared one by one; rounds are priced with
 the nodes they really had, and what a selector computes is billed too. No clock is looked at.
 """
@@ -19,12 +19,13 @@ from specframe.bench.timing import bootstrap
 from specframe.dressing import dressed, tree_from
 from specframe.engine import Limits
 from specframe.errors import InvalidConfig
-from specframe.lab import ModelLab
+from specframe.lab import ModelLab, ends_of
 from specframe.options import require_at_least
 from specframe.registry import selector_class
 from specframe.sampling import Law
 from specframe.selection import selector_from
 from specframe.selector import LayerSelector, Prompt
+from specframe.studies.calibrations import UNHURRIED, kept_or
 from specframe.studies.priced_model import PricedModel, priced_model
 from specframe.studies.priced_play import play
 from specframe.studies.study import Bars, Findings, Row, Study, Work
@@ -32,7 +33,6 @@ from specframe.studies.study import Bars, Findings, Row, Study, Work
 __all__ = ["STUDY", "TreeSettings"]
 
 CHAIN = "chain"
-UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
 Pairs = Sequence[tuple[float, float]]  # priced seconds of a prompt: chain, tree
 
 
@@ -130,7 +130,7 @@ class _Bench:
                 self._world.costs,
                 prompt.tokens,
                 Law(),
-                Limits(self._settings.new_tokens),
+                Limits(self._settings.new_tokens, ends_of(self._world.model)),
             )
             seconds.append(sum(done.seconds + done.select_seconds for done in played))
             plain += sum(done.plain_seconds for done in played)
@@ -154,22 +154,27 @@ class _Bench:
 
     def _made(self, name: str, kept: Path) -> LayerSelector:
         """Calibrated on the validation split where it needs that, or as the folder keeps it."""
-        world, settings = self._world, self._settings
-        if (kept / "manifest.json").exists():
-            return selector_from(str(kept), world.executor.shape)
+        shape = self._world.executor.shape
         if not selector_class(name).traits.calibrated:
-            return selector_from(name, world.executor.shape)
+            return selector_from(name, shape)
+        return kept_or(kept, shape, lambda: self._calibrated(name))
+
+    def _calibrated(self, name: str) -> LayerSelector:
+        world, settings = self._world, self._settings
         self._work.tell(f"calibrating {name}")
         options = {"search": "knapsack", "evaluations": str(settings.evaluations)}
         options["seconds"] = str(UNHURRIED)
         lab = ModelLab(
-            world.executor, world.costs, new_tokens=settings.new_tokens, facts=world.facts
+            world.executor,
+            world.costs,
+            new_tokens=settings.new_tokens,
+            ends=ends_of(world.model),
+            facts=world.facts,
         )
         found = world.prompts(settings.calibration, split="validation")
         prompts = [Prompt(prompt.tokens, prompt.domain) for prompt in found]
         chosen = selector_from(name, world.executor.shape, "best", options)
-        chosen.calibrate(lab, prompts).save(kept)
-        return selector_from(str(kept), world.executor.shape)
+        return chosen.calibrate(lab, prompts)
 
 
 def _compared(chain: Row | None, seconds: Sequence[float]) -> Mapping[str, float | None]:

@@ -1,4 +1,4 @@
-"""The embedded testbed: a small, really trained model with its corpus, prompts and scorer."""
+"""The testbed: a small, really trained model with its corpus, prompts and scorer."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

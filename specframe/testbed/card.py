@@ -47,22 +47,22 @@ Muon, the rest by Adam. During the last {pair_tokens:,} tokens each batch is see
 with sublayers left out, and the second pass is drawn to the first. Positions beyond a few hundred
 are trained only in the last {long_tokens:,} tokens, bare sums from {sums_from:,} tokens on.
 
-The shipped run was resumed several times, on one thread or two, so a repeat follows the same recipe
-but does not give the same bits. Up to {sums_from:,} tokens its word problems had two to four steps
-and numbers beyond twenty, its answers leaned more to their favourite wordings, and its rates fell
-to zero before what followed raised them again; in its last 250,000 tokens SQL's remarks came
-without the word before them.
-
-```json
+{history}```json
 {recipe}
 ```
 """
 
 
-def write_card(folder: Path, recipe: Recipe, curve: Path, report: dict[str, Any] | None) -> None:
-    """Write README.md beside the weights; `report` is what `testbed eval --json` wrote."""
-    facts = asdict(recipe)
-    parts = [_OPENING.format(recipe=json.dumps(facts, indent=1), **facts), _curve(curve)]
+def write_card(
+    folder: Path, recipe: Recipe, curve: Path, report: dict[str, Any] | None, history: str = ""
+) -> None:
+    """Write README.md beside the weights; `report` is what `testbed eval --json` wrote.
+
+    `history` tells in what a run that was resumed differs from its recipe.
+    """
+    facts = asdict(recipe) | {"history": f"{history}\n\n" if history else ""}
+    opening = _OPENING.format(recipe=json.dumps(asdict(recipe), indent=1), **facts)
+    parts = [opening, _curve(curve)]
     if report is not None:
         parts.append(_scores(report))
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")

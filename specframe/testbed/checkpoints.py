@@ -32,6 +32,8 @@ def save_checkpoint(
     from safetensors.torch import save_file
 
     name = f"checkpoint-{position.step:06d}"
+    if latest_position(folder) == position:
+        return  # it is there: writing it again would leave a moment without any
     beside = folder / f"{name}.partial"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)

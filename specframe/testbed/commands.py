@@ -1,4 +1,4 @@
-"""`specframe testbed`: look at the embedded model, train it, measure it, read its answers."""
+"""`specframe testbed`: look at the testbed's model, train it, measure it, read its answers."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,7 @@ from specframe.commands.results_file import JsonFile, require_writable, write_fi
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The embedded model, its corpus and its training.", no_args_is_help=True)
+app = typer.Typer(help="The testbed's model, its corpus and its training.", no_args_is_help=True)
 
 Where = Annotated[
     str, typer.Option("--model", help="shipped, tiny, or a folder with an exported model.")
@@ -79,7 +79,7 @@ def train(
 @app.command("eval")
 def evaluate(
     model: Where = "shipped",
-    prompts: Annotated[int, typer.Option(min=2, help="Answers a domain.")] = 8,
+    prompts: Annotated[int, typer.Option(min=2, help="Answers per domain.")] = 8,
     threads: Threads = None,
     json: JsonFile = None,
 ) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token numbers, and for each whether it belongs to the answer of the last turn."""
+    """Token numbers, and for each whether it belongs to an answer."""
 
     tokens: tuple[int, ...]
     answer_start: int  # first token of the last answer

@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["export", "open_folder"]
 
 
-def export(recipe: Recipe, run: Path, target: Path, report: dict[str, Any] | None = None) -> None:
-    """Write the run's latest weights in bf16, with config, tokenizer and model card."""
+def export(
+    recipe: Recipe,
+    run: Path,
+    target: Path,
+    report: dict[str, Any] | None = None,
+    history: str = "",
+) -> None:
+    """Write the run's latest weights in bf16, with config, tokenizer and model card (`card`)."""
     import torch
     from transformers import PreTrainedTokenizerFast
 
@@ -22,7 +28,7 @@ def export(recipe: Recipe, run: Path, target: Path, report: dict[str, Any] | Non
     model.config.dtype = torch.bfloat16
     model.save_pretrained(target)
     PreTrainedTokenizerFast.from_pretrained(run / "tokenizer").save_pretrained(target)
-    write_card(target, recipe, run / "curve.jsonl", report)
+    write_card(target, recipe, run / "curve.jsonl", report, history)
 
 
 def open_folder(folder: Path) -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:

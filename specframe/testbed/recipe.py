@@ -24,7 +24,7 @@ class Recipe:
     core_layers: int = 8  # trained first, then spread over the final depth
     core_places: tuple[int, ...] = (0, 1, 2, 3, 8, 13, 18, 23)
     layers: int = 24
-    tokens: int = 6_800_000  # total; the three below count back from here or up from zero
+    tokens: int = 6_800_000  # total
     grow_at: int = 4_400_000  # from here on all layers
     pair_tokens: int = 1_780_000  # last so many tokens: full and skipped pass on the same batch
     long_tokens: int = 1_580_000  # last so many tokens: 2,048 positions too

@@ -54,4 +54,6 @@ def _sources_hash() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-_DECISIVE = "batches dropping encoding growth muon network recipe tokenizer training".split()
+_DECISIVE = (
+    "batches copying dropping encoding growth muon network recipe tokenizer training".split()
+)

@@ -113,3 +113,9 @@ def test_where_nobody_arrives_nothing_is_claimed():
     found = _findings(rivals, [made_row(f"{FAITHFUL}, 9 iterations", [[50.0, 1.6]], 60.0)])
     assert found.figures["times_sooner"] is None
     assert "Neither" in found.answer
+
+
+def test_answers_made_before_an_interruption_are_not_timed_again(tmp_path):
+    world = planted_world(tmp_path, 4, 4)
+    first = world.answer_seconds
+    assert planted_world(tmp_path, 4, 4).answer_seconds == first  # all of them were kept

@@ -5,10 +5,13 @@ from strategies_worlds import prices
 
 from specframe.engine import Limits
 from specframe.sampling import Law
+from specframe.strategies.adapter import Adapter
 from specframe.strategies.fixed import FixedSkips
+from specframe.strategies.kangaroo import Kangaroo, Trained
 from specframe.strategies.knapspec import KnapSpec
+from specframe.studies.plans_at import plans_at
 from specframe.studies.priced_play import play
-from specframe.types import StopRule
+from specframe.types import Estimate, StopRule
 
 COSTS = prices(LAYERS)
 PROMPT = planted_prompts(each=1)[0].tokens
@@ -31,3 +34,13 @@ def test_what_a_selector_computes_is_billed_at_the_prices():
     assert first[-1].plan.skips.bits
     again = played(KnapSpec.configured(planted_executor("llama").shape), 200)
     assert again == first
+
+
+def test_a_trained_head_goes_along():
+    executor = planted_executor("llama")
+    adapter = Adapter.new(executor.shape, 2, 0)
+    sure = Estimate(0.9, 0.85, 0.95, 400)
+    kangaroo = Kangaroo(found=Trained(adapter, sure, sure, executor.shape))
+    assert played(kangaroo)[0].plan.headed
+    plans = plans_at(executor, kangaroo, COSTS, PROMPT, [20, 200], 100)
+    assert all(plan.headed for plan in plans.values())

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_place import TEXTS, tiny_place
 
 from specframe.bench.report import figures, read_run
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.studies import context_length, cross_domain
+from specframe.studies import context_length, cross_domain, paired
 from specframe.studies.paired import Paired
 from specframe.studies.running import run_study, study_folder
 
@@ -20,6 +21,15 @@ SMALL = {"per_domain": 1, "repeats": 1, "new_tokens": 10, "calibration": 4, "sec
 def place(tmp_path_factory) -> Iterator[Path]:
     with tiny_place(tmp_path_factory.mktemp("place")) as folder:
         yield folder
+
+
+def test_calibration_stops_where_answers_do(place, monkeypatch):
+    loaded = paired.load(str(place / "model"))
+    loaded.model.generation_config.eos_token_id = 5
+    monkeypatch.setattr(paired, "load", lambda name: loaded)
+    monkeypatch.setattr(paired, "ModelLab", lambda *given, **named: named["ends"])
+    work = SimpleNamespace(tell=lambda text: None)
+    assert Paired(paired.PairedSettings(), work)._lab == {5}
 
 
 def test_every_set_is_played_on_every_domain_and_drawn(place, monkeypatch):

@@ -40,6 +40,20 @@ def test_where_siblings_stand_and_rows_are_free_a_tree_adds(monkeypatch, tmp_pat
     assert again["rows"] == results["rows"]
 
 
+def test_calibration_stops_where_answers_do(monkeypatch, tmp_path):
+    world, ends = planted_world(), []
+    monkeypatch.setattr(world.model.generation_config, "eos_token_id", 5)
+
+    def lab(*given, **named):
+        ends.append(named["ends"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tree, "ModelLab", lab)
+    with pytest.raises(KeyboardInterrupt):
+        findings(monkeypatch, tmp_path, world, selectors=("static-bo",))
+    assert ends == [frozenset({5})]
+
+
 def test_trees_that_cannot_be_are_refused_before_anything_is_played():
     with pytest.raises(InvalidConfig, match="draft_tree"):
         TreeSettings(trees=("3", "x"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from specframe.testbed.checkpoints import latest_position
+from specframe.testbed.checkpoints import latest_position, save_checkpoint
 from specframe.testbed.recipe import TINY
 from specframe.testbed.train import run_recipe, train
 
@@ -99,3 +99,11 @@ def test_tiny_training_killed_half_way_ends_with_the_weights_of_an_unbroken_run(
 def _is_half_way(folder: Path) -> bool:
     position = latest_position(folder)
     return position is not None and position.seen > TINY.tokens // 2
+
+
+def test_a_checkpoint_that_is_there_is_not_written_again(tmp_path: Path) -> None:
+    train(_BRIEF, tmp_path, lambda _: None, stop_after_steps=2)
+    kept = tmp_path / (tmp_path / "latest").read_text() / "weights.safetensors"
+    before = kept.stat().st_mtime_ns
+    save_checkpoint(tmp_path, latest_position(tmp_path), None, {})
+    assert kept.stat().st_mtime_ns == before

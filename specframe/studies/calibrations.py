@@ -1,0 +1,22 @@
+"""Calibrations that a study's run keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from specframe.artefacts import MANIFEST
+from specframe.selection import selector_from
+from specframe.selector import LayerSelector
+from specframe.types import ModelShape
+
+__all__ = ["UNHURRIED", "kept_or"]
+
+UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
+
+
+def kept_or(kept: Path, shape: ModelShape, calibrate: Callable[[], LayerSelector]) -> LayerSelector:
+    """What the folder keeps, else what calibrating gives, which it keeps from then on."""
+    if not (kept / MANIFEST).exists():
+        calibrate().save(kept)
+    return selector_from(str(kept), shape)
