@@ -15,7 +15,15 @@ from specframe.user_cache import write_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SCHEMA_VERSION", "from_plain", "load_artefact", "refuse", "save_artefact", "to_plain"]
+__all__ = [
+    "MANIFEST",
+    "SCHEMA_VERSION",
+    "from_plain",
+    "load_artefact",
+    "read_manifest",
+    "save_artefact",
+    "to_plain",
+]
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -40,9 +48,10 @@ def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[s
             beside = folder / f".{TENSORS}"
             save_file({name: kept.contiguous() for name, kept in tensors.items()}, beside)
             beside.replace(folder / TENSORS)
-    except OSError as error:
+    except (OSError, _tensor_error()) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ArtefactError(
-            f"{folder} cannot be written: {error.strerror}. Name a folder that can be written."
+            f"{folder} cannot be written: {reason}. Name a folder that can be written."
         ) from error
     manifest = {
         "schema_version": SCHEMA_VERSION,
@@ -60,7 +69,7 @@ def load_artefact(
 
     Every key of `fingerprint` must stand in the artefact with the same value.
     """
-    manifest = _read(folder / MANIFEST, remedy)
+    manifest = read_manifest(folder, remedy)
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise ArtefactError(
             f"{folder} has schema version {manifest.get('schema_version')!r}, this program reads "
@@ -70,17 +79,17 @@ def load_artefact(
         raise ArtefactError(
             f"{folder} holds a {manifest.get('kind')!r}, not a {kind!r}. Name another folder."
         )
-    refuse(str(folder), manifest.get("fingerprint", {}), fingerprint, remedy)
+    _refuse(str(folder), manifest.get("fingerprint", {}), fingerprint, remedy)
     try:
         value: Value = from_plain(cls, manifest["value"], _tensors(folder))
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, OSError, _tensor_error()) as error:
         raise ArtefactError(
             f"{folder} does not hold a {cls.__name__}: {error}. {remedy}"
         ) from error
     return value
 
 
-def refuse(what: str, made_for: Mapping[str, str], wanted: Mapping[str, str], remedy: str) -> None:
+def _refuse(what: str, made_for: Mapping[str, str], wanted: Mapping[str, str], remedy: str) -> None:
     """Raise where a wanted fact differs from the one something was made for."""
     differing = [name for name in wanted if made_for.get(name) != wanted[name]]
     if differing:
@@ -175,7 +184,9 @@ def _scalar(kind: type, plain: Any) -> Any:
     return plain
 
 
-def _read(path: Path, remedy: str) -> dict[str, Any]:
+def read_manifest(folder: Path, remedy: str) -> dict[str, Any]:
+    """What the folder's manifest says, or a refusal with the remedy."""
+    path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -193,3 +204,10 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
 
     loaded: dict[str, Tensor] = load_file(path)
     return loaded
+
+
+def _tensor_error() -> type[Exception]:
+    """What safetensors raises for files that it cannot read or write."""
+    from safetensors import SafetensorError  # only where something went wrong
+
+    return SafetensorError

@@ -13,7 +13,7 @@ from math import sqrt
 
 from specframe.cost_tables import LineFit, Table, fit_level, fit_line
 from specframe.errors import InvalidConfig
-from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
+from specframe.types import NORMAL_95, DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
 __all__ = [
     "CostModel",
@@ -27,7 +27,6 @@ __all__ = [
 ]
 
 LONGEST_PRICED = 32
-NORMAL_95 = 1.96
 
 
 def expected_tokens(alpha: float, drafted: float) -> float:

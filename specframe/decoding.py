@@ -17,6 +17,7 @@ from transformers import (
     StoppingCriteria,
     StoppingCriteriaList,
     StopStringCriteria,
+    SynthIDTextWatermarkingConfig,
 )
 
 from specframe.engine import Limits
@@ -38,6 +39,7 @@ def resolve(
     model: Any,
     prompt: Sequence[int],
     positions: int,
+    device: torch.device,
     *,
     seed: int | None = None,
     tokenizer: Any = None,
@@ -46,7 +48,13 @@ def resolve(
     stopping_criteria: StoppingCriteriaList | None = None,
     **kwargs: Any,
 ) -> Decoding:
-    """Resolve generation arguments as the library does, or say which one is not supported."""
+    """Resolve generation arguments as the library does, or say which one is not supported.
+
+    `device` is the executor's: an offloaded model's own is `meta`.
+    """
+    lengths = [kwargs.get("max_length"), model.generation_config.max_length]
+    lengths += [] if generation_config is None else [generation_config.max_length]
+    has_length = any(length is not None for length in lengths)
     with _refusals_typed():
         config, unused = model._prepare_generation_config(generation_config, **kwargs)
     unknown = {key for key in unused if key not in ("output_attentions", "output_hidden_states")}
@@ -56,11 +64,10 @@ def resolve(
             f"See transformers.GenerationConfig for the names that are understood."
         )
     _refuse_unsupported(config)
-    budget = _budget(config, len(prompt), positions)
+    budget = _budget(config, len(prompt), positions, has_length)
     config.max_length = len(prompt) + budget
     if config.min_new_tokens is not None:
         config.min_length = len(prompt) + config.min_new_tokens
-    device = model.device
     model._prepare_special_tokens(config, device=device)
     with _refusals_typed():
         processors = model._get_logits_processor(
@@ -81,7 +88,7 @@ def resolve(
 
 
 def from_prepared(
-    model: Any,
+    device: torch.device,
     config: GenerationConfig,
     processors: LogitsProcessorList,
     criteria: StoppingCriteriaList,
@@ -96,8 +103,8 @@ def from_prepared(
     kept = StoppingCriteriaList([c for c in criteria if not isinstance(c, counted)])
     kept.extend(_stop_strings(stop_strings, tokenizer))
     return Decoding(
-        Law(tuple(processors), _choice(config, None, model.device)),
-        Limits(config.max_length - prompt_length, _ends(config), _finished(kept, model.device)),
+        Law(tuple(processors), _choice(config, None, device)),
+        Limits(config.max_length - prompt_length, _ends(config), _finished(kept, device)),
     )
 
 
@@ -131,10 +138,10 @@ def _choice(config: Any, seed: int | None, device: torch.device) -> Any:
     return seeded_choice(torch.Generator(device).manual_seed(seed))
 
 
-def _budget(config: Any, prompt_length: int, positions: int) -> int:
+def _budget(config: Any, prompt_length: int, positions: int, has_length: bool) -> int:
     if config.max_new_tokens is not None:
         budget = config.max_new_tokens
-    elif config.max_length is not None and config.max_length != 20:
+    elif has_length:
         budget = config.max_length - prompt_length
     else:
         budget = min(20, positions - prompt_length)  # the library's default
@@ -157,13 +164,21 @@ def _refuse_unsupported(config: Any) -> None:
         ("num_return_sequences", 1),
         ("guidance_scale", 1.0),
         ("penalty_alpha", 0.0),
+        ("dola_layers", None),
+        ("token_healing", False),
     ):
         value = getattr(config, name, None)
-        if value is not None and value not in (plain, 0):
+        if value is not None and value != plain:
             raise InvalidRequest(
                 f"The {name!r} parameter of generate must be {plain} (one sequence, drawn token by "
                 f"token). Got {value!r} instead. Use the library's own generate for it."
             )
+    if isinstance(config.watermarking_config, SynthIDTextWatermarkingConfig):
+        raise InvalidRequest(
+            "The 'watermarking_config' parameter of generate must not be SynthID's: it counts the "
+            "calls of its processor, which drafts would add to. Use a WatermarkingConfig, or the "
+            "library's own generate."
+        )
     if getattr(config, "cache_implementation", None) == "quantized":
         raise InvalidRequest(
             "The 'cache_implementation' parameter of generate must not be 'quantized': a rejected "

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from specframe.models.executor import LAST_ROW, Executor
-from specframe.types import Step
+from specframe.models.executor import LAST_ROW, Executor, chain_step
 
 __all__ = ["Divergence", "first_divergence"]
 
@@ -48,13 +47,7 @@ def first_divergence(
 
 def _logits_after(executor: Executor, tokens: Sequence[int]) -> Tensor:
     cache = executor.new_cache(len(tokens))
-    device = cache.data.device
-    step = Step(
-        torch.tensor([list(tokens)], device=device),
-        torch.arange(len(tokens), device=device),
-        0,
-        0,
-    )
+    step = chain_step(tokens, 0, cache.data.device)
     logits = executor.walk(step, cache, rows=LAST_ROW).logits
     assert logits is not None
     return logits[0, 0]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from specframe.errors import InvalidRequest, UnsupportedModel
+from specframe.errors import UnsupportedModel
 from specframe.types import ModelShape
 
 __all__ = ["Diagnosis", "Support", "diagnose", "report"]
@@ -55,7 +55,7 @@ def diagnose(name: str) -> Diagnosis:
 
     The exactness check walks random tokens through the real weights; it is remembered.
     """
-    from specframe.loading import PLANTED, load
+    from specframe.loading import PLANTED, load, load_model
 
     if name == "testbed" or name in PLANTED:
         return _examine(name, load(name).model)
@@ -63,7 +63,7 @@ def diagnose(name: str) -> Diagnosis:
     refusal = _refusal_of(config)
     if refusal is not None:
         return _diagnosis(name, config.model_type, None, refusal)
-    return _examine(name, _load(name))
+    return _examine(name, load_model(name))
 
 
 def report(diagnosis: Diagnosis) -> str:
@@ -161,27 +161,10 @@ def _bytes_per_position(executor: Any) -> int:
 def _config(name: str) -> Any:
     from transformers import AutoConfig
 
-    try:
+    from specframe.loading import loading
+
+    with loading(name):
         return AutoConfig.from_pretrained(name)
-    except (OSError, ValueError, KeyError) as error:
-        raise _cannot_load(name, error) from error
-
-
-def _load(name: str) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    try:
-        return AutoModelForCausalLM.from_pretrained(name, dtype="auto").eval()
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise _cannot_load(name, error) from error
-
-
-def _cannot_load(name: str, error: Exception) -> InvalidRequest:
-    reason = str(error).partition("\n")[0]
-    return InvalidRequest(
-        f"No model {name!r} can be loaded: {reason} Name a folder with a model, a hub id, or "
-        f"testbed."
-    )
 
 
 def _refusal_of(config: Any) -> str | None:

@@ -8,10 +8,16 @@ from typing import Any
 from torch import Tensor
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
+from specframe.costs import CostModel
 from specframe.decoding import from_prepared
 from specframe.errors import InvalidRequest
 from specframe.selector import LayerSelector
-from specframe.speculator import SelfSpeculator, SpeculativeOutput
+from specframe.speculator import (
+    SelfSpeculator,
+    SpeculativeOutput,
+    prompt_tokens,
+    refuse_padding,
+)
 
 __all__ = ["custom_generate"]
 
@@ -23,11 +29,13 @@ def custom_generate(
     streamer: Any = None,
     stop_strings: list[str] | str | None = None,
     strict: bool = False,
+    costs: CostModel | None = None,
 ) -> Callable[..., Any]:
     """A decoding method for the library's `generate`.
 
-    The library drops `streamer`, `tokenizer` and `stop_strings` on their way to a custom method:
-    give them here, or to `generate` as `spec_streamer`, `spec_tokenizer` and `spec_stop_strings`.
+    `selector`, `tokenizer`, `strict` and `costs` are those of `SelfSpeculator`. The library drops
+    `streamer`, `tokenizer` and `stop_strings` on their way to a custom method: give them here, or
+    to `generate` as `spec_streamer`, `spec_tokenizer` and `spec_stop_strings`.
     """
 
     def decode(
@@ -41,22 +49,25 @@ def custom_generate(
         spec_stop_strings: list[str] | str | None = None,
         **model_kwargs: Any,
     ) -> Any:
-        _refuse(input_ids, model_kwargs)
+        _refuse(model_kwargs)
         speculator = SelfSpeculator(
-            model, selector, tokenizer=spec_tokenizer or tokenizer, strict=strict
-        )
-        decoding = from_prepared(
             model,
+            selector,
+            tokenizer=spec_tokenizer or tokenizer,
+            strict=strict,
+            costs=costs,
+        )
+        prompt = prompt_tokens(input_ids, speculator.executor.shape.vocabulary)
+        decoding = from_prepared(
+            speculator.executor.device,
             generation_config,
             logits_processor,
             stopping_criteria,
-            prompt_length=input_ids.shape[1],
+            prompt_length=len(prompt),
             stop_strings=spec_stop_strings or stop_strings,
             tokenizer=speculator.tokenizer,
         )
-        output = speculator.collect(
-            input_ids[0].tolist(), decoding, streamer=spec_streamer or streamer, prompt_sent=True
-        )
+        output = speculator.collect(prompt, decoding, streamer=spec_streamer or streamer)
         return _returned(output, generation_config)
 
     return decode
@@ -66,17 +77,14 @@ def _returned(output: SpeculativeOutput, generation_config: Any) -> Any:
     return output if generation_config.return_dict_in_generate else output.sequences
 
 
-def _refuse(input_ids: Tensor, model_kwargs: dict[str, Any]) -> None:
+def _refuse(model_kwargs: dict[str, Any]) -> None:
     """What a cursor cache that starts with this prompt cannot honour."""
-    if input_ids.shape[0] > 1:
+    if model_kwargs.get("inputs_embeds") is not None:
         raise InvalidRequest(
-            f"One prompt at a time: got a batch of {input_ids.shape[0]}. Call generate once a "
-            f"prompt."
+            "The prompt is given as embeddings (inputs_embeds), and drafts start from token ids. "
+            "Pass input_ids alone."
         )
-    if model_kwargs.get("attention_mask") is not None:
-        raise InvalidRequest(
-            "The prompt is padded (its attention mask holds zeros). Pass it without padding."
-        )
+    refuse_padding(model_kwargs.get("attention_mask"))
     cache = model_kwargs.get("past_key_values")
     if cache is not None and int(cache.get_seq_length()) > 0:
         raise InvalidRequest(

@@ -11,14 +11,15 @@ from torch import Tensor
 from specframe.costs import chance_of_acceptance, goes_on
 from specframe.head import HeadRunner
 from specframe.models.cache import CursorCache
-from specframe.models.executor import LAST_ROW, NO_ROWS, Executor
+from specframe.models.executor import LAST_ROW, NO_ROWS, Executor, chain_step
 from specframe.sampling import Law
 from specframe.types import Draft, DraftPlan, Step
 from specframe.verify import without
 
-__all__ = ["LONGEST_DRAFT", "Drafter", "tree_step"]
+__all__ = ["LONGEST_CHAIN", "LONGEST_DRAFT", "Drafter", "tree_step"]
 
 LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
+LONGEST_CHAIN = 31  # with its root as many rows as are verified with the bits of single ones
 
 
 class Drafter:
@@ -97,7 +98,7 @@ class Drafter:
     ) -> tuple[Tensor, dict[int, Tensor]]:
         """Rows not walked yet through the skipped model: the last one's logits [V], kept states."""
         rows = [self._tokens[-1], *spine][walked:]
-        step = self._chain_step(rows, self._cache.length + walked)
+        step = chain_step(rows, self._cache.length + walked, self._cache.data.device)
         if plan.headed:
             return self._headed_step(step, keep)
         passed = self._executor.walk(step, self._cache, plan.skips, taps=keep, rows=LAST_ROW)
@@ -113,11 +114,6 @@ class Drafter:
         assert step.slot is not None
         stream = self._head.run(trunk.hidden, step.slot)
         return self._executor.logits(stream[:, -1:])[0, 0], dict(trunk.taps)
-
-    def _chain_step(self, tokens: list[int], slot: int) -> Step:
-        device = self._cache.data.device
-        positions = torch.arange(slot, slot + len(tokens), device=device)
-        return Step(torch.tensor([tokens], device=device), positions, slot, slot)
 
     def _draw(
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
@@ -174,8 +170,7 @@ def tree_step(draft: Draft, root: int, cache: CursorCache, rows: range | None = 
     slot = cache.length + rows.start
     tokens = [root if row == 0 else draft.tokens[row - 1] for row in rows]
     if draft.is_chain:
-        positions = torch.arange(slot, slot + len(rows), device=device)
-        return Step(torch.tensor([tokens], device=device), positions, slot, slot)
+        return chain_step(tokens, slot, device)
     paths = [[0, *(node + 1 for node in draft.path(row - 1))] for row in rows]
     mask = torch.zeros(len(rows), rows.stop, dtype=torch.bool, device=device)
     for i, path in enumerate(paths):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from specframe.costs import CostModel
-from specframe.draft import LONGEST_DRAFT, Drafter
+from specframe.draft import LONGEST_CHAIN, LONGEST_DRAFT, Drafter
 from specframe.errors import InvalidDraftPlan, InvalidSkipSet
 from specframe.head import HeadRunner
 from specframe.models.cache import CursorCache
@@ -53,6 +53,7 @@ class _Sequence:
     target: Target
     head: HeadRunner | None
     rounds: int = 0
+    ended: bool = False  # by an end token, or because `finished` said so
 
 
 class Engine:
@@ -73,10 +74,10 @@ class Engine:
         """Emit tokens round by round."""
         started = perf_counter()
         live = self._begin(prompt)
-        emitted = self._cut(live.tokens, [live.target.prefill(live.window, live.head)])
+        emitted = self._cut(live, [live.target.prefill(live.window, live.head)])
         live.tokens += emitted
         yield Round(0, tuple(emitted), perf_counter() - started)
-        while not self._over(live):
+        while not live.ended and self._budget(live) > 0:
             started = perf_counter()
             outcome = self._round(live)
             live.rounds += 1
@@ -108,15 +109,15 @@ class Engine:
         drafted = perf_counter()
         verdict, taps = live.target.judge(draft, plan.skips.prefix, taps_wanted)
         block = [*(draft.tokens[node] for node in verdict.path), verdict.bonus]
-        emitted = self._cut(live.tokens, block)
-        rows = [0, *(node + 1 for node in verdict.path)]
+        emitted = self._cut(live, block)
+        rows = [0, *(node + 1 for node in verdict.path)][: len(emitted)]
         if capture:
             live.window.push(draft.states, taps, rows)
         if live.head is not None:
             states = taps.get(live.head.depth, draft.states.get(live.head.depth))
             assert states is not None
-            live.head.push(states[:, rows[: len(emitted)]])
-        live.cache.commit(rows[: len(emitted)])
+            live.head.push(states[:, rows])
+        live.cache.commit(rows)
         live.tokens += emitted
         verified = perf_counter()
         outcome = Outcome(
@@ -149,26 +150,25 @@ class Engine:
     def _budget(self, live: _Sequence) -> int:
         return self._limits.max_new_tokens - (len(live.tokens) - live.prompt_length)
 
-    def _cut(self, tokens: Sequence[int], block: list[int]) -> list[int]:
-        """The block up to its first end token or stop; the plan's clamp keeps it in the budget."""
+    def _cut(self, live: _Sequence, block: list[int]) -> list[int]:
+        """The block up to its first end token or stop; the plan's clamp keeps it in the budget.
+
+        `finished` is asked once for every token, since it may keep count of them.
+        """
+        ends, finished = self._limits.ends, self._limits.finished
         for count, token in enumerate(block, start=1):
-            if token in self._limits.ends or self._finished(tokens, block[:count]):
+            told = finished is not None and finished([*live.tokens, *block[:count]])
+            if told or token in ends:
+                live.ended = True
                 return block[:count]
         return block
 
-    def _finished(self, tokens: Sequence[int], emitted: Sequence[int]) -> bool:
-        finished = self._limits.finished
-        return finished is not None and finished([*tokens, *emitted])
-
-    def _over(self, live: _Sequence) -> bool:
-        last = live.tokens[-1]
-        ended = last in self._limits.ends or self._finished(live.tokens, ())
-        return ended or self._budget(live) <= 0
-
     def _clamp(self, plan: DraftPlan, live: _Sequence) -> DraftPlan:
-        """Shorten the draft to what can be emitted."""
+        """Shorten the draft to what can be emitted, and a chain to what keeps its bits."""
         self._refuse(plan, live.head)
         longest = min(plan.stop.max_tokens, self._budget(live) - 1)
+        if plan.tree is None or plan.tree.widest == 1:
+            longest = min(longest, LONGEST_CHAIN)
         if longest == plan.stop.max_tokens:
             return plan
         return replace(plan, stop=replace(plan.stop, max_tokens=longest))

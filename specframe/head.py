@@ -32,7 +32,10 @@ class HeadRunner:
             self._catch_up(torch.cat(self._waiting, dim=1))
 
     def run(self, states: Tensor, slot: int) -> Tensor:
-        """The predictive stream of rows that begin at this position: [1, S, H] both."""
+        """The predictive stream of rows [1, S, H] that begin at this position.
+
+        Where committed rows were waiting theirs comes before it: the last S rows are these rows'.
+        """
         if self._waiting:
             caught_up = torch.cat([*self._waiting, states], dim=1)
             return self._catch_up(caught_up, committed=caught_up.shape[1] - states.shape[1])

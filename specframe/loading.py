@@ -1,15 +1,15 @@
-"""Models by name: the embedded one, planted ones, and everything the library can load."""
+"""Models by name: the testbed's, planted ones, and everything the library can load."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from specframe.errors import InvalidRequest
 from specframe.types import ModelShape
 
-__all__ = ["PLANTED", "Loaded", "load"]
+__all__ = ["PLANTED", "Loaded", "load", "load_model", "loading"]
 
 # shapes of models with planted acceptance: speeds are real, the text is not
 PLANTED = {
@@ -17,6 +17,8 @@ PLANTED = {
     "planted-1.1B": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 2048),
     "planted-1.1B-32k": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 33024),
 }
+# what says where files come from, and so holds for the tokenizer as for the model
+SOURCE = ("revision", "token", "cache_dir", "local_files_only", "trust_remote_code")
 
 
 class Loaded(NamedTuple):
@@ -27,18 +29,53 @@ class Loaded(NamedTuple):
 
 
 def load(name: str, **kwargs: Any) -> Loaded:
-    """`testbed`, `planted-19M`, `planted-1.1B`, a folder or a hub id.
+    """`testbed`, a name in `PLANTED`, a folder or a hub id.
 
     Further arguments go to the library's `from_pretrained`; weights keep the dtype they have.
     """
+    if name != "testbed" and name not in PLANTED:
+        return Loaded(load_model(name, **kwargs), _tokenizer(name, kwargs))
+    if kwargs:
+        raise InvalidRequest(
+            f"{name!r} is made here and takes no arguments. Got {', '.join(sorted(kwargs))}; leave "
+            f"them out, or name a folder or a hub id."
+        )
     if name in PLANTED:
         return Loaded(_planted(PLANTED[name]), None)
-    with _without_weights_bar():
-        if name == "testbed":
-            from specframe import testbed
+    from specframe import testbed
 
-            return Loaded(*testbed.load())
-        return _from_library(name, kwargs)
+    with _without_weights_bar():
+        return Loaded(*testbed.load())
+
+
+def load_model(name: str, **kwargs: Any) -> Any:
+    """A model of the library by folder or hub id, without its tokenizer."""
+    from transformers import AutoModelForCausalLM
+
+    with _without_weights_bar(), loading(name):
+        model = AutoModelForCausalLM.from_pretrained(name, **{"dtype": "auto", **kwargs})
+    return model.eval()
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """The library's own complaint about a model that cannot be loaded, as one of ours."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise InvalidRequest(
+            f"No model {name!r} can be loaded: {reason}. Name testbed, {', '.join(PLANTED)}, a "
+            f"folder with a model, or a hub id."
+        ) from error
+
+
+def _tokenizer(name: str, kwargs: Mapping[str, Any]) -> Any:
+    from transformers import AutoTokenizer
+
+    source = {key: kwargs[key] for key in SOURCE if key in kwargs}
+    with loading(name):
+        return AutoTokenizer.from_pretrained(name, **source)
 
 
 @contextmanager
@@ -64,18 +101,3 @@ def _planted(shape: ModelShape) -> Any:
     from specframe.testing.planted import falling_noise, planted_llama
 
     return planted_llama(shape, falling_noise(shape.layers), dtype=torch.bfloat16)
-
-
-def _from_library(name: str, kwargs: dict[str, Any]) -> Loaded:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        model = AutoModelForCausalLM.from_pretrained(name, **{"dtype": "auto", **kwargs})
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InvalidRequest(
-            f"No model {name!r} can be loaded: {reason} Name testbed, {', '.join(PLANTED)}, a "
-            f"folder with a model, or a hub id."
-        ) from error
-    return Loaded(model.eval(), tokenizer)

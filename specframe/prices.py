@@ -14,14 +14,14 @@ from specframe.cost_tables import fit_line
 from specframe.costs import CostModel
 from specframe.engine import Engine, Limits
 from specframe.models.cache import CursorCache
-from specframe.models.executor import NO_ROWS, Executor
+from specframe.models.executor import NO_ROWS, Executor, chain_step
+from specframe.one_plan import OnePlan
 from specframe.profilers.clocks import Progress, typical
 from specframe.profilers.latency import LatencyGrid, LatencyProfile, default_grid, profile_latency
 from specframe.profilers.machine import layer_kinds, machine_facts
 from specframe.profilers.store import find_profile, save_profile
-from specframe.registry import selector_class
 from specframe.sampling import Law
-from specframe.types import DraftPlan, SkipSet, Step, StopRule
+from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["measure_profile", "measure_round_costs", "measured_profile"]
 
@@ -103,9 +103,7 @@ def _timed_rounds(
     prompt: list[int] = drawn.tolist()
     longest = max(plan.stop.max_tokens for plan in plans) + 1
     limits = Limits((ROUNDS[1] + 2) * longest)
-    fixed = selector_class("fixed")
-    selectors = [fixed(skips=plan.skips, stop=plan.stop) for plan in plans]  # type: ignore[call-arg]
-    running = [Engine(executor, chosen, Law(), limits).rounds(prompt) for chosen in selectors]
+    running = [Engine(executor, OnePlan(p), Law(), limits).rounds(prompt) for p in plans]
     cache = executor.new_cache(PROMPT + limits.max_new_tokens + longest)
     cache.commit(range(PROMPT - 1, -1, -1))  # turned round, so that every column is written
     for rounds in running:
@@ -131,21 +129,16 @@ def _timed_rounds(
 def _bare_round(executor: Executor, cache: CursorCache, plan: DraftPlan) -> None:
     """The walks of a round and nothing else."""
     n, drafted, prefix = cache.length, plan.stop.max_tokens, plan.skips.prefix
+    device = executor.device
     for k in range(drafted):
-        executor.walk(_step(executor, n + k, 1), cache, plan.skips, taps=(prefix,))
+        executor.walk(chain_step([0], n + k, device), cache, plan.skips, taps=(prefix,))
     hidden = None
     if drafted and prefix:
-        executor.walk(_step(executor, n + drafted, 1), cache, stop=prefix, rows=NO_ROWS)
+        executor.walk(chain_step([0], n + drafted, device), cache, stop=prefix, rows=NO_ROWS)
         hidden = torch.zeros(
-            1, drafted + 1, executor.shape.hidden, dtype=executor.dtype, device=executor.device
+            1, drafted + 1, executor.shape.hidden, dtype=executor.dtype, device=device
         )
-    rows = _step(executor, n, drafted + 1)
+    rows = chain_step([0] * (drafted + 1), n, device)
     logits = executor.walk(rows, cache, start=prefix if drafted else 0, hidden=hidden).logits
     assert logits is not None
     float(logits[0, 0, 0])  # on a GPU: wait as a round does
-
-
-def _step(executor: Executor, n: int, rows: int) -> Step:
-    device = executor.device
-    tokens = torch.zeros(1, rows, dtype=torch.long, device=device)
-    return Step(tokens, torch.arange(n, n + rows, device=device), n, n)

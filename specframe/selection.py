@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from specframe.artefacts import read_manifest
 from specframe.dressing import DRESSING, dressed
 from specframe.errors import ArtefactError, InvalidRequest
-from specframe.registry import selector_class
+from specframe.registry import selector_class, selector_names
 from specframe.selector import LayerSelector
 from specframe.types import ModelShape
 
 __all__ = ["Named", "option_pairs", "read_named", "selector_from"]
 
-MANIFEST = "manifest.json"
+PRESETS = ("best", "faithful")  # what presets are called here; other packages may have others
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A selector as a list names it: `name`, `name:preset` or `name:preset+setting=value+...`."""
+    """A selector as a list names it: `name`, `name:preset` or `name:preset+setting=value+...`.
+
+    The name is a registered one, a folder or `package.module:Class`.
+    """
 
     name: str
     preset: str
@@ -34,8 +37,16 @@ def read_named(text: str, preset: str = "best") -> Named:
     head, *settings = text.split("+")
     if Path(head).is_dir():
         return Named(head, preset, option_pairs(settings))
-    name, _, own = head.partition(":")
+    name, own = _apart(head)
     return Named(name, own or preset, option_pairs(settings))
+
+
+def _apart(head: str) -> tuple[str, str]:
+    """A name and its preset, empty where none is given; 'package.module:Class' stays whole."""
+    name, colon, preset = head.rpartition(":")
+    if colon and (name in selector_names() or ":" in name or preset in PRESETS):
+        return name, preset
+    return head, ""
 
 
 def selector_from(
@@ -82,12 +93,8 @@ def option_pairs(settings: Sequence[str]) -> dict[str, str]:
 
 
 def _saved_name(folder: Path) -> str:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        name: str = manifest["kind"]  # a selector's artefact is of the kind it is registered as
-    except (OSError, ValueError, KeyError) as error:
-        raise ArtefactError(
-            f"{str(folder)!r} holds no saved selector ({MANIFEST} cannot be read: {error}). "
-            f"Name a folder that `specframe calibrate` wrote."
-        ) from error
+    remedy = "Name a folder that `specframe calibrate` wrote."
+    name = read_manifest(folder, remedy).get("kind")  # the name it is registered as
+    if not isinstance(name, str):
+        raise ArtefactError(f"{folder} holds no saved selector. {remedy}")
     return name

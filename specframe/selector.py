@@ -201,18 +201,32 @@ class LayerSelector(ABC):
     combines: ClassVar[tuple[str, ...]] = ()  # selectors it is made of, unless others are named
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> Self:
+    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
         """From a preset's name and options in text, as a command line gives them."""
         if not cls.presets:
-            raise InvalidConfig(
-                f"{cls.__name__} has no settings that a command line can give. Make one in Python."
-            )
+            return cls._plain(options)
         config = preset_with(cls.__name__, cls.presets, preset, options)
         return cls(config=config)  # type: ignore[call-arg]
 
     @classmethod
+    def _plain(cls, options: Mapping[str, str]) -> Self:
+        """One without presets, which takes no settings."""
+        if options:
+            raise InvalidConfig(
+                f"{cls.__name__} has no settings that a command line can give. Got "
+                f"{', '.join(sorted(options))}; leave them out, or give the class `presets`."
+            )
+        try:
+            return cls()
+        except TypeError as error:
+            raise InvalidConfig(
+                f"{cls.__name__} cannot be made from its name alone: {error}. Give the class "
+                f"`presets` or `configured`, or make one in Python."
+            ) from error
+
+    @classmethod
     def combining(
-        cls, parts: Sequence[LayerSelector], preset: str = "best", **options: str
+        cls, parts: Sequence[LayerSelector], preset: str = "best", /, **options: str
     ) -> Self:
         """The same for one made of others: those that `combines` or the option `of` name."""
         raise InvalidConfig(f"{cls.__name__} is not made of other selectors.")

@@ -20,7 +20,13 @@ from specframe.selection import selector_from
 from specframe.selector import LayerSelector
 from specframe.stats import GenerationStats, StatsFold
 
-__all__ = ["SelfSpeculator", "SpeculativeOutput", "generate"]
+__all__ = [
+    "SelfSpeculator",
+    "SpeculativeOutput",
+    "generate",
+    "prompt_tokens",
+    "refuse_padding",
+]
 
 
 @dataclass
@@ -71,17 +77,12 @@ class SelfSpeculator:
         return self.collect(prompt, self._decoding(prompt, **kwargs), streamer=streamer)
 
     def collect(
-        self,
-        prompt: list[int],
-        decoding: Decoding,
-        *,
-        streamer: Any = None,
-        prompt_sent: bool = False,
+        self, prompt: list[int], decoding: Decoding, *, streamer: Any = None
     ) -> SpeculativeOutput:
-        """Run all rounds; `prompt_sent` says that the streamer has seen the prompt already."""
+        """Run all rounds. `streamer` receives the prompt, too, and first, as in the library."""
         fold = StatsFold(len(prompt), self.exactness(decoding.law.sampled))
         tokens = list(prompt)
-        if streamer is not None and not prompt_sent:
+        if streamer is not None:
             streamer.put(torch.tensor([prompt]))
         for done in self._rounds(prompt, decoding):
             fold.add(done)
@@ -90,7 +91,7 @@ class SelfSpeculator:
                 streamer.put(torch.tensor(done.tokens))
         if streamer is not None:
             streamer.end()
-        sequences = torch.tensor([tokens], device=self.model.device)
+        sequences = torch.tensor([tokens], device=self.executor.device)
         return SpeculativeOutput(sequences=sequences, stats=fold.result())
 
     def exactness(self, sampled: bool = False) -> str:
@@ -101,7 +102,8 @@ class SelfSpeculator:
 
     def _decoding(self, prompt: list[int], **kwargs: Any) -> Decoding:
         kwargs.setdefault("tokenizer", self.tokenizer)
-        return resolve(self.model, prompt, self.executor.shape.positions, **kwargs)
+        executor = self.executor
+        return resolve(self.model, prompt, executor.shape.positions, executor.device, **kwargs)
 
     def _rounds(self, prompt: list[int], decoding: Decoding) -> Iterator[Round]:
         engine = Engine(
@@ -127,22 +129,25 @@ def generate(
     selector: LayerSelector | str = "autoregressive",
     tokenizer: Any = None,
     strict: bool = False,
+    costs: CostModel | None = None,
     **kwargs: Any,
 ) -> SpeculativeOutput:
     """Generate with self-speculative decoding; other arguments are the library's own."""
-    speculator = SelfSpeculator(model, selector, tokenizer=tokenizer, strict=strict)
+    speculator = SelfSpeculator(model, selector, tokenizer=tokenizer, strict=strict, costs=costs)
     return speculator.generate(inputs, **kwargs)
 
 
 def prompt_tokens(inputs: Any, vocabulary: int) -> list[int]:
     """Token ids of one prompt from a tensor, a list or a tokenizer's output."""
-    if isinstance(inputs, Mapping) or hasattr(inputs, "input_ids"):
-        inputs = inputs["input_ids"]
+    mask = None
+    if isinstance(inputs, Mapping):
+        mask, inputs = inputs.get("attention_mask"), inputs["input_ids"]
     ids = inputs if isinstance(inputs, Tensor) else torch.tensor(_plain(inputs))
     if ids.ndim == 2 and ids.shape[0] > 1:
         raise InvalidRequest(
             f"One prompt at a time: got a batch of {ids.shape[0]}. Call generate once a prompt."
         )
+    refuse_padding(mask)
     tokens: list[int] = ids.reshape(-1).tolist()
     if not tokens:
         raise InvalidRequest("The prompt is empty. Pass at least one token, e.g. the BOS token.")
@@ -158,6 +163,14 @@ def prompt_tokens(inputs: Any, vocabulary: int) -> list[int]:
             f"Use the tokenizer that belongs to the model."
         )
     return tokens
+
+
+def refuse_padding(mask: Any) -> None:
+    """Refuse a prompt whose attention mask, where it has one, leaves out a token."""
+    if mask is not None and not bool(torch.as_tensor(mask).all()):
+        raise InvalidRequest(
+            "The prompt is padded (its attention mask holds zeros). Pass it without padding."
+        )
 
 
 def _plain(inputs: Any) -> Sequence[Any]:

@@ -11,10 +11,10 @@ from specframe.draft import tree_step
 from specframe.errors import NonFiniteLogits
 from specframe.head import HeadRunner
 from specframe.models.cache import CursorCache
-from specframe.models.executor import LAST_ROW, Executor
+from specframe.models.executor import LAST_ROW, Executor, chain_step
 from specframe.sampling import Law
 from specframe.states import StateWindow
-from specframe.types import Draft, Step, Verdict
+from specframe.types import Draft, Verdict
 from specframe.verify import verify_greedy, verify_sampled
 
 __all__ = ["Target"]
@@ -35,11 +35,9 @@ class Target:
     def prefill(self, window: StateWindow, head: HeadRunner | None = None) -> int:
         """Commit the prompt and choose the first token."""
         taps = window.prompt_depths | ({head.depth} if head is not None else set())
-        device = self._cache.data.device
         for start in range(0, len(self._tokens), PREFILL_ROWS):
-            block = list(self._tokens[start : start + PREFILL_ROWS])
-            positions = torch.arange(start, start + len(block), device=device)
-            step = Step(torch.tensor([block], device=device), positions, start, start)
+            block = self._tokens[start : start + PREFILL_ROWS]
+            step = chain_step(block, start, self._cache.data.device)
             passed = self._executor.walk(step, self._cache, taps=taps, rows=LAST_ROW)
             window.push_prompt(passed.taps)
             if head is not None:

@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 
+NORMAL_95 = 1.96  # standard errors to either side that hold 95 % of a normal law
+
+
 @dataclass(frozen=True, slots=True)
 class SkipSet:
     """A set of skipped sublayers out of 2L: number 2i is layer i's attention, 2i+1 its MLP."""
@@ -128,7 +131,7 @@ class Estimate:
         """Wilson's interval: honest at shares near 0 and 1 and at small counts."""
         if count < 1:
             return cls(0.0, 0.0, 1.0, 0)
-        z = 1.96
+        z = NORMAL_95
         share, weight = hits / count, 1.0 + z * z / count
         centre = (share + z * z / (2 * count)) / weight
         half = z / weight * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
@@ -269,9 +272,10 @@ class Draft:
 
     Node i has token `tokens[i]`; `parents[i]` is its parent node, -1 the last emitted token.
     `laws[p]` is the law the children of node p were drawn from. Children without one are
-    deterministic, i.e. point masses: greedy ones, and the first `copied` nodes. `states` hold the
-    residual stream of the root and every node at depths where the draft computes the target's own
-    values.
+    deterministic, i.e. point masses: greedy ones, and the first `copied` nodes. `confidences` are
+    those of the spine only: the nodes that come first, each the child of the one before. `states`
+    hold the residual stream of the root and every node at depths where the draft computes the
+    target's own values.
     """
 
     tokens: tuple[int, ...]

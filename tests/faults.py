@@ -239,27 +239,31 @@ def every_draft_accepted(patch):
     patch.setattr(judging, "verify_greedy", agree)
 
 
+def bend_draft_steps(patch, bent):
+    """Those of the draft only: verification makes its own by the same function."""
+    walk_on, step_of = Drafter._step, drafting.chain_step
+
+    def bending(self, *arguments):
+        with patch.context() as within:
+            within.setattr(drafting, "chain_step", lambda *given: bent(self, step_of(*given)))
+            return walk_on(self, *arguments)
+
+    patch.setattr(Drafter, "_step", bending)
+
+
 def draft_positions_one_late(patch):
-    step_of = Drafter._chain_step
-
-    def late(self, tokens, slot):
-        step = step_of(self, tokens, slot)
-        return replace(step, positions=step.positions + 1)
-
-    patch.setattr(Drafter, "_chain_step", late)
+    bend_draft_steps(patch, lambda _, step: replace(step, positions=step.positions + 1))
 
 
 def draft_blind_to_itself(patch):
     """Each draft step sees committed columns and its own, but not the tokens drafted before."""
-    step_of = Drafter._chain_step
 
-    def blind(self, tokens, slot):
-        step = step_of(self, tokens, slot)
-        mask = torch.ones(1, slot + 1, dtype=torch.bool)
-        mask[:, self._cache.length : slot] = False
+    def blind(drafter, step):
+        mask = torch.ones(1, step.slot + 1, dtype=torch.bool)
+        mask[:, drafter._cache.length : step.slot] = False
         return replace(step, mask=mask)
 
-    patch.setattr(Drafter, "_chain_step", blind)
+    bend_draft_steps(patch, blind)
 
 
 def window_one_too_wide(patch):

@@ -106,9 +106,8 @@ def _model(tiny: Tiny) -> Any:
 
 def _decoding(case: Case) -> Decoding:
     settings = {"do_sample": True, "top_k": 0, **case.sampling.arguments}
-    return resolve(
-        _model(case.tiny), PROMPT, case.tiny.positions, max_new_tokens=case.new_tokens, **settings
-    )
+    settings |= {"max_new_tokens": case.new_tokens}
+    return resolve(_model(case.tiny), PROMPT, case.tiny.positions, torch.device("cpu"), **settings)
 
 
 class Remembering:

@@ -93,6 +93,7 @@ def made_row(
         "repeat": repeat,
         "new_tokens": NEW_TOKENS,
         "tokens": [1] * NEW_TOKENS,
+        "first_tokens": 1,
         "prefill_seconds": 0.03,
         "decode_seconds": decode,
         "predicted_seconds": decode * dice.gauss(1.02, 0.04),

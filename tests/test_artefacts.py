@@ -104,6 +104,21 @@ def test_lost_tensors_are_refused(tmp_path, anchors):
         load(tmp_path)
 
 
+def test_damaged_tensors_are_refused(tmp_path, anchors):
+    save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
+    whole = (tmp_path / "tensors.safetensors").read_bytes()
+    for part in (whole[:40], whole[:-3], b""):
+        (tmp_path / "tensors.safetensors").write_bytes(part)
+        with pytest.raises(ArtefactError, match=r"does not hold a Anchors.*Calibrate again"):
+            load(tmp_path)
+
+
+def test_tensors_that_cannot_be_written_are_an_error(tmp_path, anchors):
+    (tmp_path / ".tensors.safetensors").mkdir()
+    with pytest.raises(ArtefactError, match=r"cannot be written: .+\. Name a folder"):
+        save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
+
+
 def test_a_value_that_is_no_data_is_refused(tmp_path):
     with pytest.raises(ArtefactError, match="object cannot be saved"):
         save_artefact(tmp_path, object(), kind="anchors", fingerprint=FACTS)

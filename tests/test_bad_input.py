@@ -3,7 +3,14 @@
 import pytest
 import torch
 from tiny import Tiny, tiny_model
-from transformers import GPT2Config, MambaConfig, MambaForCausalLM, T5Config
+from transformers import (
+    GenerationConfig,
+    GPT2Config,
+    MambaConfig,
+    MambaForCausalLM,
+    SynthIDTextWatermarkingConfig,
+    T5Config,
+)
 from transformers import T5ForConditionalGeneration as T5Model
 
 import specframe
@@ -26,6 +33,7 @@ TINY = Tiny(layers=3, positions=64)
 SKIPS = SkipSet.from_sublayers(3, [3, 4])
 SELECTOR = FixedSkips(SKIPS, StopRule(4))
 PROMPT = [5, 1, 17]
+SYNTH_ID = SynthIDTextWatermarkingConfig(ngram_len=3, keys=[1, 2, 3])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -93,6 +101,19 @@ def test_the_models_limit_itself_can_be_reached(model):
     assert found.sequences.shape == (1, 64)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"max_length": 20}, {"generation_config": GenerationConfig(max_length=20)}]
+)
+def test_a_length_of_twenty_that_was_asked_for_holds_the_prompt_too(model, settings):
+    assert speculator(model).generate(PROMPT, **settings).sequences.shape == (1, 20)
+    assert speculator(model).generate(PROMPT).sequences.shape == (1, 23)  # twenty new ones
+
+
+def test_a_length_that_the_model_asks_for_holds_the_prompt_too(model):
+    model.generation_config.max_length = 20
+    assert speculator(model).generate(PROMPT).sequences.shape == (1, 20)
+
+
 @pytest.mark.parametrize("budget", [0, -3])
 def test_a_budget_of_nothing_is_refused(model, budget):
     with pytest.raises(InvalidRequest, match=rf"max_new_tokens.*greater than 0, but is {budget}"):
@@ -103,6 +124,18 @@ def test_a_batch_is_refused(model):
     for batch in ([[1, 2], [3, 4]], torch.ones(2, 3, dtype=torch.long)):
         with pytest.raises(InvalidRequest, match=r"batch of 2\. Call generate once a prompt"):
             speculator(model).generate(batch)
+
+
+@pytest.mark.parametrize("mask", [[0, 1, 1], [[1, 1, 0]], torch.tensor([[0, 1, 1]])], ids=repr)
+def test_a_padded_prompt_is_refused(model, mask):
+    with pytest.raises(InvalidRequest, match=r"prompt is padded .* Pass it without padding"):
+        speculator(model).generate({"input_ids": [0, 5, 1], "attention_mask": mask})
+
+
+def test_a_tokenizers_output_without_padding_is_a_prompt(model):
+    given = {"input_ids": torch.tensor([PROMPT]), "attention_mask": torch.ones(1, 3)}
+    found = speculator(model).generate(given, max_new_tokens=5).sequences
+    assert torch.equal(found, speculator(model).generate(PROMPT, max_new_tokens=5).sequences)
 
 
 @pytest.mark.parametrize("token", [-1, 23, 10**6])
@@ -139,12 +172,27 @@ def test_text_without_a_tokenizer_is_refused(model):
     [
         ({"num_beams": 3}, r"num_beams.*must be 1.*Got 3"),
         ({"guidance_scale": 2.0}, r"guidance_scale.*Got 2\.0"),
+        ({"guidance_scale": 0}, r"guidance_scale.*Got 0"),
+        ({"dola_layers": "low"}, r"dola_layers.*must be None.*Got 'low'"),
+        ({"token_healing": True}, r"token_healing.*must be False.*Got True"),
+        ({"watermarking_config": SYNTH_ID}, "watermarking_config.*must not be SynthID"),
         ({"max_new_token": 5}, "Unknown generation arguments: max_new_token"),
         ({"stop_strings": ["x"]}, "need a tokenizer"),
         ({"do_sample": True, "temperature": -1.0}, r"temperature.*-1\.0"),
         ({"do_sample": True, "top_k": -2}, r"top_k.*-2"),
     ],
-    ids=["beams", "guidance", "misspelt", "stop strings", "temperature", "top-k"],
+    ids=[
+        "beams",
+        "guidance",
+        "no guidance",
+        "DoLa",
+        "healing",
+        "watermark",
+        "misspelt",
+        "stop strings",
+        "temperature",
+        "top-k",
+    ],
 )
 def test_an_argument_that_is_not_understood_is_refused(model, argument, message):
     with pytest.raises(InvalidRequest, match=message):

@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     StoppingCriteria,
     StoppingCriteriaList,
+    TextStreamer,
 )
 from transformers.generation.streamers import BaseStreamer
 
@@ -131,8 +132,21 @@ def test_the_door_passes_committed_tokens_to_its_own_streamer_and_ends_it(model,
         custom_generate=specframe.custom_generate(selector),
         spec_streamer=recorder,
     )
-    assert recorder.tokens == output[0, PROMPT.shape[1] :].tolist()
+    assert recorder.tokens == output[0].tolist()
     assert recorder.ended
+
+
+@pytest.mark.parametrize("skip_prompt", [True, False])
+def test_a_text_streamer_shows_every_new_token(model, selector, tokenizer, capsys, skip_prompt):
+    streamer = TextStreamer(tokenizer, skip_prompt=skip_prompt)
+    output = model.generate(
+        PROMPT,
+        max_new_tokens=12,
+        do_sample=False,
+        custom_generate=specframe.custom_generate(selector, streamer=streamer),
+    )
+    shown = output[0, PROMPT.shape[1] if skip_prompt else 0 :]
+    assert capsys.readouterr().out == tokenizer.decode(shown) + "\n"
 
 
 def test_generate_streams_the_prompt_and_then_what_it_commits(model, selector):
@@ -210,3 +224,12 @@ def test_the_door_refuses_a_batch_padding_and_a_filled_cache(model, selector):
     cache = model(PROMPT[:, :3], use_cache=True).past_key_values
     with pytest.raises(InvalidRequest, match="already holds 3"):
         model.generate(PROMPT, past_key_values=cache, custom_generate=door, max_new_tokens=4)
+
+
+def test_the_door_refuses_embeddings_and_tokens_that_the_model_does_not_know(model, selector):
+    door = specframe.custom_generate(selector)
+    vectors = model.get_input_embeddings()(PROMPT)
+    with pytest.raises(InvalidRequest, match="Pass input_ids alone"):
+        model.generate(inputs_embeds=vectors, custom_generate=door, max_new_tokens=4)
+    with pytest.raises(InvalidRequest, match="Token 64 is not in the model's vocabulary of 64"):
+        model.generate(torch.tensor([[5, 64]]), custom_generate=door, max_new_tokens=4)

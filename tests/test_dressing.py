@@ -11,7 +11,7 @@ from lab_doubles import plain_costs
 from specframe import cli
 from specframe.dressing import stop_from, tree_from
 from specframe.engine import Engine, Limits
-from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.lab import ModelLab
 from specframe.registry import selector_class, selector_names
 from specframe.sampling import Law
@@ -131,6 +131,8 @@ def test_a_list_names_presets_and_settings():
     assert read_named("swift") == read_named("swift:best")
     found = read_named("swift:faithful+window=8+draft_stop=confidence:5:0.5")
     assert (found.name, found.preset) == ("swift", "faithful")
+    assert read_named("swift:fathful").preset == "fathful"  # for the selector to refuse
+    assert read_named("swft:faithful").name == "swft"
     assert found.options == {"window": "8", "draft_stop": "confidence:5:0.5"}
 
 
@@ -185,3 +187,41 @@ def test_ls_shows_every_column(monkeypatch, capsys, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     (swift,) = [line.split() for line in lines if line.startswith("  swift")]
     assert swift[:7] == ["swift", "yes", "yes", "yes", "yes", "-", "-"]
+
+
+CLASS = "specframe.strategies.fixed:FixedSkips"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "preset"),
+    [
+        (CLASS, CLASS, "best"),
+        (f"{CLASS}:faithful", CLASS, "faithful"),
+        ("every_other:EveryOther", "every_other:EveryOther", "best"),
+    ],
+)
+def test_a_list_names_classes_that_are_not_registered(text, name, preset):
+    found = read_named(f"{text}+mlp=2")
+    assert (found.name, found.preset, found.options) == (name, preset, {"mlp": "2"})
+
+
+def test_a_class_that_is_not_registered_is_configured_as_one_that_is():
+    named = read_named(f"{CLASS}+mlp=2")
+    found = selector_from(named.name, SHAPE, named.preset, named.options)
+    assert found == FixedSkips(SkipSet.of(LAYERS, mlp=[2]))
+
+
+@pytest.mark.parametrize("content", ["[1]", "{}", '{"kind": 3}', "{"])
+def test_a_folder_whose_manifest_names_no_selector_is_refused(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(ArtefactError, match="Name a folder that `specframe calibrate` wrote"):
+        selector_from(str(tmp_path), SHAPE)
+
+
+@pytest.mark.parametrize(
+    "name", ["fixed", "autoregressive", "swift", "layerskip", "del", "cascade"]
+)
+@pytest.mark.parametrize("setting", ["preset", "shape", "parts", "cls"])
+def test_a_setting_that_is_called_like_an_argument_is_refused_as_unknown(name, setting):
+    with pytest.raises(InvalidConfig, match=f"no parameter '{setting}'"):
+        selector_from(name, SHAPE, options={setting: "faithful"})

@@ -125,14 +125,14 @@ class Drifting:
 
     def walk(self, step, cache, skips=None, **how):
         passed = self._executor.walk(step, cache, skips, **how)
-        if self._since <= step.rows < 32:
+        if self._since <= step.rows <= 32:
             bent = passed.hidden.clone()
             bent[..., 0] += 0.05
             passed = replace(passed, hidden=bent)
         return passed
 
 
-@pytest.mark.parametrize("since", [2, 17])
+@pytest.mark.parametrize("since", [2, 17, 32])
 def test_the_self_check_notices_rows_that_differ_in_company(since):
     if not checked(BF16).exact:
         pytest.skip("the executor itself is not exact on this machine")
@@ -159,6 +159,22 @@ def test_the_answer_is_remembered(cache_folder):
     assert json.loads(file.read_text()) == {"exact": found.exact, "statement": found.statement}
     file.write_text(json.dumps({"exact": False, "statement": "as remembered"}))
     assert known_exactness(executor) == Exactness(False, "as remembered")
+
+
+@pytest.mark.parametrize("content", ['{"exact": true}', "[1]", "{", '{"exact": 1, "why": ""}'])
+def test_an_answer_of_another_form_is_found_anew(cache_folder, content):
+    executor = tiny_executor(BF16)
+    found = known_exactness(executor)
+    (file,) = cache_folder.iterdir()
+    file.write_text(content)
+    assert known_exactness(executor) == found
+    assert json.loads(file.read_text())["exact"] == found.exact
+
+
+def test_where_nothing_can_be_kept_the_answer_is_found_each_time(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "file"))
+    assert known_exactness(tiny_executor(BF16)) == checked(BF16)
 
 
 def test_what_changes_the_answer_is_remembered_apart(cache_folder, monkeypatch):

@@ -248,6 +248,29 @@ def test_fusing_changes_no_value_and_stores_none_twice(family):
             assert fused.weight.untyped_storage().data_ptr() in storages(model)
 
 
+@pytest.mark.parametrize("tiny", VARIANTS, ids=name_of)
+def test_the_shape_is_that_of_the_weights(tiny):
+    model = tiny_model(tiny)
+    shape = load_executor(model).shape
+    (layer, *_), embedding = model.model.layers, model.model.embed_tokens.weight
+    heads = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
+    assert (shape.vocabulary, shape.hidden) == embedding.shape
+    assert shape.layers == len(model.model.layers)
+    assert (layer.self_attn.q_proj.out_features, layer.self_attn.k_proj.out_features) == heads
+    assert shape.intermediate == layer.mlp.up_proj.out_features
+    assert (shape.heads, shape.positions) == (tiny.heads, tiny.positions)
+
+
+@pytest.mark.parametrize("part", ["self_attn.v_proj", "mlp.up_proj"])
+def test_products_of_which_only_some_have_a_bias_are_not_joined(part):
+    model = tiny_model(Tiny(layers=3))
+    linear = model.model.layers[1].get_submodule(part)
+    linear.bias = torch.nn.Parameter(torch.ones(linear.out_features, dtype=torch.float64))
+    with pytest.raises(UnsupportedModel, match=r"layers\.1 has biases on some of the products"):
+        FusedExecutor(model)
+    assert load_executor(model).name == "module"
+
+
 def test_a_second_executor_shares_the_first_ones_weights():
     model = tiny_model(Tiny(biases=True))
     first, second = load_executor(model), load_executor(model)

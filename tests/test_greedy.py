@@ -1,36 +1,27 @@
 """Greedy is lossless: token for token the executor's own autoregressive decoding."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from selector_doubles import InTurn
 from tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 from transformers import LogitsProcessorList
 
 from specframe.decoding import resolve
+from specframe.draft import LONGEST_CHAIN
 from specframe.engine import Engine
-from specframe.selector import LayerSelector
+from specframe.models import exactness, fused, weights
+from specframe.selector import Needs
+from specframe.states import StateWindow
 from specframe.stopping import AdaptiveThreshold, ExpectedGain, Planned
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
 LAYERS = 3
-
-
-@dataclass
-class InTurn(LayerSelector):
-    """Another plan each round."""
-
-    plans: tuple[DraftPlan, ...]
-
-    def select(self, context):
-        return self.plans[context.round % len(self.plans)]
-
-    def spawn(self):
-        return self
 
 
 class Agreeable:
@@ -87,7 +78,7 @@ def model_of(tiny):
 
 def generated(tiny, selector, prompt, settings, executor=None):
     executor = executor or tiny_executor(tiny)
-    decoding = resolve(model_of(tiny), prompt, tiny.positions, **settings)
+    decoding = resolve(model_of(tiny), prompt, tiny.positions, executor.device, **settings)
     engine = Engine(executor, selector.spawn(), decoding.law, decoding.limits)
     return list(engine.rounds(prompt))
 
@@ -149,6 +140,70 @@ def test_a_perfect_draft_stands_whole():
     rounds = generated(tiny, selector, [3], {"max_new_tokens": 21})
     assert [len(done.tokens) for done in rounds] == [1, 5, 5, 5, 5]
     assert [done.outcome.accepted for done in rounds[1:]] == [4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("tree", [None, TreeRule((1,))])
+def test_a_chain_is_never_longer_than_what_is_verified_with_the_bits_of_single_rows(tree):
+    tiny = Tiny(layers=LAYERS, positions=200)
+    selector = InTurn((DraftPlan(SkipSet.none(LAYERS), StopRule(40), tree),))
+    rounds = generated(tiny, selector, [3], {"max_new_tokens": 150})
+    drafted = [done.outcome.drafted for done in rounds[1:]]
+    assert drafted[:4] == [LONGEST_CHAIN] * 4
+    assert LONGEST_CHAIN + 1 == max(exactness.ROWS) == fused.PROMPT_ROWS == weights.FEW_ROWS
+
+
+def test_copied_tokens_count_to_the_length_of_a_chain():
+    tiny = Tiny(layers=LAYERS, positions=200)
+    wanted = tokens_of(generated(tiny, Autoregressive(), [3], {"max_new_tokens": 90}))
+    plan = DraftPlan(SkipSet(6, 0b100000), StopRule(60), copied=tuple(wanted[1:50]))
+    rounds = generated(tiny, InTurn((plan,)), [3], {"max_new_tokens": 90})
+    assert rounds[1].outcome.drafted == rounds[1].outcome.accepted == LONGEST_CHAIN
+    assert tokens_of(rounds) == wanted
+
+
+def test_a_tree_may_be_deeper_than_a_chain():
+    tiny = Tiny(layers=LAYERS, positions=200)
+    plan = DraftPlan(SkipSet.none(LAYERS), StopRule(40), TreeRule((1, 2, 1)))
+    rounds = generated(tiny, InTurn((plan,)), [3], {"max_new_tokens": 60})
+    assert rounds[1].outcome.drafted == 40
+
+
+class SaysStopOnce:
+    """A stopping criterion that counts the tokens, and says so only when the sixth is there."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self, input_ids, scores, **kwargs):
+        self.asked += 1
+        return torch.tensor([self.asked == 6])
+
+
+def test_a_criterion_is_asked_once_for_each_token_and_believed_at_once():
+    tiny = Tiny(layers=LAYERS)
+    for plan in (DraftPlan(SkipSet.none(LAYERS), StopRule(n)) for n in (0, 1, 3, 9)):
+        settings = {"max_new_tokens": 20, "stopping_criteria": [SaysStopOnce()]}
+        assert len(tokens_of(generated(tiny, InTurn((plan,)), [3], settings))) == 6
+
+
+class Remembering(InTurn):
+    needs = Needs(committed=(0,), window=99)
+
+
+def test_states_of_tokens_that_were_cut_off_are_not_kept(monkeypatch):
+    tiny, kept, push = Tiny(layers=LAYERS), [], StateWindow.push
+
+    def watched(self, *given):
+        push(self, *given)
+        kept.append(len(self.committed[0]))
+
+    monkeypatch.setattr(StateWindow, "push", watched)
+    selector = Remembering((DraftPlan(SkipSet.none(LAYERS), StopRule(9)),))
+    free = tokens_of(generated(tiny, selector, [3], {"max_new_tokens": 40}))
+    for end in set(free) - {free[0]}:
+        settings = {"max_new_tokens": 40, "eos_token_id": end}
+        found = tokens_of(generated(tiny, selector, [3], settings))
+        assert kept[-1] == len(found) - 1  # of the last one nothing is known yet
 
 
 def test_drafts_both_stand_and_fall():

@@ -18,6 +18,7 @@ LEVELS = {
     "specframe.artefacts": 1,
     "specframe.cost_tables": 1,
     "specframe.costs": 1,
+    "specframe.one_plan": 1,
     "specframe.options": 1,
     "specframe.pooling": 1,
     "specframe.sampling": 1,

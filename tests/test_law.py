@@ -1,6 +1,5 @@
 """Sampling is lossless: every branch of the production engine, added up, is the model's law."""
 
-from dataclasses import dataclass
 from itertools import product
 
 import pytest
@@ -22,10 +21,10 @@ from laws import (
     top_k,
     top_p,
 )
+from selector_doubles import InTurn
 from tiny import Tiny
 from transformers import LogitsProcessorList
 
-from specframe.selector import LayerSelector
 from specframe.stopping import AdaptiveThreshold, ExpectedGain, Planned
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
@@ -70,19 +69,6 @@ STOPS = {
     "confidence": StopRule(3, confidence=0.5),
     "gain": StopRule(3, gain=GainRule(0.2, ((0.2, 0.1), (0.8, 0.9)))),
 }
-
-
-@dataclass
-class InTurn(LayerSelector):
-    """Another plan each round."""
-
-    plans: tuple[DraftPlan, ...]
-
-    def select(self, context):
-        return self.plans[context.round % len(self.plans)]
-
-    def spawn(self):
-        return self
 
 
 PLANS_IN_TURN = InTurn(

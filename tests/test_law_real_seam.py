@@ -23,6 +23,7 @@ LEVEL = 1e-3  # of refusing a right sampler; the seed is fixed, so it happens al
 SELECTOR = Planned(
     FixedSkips(SkipSet.from_sublayers(2, [2, 3]), StopRule(2)), tree=TreeRule((2, 1))
 )
+CPU = torch.device("cpu")
 CASE = Case(SELECTOR, tiny=replace(THREE_TOKENS, sharpness=0.4))
 
 
@@ -33,6 +34,7 @@ def drawn_sequences(count):
         tiny_model(CASE.tiny),
         PROMPT,
         CASE.tiny.positions,
+        CPU,
         do_sample=True,
         top_k=0,
         max_new_tokens=CASE.new_tokens,
@@ -89,7 +91,7 @@ def test_the_chi_square_notices_a_seam_that_favours_likely_tokens(monkeypatch):
 def test_equal_seeds_draw_equal_tokens_and_others_others():
     def once(seed):
         decoding = resolve(
-            tiny_model(CASE.tiny), PROMPT, 64, do_sample=True, max_new_tokens=30, seed=seed
+            tiny_model(CASE.tiny), PROMPT, 64, CPU, do_sample=True, max_new_tokens=30, seed=seed
         )
         engine = Engine(tiny_executor(CASE.tiny), SELECTOR, decoding.law, decoding.limits)
         return [token for done in engine.rounds(PROMPT) for token in done.tokens]
@@ -99,7 +101,7 @@ def test_equal_seeds_draw_equal_tokens_and_others_others():
 
 
 def test_without_a_seed_torchs_own_generator_decides():
-    decoding = resolve(tiny_model(CASE.tiny), PROMPT, 64, do_sample=True, max_new_tokens=5)
+    decoding = resolve(tiny_model(CASE.tiny), PROMPT, 64, CPU, do_sample=True, max_new_tokens=5)
     laws = torch.full((50, 3), 1 / 3)
     drawn = []
     for _ in range(2):
@@ -110,7 +112,7 @@ def test_without_a_seed_torchs_own_generator_decides():
 
 
 def test_a_token_without_a_chance_is_never_drawn():
-    decoding = resolve(tiny_model(CASE.tiny), PROMPT, 64, do_sample=True, seed=0)
+    decoding = resolve(tiny_model(CASE.tiny), PROMPT, 64, CPU, do_sample=True, seed=0)
     law = torch.tensor([0.5, 0.0, 0.5])
     assert {decoding.law.choose(law) for _ in range(200)} == {0, 2}
 

@@ -6,6 +6,7 @@ from tiny import Tiny, tiny_model
 from transformers.utils.logging import is_progress_bar_enabled
 
 from specframe import load
+from specframe.doctor import diagnose
 from specframe.errors import InvalidRequest
 from specframe.loading import PLANTED
 from specframe.models.load import load_executor
@@ -32,6 +33,50 @@ def test_a_model_that_is_not_there_is_refused_with_what_is_known(name, monkeypat
         InvalidRequest, match=r"No model .* planted-19M, planted-1.1B, planted-1.1B-32k, a folder"
     ):
         load(name)
+
+
+@pytest.mark.parametrize("name", ["testbed", "planted-19M"])
+def test_a_model_that_is_made_here_takes_no_arguments(name):
+    with pytest.raises(
+        InvalidRequest, match=f"'{name}' is made here .* Got dtype, revision; leave"
+    ):
+        load(name, revision="main", dtype="float32")
+
+
+def test_the_tokenizer_comes_from_where_the_model_does(monkeypatch):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    asked = {}
+
+    def remember(what):
+        def from_pretrained(name, **given):
+            asked[what] = given
+            return torch.nn.Linear(1, 1)
+
+        return from_pretrained
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", remember("model"))
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", remember("tokenizer"))
+    source = {"revision": "v2", "local_files_only": True, "trust_remote_code": False}
+    load("some/model", **source, device_map="cpu")
+    assert asked["tokenizer"] == source
+    assert asked["model"] == {"dtype": "auto", "device_map": "cpu", **source}
+
+
+@pytest.mark.parametrize("error", [KeyError("mamba9"), ImportError("No module named 'tiktoken'.")])
+def test_whatever_the_library_complains_of_is_a_refusal(error, monkeypatch):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    def refuse(name, **given):
+        raise error
+
+    for kind in (AutoConfig, AutoModelForCausalLM):
+        monkeypatch.setattr(kind, "from_pretrained", refuse)
+    for load_it in (load, diagnose):
+        with pytest.raises(
+            InvalidRequest, match=r"No model 'some/model' can be loaded: .*[a-z9]'\. Name"
+        ):
+            load_it("some/model")
 
 
 def test_a_planted_model_has_its_shape_and_no_tokenizer():

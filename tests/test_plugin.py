@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from specframe import DraftPlan, LayerSelector, SkipSet, StopRule, Traits
+from specframe.errors import InvalidConfig
+from specframe.types import ModelShape
+
+SHAPE = ModelShape(4, 16, 32, 2, 1, 8, 24, 64)
 HERE = Path(__file__).parent
 SAMPLE = HERE / "plugin_sample"
 TUTORIAL = HERE.parent / "docs" / "tutorials" / "your-own-selector.md"
@@ -60,3 +65,28 @@ def test_the_tutorials_selector_is_the_packages():
     for line in ("range(1, context.shape.layers - 1, 2)", "StopRule(self._length, confidence=0.4)"):
         assert line in text
         assert line in module
+
+
+class Plain(LayerSelector):
+    """A class that is registered as it stands: no presets, nothing to set."""
+
+    traits = Traits("nothing")
+
+    def select(self, context):
+        return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0))
+
+    def spawn(self):
+        return Plain()
+
+
+class Demanding(Plain):
+    def __init__(self, length):
+        self.length = length
+
+
+def test_a_class_without_presets_is_made_from_its_name_alone():
+    assert isinstance(Plain.configured(SHAPE), Plain)
+    with pytest.raises(InvalidConfig, match=r"Plain has no settings.*longest"):
+        Plain.configured(SHAPE, longest="4")
+    with pytest.raises(InvalidConfig, match="Demanding cannot be made from its name"):
+        Demanding.configured(SHAPE)

@@ -11,10 +11,8 @@ from specframe.errors import PromptTooLong
 
 __all__ = ["COLUMN_BLOCK", "STORAGE_BLOCK", "STRICT_BLOCK", "CursorCache"]
 
-COLUMN_BLOCK = (
-    32  # columns are read in whole blocks, so that a row's sums do not move with its neighbours
-)
-
+# columns are read in whole blocks, so that a row's sums do not move with its neighbours
+COLUMN_BLOCK = 32
 STRICT_BLOCK = 256  # columns of one product where every product has a fixed shape
 STORAGE_BLOCK = 512  # storage comes in whole blocks of the widest reader, torch's fused kernel
 
@@ -34,14 +32,13 @@ class CursorCache:
         capacity: int,
         dtype: torch.dtype,
         device: torch.device,
-        batch: int = 1,
     ) -> None:
         columns = -(-capacity // STORAGE_BLOCK) * STORAGE_BLOCK
         self.capacity = capacity
         self.length = 0
-        # [L, B, 2 x kv heads (keys, then values), columns, head size]
+        # [L, 1, 2 x kv heads (keys, then values), columns, head size]
         self.data = torch.zeros(
-            layers, batch, 2 * kv_heads, columns, head_size, dtype=dtype, device=device
+            layers, 1, 2 * kv_heads, columns, head_size, dtype=dtype, device=device
         )
         self._kv_heads = kv_heads
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 
 import torch
 from torch import Tensor
 
+from specframe.errors import ArtefactError
 from specframe.models.cache import CursorCache
-from specframe.models.executor import Executor
-from specframe.types import Step
+from specframe.models.executor import Executor, chain_step
 from specframe.user_cache import cache_folder, read_json, write_json
 
 __all__ = ["Exactness", "check_exactness", "known_exactness"]
 
 CONTEXTS = (5, 64, 191, 250, 505, 700)  # committed tokens before the rows; on either side of blocks
-ROWS = (2, 3, 5, 9, 17)
+ROWS = (2, 3, 5, 9, 17, 32)  # up to the longest chain that is drafted, with its root
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,14 @@ class Exactness:
 def known_exactness(executor: Executor) -> Exactness:
     """`check_exactness`, remembered by machine, torch, threads, dtype and shapes."""
     path = cache_folder() / "exactness" / f"{_key(executor)}.json"
-    known = read_json(path)
-    if known is not None:
+    known = None
+    with suppress(ArtefactError):  # what cannot be read, or kept, is found anew
+        known = read_json(path)
+    if isinstance(known, dict) and known.keys() == {field.name for field in fields(Exactness)}:
         return Exactness(**known)
     found = check_exactness(executor)
-    write_json(path, asdict(found))
+    with suppress(ArtefactError):
+        write_json(path, asdict(found))
     return found
 
 
@@ -44,12 +49,13 @@ def check_exactness(executor: Executor) -> Exactness:
 
     Covers all weight shapes, the head, trailing masked columns and the present thread count.
     """
-    longest = max(ROWS)
+    blocks = [rows for rows in ROWS if rows < executor.shape.positions]
+    longest = max(blocks)
     room = executor.shape.positions - longest
     contexts = [context for context in CONTEXTS if context <= room] or [max(room, 1)]
     tokens = _random_tokens(executor, max(contexts) + longest)
     for context in contexts:
-        differing = _rows_that_differ(executor, tokens[: context + longest], context)
+        differing = _rows_that_differ(executor, tokens[: context + longest], context, blocks)
         if differing is not None:
             return Exactness(
                 False,
@@ -59,25 +65,25 @@ def check_exactness(executor: Executor) -> Exactness:
     return Exactness(True, "greedy chains equal autoregressive decoding bit for bit")
 
 
-def _rows_that_differ(executor: Executor, tokens: list[int], context: int) -> int | None:
+def _rows_that_differ(
+    executor: Executor, tokens: list[int], context: int, blocks: Sequence[int]
+) -> int | None:
     """The smallest block over these tokens whose rows are not those of single walks, or None."""
     cache = executor.new_cache(len(tokens))
     _walk(executor, cache, tokens[:context])
     cache.commit(range(context))
-    together = [_walk(executor, cache, tokens[context : context + rows]) for rows in ROWS]
+    together = [_walk(executor, cache, tokens[context : context + rows]) for rows in blocks]
     singly = []
     for token in tokens[context:]:
         singly.append(_walk(executor, cache, [token]))
         cache.commit([0])
     alone = torch.cat(singly, dim=1)
-    pairs = zip(ROWS, together, strict=True)
+    pairs = zip(blocks, together, strict=True)
     return next((rows for rows, block in pairs if not torch.equal(block, alone[:, :rows])), None)
 
 
 def _walk(executor: Executor, cache: CursorCache, tokens: list[int]) -> Tensor:
-    device = cache.data.device
-    positions = torch.arange(cache.length, cache.length + len(tokens), device=device)
-    step = Step(torch.tensor([tokens], device=device), positions, cache.length, cache.length)
+    step = chain_step(tokens, cache.length, cache.data.device)
     hidden = executor.walk(step, cache, stop=executor.telling_sublayers, rows=None).hidden
     return executor.logits(hidden)
 

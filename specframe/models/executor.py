@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from specframe.models.cache import CursorCache
 from specframe.types import ModelShape, Pass, SkipSet, Step
 
-__all__ = ["ALL_ROWS", "LAST_ROW", "NO_ROWS", "Executor"]
+__all__ = ["ALL_ROWS", "LAST_ROW", "NO_ROWS", "Executor", "chain_step"]
 
 ALL_ROWS = slice(None)
 LAST_ROW = slice(-1, None)
@@ -74,3 +74,9 @@ class Executor(Protocol):
     def read_out(self, hidden: Tensor) -> Tensor:
         """The same, differentiable in `hidden`."""
         ...
+
+
+def chain_step(tokens: Sequence[int], slot: int, device: torch.device) -> Step:
+    """Rows one after another from position `slot` on, each of which sees all before it."""
+    positions = torch.arange(slot, slot + len(tokens), device=device)
+    return Step(torch.tensor([tokens], device=device), positions, slot, slot)

@@ -33,9 +33,9 @@ from specframe.models.kernels import Attend, quickest_attention
 from specframe.models.weights import FusedLinear
 from specframe.types import Pass, SkipSet, Step
 
-__all__ = ["STRICT_ROWS", "FusedExecutor"]
+__all__ = ["FusedExecutor"]
 
-PROMPT_ROWS = 32  # from here on rows are a prompt's and take the attention that saves memory
+PROMPT_ROWS = 32  # above this many, rows are a prompt's and take the attention that saves memory
 PAIR_ROWS = 2  # bf16 products give a lone row other bits than the same row in company
 STRICT_ROWS = 16  # float32 products are invariant only at one fixed number of rows
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from specframe.models.recognise import module_shape
 from specframe.models.weights import FusedLinear, fuse_rows
 from specframe.types import ModelShape
 
@@ -17,7 +18,6 @@ __all__ = [
     "addresses",
     "collect",
     "copy_norms",
-    "model_shape",
     "reason_not_fusible",
 ]
 
@@ -78,28 +78,23 @@ def reason_not_fusible(model: Any) -> str | None:
             return f"{name} holds its weights as {type(weight.data).__name__}"
         if not weight.dtype.is_floating_point or weight.device.type == "meta":
             return f"{name} holds {weight.dtype} on {weight.device}"
+    for i, layer in enumerate(model.model.layers):
+        if _has_mixed_biases(layer):
+            return f"layers.{i} has biases on some of the products that are joined, not on all"
     return None
 
 
-def model_shape(config: Any) -> ModelShape:
-    """Shape facts from a library config."""
-    heads = config.num_attention_heads
-    return ModelShape(
-        layers=config.num_hidden_layers,
-        hidden=config.hidden_size,
-        vocabulary=config.vocab_size,
-        heads=heads,
-        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
-        head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
-        intermediate=config.intermediate_size,
-        positions=config.max_position_embeddings,
-    )
+def _has_mixed_biases(layer: Any) -> bool:
+    attention, mlp = layer.self_attn, layer.mlp
+    query = attention.q_proj.bias is None
+    mixed = (attention.k_proj.bias is None) != query or (attention.v_proj.bias is None) != query
+    return mixed or (mlp.gate_proj.bias is None) != (mlp.up_proj.bias is None)
 
 
 def collect(model: Any) -> FusedModel:
     """Fuse the weights layer by layer; the model's parameters become views of the fused ones."""
     config, stack = model.config, model.model
-    shape = model_shape(config)
+    shape = module_shape(config)
     return FusedModel(
         shape=shape,
         layers=tuple(_layer(layer, config, shape) for layer in stack.layers),

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["Layer", "LayerNames", "Layout", "Stack", "candidates", "family_names"]
+__all__ = ["Layer", "Layout", "Stack", "candidates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class Layout:
     layers: tuple[Layer, ...]
 
 
-def family_names(config: Any) -> LayerNames | None:
+def _family_names(config: Any) -> LayerNames | None:
     """The layer shape of a family in the table, or None."""
     if config.model_type == "gpt_neox":
         return TWO_NORMS if config.use_parallel_residual else NEOX
@@ -229,7 +229,7 @@ def candidates(model: Any) -> Iterator[Layout]:
     if stack is None:
         return
     # a wrapper around a text model may do more with its logits, so it is probed
-    known = family_names(config) if config is model.config else None
+    known = _family_names(config) if config is model.config else None
     for names in EVERY if known is None else (known,):
         if all(_fits(layer, names) for layer in stack.layers):
             layers = tuple(_layer(layer, i, names, config) for i, layer in enumerate(stack.layers))

@@ -65,13 +65,11 @@ class StepView(Cache):  # type: ignore[misc]
         super().__init__(layers=[])
         self._cache, self._step = cache, step
         self._read = columns  # columns of the cache that are read
-        self.updates = 0
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Called by the library's attention with [1, kv heads, rows, D]; padding rows come last."""
-        self.updates += 1
         rows, slot = self._step.rows, self._step.slot
         own_keys, own_values = key_states[:, :, :rows], value_states[:, :, :rows]
         keys, values = self._cache.storage(layer_idx, key_states, value_states)

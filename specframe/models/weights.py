@@ -37,20 +37,14 @@ class FusedLinear:
 
 
 def fuse_rows(linears: Sequence[nn.Linear]) -> FusedLinear:
-    """Stack linear layers; their parameters turn into views, so memory does not double."""
+    """Stack linear layers; their parameters turn into views, so memory does not double.
+
+    All of them have a bias or none has.
+    """
     weight = _stack([linear.weight for linear in linears])
-    if all(linear.bias is None for linear in linears):
+    if linears[0].bias is None:
         return FusedLinear(weight, None)
-    if any(linear.bias is None for linear in linears):
-        biases = [_bias(linear) for linear in linears]
-        return FusedLinear(weight, torch.cat(biases))
     return FusedLinear(weight, _stack([linear.bias for linear in linears]))
-
-
-def _bias(linear: nn.Linear) -> Tensor:
-    if linear.bias is not None:
-        return linear.bias.data
-    return linear.weight.data.new_zeros(linear.out_features)
 
 
 def _stack(parts: Sequence[Tensor]) -> Tensor:

@@ -8,12 +8,12 @@ from functools import cached_property
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from specframe.models.executor import ALL_ROWS, Executor
+from specframe.models.executor import ALL_ROWS, Executor, chain_step
 from specframe.models.load import load_executor
 from specframe.models.probe import CacheProbe
 from specframe.selector import Context, LayerSelector
 from specframe.states import StateWindow
-from specframe.types import Draft, DraftPlan, ModelShape, Outcome, Step
+from specframe.types import Draft, DraftPlan, ModelShape, Outcome
 
 __all__ = ["Play", "SelectorScene"]
 
@@ -143,9 +143,7 @@ class Play:
         return {node - 1: even for node in range(copied, drafted)}
 
     def _commit(self, tokens: list[int], depths: frozenset[int]) -> dict[int, torch.Tensor]:
-        slot = self._cache.length
-        positions = torch.arange(slot, slot + len(tokens))
-        step = Step(torch.tensor([tokens]), positions, slot, slot)
+        step = chain_step(tokens, self._cache.length, self._executor.device)
         taps = self._executor.walk(step, self._cache, taps=depths, rows=ALL_ROWS).taps
         self._cache.commit(range(len(tokens)))
         return dict(taps)

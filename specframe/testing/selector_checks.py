@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from specframe.engine import Engine, Limits
+from specframe.one_plan import OnePlan
 from specframe.sampling import Law
 from specframe.selector import Context, LayerSelector, Needs
 from specframe.testing.scene import LONGEST, SelectorScene
@@ -209,7 +210,8 @@ def the_global_generators_stay_untouched(selector: LayerSelector, scene: Selecto
 
 def greedy_tokens_are_the_targets_own(selector: LayerSelector, scene: SelectorScene) -> None:
     """With the real engine on a tiny float64 model, no token differs from plain decoding."""
-    wanted, found = _greedy(_Plain(), scene), _greedy(selector, scene)
+    plain = OnePlan(DraftPlan(SkipSet.none(scene.shape.layers), StopRule(0)))
+    wanted, found = _greedy(plain, scene), _greedy(selector, scene)
     assert found == wanted, f"decoding gave {found} instead of {wanted}"
 
 
@@ -233,16 +235,6 @@ _CHECKS: dict[str, Check] = {
         greedy_tokens_are_the_targets_own,
     )
 }
-
-
-class _Plain(LayerSelector):
-    """Drafts nothing."""
-
-    def select(self, context: Context) -> DraftPlan:
-        return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0))
-
-    def spawn(self) -> _Plain:
-        return self
 
 
 def _plans(

@@ -109,7 +109,6 @@ def test_a_folder_without_weights_is_said_to_be_one(tmp_path, folders, monkeypat
 def test_the_report_names_every_package_installed_or_not(folders):
     diagnosis = diagnose(folders["gpt2"])
     lines = report(diagnosis).splitlines()
-    assert len({line.index(" ") >= 0 for line in lines}) == 1
     for package, found in diagnosis.versions.items():
         line = next(line for line in lines if line.startswith(f"{package}:"))
         assert line.endswith(found or "not installed")

@@ -3,17 +3,24 @@
 import pytest
 import torch
 from architecture_doubles import logits_in_blocks, own_logits, random_tokens
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, StoppingCriteria
 
+from specframe.door import custom_generate
 from specframe.engine import Engine, Limits
 from specframe.models.load import load_executor
 from specframe.sampling import Law
+from specframe.speculator import SelfSpeculator
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing.architectures import save_tiny_model, tiny_model
 from specframe.types import SkipSet, StopRule
 
 TOKENS = random_tokens(30)
+
+
+class StopAtOnce(StoppingCriteria):
+    def __call__(self, input_ids, scores, **kwargs):
+        return torch.tensor([True], device=input_ids.device)
 
 
 def tokens_of(executor, selector):
@@ -68,6 +75,23 @@ def test_weights_offloaded_to_memory_are_fetched_as_they_are_walked(name):
     executor = assert_runs_as_the_library_does(model)
     walked = logits_in_blocks(executor, TOKENS, (30,))
     torch.testing.assert_close(walked, expected, atol=1e-4, rtol=0)
+
+
+def test_an_offloaded_model_generates_by_both_doors_as_the_library_does():
+    accelerate = pytest.importorskip("accelerate")
+    model = tiny_model("llama", torch.float32)
+    settings = {"max_new_tokens": 8, "repetition_penalty": 1.3}
+    prompt = torch.tensor([[5, 6, 7]])
+    wanted = model.generate(prompt, do_sample=False, **settings)
+    accelerate.cpu_offload(model, execution_device=torch.device("cpu"))
+    assert model.device.type == "meta"
+    speculator = SelfSpeculator(model, FixedSkips(SkipSet(8, 0b00111000), StopRule(4)))
+    assert torch.equal(speculator.generate(prompt, **settings).sequences, wanted)
+    sampled = {"do_sample": True, "seed": 1, "stopping_criteria": [StopAtOnce()]}
+    assert speculator.generate(prompt, **settings, **sampled).sequences.shape == (1, 4)
+    door = custom_generate(speculator.selector)
+    found = model.generate(prompt, do_sample=False, custom_generate=door, **settings)
+    assert torch.equal(found, wanted)
 
 
 def places(model):

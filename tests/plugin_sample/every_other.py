@@ -20,7 +20,7 @@ class EveryOther(LayerSelector):
         self._length = self.longest
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", **options: str) -> EveryOther:
+    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> EveryOther:
         return cls(**{name: int(value) for name, value in options.items()})
 
     def select(self, context: Context) -> DraftPlan:
