@@ -10,7 +10,6 @@ import torch
 
 from specframe.bench.bandwidth import best_bandwidth
 from specframe.bench.decoding import FUSED, LIBRARY, decode_trials
-from specframe.bench.device import require_device
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.forward import VERIFY_8, forward_ms
 from specframe.bench.memory import MemoryUse, measure_memory
@@ -24,6 +23,7 @@ from specframe.bench.shapes import (
     weight_bytes,
 )
 from specframe.bench.timing import bootstrap, in_turns, median, ratio_of_medians
+from specframe.device import require_device
 from specframe.errors import InvalidRequest
 from specframe.models.load import load_executor
 

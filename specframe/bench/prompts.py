@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from specframe.bench.hub_prompts import PREFIX, HubPrompts
-from specframe.bench.lines import numbered_lines
 from specframe.errors import InvalidRequest
+from specframe.prompt_lines import numbered_lines
 from specframe.turns import turn_tokens
 
 __all__ = ["CALIBRATED_ON", "BenchPrompt", "digest", "prompts_from", "refuse_overlap"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from specframe.bench.device import require_device
+from specframe.device import require_device
 from specframe.errors import InvalidRequest
 from specframe.lab import ends_of
 from specframe.loading import PLANTED, load

@@ -99,7 +99,7 @@ def _measure(
 ) -> LatencyProfile:
     import torch
 
-    from specframe.bench.device import require_device
+    from specframe.device import require_device
     from specframe.loading import load
     from specframe.models.load import load_executor
     from specframe.prices import measure_profile, measured_profile

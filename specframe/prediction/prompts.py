@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from specframe.bench.lines import numbered_lines
 from specframe.errors import InvalidRequest
+from specframe.prompt_lines import numbered_lines
 
 __all__ = ["file_prompts", "random_prompts", "suite_prompts"]
 

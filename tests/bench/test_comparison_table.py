@@ -1,0 +1,22 @@
+"""The table on a terminal."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from specframe.bench.comparison_table import print_comparison
+
+STRATEGIES = Path(__file__).parents[2] / "docs" / "strategies.json"  # the longest names there are
+
+
+def test_no_figure_is_cut_on_80_columns():
+    console = Console(width=80, record=True, force_terminal=False)
+    results = json.loads(STRATEGIES.read_text("utf-8"))
+    print_comparison(results, console)
+    told = console.export_text()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in told
+    for entry in results["summary"]:
+        if entry["domain"] == "mean":
+            low, high = entry["speedup_vs_own_ar_low"], entry["speedup_vs_own_ar_high"]
+            assert f"{low:.2f}-{high:.2f}" in told
