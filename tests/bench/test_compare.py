@@ -60,6 +60,7 @@ def whole(place) -> dict[str, Any]:
     return results
 
 
+@pytest.mark.slow
 def test_a_comparison_holds_what_its_schema_says(whole):
     assert set(whole) == set(RESULTS)
     assert all(set(row) == set(ROW) for row in whole["rows"])
@@ -78,6 +79,7 @@ def test_a_comparison_holds_what_its_schema_says(whole):
     assert len(whole["rows"]) == len(means) * 2 * 2 * 2
 
 
+@pytest.mark.slow
 def test_own_selectors_are_exact_and_account_for_their_time(whole):
     own = [e for e in whole["summary"] if not e["selector"].startswith(LIBRARY)]
     for entry in own:
@@ -87,17 +89,20 @@ def test_own_selectors_are_exact_and_account_for_their_time(whole):
         assert sum(shares) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_prompts_of_a_calibration_are_counted_and_asked_ones_differ(whole):
     assert whole["calibration"]["static-bo"]["prompts"] == 2 * 4
     assert len({prompt["digest"] for prompt in whole["prompts"]}) == 2 * 2
 
 
+@pytest.mark.slow
 def test_the_run_becomes_a_page(whole, place):
     page = (place / "whole" / "report.html").read_text(encoding="utf-8")
     assert "How fast does" in page
     assert 'data-figure="speedups"' in page
 
 
+@pytest.mark.slow
 def test_a_selector_calibrated_on_what_is_asked_is_refused(whole, place, monkeypatch):
     from specframe.bench import compare as comparing
 
@@ -108,6 +113,7 @@ def test_a_selector_calibrated_on_what_is_asked_is_refused(whole, place, monkeyp
     assert not (place / "seen" / "rows.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_calibrated_on_what_is_asked_is_refused(whole, place):
     calibrated = place / "calibrated"
     shutil.copytree(place / "whole" / "calibrations" / "static-bo", calibrated)
@@ -137,6 +143,7 @@ def test_calibration_stops_where_answers_do(place, monkeypatch, tmp_path):
     assert ends == [frozenset({7, 9})]
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_on_another_machine_or_with_other_versions(whole, place, monkeypatch):
     from specframe.bench import compare as comparing
 
@@ -156,6 +163,7 @@ def test_what_was_never_begun_is_not_resumed(place):
     assert not (place / "hwole").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_tells_how_its_selectors_were_calibrated(whole, place):
     run = place / "again"
     shutil.copytree(place / "whole", run)

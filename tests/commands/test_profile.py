@@ -120,6 +120,7 @@ def test_a_prediction_says_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):
     assert found["go"] == go
 
 
+@pytest.mark.slow
 def test_predictions_are_written_before_the_first_measurement(monkeypatch, capsys, tmp_path):
     from specframe.prediction import check
 
@@ -147,6 +148,7 @@ def test_predictions_are_written_before_the_first_measurement(monkeypatch, capsy
     assert "rank_correlation" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_interrupted_check_leaves_the_plans_that_were_finished(monkeypatch, capsys, tmp_path):
     from specframe.prediction import check
 

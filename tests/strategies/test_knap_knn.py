@@ -381,6 +381,7 @@ def test_options_are_read_from_text():
 # on models
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_planted_models_give_up_their_set_and_keep_their_tokens(family):
     lab, prompts = planted_lab(family), planted_prompts(each=16)
