@@ -57,9 +57,9 @@ def summary_table(comparison: Comparison) -> Figure:
     if not comparison.summary:
         return absent(NAME, TITLE, "This run has no finished answers to sum up.")
     caption = (
-        "One line a contender and domain; ? marks a speed-up whose 95\N{NO-BREAK SPACE}% interval "
-        "is wider than ±4\N{NO-BREAK SPACE}%, or of one prompt. What the columns mean is said at "
-        "the end of the page."
+        "One line per contender and domain; ? marks a speed-up whose 95\N{NO-BREAK SPACE}% "
+        "interval is wider than ±4\N{NO-BREAK SPACE}%, or of one prompt. What the columns mean is "
+        "said at the end of the page."
     )
     body = folds(comparison.settings, lambda setting: _setting(comparison, setting))
     return Figure(NAME, TITLE, caption, body)
