@@ -34,10 +34,11 @@ def _table(entries: list[Mapping[str, Any]], setting: Setting) -> Table:
         table.add_column(name, no_wrap=True)
     longest = max((entry["speedup_vs_own_ar"] or 0.0 for entry in entries), default=1.0)
     for entry in sorted(entries, key=lambda e: -(e["speedup_vs_own_ar"] or 0.0)):
-        value = entry["speedup_vs_own_ar"]
+        value, contender = entry["speedup_vs_own_ar"], contender_of(entry)
+        unsure = entry["inconclusive"] and contender.kind != "baseline"
         table.add_row(
-            str(contender_of(entry)),
-            _times(value) + (" ?" if entry["inconclusive"] else ""),
+            str(contender),
+            _times(value) + (" ?" if unsure else ""),
             "█" * round(BAR * (value or 0.0) / longest),
             _spread(entry, "speedup_vs_own_ar"),
             _times(entry["speedup_vs_transformers"]),

@@ -20,3 +20,12 @@ def test_no_figure_is_cut_on_80_columns():
         if entry["domain"] == "mean":
             low, high = entry["speedup_vs_own_ar_low"], entry["speedup_vs_own_ar_high"]
             assert f"{low:.2f}-{high:.2f}" in told
+
+
+def test_the_baseline_is_never_in_doubt():
+    console = Console(width=80, record=True, force_terminal=False)
+    results = json.loads(STRATEGIES.read_text("utf-8"))
+    doubted = [{**entry, "inconclusive": True} for entry in results["summary"]]
+    print_comparison({"summary": doubted}, console)
+    (baseline,) = [line for line in console.export_text().splitlines() if " autoregressive" in line]
+    assert "?" not in baseline
