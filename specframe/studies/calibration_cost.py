@@ -45,7 +45,7 @@ class CalibrationCostSettings:
     """`seconds` cap each search but the faithful one; `iterations` are its budgets."""
 
     model: str = "testbed"
-    faithful_seconds: float = 110.0
+    faithful_seconds: float = 130.0
     seconds: float = 8.0
     prompts: tuple[int, ...] = (2, 4, 8, 16)
     usual: int = 8  # prompts of the searches that are compared
