@@ -82,6 +82,7 @@ def test_a_walk_takes_what_the_walks_that_were_timed_took(monkeypatch):
     assert found["ms_per_walk"] == pytest.approx(1000.0)
 
 
+@pytest.mark.slow
 def test_every_figure_is_written_and_explained(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(shapes.SHAPES, "mini", MINI)
     monkeypatch.setattr(bench, "measure_memory", lambda *_: None)  # a process of its own: slow

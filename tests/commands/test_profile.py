@@ -8,6 +8,7 @@ import torch
 from tiny import Tiny, tiny_model
 
 from specframe import cli, loading
+from specframe.commands import prediction_setup
 from specframe.loading import Loaded
 
 TINY = Tiny(layers=3, vocabulary=40, dtype=torch.float32, positions=256)
@@ -17,8 +18,14 @@ GRID = ("--contexts", "8,40", "--rows", "1,4,9", "--budget", "0.1")
 @pytest.fixture(autouse=True)
 def tiny_everywhere(tmp_path, monkeypatch):
     monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(loading, "load", lambda name: Loaded(tiny_model(TINY), None))
+    replace_load(monkeypatch, lambda name: Loaded(tiny_model(TINY), None))
     monkeypatch.chdir(tmp_path)
+
+
+def replace_load(monkeypatch, load):
+    """Wherever it is known: a module that is first imported later would keep it for good."""
+    for module in (loading, prediction_setup):
+        monkeypatch.setattr(module, "load", load)
 
 
 def run(monkeypatch, *arguments):
@@ -32,6 +39,7 @@ def figures(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_profile_is_shown_drawn_and_written(monkeypatch, capsys, tmp_path):
     files = ("--json", "p.json", "--plot", "p.png")
     assert run(monkeypatch, "profile", "--model", "any", *GRID, *files) == 0
@@ -85,7 +93,7 @@ def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys, arguments, me
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 @pytest.mark.parametrize("command", ["profile", "predict"])
 def test_a_missing_gpu_is_said_before_the_work(monkeypatch, capsys, command):
-    monkeypatch.setattr(loading, "load", None)
+    replace_load(monkeypatch, None)
     assert run(monkeypatch, command, "--device", "cuda") == 2
     assert "finds none here" in capsys.readouterr().err
 

@@ -18,6 +18,7 @@ def findings(monkeypatch, folder, world):
     return run_study(STUDY, SETTINGS, folder)
 
 
+@pytest.mark.slow
 def test_a_path_that_loses_nothing_is_never_pruned(monkeypatch, tmp_path):
     results = findings(monkeypatch, tmp_path, planted_world())
     program = [row for row in results["rows"] if row["of"] == "program"]
@@ -31,6 +32,7 @@ def test_a_path_that_loses_nothing_is_never_pruned(monkeypatch, tmp_path):
     assert 0.0 < saved < 1.0
 
 
+@pytest.mark.slow
 def test_the_lemma_is_counted_where_tokens_differ(monkeypatch, tmp_path):
     results = findings(monkeypatch, tmp_path, planted_world(noise=0.9))
     lemma = results["lemma"]
@@ -44,6 +46,7 @@ def test_the_lemma_is_counted_where_tokens_differ(monkeypatch, tmp_path):
     assert results["loses"]["0.999"] > -1e-9
 
 
+@pytest.mark.slow
 def test_what_the_lemma_is_not_about_is_refused(monkeypatch, tmp_path):
     world = planted_world()
 

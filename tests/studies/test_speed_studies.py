@@ -23,6 +23,7 @@ def place(tmp_path_factory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.slow
 def test_calibration_stops_where_answers_do(place, monkeypatch):
     loaded = paired.load(str(place / "model"))
     loaded.model.generation_config.eos_token_id = 5
@@ -32,6 +33,7 @@ def test_calibration_stops_where_answers_do(place, monkeypatch):
     assert Paired(paired.PairedSettings(), work)._lab == {5}
 
 
+@pytest.mark.slow
 def test_every_set_is_played_on_every_domain_and_drawn(place, monkeypatch):
     study = cross_domain.STUDY
     settings = cross_domain.CrossDomainSettings(

@@ -42,6 +42,7 @@ def test_where_acceptance_is_all_that_counts_it_wins():
     assert "worse than acceptance" in found.answer
 
 
+@pytest.mark.slow
 def test_plans_are_predicted_and_raced(monkeypatch, tmp_path):
     world = planted_world()
     monkeypatch.setattr(tpt_correlation, "priced_model", lambda *asked: world)

@@ -28,6 +28,7 @@ def test_where_drafts_stand_a_tree_costs_its_rows(monkeypatch, tmp_path):
     assert "beyond chance for none" in results["answer"]
 
 
+@pytest.mark.slow
 def test_where_siblings_stand_and_rows_are_free_a_tree_adds(monkeypatch, tmp_path):
     world = planted_world(row=0.0)
     results = findings(monkeypatch, tmp_path, world, selectors=("uniform-skip",), trees=("2", "9"))

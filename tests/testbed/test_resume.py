@@ -59,6 +59,7 @@ def test_a_run_keeps_its_own_recipe_and_its_end_can_be_moved(tmp_path: Path) -> 
     assert sooner.tokens == _BRIEF.grow_at + _BRIEF.decay_tokens
 
 
+@pytest.mark.slow
 def test_progress_tells_how_long_it_will_take(tmp_path: Path) -> None:
     told = []
     train(_BRIEF, tmp_path, told.append, stop_after_steps=3)
