@@ -1,9 +1,11 @@
 """The ways in: the library's generate, streamers, stop strings and stopping criteria."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 import torch
+from lab_doubles import plain_costs
 from tokenizers import Tokenizer
 from tokenizers.decoders import Fuse
 from tokenizers.models import WordLevel
@@ -90,6 +92,26 @@ def test_the_library_generates_the_same_tokens_through_the_door(model, selector)
         custom_generate=specframe.custom_generate(selector),
     )
     assert torch.equal(plain, ours)
+
+
+class Pricing(FixedSkips):
+    """Notes which prices it plans with."""
+
+    seen: ClassVar[list] = []
+
+    def select(self, context):
+        self.seen.append(context.costs)
+        return super().select(context)
+
+
+def test_every_door_hands_on_the_machines_prices(model, selector):
+    costs, chosen = plain_costs(3), Pricing(selector.skips, selector.stop)
+    method = specframe.custom_generate(chosen, costs=costs)
+    Pricing.seen.clear()
+    model.generate(PROMPT, max_new_tokens=4, do_sample=False, custom_generate=method)
+    specframe.generate(model, PROMPT, selector=chosen, costs=costs, max_new_tokens=4)
+    assert len(Pricing.seen) >= 2
+    assert all(seen is costs for seen in Pricing.seen)
 
 
 def test_the_door_returns_the_output_object_when_the_library_is_asked_for_it(model, selector):

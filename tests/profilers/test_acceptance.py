@@ -13,7 +13,7 @@ from specframe.draft import Drafter
 from specframe.engine import Engine, Limits
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.profilers.acceptance import Acceptance, AcceptanceEstimator
-from specframe.profilers.continuations import Continuation, continue_prompts
+from specframe.profilers.continuations import Continuation, continue_prompts, text_states
 from specframe.sampling import Law, seeded_choice
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.types import DraftPlan, SkipSet, Step, StopRule
@@ -173,3 +173,11 @@ def test_bad_requests_are_refused():
     estimator = AcceptanceEstimator(executor, [Continuation((1, 2, 3), 1)])
     with pytest.raises(InvalidConfig, match="length"):
         estimator.drafts(SkipSet.none(4), 0)
+
+
+def test_states_past_the_last_sublayer_are_refused():
+    executor = tiny_executor(Tiny())
+    last = executor.shape.sublayers
+    assert set(text_states(executor, [1, 2, 3], (0, last))) == {0, last}
+    with pytest.raises(InvalidRequest, match=f"after 0 to {last} sublayers. Got depth {last + 1}"):
+        text_states(executor, [1, 2, 3], (0, last + 1))

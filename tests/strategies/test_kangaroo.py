@@ -1,5 +1,6 @@
 """Kangaroo: its adapter by rows and whole, what training reaches, and how it drafts."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -9,6 +10,7 @@ from laws import THREE_TOKENS, Case, law_error
 from planted_labs import greedy_tokens, own_tokens, planted_lab, planted_prompts
 from tiny import tiny_executor
 
+from specframe.cost_tables import Table
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.selection import selector_from
 from specframe.selector import Context
@@ -243,3 +245,13 @@ def test_on_trained_text_the_adapter_beats_the_bare_exit():
     lab = ModelLab(executor, plain_costs(executor.shape.layers), new_tokens=48)
     selector = Kangaroo(KangarooConfig(epochs=20, seconds=20.0)).calibrate(lab, prompts)
     assert selector.found.acceptance.low > selector.found.bare.high
+
+
+def test_a_noisy_profile_does_not_stop_a_generation():
+    """Where three rows seem cheaper than two, a drafted token seems to cost less than nothing."""
+    shape, costs = small_shape(LAYERS), plain_costs(LAYERS)
+    falling = Table((0,), (1, 2, 3), ((1.0, 50.0, 1.0),))
+    noisy = replace(costs, attention=(falling,), mlp=(falling,), head=falling)
+    kangaroo = Kangaroo(KangarooConfig(), Trained(Adapter.new(shape, 2, 0), SURE, DOUBTED, shape))
+    for prices in (costs, noisy):
+        kangaroo.spawn().select(Context(shape, [1] * 20, 10, 100, 0, costs=prices))

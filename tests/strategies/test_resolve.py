@@ -1,0 +1,98 @@
+"""The knapsack of the moment: the best set at the prices of one context."""
+
+import time
+
+import numpy as np
+import pytest
+from strategies_worlds import prices
+
+from specframe.costs import expected_tokens
+from specframe.strategies.additive import AdditiveModel, link_through
+from specframe.strategies.resolve import KnownSet, resolve, whole_weights
+from specframe.strategies.token_rates import RoundPrices
+from specframe.types import DraftPlan, SkipSet, StopRule
+
+LENGTHS = range(1, 13)
+
+
+def random_model(seed, layers):
+    losses = np.random.default_rng(seed).uniform(0.0, 0.6, 2 * layers)
+    places = [0.2, 0.6, 1.2, 2.0, 3.0]
+    alphas = [0.97, 0.92, 0.8, 0.6, 0.35]
+    return AdditiveModel(tuple(losses.tolist()), link_through(places, alphas))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_resolved_set_is_as_fast_as_the_best_of_all_sets(seed):
+    layers = 4
+    costs = prices(layers, attention=(0.5 + seed / 4, 0.0), mlp=1.0, row=0.01)
+    model = random_model(seed, layers)
+    slices = RoundPrices.at(costs, 10, LENGTHS)
+    fastest = max(
+        expected_tokens(float(model.alphas(np.array(model.loss(skips)))), d)
+        / costs.round(DraftPlan(skips, StopRule(d)), 10)
+        for skips in (SkipSet(8, bits) for bits in range(1, 256))
+        for d in LENGTHS
+    )
+    found = resolve(model, (), slices, parts=8, stride=1, solved=8)
+    assert found.choice.tokens_per_second == pytest.approx(fastest, rel=0.01)
+
+
+def test_a_measured_set_is_taken_where_it_beats_what_the_model_proposes():
+    model = AdditiveModel((1.0,) * 8, link_through([1.0, 2.0], [0.5, 0.2]))
+    known = KnownSet(SkipSet.from_sublayers(4, [2, 3, 5]), 0.99)
+    found = resolve(model, [known], RoundPrices.at(prices(4), 10, LENGTHS))
+    assert found.skips == known.skips
+    assert found.alpha == 0.99
+
+
+def test_nothing_is_skipped_where_speculation_does_not_pay():
+    dear = prices(4, row=2.0)
+    found = resolve(random_model(0, 4), (), RoundPrices.at(dear, 10, LENGTHS))
+    assert found.skips is None
+
+
+def test_protected_sublayers_and_the_share_of_weight_are_kept():
+    slices = RoundPrices.at(prices(6), 10, LENGTHS)
+    model = AdditiveModel((0.001,) * 12, link_through([0.1], [0.99]))
+    found = resolve(model, (), slices, protected=frozenset({0, 1}), most_skipped=0.5)
+    assert not set(found.skips) & {0, 1}
+    assert len(found.skips) <= 6
+
+
+def test_weights_keep_the_ratio_of_seconds():
+    weights, unit = whole_weights(np.array([2.0, 3.0]), parts=2, heaviest=8)
+    assert weights == (2, 3)
+    assert unit == pytest.approx(1.0)
+    assert max(whole_weights(np.array([1.0, 100.0]), parts=2, heaviest=8)[0]) <= 16
+
+
+def test_dearer_attention_moves_the_skips_to_attention():
+    model = AdditiveModel((0.2,) * 16, link_through([0.2, 1.0, 2.0, 3.0], [0.98, 0.9, 0.75, 0.5]))
+    balance = []
+    for attention in (0.2, 1.0, 5.0):
+        slices = RoundPrices.at(prices(8, attention=(attention, 0.0)), 10, LENGTHS)
+        skips = resolve(model, (), slices).skips
+        balance.append(len(skips.attention) - len(skips.mlp))
+    assert balance == sorted(balance)
+    assert balance[-1] > balance[0]
+
+
+def test_solving_again_for_a_new_context_takes_under_a_millisecond():
+    layers = 24
+    model = random_model(1, layers)
+    random = np.random.default_rng(2)
+    known = [KnownSet(SkipSet(48, int(random.integers(1, 2**47))), 0.9) for _ in range(6)]
+    costs = prices(layers, attention=(1.0, 0.002), mlp=1.3)
+    seconds = []
+    for n in range(200, 240):
+        begun = time.perf_counter()
+        resolve(model, known, RoundPrices.at(costs, n, (1, 2, 3, 4, 5, 6, 8, 10, 12)))
+        seconds.append(time.perf_counter() - begun)
+    assert min(seconds) < 1e-3
+
+
+def test_a_share_under_one_sublayer_skips_nothing():
+    model = AdditiveModel((0.001,) * 12, link_through([0.1], [0.99]))
+    prices_here = RoundPrices.at(prices(6), 10, LENGTHS)
+    assert resolve(model, (), prices_here, most_skipped=0.005).skips is None
