@@ -14,13 +14,12 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from specframe.core.sampling import Law
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.models.executor import Executor
-from specframe.sampling import Law
+from specframe.executors.executor import Executor
+from specframe.profilers.continuations import Continuation, Judged, judge
+from specframe.profilers.exhaustive import every_chance
 from specframe.types import SkipSet, Step
-
-from .continuations import Continuation, Judged, judge
-from .exhaustive import every_chance
 
 __all__ = ["Acceptance", "AcceptanceEstimator", "Trial"]
 

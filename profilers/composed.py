@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from specframe.costs import CostModel
-from specframe.models.blank import blank_model
+from specframe.costs.model import CostModel
+from specframe.executors.blank import blank_model
 from specframe.types import ModelShape
 
 __all__ = ["COMPOSED", "ComposedShape", "compose", "one_layer_model"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from specframe.core.sampling import Law
 from specframe.errors import InvalidRequest
-from specframe.models.cache import CursorCache
-from specframe.models.executor import LAST_ROW, NO_ROWS, Executor, chain_step
-from specframe.sampling import Law
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor, chain_step
 
 __all__ = ["Continuation", "Judged", "continue_prompts", "judge", "text_states"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .acceptance import Acceptance, Trial
+from specframe.profilers.acceptance import Acceptance, Trial
 
 __all__ = ["DepthCorrection", "learn_correction"]
 

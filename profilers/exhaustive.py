@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from specframe.errors import InvalidRequest
-from specframe.models.executor import NO_ROWS, Executor
+from specframe.executors.executor import NO_ROWS, Executor
+from specframe.profilers.continuations import Judged
 from specframe.types import Step
-
-from .continuations import Judged
 
 __all__ = ["MOST_SUBLAYERS", "every_chance"]
 

@@ -16,16 +16,15 @@ from time import perf_counter
 
 import torch
 
-from specframe.cost_tables import Table, rising
-from specframe.costs import CostModel
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table, rising
 from specframe.errors import InvalidConfig
-from specframe.models.cache import CursorCache
-from specframe.models.executor import NO_ROWS, Executor, chain_step
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import NO_ROWS, Executor, chain_step
+from specframe.profilers.clocks import Progress, time_interleaved
+from specframe.profilers.machine import machine_facts
+from specframe.profilers.parts import Parts, split_walks, telling_sets
 from specframe.types import ModelShape, SkipSet
-
-from .clocks import Progress, time_interleaved
-from .machine import machine_facts
-from .parts import Parts, split_walks, telling_sets
 
 __all__ = ["LatencyGrid", "LatencyProfile", "default_grid", "profile_latency"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from specframe.models.executor import Executor
+from specframe.executors.executor import Executor
 
 __all__ = ["layer_kinds", "machine_facts"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from specframe.costs import CostModel
+from specframe.costs.model import CostModel
 from specframe.errors import InvalidRequest
 
 __all__ = ["crossing", "draw_profile"]

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from specframe.costs import CostModel, Speedup, chance_of_acceptance, goes_on
+from specframe.costs.model import CostModel, Speedup, chance_of_acceptance, goes_on
 from specframe.errors import InvalidRequest
+from specframe.profilers.acceptance import Acceptance
+from specframe.profilers.depth import DepthCorrection
 from specframe.types import DraftPlan, StopRule
-
-from .acceptance import Acceptance
-from .depth import DepthCorrection
 
 AS_FIRST = DepthCorrection()  # deeper tokens stand as often as first ones
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from specframe.models.executor import NO_ROWS, Executor, chain_step
+from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.types import SkipSet
 
 __all__ = ["draft_similarity", "streams", "sublayer_similarity"]

@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from specframe.artefacts import MANIFEST, load_artefact, save_artefact
-from specframe.user_cache import cache_folder
-
-from .latency import LatencyGrid, LatencyProfile
+from specframe.profilers.latency import LatencyGrid, LatencyProfile
+from specframe.storage.artefacts import MANIFEST, load_artefact, save_artefact
+from specframe.storage.user_cache import cache_folder
 
 __all__ = ["find_profile", "load_profile", "profile_folder", "save_profile"]
 

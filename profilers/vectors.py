@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from specframe.contract.pooling import Pooling
 from specframe.errors import InvalidRequest
-from specframe.models.executor import NO_ROWS, Executor, chain_step
-from specframe.pooling import Pooling
+from specframe.executors.executor import NO_ROWS, Executor, chain_step
 
 __all__ = ["prompt_vectors"]
 

@@ -13,12 +13,12 @@ from tables import table
 from typer.main import get_command
 
 import specframe.errors as error_tree
-from specframe.bench.grid import KEYS, PRESETS, Grid
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
-from specframe.cli import app
-from specframe.options import settable, with_options
-from specframe.registry import selector_class, selector_names
-from specframe.selection import selector_from
+from specframe.bench.settings import KEYS, PRESETS, Grid
+from specframe.commands.cli import app
+from specframe.contract.naming import selector_from
+from specframe.contract.options import settable, with_options
+from specframe.contract.registry import selector_class, selector_names
 from specframe.types import ModelShape
 
 __all__ = ["commands", "errors", "grid", "results", "rows", "settings", "summary"]

@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from specframe.door import custom_generate
+    from specframe.contract.registry import selector_class, selector_names
+    from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Traits
+    from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
+    from specframe.core.stats import GenerationStats
+    from specframe.doors.custom_generate import custom_generate
+    from specframe.doors.loading import load
+    from specframe.doors.speculator import SelfSpeculator, SpeculativeOutput, generate
     from specframe.errors import SpecframeError
-    from specframe.loading import load
-    from specframe.registry import selector_class, selector_names
-    from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
-    from specframe.speculator import SelfSpeculator, SpeculativeOutput, generate
-    from specframe.stats import GenerationStats
-    from specframe.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
     from specframe.types import (
         DraftPlan,
         ModelShape,
@@ -52,30 +52,30 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AdaptiveThreshold": "stopping",
-    "Context": "selector",
-    "DraftHead": "selector",
+    "AdaptiveThreshold": "contract.stopping",
+    "Context": "contract.selector",
+    "DraftHead": "contract.selector",
     "DraftPlan": "types",
-    "ExpectedGain": "stopping",
-    "FixedStop": "stopping",
-    "GenerationStats": "stats",
-    "LayerSelector": "selector",
+    "ExpectedGain": "contract.stopping",
+    "FixedStop": "contract.stopping",
+    "GenerationStats": "core.stats",
+    "LayerSelector": "contract.selector",
     "ModelShape": "types",
-    "Needs": "selector",
+    "Needs": "contract.selector",
     "Outcome": "types",
-    "Planned": "stopping",
-    "SelfSpeculator": "speculator",
+    "Planned": "contract.stopping",
+    "SelfSpeculator": "doors.speculator",
     "SkipSet": "types",
     "SpecframeError": "errors",
-    "SpeculativeOutput": "speculator",
+    "SpeculativeOutput": "doors.speculator",
     "StopRule": "types",
-    "Traits": "selector",
+    "Traits": "contract.selector",
     "TreeRule": "types",
-    "custom_generate": "door",
-    "generate": "speculator",
-    "load": "loading",
-    "selector_class": "registry",
-    "selector_names": "registry",
+    "custom_generate": "doors.custom_generate",
+    "generate": "doors.speculator",
+    "load": "doors.loading",
+    "selector_class": "contract.registry",
+    "selector_names": "contract.registry",
 }
 
 

@@ -31,16 +31,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Context, Needs, Probe, Traits
+from specframe.contract.stopping import AdaptiveThreshold
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selector import Context, Needs, Probe, Traits
-from specframe.stopping import AdaptiveThreshold
+from specframe.strategies.shared.planners.candidates import Contest, PriceBook
+from specframe.strategies.shared.planners.planning import Planner, PlanningSelector
+from specframe.strategies.shared.streams.agreement import RowJudge
+from specframe.strategies.shared.streams.turning import nested_sets, read_one_stream, turns
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
-
-from .agreement import RowJudge
-from .contest import Contest, PriceBook
-from .planning import Planner, PlanningSelector
-from .turning import nested_sets, read_one_stream, turns
 
 __all__ = ["Admg", "AdmgConfig", "JudgedConfig", "removed_attention"]
 

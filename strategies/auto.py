@@ -27,14 +27,13 @@ from dataclasses import dataclass, field, replace
 from math import inf, sqrt
 from typing import Self
 
-from specframe.cost_tables import Table
-from specframe.costs import CostModel
+from specframe.contract.options import require_at_least, with_options
+from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least, with_options
-from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.strategies.shared.planners.fallback import REPRICE
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
-
-from .playing import REPRICE
 
 __all__ = ["Auto", "AutoConfig"]
 

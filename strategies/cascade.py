@@ -21,14 +21,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from specframe.costs import CostModel
+from specframe.contract.options import preset_with
+from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
-from specframe.options import preset_with
-from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.strategies.prompt_lookup import PromptLookup
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
-
-from .ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
-from .prompt_lookup import PromptLookup
 
 __all__ = ["Cascade"]
 

@@ -32,14 +32,13 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Context, Needs, Probe, Traits
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selector import Context, Needs, Probe, Traits
+from specframe.strategies.knapspec.online import OnlineConfig, OnlinePlanner
+from specframe.strategies.shared.planners.planning import Planner, PlanningSelector
+from specframe.strategies.shared.streams.chain_dp import ChainRules, Stretch, best_chains
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
-
-from .chain_dp import ChainRules, Stretch, best_chains
-from .knapspec_online import OnlineConfig, OnlinePlanner
-from .planning import Planner, PlanningSelector
 
 __all__ = ["BEST", "ClaSp", "ClaSpConfig", "skipped_layers", "whole_layers"]
 

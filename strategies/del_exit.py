@@ -31,13 +31,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from specframe.costs import expected_tokens
+from specframe.contract.options import preset_with, require_at_least
+from specframe.contract.selector import Context, LayerSelector, Needs, Probe, Traits
+from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.options import preset_with, require_at_least
-from specframe.selector import Context, LayerSelector, Needs, Probe, Traits
+from specframe.strategies.shared.planners.fallback import REPRICE
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
-
-from .playing import REPRICE
 
 __all__ = ["Del", "DelConfig", "ShadowCounts"]
 

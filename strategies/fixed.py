@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from specframe.options import with_options
-from specframe.selector import Context, LayerSelector, Traits
+from specframe.contract.options import with_options
+from specframe.contract.selector import Context, LayerSelector, Traits
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 __all__ = ["FixedOptions", "FixedSkips"]

@@ -24,20 +24,19 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any, ClassVar, Self
 
-from specframe.costs import CostModel
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Context, Lab, Prompt, Traits
+from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
+from specframe.costs.model import CostModel
+from specframe.costs.rates import RoundPrices, unit_costs
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selector import Context, Lab, Prompt, Traits
-from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
+from specframe.strategies.knn_ssd import label_prompts
+from specframe.strategies.shared.domains.domain_models import DomainModel, learn_models
+from specframe.strategies.shared.domains.looking_up import LookingUp
+from specframe.strategies.shared.domains.lookup import LookupConfig, Memory, learn_memory
+from specframe.strategies.shared.judging.judged import MIXED, all_figures, deal
+from specframe.strategies.shared.searching.resolve import KnownSet, Resolved, resolve
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
-
-from .domain_models import DomainModel, learn_models
-from .judged import MIXED, all_figures, deal
-from .knn_ssd import label_prompts
-from .looking_up import LookingUp
-from .lookup import LookupConfig, Memory, learn_memory
-from .resolve import KnownSet, Resolved, resolve
-from .token_rates import RoundPrices, unit_costs
 
 __all__ = ["FAITHFUL", "KnapKnn", "KnapKnnConfig", "Learnt", "Solver"]
 

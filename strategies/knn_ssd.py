@@ -28,18 +28,25 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, ClassVar, Self
 
+from specframe.contract.selector import Context, Lab, Prompt, Traits
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.selector import Context, Lab, Prompt, Traits
+from specframe.strategies.shared.domains.anchors import cluster_prompts
+from specframe.strategies.shared.domains.looking_up import LookingUp
+from specframe.strategies.shared.domains.lookup import LookupConfig, Match, Memory, learn_memory
+from specframe.strategies.shared.judging.judged import (
+    MIXED,
+    MIXED_SHARE,
+    JudgedSet,
+    Parts,
+    all_figures,
+    deal,
+    find_set,
+)
+from specframe.strategies.shared.planners.fallback import Playing
+from specframe.strategies.shared.published import PublishedSet
+from specframe.strategies.shared.searching.offline import OfflineConfig, enough, hunt_for, unjudged
+from specframe.strategies.shared.searching.search import Budget
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
-
-from .anchors import cluster_prompts
-from .judged import MIXED, MIXED_SHARE, JudgedSet, Parts, all_figures, deal, find_set
-from .looking_up import LookingUp
-from .lookup import LookupConfig, Match, Memory, learn_memory
-from .offline import OfflineConfig, enough, hunt_for, unjudged
-from .playing import Playing
-from .published import PublishedSet
-from .search import Budget
 
 __all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig", "label_prompts"]
 

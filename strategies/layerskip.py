@@ -28,15 +28,23 @@ from math import inf
 from time import perf_counter
 from typing import Any, ClassVar, Self
 
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Context, Lab, Prompt, Traits
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selector import Context, Lab, Prompt, Traits
+from specframe.strategies.shared.judging.judged import (
+    Hunt,
+    JudgedSet,
+    Parts,
+    all_figures,
+    deal,
+    find_set,
+    judge_set,
+    spread,
+)
+from specframe.strategies.shared.planners.calibrated import CalibratedSelector
+from specframe.strategies.shared.planners.fallback import Playing, PlayRules
+from specframe.strategies.shared.searching.search import Budget, Proposals, Scripted
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
-
-from .calibrated import CalibratedSelector
-from .judged import Hunt, JudgedSet, Parts, all_figures, deal, find_set, judge_set, spread
-from .playing import Playing, PlayRules
-from .search import Budget, Proposals, Scripted
 
 __all__ = ["ExitConfig", "FoundExit", "LayerSkip"]
 

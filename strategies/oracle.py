@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from specframe.selector import Traits
-
-from .offline import OfflineConfig
-from .static_bo import StaticBO
+from specframe.contract.selector import Traits
+from specframe.strategies.shared.searching.offline import OfflineConfig
+from specframe.strategies.static_bo import StaticBO
 
 __all__ = ["Oracle"]
 

@@ -21,11 +21,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from specframe.costs import expected_tokens_by_depth
-from specframe.selector import Context, LayerSelector, Traits
+from specframe.contract.selector import Context, LayerSelector, Traits
+from specframe.costs.model import expected_tokens_by_depth
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
-
-from .ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
 
 __all__ = ["PromptLookup"]
 

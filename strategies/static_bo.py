@@ -30,14 +30,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-from specframe.selector import Context, Lab, Prompt, Traits
+from specframe.contract.selector import Context, Lab, Prompt, Traits
+from specframe.strategies.shared.judging.judged import JudgedSet, all_figures, deal, find_set
+from specframe.strategies.shared.planners.calibrated import CalibratedSelector
+from specframe.strategies.shared.planners.fallback import Playing
+from specframe.strategies.shared.published import PublishedSet
+from specframe.strategies.shared.searching.offline import OfflineConfig, enough, hunt_for, unjudged
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
-
-from .calibrated import CalibratedSelector
-from .judged import JudgedSet, all_figures, deal, find_set
-from .offline import OfflineConfig, enough, hunt_for, unjudged
-from .playing import Playing
-from .published import PublishedSet
 
 __all__ = ["FAITHFUL", "Found", "StaticBO"]
 

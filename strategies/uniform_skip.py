@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from specframe.selector import Traits
+from specframe.contract.selector import Traits
+from specframe.strategies.shared.planners.blind import BlindSkips
 from specframe.types import SkipSet
-
-from .blind import BlindSkips
 
 __all__ = ["UniformSkip"]
 

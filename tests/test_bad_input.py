@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import Tiny, tiny_model
+from doubles.tiny import Tiny, tiny_model
 from transformers import (
     GenerationConfig,
     GPT2Config,
@@ -14,6 +14,7 @@ from transformers import (
 from transformers import T5ForConditionalGeneration as T5Model
 
 import specframe
+from specframe.contract.selector import LayerSelector
 from specframe.errors import (
     InvalidConfig,
     InvalidRequest,
@@ -24,8 +25,7 @@ from specframe.errors import (
     UnknownSelector,
     UnsupportedModel,
 )
-from specframe.models.fused import FusedExecutor
-from specframe.selector import LayerSelector
+from specframe.executors.fused.executor import FusedExecutor
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
@@ -374,7 +374,7 @@ def test_an_interrupted_walk_leaves_the_model_as_it_was_and_the_next_call_is_rig
 
 
 def test_an_interrupted_fusing_leaves_the_values_and_can_be_repeated(model, monkeypatch):
-    from specframe.models import fusible
+    from specframe.executors.fused import fusible
 
     before = Photograph(model)
     fuse = fusible.fuse_rows

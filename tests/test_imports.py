@@ -9,56 +9,38 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# level of each module, by longest matching prefix; a module without one is an error
+# from the bottom up; a module belongs to its longest matching prefix, and one without is an error
+LAYERS = (
+    ("errors",),
+    ("types",),
+    ("storage", "costs.tables", "contract.options", "contract.pooling", "core.sampling"),
+    ("prompts.chat", "prompts.lines", "core.verify", "costs", "costs.rates"),
+    ("contract",),
+    ("core.states", "core.head", "executors"),
+    ("core.probe", "core.draft", "core.target"),
+    ("core",),
+    ("core.stats", "core.divergence"),
+    ("profilers",),
+    ("costs.measure", "calibration"),
+    ("contract.drafting_options", "contract.naming"),
+    ("testing",),
+    ("doors", "testbed"),
+    ("",),  # the front door itself: `import specframe`
+    ("prompts",),
+    ("prediction",),
+    ("bench",),
+    ("studies",),
+    ("commands", "__main__"),
+)
 LEVELS = {
-    "specframe.errors": 0,
-    "specframe.types": 0,
-    "specframe.turns": 1,
-    "specframe.user_cache": 1,
-    "specframe.artefacts": 1,
-    "specframe.cost_tables": 1,
-    "specframe.costs": 1,
-    "specframe.device": 1,
-    "specframe.one_plan": 1,
-    "specframe.options": 1,
-    "specframe.pooling": 1,
-    "specframe.prompt_lines": 1,
-    "specframe.sampling": 1,
-    "specframe.selector": 1,
-    "specframe.states": 1,
-    "specframe.stopping": 1,
-    "specframe.verify": 1,
-    "specframe.models": 3,
-    "specframe.head": 4,
-    "specframe.draft": 4,
-    "specframe.target": 4,
-    "specframe.engine": 5,
-    "specframe.decoding": 6,
-    "specframe.divergence": 6,
-    "specframe.door": 6,
-    "specframe.dressing": 6,
-    "specframe.registry": 6,
-    "specframe.selection": 6,
-    "specframe.speculator": 6,
-    "specframe.stats": 6,
-    "specframe": 7,  # the front door itself: `import specframe`
-    "specframe.bench": 7,
-    "specframe.lab": 7,
-    "specframe.doctor": 7,
-    "specframe.loading": 7,
-    "specframe.prediction": 7,
-    "specframe.prices": 7,
-    "specframe.profilers": 7,
-    "specframe.strategies": 7,
-    "specframe.studies": 7,
-    "specframe.testbed": 7,
-    "specframe.testbed.commands": 8,
-    "specframe.testing": 7,
-    "specframe.cli": 8,
-    "specframe.commands": 8,
+    f"specframe.{name}".rstrip("."): level for level, names in enumerate(LAYERS) for name in names
 }
+LEVELS["specframe.strategies"] = LEVELS["specframe.commands"]
 # the highest level of specframe that the modules of a plug-in folder may import
-CEILINGS = {"specframe.strategies": 1, "specframe.profilers": 3}
+CEILINGS = {
+    "specframe.strategies": LEVELS["specframe.contract"],
+    "specframe.profilers": LEVELS["specframe.executors"],
+}
 BARE = {"strategies", "profilers"}
 
 
@@ -217,27 +199,38 @@ def test_the_plug_in_folders_are_read_under_one_name():
 @pytest.mark.parametrize(
     ("module", "statement", "reason"),
     [
-        ("specframe.types", "from specframe.engine import Engine", "is above"),
-        ("specframe.verify", "import specframe.models", "is above"),
-        ("specframe.engine", "def f():\n    from specframe import lab", "is above"),
-        ("specframe.draft", "from . import speculator", "is above"),
-        ("specframe.speculator", "from specframe import profilers", "is above"),
-        ("specframe.engine", "from specframe.strategies.fixed import FixedSkips", "registry"),
+        ("specframe.types", "from specframe.core.engine import Engine", "is above"),
+        ("specframe.core.verify", "import specframe.executors", "is above"),
+        (
+            "specframe.core.engine",
+            "def f():\n    from specframe.calibration import lab",
+            "is above",
+        ),
+        ("specframe.core.draft", "from specframe.doors import speculator", "is above"),
+        ("specframe.core.engine", "from specframe import profilers", "is above"),
+        ("specframe.core.engine", "from specframe.strategies.fixed import FixedSkips", "registry"),
         ("specframe.bench.run", "from specframe.strategies import fixed", "registry"),
-        ("specframe.strategies.new", "from specframe.models import fused", "is above"),
-        ("specframe.strategies.new", "from specframe import speculator", "is above"),
+        ("specframe.strategies.new", "from specframe.executors import fused", "is above"),
+        ("specframe.strategies.new", "from specframe.doors import speculator", "is above"),
         ("specframe.strategies.new", "from specframe import profilers", "is above"),
-        ("specframe.profilers.new", "from specframe import engine", "is above"),
+        ("specframe.profilers.new", "from specframe.core import engine", "is above"),
         ("specframe.strategies.new", "from specframe import Front", "is above"),
-        ("specframe.lab", "from profilers import latency", "write specframe.profilers"),
+        ("specframe.calibration.lab", "from profilers import latency", "write specframe.profilers"),
         ("tests.anything", "import strategies.fixed", "write specframe.strategies"),
         ("specframe.errors", "import specframe.nowhere", "a level"),
     ],
 )
 def test_an_upward_import_is_detected(module, statement, reason):
-    known = {"specframe.lab", "specframe.speculator", "specframe.engine", "specframe.models"}
+    known = {
+        "specframe.calibration.lab",
+        "specframe.doors.speculator",
+        "specframe.core.engine",
+        "specframe.executors",
+    }
     known |= {"specframe.profilers", "specframe.strategies", "specframe.strategies.fixed"}
-    door = front_door("from specframe.speculator import Front\nfrom specframe.types import SkipSet")
+    door = front_door(
+        "from specframe.doors.speculator import Front\nfrom specframe.types import SkipSet"
+    )
     found = arrows(module, statement, False, known, door)
     assert [text for arrow in found if reason in (text := complaint(arrow) or "")] != []
 
@@ -245,17 +238,21 @@ def test_an_upward_import_is_detected(module, statement, reason):
 @pytest.mark.parametrize(
     ("module", "statement"),
     [
-        ("specframe.engine", "from specframe.types import SkipSet"),
+        ("specframe.core.engine", "from specframe.types import SkipSet"),
         ("specframe.strategies.new", "from specframe import SkipSet"),
         ("specframe.strategies.new", "from .fixed import FixedSkips"),
-        ("specframe.profilers.new", "from specframe.models import fused"),
-        ("specframe.lab", "from specframe.profilers import latency"),
-        ("specframe.cli", "from specframe.bench import report"),
+        ("specframe.profilers.new", "from specframe.executors import fused"),
+        ("specframe.calibration.lab", "from specframe.profilers import latency"),
+        ("specframe.commands.cli", "from specframe.bench import report"),
         ("specframe.types", "import torch"),
     ],
 )
 def test_a_downward_import_is_allowed(module, statement):
-    known = {"specframe.models.fused", "specframe.profilers.latency", "specframe.strategies.fixed"}
+    known = {
+        "specframe.executors.fused.executor",
+        "specframe.profilers.latency",
+        "specframe.strategies.fixed",
+    }
     door = front_door("from specframe.types import SkipSet")
     found = arrows(module, statement, False, known, door)
     assert [text for arrow in found if (text := complaint(arrow))] == []

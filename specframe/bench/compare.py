@@ -11,23 +11,23 @@ from typing import Any
 import torch
 
 from specframe.bench.fingerprint import fingerprint
-from specframe.bench.grid import Grid
 from specframe.bench.harness import Explain, Progress, Schedule, run_rows
-from specframe.bench.places import places
 from specframe.bench.prepare import prepare
-from specframe.bench.prompts import BenchPrompt, digest, prompts_from, refuse_overlap
+from specframe.bench.prompt_map import places
 from specframe.bench.run_folder import RESULTS_FILE, RunFolder
 from specframe.bench.schema import SCHEMA_VERSION
+from specframe.bench.settings import Grid
 from specframe.bench.summary import summarise
-from specframe.divergence import first_divergence
+from specframe.calibration.lab import ModelLab, ends_of, model_facts
+from specframe.contract.selector import Prompt
+from specframe.core.divergence import first_divergence
+from specframe.costs.measure import measured_profile
+from specframe.doors.loading import PLANTED, load
 from specframe.errors import InvalidRequest
-from specframe.lab import ModelLab, ends_of, model_facts
-from specframe.loading import PLANTED, load
-from specframe.models.exactness import known_exactness
-from specframe.models.executor import Executor
-from specframe.models.load import load_executor
-from specframe.prices import measured_profile
-from specframe.selector import Prompt
+from specframe.executors.exactness import known_exactness
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
+from specframe.prompts.suites import BenchPrompt, digest, prompts_from, refuse_overlap
 
 __all__ = ["compare"]
 
@@ -144,7 +144,7 @@ def _calibrating(
 
 
 def _random(vocabulary: int, count: int, seed: int) -> list[tuple[int, ...]]:
-    from specframe.prediction.prompts import random_prompts
+    from specframe.prompts.prediction import random_prompts
 
     return [tuple(tokens) for tokens in random_prompts(vocabulary, PLANTED_PROMPT, count, seed)]
 

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import torch
 from transformers.generation.streamers import BaseStreamer
 
-from specframe.costs import CostModel
-from specframe.speculator import SelfSpeculator
-from specframe.stats import GenerationStats, StatsFold
+from specframe.core.stats import GenerationStats, StatsFold
+from specframe.costs.model import CostModel
+from specframe.doors.speculator import SelfSpeculator
 
 __all__ = ["Answer", "Asked", "Contender", "LibraryContender", "SelectorContender"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from specframe.bench.contenders import Answer, Asked, Contender
-from specframe.bench.prompts import BenchPrompt
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.summary import BASELINE
-from specframe.stats import GenerationStats
+from specframe.core.stats import GenerationStats
+from specframe.prompts.suites import BenchPrompt
 
 __all__ = ["Progress", "Schedule", "run_rows"]
 

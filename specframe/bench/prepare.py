@@ -9,21 +9,21 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from specframe.artefacts import MANIFEST
 from specframe.bench.contenders import Asked, Contender, LibraryContender, SelectorContender
-from specframe.bench.grid import Grid
-from specframe.bench.prompts import CALIBRATED_ON, BenchPrompt, digest
+from specframe.bench.settings import Grid
 from specframe.bench.summary import BASELINE, LIBRARY
-from specframe.dressing import DRESSING
+from specframe.calibration.lab import ModelLab
+from specframe.contract.drafting_options import DRESSING
+from specframe.contract.naming import Named, read_named, selector_from
+from specframe.contract.registry import selector_class, selector_names
+from specframe.contract.selector import LayerSelector, Prompt
+from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidRequest
-from specframe.lab import ModelLab
-from specframe.models.fused import FusedExecutor
-from specframe.registry import selector_class, selector_names
-from specframe.selection import Named, read_named, selector_from
-from specframe.selector import LayerSelector, Prompt
-from specframe.speculator import SelfSpeculator
+from specframe.executors.fused.executor import FusedExecutor
+from specframe.prompts.suites import CALIBRATED_ON, BenchPrompt, digest
+from specframe.storage.artefacts import MANIFEST
+from specframe.storage.user_cache import read_json, write_json
 from specframe.types import DraftPlan, SkipSet, StopRule
-from specframe.user_cache import read_json, write_json
 
 __all__ = ["Prepared", "prepare"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.lab import ModelLab
-from specframe.selector import Prompt
+from specframe.calibration.lab import ModelLab
+from specframe.contract.selector import Prompt
+from specframe.prompts.suites import BenchPrompt
 
 __all__ = ["places"]
 

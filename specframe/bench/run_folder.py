@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from specframe.errors import ArtefactError, InvalidRequest
-from specframe.user_cache import read_json, write_json
+from specframe.storage.user_cache import read_json, write_json
 
 __all__ = ["RESULTS_FILE", "ROWS_FILE", "RunFolder"]
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import require_at_least
 
 __all__ = ["HEADLINE", "KEYS", "PRESETS", "Grid", "grid_from_toml"]
 

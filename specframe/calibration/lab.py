@@ -17,19 +17,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from specframe.costs import CostModel
-from specframe.engine import Engine, Limits
+from specframe.contract.constant_plan import OnePlan
+from specframe.contract.pooling import Pooling
+from specframe.contract.selector import Prompt
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law, seeded_choice
+from specframe.costs.model import CostModel
 from specframe.errors import InvalidRequest
-from specframe.models.executor import Executor
-from specframe.one_plan import OnePlan
-from specframe.pooling import Pooling
+from specframe.executors.executor import Executor
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts, text_states
 from specframe.profilers.vectors import prompt_vectors
-from specframe.sampling import Law, seeded_choice
-from specframe.selector import Prompt
+from specframe.storage.user_cache import write_text, writing
 from specframe.types import DraftPlan, Estimate, SkipSet
-from specframe.user_cache import write_text, writing
 
 __all__ = ["ModelLab", "ends_of", "model_facts"]
 

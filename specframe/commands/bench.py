@@ -31,8 +31,8 @@ def bench_engine(
     device: Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")] = "cpu",
 ) -> None:
     """Measure the engine and its executor on a model of random weights."""
-    from specframe.bench.engine import bench_engine, engine_options
-    from specframe.bench.tables import print_engine
+    from specframe.bench.engine.figures import bench_engine, engine_options
+    from specframe.commands.engine_tables import print_engine
 
     options = engine_options(shape, threads, device)
     require_writable(json)

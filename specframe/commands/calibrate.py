@@ -11,9 +11,9 @@ import typer
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
-    from specframe.lab import ModelLab
-    from specframe.models.executor import Executor
-    from specframe.selector import LayerSelector, Prompt
+    from specframe.calibration.lab import ModelLab
+    from specframe.contract.selector import LayerSelector, Prompt
+    from specframe.executors.executor import Executor
     from specframe.types import ModelShape
 
 __all__ = ["register"]
@@ -61,9 +61,9 @@ def calibrate(
     """
     require_writable(json)
     _require_folder(out)
-    from specframe.loading import load
-    from specframe.models.load import load_executor
-    from specframe.selection import option_pairs
+    from specframe.contract.naming import option_pairs
+    from specframe.doors.loading import load
+    from specframe.executors.load import load_executor
 
     began = perf_counter()
     progress = _Progress()
@@ -94,8 +94,8 @@ def _lab(
     notes: Path,
 ) -> ModelLab:
     """Over this machine's prices; what it measures is kept in the notes."""
-    from specframe.lab import ModelLab, ends_of, model_facts
-    from specframe.prices import measured_profile
+    from specframe.calibration.lab import ModelLab, ends_of, model_facts
+    from specframe.costs.measure import measured_profile
 
     profile = measured_profile(
         model, executor, progress=lambda done, of: progress("pricing", done, of)
@@ -113,8 +113,8 @@ def _lab(
 
 def _keep(calibrated: LayerSelector, digests: list[str], out: Path) -> None:
     """What was learnt and on which prompts; measurements are not needed any more."""
-    from specframe.bench.prompts import CALIBRATED_ON
-    from specframe.user_cache import write_json
+    from specframe.prompts.suites import CALIBRATED_ON
+    from specframe.storage.user_cache import write_json
 
     write_json(out / CALIBRATED_ON, digests)
     calibrated.save(out)
@@ -122,7 +122,7 @@ def _keep(calibrated: LayerSelector, digests: list[str], out: Path) -> None:
 
 
 def _digests(prompts: list[Prompt]) -> list[str]:
-    from specframe.bench.prompts import digest
+    from specframe.prompts.suites import digest
 
     return [digest(prompt.tokens) for prompt in prompts]
 
@@ -165,8 +165,8 @@ class _Progress:
 
 
 def _selector(name: str, shape: Any, preset: str, options: dict[str, str]) -> LayerSelector:
+    from specframe.contract.registry import selector_class, selector_names
     from specframe.errors import InvalidRequest
-    from specframe.registry import selector_class, selector_names
 
     found = selector_class(name)
     if not found.traits.calibrated:
@@ -180,12 +180,12 @@ def _selector(name: str, shape: Any, preset: str, options: dict[str, str]) -> La
 def _prompts(
     source: str | None, model: str, tokenizer: Any, per_domain: int, split: str, shape: ModelShape
 ) -> list[Prompt]:
+    from specframe.contract.selector import Prompt
+    from specframe.doors.loading import PLANTED
     from specframe.errors import InvalidRequest
-    from specframe.loading import PLANTED
-    from specframe.selector import Prompt
 
     if source is None and model in PLANTED:
-        from specframe.prediction.prompts import random_prompts
+        from specframe.prompts.prediction import random_prompts
 
         drawn = random_prompts(shape.vocabulary, 64, per_domain, 0)
         return [Prompt(tuple(tokens), "random") for tokens in drawn]
@@ -194,7 +194,7 @@ def _prompts(
             f"Prompts for {model!r} are not known. Pass --prompts FILE with a JSON object a line, "
             f'{{"prompt": ..., "domain": ...}}, like those the model will see.'
         )
-    from specframe.bench.prompts import prompts_from
+    from specframe.prompts.suites import prompts_from
 
     if tokenizer is None:
         raise InvalidRequest(f"{model!r} has no tokenizer to read prompts with. Leave them out.")

@@ -19,14 +19,14 @@ COMMANDS = (
     "calibrate",
     "doctor",
     "generate",
+    "ls",
     "predict",
     "profile",
     "report",
-    "selectors",
     "study",
 )
 # module with an `app` of its own -> the name it is mounted under
-GROUPS = {"specframe.testbed.commands": "testbed"}
+GROUPS = {"specframe.commands.testbed": "testbed"}
 
 USAGE = 2
 INTERRUPTED = 130

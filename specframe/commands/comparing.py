@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.places import PAGE, new_run
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.commands.run_paths import PAGE, new_run
 
 if TYPE_CHECKING:
-    from specframe.bench.grid import Grid
     from specframe.bench.harness import Progress
+    from specframe.bench.settings import Grid
 
 __all__ = ["compare", "compare_selectors"]
 
@@ -114,7 +114,7 @@ def _settings(
     domains: str | None,
     prompts: str | None,
 ) -> Grid:
-    from specframe.bench.grid import PRESETS, grid_from_toml
+    from specframe.bench.settings import PRESETS, grid_from_toml
     from specframe.errors import InvalidConfig
 
     if preset not in PRESETS:
@@ -139,9 +139,9 @@ def _show_settings(settings: Grid) -> None:
 
 
 def _finish(results: dict[str, Any], folder: Path) -> None:
-    from specframe.bench.comparison_table import print_comparison
     from specframe.bench.report import read_run, verdict, write_page
     from specframe.bench.run_folder import RESULTS_FILE
+    from specframe.commands.comparison_table import print_comparison
 
     print_comparison(results)
     comparison = read_run(folder)

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(model: Model, json: JsonFile = None) -> None:
     """Say whether a model is supported, how it is run, and what is installed."""
-    from specframe.doctor import diagnose, report
+    from specframe.doors.doctor import diagnose, report
 
     require_writable(json)
     diagnosis = diagnose(model)

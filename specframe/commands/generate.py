@@ -10,12 +10,12 @@ import typer
 
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.errors import InvalidRequest
-from specframe.turns import turn_tokens
+from specframe.prompts.chat import turn_tokens
 
 if TYPE_CHECKING:
-    from specframe.loading import Loaded
-    from specframe.speculator import SelfSpeculator
-    from specframe.stats import GenerationStats
+    from specframe.core.stats import GenerationStats
+    from specframe.doors.loading import Loaded
+    from specframe.doors.speculator import SelfSpeculator
 
 __all__ = ["register"]
 
@@ -51,8 +51,8 @@ def generate(
 ) -> None:
     """Generate from a prompt, streaming, and sum up what drafting gained."""
     require_writable(json)
-    from specframe.loading import load
-    from specframe.selection import option_pairs
+    from specframe.contract.naming import option_pairs
+    from specframe.doors.loading import load
 
     loaded = load(model)
     tokenizer = loaded.tokenizer
@@ -77,9 +77,9 @@ def generate(
 def _speculator(
     loaded: Loaded, selector: str, preset: str, options: Mapping[str, str]
 ) -> SelfSpeculator:
-    from specframe.prices import measured_profile
-    from specframe.selection import selector_from
-    from specframe.speculator import SelfSpeculator
+    from specframe.contract.naming import selector_from
+    from specframe.costs.measure import measured_profile
+    from specframe.doors.speculator import SelfSpeculator
 
     made = SelfSpeculator(loaded.model, tokenizer=loaded.tokenizer)
     made.selector = selector_from(selector, made.executor.shape, preset, options)

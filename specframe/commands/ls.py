@@ -62,13 +62,13 @@ def _cell(value: Any) -> str:
 
 
 def _rows() -> dict[str, dict[str, Any]]:
-    from specframe.registry import selector_names
+    from specframe.contract.registry import selector_names
 
     return {name: _facts(name) for name in selector_names()}
 
 
 def _facts(name: str) -> dict[str, Any]:
-    from specframe.registry import selector_class
+    from specframe.contract.registry import selector_class
 
     try:
         found = selector_class(name)

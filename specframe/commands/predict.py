@@ -60,7 +60,7 @@ def predict(
     if check:
         _check(setup, lengths, json)
         return
-    from specframe.selection import option_pairs, selector_from
+    from specframe.contract.naming import option_pairs, selector_from
 
     shape = setup.executor.shape
     chosen = selector_from(selector, shape, preset, option_pairs(setting or []))

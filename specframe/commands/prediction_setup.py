@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from specframe.device import require_device
+from specframe.calibration.lab import ends_of
+from specframe.costs.measure import measured_profile
+from specframe.doors.loading import PLANTED, load
 from specframe.errors import InvalidRequest
-from specframe.lab import ends_of
-from specframe.loading import PLANTED, load
-from specframe.models.executor import Executor
-from specframe.models.load import load_executor
+from specframe.executors.device import require_device
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
 from specframe.prediction.check import rank_sublayers
-from specframe.prediction.prompts import file_prompts, random_prompts, suite_prompts
-from specframe.prices import measured_profile
 from specframe.profilers.latency import LatencyProfile
+from specframe.prompts.prediction import file_prompts, random_prompts, suite_prompts
 from specframe.testing.planted import planted_skips
 from specframe.types import SkipSet
 

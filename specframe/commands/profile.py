@@ -99,10 +99,10 @@ def _measure(
 ) -> LatencyProfile:
     import torch
 
-    from specframe.device import require_device
-    from specframe.loading import load
-    from specframe.models.load import load_executor
-    from specframe.prices import measure_profile, measured_profile
+    from specframe.costs.measure import measure_profile, measured_profile
+    from specframe.doors.loading import load
+    from specframe.executors.device import require_device
+    from specframe.executors.load import load_executor
     from specframe.profilers.composed import COMPOSED
 
     place = require_device(device)
@@ -126,8 +126,8 @@ def _measure_composed(name: str, place: torch.device, wish: Wish) -> LatencyProf
 
     import torch
 
-    from specframe.models.load import load_executor
-    from specframe.prices import measure_round_costs
+    from specframe.costs.measure import measure_round_costs
+    from specframe.executors.load import load_executor
     from specframe.profilers.composed import COMPOSED, compose, one_layer_model
     from specframe.profilers.latency import profile_latency
 

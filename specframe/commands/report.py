@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.places import PAGE
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
-from specframe.user_cache import write_text
+from specframe.commands.run_paths import PAGE
+from specframe.storage.user_cache import write_text
 
 if TYPE_CHECKING:
     from specframe.bench.report import Comparison

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from specframe.errors import InvalidRequest
-from specframe.user_cache import write_text
+from specframe.storage.user_cache import write_text
 
 __all__ = ["JsonFile", "require_writable", "write_figures"]
 

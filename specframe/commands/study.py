@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.places import PAGE, new_run
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.commands.run_paths import PAGE, new_run
 
 if TYPE_CHECKING:
-    from specframe.studies.study import Study
+    from specframe.studies.framework.study import Study
 
 __all__ = ["register"]
 
@@ -53,9 +53,9 @@ def study(
     if listing:
         _list(json)
         return
+    from specframe.contract.naming import option_pairs
     from specframe.errors import InvalidRequest
-    from specframe.selection import option_pairs
-    from specframe.studies.registry import study_names
+    from specframe.studies.framework.registry import study_names
 
     run = out or new_run()
     if name is None:
@@ -80,8 +80,8 @@ def _one(
     plot: Path | None,
     json: Path | None,
 ) -> None:
-    from specframe.studies.registry import find_study
-    from specframe.studies.running import run_study, settings_of, study_folder
+    from specframe.studies.framework.registry import find_study
+    from specframe.studies.framework.running import run_study, settings_of, study_folder
 
     chosen = find_study(name)
     settings = settings_of(chosen, quick, model, options)
@@ -89,7 +89,7 @@ def _one(
     results = run_study(chosen, settings, study_folder(run, chosen), _tell)
     _show(chosen, results)
     if plot is not None:
-        from specframe.studies.picture import draw_study
+        from specframe.studies.framework.picture import draw_study
 
         draw_study(results, plot)
     _report(run)
@@ -99,8 +99,8 @@ def _one(
 
 def _every(quick: bool, run: Path, json: Path | None) -> None:
     """All studies; what failed is told at the end, after all that did not."""
-    from specframe.studies.every_study import run_every
-    from specframe.studies.registry import find_study, study_names
+    from specframe.studies.framework.every_study import run_every
+    from specframe.studies.framework.registry import find_study, study_names
 
     studies = [find_study(name) for name in study_names()]
     outcome = run_every(studies, run, quick, _tell, lambda: _report(run))
@@ -127,7 +127,7 @@ def _list(json: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from specframe.studies.registry import find_study, study_names
+    from specframe.studies.framework.registry import find_study, study_names
 
     questions = {name: find_study(name).question for name in study_names()}
     table = Table("study", "what it asks")

@@ -57,9 +57,9 @@ def train(
     json: JsonFile = None,
 ) -> None:
     """Train by the recipe; the finished model is OUT/model."""
-    from specframe.testbed.folder import export
-    from specframe.testbed.train import Progress, run_recipe
-    from specframe.testbed.train import train as run
+    from specframe.testbed.model.folder import export
+    from specframe.testbed.training.run import Progress, run_recipe
+    from specframe.testbed.training.run import train as run
 
     require_writable(json)
     recipe = run_recipe(out, size, tokens, decay_now)
@@ -84,8 +84,8 @@ def evaluate(
     json: JsonFile = None,
 ) -> None:
     """Measure loss, scores and how skippable the model is; under five minutes."""
-    from specframe.testbed.evaluate import Effort
-    from specframe.testbed.evaluate import evaluate as measure
+    from specframe.testbed.evaluation.evaluate import Effort
+    from specframe.testbed.evaluation.evaluate import evaluate as measure
 
     require_writable(json)
     _compute_with(threads)
@@ -132,8 +132,8 @@ def sample(
 
 
 def _answered(network: Any, tokenizer: Any, prompt: Any, new_tokens: int) -> dict[str, Any]:
-    from specframe.testbed.evaluate import answer
-    from specframe.testbed.scoring import score
+    from specframe.testbed.evaluation.evaluate import answer
+    from specframe.testbed.evaluation.scoring import score
 
     told = tokenizer.decode(
         answer(network, tokenizer, prompt, new_tokens), skip_special_tokens=True
@@ -148,8 +148,8 @@ def _answered(network: Any, tokenizer: Any, prompt: Any, new_tokens: int) -> dic
 
 def _open(where: str) -> tuple[Any, Any]:
     from specframe.errors import InvalidRequest
-    from specframe.testbed.folder import open_folder
-    from specframe.testbed.shipped import load, load_tiny
+    from specframe.testbed.model.folder import open_folder
+    from specframe.testbed.model.shipped import load, load_tiny
 
     if where == "shipped":
         return load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from specframe.selector import Context, LayerSelector, Traits
+from specframe.contract.selector import Context, LayerSelector, Traits
 from specframe.types import DraftPlan
 
 __all__ = ["OnePlan"]

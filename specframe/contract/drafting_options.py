@@ -12,10 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from specframe.draft import LONGEST_DRAFT
+from specframe.contract.selector import LayerSelector
+from specframe.contract.stopping import (
+    AdaptiveThreshold,
+    FixedStop,
+    Planned,
+    PricedGain,
+    StopPolicy,
+)
+from specframe.core.draft import LONGEST_DRAFT
 from specframe.errors import InvalidConfig
-from specframe.selector import LayerSelector
-from specframe.stopping import AdaptiveThreshold, FixedStop, Planned, PricedGain, StopPolicy
 from specframe.types import StopRule, TreeRule
 
 __all__ = ["DRESSING", "dressed", "stop_from", "tree_from"]

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from specframe.artefacts import read_manifest
-from specframe.dressing import DRESSING, dressed
+from specframe.contract.drafting_options import DRESSING, dressed
+from specframe.contract.registry import selector_class, selector_names
+from specframe.contract.selector import LayerSelector
 from specframe.errors import ArtefactError, InvalidRequest
-from specframe.registry import selector_class, selector_names
-from specframe.selector import LayerSelector
+from specframe.storage.artefacts import read_manifest
 from specframe.types import ModelShape
 
 __all__ = ["Named", "option_pairs", "read_named", "selector_from"]

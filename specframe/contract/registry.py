@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from specframe.errors import UnknownSelector
 
 if TYPE_CHECKING:
-    from specframe.selector import LayerSelector
+    from specframe.contract.selector import LayerSelector
 
 __all__ = ["GROUP", "selector_class", "selector_names"]
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from specframe.contract.options import preset_with
 from specframe.errors import InvalidConfig
-from specframe.options import preset_with
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Pass, SkipSet, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from specframe.costs import CostModel
+    from specframe.costs.model import CostModel
 
 __all__ = [
     "Context",

@@ -8,8 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from specframe.contract.selector import (
+    Context,
+    DraftHead,
+    Lab,
+    LayerSelector,
+    Needs,
+    Prompt,
+    Traits,
+)
 from specframe.errors import InvalidConfig
-from specframe.selector import Context, DraftHead, Lab, LayerSelector, Needs, Prompt, Traits
 from specframe.types import DraftPlan, GainRule, ModelShape, Outcome, StopRule, TreeRule
 
 __all__ = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from specframe.models.executor import LAST_ROW, Executor, chain_step
+from specframe.executors.executor import LAST_ROW, Executor, chain_step
 
 __all__ = ["Divergence", "first_divergence"]
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from specframe.costs import chance_of_acceptance, goes_on
-from specframe.head import HeadRunner
-from specframe.models.cache import CursorCache
-from specframe.models.executor import LAST_ROW, NO_ROWS, Executor, chain_step
-from specframe.sampling import Law
+from specframe.core.head import HeadRunner
+from specframe.core.sampling import Law
+from specframe.core.verify import without
+from specframe.costs.model import chance_of_acceptance, goes_on
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor, chain_step
 from specframe.types import Draft, DraftPlan, Step
-from specframe.verify import without
 
 __all__ = ["LONGEST_CHAIN", "LONGEST_DRAFT", "Drafter", "tree_step"]
 

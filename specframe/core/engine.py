@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from specframe.costs import CostModel
-from specframe.draft import LONGEST_CHAIN, LONGEST_DRAFT, Drafter
+from specframe.contract.selector import Context, LayerSelector
+from specframe.core.draft import LONGEST_CHAIN, LONGEST_DRAFT, Drafter
+from specframe.core.head import HeadRunner
+from specframe.core.probe import CacheProbe
+from specframe.core.sampling import Law
+from specframe.core.states import StateWindow
+from specframe.core.target import Target
+from specframe.costs.model import CostModel
 from specframe.errors import InvalidDraftPlan, InvalidSkipSet
-from specframe.head import HeadRunner
-from specframe.models.cache import CursorCache
-from specframe.models.executor import Executor
-from specframe.models.probe import CacheProbe
-from specframe.sampling import Law
-from specframe.selector import Context, LayerSelector
-from specframe.states import StateWindow
-from specframe.target import Target
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import Executor
 from specframe.types import DraftPlan, Outcome
 
 __all__ = ["Engine", "Limits", "Round"]

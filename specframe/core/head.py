@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from specframe.selector import DraftHead, HeadMemory
+from specframe.contract.selector import DraftHead, HeadMemory
 
 __all__ = ["HeadRunner"]
 

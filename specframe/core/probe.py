@@ -8,8 +8,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from specframe.errors import InvalidRequest
-from specframe.models.cache import CursorCache
-from specframe.models.executor import Executor
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import Executor
 from specframe.types import Pass, SkipSet, Step
 
 __all__ = ["CacheProbe"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from specframe.selector import Needs
+from specframe.contract.selector import Needs
 from specframe.types import ModelShape
 
 __all__ = ["StateWindow"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from specframe.engine import Round
+from specframe.core.engine import Round
 from specframe.types import Outcome
 
 __all__ = ["GenerationStats", "StatsFold"]

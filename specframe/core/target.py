@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from specframe.draft import tree_step
+from specframe.core.draft import tree_step
+from specframe.core.head import HeadRunner
+from specframe.core.sampling import Law
+from specframe.core.states import StateWindow
+from specframe.core.verify import verify_greedy, verify_sampled
 from specframe.errors import NonFiniteLogits
-from specframe.head import HeadRunner
-from specframe.models.cache import CursorCache
-from specframe.models.executor import LAST_ROW, Executor, chain_step
-from specframe.sampling import Law
-from specframe.states import StateWindow
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import LAST_ROW, Executor, chain_step
 from specframe.types import Draft, Verdict
-from specframe.verify import verify_greedy, verify_sampled
 
 __all__ = ["Target"]
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from specframe.sampling import Choose
+from specframe.core.sampling import Choose
 from specframe.types import Draft, Verdict
 
 __all__ = ["acceptance", "residual", "verify_greedy", "verify_sampled", "without"]

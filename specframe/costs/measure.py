@@ -10,17 +10,17 @@ from typing import Any
 
 import torch
 
-from specframe.cost_tables import fit_line
-from specframe.costs import CostModel
-from specframe.engine import Engine, Limits
-from specframe.models.cache import CursorCache
-from specframe.models.executor import NO_ROWS, Executor, chain_step
-from specframe.one_plan import OnePlan
+from specframe.contract.constant_plan import OnePlan
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.costs.model import CostModel
+from specframe.costs.tables import fit_line
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.profilers.clocks import Progress, typical
 from specframe.profilers.latency import LatencyGrid, LatencyProfile, default_grid, profile_latency
 from specframe.profilers.machine import layer_kinds, machine_facts
 from specframe.profilers.store import find_profile, save_profile
-from specframe.sampling import Law
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["measure_profile", "measure_round_costs", "measured_profile"]

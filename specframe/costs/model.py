@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import sqrt
 
-from specframe.cost_tables import LineFit, Table, fit_level, fit_line
+from specframe.costs.tables import LineFit, Table, fit_level, fit_line
 from specframe.errors import InvalidConfig
 from specframe.types import NORMAL_95, DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 

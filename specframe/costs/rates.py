@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.cost_tables import Table
-from specframe.costs import CostModel
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
 from specframe.types import SkipSet
 
 __all__ = ["Choice", "RoundPrices", "as_matrix", "expected_token_grid", "unit_costs"]

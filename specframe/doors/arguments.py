@@ -20,9 +20,9 @@ from transformers import (
     SynthIDTextWatermarkingConfig,
 )
 
-from specframe.engine import Limits
+from specframe.core.engine import Limits
+from specframe.core.sampling import Law, seeded_choice
 from specframe.errors import InvalidRequest, PromptTooLong
-from specframe.sampling import Law, seeded_choice
 
 __all__ = ["Decoding", "from_prepared", "resolve"]
 

@@ -8,16 +8,16 @@ from typing import Any
 from torch import Tensor
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
-from specframe.costs import CostModel
-from specframe.decoding import from_prepared
-from specframe.errors import InvalidRequest
-from specframe.selector import LayerSelector
-from specframe.speculator import (
+from specframe.contract.selector import LayerSelector
+from specframe.costs.model import CostModel
+from specframe.doors.arguments import from_prepared
+from specframe.doors.speculator import (
     SelfSpeculator,
     SpeculativeOutput,
     prompt_tokens,
     refuse_padding,
 )
+from specframe.errors import InvalidRequest
 
 __all__ = ["custom_generate"]
 

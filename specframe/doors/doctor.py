@@ -55,7 +55,7 @@ def diagnose(name: str) -> Diagnosis:
 
     The exactness check walks random tokens through the real weights; it is remembered.
     """
-    from specframe.loading import PLANTED, load, load_model
+    from specframe.doors.loading import PLANTED, load, load_model
 
     if name == "testbed" or name in PLANTED:
         return _examine(name, load(name).model)
@@ -106,9 +106,9 @@ def _examine(name: str, model: Any) -> Diagnosis:
 
 
 def _support(model: Any) -> Support:
-    from specframe.models.exactness import known_exactness
-    from specframe.models.fusible import reason_not_fusible
-    from specframe.models.load import load_executor
+    from specframe.executors.exactness import known_exactness
+    from specframe.executors.fused.fusible import reason_not_fusible
+    from specframe.executors.load import load_executor
 
     executor = load_executor(model)
     found = known_exactness(executor)
@@ -161,7 +161,7 @@ def _bytes_per_position(executor: Any) -> int:
 def _config(name: str) -> Any:
     from transformers import AutoConfig
 
-    from specframe.loading import loading
+    from specframe.doors.loading import loading
 
     with loading(name):
         return AutoConfig.from_pretrained(name)
@@ -170,7 +170,7 @@ def _config(name: str) -> Any:
 def _refusal_of(config: Any) -> str | None:
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
-    from specframe.models.support import refusal_of_config
+    from specframe.executors.support import refusal_of_config
 
     found = refusal_of_config(config, MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None))
     return None if found is None else f"No executor runs this model: {found}"

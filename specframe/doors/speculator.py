@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
-from specframe.costs import CostModel
-from specframe.decoding import Decoding, resolve
-from specframe.engine import Engine, Round
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import LayerSelector
+from specframe.core.engine import Engine, Round
+from specframe.core.stats import GenerationStats, StatsFold
+from specframe.costs.model import CostModel
+from specframe.doors.arguments import Decoding, resolve
 from specframe.errors import InvalidRequest
-from specframe.models.exactness import known_exactness
-from specframe.models.load import load_executor
-from specframe.selection import selector_from
-from specframe.selector import LayerSelector
-from specframe.stats import GenerationStats, StatsFold
+from specframe.executors.exactness import known_exactness
+from specframe.executors.load import load_executor
 
 __all__ = [
     "SelfSpeculator",

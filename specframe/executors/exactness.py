@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from specframe.errors import ArtefactError
-from specframe.models.cache import CursorCache
-from specframe.models.executor import Executor, chain_step
-from specframe.user_cache import cache_folder, read_json, write_json
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import Executor, chain_step
+from specframe.storage.user_cache import cache_folder, read_json, write_json
 
 __all__ = ["Exactness", "check_exactness", "known_exactness"]
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from specframe.models.cache import CursorCache
+from specframe.executors.cache import CursorCache
 from specframe.types import ModelShape, Pass, SkipSet, Step
 
 __all__ = ["ALL_ROWS", "LAST_ROW", "NO_ROWS", "Executor", "chain_step"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from specframe.errors import InvalidRequest, UnsupportedModel
-from specframe.models.executor import Executor
-from specframe.models.fused import FusedExecutor
-from specframe.models.fusible import reason_not_fusible
-from specframe.models.module import ModuleExecutor
-from specframe.models.support import refusal_of_model
+from specframe.executors.executor import Executor
+from specframe.executors.fused.executor import FusedExecutor
+from specframe.executors.fused.fusible import reason_not_fusible
+from specframe.executors.modules.executor import ModuleExecutor
+from specframe.executors.support import refusal_of_model
 
 __all__ = ["load_executor"]
 

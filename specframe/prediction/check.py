@@ -10,16 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-from specframe.costs import CostModel, Speedup
-from specframe.models.executor import Executor
+from specframe.core.sampling import Law, seeded_choice
+from specframe.costs.model import CostModel, Speedup
+from specframe.executors.executor import Executor
+from specframe.prediction.race import Lap, race
 from specframe.profilers.acceptance import Acceptance, AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.depth import learn_correction
 from specframe.profilers.replay import predict_speedup, replay_rounds
-from specframe.sampling import Law, seeded_choice
 from specframe.types import DraftPlan, SkipSet, StopRule
-
-from .race import Lap, race
 
 __all__ = ["CheckedPlan", "check", "predict_plans", "rank_sublayers", "summary"]
 

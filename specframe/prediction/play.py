@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from specframe.costs import CostModel, Speedup
-from specframe.engine import Engine, Limits
-from specframe.models.executor import Executor
-from specframe.sampling import Law
-from specframe.selector import LayerSelector
+from specframe.contract.selector import LayerSelector
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.costs.model import CostModel, Speedup
+from specframe.executors.executor import Executor
+from specframe.prediction.race import require_rounds
 from specframe.types import Outcome
-
-from .race import require_rounds
 
 __all__ = ["Played", "play"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from specframe.engine import Engine, Limits, Round
+from specframe.contract.constant_plan import OnePlan
+from specframe.core.engine import Engine, Limits, Round
+from specframe.core.sampling import Law
 from specframe.errors import InvalidRequest
-from specframe.models.executor import Executor
-from specframe.one_plan import OnePlan
+from specframe.executors.executor import Executor
 from specframe.profilers.clocks import typical
-from specframe.sampling import Law
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["Lap", "race", "require_rounds"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from specframe.contract.naming import option_pairs
 from specframe.errors import InvalidRequest
-from specframe.selection import option_pairs
 
 __all__ = ["PREFIX", "HubPrompts"]
 

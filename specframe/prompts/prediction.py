@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from specframe.errors import InvalidRequest
-from specframe.prompt_lines import numbered_lines
+from specframe.prompts.lines import numbered_lines
 
 __all__ = ["file_prompts", "random_prompts", "suite_prompts"]
 

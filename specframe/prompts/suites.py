@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from specframe.bench.hub_prompts import PREFIX, HubPrompts
 from specframe.errors import InvalidRequest
-from specframe.prompt_lines import numbered_lines
-from specframe.turns import turn_tokens
+from specframe.prompts.chat import turn_tokens
+from specframe.prompts.hub import PREFIX, HubPrompts
+from specframe.prompts.lines import numbered_lines
 
 __all__ = ["CALIBRATED_ON", "BenchPrompt", "digest", "prompts_from", "refuse_overlap"]
 

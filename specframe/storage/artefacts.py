@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from specframe.errors import ArtefactError, CalibrationMismatch
-from specframe.user_cache import write_json
+from specframe.storage.user_cache import write_json
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,11 +20,12 @@ from typing import Any
 
 from torch import Tensor
 
-from specframe.bench.prompts import BenchPrompt
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Prompt
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selector import Prompt
-from specframe.studies.domain_world import (
+from specframe.prompts.suites import BenchPrompt
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.domain_world import (
     MIXED,
     QUICK,
     DomainSettings,
@@ -32,7 +33,6 @@ from specframe.studies.domain_world import (
     Priced,
     speedup,
 )
-from specframe.studies.study import Findings, Lines, Row, Study, Work
 
 __all__ = ["STUDY", "AnchorSettings"]
 

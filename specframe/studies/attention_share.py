@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from specframe.costs import CostModel
+from specframe.contract.naming import selector_from
+from specframe.contract.options import require_at_least
+from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selection import selector_from
-from specframe.studies.plans_at import plans_at
-from specframe.studies.priced_model import priced_model
-from specframe.studies.prices import kept_prices
-from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.plans_at import plans_at
+from specframe.studies.worlds.priced_model import priced_model
+from specframe.studies.worlds.prices import kept_prices
 from specframe.types import DraftPlan
 
 __all__ = ["STUDY", "AttentionShareSettings"]

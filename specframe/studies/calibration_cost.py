@@ -16,11 +16,11 @@ from math import ceil
 from time import perf_counter
 from typing import Any
 
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import LayerSelector, Prompt
 from specframe.errors import InvalidConfig
-from specframe.selection import selector_from
-from specframe.selector import LayerSelector, Prompt
-from specframe.studies.search_world import SearchWorld, search_world
-from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.search_world import SearchWorld, search_world
 from specframe.types import SkipSet
 
 __all__ = ["STUDY", "CalibrationCostSettings"]

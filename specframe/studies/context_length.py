@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
+from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import require_at_least
-from specframe.studies.paired import Paired, PairedSettings
-from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.paired import Paired, PairedSettings
 
 __all__ = ["STUDY", "ContextSettings"]
 

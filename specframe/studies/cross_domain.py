@@ -13,9 +13,9 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from specframe.options import require_at_least
-from specframe.studies.paired import Paired, PairedSettings
-from specframe.studies.study import Findings, Row, Study, Work
+from specframe.contract.options import require_at_least
+from specframe.studies.framework.study import Findings, Row, Study, Work
+from specframe.studies.worlds.paired import Paired, PairedSettings
 
 __all__ = ["STUDY", "CrossDomainSettings"]
 

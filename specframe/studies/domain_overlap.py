@@ -16,8 +16,9 @@ from itertools import permutations
 from statistics import fmean
 from typing import Any
 
-from specframe.selector import Prompt
-from specframe.studies.domain_world import (
+from specframe.contract.selector import Prompt
+from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
+from specframe.studies.worlds.domain_world import (
     MIXED,
     QUICK,
     DomainSettings,
@@ -25,10 +26,9 @@ from specframe.studies.domain_world import (
     pays,
     speedup,
 )
-from specframe.studies.priced_model import PricedModel
-from specframe.studies.study import Bars, Findings, Row, Study, Work
+from specframe.studies.worlds.priced_model import PricedModel
 from specframe.testbed.corpus import DOMAINS, Conversation, Document, Exercise, document
-from specframe.testbed.encoding import encode_prompt
+from specframe.testbed.model.encoding import encode_prompt
 
 __all__ = ["STUDY", "two_tasks"]
 

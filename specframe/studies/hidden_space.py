@@ -19,12 +19,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from specframe.contract.options import require_at_least
+from specframe.contract.pooling import Pooling
+from specframe.contract.selector import Prompt
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.pooling import Pooling
 from specframe.profilers.continuations import text_states
-from specframe.selector import Prompt
-from specframe.studies.domain_world import (
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.domain_world import (
     MIXED,
     QUICK,
     DomainSettings,
@@ -32,8 +33,7 @@ from specframe.studies.domain_world import (
     Priced,
     speedup,
 )
-from specframe.studies.priced_model import PricedModel
-from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.priced_model import PricedModel
 from specframe.testbed.corpus import DOMAINS
 
 __all__ = ["STUDY", "HiddenSettings", "written"]

@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import count, pairwise
 
-from specframe.bench.prompts import BenchPrompt
+from specframe.contract.naming import selector_from
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selection import selector_from
-from specframe.selector import LayerSelector
-from specframe.studies.domain_world import (
+from specframe.prompts.suites import BenchPrompt
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.domain_world import (
     QUICK,
     DomainSettings,
     DomainWorld,
     pays,
     speedup,
 )
-from specframe.studies.study import Findings, Lines, Row, Study, Work
 from specframe.testbed.corpus import DOMAINS
 
 __all__ = ["STUDY", "MixSettings"]

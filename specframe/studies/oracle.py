@@ -16,16 +16,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.options import require_at_least
-from specframe.registry import selector_class
-from specframe.selection import selector_from
-from specframe.selector import LayerSelector
-from specframe.studies.calibrations import UNHURRIED, kept_or
-from specframe.studies.every_plan import EveryPlan, Plan, pooled
-from specframe.studies.priced_play import PlayedRound, play
-from specframe.studies.small_world import LONGEST, SmallWorld, law_of, small_world
-from specframe.studies.study import Bars, Findings, Row, Study, Work
+from specframe.contract.naming import selector_from
+from specframe.contract.options import require_at_least
+from specframe.contract.registry import selector_class
+from specframe.contract.selector import LayerSelector
+from specframe.prompts.suites import BenchPrompt
+from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
+from specframe.studies.worlds.calibrations import UNHURRIED, kept_or
+from specframe.studies.worlds.every_plan import EveryPlan, Plan, pooled
+from specframe.studies.worlds.priced_play import PlayedRound, play
+from specframe.studies.worlds.small_world import LONGEST, SmallWorld, law_of, small_world
 
 __all__ = ["STUDY", "OracleSettings"]
 

@@ -15,10 +15,10 @@ from functools import partial
 from statistics import fmean, mode
 from typing import Any
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.selector import LayerSelector
-from specframe.studies.domain_world import QUICK, DomainSettings, DomainWorld, pays, speedup
-from specframe.studies.study import Bars, Findings, Row, Study, Work
+from specframe.contract.selector import LayerSelector
+from specframe.prompts.suites import BenchPrompt
+from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
+from specframe.studies.worlds.domain_world import QUICK, DomainSettings, DomainWorld, pays, speedup
 from specframe.testbed.corpus import DOMAINS, HELD_OUT
 
 __all__ = ["STUDY", "OutOfDomainSettings"]

@@ -19,20 +19,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.engine import Limits
+from specframe.contract.naming import selector_from
+from specframe.contract.options import require_at_least
+from specframe.core.engine import Limits
+from specframe.core.sampling import Law
 from specframe.errors import InvalidConfig, UnsupportedModel
-from specframe.models.executor import NO_ROWS
-from specframe.options import require_at_least
+from specframe.executors.executor import NO_ROWS
 from specframe.prediction.check import rank_sublayers
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, Judged, continue_prompts, judge
-from specframe.profilers.lemma import check_lemma
-from specframe.sampling import Law
-from specframe.selection import selector_from
-from specframe.studies.priced_model import PricedModel, priced_model
-from specframe.studies.priced_play import play
-from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.prompts.suites import BenchPrompt
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.lemma import check_lemma
+from specframe.studies.worlds.priced_model import PricedModel, priced_model
+from specframe.studies.worlds.priced_play import play
 from specframe.types import DraftPlan, SkipSet, Step, StopRule
 
 __all__ = ["STUDY", "PruningSettings"]

@@ -17,19 +17,19 @@ from math import ceil
 from statistics import fmean, harmonic_mean
 from typing import Any
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.costs import CostModel
+from specframe.calibration.lab import ModelLab
+from specframe.contract.naming import selector_from
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import LayerSelector, Prompt
+from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
-from specframe.lab import ModelLab
-from specframe.options import require_at_least
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.replay import predict_speedup, replay_rounds
-from specframe.selection import selector_from
-from specframe.selector import LayerSelector, Prompt
-from specframe.studies.calibrations import UNHURRIED
-from specframe.studies.priced_model import PricedModel, priced_model
-from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.prompts.suites import BenchPrompt
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.calibrations import UNHURRIED
+from specframe.studies.worlds.priced_model import PricedModel, priced_model
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
 

@@ -15,17 +15,17 @@ from functools import cached_property, partial
 from statistics import fmean, harmonic_mean
 from typing import Any
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.costs import CostModel
+from specframe.contract.naming import selector_from
+from specframe.contract.options import require_at_least
+from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
-from specframe.selection import selector_from
-from specframe.studies.plans_at import plans_at
-from specframe.studies.priced_model import PricedModel, priced_model
-from specframe.studies.prices import SHIPPED, kept_prices, spread_over
-from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.prompts.suites import BenchPrompt
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.plans_at import plans_at
+from specframe.studies.worlds.priced_model import PricedModel, priced_model
+from specframe.studies.worlds.prices import SHIPPED, kept_prices, spread_over
 from specframe.types import DraftPlan, SkipSet
 
 __all__ = ["STUDY", "ScaleSettings"]

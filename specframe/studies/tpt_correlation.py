@@ -21,17 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specframe.bench.timing import Interval, bootstrap
-from specframe.costs import CostModel, expected_tokens
+from specframe.contract.options import require_at_least
+from specframe.costs.measure import measured_profile
+from specframe.costs.model import CostModel, expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
 from specframe.prediction.check import rank_sublayers
-from specframe.prediction.prompts import suite_prompts
 from specframe.prediction.race import race
-from specframe.prices import measured_profile
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
-from specframe.studies.priced_model import PricedModel, priced_model
-from specframe.studies.study import Findings, Lines, Row, Study, Work
+from specframe.prompts.prediction import suite_prompts
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.priced_model import PricedModel, priced_model
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["STUDY", "TptSettings"]

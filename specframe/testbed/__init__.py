@@ -4,17 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from specframe.testbed.evaluation.scoring import score
+    from specframe.testbed.model.shipped import load, load_tiny
     from specframe.testbed.prompts import Prompt, suite
-    from specframe.testbed.scoring import score
-    from specframe.testbed.shipped import load, load_tiny
 
 __all__ = ["Prompt", "load", "load_tiny", "score", "suite"]
 
 _HOMES = {
     "Prompt": "prompts",
-    "load": "shipped",
-    "load_tiny": "shipped",
-    "score": "scoring",
+    "load": "model.shipped",
+    "load_tiny": "model.shipped",
+    "score": "evaluation.scoring",
     "suite": "prompts",
 }
 

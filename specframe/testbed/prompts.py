@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from specframe.errors import InvalidRequest
 from specframe.testbed.corpus import NAMES, Conversation, Document, Split, conversation
-from specframe.testbed.encoding import encode_prompt
+from specframe.testbed.model.encoding import encode_prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

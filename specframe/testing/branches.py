@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from specframe.sampling import Choose
+from specframe.core.sampling import Choose
 
 __all__ = ["exact_law", "walk_branches"]
 

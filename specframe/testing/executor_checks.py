@@ -12,10 +12,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from specframe.core.probe import CacheProbe
 from specframe.errors import InvalidRequest, PromptTooLong
-from specframe.models.cache import CursorCache
-from specframe.models.executor import LAST_ROW, NO_ROWS, Executor
-from specframe.models.probe import CacheProbe
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor
 from specframe.types import SkipSet, Step
 
 __all__ = ["check_executor", "executor_checks"]

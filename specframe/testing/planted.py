@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from specframe.errors import InvalidConfig
-from specframe.models.blank import blank_model
+from specframe.executors.blank import blank_model
 from specframe.types import ModelShape, SkipSet
 
 __all__ = ["falling_noise", "planted_llama", "planted_order", "planted_skips"]

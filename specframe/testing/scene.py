@@ -8,11 +8,11 @@ from functools import cached_property
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from specframe.models.executor import ALL_ROWS, Executor, chain_step
-from specframe.models.load import load_executor
-from specframe.models.probe import CacheProbe
-from specframe.selector import Context, LayerSelector
-from specframe.states import StateWindow
+from specframe.contract.selector import Context, LayerSelector
+from specframe.core.probe import CacheProbe
+from specframe.core.states import StateWindow
+from specframe.executors.executor import ALL_ROWS, Executor, chain_step
+from specframe.executors.load import load_executor
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome
 
 __all__ = ["Play", "SelectorScene"]

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from specframe.engine import Engine, Limits
-from specframe.one_plan import OnePlan
-from specframe.sampling import Law
-from specframe.selector import Context, LayerSelector, Needs
+from specframe.contract.constant_plan import OnePlan
+from specframe.contract.selector import Context, LayerSelector, Needs
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
 from specframe.testing.scene import LONGEST, SelectorScene
 from specframe.types import DraftPlan, SkipSet, StopRule
 

@@ -23,15 +23,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Context, DraftHead, Lab, Prompt, Traits
+from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.options import require_at_least
-from specframe.selector import Context, DraftHead, Lab, Prompt, Traits
-from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
+from specframe.strategies.kangaroo.adapter import (
+    Adapter,
+    Lesson,
+    TrainingRules,
+    agreement,
+    train_adapter,
+)
+from specframe.strategies.shared.planners.calibrated import CalibratedSelector
+from specframe.strategies.shared.planners.fallback import REPRICE
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, SkipSet, StopRule
-
-from .adapter import Adapter, Lesson, TrainingRules, agreement, train_adapter
-from .calibrated import CalibratedSelector
-from .playing import REPRICE
 
 __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
 

@@ -27,15 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specframe.cost_tables import rising
-from specframe.costs import CostModel
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Context
+from specframe.costs.model import CostModel
+from specframe.costs.rates import RoundPrices
+from specframe.costs.tables import rising
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selector import Context
-from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
-
-from .agreement import Agreement, compare_heads
-from .chain_dp import (
+from specframe.strategies.shared.planners.candidates import Contest, PriceBook
+from specframe.strategies.shared.streams.agreement import Agreement, compare_heads
+from specframe.strategies.shared.streams.chain_dp import (
     ChainRules,
     Chains,
     Stretch,
@@ -43,8 +43,7 @@ from .chain_dp import (
     branches_by_stretch,
     stretches_between,
 )
-from .contest import Contest, PriceBook
-from .token_rates import RoundPrices
+from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["OnlineConfig", "OnlinePlanner"]
 

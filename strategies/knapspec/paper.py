@@ -30,15 +30,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from specframe.costs import expected_tokens
+from specframe.contract.selector import Context, Needs, Probe, Traits
+from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.selector import Context, Needs, Probe, Traits
+from specframe.strategies.knapspec.online import OnlineConfig, OnlinePlanner
+from specframe.strategies.shared.planners.planning import Planner, PlanningSelector
+from specframe.strategies.shared.streams.agreement import compare_heads
+from specframe.strategies.shared.streams.chain_dp import ChainRules, best_chains, stretches_between
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
-
-from .agreement import compare_heads
-from .chain_dp import ChainRules, best_chains, stretches_between
-from .knapspec_online import OnlineConfig, OnlinePlanner
-from .planning import Planner, PlanningSelector
 
 __all__ = ["KnapSpec", "PaperConfig", "PaperDecision", "SublayerPrices", "paper_decision"]
 

@@ -17,9 +17,8 @@ import numpy as np
 import torch
 
 from specframe.errors import ArtefactError, InvalidConfig
+from specframe.strategies.shared.domains.anchors import Anchors
 from specframe.types import SkipSet
-
-from .anchors import Anchors
 
 __all__ = ["FORMATS", "PublishedSet", "read_anchors", "read_skip_sets"]
 

@@ -21,16 +21,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Context, Probe
+from specframe.costs.rates import RoundPrices
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selector import Context, Probe
+from specframe.strategies.shared.planners.candidates import Contest, PriceBook
+from specframe.strategies.shared.searching.searchers import LocalSearch
+from specframe.strategies.shared.streams.agreement import RowJudge
+from specframe.strategies.shared.streams.turning import nested_sets, turns
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
-
-from .agreement import RowJudge
-from .contest import Contest, PriceBook
-from .searchers import LocalSearch
-from .token_rates import RoundPrices
-from .turning import nested_sets, turns
 
 __all__ = ["StreamConfig", "StreamPlanner"]
 

@@ -31,14 +31,13 @@ from typing import ClassVar
 
 import torch
 
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Context, Needs, Probe, Traits
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.selector import Context, Needs, Probe, Traits
+from specframe.strategies.shared.planners.planning import Planner, PlanningSelector
+from specframe.strategies.shared.searching.bayesian import BayesianSearch
+from specframe.strategies.swift.online import StreamConfig, StreamPlanner
 from specframe.types import DraftPlan, Outcome, SkipSet, Step, StopRule, TreeRule
-
-from .bayesian import BayesianSearch
-from .planning import Planner, PlanningSelector
-from .swift_stream import StreamConfig, StreamPlanner
 
 __all__ = ["PaperPlanner", "Swift", "SwiftConfig", "matchness"]
 

@@ -13,15 +13,15 @@ from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from tiny_place import tiny_place
+from doubles.tiny_place import tiny_place
 from typer.testing import CliRunner
 
-from specframe.bench.grid import Grid
-from specframe.bench.prompts import CALIBRATED_ON
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
+from specframe.bench.settings import Grid
 from specframe.bench.summary import BASELINE, LIBRARY
-from specframe.cli import app
+from specframe.commands.cli import app
 from specframe.errors import InvalidRequest
+from specframe.prompts.suites import CALIBRATED_ON
 
 GRID = """[grid]
 selectors = ["static-bo", "knapspec", "knn-ssd:faithful"]
@@ -32,7 +32,7 @@ calibration_prompts = 4
 calibration_seconds = 0.3
 rivals = true
 """
-RUN = "import sys; from specframe.cli import main; sys.argv[0] = 'specframe'; main()"
+RUN = "import sys; from specframe.commands.cli import main; sys.argv[0] = 'specframe'; main()"
 TIMED = ("seconds", "bytes", "rounds", "drafted", "accepted", "skipped", "skips", "share")
 PATIENCE = 120  # seconds
 

@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Tiny, tiny_model
+from doubles.tiny import Tiny, tiny_model
 
 from specframe.bench import prepare as preparing
 from specframe.bench.compare import _explainer
 from specframe.bench.contenders import Asked, LibraryContender, SelectorContender
-from specframe.bench.grid import Grid
 from specframe.bench.harness import Schedule, run_rows
-from specframe.bench.prompts import BenchPrompt
 from specframe.bench.run_folder import RunFolder
+from specframe.bench.settings import Grid
 from specframe.bench.summary import BASELINE, summarise
-from specframe.cost_tables import Table
-from specframe.costs import CostModel
-from specframe.engine import Round
-from specframe.selection import selector_from
-from specframe.speculator import SelfSpeculator
+from specframe.contract.naming import selector_from
+from specframe.core.engine import Round
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
+from specframe.doors.speculator import SelfSpeculator
+from specframe.prompts.suites import BenchPrompt
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 

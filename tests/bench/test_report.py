@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from expected_marks import expected_marks
+from doubles.expected_marks import expected_marks
+from doubles.made_results import DOMAINS, PACES, made_results
 from hypothesis import given
 from hypothesis import strategies as st
-from made_results import DOMAINS, PACES, made_results
 from typer.testing import CliRunner
 
 from specframe.bench.report import Comparison, figures, page, read_run, verdict, write_page
@@ -22,9 +22,9 @@ from specframe.bench.report.scales import Scale, span, ticks
 from specframe.bench.report.skip_map import skip_shares
 from specframe.bench.schema import SUMMARY
 from specframe.bench.summary import summarise
-from specframe.cli import app
+from specframe.commands.cli import app
+from specframe.contract.naming import read_named
 from specframe.errors import ArtefactError, InvalidRequest
-from specframe.selection import read_named
 
 CSS = Path(__file__).parents[2] / "specframe/bench/templates/report.css"
 LEGIBLE = 4.5  # contrast that WCAG asks of text

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Browser, browser
-from expected_marks import expected_marks
-from made_results import made_results
+from doubles.browser import Browser, browser
+from doubles.expected_marks import expected_marks
+from doubles.made_results import made_results
 
 from specframe.bench.report import Comparison, write_page
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from reference_data import REFERENCE
-from word_tokenizer import Words
+from doubles.reference_data import REFERENCE
+from doubles.word_tokenizer import Words
 
 from specframe.bench.contenders import Answer, Asked
 from specframe.bench.harness import Schedule, run_rows
-from specframe.bench.prompts import BenchPrompt, digest, prompts_from, refuse_overlap
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.schema import ROW
 from specframe.errors import ArtefactError, InvalidRequest
+from specframe.prompts.suites import BenchPrompt, digest, prompts_from, refuse_overlap
 
 PROMPTS = (BenchPrompt("sql/0", "sql", (1, 2)), BenchPrompt("story/0", "story", (3,)))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from specframe.bench.grid import PRESETS, Grid, grid_from_toml
+from specframe.bench.settings import PRESETS, Grid, grid_from_toml
 from specframe.errors import InvalidConfig, InvalidRequest
 
 

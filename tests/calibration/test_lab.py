@@ -5,14 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lab_doubles import plain_costs
-from planted_labs import LAYERS, PLANTED, planted_executor, planted_lab, planted_prompts
+from doubles.lab_doubles import plain_costs
+from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_lab, planted_prompts
 
-from specframe.engine import Engine, Limits
+from specframe.calibration.lab import ModelLab, ends_of, model_facts
+from specframe.contract.selector import Prompt
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
 from specframe.errors import ArtefactError, InvalidRequest
-from specframe.lab import ModelLab, ends_of, model_facts
-from specframe.sampling import Law
-from specframe.selector import Prompt
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing import planted_llama
 from specframe.types import DraftPlan, ModelShape, SkipSet, Step, StopRule
@@ -97,7 +97,7 @@ def test_vectors_are_the_pooled_stream():
 
 def test_seconds_are_divided_by_the_tokens_that_were_emitted(monkeypatch):
     clock = iter([10.0, 16.0])
-    monkeypatch.setattr("specframe.lab.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("specframe.calibration.lab.perf_counter", lambda: next(clock))
     plan = DraftPlan(PLANTED, StopRule(3))
     seconds = planted_lab("llama").seconds_per_token(plan, PROMPTS[:2], 15)
     assert seconds == pytest.approx(6.0 / 30)
@@ -196,7 +196,7 @@ def test_sampled_answers_draw_where_the_model_is(monkeypatch):
         places.extend(given)
         return made(*given)
 
-    monkeypatch.setattr("specframe.lab.torch.Generator", watched)
+    monkeypatch.setattr("specframe.calibration.lab.torch.Generator", watched)
     lab = planted_lab("llama", sampled=True)
     lab.answer(PROMPTS[:1])
     assert places
@@ -204,7 +204,7 @@ def test_sampled_answers_draw_where_the_model_is(monkeypatch):
 
 
 def test_keys_of_prompts_that_are_done_make_room_for_others(monkeypatch):
-    monkeypatch.setattr("specframe.lab.ROOM", 1)
+    monkeypatch.setattr("specframe.calibration.lab.ROOM", 1)
     lab = planted_lab("llama")
     first = lab.acceptance([SOME], PROMPTS[:2])
     lab.acceptance([SOME], PROMPTS[2:])

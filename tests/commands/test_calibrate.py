@@ -5,11 +5,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from lab_doubles import plain_costs
+from doubles.lab_doubles import plain_costs
 
-from specframe import cli
-from specframe.bench.prompts import digest, prompts_from
-from specframe.selection import selector_from
+from specframe.commands import cli
+from specframe.contract.naming import selector_from
+from specframe.prompts.suites import digest, prompts_from
 from specframe.strategies.knn_ssd import KnnSsd
 from specframe.testing import planted_llama
 from specframe.types import ModelShape, SkipSet
@@ -32,9 +32,9 @@ def planted(monkeypatch):
     """A planted model by the name of `here`, at prices that need no measuring."""
     noise = {i: 0.0 if i in PLANTED else 1.0 for i in range(2 * LAYERS)}
     model = planted_llama(SHAPE, noise)
-    monkeypatch.setattr("specframe.loading.load", lambda name: (model, Letters()))
+    monkeypatch.setattr("specframe.doors.loading.load", lambda name: (model, Letters()))
     profile = SimpleNamespace(costs=plain_costs(LAYERS))
-    monkeypatch.setattr("specframe.prices.measured_profile", lambda *a, **k: profile)
+    monkeypatch.setattr("specframe.costs.measure.measured_profile", lambda *a, **k: profile)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_an_interrupted_calibration_goes_on(monkeypatch, planted, prompts, tmp_p
     out = tmp_path / "out"
     arguments = ("static-bo", "--model", "here", "--prompts", prompts, "--out", out, *QUICK)
     measured = []
-    from specframe.lab import AcceptanceEstimator
+    from specframe.calibration.lab import AcceptanceEstimator
 
     estimate = AcceptanceEstimator.estimate
 
@@ -175,7 +175,7 @@ def test_the_small_testbed_is_calibrated_on_its_validation_split(monkeypatch, tm
     from specframe import testbed
 
     model, tokenizer = testbed.load_tiny()
-    monkeypatch.setattr("specframe.loading.load", lambda name: (model, tokenizer))
+    monkeypatch.setattr("specframe.doors.loading.load", lambda name: (model, tokenizer))
     out = tmp_path / "out"
     quick = ("--per-domain", "4", "--set", "evaluations=40", "--set", "domain_evaluations=20")
     assert run(monkeypatch, "knn-ssd", "--out", out, *quick) == 0

@@ -8,10 +8,10 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
 
-from specframe import cli
+from specframe.commands import cli
 from specframe.errors import InvalidRequest, UnknownSelector
 
-RUN = "import sys; from specframe.cli import main; sys.argv[0] = 'specframe'; main()"
+RUN = "import sys; from specframe.commands.cli import main; sys.argv[0] = 'specframe'; main()"
 HELP_SECONDS = 0.5
 
 
@@ -48,7 +48,7 @@ def test_help_is_quick_and_names_every_command():
 
 def test_help_does_not_import_what_only_commands_need():
     heavy = {"torch", "transformers", "numpy", "rich"}
-    code = f"import sys, specframe.cli; print(sorted({heavy!r} & set(sys.modules)))"
+    code = f"import sys, specframe.commands.cli; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -79,7 +79,7 @@ def test_an_interrupt_within_a_command_ends_with_status_130(monkeypatch, tmp_pat
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("specframe.registry.selector_class", interrupted)
+    monkeypatch.setattr("specframe.contract.registry.selector_class", interrupted)
     assert main_with(monkeypatch, "ls") == 130
 
 
@@ -100,7 +100,7 @@ def test_ls_lists_the_selectors_also_as_json(monkeypatch, tmp_path, capsys):
 
 
 def test_ls_shows_a_broken_plug_in_and_the_others(monkeypatch, tmp_path):
-    from specframe import registry
+    from specframe.contract import registry
 
     real = registry.selector_class
 

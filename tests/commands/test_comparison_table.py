@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from specframe.bench.comparison_table import print_comparison
+from specframe.commands.comparison_table import print_comparison
 
 STRATEGIES = Path(__file__).parents[2] / "docs" / "strategies.json"  # the longest names there are
 

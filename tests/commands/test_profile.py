@@ -5,11 +5,11 @@ import sys
 
 import pytest
 import torch
-from tiny import Tiny, tiny_model
+from doubles.tiny import Tiny, tiny_model
 
-from specframe import cli, loading
-from specframe.commands import prediction_setup
-from specframe.loading import Loaded
+from specframe.commands import cli, prediction_setup
+from specframe.doors import loading
+from specframe.doors.loading import Loaded
 
 TINY = Tiny(layers=3, vocabulary=40, dtype=torch.float32, positions=256)
 GRID = ("--contexts", "8,40", "--rows", "1,4,9", "--budget", "0.1")

@@ -1,6 +1,6 @@
 """How far a command is, and no time left before one is known."""
 
-from ticking import TickingClock
+from doubles.ticking import TickingClock
 
 from specframe.bench.harness import Progress
 from specframe.commands import calibrate, comparing

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from specframe.commands.testbed import app
 from specframe.errors import InvalidRequest, SpecframeError
-from specframe.testbed.commands import app
-from specframe.testbed.folder import export, open_folder
-from specframe.testbed.recipe import TINY
-from specframe.testbed.train import train
+from specframe.testbed.model.folder import export, open_folder
+from specframe.testbed.training.recipe import TINY
+from specframe.testbed.training.run import train
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,18 @@ from dataclasses import asdict, fields
 from functools import cache
 
 import pytest
-from lab_doubles import plain_costs
+from doubles.lab_doubles import plain_costs
 
-from specframe import cli
-from specframe.dressing import stop_from, tree_from
-from specframe.engine import Engine, Limits
+from specframe.calibration.lab import ModelLab
+from specframe.commands import cli
+from specframe.contract.drafting_options import stop_from, tree_from
+from specframe.contract.naming import read_named, selector_from
+from specframe.contract.registry import selector_class, selector_names
+from specframe.contract.selector import Context, Prompt, Traits
+from specframe.contract.stopping import AdaptiveThreshold, FixedStop, Planned, PricedGain
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
 from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
-from specframe.lab import ModelLab
-from specframe.registry import selector_class, selector_names
-from specframe.sampling import Law
-from specframe.selection import read_named, selector_from
-from specframe.selector import Context, Prompt, Traits
-from specframe.stopping import AdaptiveThreshold, FixedStop, Planned, PricedGain
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing.scene import SelectorScene

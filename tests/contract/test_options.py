@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from specframe.contract.options import with_options
+from specframe.contract.selector import Context
 from specframe.errors import InvalidConfig
-from specframe.options import with_options
-from specframe.selector import Context
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import ModelShape, SkipSet, StopRule
 

@@ -14,14 +14,14 @@ from specframe.errors import InvalidConfig
 from specframe.types import ModelShape
 
 SHAPE = ModelShape(4, 16, 32, 2, 1, 8, 24, 64)
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SAMPLE = HERE / "plugin_sample"
 TUTORIAL = HERE.parent / "docs" / "tutorials" / "your-own-selector.md"
 
 USE = """
 import specframe
-from specframe.registry import selector_class, selector_names
-from specframe.selection import selector_from
+from specframe.contract.registry import selector_class, selector_names
+from specframe.contract.naming import selector_from
 from specframe.testing import check_selector
 from specframe.testing.scene import SelectorScene
 
@@ -44,7 +44,7 @@ def test_a_package_of_its_own_is_found_by_entry_point_and_keeps_the_contract(tmp
     used = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert used.returncode == 0, used.stderr
     listed = subprocess.run(
-        [sys.executable, "-c", "from specframe.cli import main; main()", "ls"],
+        [sys.executable, "-c", "from specframe.commands.cli import main; main()", "ls"],
         env=environment,
         capture_output=True,
         text=True,

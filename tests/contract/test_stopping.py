@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.costs import chance_of_acceptance, goes_on
+from specframe.contract.selector import Needs
+from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
+from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.errors import InvalidConfig
-from specframe.selector import Needs
-from specframe.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
@@ -163,7 +163,7 @@ def test_spawning_forgets_what_was_learnt(policy):
 
 
 def context_free_plan(selector):
-    from specframe.selector import Context
+    from specframe.contract.selector import Context
     from specframe.types import ModelShape
 
     shape = ModelShape(2, 16, 23, 2, 1, 8, 24, 64)

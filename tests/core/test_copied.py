@@ -4,20 +4,19 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from doubles.drafts import EXACT, LAYERS, chain_step, drafted, models, prefilled, prompts, skip_sets
+from doubles.laws import SAMPLINGS, SKIPS, Case, law_error
+from doubles.tiny import Tiny, tiny_executor
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import Case, law_error
-from test_draft import EXACT, LAYERS, chain_step, drafted, models, prefilled, prompts, skip_sets
-from test_law import SAMPLINGS, SKIPS
-from tiny import Tiny, tiny_executor
 
-from specframe import verify as verifying
-from specframe.cost_tables import Table
-from specframe.costs import CostModel
-from specframe.engine import Engine, Limits
+from specframe.contract.selector import LayerSelector
+from specframe.core import verify as verifying
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
 from specframe.errors import InvalidDraftPlan
-from specframe.sampling import Law
-from specframe.selector import LayerSelector
 from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule
 
 TINY = Tiny(layers=LAYERS)

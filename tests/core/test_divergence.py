@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from specframe.divergence import first_divergence
-from specframe.models.load import load_executor
-from specframe.speculator import SelfSpeculator
+from specframe.core.divergence import first_divergence
+from specframe.doors.speculator import SelfSpeculator
+from specframe.executors.load import load_executor
 
 PROMPT = [3, 14, 15, 9]
 

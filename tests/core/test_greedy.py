@@ -5,19 +5,21 @@ from functools import cache
 
 import pytest
 import torch
+from doubles.selector_doubles import InTurn
+from doubles.tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
-from selector_doubles import InTurn
-from tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 from transformers import LogitsProcessorList
 
-from specframe.decoding import resolve
-from specframe.draft import LONGEST_CHAIN
-from specframe.engine import Engine
-from specframe.models import exactness, fused, weights
-from specframe.selector import Needs
-from specframe.states import StateWindow
-from specframe.stopping import AdaptiveThreshold, ExpectedGain, Planned
+from specframe.contract.selector import Needs
+from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, Planned
+from specframe.core.draft import LONGEST_CHAIN
+from specframe.core.engine import Engine
+from specframe.core.states import StateWindow
+from specframe.doors.arguments import resolve
+from specframe.executors import exactness
+from specframe.executors.fused import executor as fused
+from specframe.executors.fused import weights
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 

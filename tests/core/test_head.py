@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from heads import Headed, MixingHead
-from laws import Case, Sampling, law_error, repetition_penalty
-from tiny import Tiny, tiny_executor
+from doubles.heads import Headed, MixingHead
+from doubles.laws import Case, Sampling, law_error, repetition_penalty
+from doubles.tiny import Tiny, tiny_executor
 
-from specframe.engine import Engine, Limits
+from specframe.core.engine import Engine, Limits
+from specframe.core.head import HeadRunner
+from specframe.core.sampling import Law
 from specframe.errors import InvalidDraftPlan
-from specframe.head import HeadRunner
-from specframe.sampling import Law
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, SkipSet, Step, StopRule, TreeRule

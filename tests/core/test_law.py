@@ -4,66 +4,25 @@ from itertools import product
 
 import pytest
 import torch
-from laws import (
+from doubles.laws import (
     PROMPT,
+    SAMPLINGS,
+    SKIPS,
     Case,
-    Sampling,
-    Swinging,
-    closed_before,
     emitted_law,
     full_prefix_logits,
     law_error,
-    min_p,
     models_law,
-    repetition_penalty,
-    swinging,
-    temperature,
-    top_k,
-    top_p,
 )
-from selector_doubles import InTurn
-from tiny import Tiny
-from transformers import LogitsProcessorList
+from doubles.selector_doubles import InTurn
+from doubles.tiny import Tiny
 
-from specframe.stopping import AdaptiveThreshold, ExpectedGain, Planned
+from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, Planned
 from specframe.strategies.fixed import FixedSkips
-from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
+from specframe.types import DraftPlan, GainRule, StopRule, TreeRule
 
 EXACT = 1e-12
 
-SAMPLINGS = {
-    "plain": Sampling({}),
-    "temperature": Sampling({"temperature": 0.6}, (temperature(0.6),)),
-    "top-k": Sampling({"top_k": 2}, (top_k(2),)),
-    "top-p": Sampling({"top_p": 0.8}, (top_p(0.8),)),
-    "min-p": Sampling({"min_p": 0.3}, (min_p(0.3),)),
-    "repetition penalty": Sampling({"repetition_penalty": 1.7}, (repetition_penalty(1.7),)),
-    "history": Sampling({"logits_processor": LogitsProcessorList([Swinging()])}, (swinging,)),
-    "end token": Sampling({"eos_token_id": 1}, (), frozenset({1})),
-    "end tokens, not at once": Sampling(
-        {"eos_token_id": [0, 2], "min_new_tokens": 2},
-        (closed_before(2, frozenset({0, 2})),),
-        frozenset({0, 2}),
-    ),
-    "several": Sampling(
-        {
-            "repetition_penalty": 1.4,
-            "logits_processor": LogitsProcessorList([Swinging()]),
-            "temperature": 1.3,
-            "top_p": 0.9,
-            "eos_token_id": 2,
-        },
-        (repetition_penalty(1.4), swinging, temperature(1.3), top_p(0.9)),
-        frozenset({2}),
-    ),
-}
-SKIPS = {
-    "no reuse": SkipSet.from_sublayers(2, [0, 3]),
-    "half a prefix": SkipSet.from_sublayers(2, [2, 3]),
-    "an odd prefix": SkipSet.from_sublayers(2, [1]),
-    "everything": SkipSet.from_sublayers(2, range(4)),
-    "nothing": SkipSet.none(2),
-}
 STOPS = {
     "length": StopRule(3),
     "confidence": StopRule(3, confidence=0.5),

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from laws import PROMPT, THREE_TOKENS, Case, Remembering, models_law
+from doubles.laws import PROMPT, THREE_TOKENS, Case, Remembering, models_law
+from doubles.tiny import tiny_executor, tiny_model
 from scipy.stats import chi2, norm
-from tiny import tiny_executor, tiny_model
 
-from specframe import decoding as decoding_module
-from specframe.decoding import resolve
-from specframe.engine import Engine
-from specframe.stopping import Planned
+from specframe.contract.stopping import Planned
+from specframe.core.engine import Engine
+from specframe.doors import arguments as decoding_module
+from specframe.doors.arguments import resolve
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import SkipSet, StopRule, TreeRule
 

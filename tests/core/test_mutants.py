@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from faults import (
+from doubles.faults import (
     argmax_draft,
     bonus_at_temperature_1,
     bonus_of_the_row_before,
@@ -34,7 +34,7 @@ from faults import (
     verification_starts_one_sublayer_late,
     window_one_too_wide,
 )
-from must_hold import (
+from doubles.must_hold import (
     HOLDS,
     Wrong,
     identity_of_greedy_chains,

@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.generation import logits_process
 
-from specframe.sampling import HISTORY_FREE, Law, seeded_choice
+from specframe.core.sampling import HISTORY_FREE, Law, seeded_choice
 
 VOCABULARY = 11
 ARGUMENTS = {

@@ -2,8 +2,8 @@
 
 import torch
 
-from specframe.selector import Needs
-from specframe.states import StateWindow
+from specframe.contract.selector import Needs
+from specframe.core.states import StateWindow
 from specframe.types import ModelShape
 
 SHAPE = ModelShape(2, 8, 16, 2, 1, 4, 16, 64)

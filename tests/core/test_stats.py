@@ -2,8 +2,8 @@
 
 import pytest
 
-from specframe.engine import Round
-from specframe.stats import StatsFold
+from specframe.core.engine import Round
+from specframe.core.stats import StatsFold
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 PLAN = DraftPlan(SkipSet.of(4, attention=[1, 2], mlp=[2]), StopRule(4))

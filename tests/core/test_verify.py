@@ -5,11 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.draft import _draw_without_replacement
-from specframe.sampling import Law
+from specframe.core.draft import _draw_without_replacement
+from specframe.core.sampling import Law
+from specframe.core.verify import acceptance, residual, verify_greedy, verify_sampled, without
 from specframe.testing import exact_law
 from specframe.types import Draft
-from specframe.verify import acceptance, residual, verify_greedy, verify_sampled, without
 
 EXACT = 1e-12
 

@@ -1,14 +1,15 @@
 """What the engine adds to walks is measured against the engine itself, and kept."""
 
 import pytest
-from ticking import TickingClock
-from tiny import Tiny, tiny_executor, tiny_model
+from doubles.ticking import TickingClock
+from doubles.tiny import Tiny, tiny_executor, tiny_model
 
-from specframe import draft, prices
-from specframe.cost_tables import Table
-from specframe.costs import CostModel
-from specframe.models.cache import CursorCache
-from specframe.models.fused import FusedExecutor
+from specframe.core import draft
+from specframe.costs import measure as prices
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
+from specframe.executors.cache import CursorCache
+from specframe.executors.fused.executor import FusedExecutor
 from specframe.profilers.latency import LatencyGrid
 
 GRID = LatencyGrid((16, 128), (1, 4, 8), budget_seconds=0.1)
@@ -22,7 +23,7 @@ def own_cache(tmp_path, monkeypatch):
 def test_what_rounds_and_drafted_tokens_take_besides_walks_is_found(monkeypatch):
     nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
-    clock = TickingClock(monkeypatch, ("specframe.engine", "specframe.prices"))
+    clock = TickingClock(monkeypatch, ("specframe.core.engine", "specframe.costs.measure"))
     clock.costs(FusedExecutor, "walk", 1.0)
     clock.costs(CursorCache, "commit", 8.0)
     clock.costs(draft, "goes_on", 0.25)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.cost_tables import Table, fit_level, fit_line, rising
-from specframe.costs import (
+from specframe.costs.model import (
     CostModel,
     Speedup,
     expected_tokens,
@@ -17,6 +16,7 @@ from specframe.costs import (
     expected_tree_tokens,
     tree_nodes,
 )
+from specframe.costs.tables import Table, fit_level, fit_line, rising
 from specframe.errors import InvalidConfig
 from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule
 

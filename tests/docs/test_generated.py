@@ -10,8 +10,8 @@ import pages
 import pytest
 
 import specframe.errors as error_tree
-from specframe.bench.grid import KEYS, Grid
-from specframe.registry import selector_names
+from specframe.bench.settings import KEYS, Grid
+from specframe.contract.registry import selector_names
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("specframe", "strategies", "profilers")

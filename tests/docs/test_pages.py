@@ -14,11 +14,11 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from specframe import load
-from specframe.cli import app
-from specframe.models.load import load_executor
-from specframe.prices import measured_profile
-from specframe.registry import selector_names
-from specframe.studies.registry import study_names
+from specframe.commands.cli import app
+from specframe.contract.registry import selector_names
+from specframe.costs.measure import measured_profile
+from specframe.executors.load import load_executor
+from specframe.studies.framework.registry import study_names
 
 ROOT = Path(__file__).parents[2]
 SITE = sorted((ROOT / "docs").rglob("*.md"))

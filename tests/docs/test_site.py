@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from browser import Browser, browser
+from doubles.browser import Browser, browser
 
 ROOT = Path(__file__).parents[2]
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

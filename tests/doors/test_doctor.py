@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from specframe import cli
-from specframe.doctor import diagnose, report
+from specframe.commands import cli
+from specframe.doors.doctor import diagnose, report
 from specframe.testing.architectures import save_tiny_model
 
 NAMES = ("llama", "gemma2", "gpt2", "mamba", "bloom")

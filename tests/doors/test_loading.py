@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from tiny import Tiny, tiny_model
+from doubles.tiny import Tiny, tiny_model
 from transformers.utils.logging import is_progress_bar_enabled
 
 from specframe import load
-from specframe.doctor import diagnose
+from specframe.doors.doctor import diagnose
+from specframe.doors.loading import PLANTED
 from specframe.errors import InvalidRequest
-from specframe.loading import PLANTED
-from specframe.models.load import load_executor
+from specframe.executors.load import load_executor
 
 
 def test_a_folder_is_loaded_with_the_dtype_of_its_weights(tmp_path, monkeypatch, capfd):

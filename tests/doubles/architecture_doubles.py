@@ -7,8 +7,8 @@ from functools import cache
 
 import torch
 
-from specframe.models.fused import FusedExecutor
-from specframe.models.module import ModuleExecutor
+from specframe.executors.fused.executor import FusedExecutor
+from specframe.executors.modules.executor import ModuleExecutor
 from specframe.testing.architectures import FUSED, tiny_model
 from specframe.types import Step
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import torch
 
-from specframe import draft as drafting
-from specframe import target as judging
-from specframe import verify as verifying
-from specframe.draft import Drafter
-from specframe.engine import Engine
-from specframe.models import fused
-from specframe.models.cache import CursorCache
-from specframe.sampling import Law
+from specframe.core import draft as drafting
+from specframe.core import target as judging
+from specframe.core import verify as verifying
+from specframe.core.draft import Drafter
+from specframe.core.engine import Engine
+from specframe.core.sampling import Law
+from specframe.executors.cache import CursorCache
+from specframe.executors.fused import executor as fused
 from specframe.types import Draft, SkipSet, Verdict
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from specframe.selector import LayerSelector
+from specframe.contract.selector import LayerSelector
 from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule
 
 

@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 import torch
 
-from specframe.cost_tables import Table
-from specframe.costs import CostModel
-from specframe.selector import Prompt
+from specframe.contract.selector import Prompt
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
 from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet
 
 TOKENS = 50  # judged of each prompt

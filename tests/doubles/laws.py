@@ -11,13 +11,14 @@ from functools import cache
 from typing import Any
 
 import torch
-from tiny import Tiny, tiny_executor, tiny_model
 from torch import Tensor
+from transformers import LogitsProcessorList
 
-from specframe.decoding import Decoding, resolve
-from specframe.engine import Engine
-from specframe.sampling import Choose
-from specframe.selector import LayerSelector
+from doubles.tiny import Tiny, tiny_executor, tiny_model
+from specframe.contract.selector import LayerSelector
+from specframe.core.engine import Engine
+from specframe.core.sampling import Choose
+from specframe.doors.arguments import Decoding, resolve
 from specframe.testing import exact_law
 from specframe.types import Pass, SkipSet, Step
 
@@ -230,3 +231,38 @@ class Swinging:
             for row, history in zip(scores, input_ids, strict=True)
         ]
         return torch.tensor(rows, dtype=scores.dtype)
+
+
+SAMPLINGS = {
+    "plain": Sampling({}),
+    "temperature": Sampling({"temperature": 0.6}, (temperature(0.6),)),
+    "top-k": Sampling({"top_k": 2}, (top_k(2),)),
+    "top-p": Sampling({"top_p": 0.8}, (top_p(0.8),)),
+    "min-p": Sampling({"min_p": 0.3}, (min_p(0.3),)),
+    "repetition penalty": Sampling({"repetition_penalty": 1.7}, (repetition_penalty(1.7),)),
+    "history": Sampling({"logits_processor": LogitsProcessorList([Swinging()])}, (swinging,)),
+    "end token": Sampling({"eos_token_id": 1}, (), frozenset({1})),
+    "end tokens, not at once": Sampling(
+        {"eos_token_id": [0, 2], "min_new_tokens": 2},
+        (closed_before(2, frozenset({0, 2})),),
+        frozenset({0, 2}),
+    ),
+    "several": Sampling(
+        {
+            "repetition_penalty": 1.4,
+            "logits_processor": LogitsProcessorList([Swinging()]),
+            "temperature": 1.3,
+            "top_p": 0.9,
+            "eos_token_id": 2,
+        },
+        (repetition_penalty(1.4), swinging, temperature(1.3), top_p(0.9)),
+        frozenset({2}),
+    ),
+}
+SKIPS = {
+    "no reuse": SkipSet.from_sublayers(2, [0, 3]),
+    "half a prefix": SkipSet.from_sublayers(2, [2, 3]),
+    "an odd prefix": SkipSet.from_sublayers(2, [1]),
+    "everything": SkipSet.from_sublayers(2, range(4)),
+    "nothing": SkipSet.none(2),
+}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from specframe.studies.study import Bars, Findings, Lines, Study
+from specframe.studies.framework.study import Bars, Findings, Lines, Study
 
 made: list[str] = []
 

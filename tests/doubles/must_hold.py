@@ -1,14 +1,14 @@
 """The laws and identities that a fault breaks."""
 
 import torch
-from laws import Case, Sampling, law_error, repetition_penalty, temperature
-from tiny import Tiny, tiny_executor, tiny_model
 
-from specframe.draft import Drafter
-from specframe.engine import Engine, Limits
-from specframe.models import fused
-from specframe.sampling import Law
-from specframe.stopping import Planned
+from doubles.laws import Case, Sampling, law_error, repetition_penalty, temperature
+from doubles.tiny import Tiny, tiny_executor, tiny_model
+from specframe.contract.stopping import Planned
+from specframe.core.draft import Drafter
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.executors.fused import executor as fused
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, SkipSet, Step, StopRule, TreeRule

@@ -4,16 +4,16 @@ from functools import cache
 from typing import Any
 
 import torch
-from lab_doubles import plain_costs
 
-from specframe.engine import Engine, Limits
-from specframe.lab import ModelLab
-from specframe.models.executor import Executor
-from specframe.models.load import load_executor
-from specframe.sampling import Law
-from specframe.selector import LayerSelector, Prompt
+from doubles.lab_doubles import plain_costs
+from specframe.calibration.lab import ModelLab
+from specframe.contract.selector import LayerSelector, Prompt
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.judged import JudgedSet, best_draft
+from specframe.strategies.shared.judging.judged import JudgedSet, best_draft
 from specframe.testing import planted_llama
 from specframe.testing.architectures import tiny_model
 from specframe.types import ModelShape, SkipSet

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from planted_labs import LAYERS, PLANTED
-from strategies_worlds import prices
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.models.load import load_executor
-from specframe.studies.priced_model import PricedModel
+from doubles.planted_labs import LAYERS, PLANTED
+from doubles.strategies_worlds import prices
+from specframe.executors.load import load_executor
+from specframe.prompts.suites import BenchPrompt
+from specframe.studies.worlds.priced_model import PricedModel
 from specframe.testbed.corpus import DOMAINS
 from specframe.testing import planted_llama
 from specframe.types import ModelShape

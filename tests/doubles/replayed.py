@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from specframe.costs import CostModel
-from specframe.selector import Context
+from specframe.contract.selector import Context
+from specframe.costs.model import CostModel
 from specframe.types import Draft, ModelShape, Outcome
 
 

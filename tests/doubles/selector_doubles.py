@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from specframe.selector import LayerSelector, Needs, Traits
+from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.types import DraftPlan
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
-from specframe.cost_tables import Table
-from specframe.costs import CostModel
-from specframe.models.load import load_executor
-from specframe.models.probe import CacheProbe
-from specframe.selector import Context
-from specframe.speculator import SelfSpeculator
+from specframe.contract.selector import Context
+from specframe.core.probe import CacheProbe
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
+from specframe.doors.speculator import SelfSpeculator
+from specframe.executors.load import load_executor
 from specframe.types import Draft, Outcome, Step
 
 

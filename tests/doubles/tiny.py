@@ -20,8 +20,8 @@ from transformers import (
     SmolLM3ForCausalLM,
 )
 
-from specframe.models.executor import Executor
-from specframe.models.load import load_executor
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
 
 CLASSES: dict[str, tuple[Any, Any]] = {
     "granite": (GraniteConfig, GraniteForCausalLM),

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import Tiny, tiny_model
 
-from specframe.models.load import load_executor
-from specframe.prices import measured_profile
-from specframe.testbed.shipped import WEIGHTS
+from doubles.tiny import Tiny, tiny_model
+from specframe.costs.measure import measured_profile
+from specframe.executors.load import load_executor
+from specframe.testbed.model.shipped import WEIGHTS
 
 TINY = Tiny(layers=4, hidden=32, vocabulary=4096, positions=320, dtype=torch.bfloat16)
 TEXTS = {

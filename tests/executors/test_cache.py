@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specframe.errors import PromptTooLong
-from specframe.models.cache import CursorCache
+from specframe.executors.cache import CursorCache
 
 LAYERS, KV_HEADS, HEAD_SIZE = 2, 2, 4
 

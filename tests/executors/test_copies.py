@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from tiny import Tiny, tiny_model
+from doubles.tiny import Tiny, tiny_model
 from torch.profiler import ProfilerActivity, profile
 
-from specframe.models import fused
-from specframe.models.attention import attend, attend_fused
-from specframe.models.fused import FusedExecutor
+from specframe.executors.fused import executor as fused
+from specframe.executors.fused.attention import attend, attend_fused
+from specframe.executors.fused.executor import FusedExecutor
 from specframe.types import Step
 
 CONTEXT = 1024

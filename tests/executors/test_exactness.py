@@ -6,16 +6,16 @@ from functools import cache
 
 import pytest
 import torch
-from tiny import Tiny, tiny_executor, tiny_model
+from doubles.tiny import Tiny, tiny_executor, tiny_model
 
-from specframe.engine import Engine, Limits
-from specframe.models import exactness
-from specframe.models.attention import additive_mask, attend_fused, open_columns
-from specframe.models.cache import COLUMN_BLOCK, STORAGE_BLOCK
-from specframe.models.exactness import Exactness, check_exactness, known_exactness
-from specframe.models.fused import FusedExecutor
-from specframe.models.kernels import quickest_attention
-from specframe.sampling import Law
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.executors import exactness
+from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK
+from specframe.executors.exactness import Exactness, check_exactness, known_exactness
+from specframe.executors.fused.attention import additive_mask, attend_fused, open_columns
+from specframe.executors.fused.executor import FusedExecutor
+from specframe.executors.fused.kernels import quickest_attention
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import ModelShape, SkipSet, StopRule

@@ -1,7 +1,7 @@
 """Both executors keep the executor's contract over every architecture."""
 
 import pytest
-from architecture_doubles import executor_of
+from doubles.architecture_doubles import executor_of
 
 from specframe.testing.architectures import FUSED, MODULE, STRUCTURE
 from specframe.testing.executor_checks import check_executor

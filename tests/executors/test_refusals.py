@@ -2,16 +2,22 @@
 
 import pytest
 import torch
-from architecture_doubles import fed_cache, logits_in_blocks, model_of, own_logits, random_tokens
+from doubles.architecture_doubles import (
+    fed_cache,
+    logits_in_blocks,
+    model_of,
+    own_logits,
+    random_tokens,
+)
 from torch import nn
 from transformers import AutoConfig, LlamaModel
 
+from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidRequest, PromptTooLong, UnsupportedModel
-from specframe.models.layout import candidates
-from specframe.models.load import load_executor
-from specframe.models.module import ModuleExecutor
-from specframe.models.support import refusal_of_config
-from specframe.speculator import SelfSpeculator
+from specframe.executors.load import load_executor
+from specframe.executors.modules.executor import ModuleExecutor
+from specframe.executors.modules.layout import candidates
+from specframe.executors.support import refusal_of_config
 from specframe.testing.architectures import MODULE, REFUSED, STRUCTURE, tiny_model
 
 REASONS = {

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from tiny import Tiny, tiny_executor
+from doubles.tiny import Tiny, tiny_executor
 
-from specframe.cost_tables import Table
-from specframe.costs import CostModel, Speedup
-from specframe.engine import Engine
+from specframe.core.engine import Engine
+from specframe.costs.model import CostModel, Speedup
+from specframe.costs.tables import Table
 from specframe.errors import InvalidRequest
 from specframe.prediction.check import (
     FASTEST,
@@ -20,8 +20,8 @@ from specframe.prediction.check import (
     summary,
 )
 from specframe.prediction.play import play
-from specframe.prediction.prompts import file_prompts, random_prompts, suite_prompts
 from specframe.prediction.race import Lap, race
+from specframe.prompts.prediction import file_prompts, random_prompts, suite_prompts
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, SkipSet, StopRule

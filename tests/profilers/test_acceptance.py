@@ -5,16 +5,16 @@ from itertools import takewhile
 
 import pytest
 import torch
-from architecture_doubles import executor_of
-from tiny import Tiny, tiny_executor
+from doubles.architecture_doubles import executor_of
+from doubles.tiny import Tiny, tiny_executor
 from transformers import RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper
 
-from specframe.draft import Drafter
-from specframe.engine import Engine, Limits
+from specframe.core.draft import Drafter
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law, seeded_choice
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.profilers.acceptance import Acceptance, AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts, text_states
-from specframe.sampling import Law, seeded_choice
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.types import DraftPlan, SkipSet, Step, StopRule
 

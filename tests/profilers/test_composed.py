@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from specframe.models.load import load_executor
+from specframe.executors.load import load_executor
 from specframe.profilers.composed import COMPOSED, ComposedShape, compose, one_layer_model
 from specframe.profilers.latency import LatencyGrid, profile_latency
 from specframe.types import ModelShape, SkipSet

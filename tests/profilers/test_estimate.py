@@ -6,11 +6,11 @@ from time import perf_counter
 import pytest
 
 from specframe import load
-from specframe.engine import Engine, Limits
-from specframe.models.load import load_executor
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.executors.load import load_executor
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
-from specframe.sampling import Law
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing.planted import planted_order
 from specframe.types import SkipSet, StopRule

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from tiny import Tiny, tiny_executor
+from doubles.tiny import Tiny, tiny_executor
 from transformers import RepetitionPenaltyLogitsProcessor
 
+from specframe.core.sampling import Law, seeded_choice
 from specframe.errors import InvalidRequest
 from specframe.profilers import exhaustive
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
-from specframe.sampling import Law, seeded_choice
 from specframe.types import SkipSet
 
 SMALL = Tiny(layers=3, sharpness=8.0)

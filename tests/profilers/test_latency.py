@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from architecture_doubles import executor_of, model_of
-from ticking import TickingClock
-from tiny import Tiny, tiny_executor, tiny_model
+from doubles.architecture_doubles import executor_of, model_of
+from doubles.ticking import TickingClock
+from doubles.tiny import Tiny, tiny_executor, tiny_model
 from torch import nn
 
-from specframe.costs import CostModel
+from specframe.costs.model import CostModel
 from specframe.errors import CalibrationMismatch, InvalidConfig
-from specframe.models.fused import FusedExecutor
+from specframe.executors.fused.executor import FusedExecutor
 from specframe.profilers.clocks import Sample, time_interleaved, typical
 from specframe.profilers.latency import (
     LatencyGrid,

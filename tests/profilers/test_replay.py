@@ -4,17 +4,17 @@ import random
 from collections import Counter
 
 import pytest
-from tiny import Tiny, tiny_executor
+from doubles.tiny import Tiny, tiny_executor
 
-from specframe.cost_tables import Table
-from specframe.costs import CostModel, expected_tokens
-from specframe.engine import Engine, Limits
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.costs.model import CostModel, expected_tokens
+from specframe.costs.tables import Table
 from specframe.errors import InvalidRequest
 from specframe.profilers.acceptance import Acceptance, AcceptanceEstimator, Trial
 from specframe.profilers.continuations import Continuation
 from specframe.profilers.depth import DepthCorrection, learn_correction
 from specframe.profilers.replay import predict_speedup, replay_rounds
-from specframe.sampling import Law
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, SkipSet, StopRule
 

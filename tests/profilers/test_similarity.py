@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import Tiny, tiny_executor, tiny_model
+from doubles.tiny import Tiny, tiny_executor, tiny_model
 
+from specframe.contract.pooling import Pooling
 from specframe.errors import InvalidRequest
-from specframe.models.load import load_executor
-from specframe.pooling import Pooling
+from specframe.executors.load import load_executor
 from specframe.profilers.similarity import draft_similarity, streams, sublayer_similarity
 from specframe.profilers.vectors import prompt_vectors
 from specframe.types import SkipSet

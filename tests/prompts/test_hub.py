@@ -4,11 +4,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from word_tokenizer import Words
+from doubles.word_tokenizer import Words
 
-from specframe.bench.hub_prompts import HubPrompts
-from specframe.bench.prompts import prompts_from
 from specframe.errors import InvalidRequest
+from specframe.prompts.hub import HubPrompts
+from specframe.prompts.suites import prompts_from
 
 
 class Rows(list):

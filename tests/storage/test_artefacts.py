@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from specframe.artefacts import from_plain, load_artefact, save_artefact, to_plain
 from specframe.errors import ArtefactError, CalibrationMismatch
+from specframe.storage.artefacts import from_plain, load_artefact, save_artefact, to_plain
 from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
 FACTS = {"model": "tiny", "dtype": "float32"}

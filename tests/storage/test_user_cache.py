@@ -7,7 +7,7 @@ import pytest
 
 from specframe.commands.results_file import write_figures
 from specframe.errors import ArtefactError
-from specframe.user_cache import write_json, write_text
+from specframe.storage.user_cache import write_json, write_text
 
 
 def test_a_written_file_has_the_mode_of_any_other(tmp_path):

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from doubles.strategies_worlds import outcome, prices, world
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies_worlds import outcome, prices, world
 
+from specframe.contract.selector import Context
+from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidConfig
-from specframe.selector import Context
-from specframe.speculator import SelfSpeculator
 from specframe.strategies.admg import Admg, AdmgConfig, JudgedConfig, removed_attention
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama

@@ -4,23 +4,29 @@ import random
 from functools import cache
 
 import pytest
-from heads import Headed, MixingHead
-from lab_doubles import small_shape
-from laws import Case, law_error
-from planted_labs import PLANTED, greedy_tokens, own_tokens, planted_executor, planted_prompts
-from replayed import Stream, clustered, seconds_between
-from selector_doubles import Listening
-from strategies_worlds import prices
+from doubles.heads import Headed, MixingHead
+from doubles.lab_doubles import small_shape
+from doubles.laws import Case, law_error
+from doubles.planted_labs import (
+    PLANTED,
+    greedy_tokens,
+    own_tokens,
+    planted_executor,
+    planted_prompts,
+)
+from doubles.replayed import Stream, clustered, seconds_between
+from doubles.selector_doubles import Listening
+from doubles.strategies_worlds import prices
 
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import Context, Needs
 from specframe.errors import InvalidConfig
-from specframe.selection import selector_from
-from specframe.selector import Context, Needs
 from specframe.strategies.auto import Auto
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
 from specframe.strategies.del_exit import Del
 from specframe.strategies.fixed import FixedSkips
-from specframe.strategies.knapspec import KnapSpec
+from specframe.strategies.knapspec.paper import KnapSpec
 from specframe.strategies.prompt_lookup import PromptLookup
 from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule

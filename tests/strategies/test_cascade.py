@@ -5,21 +5,27 @@ from math import prod
 
 import pytest
 import torch
-from heads import Headed, MixingHead
-from lab_doubles import flat, plain_costs, small_shape
-from laws import Case, law_error
-from planted_labs import PLANTED, greedy_tokens, own_tokens, planted_executor, planted_prompts
-from selector_doubles import Listening
+from doubles.heads import Headed, MixingHead
+from doubles.lab_doubles import flat, plain_costs, small_shape
+from doubles.laws import Case, law_error
+from doubles.planted_labs import (
+    PLANTED,
+    greedy_tokens,
+    own_tokens,
+    planted_executor,
+    planted_prompts,
+)
+from doubles.selector_doubles import Listening
 
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import Context
+from specframe.contract.stopping import ExpectedGain, Planned
 from specframe.errors import InvalidConfig
-from specframe.selection import selector_from
-from specframe.selector import Context
-from specframe.stopping import ExpectedGain, Planned
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
 from specframe.strategies.fixed import FixedSkips
-from specframe.strategies.knapspec import KnapSpec
-from specframe.strategies.ngrams import LookupConfig
+from specframe.strategies.knapspec.paper import KnapSpec
+from specframe.strategies.shared.ngrams import LookupConfig
 from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from strategies_worlds import outcome, prices, tokens_and_drafted, world
+from doubles.strategies_worlds import outcome, prices, tokens_and_drafted, world
 
+from specframe.contract.selector import Context
 from specframe.errors import InvalidConfig
-from specframe.selector import Context
 from specframe.strategies.clasp import BEST, ClaSp, ClaSpConfig, skipped_layers, whole_layers
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama

@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from lab_doubles import plain_costs
-from planted_labs import own_tokens, planted_prompts
-from strategies_worlds import prices, world
+from doubles.lab_doubles import plain_costs
+from doubles.planted_labs import own_tokens, planted_prompts
+from doubles.strategies_worlds import prices, world
 
-from specframe.costs import expected_tokens
-from specframe.engine import Engine, Limits
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.models.load import load_executor
-from specframe.sampling import Law
+from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.del_exit import Del, DelConfig, ShadowCounts
 from specframe.testing import planted_llama, selector_checks

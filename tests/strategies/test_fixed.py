@@ -3,7 +3,7 @@
 import pytest
 
 import specframe
-from specframe.selector import Context
+from specframe.contract.selector import Context
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing import selector_checks

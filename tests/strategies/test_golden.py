@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
-from reference_data import REFERENCE
+from doubles.reference_data import REFERENCE
 from transformers import LlamaForCausalLM
 
-from specframe.models.load import load_executor
-from specframe.models.probe import CacheProbe
+from specframe.core.probe import CacheProbe
+from specframe.executors.load import load_executor
 from specframe.strategies.clasp import skipped_layers
-from specframe.strategies.knapspec import PaperConfig, SublayerPrices, paper_decision
+from specframe.strategies.knapspec.paper import PaperConfig, SublayerPrices, paper_decision
 from specframe.types import Step
 
 GOLDEN = REFERENCE / "golden"

@@ -5,24 +5,24 @@ from functools import cache
 
 import pytest
 import torch
-from lab_doubles import plain_costs, small_shape
-from laws import THREE_TOKENS, Case, law_error
-from planted_labs import greedy_tokens, own_tokens, planted_lab, planted_prompts
-from tiny import tiny_executor
+from doubles.lab_doubles import plain_costs, small_shape
+from doubles.laws import THREE_TOKENS, Case, law_error
+from doubles.planted_labs import greedy_tokens, own_tokens, planted_lab, planted_prompts
+from doubles.tiny import tiny_executor
 
-from specframe.cost_tables import Table
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import Context
+from specframe.costs.tables import Table
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
-from specframe.selection import selector_from
-from specframe.selector import Context
-from specframe.strategies.adapter import (
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.kangaroo.adapter import (
     Adapter,
     Lesson,
     TrainingRules,
     agreement,
     train_adapter,
 )
-from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.kangaroo import Kangaroo, KangarooConfig, Trained
+from specframe.strategies.kangaroo.strategy import Kangaroo, KangarooConfig, Trained
 from specframe.testing import selector_checks
 from specframe.testing.scene import SelectorScene
 from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
@@ -138,8 +138,8 @@ def test_the_share_kept_is_the_acceptance_of_real_drafts():
     agreed = agreement(selector.found.adapter, lesson, lab.read_out)
     config = KangarooConfig(layers=1, stop="confidence", longest=1, confidence=0.0)
     stood, place = {}, 0
-    from specframe.engine import Engine, Limits
-    from specframe.sampling import Law
+    from specframe.core.engine import Engine, Limits
+    from specframe.core.sampling import Law
 
     engine = Engine(lab._executor, Kangaroo(config, selector.found), Law(), Limits(24))
     for done in engine.rounds(prompt.tokens):
@@ -229,9 +229,9 @@ def test_check_selector(stop, name):
 
 @pytest.mark.slow
 def test_on_trained_text_the_adapter_beats_the_bare_exit():
-    from specframe.lab import ModelLab
-    from specframe.models.load import load_executor
-    from specframe.selector import Prompt
+    from specframe.calibration.lab import ModelLab
+    from specframe.contract.selector import Prompt
+    from specframe.executors.load import load_executor
     from specframe.testbed import load_tiny, suite
     from specframe.testbed.corpus import DOMAINS
 

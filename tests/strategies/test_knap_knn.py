@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape, vector_of
-from planted_labs import (
+from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape, vector_of
+from doubles.planted_labs import (
     FAMILIES,
     LAYERS,
     as_good_as_planted,
@@ -16,18 +16,18 @@ from planted_labs import (
     planted_lab,
     planted_prompts,
 )
-from strategies_worlds import prices
+from doubles.strategies_worlds import prices
 
+from specframe.calibration.lab import ModelLab
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import Context, Prompt
+from specframe.costs.rates import RoundPrices
 from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest
-from specframe.lab import ModelLab
-from specframe.selection import selector_from
-from specframe.selector import Context, Prompt
-from specframe.strategies.additive import AdditiveModel, link_through
-from specframe.strategies.judged import MIXED, deal
 from specframe.strategies.knap_knn import KnapKnn, KnapKnnConfig
-from specframe.strategies.knapsack_search import KnapsackSearch
-from specframe.strategies.search import Budget, run_search
-from specframe.strategies.token_rates import RoundPrices
+from specframe.strategies.shared.judging.additive import AdditiveModel, link_through
+from specframe.strategies.shared.judging.judged import MIXED, deal
+from specframe.strategies.shared.searching.knapsack_search import KnapsackSearch
+from specframe.strategies.shared.searching.search import Budget, run_search
 from specframe.testing.scene import SelectorScene
 from specframe.testing.selector_checks import selector_checks
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule

@@ -5,16 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from doubles.strategies_worlds import first_token_acceptance, outcome, prices, world
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies_worlds import first_token_acceptance, outcome, prices, world
 
-from specframe.costs import expected_tokens
+from specframe.contract.selector import Context
+from specframe.costs.model import expected_tokens
+from specframe.costs.rates import RoundPrices, as_matrix
+from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidConfig
-from specframe.selector import Context
-from specframe.speculator import SelfSpeculator
-from specframe.strategies.contest import Beliefs
-from specframe.strategies.knapspec import (
+from specframe.strategies.knapspec.online import OnlineConfig
+from specframe.strategies.knapspec.paper import (
     KnapSpec,
     PaperConfig,
     PaperDecision,
@@ -22,8 +23,7 @@ from specframe.strategies.knapspec import (
     paper_decision,
     tokens_per_time,
 )
-from specframe.strategies.knapspec_online import OnlineConfig
-from specframe.strategies.token_rates import RoundPrices, as_matrix
+from specframe.strategies.shared.planners.candidates import Beliefs
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
 from specframe.testing.selector_checks import selector_checks
@@ -140,7 +140,7 @@ def test_the_paper_s_reference_rows_are_those_of_the_kept_rounds(after_prompt, m
         seen.append({rows.shape[0] for rows in references.values()})
         return PaperDecision((), (), None)
 
-    monkeypatch.setattr("specframe.strategies.knapspec.paper_decision", spy)
+    monkeypatch.setattr("specframe.strategies.knapspec.paper.paper_decision", spy)
     selector = KnapSpec(PaperConfig()).spawn()
     for index in range(7):
         plan = selector.select(after_prompt.context(round=index, states=after_prompt.states))

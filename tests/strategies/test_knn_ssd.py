@@ -4,8 +4,8 @@ from functools import cache
 
 import pytest
 import torch
-from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape, vector_of
-from planted_labs import (
+from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape, vector_of
+from doubles.planted_labs import (
     FAMILIES,
     as_good_as_planted,
     greedy_tokens,
@@ -14,16 +14,16 @@ from planted_labs import (
     planted_lab,
     planted_prompts,
 )
-from reference_data import REFERENCE
+from doubles.reference_data import REFERENCE
 
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import Context, Prompt
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
-from specframe.selection import selector_from
-from specframe.selector import Context, Prompt
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.judged import MIXED
 from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig, label_prompts
-from specframe.strategies.lookup import Memory
-from specframe.strategies.published import read_anchors, read_skip_sets
+from specframe.strategies.shared.domains.lookup import Memory
+from specframe.strategies.shared.judging.judged import MIXED
+from specframe.strategies.shared.published import read_anchors, read_skip_sets
 from specframe.testing import selector_checks
 from specframe.testing.scene import SelectorScene
 from specframe.types import Draft, Outcome, SkipSet, StopRule

@@ -3,17 +3,17 @@
 from functools import cache
 
 import pytest
-from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
-from planted_labs import greedy_tokens, own_tokens, planted_prompts
+from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+from doubles.planted_labs import greedy_tokens, own_tokens, planted_prompts
 
+from specframe.calibration.lab import ModelLab
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import Context
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.lab import ModelLab
-from specframe.models.load import load_executor
-from specframe.selection import selector_from
-from specframe.selector import Context
+from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.judged import best_draft
 from specframe.strategies.layerskip import LayerSkip
+from specframe.strategies.shared.judging.judged import best_draft
 from specframe.testing import planted_llama, selector_checks
 from specframe.testing.scene import SelectorScene
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule

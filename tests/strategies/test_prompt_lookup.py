@@ -1,19 +1,19 @@
 """N-gram lookup: what is matched, copied, believed and worth its rows."""
 
 import pytest
+from doubles.lab_doubles import flat, plain_costs, small_shape
+from doubles.laws import Case, law_error
+from doubles.planted_labs import greedy_tokens, own_tokens, planted_executor, planted_prompts
 from hypothesis import given
 from hypothesis import strategies as st
-from lab_doubles import flat, plain_costs, small_shape
-from laws import Case, law_error
-from planted_labs import greedy_tokens, own_tokens, planted_executor, planted_prompts
 
-from specframe.cost_tables import Table
-from specframe.costs import CostModel
+from specframe.contract.selector import Context
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
 from specframe.errors import InvalidConfig
-from specframe.selector import Context
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
 from specframe.strategies.prompt_lookup import PromptLookup
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
 from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 

@@ -3,8 +3,8 @@
 from functools import cache
 
 import pytest
-from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
-from planted_labs import (
+from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+from doubles.planted_labs import (
     FAMILIES,
     as_good_as_planted,
     greedy_tokens,
@@ -14,12 +14,12 @@ from planted_labs import (
     planted_prompts,
 )
 
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import Context
 from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest
-from specframe.selection import selector_from
-from specframe.selector import Context
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.offline import OfflineConfig
-from specframe.strategies.published import PublishedSet
+from specframe.strategies.shared.published import PublishedSet
+from specframe.strategies.shared.searching.offline import OfflineConfig
 from specframe.strategies.static_bo import StaticBO
 from specframe.testing import selector_checks
 from specframe.testing.scene import SelectorScene

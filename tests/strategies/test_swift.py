@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from strategies_worlds import (
+from doubles.strategies_worlds import (
     first_token_acceptance,
     outcome,
     prices,
@@ -12,11 +12,15 @@ from strategies_worlds import (
     world,
 )
 
+from specframe.contract.selector import Context, Needs
+from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidConfig
-from specframe.selector import Context, Needs
-from specframe.speculator import SelfSpeculator
-from specframe.strategies.agreement import RowJudge
-from specframe.strategies.swift import (
+from specframe.strategies.shared.searching.bayesian import BayesianSearch
+from specframe.strategies.shared.streams.agreement import RowJudge
+from specframe.strategies.shared.streams.turning import nested_sets, turns
+from specframe.strategies.swift import paper
+from specframe.strategies.swift.online import StreamConfig
+from specframe.strategies.swift.paper import (
     GREEDY_TREE,
     SAMPLED_TREE,
     Swift,
@@ -24,8 +28,6 @@ from specframe.strategies.swift import (
     every_other_layer,
     matchness,
 )
-from specframe.strategies.swift_stream import StreamConfig
-from specframe.strategies.turning import nested_sets, turns
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
 from specframe.testing.selector_checks import selector_checks
@@ -80,7 +82,7 @@ def played(context, scores, monkeypatch, config=QUICK, rounds=40):
         tried.append(skips)
         return scores[min(len(tried), len(scores)) - 1]
 
-    monkeypatch.setattr("specframe.strategies.swift.matchness", score)
+    monkeypatch.setattr("specframe.strategies.swift.paper.matchness", score)
     selector, plans = Swift(config).spawn(), []
     tokens = [*context.tokens, *range(30)]
     for index in range(rounds):
@@ -120,13 +122,13 @@ def test_the_search_ends_by_score_patience_or_number(
 
 def test_every_so_manieth_set_is_the_bayesian_suggestion(after_prompt, monkeypatch):
     asked = []
-    real = __import__("specframe.strategies.bayesian", fromlist=["x"]).BayesianSearch.ask
+    real = BayesianSearch.ask
 
     def ask(self):
         asked.append(len(self._told))
         return real(self)
 
-    monkeypatch.setattr("specframe.strategies.bayesian.BayesianSearch.ask", ask)
+    monkeypatch.setattr(BayesianSearch, "ask", ask)
     played(after_prompt.context(), [0.1, 0.3, 0.2], monkeypatch, rounds=9)
     assert len(asked) == 3
     assert asked[0] == 2
@@ -135,7 +137,7 @@ def test_every_so_manieth_set_is_the_bayesian_suggestion(after_prompt, monkeypat
 def test_nothing_is_tried_before_enough_tokens_were_produced(after_prompt, monkeypatch):
     context = after_prompt.context()
     tried = []
-    monkeypatch.setattr("specframe.strategies.swift.matchness", lambda *a: tried.append(a) or 0.5)
+    monkeypatch.setattr(paper, "matchness", lambda *a: tried.append(a) or 0.5)
     for produced in range(1, 8):
         tokens = [*context.tokens[: context.prompt_length], *range(produced)]
         Swift(QUICK).spawn().select(replace(context, tokens=tokens, round=produced))

@@ -4,8 +4,8 @@ import math
 from itertools import pairwise
 
 import pytest
-from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
-from planted_labs import (
+from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+from doubles.planted_labs import (
     LAYERS,
     PLANTED,
     greedy_tokens,
@@ -14,14 +14,14 @@ from planted_labs import (
     planted_lab,
     planted_prompts,
 )
-from strategies_worlds import outcome, prices
+from doubles.strategies_worlds import outcome, prices
 
+from specframe.contract.selector import Context
 from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
-from specframe.selector import Context
-from specframe.strategies.blind import BlindConfig
-from specframe.strategies.offline import OfflineConfig
 from specframe.strategies.oracle import Oracle
 from specframe.strategies.random_skip import RandomSkip
+from specframe.strategies.shared.planners.blind import BlindConfig
+from specframe.strategies.shared.searching.offline import OfflineConfig
 from specframe.strategies.static_bo import StaticBO
 from specframe.strategies.uniform_skip import UniformSkip
 from specframe.testing.selector_checks import selector_checks

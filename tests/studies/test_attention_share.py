@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from specframe.bench.prompts import BenchPrompt
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.studies import priced_model
+from specframe.prompts.suites import BenchPrompt
 from specframe.studies.attention_share import STUDY, AttentionShareSettings
-from specframe.studies.running import run_study
+from specframe.studies.framework.running import run_study
+from specframe.studies.worlds import priced_model
 from specframe.testing import planted_llama
 from specframe.types import ModelShape
 

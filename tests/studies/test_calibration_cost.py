@@ -1,10 +1,10 @@
 """What searches cost: curves judged alike, time-capped searches called censored."""
 
 import pytest
-from lab_doubles import plain_costs
-from planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
+from doubles.lab_doubles import plain_costs
+from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
 
-from specframe.lab import ModelLab
+from specframe.calibration.lab import ModelLab
 from specframe.studies import calibration_cost
 from specframe.studies.calibration_cost import (
     FAITHFUL,
@@ -15,8 +15,8 @@ from specframe.studies.calibration_cost import (
     _findings,
     _Hunt,
 )
-from specframe.studies.running import run_study
-from specframe.studies.search_world import SearchWorld
+from specframe.studies.framework.running import run_study
+from specframe.studies.worlds.search_world import SearchWorld
 
 DOMAINS = ("sql", "story")
 

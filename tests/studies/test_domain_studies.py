@@ -5,15 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from priced_worlds import planted_world
+from doubles.priced_worlds import planted_world
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.selector import Prompt
+from specframe.contract.selector import Prompt
+from specframe.prompts.suites import BenchPrompt
 from specframe.strategies.knn_ssd import DomainSets, KnnSsd
-from specframe.strategies.lookup import memory_of
+from specframe.strategies.shared.domains.lookup import memory_of
 from specframe.studies import anchors, domain_overlap, hidden_space, mix_ratio, out_of_domain
-from specframe.studies.domain_world import MIXED, DomainSettings, Priced
-from specframe.studies.running import run_study
+from specframe.studies.framework.running import run_study
+from specframe.studies.worlds.domain_world import MIXED, DomainSettings, Priced
 from specframe.testbed.corpus import DOMAINS, HELD_OUT
 
 HOME, AWAY, EVERYWHERE = 2.0, 1.25, 1.6

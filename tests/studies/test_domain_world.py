@@ -3,15 +3,21 @@
 from types import SimpleNamespace
 
 import pytest
-from planted_labs import PLANTED
-from priced_worlds import planted_world
+from doubles.planted_labs import PLANTED
+from doubles.priced_worlds import planted_world
 
 from specframe.errors import InvalidConfig
 from specframe.strategies.knn_ssd import KnnSsd
-from specframe.studies import domain_world
-from specframe.studies.domain_world import MIXED, DomainSettings, DomainWorld, Priced, speedup
-from specframe.studies.running import run_study, study_folder
-from specframe.studies.study import Findings, Study
+from specframe.studies.framework.running import run_study, study_folder
+from specframe.studies.framework.study import Findings, Study
+from specframe.studies.worlds import domain_world
+from specframe.studies.worlds.domain_world import (
+    MIXED,
+    DomainSettings,
+    DomainWorld,
+    Priced,
+    speedup,
+)
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import DraftPlan, SkipSet, StopRule
 

@@ -4,10 +4,10 @@ import random
 
 import numpy as np
 import pytest
-from strategies_worlds import prices
+from doubles.strategies_worlds import prices
 
-from specframe.studies.every_plan import EveryPlan, pooled
-from specframe.studies.prices import kept_prices, spread_over
+from specframe.studies.worlds.every_plan import EveryPlan, pooled
+from specframe.studies.worlds.prices import kept_prices, spread_over
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 LAYERS, LONGEST, N = 3, 6, 40

@@ -3,15 +3,15 @@
 import json
 from dataclasses import replace
 
-import made_study
 import pytest
+from doubles import made_study
 from typer.testing import CliRunner
 
-from specframe.cli import app
+from specframe.commands.cli import app
 from specframe.errors import InvalidConfig, InvalidRequest, StudiesFailed
-from specframe.studies import registry
-from specframe.studies.every_study import run_every
-from specframe.studies.running import study_folder
+from specframe.studies.framework import registry
+from specframe.studies.framework.every_study import run_every
+from specframe.studies.framework.running import study_folder
 
 NAMES = ("first", "second", "third")
 

@@ -4,19 +4,19 @@ import json
 from collections import Counter
 from dataclasses import replace
 
-import made_study
 import pytest
 from bench.test_report import Elements
-from made_results import made_results
+from doubles import made_study
+from doubles.made_results import made_results
 from typer.testing import CliRunner
 
 from specframe.bench.report import page, read_run
-from specframe.cli import app
+from specframe.commands.cli import app
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.studies.picture import draw_study
-from specframe.studies.registry import MODULES, find_study, study_names
-from specframe.studies.running import run_study, settings_of, study_folder
-from specframe.studies.study import Lines
+from specframe.studies.framework.picture import draw_study
+from specframe.studies.framework.registry import MODULES, find_study, study_names
+from specframe.studies.framework.running import run_study, settings_of, study_folder
+from specframe.studies.framework.study import Lines
 
 STUDY = made_study.STUDY
 

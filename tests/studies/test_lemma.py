@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.profilers.lemma import check_lemma, least_cosines
+from specframe.studies.lemma import check_lemma, least_cosines
 
 
 def drawn(seed, *shape):

@@ -4,17 +4,17 @@ import json
 from dataclasses import replace
 
 import pytest
-from planted_labs import LAYERS, planted_executor
-from strategies_worlds import prices
+from doubles.planted_labs import LAYERS, planted_executor
+from doubles.strategies_worlds import prices
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.engine import Limits
+from specframe.contract.selector import Prompt
+from specframe.core.engine import Limits
 from specframe.errors import InvalidConfig
-from specframe.selector import Prompt
+from specframe.prompts.suites import BenchPrompt
 from specframe.studies import oracle
+from specframe.studies.framework.running import run_study
 from specframe.studies.oracle import MEAN, STUDY, OracleSettings
-from specframe.studies.running import run_study
-from specframe.studies.small_world import SmallWorld
+from specframe.studies.worlds.small_world import SmallWorld
 from specframe.testbed.corpus import DOMAINS
 
 SETTINGS = OracleSettings(prompts=1, calibration=4, new_tokens=32)

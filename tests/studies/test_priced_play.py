@@ -1,16 +1,16 @@
 """Selectors at work under prices: plans as made, computing billed, no clock looked at."""
 
-from planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
-from strategies_worlds import prices
+from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
+from doubles.strategies_worlds import prices
 
-from specframe.engine import Limits
-from specframe.sampling import Law
-from specframe.strategies.adapter import Adapter
+from specframe.core.engine import Limits
+from specframe.core.sampling import Law
 from specframe.strategies.fixed import FixedSkips
-from specframe.strategies.kangaroo import Kangaroo, Trained
-from specframe.strategies.knapspec import KnapSpec
-from specframe.studies.plans_at import plans_at
-from specframe.studies.priced_play import play
+from specframe.strategies.kangaroo.adapter import Adapter
+from specframe.strategies.kangaroo.strategy import Kangaroo, Trained
+from specframe.strategies.knapspec.paper import KnapSpec
+from specframe.studies.worlds.plans_at import plans_at
+from specframe.studies.worlds.priced_play import play
 from specframe.types import Estimate, StopRule
 
 COSTS = prices(LAYERS)

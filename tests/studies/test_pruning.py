@@ -1,12 +1,12 @@
 """Pruning where nothing can be lost, where something is, and what the lemma says of both."""
 
 import pytest
-from priced_worlds import planted_world
+from doubles.priced_worlds import planted_world
 
 from specframe.errors import InvalidConfig, UnsupportedModel
 from specframe.studies import pruning
+from specframe.studies.framework.running import run_study
 from specframe.studies.pruning import STUDY, PruningSettings
-from specframe.studies.running import run_study
 
 SETTINGS = PruningSettings(
     thresholds=(0.5, 0.9, 0.999), shares=(0.5, 0.75), prompts=1, rounds=1, judged=24

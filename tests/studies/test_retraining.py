@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from priced_worlds import planted_world
+from doubles.priced_worlds import planted_world
 
+from specframe.contract.selector import Prompt
 from specframe.errors import InvalidConfig
-from specframe.selector import Prompt
 from specframe.studies import retraining
+from specframe.studies.framework.running import run_study
 from specframe.studies.retraining import STUDY, RetrainingSettings
-from specframe.studies.running import run_study
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import SkipSet
 

@@ -1,13 +1,13 @@
 """Profiles of large models that come with the package, and plans at their prices."""
 
 import pytest
-from priced_worlds import planted_world
+from doubles.priced_worlds import planted_world
 
 from specframe.errors import ArtefactError, InvalidConfig
 from specframe.studies import scale
-from specframe.studies.prices import SHIPPED, kept_prices, spread_over
-from specframe.studies.running import run_study
+from specframe.studies.framework.running import run_study
 from specframe.studies.scale import STUDY, ScaleSettings
+from specframe.studies.worlds.prices import SHIPPED, kept_prices, spread_over
 
 COMPOSED = {"llama-3.1-8B": 32, "qwen3-32B": 64, "llama-3.1-70B": 80}
 

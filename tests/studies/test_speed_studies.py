@@ -6,13 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tiny_place import TEXTS, tiny_place
+from doubles.tiny_place import TEXTS, tiny_place
 
 from specframe.bench.report import figures, read_run
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.studies import context_length, cross_domain, paired
-from specframe.studies.paired import Paired
-from specframe.studies.running import run_study, study_folder
+from specframe.studies import context_length, cross_domain
+from specframe.studies.framework.running import run_study, study_folder
+from specframe.studies.worlds import paired
+from specframe.studies.worlds.paired import Paired
 
 SMALL = {"per_domain": 1, "repeats": 1, "new_tokens": 10, "calibration": 4, "seconds": 0.2}
 

@@ -1,13 +1,13 @@
 """Correlations of made plans, and a race of a few real ones."""
 
 import pytest
-from priced_worlds import planted_world
+from doubles.priced_worlds import planted_world
 
 from specframe.errors import InvalidConfig
-from specframe.prediction.prompts import random_prompts
-from specframe.strategies.knapspec import SublayerPrices, tokens_per_time
+from specframe.prompts.prediction import random_prompts
+from specframe.strategies.knapspec.paper import SublayerPrices, tokens_per_time
 from specframe.studies import tpt_correlation
-from specframe.studies.running import run_study
+from specframe.studies.framework.running import run_study
 from specframe.studies.tpt_correlation import STUDY, TptSettings, _findings
 
 

@@ -1,11 +1,11 @@
 """What trees add: nothing where every draft stands, something where siblings do."""
 
 import pytest
-from priced_worlds import planted_world
+from doubles.priced_worlds import planted_world
 
 from specframe.errors import InvalidConfig
 from specframe.studies import tree
-from specframe.studies.running import run_study
+from specframe.studies.framework.running import run_study
 from specframe.studies.tree import CHAIN, STUDY, TreeSettings
 
 

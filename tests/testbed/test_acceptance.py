@@ -1,10 +1,10 @@
 import torch
 
-from specframe.models.load import load_executor
-from specframe.testbed.acceptance import acceptance, prepare, search
-from specframe.testbed.growth import grow, new_model
-from specframe.testbed.pricing import Prices
-from specframe.testbed.recipe import TINY
+from specframe.executors.load import load_executor
+from specframe.testbed.evaluation.acceptance import acceptance, prepare, search
+from specframe.testbed.evaluation.pricing import Prices
+from specframe.testbed.training.growth import grow, new_model
+from specframe.testbed.training.recipe import TINY
 from specframe.types import SkipSet, Step
 
 _START = 9

@@ -7,8 +7,8 @@ from specframe.testbed.corpus import DOMAINS, HELD_OUT, NAMES, conversation, doc
 from specframe.testbed.corpus.arithmetic import MOST
 from specframe.testbed.corpus.lexicon import family_names, given_names, place_names
 from specframe.testbed.corpus.translation import stems
+from specframe.testbed.evaluation.scoring import difference, repeat4, score
 from specframe.testbed.prompts import suite
-from specframe.testbed.scoring import difference, repeat4, score
 
 _SPLITS = ("train", "validation", "test")
 _FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from specframe.errors import InvalidConfig
-from specframe.testbed.dropping import kept_in_core, kept_when_grown
-from specframe.testbed.growth import grow, new_model
-from specframe.testbed.network import run_stream, score_tokens
-from specframe.testbed.recipe import FULL, TINY, Recipe, rate_factor
+from specframe.testbed.training.dropping import kept_in_core, kept_when_grown
+from specframe.testbed.training.growth import grow, new_model
+from specframe.testbed.training.network import run_stream, score_tokens
+from specframe.testbed.training.recipe import FULL, TINY, Recipe, rate_factor
 
 _TOKENS = torch.arange(24).view(2, 12) % 64
 _EVERY = [True] * 12

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from specframe.testbed.checkpoints import latest_position, save_checkpoint
-from specframe.testbed.recipe import TINY
-from specframe.testbed.train import run_recipe, train
+from specframe.testbed.training.checkpoints import latest_position, save_checkpoint
+from specframe.testbed.training.recipe import TINY
+from specframe.testbed.training.run import run_recipe, train
 
 _BRIEF = replace(
     TINY,
@@ -33,7 +33,7 @@ _BRIEF = replace(
     batch_tokens=150,
     tokenizer_documents=20,
 )
-_PROGRAM = "from specframe.cli import main; main()"
+_PROGRAM = "from specframe.commands.cli import main; main()"
 
 
 def _weights(folder: Path) -> bytes:

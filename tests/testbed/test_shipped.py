@@ -5,13 +5,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from specframe import generate
-from specframe.models.load import load_executor
+from specframe.executors.load import load_executor
 from specframe.testbed import load, score, suite
 from specframe.testbed.corpus import DOMAINS
-from specframe.testbed.evaluate import answer, answer_loss
-from specframe.testbed.recipe import FULL
-from specframe.testbed.scoring import repeat4
-from specframe.testbed.shipped import WEIGHTS
+from specframe.testbed.evaluation.evaluate import answer, answer_loss
+from specframe.testbed.evaluation.scoring import repeat4
+from specframe.testbed.model.shipped import WEIGHTS
+from specframe.testbed.training.recipe import FULL
 
 _MEGABYTES = 40
 # what 12 greedy answers reach at least

@@ -2,9 +2,9 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from specframe.testbed.corpus import NAMES, conversation, document
-from specframe.testbed.encoding import encode, encode_prompt
+from specframe.testbed.model.encoding import encode, encode_prompt
+from specframe.testbed.model.tokenizer import train_tokenizer
 from specframe.testbed.prompts import suite
-from specframe.testbed.tokenizer import train_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
+from doubles.tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 
-from specframe.models.fused import FusedExecutor
-from specframe.models.module import ModuleExecutor
+from specframe.executors.fused.executor import FusedExecutor
+from specframe.executors.modules.executor import ModuleExecutor
 from specframe.testing import check_executor, executor_checks
 
 

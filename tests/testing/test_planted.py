@@ -6,10 +6,10 @@ from statistics import fmean
 import pytest
 import torch
 
-from specframe.engine import Engine, Limits
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
 from specframe.errors import InvalidConfig
-from specframe.models.load import load_executor
-from specframe.sampling import Law
+from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing import falling_noise, planted_llama, planted_order, planted_skips

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from specframe.selector import LayerSelector, Needs
-from specframe.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
+from specframe.contract.selector import LayerSelector, Needs
+from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing import check_selector, selector_checks

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from specframe.speculator import SelfSpeculator
+from specframe.doors.speculator import SelfSpeculator
 
 __all__ = ["ARMS", "FUSED", "LIBRARY", "DecodeClock", "decode_trials"]
 

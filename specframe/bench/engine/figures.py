@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 
-from specframe.bench.bandwidth import best_bandwidth
-from specframe.bench.decoding import FUSED, LIBRARY, decode_trials
-from specframe.bench.fingerprint import fingerprint
-from specframe.bench.forward import VERIFY_8, forward_ms
-from specframe.bench.memory import MemoryUse, measure_memory
-from specframe.bench.overhead import measure_overhead
-from specframe.bench.shapes import (
+from specframe.bench.engine.bandwidth import best_bandwidth
+from specframe.bench.engine.decoding import FUSED, LIBRARY, decode_trials
+from specframe.bench.engine.forward import VERIFY_8, forward_ms
+from specframe.bench.engine.memory import MemoryUse, measure_memory
+from specframe.bench.engine.overhead import measure_overhead
+from specframe.bench.engine.shapes import (
     BenchShape,
     named_shape,
     plant,
@@ -22,10 +21,11 @@ from specframe.bench.shapes import (
     spread_skips,
     weight_bytes,
 )
+from specframe.bench.fingerprint import fingerprint
 from specframe.bench.timing import bootstrap, in_turns, median, ratio_of_medians
-from specframe.device import require_device
 from specframe.errors import InvalidRequest
-from specframe.models.load import load_executor
+from specframe.executors.device import require_device
+from specframe.executors.load import load_executor
 
 __all__ = ["MEANING", "EngineOptions", "bench_engine", "engine_options"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from specframe.bench.shapes import spread_skips
+from specframe.bench.engine.shapes import spread_skips
 from specframe.bench.timing import in_turns, median, seconds_of
-from specframe.models.cache import CursorCache
-from specframe.models.executor import Executor, chain_step
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import Executor, chain_step
 from specframe.types import SkipSet
 
 __all__ = ["ROWS", "SHARES", "VERIFY_8", "forward_ms"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from specframe.bench.shapes import BenchShape, random_model, weight_bytes
+from specframe.bench.engine.shapes import BenchShape, random_model, weight_bytes
 
 __all__ = ["MemoryUse", "measure_memory"]
 
@@ -43,10 +43,10 @@ def measure_memory(shape: BenchShape, threads: int, device: str) -> MemoryUse | 
 
 
 def _generate(shape: BenchShape, threads: int, device: str) -> MemoryUse:
-    from specframe.engine import Engine, Limits
-    from specframe.models.load import load_executor
-    from specframe.registry import selector_class
-    from specframe.sampling import Law
+    from specframe.contract.registry import selector_class
+    from specframe.core.engine import Engine, Limits
+    from specframe.core.sampling import Law
+    from specframe.executors.load import load_executor
 
     torch.set_num_threads(threads)
     model = random_model(shape, torch.device(device))

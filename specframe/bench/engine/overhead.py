@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
-from specframe.engine import Engine, Limits
-from specframe.models.cache import CursorCache
-from specframe.models.executor import Executor
-from specframe.one_plan import OnePlan
-from specframe.sampling import Law
+from specframe.contract.constant_plan import OnePlan
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import Executor
 from specframe.types import DraftPlan, Pass, SkipSet, StopRule
 
 __all__ = ["TimedExecutor", "measure_overhead"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from specframe.errors import InvalidRequest
-from specframe.models.blank import blank_model
+from specframe.executors.blank import blank_model
 from specframe.types import SkipSet
 
 __all__ = [

@@ -9,7 +9,7 @@ from specframe.bench.report.comparison import Comparison
 from specframe.bench.report.page import figures, page
 from specframe.bench.report.reading import read_run
 from specframe.bench.report.verdict import verdict
-from specframe.user_cache import write_text
+from specframe.storage.user_cache import write_text
 
 __all__ = ["Comparison", "figures", "page", "read_run", "verdict", "write_page"]
 

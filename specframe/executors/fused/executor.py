@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from specframe.errors import UnsupportedModel
-from specframe.models.attention import (
+from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
+from specframe.executors.executor import ALL_ROWS
+from specframe.executors.fused.attention import (
     additive_mask,
     attend_beside,
     attend_fused,
@@ -20,17 +22,15 @@ from specframe.models.attention import (
     attend_prompt,
     open_columns,
 )
-from specframe.models.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
-from specframe.models.executor import ALL_ROWS
-from specframe.models.fusible import (
+from specframe.executors.fused.fusible import (
     FusedLayer,
     addresses,
     collect,
     copy_norms,
     reason_not_fusible,
 )
-from specframe.models.kernels import Attend, quickest_attention
-from specframe.models.weights import FusedLinear
+from specframe.executors.fused.kernels import Attend, quickest_attention
+from specframe.executors.fused.weights import FusedLinear
 from specframe.types import Pass, SkipSet, Step
 
 __all__ = ["FusedExecutor"]

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from specframe.models.recognise import module_shape
-from specframe.models.weights import FusedLinear, fuse_rows
+from specframe.executors.fused.weights import FusedLinear, fuse_rows
+from specframe.executors.modules.recognise import module_shape
 from specframe.types import ModelShape
 
 __all__ = [

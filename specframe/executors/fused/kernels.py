@@ -8,8 +8,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from specframe.models.attention import additive_mask, attend, attend_fused, open_columns
-from specframe.models.cache import STORAGE_BLOCK
+from specframe.executors.cache import STORAGE_BLOCK
+from specframe.executors.fused.attention import additive_mask, attend, attend_fused, open_columns
 from specframe.types import ModelShape
 
 __all__ = ["Attend", "quickest_attention"]

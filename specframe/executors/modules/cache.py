@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from specframe.models.cache import STORAGE_BLOCK, CursorCache
+from specframe.executors.cache import STORAGE_BLOCK, CursorCache
 from specframe.types import Step
 
 __all__ = ["LayerCache", "StepView"]

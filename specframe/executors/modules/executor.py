@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from specframe.errors import InvalidRequest, UnsupportedModel
-from specframe.models.attention import open_columns
-from specframe.models.cache import COLUMN_BLOCK, CursorCache
-from specframe.models.executor import ALL_ROWS
-from specframe.models.fused import PAIR_ROWS, PROMPT_ROWS
-from specframe.models.layout import Layer, Layout
-from specframe.models.module_cache import LayerCache, StepView
-from specframe.models.recognise import module_shape, recognise
-from specframe.models.support import refusal_of_attention, refusal_of_model
+from specframe.executors.cache import COLUMN_BLOCK, CursorCache
+from specframe.executors.executor import ALL_ROWS
+from specframe.executors.fused.attention import open_columns
+from specframe.executors.fused.executor import PAIR_ROWS, PROMPT_ROWS
+from specframe.executors.modules.cache import LayerCache, StepView
+from specframe.executors.modules.layout import Layer, Layout
+from specframe.executors.modules.recognise import module_shape, recognise
+from specframe.executors.support import refusal_of_attention, refusal_of_model
 from specframe.types import Pass, SkipSet, Step
 
 __all__ = ["ModuleExecutor"]

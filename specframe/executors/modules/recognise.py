@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from specframe.errors import UnsupportedModel
-from specframe.models.executor import Executor
-from specframe.models.layout import Layout, candidates
+from specframe.executors.executor import Executor
+from specframe.executors.modules.layout import Layout, candidates
 from specframe.types import ModelShape, Step
 
 __all__ = ["module_shape", "recognise"]

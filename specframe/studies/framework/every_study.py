@@ -9,8 +9,14 @@ from time import perf_counter
 from typing import Any
 
 from specframe.errors import SpecframeError, StudiesFailed
-from specframe.studies.running import RESULTS_FILE, Tell, run_study, settings_of, study_folder
-from specframe.studies.study import Study
+from specframe.studies.framework.running import (
+    RESULTS_FILE,
+    Tell,
+    run_study,
+    settings_of,
+    study_folder,
+)
+from specframe.studies.framework.study import Study
 
 __all__ = ["EveryStudy", "run_every"]
 

@@ -6,7 +6,7 @@ import difflib
 from importlib import import_module
 
 from specframe.errors import InvalidRequest
-from specframe.studies.study import Study
+from specframe.studies.framework.study import Study
 
 __all__ = ["find_study", "study_names"]
 

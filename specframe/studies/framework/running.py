@@ -13,9 +13,9 @@ import torch
 
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.run_folder import RunFolder
+from specframe.contract.options import with_options
 from specframe.errors import InvalidRequest
-from specframe.options import with_options
-from specframe.studies.study import Row, Study
+from specframe.studies.framework.study import Row, Study
 
 __all__ = ["RESULTS_FILE", "run_study", "settings_of", "study_folder"]
 

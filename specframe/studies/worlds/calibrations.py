@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from specframe.artefacts import MANIFEST
-from specframe.selection import selector_from
-from specframe.selector import LayerSelector
+from specframe.contract.naming import selector_from
+from specframe.contract.selector import LayerSelector
+from specframe.storage.artefacts import MANIFEST
 from specframe.types import ModelShape
 
 __all__ = ["UNHURRIED", "kept_or"]

@@ -15,18 +15,18 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from specframe.bench.prompts import BenchPrompt
-from specframe.engine import Limits
-from specframe.lab import ModelLab, ends_of
-from specframe.options import require_at_least
-from specframe.registry import selector_class
-from specframe.sampling import Law
-from specframe.selection import selector_from
-from specframe.selector import LayerSelector, Prompt
-from specframe.studies.calibrations import UNHURRIED, kept_or
-from specframe.studies.priced_model import PricedModel, priced_model
-from specframe.studies.priced_play import play
-from specframe.studies.study import Work
+from specframe.calibration.lab import ModelLab, ends_of
+from specframe.contract.naming import selector_from
+from specframe.contract.options import require_at_least
+from specframe.contract.registry import selector_class
+from specframe.contract.selector import LayerSelector, Prompt
+from specframe.core.engine import Limits
+from specframe.core.sampling import Law
+from specframe.prompts.suites import BenchPrompt
+from specframe.studies.framework.study import Work
+from specframe.studies.worlds.calibrations import UNHURRIED, kept_or
+from specframe.studies.worlds.priced_model import PricedModel, priced_model
+from specframe.studies.worlds.priced_play import play
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import DraftPlan, SkipSet, StopRule
 

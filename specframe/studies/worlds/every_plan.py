@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.costs import CostModel, expected_tokens
+from specframe.costs.model import CostModel, expected_tokens
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["EveryPlan", "Plan", "pooled"]

@@ -9,19 +9,19 @@ from statistics import fmean, median
 from typing import Any
 
 from specframe.bench.contenders import Answer, Asked, SelectorContender
-from specframe.bench.prompts import BenchPrompt, prompts_from
 from specframe.bench.timing import bootstrap
-from specframe.lab import ModelLab, ends_of, model_facts
-from specframe.loading import Loaded, load
-from specframe.models.executor import Executor
-from specframe.models.load import load_executor
-from specframe.options import require_at_least
-from specframe.prices import measured_profile
-from specframe.selection import selector_from
-from specframe.selector import LayerSelector, Prompt
-from specframe.speculator import SelfSpeculator
-from specframe.studies.calibrations import kept_or
-from specframe.studies.study import Row, Work
+from specframe.calibration.lab import ModelLab, ends_of, model_facts
+from specframe.contract.naming import selector_from
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import LayerSelector, Prompt
+from specframe.costs.measure import measured_profile
+from specframe.doors.loading import Loaded, load
+from specframe.doors.speculator import SelfSpeculator
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
+from specframe.prompts.suites import BenchPrompt, prompts_from
+from specframe.studies.framework.study import Row, Work
+from specframe.studies.worlds.calibrations import kept_or
 
 __all__ = ["Paired", "PairedSettings"]
 

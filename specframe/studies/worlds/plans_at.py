@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from specframe.costs import CostModel
-from specframe.engine import Engine, Limits
-from specframe.models.executor import Executor
-from specframe.sampling import Law
-from specframe.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.costs.model import CostModel
+from specframe.executors.executor import Executor
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 __all__ = ["plans_at"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from specframe.bench.prompts import BenchPrompt, prompts_from
-from specframe.costs import CostModel
+from specframe.calibration.lab import model_facts
+from specframe.costs.model import CostModel
+from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
-from specframe.lab import model_facts
-from specframe.loading import load
-from specframe.models.executor import Executor
-from specframe.models.load import load_executor
-from specframe.studies.prices import kept_prices, spread_over
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
+from specframe.prompts.suites import BenchPrompt, prompts_from
+from specframe.studies.worlds.prices import kept_prices, spread_over
 
 __all__ = ["PricedModel", "priced_model"]
 

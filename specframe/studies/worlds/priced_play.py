@@ -13,11 +13,11 @@ from typing import Self
 
 from torch import Tensor
 
-from specframe.costs import CostModel
-from specframe.engine import Engine, Limits
-from specframe.models.executor import Executor
-from specframe.sampling import Law
-from specframe.selector import Context, DraftHead, LayerSelector, Needs, Probe, Traits
+from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Probe, Traits
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.costs.model import CostModel
+from specframe.executors.executor import Executor
 from specframe.types import DraftPlan, ModelShape, Outcome, Pass, SkipSet, Step, TreeRule
 
 __all__ = ["PlayedRound", "play"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from specframe.artefacts import load_artefact
-from specframe.cost_tables import Table
-from specframe.costs import CostModel
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
 from specframe.profilers.latency import LatencyProfile
 from specframe.profilers.store import KIND
+from specframe.storage.artefacts import load_artefact
 
 __all__ = ["SHIPPED", "kept_prices", "spread_over"]
 
-PROFILES = Path(__file__).parent / "profiles"
+PROFILES = Path(__file__).parents[1] / "profiles"
 USUAL = "planted-1.1B"
 SHIPPED = (USUAL, "llama-3.1-8B", "qwen3-32B", "llama-3.1-70B")  # come with the package
 REMEDY = (

@@ -11,16 +11,16 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from specframe.bench.prompts import prompts_from
+from specframe.calibration.lab import ModelLab, Tell, ends_of, model_facts
+from specframe.contract.selector import Prompt
+from specframe.costs.measure import measured_profile
+from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
-from specframe.lab import ModelLab, Tell, ends_of, model_facts
-from specframe.loading import load
-from specframe.models.load import load_executor
-from specframe.prices import measured_profile
-from specframe.selector import Prompt
+from specframe.executors.load import load_executor
+from specframe.prompts.suites import prompts_from
+from specframe.storage.user_cache import read_json, write_json
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
-from specframe.user_cache import read_json, write_json
 
 __all__ = ["SearchWorld", "search_world"]
 

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specframe.bench.prompts import BenchPrompt, digest, prompts_from, refuse_overlap
-from specframe.costs import CostModel
-from specframe.engine import Limits
-from specframe.lab import ModelLab, model_facts
-from specframe.models.executor import Executor
-from specframe.models.load import load_executor
+from specframe.calibration.lab import ModelLab, model_facts
+from specframe.contract.selector import Prompt
+from specframe.core.engine import Limits
+from specframe.core.sampling import Law, seeded_choice
+from specframe.costs.model import CostModel
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts
-from specframe.sampling import Law, seeded_choice
-from specframe.selector import Prompt
-from specframe.studies.every_plan import EveryPlan
-from specframe.studies.prices import kept_prices, spread_over
+from specframe.prompts.suites import BenchPrompt, digest, prompts_from, refuse_overlap
+from specframe.studies.worlds.every_plan import EveryPlan
+from specframe.studies.worlds.prices import kept_prices, spread_over
 
 __all__ = ["SmallWorld", "law_of", "small_world"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from specframe.models.cache import CursorCache
-from specframe.models.executor import ALL_ROWS, NO_ROWS, Executor
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import ALL_ROWS, NO_ROWS, Executor
 from specframe.types import SkipSet, Step
 
 __all__ = ["Answered", "acceptance", "prepare", "search"]

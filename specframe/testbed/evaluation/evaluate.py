@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
-from specframe.models.executor import Executor
-from specframe.models.load import load_executor
-from specframe.speculator import SelfSpeculator
-from specframe.testbed.acceptance import Answered, acceptance, prepare, search
+from specframe.doors.speculator import SelfSpeculator
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
 from specframe.testbed.corpus import DOMAINS
-from specframe.testbed.encoding import encode
-from specframe.testbed.pricing import Prices
+from specframe.testbed.evaluation.acceptance import Answered, acceptance, prepare, search
+from specframe.testbed.evaluation.pricing import Prices
+from specframe.testbed.evaluation.scoring import difference, repeat4, score
+from specframe.testbed.model.encoding import encode
 from specframe.testbed.prompts import Prompt, suite
-from specframe.testbed.scoring import difference, repeat4, score
 from specframe.types import SkipSet, Step
 
 if TYPE_CHECKING:

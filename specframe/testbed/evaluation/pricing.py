@@ -5,9 +5,9 @@ from time import perf_counter
 
 import torch
 
-from specframe.costs import expected_tokens
-from specframe.models.cache import CursorCache
-from specframe.models.executor import ALL_ROWS, Executor
+from specframe.costs.model import expected_tokens
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import ALL_ROWS, Executor
 from specframe.types import SkipSet, Step
 
 __all__ = ["Prices", "measure"]

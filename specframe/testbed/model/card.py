@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from specframe.testbed.corpus import DOMAINS
-from specframe.testbed.recipe import Recipe
+from specframe.testbed.training.recipe import Recipe
 
 __all__ = ["write_card"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from specframe.testbed.corpus import Conversation, Document
-from specframe.testbed.tokenizer import ASSISTANT, END, START, USER
+from specframe.testbed.model.tokenizer import ASSISTANT, END, START, USER
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

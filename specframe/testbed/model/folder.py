@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specframe.testbed.card import write_card
-from specframe.testbed.recipe import Recipe
-from specframe.testbed.train import resume
+from specframe.testbed.model.card import write_card
+from specframe.testbed.training.recipe import Recipe
+from specframe.testbed.training.run import resume
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specframe.errors import ArtefactError
-from specframe.testbed.folder import export, open_folder
-from specframe.testbed.recipe import TINY
-from specframe.testbed.train import train
-from specframe.user_cache import cache_folder
+from specframe.storage.user_cache import cache_folder
+from specframe.testbed.model.folder import export, open_folder
+from specframe.testbed.training.recipe import TINY
+from specframe.testbed.training.run import train
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 __all__ = ["WEIGHTS", "load", "load_tiny"]
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 def load() -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
@@ -49,11 +49,21 @@ def _train_tiny(kept: Path) -> None:
 
 def _sources_hash() -> str:
     """Of everything that decides the tiny weights, so that an old cache is never taken for new."""
-    here = Path(__file__).parent
-    files = [*sorted((here / "corpus").glob("*.py")), *(here / f"{name}.py" for name in _DECISIVE)]
+    testbed = Path(__file__).parents[1]
+    decisive = (testbed / f"{name}.py" for name in _DECISIVE)
+    files = [*sorted((testbed / "corpus").glob("*.py")), *decisive]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 _DECISIVE = (
-    "batches copying dropping encoding growth muon network recipe tokenizer training".split()
+    "model/encoding",
+    "model/tokenizer",
+    "training/batches",
+    "training/copying",
+    "training/dropping",
+    "training/growth",
+    "training/muon",
+    "training/network",
+    "training/recipe",
+    "training/step",
 )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from specframe.testbed.corpus import conversation
-from specframe.testbed.encoding import Encoded, encode
+from specframe.testbed.model.encoding import Encoded, encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from specframe.testbed.recipe import Recipe
+from specframe.testbed.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM

@@ -9,7 +9,7 @@ import math
 from random import Random
 
 from specframe.testbed.corpus import DOMAINS
-from specframe.testbed.recipe import Recipe
+from specframe.testbed.training.recipe import Recipe
 
 _FOREIGN = {  # core sublayers as shares of the core, so that any core depth works
     "summary": (5, 9, 13),

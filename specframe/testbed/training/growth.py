@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from specframe.testbed.copying import implant_copying
-from specframe.testbed.recipe import Recipe, llama_config
+from specframe.testbed.training.copying import implant_copying
+from specframe.testbed.training.recipe import Recipe, llama_config
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM

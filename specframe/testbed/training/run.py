@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specframe.errors import InvalidConfig
-from specframe.testbed.checkpoints import latest_position, load_checkpoint, save_checkpoint
-from specframe.testbed.growth import empty_model, new_model
-from specframe.testbed.recipe import SIZES, Recipe
-from specframe.testbed.tokenizer import train_tokenizer
-from specframe.testbed.training import Losses, Trainer
+from specframe.testbed.model.tokenizer import train_tokenizer
+from specframe.testbed.training.checkpoints import latest_position, load_checkpoint, save_checkpoint
+from specframe.testbed.training.growth import empty_model, new_model
+from specframe.testbed.training.recipe import SIZES, Recipe
+from specframe.testbed.training.step import Losses, Trainer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from specframe.testbed import network
-from specframe.testbed.batches import Batch, Source, Stream
-from specframe.testbed.checkpoints import Position
-from specframe.testbed.copying import is_circuit
 from specframe.testbed.corpus import DOMAINS
-from specframe.testbed.dropping import kept_in_core, kept_when_grown
-from specframe.testbed.growth import grow, grown_name
-from specframe.testbed.muon import MixedOptimiser, Rates
-from specframe.testbed.recipe import Recipe, rate_factor
+from specframe.testbed.training import network
+from specframe.testbed.training.batches import Batch, Source, Stream
+from specframe.testbed.training.checkpoints import Position
+from specframe.testbed.training.copying import is_circuit
+from specframe.testbed.training.dropping import kept_in_core, kept_when_grown
+from specframe.testbed.training.growth import grow, grown_name
+from specframe.testbed.training.muon import MixedOptimiser, Rates
+from specframe.testbed.training.recipe import Recipe, rate_factor
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.selector import Lab, Prompt
-from specframe.types import Estimate, SkipSet
-
-from .additive import AdditiveModel, Fitted, link_through
-from .judged import (
+from specframe.contract.selector import Lab, Prompt
+from specframe.costs.rates import RoundPrices, as_matrix
+from specframe.strategies.shared.judging.additive import AdditiveModel, Fitted, link_through
+from specframe.strategies.shared.judging.judged import (
     MIXED,
     MIXED_SHARE,
     JudgedSet,
@@ -28,10 +27,15 @@ from .judged import (
     typical_context,
     unseen_estimate,
 )
-from .knapsack_search import KnapsackSearch, fit_measured, frontier, guessed_losses
-from .search import Budget, Record, Trial, run_search
-from .searchers import LocalSearch
-from .token_rates import RoundPrices, as_matrix
+from specframe.strategies.shared.searching.knapsack_search import (
+    KnapsackSearch,
+    fit_measured,
+    frontier,
+    guessed_losses,
+)
+from specframe.strategies.shared.searching.search import Budget, Record, Trial, run_search
+from specframe.strategies.shared.searching.searchers import LocalSearch
+from specframe.types import Estimate, SkipSet
 
 __all__ = ["DomainModel", "MeasuredSet", "learn_models"]
 

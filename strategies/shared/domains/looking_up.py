@@ -8,13 +8,12 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from specframe.contract.options import with_options
+from specframe.contract.pooling import Pooling
+from specframe.contract.selector import Context, Needs
 from specframe.errors import InvalidRequest
-from specframe.options import with_options
-from specframe.pooling import Pooling
-from specframe.selector import Context, Needs
-
-from .calibrated import CalibratedSelector
-from .lookup import Lookup, Match, memory_of
+from specframe.strategies.shared.domains.lookup import Lookup, Match, memory_of
+from specframe.strategies.shared.planners.calibrated import CalibratedSelector
 
 __all__ = ["LookingUp"]
 

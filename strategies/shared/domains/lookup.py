@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from specframe.contract.options import require_at_least
+from specframe.contract.pooling import Pooling
+from specframe.contract.selector import Lab
 from specframe.errors import InvalidConfig
-from specframe.options import require_at_least
-from specframe.pooling import Pooling
-from specframe.selector import Lab
-
-from .anchors import KINDS, Anchors, labelled_anchors
-from .judged import Parts
-from .neighbours import METRICS, Index, build_index, vote
+from specframe.strategies.shared.domains.anchors import KINDS, Anchors, labelled_anchors
+from specframe.strategies.shared.domains.neighbours import METRICS, Index, build_index, vote
+from specframe.strategies.shared.judging.judged import Parts
 
 __all__ = ["Lookup", "LookupConfig", "Match", "Memory", "learn_memory", "memory_of"]
 

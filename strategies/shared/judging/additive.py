@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.cost_tables import rising
+from specframe.costs.tables import rising
 from specframe.errors import InvalidConfig
 from specframe.types import SkipSet
 

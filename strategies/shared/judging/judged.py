@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from math import ceil, log, sqrt
 from typing import Any
 
-from specframe.costs import CostModel
+from specframe.contract.selector import Lab, Prompt
+from specframe.costs.model import CostModel
 from specframe.errors import InvalidRequest
-from specframe.selector import Lab, Prompt
+from specframe.strategies.shared.searching.search import Budget, Record, Searcher, run_search
 from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
-
-from .search import Budget, Record, Searcher, run_search
 
 __all__ = [
     "MIXED",

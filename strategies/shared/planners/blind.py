@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
+from specframe.contract.selector import Context, LayerSelector
 from specframe.errors import InvalidConfig
-from specframe.selector import Context, LayerSelector
+from specframe.strategies.shared.planners.candidates import Contest, PriceBook
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
-
-from .contest import Contest, PriceBook
 
 __all__ = ["BlindConfig", "BlindSkips"]
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from specframe.artefacts import load_artefact, save_artefact
+from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidRequest
-from specframe.selector import LayerSelector
+from specframe.storage.artefacts import load_artefact, save_artefact
+from specframe.strategies.shared.searching.offline import require_shape
 from specframe.types import ModelShape
-
-from .offline import require_shape
 
 __all__ = ["CalibratedSelector"]
 

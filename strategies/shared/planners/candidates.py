@@ -11,11 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.selector import Context
-from specframe.stopping import ExpectedGain, FixedStop, StopPolicy
+from specframe.contract.selector import Context
+from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
+from specframe.costs.rates import Choice, RoundPrices, as_matrix, unit_costs
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
-
-from .token_rates import Choice, RoundPrices, as_matrix, unit_costs
 
 __all__ = ["Beliefs", "Contest", "PriceBook"]
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-from specframe.selector import Context, LayerSelector
+from specframe.contract.selector import Context, LayerSelector
 from specframe.types import DraftPlan, Outcome
 
 __all__ = ["Planner", "PlanningSelector"]

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from specframe.strategies.shared.searching.search import Searcher
 from specframe.types import SkipSet
-
-from .search import Searcher
 
 __all__ = ["BayesianSearch"]
 

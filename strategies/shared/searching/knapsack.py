@@ -15,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specframe.errors import InvalidConfig
+from specframe.strategies.shared.searching.pulp_shim import (
+    binaries,
+    minimise,
+    programme,
+    weighted_sum,
+)
 from specframe.types import SkipSet
-
-from .pulp_shim import binaries, minimise, programme, weighted_sum
 
 __all__ = [
     "BruteForce",

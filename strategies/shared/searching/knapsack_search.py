@@ -15,14 +15,18 @@ import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from specframe.selector import Lab, Prompt
+from specframe.contract.selector import Lab, Prompt
+from specframe.costs.rates import RoundPrices, as_matrix
+from specframe.strategies.shared.judging.additive import (
+    AdditiveModel,
+    Fitted,
+    fit_losses,
+    link_through,
+)
+from specframe.strategies.shared.searching.knapsack import Knapsack, suffix_table
+from specframe.strategies.shared.searching.resolve import resolve, whole_weights
+from specframe.strategies.shared.searching.search import Proposals, Scripted
 from specframe.types import Estimate, SkipSet
-
-from .additive import AdditiveModel, Fitted, fit_losses, link_through
-from .knapsack import Knapsack, suffix_table
-from .resolve import resolve, whole_weights
-from .search import Proposals, Scripted
-from .token_rates import RoundPrices, as_matrix
 
 __all__ = ["KnapsackSearch", "fit_measured", "frontier", "guessed_losses", "nested_sets"]
 

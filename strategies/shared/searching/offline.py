@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from specframe.contract.options import require_at_least
+from specframe.contract.selector import Lab
+from specframe.costs.rates import RoundPrices
 from specframe.errors import CalibrationMismatch, InvalidConfig
-from specframe.options import require_at_least
-from specframe.selector import Lab
-from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
-
-from .bayesian import BayesianSearch
-from .judged import (
+from specframe.strategies.shared.judging.judged import (
     Hunt,
     JudgedSet,
     Parts,
@@ -21,11 +19,21 @@ from .judged import (
     spread,
     typical_context,
 )
-from .knapsack_search import KnapsackSearch, guessed_losses, nested_sets
-from .playing import PlayRules
-from .search import Budget, InTurn, Objective, Searcher
-from .searchers import Annealing, EverySet, LocalSearch, RandomSearch
-from .token_rates import RoundPrices
+from specframe.strategies.shared.planners.fallback import PlayRules
+from specframe.strategies.shared.searching.bayesian import BayesianSearch
+from specframe.strategies.shared.searching.knapsack_search import (
+    KnapsackSearch,
+    guessed_losses,
+    nested_sets,
+)
+from specframe.strategies.shared.searching.search import Budget, InTurn, Objective, Searcher
+from specframe.strategies.shared.searching.searchers import (
+    Annealing,
+    EverySet,
+    LocalSearch,
+    RandomSearch,
+)
+from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
 
 __all__ = [
     "OBJECTIVES",

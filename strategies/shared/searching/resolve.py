@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from specframe.costs.rates import Choice, RoundPrices, as_matrix, expected_token_grid
+from specframe.strategies.shared.judging.additive import AdditiveModel
+from specframe.strategies.shared.searching.knapsack import Knapsack, suffix_table
 from specframe.types import SkipSet
-
-from .additive import AdditiveModel
-from .knapsack import Knapsack, suffix_table
-from .token_rates import Choice, RoundPrices, as_matrix, expected_token_grid
 
 __all__ = ["KnownSet", "Resolved", "resolve", "whole_weights"]
 

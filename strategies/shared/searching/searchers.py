@@ -6,9 +6,8 @@ import math
 import random
 from collections.abc import Generator, Iterator, Sequence
 
+from specframe.strategies.shared.searching.search import Proposals, Scripted
 from specframe.types import SkipSet
-
-from .search import Proposals, Scripted
 
 __all__ = ["Annealing", "EverySet", "LocalSearch", "RandomSearch"]
 

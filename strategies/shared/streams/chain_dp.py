@@ -24,11 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specframe.contract.selector import Probe
 from specframe.errors import InvalidConfig
-from specframe.selector import Probe
+from specframe.strategies.shared.streams.turning import read_one_stream
 from specframe.types import Step
-
-from .turning import read_one_stream
 
 __all__ = [
     "ChainRules",

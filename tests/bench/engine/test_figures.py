@@ -6,16 +6,22 @@ from dataclasses import replace
 
 import pytest
 import torch
-from ticking import TickingClock
+from doubles.ticking import TickingClock
 
-from specframe import cli
-from specframe.bench import engine as bench
-from specframe.bench import shapes
-from specframe.bench.forward import ROWS, SHARES, forward_ms
-from specframe.bench.memory import measure_memory
-from specframe.bench.overhead import measure_overhead
-from specframe.bench.shapes import BenchShape, plant, random_model, spread_skips, weight_bytes
-from specframe.models.load import load_executor
+from specframe.bench.engine import figures as bench
+from specframe.bench.engine import shapes
+from specframe.bench.engine.forward import ROWS, SHARES, forward_ms
+from specframe.bench.engine.memory import measure_memory
+from specframe.bench.engine.overhead import measure_overhead
+from specframe.bench.engine.shapes import (
+    BenchShape,
+    plant,
+    random_model,
+    spread_skips,
+    weight_bytes,
+)
+from specframe.commands import cli
+from specframe.executors.load import load_executor
 
 MINI = BenchShape("mini", 4, 64, 4, 2, 96, 128, True, turns=2, blocks=2, block_tokens=4)
 CPU = torch.device("cpu")
@@ -76,7 +82,7 @@ def test_a_walk_takes_what_the_walks_that_were_timed_took(monkeypatch):
     planted, skips = random_model(MINI, CPU), spread_skips(MINI.layers, 0.5)
     plant(planted, skips)
     executor = load_executor(planted)
-    clock = TickingClock(monkeypatch, ("specframe.bench.overhead",))
+    clock = TickingClock(monkeypatch, ("specframe.bench.engine.overhead",))
     clock.costs(type(executor), "walk", 1.0)
     found = measure_overhead(executor, range(30), skips, nothing, turns=1)
     assert found["ms_per_walk"] == pytest.approx(1000.0)

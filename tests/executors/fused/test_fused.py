@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from doubles.tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 
 from specframe.errors import UnsupportedModel
-from specframe.models.fused import FusedExecutor
-from specframe.models.load import load_executor
+from specframe.executors.fused.executor import FusedExecutor
+from specframe.executors.load import load_executor
 from specframe.types import SkipSet, Step
 
 LIBRARY = 1e-5  # the library computes norms and rotary tables in float32 even in float64 models

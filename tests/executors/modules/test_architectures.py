@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from architecture_doubles import (
+from doubles.architecture_doubles import (
     chain,
     executor_of,
     fed_cache,
@@ -17,8 +17,8 @@ from architecture_doubles import (
 )
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
-from specframe.models.load import load_executor
-from specframe.models.module import ModuleExecutor
+from specframe.executors.load import load_executor
+from specframe.executors.modules.executor import ModuleExecutor
 from specframe.testing.architectures import FUSED, MODULE, STRUCTURE, WINDOW, tiny_model
 from specframe.types import SkipSet, Step
 

@@ -5,14 +5,14 @@ from random import Random
 
 import pytest
 import torch
-from architecture_doubles import executor_of, model_of, own_logits, random_tokens
+from doubles.architecture_doubles import executor_of, model_of, own_logits, random_tokens
 
-from specframe.engine import Engine, Limits
-from specframe.models.exactness import check_exactness
-from specframe.models.module import ModuleExecutor
-from specframe.sampling import Law
-from specframe.selector import LayerSelector
-from specframe.speculator import SelfSpeculator
+from specframe.contract.selector import LayerSelector
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.doors.speculator import SelfSpeculator
+from specframe.executors.exactness import check_exactness
+from specframe.executors.modules.executor import ModuleExecutor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing import exact_law

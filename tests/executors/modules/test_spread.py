@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from architecture_doubles import logits_in_blocks, own_logits, random_tokens
+from doubles.architecture_doubles import logits_in_blocks, own_logits, random_tokens
 from transformers import AutoModelForCausalLM, StoppingCriteria
 
-from specframe.door import custom_generate
-from specframe.engine import Engine, Limits
-from specframe.models.load import load_executor
-from specframe.sampling import Law
-from specframe.speculator import SelfSpeculator
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.doors.custom_generate import custom_generate
+from specframe.doors.speculator import SelfSpeculator
+from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing.architectures import save_tiny_model, tiny_model

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specframe.errors import InvalidConfig
-from specframe.strategies.additive import AdditiveModel, fit_losses, link_through
+from specframe.strategies.shared.judging.additive import AdditiveModel, fit_losses, link_through
 
 
 def test_losses_behind_measured_acceptances_are_found_again():

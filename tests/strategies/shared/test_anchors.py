@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from specframe.errors import InvalidConfig
-from specframe.strategies.anchors import cluster_prompts, labelled_anchors
+from specframe.strategies.shared.domains.anchors import cluster_prompts, labelled_anchors
 
 CENTRES = torch.tensor([[10.0, 0.0], [0.0, 10.0], [-10.0, -10.0]])
 

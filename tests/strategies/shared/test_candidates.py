@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from strategies_worlds import prices
+from doubles.strategies_worlds import prices
 
-from specframe.strategies.contest import Contest
-from specframe.strategies.token_rates import RoundPrices
+from specframe.costs.rates import RoundPrices
+from specframe.strategies.shared.planners.candidates import Contest
 from specframe.types import Draft, Outcome, SkipSet
 
 LAYERS = 6

@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 import torch
-from strategies_worlds import first_token_acceptance, world
+from doubles.strategies_worlds import first_token_acceptance, world
 
+from specframe.contract.selector import Needs
 from specframe.errors import InvalidConfig
-from specframe.selector import Needs
-from specframe.strategies.agreement import compare_heads
-from specframe.strategies.chain_dp import (
+from specframe.strategies.shared.streams.agreement import compare_heads
+from specframe.strategies.shared.streams.chain_dp import (
     ChainRules,
     Stretch,
     best_chains,
@@ -95,7 +95,7 @@ def test_seeing_the_target_s_keys_gives_the_first_token_a_draft_would_choose(sma
 def test_many_branches_are_cut_into_narrow_calls_with_the_same_states(small, monkeypatch):
     rules = ChainRules(6, similarity=-1.0)
     whole = best_chains(small.probe, small.references(6), unit_stretches(8), rules)
-    monkeypatch.setattr("specframe.strategies.chain_dp.ATTENTION_ROWS", 7)
+    monkeypatch.setattr("specframe.strategies.shared.streams.chain_dp.ATTENTION_ROWS", 7)
     cut = best_chains(small.probe, small.references(6), unit_stretches(8), rules)
     assert cut.bits == whole.bits
     torch.testing.assert_close(cut.states, whole.states, atol=1e-9, rtol=0)

@@ -1,14 +1,14 @@
 """Sets are played while they pay, and left when they do not do what calibration found."""
 
 import pytest
-from lab_doubles import plain_costs, small_shape
-from strategies_worlds import prices
+from doubles.lab_doubles import plain_costs, small_shape
+from doubles.strategies_worlds import prices
 
-from specframe.costs import expected_tokens
+from specframe.contract.selector import Context
+from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.selector import Context
-from specframe.strategies.judged import JudgedSet
-from specframe.strategies.playing import Playing, PlayRules, least_acceptance
+from specframe.strategies.shared.judging.judged import JudgedSet
+from specframe.strategies.shared.planners.fallback import Playing, PlayRules, least_acceptance
 from specframe.types import Draft, DraftPlan, Estimate, Outcome, SkipSet, StopRule
 
 LAYERS = 4

@@ -1,11 +1,11 @@
 """The figure kept with a skip set comes from prompts that decided nothing."""
 
 import pytest
-from lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
 
+from specframe.contract.selector import Prompt
 from specframe.errors import InvalidRequest
-from specframe.selector import Prompt
-from specframe.strategies.judged import (
+from specframe.strategies.shared.judging.judged import (
     Hunt,
     affordable,
     best_draft,
@@ -16,8 +16,8 @@ from specframe.strategies.judged import (
     spread,
     unseen_estimate,
 )
-from specframe.strategies.search import Budget
-from specframe.strategies.searchers import LocalSearch
+from specframe.strategies.shared.searching.search import Budget
+from specframe.strategies.shared.searching.searchers import LocalSearch
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 LAYERS = 4

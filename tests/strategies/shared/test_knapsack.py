@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specframe.errors import InvalidConfig
-from specframe.strategies.knapsack import (
+from specframe.strategies.shared.searching.knapsack import (
     BruteForce,
     DynamicProgram,
     IntegerProgram,

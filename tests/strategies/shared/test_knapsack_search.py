@@ -2,13 +2,17 @@
 
 import numpy as np
 import pytest
-from lab_doubles import WrittenLab, plain_costs, small_shape
+from doubles.lab_doubles import WrittenLab, plain_costs, small_shape
 
-from specframe.selector import Prompt
-from specframe.strategies.knapsack_search import KnapsackSearch, frontier, guessed_losses
-from specframe.strategies.search import Budget, run_search
-from specframe.strategies.searchers import LocalSearch
-from specframe.strategies.token_rates import RoundPrices, as_matrix, expected_token_grid
+from specframe.contract.selector import Prompt
+from specframe.costs.rates import RoundPrices, as_matrix, expected_token_grid
+from specframe.strategies.shared.searching.knapsack_search import (
+    KnapsackSearch,
+    frontier,
+    guessed_losses,
+)
+from specframe.strategies.shared.searching.search import Budget, run_search
+from specframe.strategies.shared.searching.searchers import LocalSearch
 from specframe.types import Estimate, SkipSet
 
 LAYERS, TOKENS = 24, 500

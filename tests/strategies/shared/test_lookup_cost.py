@@ -10,14 +10,14 @@ from time import perf_counter
 import pytest
 import torch
 
-from specframe.engine import Engine, Limits
-from specframe.loading import PLANTED, load
-from specframe.models.load import load_executor
-from specframe.sampling import Law
-from specframe.states import StateWindow
-from specframe.strategies.judged import MIXED, JudgedSet
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.core.states import StateWindow
+from specframe.doors.loading import PLANTED, load
+from specframe.executors.load import load_executor
 from specframe.strategies.knn_ssd import DomainSets, KnnSsd, KnnSsdConfig
-from specframe.strategies.lookup import Memory
+from specframe.strategies.shared.domains.lookup import Memory
+from specframe.strategies.shared.judging.judged import MIXED, JudgedSet
 from specframe.testing import planted_skips
 from specframe.types import Estimate
 

@@ -2,19 +2,19 @@
 
 import pytest
 import torch
+from doubles.reference_data import REFERENCE
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_data import REFERENCE
 
 from specframe.errors import InvalidConfig
-from specframe.strategies.neighbours import (
+from specframe.strategies.shared.domains.neighbours import (
     ExactIndex,
     GraphIndex,
     build_index,
     distances,
     vote,
 )
-from specframe.strategies.published import read_anchors
+from specframe.strategies.shared.published import read_anchors
 
 
 def cloud(count: int, size: int = 16, seed: int = 0) -> torch.Tensor:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_data import REFERENCE
+from doubles.reference_data import REFERENCE
 
 from specframe.errors import ArtefactError, InvalidConfig, InvalidSkipSet
-from specframe.strategies.published import read_anchors, read_skip_sets
+from specframe.strategies.shared.published import read_anchors, read_skip_sets
 
 ENTRY = {"attention": [1, 3], "mlp": [2]}
 

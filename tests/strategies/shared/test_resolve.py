@@ -4,12 +4,12 @@ import time
 
 import numpy as np
 import pytest
-from strategies_worlds import prices
+from doubles.strategies_worlds import prices
 
-from specframe.costs import expected_tokens
-from specframe.strategies.additive import AdditiveModel, link_through
-from specframe.strategies.resolve import KnownSet, resolve, whole_weights
-from specframe.strategies.token_rates import RoundPrices
+from specframe.costs.model import expected_tokens
+from specframe.costs.rates import RoundPrices
+from specframe.strategies.shared.judging.additive import AdditiveModel, link_through
+from specframe.strategies.shared.searching.resolve import KnownSet, resolve, whole_weights
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 LENGTHS = range(1, 13)

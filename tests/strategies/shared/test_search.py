@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specframe.errors import InvalidConfig
-from specframe.strategies.bayesian import BayesianSearch
-from specframe.strategies.search import Budget, InTurn, Record, Trial, run_search
-from specframe.strategies.searchers import Annealing, LocalSearch, RandomSearch
+from specframe.strategies.shared.searching.bayesian import BayesianSearch
+from specframe.strategies.shared.searching.search import Budget, InTurn, Record, Trial, run_search
+from specframe.strategies.shared.searching.searchers import Annealing, LocalSearch, RandomSearch
 from specframe.types import SkipSet
 
 SIZE = 12

@@ -1,0 +1,5 @@
+"""`python -m specframe` is the `specframe` command."""
+
+from specframe.commands.cli import main
+
+main()

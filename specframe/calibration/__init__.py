@@ -1,0 +1,1 @@
+"""What a strategy may measure before it is used."""

@@ -1,0 +1,1 @@
+"""What a strategy is, how its drafts end, and how it is named and configured."""

@@ -1,0 +1,5 @@
+"""What drafting and verification cost: prices by context length and number of rows."""
+
+from specframe.costs.model import CostModel, Speedup
+
+__all__ = ["CostModel", "Speedup"]

@@ -1,0 +1,1 @@
+"""Entry points: generate, the speculator, transformers' own generate, and loading by name."""

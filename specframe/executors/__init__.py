@@ -1,0 +1,1 @@
+"""Executors: how a model's residual stream is walked, sublayer by sublayer."""

@@ -1,0 +1,1 @@
+"""The fast executor for Llama-shaped models."""

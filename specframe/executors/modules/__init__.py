@@ -1,0 +1,1 @@
+"""The executor for every other architecture."""

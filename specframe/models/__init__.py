@@ -1,1 +1,0 @@
-"""Executors: how a model's residual stream is walked."""

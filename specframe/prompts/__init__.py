@@ -1,0 +1,1 @@
+"""Prompts: from files, from the hub, from the testbed, and in a chat template."""

@@ -1,0 +1,1 @@
+"""Files: saved calibrations, and measurements kept in the user's cache folder."""

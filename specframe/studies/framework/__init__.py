@@ -1,0 +1,1 @@
+"""What every study shares: its description, its rows, and how it is run and resumed."""

@@ -1,0 +1,1 @@
+"""Models, prices and prompts that several studies run on."""

@@ -1,0 +1,1 @@
+"""The testbed's model: its folder, tokenizer, encoding and card."""

@@ -1,0 +1,1 @@
+"""Kangaroo: a shallow part of the model and a trained adapter draft."""

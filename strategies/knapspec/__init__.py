@@ -1,0 +1,1 @@
+"""KnapSpec, as published and as it pays."""

@@ -1,0 +1,1 @@
+"""Estimating what a skip set is worth without flattering it."""

@@ -1,0 +1,1 @@
+"""Choosing skip sets from the hidden states of the residual stream."""

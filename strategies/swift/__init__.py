@@ -1,0 +1,1 @@
+"""SWIFT, as published and as it pays."""

@@ -1,0 +1,1 @@
+"""Doubles, tiny models and made data that test files share."""
