@@ -1,8 +1,8 @@
 """Write the parts of the documentation that are generated: `python scripts/pages.py`.
 
-A generated part is between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; the rest of a page
-is written by hand. A test fails if a part differs from what this script writes. A word after the
-name is passed to the function that writes the part.
+A generated part is between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; the rest of a
+page is written by hand. A test fails if a part differs from what this script writes. A word after
+the name is passed to the function that writes the part.
 
 `--run RUN` first makes a finished run of `specframe bench` the one that is shown, `--all RUN` a run
 of all strategies.
@@ -64,7 +64,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--run", type=Path, help="folder of the finished run to show")
-    parser.add_argument("--all", type=Path, help="folder of the finished run of all strategies to show")
+    parser.add_argument("--all", type=Path, help="folder of the run of all strategies to show")
     given = parser.parse_args()
     if given.run is not None:
         shown_run.take(given.run)
