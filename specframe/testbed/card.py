@@ -85,8 +85,8 @@ def _curve(path: Path) -> str:
     rows = [_point(lines[start : start + size]) for start in range(0, len(lines), size)]
     head = f"| million tokens | {' | '.join(DOMAINS)} |\n|---|" + "---|" * len(DOMAINS)
     title = (
-        "## Curve\n\nTraining loss of full passes, in nats per token. Each line is the mean over the "
-        "steps since the line before. Prompt tokens are included with a small weight.\n"
+        "## Curve\n\nTraining loss of full passes, in nats per token. Each line is the mean over "
+        "the steps since the line before. Prompt tokens are included with a small weight.\n"
     )
     return "\n".join([title, head, *rows, ""])
 
@@ -121,8 +121,8 @@ def _scores(report: dict[str, Any]) -> str:
     )
     told = (
         "## Scores\n\nResults of `specframe testbed eval` on the test split. The loss is in nats "
-        "per answer token. The acceptance rates are those of the first drafted token after a verified "
-        "prefix, with half or 70 % of the sublayers skipped. These were chosen by a greedy search "
+        "per answer token. The acceptance rates are those of the first drafted token after a "
+        "verified prefix, with half or 70 % of the sublayers skipped. These were chosen by a greedy search "
         "on the validation split. `score` is the share of the domain's checks that an answer "
         "passes, `repeat4` the share of 4-grams that occurred earlier in the answer, and "
         "`difference` the share of positions at which the greedy answers to two prompts differ.\n"
