@@ -122,10 +122,11 @@ def _scores(report: dict[str, Any]) -> str:
     told = (
         "## Scores\n\nResults of `specframe testbed eval` on the test split. The loss is in nats "
         "per answer token. The acceptance rates are those of the first drafted token after a "
-        "verified prefix, with half or 70 % of the sublayers skipped. These were chosen by a greedy search "
-        "on the validation split. `score` is the share of the domain's checks that an answer "
-        "passes, `repeat4` the share of 4-grams that occurred earlier in the answer, and "
-        "`difference` the share of positions at which the greedy answers to two prompts differ.\n"
+        "verified prefix, with half or 70 % of the sublayers skipped. These were chosen by a "
+        "greedy search on the validation split. `score` is the share of the domain's checks that "
+        "an answer passes, `repeat4` the share of 4-grams that occurred earlier in the answer, "
+        "and `difference` the share of positions at which the greedy answers to two prompts "
+        "differ.\n"
     )
     across = "Acceptance rate with half of the sublayers skipped, across domains:"
     between = f"\nMeans: {means}.\n\n{across}\n"
