@@ -16,9 +16,9 @@ import specframe.errors as error_tree
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
 from specframe.bench.settings import KEYS, PRESETS, Grid
 from specframe.commands.cli import app
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import settable, with_options
-from specframe.contract.registry import selector_class, selector_names
+from specframe.contract.registry import strategy_class, strategy_names
 from specframe.types import ModelShape
 
 __all__ = ["commands", "errors", "grid", "results", "rows", "settings", "summary"]
@@ -114,7 +114,7 @@ def _toml(value: Any) -> str:
 def settings() -> str:
     """What `--set` can set for each strategy, with the values of both presets."""
     parts = []
-    for name in selector_names():
+    for name in strategy_names():
         by_preset = {preset: _settable(name, preset) for preset in PRESET_NAMES}
         known = list(dict.fromkeys(key for values in by_preset.values() for key in values))
         if not known:
@@ -136,7 +136,7 @@ def _as_set(values: Mapping[str, Any], key: str) -> str:
 
 def _settable(name: str, preset: str) -> Mapping[str, Any]:
     """Read from the configuration that the strategy itself reads its settings into."""
-    selector_class(name)  # its module must be imported before `with_options` is patched
+    strategy_class(name)  # its module must be imported before `with_options` is patched
     seen: list[Any] = []
 
     def watch(config: Any, options: Mapping[str, str]) -> Any:
@@ -149,7 +149,7 @@ def _settable(name: str, preset: str) -> Mapping[str, Any]:
                 sys.modules[module], with_options.__name__
             ):
                 patches.enter_context(patch(f"{module}.{with_options.__name__}", watch))
-        selector_from(name, SHAPE, preset)
+        strategy_from(name, SHAPE, preset)
     return settable(seen[-1]) if seen else {}  # the parts of a combined strategy are made first
 
 

@@ -7,10 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from specframe.contract.registry import selector_class, selector_names
-    from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Traits
-    from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
+    from specframe.contract.drafting_options import WithDrafting
+    from specframe.contract.planner import Context, DraftHead, Planner
+    from specframe.contract.registry import strategy_class, strategy_names
+    from specframe.contract.selector import LayerSelector, Needs, Traits
+    from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop
     from specframe.core.stats import GenerationStats
+    from specframe.costs.model import CostModel
     from specframe.doors.custom_generate import custom_generate
     from specframe.doors.loading import load
     from specframe.doors.speculator import SelfSpeculator, SpeculativeOutput, generate
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
         DraftPlan,
         ModelShape,
         Outcome,
+        Prompt,
         SkipSet,
         StopRule,
         TreeRule,
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdaptiveThreshold",
     "Context",
+    "CostModel",
     "DraftHead",
     "DraftPlan",
     "ExpectedGain",
@@ -36,7 +41,8 @@ __all__ = [
     "ModelShape",
     "Needs",
     "Outcome",
-    "Planned",
+    "Planner",
+    "Prompt",
     "SelfSpeculator",
     "SkipSet",
     "SpecframeError",
@@ -44,17 +50,19 @@ __all__ = [
     "StopRule",
     "Traits",
     "TreeRule",
+    "WithDrafting",
     "custom_generate",
     "generate",
     "load",
-    "selector_class",
-    "selector_names",
+    "strategy_class",
+    "strategy_names",
 ]
 
 _HOMES = {
     "AdaptiveThreshold": "contract.stopping",
-    "Context": "contract.selector",
-    "DraftHead": "contract.selector",
+    "Context": "contract.planner",
+    "CostModel": "costs.model",
+    "DraftHead": "contract.planner",
     "DraftPlan": "types",
     "ExpectedGain": "contract.stopping",
     "FixedStop": "contract.stopping",
@@ -63,7 +71,9 @@ _HOMES = {
     "ModelShape": "types",
     "Needs": "contract.selector",
     "Outcome": "types",
-    "Planned": "contract.stopping",
+    "Planner": "contract.planner",
+    "Prompt": "types",
+    "WithDrafting": "contract.drafting_options",
     "SelfSpeculator": "doors.speculator",
     "SkipSet": "types",
     "SpecframeError": "errors",
@@ -74,8 +84,8 @@ _HOMES = {
     "custom_generate": "doors.custom_generate",
     "generate": "doors.speculator",
     "load": "doors.loading",
-    "selector_class": "contract.registry",
-    "selector_names": "contract.registry",
+    "strategy_class": "contract.registry",
+    "strategy_names": "contract.registry",
 }
 
 

@@ -3,10 +3,10 @@
 SpecframeError
 ├── InvalidRequest          what was asked for cannot be done as asked (also a ValueError)
 │   ├── InvalidSkipSet      a skip set names sublayers the model does not have
-│   ├── InvalidDraftPlan    a plan asks for what this model or selector cannot draft
+│   ├── InvalidDraftPlan    a plan asks for what this model or strategy cannot draft
 │   ├── InvalidConfig       a configuration value is outside its range
 │   └── PromptTooLong       prompt and budget exceed the positions of the model or the cache
-├── UnknownSelector         no selector of that name is registered
+├── UnknownStrategy         no strategy of that name is registered
 ├── UnsupportedModel        no executor can run this model
 ├── SolverMissing           no integer-program solver is installed
 ├── StudiesFailed           some of several studies failed; those that did not are written
@@ -27,7 +27,7 @@ __all__ = [
     "SolverMissing",
     "SpecframeError",
     "StudiesFailed",
-    "UnknownSelector",
+    "UnknownStrategy",
     "UnsupportedModel",
 ]
 
@@ -51,7 +51,7 @@ class InvalidSkipSet(InvalidRequest):
 
 
 class InvalidDraftPlan(InvalidRequest):
-    """A plan asks for what this model, or the selector's head, cannot draft.
+    """A plan asks for what this model, or the strategy's head, cannot draft.
 
     Remedy: mend `select`; `specframe.testing.check_selector` finds such plans.
     """
@@ -79,8 +79,8 @@ class PromptTooLong(InvalidRequest):
     """
 
 
-class UnknownSelector(SpecframeError, KeyError):
-    """No selector of that name is registered; also a KeyError.
+class UnknownStrategy(SpecframeError, KeyError):
+    """No strategy of that name is registered; also a KeyError.
 
     Remedy: take the name that the message suggests, or one that `specframe ls` shows.
     """

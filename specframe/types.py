@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "EXACT_ROWS",
+    "LONGEST_CHAIN",
+    "LONGEST_DRAFT",
     "Draft",
     "DraftPlan",
     "Estimate",
@@ -20,6 +23,7 @@ __all__ = [
     "ModelShape",
     "Outcome",
     "Pass",
+    "Prompt",
     "SkipSet",
     "Step",
     "StopRule",
@@ -27,6 +31,10 @@ __all__ = [
     "Verdict",
 ]
 
+
+LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
+EXACT_ROWS = 32  # rows that are verified with the bits of single ones
+LONGEST_CHAIN = EXACT_ROWS - 1  # drafted tokens of a chain; its root is a row as well
 
 NORMAL_95 = 1.96  # standard errors to either side that hold 95 % of a normal law
 
@@ -139,6 +147,14 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids and the domain they belong to; an empty domain is unknown."""
+
+    tokens: tuple[int, ...]
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelShape:
     """What a strategy may know of a model."""
 
@@ -222,8 +238,8 @@ class DraftPlan:
     """All that the inner loop knows of a strategy.
 
     `copied` tokens begin the draft, unread by the skipped model until it goes on from them; the
-    stop rule's cap counts them. `headed` drafts through the selector's own head, which needs all
-    sublayers after its depth skipped. `capture` asks for the states that the selector's `needs`
+    stop rule's cap counts them. `headed` drafts through the strategy's own head, which needs all
+    sublayers after its depth skipped. `capture` asks for the states that the strategy's `needs`
     name in this round's verification.
     """
 

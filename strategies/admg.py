@@ -32,11 +32,12 @@ from typing import ClassVar
 from torch import Tensor
 
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Context, Needs, Probe, Traits
+from specframe.contract.planner import Context, Probe
+from specframe.contract.selector import Needs, Traits
 from specframe.contract.stopping import AdaptiveThreshold
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import Contest, PriceBook
-from specframe.strategies.shared.planners.planning import Planner, PlanningSelector
+from specframe.strategies.shared.planners.planning import Planner, PlanningStrategy
 from specframe.strategies.shared.streams.agreement import RowJudge
 from specframe.strategies.shared.streams.turning import nested_sets, read_one_stream, turns
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
@@ -193,7 +194,7 @@ class JudgedPlanner:
 
 
 @dataclass
-class Admg(PlanningSelector):
+class Admg(PlanningStrategy):
     """Attention sublayers that hardly turn the prompt's stream are left out of drafts."""
 
     config: JudgedConfig | AdmgConfig = field(default_factory=JudgedConfig)

@@ -1,6 +1,6 @@
-"""Auto: a bandit over any selectors, and over drafting nothing, that starts with no history.
+"""Auto: a bandit over any strategies, and over drafting nothing, that starts with no history.
 
-Each arm is a selector; a block of rounds is played by one of them. Numbers in the code, all in
+Each arm is a strategy; a block of rounds is played by one of them. Numbers in the code, all in
 seconds of the machine's prices; only what selecting took is taken from the clock:
 
     (1) speed g of an arm = sum of (tokens x autoregressive seconds) / sum of its rounds' seconds
@@ -28,7 +28,8 @@ from math import inf, sqrt
 from typing import Self
 
 from specframe.contract.options import require_at_least, with_options
-from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.contract.planner import Context, DraftHead
+from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
 from specframe.errors import InvalidConfig
@@ -108,7 +109,7 @@ class _Evidence:
 
 @dataclass
 class _Arm:
-    selector: LayerSelector
+    strategy: LayerSelector
     evidence: _Evidence = field(default_factory=_Evidence)
     recent: _Evidence = field(default_factory=_Evidence)  # the same, fading faster
     most: float = inf  # speed-up if every drafted token stood
@@ -116,22 +117,22 @@ class _Arm:
 
 @dataclass
 class Auto(LayerSelector):
-    """Plays whichever of several selectors turns out the fastest, or none."""
+    """Plays whichever of several strategies turns out the fastest, or none."""
 
     arms: tuple[LayerSelector, ...]
     config: AutoConfig = field(default_factory=AutoConfig)
 
     traits = Traits(
-        "whichever of several selectors turns out the fastest",
+        "whichever of several strategies turns out the fastest",
         adaptive=True,
         context_aware=True,
-        search="upper confidence bounds over selectors",
+        search="upper confidence bounds over strategies",
     )
     combines = ("cascade", "del")
 
     def __post_init__(self) -> None:
         if not self.arms:
-            raise InvalidConfig.of("Auto", "arms", "one or more selectors", self.arms)
+            raise InvalidConfig.of("Auto", "arms", "one or more strategies", self.arms)
         self._arms: list[_Arm] = []
         self._playing: _Arm | None = None  # None drafts nothing
         self._left = 0  # rounds of the block
@@ -171,13 +172,13 @@ class Auto(LayerSelector):
         self._costs = context.costs or _even_prices(context.shape.layers)
         self._n = context.length - 1
         if not self._arms:
-            self._arms = [_Arm(selector.spawn()) for selector in self.arms]
+            self._arms = [_Arm(strategy.spawn()) for strategy in self.arms]
         if self._left == 0:
             self._choose(context)
             self._left = self.config.block
         if self._playing is None:
             return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
-        return self._playing.selector.select(context)
+        return self._playing.strategy.select(context)
 
     def observe(self, outcome: Outcome) -> None:
         """Price the round; the arm that played learns from it."""
@@ -196,7 +197,7 @@ class Auto(LayerSelector):
         self._playing.recent.fade(0.5 ** (len(outcome.emitted) / RECENT))
         self._playing.recent.add(gained, spent)
         self._lost = max(self._lost + spent - gained, 0.0)  # early luck is no credit for later
-        self._playing.selector.observe(outcome)
+        self._playing.strategy.observe(outcome)
 
     def spawn(self) -> Self:
         """Fresh arms, nothing learnt."""
@@ -217,7 +218,7 @@ class Auto(LayerSelector):
             if upper > best and self._may_play(arm):
                 best, chosen = upper, arm
         if chosen is not self._playing and self._playing is not None:
-            self._playing.selector.observe(_absence(context.shape.layers))
+            self._playing.strategy.observe(_absence(context.shape.layers))
         self._playing = chosen
 
     def _upper(self, arm: _Arm) -> float:
@@ -241,7 +242,7 @@ class Auto(LayerSelector):
         self._priced = context.length
         alone = self._costs.autoregressive(self._n)
         for arm in self._arms:
-            plan = arm.selector.select(context)
+            plan = arm.strategy.select(context)
             seconds = [
                 self._costs.round(plan, self._n, d) for d in range(1, plan.stop.max_tokens + 1)
             ]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
-from specframe.contract.options import with_options
-from specframe.contract.selector import Context, LayerSelector, Traits
+from specframe.contract.constant_plan import ConstantPlanner
+from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 __all__ = ["Autoregressive"]
@@ -16,17 +15,9 @@ __all__ = ["Autoregressive"]
 class Autoregressive(LayerSelector):
     """One token a round, by the full model."""
 
+    needs = Needs(prices=False)
     traits = Traits("no drafting: the baseline")
 
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
-        """There is nothing to configure."""
-        return with_options(cls(), options)
-
-    def select(self, context: Context) -> DraftPlan:
-        """Draft nothing."""
-        return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
-
-    def spawn(self) -> Self:
-        """Itself: nothing is learnt."""
-        return self
+    def start(self, shape: ModelShape) -> ConstantPlanner:
+        """A planner that never drafts."""
+        return ConstantPlanner(DraftPlan(SkipSet.none(shape.layers), StopRule(0), capture=False))

@@ -1,17 +1,17 @@
-"""Cascade: n-gram lookup before any other selector, verified together, chosen by price.
+"""Cascade: n-gram lookup before any other strategy, verified together, chosen by price.
 
 Two drafters that fail on different text: a copy costs nothing to draft and stands where the text
 repeats itself, a draft of skipped layers costs time and stands where the model is sure. Numbers in
 the code:
 
     (1) a copy of c tokens after a match, each with the chance learnt for its match length
-    (2) a draft of the selector within, about as long as its drafts have been, with their acceptance
-    (3) rate = expected tokens / seconds of: the selector alone; a copy; a copy gone on from
+    (2) a draft of the strategy within, about as long as its drafts have been, with their acceptance
+    (3) rate = expected tokens / seconds of: the strategy alone; a copy; a copy gone on from
     (4) the round of the highest rate is planned; 1 token / autoregressive step is among them where
-        the selector within declines
+        the strategy within declines
 
 It is no paper's method. The lookup is `prompt_lookup`'s; preset `best` asks for matches of two
-tokens or more, since one token says less than what the selector within knows. `faithful` copies as
+tokens or more, since one token says less than what the strategy within knows. `faithful` copies as
 prompt lookup's own `faithful` does, and goes on from the copy, without asking for the price.
 """
 
@@ -22,7 +22,8 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from specframe.contract.options import preset_with
-from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.contract.planner import Context, DraftHead
+from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
 from specframe.strategies.prompt_lookup import PromptLookup
@@ -32,14 +33,14 @@ from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, Stop
 __all__ = ["Cascade"]
 
 PRIOR = 4.0  # drafted tokens that the starting acceptance is worth
-LIKELY = 0.9  # where it starts: the selector within drafts because it expects to be right
+LIKELY = 0.9  # where it starts: the strategy within drafts because it expects to be right
 LENGTH = 6.0  # how long drafts are taken to be until some have been seen
 MEMORY = 0.95
 
 
 @dataclass
 class _Drafts:
-    """Acceptance and length of the drafts of the selector within."""
+    """Acceptance and length of the drafts of the strategy within."""
 
     seen: float = PRIOR
     stood: float = PRIOR * LIKELY
@@ -63,13 +64,13 @@ class _Drafts:
 
 @dataclass
 class Cascade(LayerSelector):
-    """Copies where the text repeats itself, and drafts with another selector where it does not."""
+    """Copies where the text repeats itself, and drafts with another strategy where it does not."""
 
-    selector: LayerSelector
+    strategy: LayerSelector
     config: LookupConfig = field(default_factory=lambda: LookupConfig(shortest=2))
 
     traits = Traits(
-        "n-gram lookup before another selector, chosen by price",
+        "n-gram lookup before another strategy, chosen by price",
         adaptive=True,
         context_aware=True,
         search="n-gram match, and the other's own",
@@ -93,21 +94,21 @@ class Cascade(LayerSelector):
     ) -> Self:
         """Presets `best` and `faithful`; options are the fields of `LookupConfig`."""
         if len(parts) != 1:
-            raise InvalidConfig.of("Cascade", "of", "one selector", f"{len(parts)} selectors")
+            raise InvalidConfig.of("Cascade", "of", "one strategy", f"{len(parts)} strategies")
         return cls(parts[0], preset_with("Cascade", cls.presets, preset, options))
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """What the selector within needs."""
-        return self.selector.needs
+        """What the strategy within needs."""
+        return self.strategy.needs
 
     def head(self, shape: ModelShape) -> DraftHead | None:
-        """The selector's own."""
-        return self.selector.head(shape)
+        """The strategy's own."""
+        return self.strategy.head(shape)
 
     def select(self, context: Context) -> DraftPlan:
         """Equation (4)."""
-        self._inner = self.selector.select(context)
+        self._inner = self.strategy.select(context)
         copy = self._index.find(context.tokens, context.budget - 1)
         if copy is None:
             return self._inner
@@ -122,11 +123,11 @@ class Cascade(LayerSelector):
         inner = _own_part(outcome, self._inner)
         if inner.drafted:
             self._drafts.observe(inner.drafted, inner.accepted)
-        self.selector.observe(inner)
+        self.strategy.observe(inner)
 
     def spawn(self) -> Self:
         """Fresh instances of both."""
-        return replace(self, selector=self.selector.spawn())
+        return replace(self, strategy=self.strategy.spawn())
 
     def _fastest(self, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
         """Equation (3) for every option; copies double in length."""
@@ -172,7 +173,7 @@ def _after_copy(
 
 
 def _own_part(outcome: Outcome, plan: DraftPlan | None) -> Outcome:
-    """What the selector within is told: its own draft, or none where the copy did not stand."""
+    """What the strategy within is told: its own draft, or none where the copy did not stand."""
     if plan is None or not outcome.draft.copied:
         return outcome
     copied = outcome.draft.copied

@@ -33,10 +33,11 @@ from typing import ClassVar
 from torch import Tensor
 
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Context, Needs, Probe, Traits
+from specframe.contract.planner import Context, Probe
+from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidConfig
 from specframe.strategies.knapspec.online import OnlineConfig, OnlinePlanner
-from specframe.strategies.shared.planners.planning import Planner, PlanningSelector
+from specframe.strategies.shared.planners.planning import Planner, PlanningStrategy
 from specframe.strategies.shared.streams.chain_dp import ChainRules, Stretch, best_chains
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
@@ -114,7 +115,7 @@ class PortPlanner:
 
 
 @dataclass
-class ClaSp(PlanningSelector):
+class ClaSp(PlanningStrategy):
     """Whole layers to skip from a dynamic program on the states of accepted tokens."""
 
     config: OnlineConfig | ClaSpConfig = BEST

@@ -32,7 +32,8 @@ import torch
 from torch import Tensor
 
 from specframe.contract.options import preset_with, require_at_least
-from specframe.contract.selector import Context, LayerSelector, Needs, Probe, Traits
+from specframe.contract.planner import Context, Probe
+from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.fallback import REPRICE

@@ -1,12 +1,13 @@
-"""One skip set for everything: the baseline of all layer selection."""
+"""One skip set for everything: the simplest choice of layers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
-from specframe.contract.options import with_options
-from specframe.contract.selector import Context, LayerSelector, Traits
+from specframe.contract.constant_plan import ConstantPlanner
+from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 __all__ = ["FixedOptions", "FixedSkips"]
@@ -29,19 +30,16 @@ class FixedSkips(LayerSelector):
     skips: SkipSet
     stop: StopRule = StopRule(8, confidence=0.6)
 
+    needs = Needs(prices=False)
     traits = Traits("one skip set for everything")
+    presets: ClassVar[Mapping[str, FixedOptions]] = {"best": FixedOptions()}
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
+    def from_config(cls, config: FixedOptions, shape: ModelShape) -> Self:
         """See `FixedOptions`."""
-        given = with_options(FixedOptions(), options)
-        skips = SkipSet.of(shape.layers, attention=given.attention, mlp=given.mlp)
-        return cls(skips, StopRule(given.draft, confidence=given.confidence))
+        skips = SkipSet.of(shape.layers, attention=config.attention, mlp=config.mlp)
+        return cls(skips, StopRule(config.draft, confidence=config.confidence))
 
-    def select(self, context: Context) -> DraftPlan:
-        """The plan given."""
-        return DraftPlan(self.skips, self.stop)
-
-    def spawn(self) -> Self:
-        """Itself: nothing is learnt."""
-        return self
+    def start(self, shape: ModelShape) -> ConstantPlanner:
+        """A planner that always answers this skip set and stop rule."""
+        return ConstantPlanner(DraftPlan(self.skips, self.stop))

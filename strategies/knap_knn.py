@@ -24,8 +24,10 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any, ClassVar, Self
 
+from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Context, Lab, Prompt, Traits
+from specframe.contract.planner import Context
+from specframe.contract.selector import Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import CostModel
 from specframe.costs.rates import RoundPrices, unit_costs
@@ -36,7 +38,7 @@ from specframe.strategies.shared.domains.looking_up import LookingUp
 from specframe.strategies.shared.domains.lookup import LookupConfig, Memory, learn_memory
 from specframe.strategies.shared.judging.judged import MIXED, all_figures, deal
 from specframe.strategies.shared.searching.resolve import KnownSet, Resolved, resolve
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
 __all__ = ["FAITHFUL", "KnapKnn", "KnapKnnConfig", "Learnt", "Solver"]
 

@@ -9,7 +9,7 @@ Song, Xia, Zhang, Leong, Xu, Li, Li 2025, https://arxiv.org/abs/2505.16162. Numb
     (5) drafts have up to 12 tokens and end after one of probability under 0.8
 
 Differs from the paper, preset `faithful`: (1) is taken before the final norm and brought to
-root-mean-square 1 at each position, which is that norm without its learnt gain, since a selector
+root-mean-square 1 at each position, which is that norm without its learnt gain, since a strategy
 sees the residual stream and no weights; clusters of unlabelled prompts are counted by silhouette
 alone; what `static_bo` names for (3).
 
@@ -28,25 +28,20 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, ClassVar, Self
 
-from specframe.contract.selector import Context, Lab, Prompt, Traits
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.lab import Lab
+from specframe.contract.planner import Context
+from specframe.contract.selector import Traits
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.shared.domains.anchors import cluster_prompts
 from specframe.strategies.shared.domains.looking_up import LookingUp
 from specframe.strategies.shared.domains.lookup import LookupConfig, Match, Memory, learn_memory
-from specframe.strategies.shared.judging.judged import (
-    MIXED,
-    MIXED_SHARE,
-    JudgedSet,
-    Parts,
-    all_figures,
-    deal,
-    find_set,
-)
+from specframe.strategies.shared.judging.judged import MIXED, MIXED_SHARE, Parts, deal, find_set
 from specframe.strategies.shared.planners.fallback import Playing
 from specframe.strategies.shared.published import PublishedSet
 from specframe.strategies.shared.searching.offline import OfflineConfig, enough, hunt_for, unjudged
 from specframe.strategies.shared.searching.search import Budget
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
+from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet
 
 __all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig", "label_prompts"]
 

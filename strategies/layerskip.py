@@ -28,23 +28,24 @@ from math import inf
 from time import perf_counter
 from typing import Any, ClassVar, Self
 
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Context, Lab, Prompt, Traits
+from specframe.contract.planner import Context
+from specframe.contract.selector import Traits
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.judging.judged import (
     Hunt,
-    JudgedSet,
     Parts,
-    all_figures,
     deal,
     find_set,
     judge_set,
     spread,
 )
-from specframe.strategies.shared.planners.calibrated import CalibratedSelector
+from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import Playing, PlayRules
 from specframe.strategies.shared.searching.search import Budget, Proposals, Scripted
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
 __all__ = ["ExitConfig", "FoundExit", "LayerSkip"]
 
@@ -114,7 +115,7 @@ class _InOrder(Scripted):
 
 
 @dataclass
-class LayerSkip(CalibratedSelector):
+class LayerSkip(CalibratedStrategy):
     """Early exit after the same layer every round."""
 
     config: ExitConfig = field(default_factory=ExitConfig)

@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from specframe.contract.selector import Context, LayerSelector, Traits
+from specframe.contract.planner import Context
+from specframe.contract.selector import LayerSelector, Traits
 from specframe.costs.model import expected_tokens_by_depth
 from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule

@@ -30,13 +30,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-from specframe.contract.selector import Context, Lab, Prompt, Traits
-from specframe.strategies.shared.judging.judged import JudgedSet, all_figures, deal, find_set
-from specframe.strategies.shared.planners.calibrated import CalibratedSelector
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.lab import Lab
+from specframe.contract.planner import Context
+from specframe.contract.selector import Traits
+from specframe.strategies.shared.judging.judged import deal, find_set
+from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import Playing
 from specframe.strategies.shared.published import PublishedSet
 from specframe.strategies.shared.searching.offline import OfflineConfig, enough, hunt_for, unjudged
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
+from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet
 
 __all__ = ["FAITHFUL", "Found", "StaticBO"]
 
@@ -73,7 +76,7 @@ class _Saved:
 
 
 @dataclass
-class StaticBO(CalibratedSelector):
+class StaticBO(CalibratedStrategy):
     """One skip set for everything, found offline; `starts` are sets that the search tries first."""
 
     config: OfflineConfig = field(default_factory=OfflineConfig)

@@ -29,7 +29,7 @@ def installed(home: Path | None) -> None:
     assert home is None or home.resolve() in where.parents, where
     names = {entry.name for entry in metadata.entry_points(group="specframe.selectors")}
     assert {"fixed", "knapspec", "knn-ssd", "prompt-lookup"} <= names, names
-    assert specframe.selector_names() == sorted(names)
+    assert specframe.strategy_names() == sorted(names)
     for package, path in DATA:
         assert (files(package) / path).is_file() or any((files(package) / path).iterdir()), path
 

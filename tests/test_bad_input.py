@@ -22,7 +22,7 @@ from specframe.errors import (
     NonFiniteLogits,
     PromptTooLong,
     SpecframeError,
-    UnknownSelector,
+    UnknownStrategy,
     UnsupportedModel,
 )
 from specframe.executors.fused.executor import FusedExecutor
@@ -202,7 +202,7 @@ def test_an_argument_that_is_not_understood_is_refused(model, argument, message)
 @pytest.mark.parametrize("layers", [2, 4])
 def test_a_skip_set_of_another_size_is_refused(model, layers):
     selector = FixedSkips(SkipSet.none(layers))
-    message = rf"covers {2 * layers} sublayers and the model has 6\. Use a selector made for this"
+    message = rf"covers {2 * layers} sublayers and the model has 6\. Use a strategy made for this"
     with pytest.raises(InvalidSkipSet, match=message):
         speculator(model, selector).generate(PROMPT)
 
@@ -228,17 +228,17 @@ def test_a_value_outside_its_range_is_refused(make, error):
 
 
 def test_an_unknown_selector_is_refused_with_the_nearest_name(model):
-    with pytest.raises(UnknownSelector) as caught:
+    with pytest.raises(UnknownStrategy) as caught:
         speculator(model, "autoregresive")
     message = str(caught.value)
-    assert message.startswith("no selector named 'autoregresive'. Did you mean 'autoregressive'?")
+    assert message.startswith("no strategy named 'autoregresive'. Did you mean 'autoregressive'?")
     assert "Known: " in message
     assert "fixed" in message
 
 
 def test_a_selector_from_nowhere_is_refused():
-    with pytest.raises(UnknownSelector, match=r"cannot be loaded.*Check that its package"):
-        specframe.selector_class("no_such_package:Selector")
+    with pytest.raises(UnknownStrategy, match=r"cannot be loaded.*Check that its package"):
+        specframe.strategy_class("no_such_package:Selector")
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_refused_request_leaves_the_model_as_it_was(model, name):
 
 
 class Interrupts(LayerSelector):
-    """Like the fixed selector, until it stops the whole thing from within a round."""
+    """Like the fixed strategy, until it stops the whole thing from within a round."""
 
     def __init__(self, at, error):
         self.at, self.error = at, error

@@ -22,9 +22,10 @@ LAYERS = (
     ("core.stats", "core.divergence"),
     ("profilers",),
     ("costs.measure", "calibration"),
-    ("contract.drafting_options", "contract.naming"),
+    ("contract.drafting_options", "contract.naming", "contract.wrapper"),
     ("testing",),
     ("doors", "testbed"),
+    ("rig",),
     ("",),  # the front door itself: `import specframe`
     ("prompts",),
     ("prediction",),

@@ -18,7 +18,7 @@ REFERENCE = ROOT / "docs" / "reference"
 SHOWN = re.compile(r"^::: (specframe[\w.]*)$", re.MULTILINE)
 TAKEN = re.compile(r"^from (specframe[\w.]*) import", re.MULTILINE)
 ADDRESS = re.compile(r"0x[0-9a-f]+")  # of default values
-ALSO = {"specframe.strategies.fixed"}  # a selector that is made by hand
+ALSO = {"specframe.strategies.fixed"}  # a strategy that is made by hand
 
 
 def documented_modules() -> list[str]:

@@ -19,7 +19,6 @@ from specframe.bench.schema import SCHEMA_VERSION
 from specframe.bench.settings import Grid
 from specframe.bench.summary import summarise
 from specframe.calibration.lab import ModelLab, ends_of, model_facts
-from specframe.contract.selector import Prompt
 from specframe.core.divergence import first_divergence
 from specframe.costs.measure import measured_profile
 from specframe.doors.loading import PLANTED, load
@@ -28,6 +27,7 @@ from specframe.executors.exactness import known_exactness
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
 from specframe.prompts.suites import BenchPrompt, digest, prompts_from, refuse_overlap
+from specframe.types import Prompt
 
 __all__ = ["compare"]
 

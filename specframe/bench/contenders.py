@@ -14,7 +14,7 @@ from specframe.core.stats import GenerationStats, StatsFold
 from specframe.costs.model import CostModel
 from specframe.doors.speculator import SelfSpeculator
 
-__all__ = ["Answer", "Asked", "Contender", "LibraryContender", "SelectorContender"]
+__all__ = ["Answer", "Asked", "Contender", "LibraryContender", "StrategyContender"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Contender(Protocol):
 
 
 @dataclass
-class SelectorContender:
-    """A selector on the shared engine."""
+class StrategyContender:
+    """A strategy on the shared engine."""
 
     name: str
     preset: str
@@ -65,7 +65,7 @@ class SelectorContender:
     costs: CostModel | None = None
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
-        """Run all rounds; what a selector computes counts as decoding."""
+        """Run all rounds; what a strategy computes counts as decoding."""
         fold = StatsFold(len(prompt), "")
         began = perf_counter()
         rounds = self.speculator.rounds(list(prompt), seed=asked.seed, **_arguments(asked))
@@ -85,7 +85,7 @@ class SelectorContender:
     def _account(self, fold: StatsFold, length: int) -> tuple[float | None, dict[int, int]]:
         """Predicted seconds of the rounds that took place, and how often sublayers were skipped.
 
-        No price is known of what selectors compute: it counts as it was measured.
+        No price is known of what strategies compute: it counts as it was measured.
         """
         seconds = 0.0
         skips: dict[int, int] = {}

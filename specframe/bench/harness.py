@@ -15,7 +15,7 @@ from specframe.prompts.suites import BenchPrompt
 
 __all__ = ["Progress", "Schedule", "run_rows"]
 
-Key = tuple[str, str, str, float, int]  # selector, preset, prompt, temperature, repeat
+Key = tuple[str, str, str, float, int]  # strategy, preset, prompt, temperature, repeat
 # prompt's name, autoregressive tokens, other tokens -> where they part, and whether at a near-tie
 Explain = Callable[[str, Sequence[int], Sequence[int]], Mapping[str, Any] | None]
 

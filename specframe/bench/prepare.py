@@ -1,4 +1,4 @@
-"""Contenders for a comparison: selectors calibrated on other prompts, and the library's ways."""
+"""Contenders for a comparison: strategies calibrated on other prompts, and the library's ways."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from specframe.bench.contenders import Asked, Contender, LibraryContender, SelectorContender
+from specframe.bench.contenders import Asked, Contender, LibraryContender, StrategyContender
 from specframe.bench.settings import Grid
 from specframe.bench.summary import BASELINE, LIBRARY
 from specframe.calibration.lab import ModelLab
 from specframe.contract.drafting_options import DRESSING
-from specframe.contract.naming import Named, read_named, selector_from
-from specframe.contract.registry import selector_class, selector_names
-from specframe.contract.selector import LayerSelector, Prompt
+from specframe.contract.naming import Named, read_named, strategy_from
+from specframe.contract.registry import strategy_class, strategy_names
+from specframe.contract.selector import LayerSelector
 from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidRequest
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.prompts.suites import CALIBRATED_ON, BenchPrompt, digest
 from specframe.storage.artefacts import MANIFEST
 from specframe.storage.user_cache import read_json, write_json
-from specframe.types import DraftPlan, SkipSet, StopRule
+from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
 __all__ = ["Prepared", "prepare"]
 
 YARDSTICK = "oracle"  # searches last, from all that the others found
-TREES = ("swift:faithful",)  # what `all` adds, since no selector drafts trees at its best
+TREES = ("swift:faithful",)  # what `all` adds, since no strategy drafts trees at its best
 NEEDS_SETTINGS = frozenset({"fixed"})  # without settings it skips nothing
 EARLY_EXIT, LOOKUP = "transformers-early-exit", "transformers-prompt-lookup"
 LOOKUP_TOKENS = 10
@@ -57,7 +57,7 @@ def prepare(
 ) -> Prepared:
     """Calibrate what needs it (or load what an interrupted run calibrated) and wrap everything."""
     contenders: list[Contender] = [
-        SelectorContender(BASELINE, "", SelfSpeculator(model), lab.costs),
+        StrategyContender(BASELINE, "", SelfSpeculator(model), lab.costs),
         _faster_library(model, trial, folder / "library-cache.json", tell),
     ]
     calibration: dict[str, Mapping[str, Any]] = {}
@@ -79,7 +79,7 @@ def prepare(
 
 
 def _wanted(selectors: Sequence[str]) -> list[str]:
-    every = [n for n in selector_names() if n != BASELINE and n not in NEEDS_SETTINGS]
+    every = [n for n in strategy_names() if n != BASELINE and n not in NEEDS_SETTINGS]
     every += TREES
     found: dict[tuple[Any, ...], str] = {}  # by what a spelling means
     for text in (name for given in selectors for name in (every if given == "all" else [given])):
@@ -92,11 +92,11 @@ def _wanted(selectors: Sequence[str]) -> list[str]:
 
 def _contender(
     text: str, named: Named, speculator: SelfSpeculator, lab: ModelLab
-) -> SelectorContender:
-    """A row that tells its settings from those of the same selector without them."""
+) -> StrategyContender:
+    """A row that tells its settings from those of the same strategy without them."""
     settings = text.partition("+")[2] if named.options else ""
     name = f"{named.name}+{settings}" if settings else named.name
-    return SelectorContender(name, named.preset, speculator, lab.costs)
+    return StrategyContender(name, named.preset, speculator, lab.costs)
 
 
 def _sets(selector: LayerSelector, lab: ModelLab) -> list[SkipSet]:
@@ -119,20 +119,20 @@ def _selector(
 ) -> tuple[LayerSelector, Mapping[str, Any]]:
     named = read_named(text)
     if Path(named.name).is_dir():
-        selector = selector_from(named.name, lab.shape, options=named.options)
+        selector = strategy_from(named.name, lab.shape, options=named.options)
         seen = read_json(Path(named.name) / CALIBRATED_ON) or ()
         return selector, {"folder": named.name, "prompts": seen}
     kept = folder / "".join(letter if letter.isalnum() else "-" for letter in text)
     if (kept / MANIFEST).exists():
         dressing = {name: named.options[name] for name in DRESSING if name in named.options}
         facts = read_json(kept / FACTS) or {"folder": kept.name}
-        return selector_from(str(kept), lab.shape, options=dressing), facts
-    traits = selector_class(named.name).traits
+        return strategy_from(str(kept), lab.shape, options=dressing), facts
+    traits = strategy_class(named.name).traits
     options = {"seconds": str(grid.calibration_seconds)} if traits.calibrated else {}
-    selector = selector_from(named.name, lab.shape, named.preset, options | dict(named.options))
+    selector = strategy_from(named.name, lab.shape, named.preset, options | dict(named.options))
     if not traits.calibrated:
         return selector, {}
-    if isinstance(selector, selector_class(YARDSTICK)) and starts:
+    if isinstance(selector, strategy_class(YARDSTICK)) and starts:
         selector = replace(selector, starts=starts)  # type: ignore[type-var]
     _require_prompts(grid, prompts)
     tell(f"calibrating {text}, {grid.calibration_seconds:.0f} s of searching")
@@ -149,8 +149,8 @@ def _selector(
 def _require_prompts(grid: Grid, prompts: Sequence[Prompt]) -> None:
     if not prompts:
         raise InvalidRequest(
-            f"Selectors learn from prompts that are not asked, and {grid.prompts!r} has none left. "
-            f"Give at least {grid.per_domain + FEWEST_PROMPTS} of each domain, or name selectors "
+            f"Strategies learn from prompts that are not asked, and {grid.prompts!r} has no others. "
+            f"Give at least {grid.per_domain + FEWEST_PROMPTS} of each domain, or name strategies "
             f"that need no calibration."
         )
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specframe.calibration.lab import ModelLab
-from specframe.contract.selector import Prompt
 from specframe.prompts.suites import BenchPrompt
+from specframe.types import Prompt
 
 __all__ = ["places"]
 

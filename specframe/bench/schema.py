@@ -12,15 +12,15 @@ RESULTS: Mapping[str, str] = {
     "schema_version": "Version of this layout; raised when a key changes its meaning.",
     "run": "Name of the run's folder.",
     "created": "When the run was summed up, ISO 8601, UTC.",
-    "config": "The resolved settings: model, prompts, selectors, domains, contexts, ...",
+    "config": "The resolved settings: model, prompts, strategies, domains, contexts, ...",
     "environment": "Processor, threads, device and versions of what ran.",
     "model": "Shape, dtype and executor of the model.",
     "exactness": "What is promised about equality with autoregressive decoding on this machine.",
-    "calibration": "By selector: seconds of its calibration, prompts it used, its folder.",
+    "calibration": "By strategy: seconds of its calibration, prompts it used, its folder.",
     "prompts": "By benchmark prompt: name, domain, context, number of tokens and digest.",
     "vectors": "By benchmark prompt: domain, and where in hidden space (`pca`, `tsne`: x, y).",
     "rows": "One entry an answer; see ROW.",
-    "summary": "One entry a selector, domain (or `mean`), context, temperature; see SUMMARY.",
+    "summary": "One entry a strategy, domain (or `mean`), context, temperature; see SUMMARY.",
     "studies": "Results of studies run with it, by name.",
 }
 

@@ -18,9 +18,9 @@ HEADLINE = ("static-bo", "knn-ssd", "knapspec", "knap-knn")
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Selectors x domains x contexts x temperatures.
+    """Strategies x domains x contexts x temperatures.
 
-    A selector is a registered name, `name:preset`, `name:preset+setting=value+...`, or a folder
+    A strategy is a registered name, `name:preset`, `name:preset+setting=value+...`, or a folder
     that `calibrate` wrote; `all` stands for every registered one. No domains means all there are;
     context 0 is a prompt as it comes. `rivals` adds the library's early exit and prompt lookup.
     """
@@ -35,7 +35,7 @@ class Grid:
     repeats: int = 2
     new_tokens: int = 64
     calibration_prompts: int = 12  # a domain
-    calibration_seconds: float = 30.0  # cap for each selector that calibrates
+    calibration_seconds: float = 30.0  # cap for each strategy that calibrates
     rivals: bool = False
 
     def __post_init__(self) -> None:
@@ -65,8 +65,8 @@ KEYS: Mapping[str, str] = {
     "per_domain": "Prompts of each domain.",
     "repeats": "Answers of each contender to each prompt.",
     "new_tokens": "Tokens of an answer at most.",
-    "calibration_prompts": "Prompts of each domain that selectors learn from.",
-    "calibration_seconds": "Seconds of searching that each selector is given.",
+    "calibration_prompts": "Prompts of each domain that strategies learn from.",
+    "calibration_seconds": "Seconds of searching that each strategy is given.",
     "rivals": "Whether the library's own early exit and prompt lookup take part.",
 }
 

@@ -17,11 +17,11 @@ WIDEST = 0.04  # half-width of an interval beyond which a speed-up is called inc
 FEWEST = 2  # prompts that make an interval
 
 Row = Mapping[str, Any]
-Setting = tuple[str, str, str, int, float]  # selector, preset, domain, context, temperature
+Setting = tuple[str, str, str, int, float]  # strategy, preset, domain, context, temperature
 
 
 def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One entry a selector, domain, context and temperature, and one for the mean of domains."""
+    """One entry a strategy, domain, context and temperature, and one for the mean of domains."""
     seconds = {_moment(row): row for row in rows}
     groups: dict[Setting, list[Row]] = {}
     for row in rows:

@@ -17,9 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from specframe.contract.constant_plan import OnePlan
+from specframe.contract.constant_plan import ConstantPlan
 from specframe.contract.pooling import Pooling
-from specframe.contract.selector import Prompt
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law, seeded_choice
 from specframe.costs.model import CostModel
@@ -29,7 +28,7 @@ from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts, text_states
 from specframe.profilers.vectors import prompt_vectors
 from specframe.storage.user_cache import write_text, writing
-from specframe.types import DraftPlan, Estimate, SkipSet
+from specframe.types import DraftPlan, Estimate, Prompt, SkipSet
 
 __all__ = ["ModelLab", "ends_of", "model_facts"]
 
@@ -168,7 +167,7 @@ class ModelLab:
         emitted, began = 0, perf_counter()
         for prompt in prompts:
             law = self._law(prompt.tokens)
-            engine = Engine(self._executor, OnePlan(plan), law, limits, self.costs)
+            engine = Engine(self._executor, ConstantPlan(plan), law, limits, self.costs)
             emitted += sum(len(done.tokens) for done in engine.rounds(prompt.tokens))
         return (perf_counter() - began) / emitted
 

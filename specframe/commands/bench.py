@@ -11,7 +11,7 @@ from specframe.commands.results_file import JsonFile, require_writable, write_fi
 
 __all__ = ["register"]
 
-bench = typer.Typer(help="Compare selectors, or measure the engine, on this machine.")
+bench = typer.Typer(help="Compare strategies, or measure the engine, on this machine.")
 bench.callback(invoke_without_command=True)(compare_selectors)
 
 

@@ -1,4 +1,4 @@
-"""`specframe calibrate`: let a selector learn from prompts, and keep what it learnt."""
+"""`specframe calibrate`: let a strategy learn from prompts, and keep what it learnt."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from specframe.commands.results_file import JsonFile, require_writable, write_fi
 
 if TYPE_CHECKING:
     from specframe.calibration.lab import ModelLab
-    from specframe.contract.selector import LayerSelector, Prompt
+    from specframe.contract.selector import LayerSelector
     from specframe.executors.executor import Executor
-    from specframe.types import ModelShape
+    from specframe.types import ModelShape, Prompt
 
 __all__ = ["register"]
 
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
-    name: Annotated[str, typer.Argument(help="A selector that learns offline, e.g. static-bo.")],
+    name: Annotated[str, typer.Argument(help="A strategy that learns offline, e.g. static-bo.")],
     out: Annotated[Path, typer.Option(help="The folder that will hold what was learnt.")],
     model: Annotated[
         str, typer.Option(help="testbed, planted-19M, planted-1.1B, a folder or a hub id.")
@@ -43,18 +43,18 @@ def calibrate(
     ] = None,
     preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
     setting: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value for the selector; repeatable.")
+        list[str] | None, typer.Option("--set", help="name=value for the strategy; repeatable.")
     ] = None,
     per_domain: Annotated[
         int | None,
-        typer.Option(min=3, help="Prompts of each domain; by default what the selector asks for."),
+        typer.Option(min=3, help="Prompts of each domain; by default what the strategy asks for."),
     ] = None,
     new_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of each stored answer that sets are judged on.")
     ] = NEW_TOKENS,
     json: JsonFile = None,
 ) -> None:
-    """Search skip sets on some prompts, judge them on others, and write the selector to OUT.
+    """Search skip sets on some prompts, judge them on others, and write the strategy to OUT.
 
     A calibration that was interrupted goes on where it stopped when the same command is given
     again.
@@ -165,12 +165,12 @@ class _Progress:
 
 
 def _selector(name: str, shape: Any, preset: str, options: dict[str, str]) -> LayerSelector:
-    from specframe.contract.registry import selector_class, selector_names
+    from specframe.contract.registry import strategy_class, strategy_names
     from specframe.errors import InvalidRequest
 
-    found = selector_class(name)
+    found = strategy_class(name)
     if not found.traits.calibrated:
-        known = [n for n in selector_names() if selector_class(n).traits.calibrated]
+        known = [n for n in strategy_names() if strategy_class(n).traits.calibrated]
         raise InvalidRequest(
             f"{name} needs no calibration: use it as it is. Those that do: {', '.join(known)}."
         )
@@ -180,9 +180,9 @@ def _selector(name: str, shape: Any, preset: str, options: dict[str, str]) -> La
 def _prompts(
     source: str | None, model: str, tokenizer: Any, per_domain: int, split: str, shape: ModelShape
 ) -> list[Prompt]:
-    from specframe.contract.selector import Prompt
     from specframe.doors.loading import PLANTED
     from specframe.errors import InvalidRequest
+    from specframe.types import Prompt
 
     if source is None and model in PLANTED:
         from specframe.prompts.prediction import random_prompts

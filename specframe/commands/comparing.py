@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["compare", "compare_selectors"]
 
 EVERY = 5.0  # seconds between lines of progress
-# what lets all selectors end within five minutes on two cores, where a quick bench has four
+# what lets all strategies end within five minutes on two cores, where a quick bench has four
 QUICK: dict[str, Any] = {"calibration_seconds": 10.0, "new_tokens": 48}
 
 Model = Annotated[str | None, typer.Option(help="testbed, planted-1.1B, a folder or a hub id.")]
@@ -55,9 +55,9 @@ def compare_selectors(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the settings and stop.")] = False,
     json: JsonFile = None,
 ) -> None:
-    """Compare selectors with autoregressive decoding and the library, on this machine.
+    """Compare strategies with autoregressive decoding and the library, on this machine.
 
-    Without options: the four headline selectors on the testbed.
+    Without options: the four headline strategies on the testbed.
     """
     if context.invoked_subcommand is not None:
         return
@@ -83,7 +83,7 @@ def compare(
 ) -> None:
     """Tell which method decodes fastest here: this model, this machine, this text.
 
-    Every selector and the library answer the same prompts, taking turns; `specframe bench` has
+    Every strategy and the library answer the same prompts, taking turns; `specframe bench` has
     more to set.
     """
     require_writable(json)

@@ -36,7 +36,7 @@ def generate(
         list[str] | None,
         typer.Option(
             "--set",
-            help="name=value for the selector; repeatable. Every one takes draft_stop and "
+            help="name=value for the strategy; repeatable. Every one takes draft_stop and "
             "draft_tree.",
         ),
     ] = None,
@@ -77,12 +77,12 @@ def generate(
 def _speculator(
     loaded: Loaded, selector: str, preset: str, options: Mapping[str, str]
 ) -> SelfSpeculator:
-    from specframe.contract.naming import selector_from
+    from specframe.contract.naming import strategy_from
     from specframe.costs.measure import measured_profile
     from specframe.doors.speculator import SelfSpeculator
 
     made = SelfSpeculator(loaded.model, tokenizer=loaded.tokenizer)
-    made.selector = selector_from(selector, made.executor.shape, preset, options)
+    made.selector = strategy_from(selector, made.executor.shape, preset, options)
     traits = made.selector.traits
     if traits.calibrated or traits.context_aware:  # these plan by what sublayers cost here
         made.costs = measured_profile(loaded.model, made.executor).costs

@@ -1,4 +1,4 @@
-"""`specframe ls`: the selectors that can be asked for by name."""
+"""`specframe ls`: the strategies that can be asked for by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
-from specframe.errors import UnknownSelector
+from specframe.errors import UnknownStrategy
 
 __all__ = ["register"]
 
@@ -29,7 +29,7 @@ COLUMNS = {
 
 
 def list_selectors(json: JsonFile = None) -> None:
-    """List the selectors, what they can do, and where they come from.
+    """List the strategies, what they can do, and where they come from.
 
     Training-free: nothing was trained for it. Attn, MLP apart: they are skipped separately.
     Adaptive: the plan changes while a sequence is generated. Context: it knows that attention costs
@@ -62,17 +62,17 @@ def _cell(value: Any) -> str:
 
 
 def _rows() -> dict[str, dict[str, Any]]:
-    from specframe.contract.registry import selector_names
+    from specframe.contract.registry import strategy_names
 
-    return {name: _facts(name) for name in selector_names()}
+    return {name: _facts(name) for name in strategy_names()}
 
 
 def _facts(name: str) -> dict[str, Any]:
-    from specframe.contract.registry import selector_class
+    from specframe.contract.registry import strategy_class
 
     try:
-        found = selector_class(name)
-    except UnknownSelector as error:  # a broken plug-in must not hide the others
+        found = strategy_class(name)
+    except UnknownStrategy as error:  # a broken plug-in must not hide the others
         return {"class": "", "package": "", "summary": str(error)}
     columns = {key: getattr(found.traits, key) for key in COLUMNS}
     return {

@@ -1,4 +1,4 @@
-"""`specframe predict`: go or no-go for a selector, and how well such predictions hold."""
+"""`specframe predict`: go or no-go for a strategy, and how well such predictions hold."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def predict(
     ] = "fixed",
     preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
     setting: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value for the selector; repeatable.")
+        list[str] | None, typer.Option("--set", help="name=value for the strategy; repeatable.")
     ] = None,
     prompts: Annotated[
         str | None,
@@ -60,10 +60,10 @@ def predict(
     if check:
         _check(setup, lengths, json)
         return
-    from specframe.contract.naming import option_pairs, selector_from
+    from specframe.contract.naming import option_pairs, strategy_from
 
     shape = setup.executor.shape
-    chosen = selector_from(selector, shape, preset, option_pairs(setting or []))
+    chosen = strategy_from(selector, shape, preset, option_pairs(setting or []))
     figures = _predict(setup, chosen, lengths[0] if lengths else 256)
     figures = {"schema_version": 1, "model": model, "selector": selector, **figures}
     typer.echo(_verdict(figures))
@@ -97,7 +97,7 @@ def _verdict(figures: dict[str, Any]) -> str:
     hours = figures["hours_saved_per_million_tokens"]
     gained = f"{hours:.2f} hours saved" if hours >= 0 else f"{-hours:.2f} hours lost"
     lines = [
-        f"{figures['go']}: {figures['selector']} on {figures['model']} is predicted at "
+        f"{figures['go']}: {figures['strategy']} on {figures['model']} is predicted at "
         f"{figures['speedup']:.2f}x of autoregressive decoding ({figures['low']:.2f} to "
         f"{figures['high']:.2f}), {gained} per million tokens",
         f"acceptance {figures['acceptance']:.0%} over {figures['tokens']} tokens at a context of "

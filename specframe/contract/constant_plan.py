@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Self
+from dataclasses import dataclass
 
-from specframe.contract.selector import Context, LayerSelector, Traits
-from specframe.types import DraftPlan
+from specframe.contract.planner import Context, Planner
+from specframe.contract.selector import LayerSelector, Needs, Traits
+from specframe.types import DraftPlan, ModelShape
 
-__all__ = ["OnePlan"]
+__all__ = ["ConstantPlan", "ConstantPlanner"]
 
 
-class OnePlan(LayerSelector):
+class ConstantPlanner(Planner):
     """The same plan every round."""
 
+    def __init__(self, plan: DraftPlan) -> None:
+        self._plan = plan
+
+    def plan(self, context: Context) -> DraftPlan:
+        """The plan."""
+        return self._plan
+
+
+@dataclass(frozen=True)
+class ConstantPlan(LayerSelector):
+    """A strategy that drafts every round by the same plan."""
+
+    plan: DraftPlan
+
+    needs = Needs(prices=False)
     traits = Traits("one plan")
 
-    def __init__(self, plan: DraftPlan) -> None:
-        self.plan = plan
-
-    def select(self, context: Context) -> DraftPlan:
-        """The plan."""
-        return self.plan
-
-    def spawn(self) -> Self:
-        """Itself: nothing is learnt."""
-        return self
+    def start(self, shape: ModelShape) -> ConstantPlanner:
+        """A planner that always answers the plan."""
+        return ConstantPlanner(self.plan)

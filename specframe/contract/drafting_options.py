@@ -1,4 +1,4 @@
-"""Stop rules and trees in text, for any selector.
+"""Drafting options that any strategy takes: a stop rule and a tree, also in text.
 
 draft_stop = length:8                    so many tokens
 draft_stop = confidence:12:0.6           until a token is less likely
@@ -11,33 +11,78 @@ draft_tree = 0.9:1-0.5:2-4               width 1 where the draft is surer than 0
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-from specframe.contract.selector import LayerSelector
-from specframe.contract.stopping import (
-    AdaptiveThreshold,
-    FixedStop,
-    Planned,
-    PricedGain,
-    StopPolicy,
-)
-from specframe.core.draft import LONGEST_DRAFT
+from specframe.contract.planner import Context, Planner
+from specframe.contract.selector import LayerSelector, Traits
+from specframe.contract.stopping import AdaptiveThreshold, FixedStop, PricedGain, StopPolicy
+from specframe.contract.wrapper import WrappedPlanner, WrappedSelector
 from specframe.errors import InvalidConfig
-from specframe.types import StopRule, TreeRule
+from specframe.types import (
+    LONGEST_DRAFT,
+    DraftPlan,
+    ModelShape,
+    Outcome,
+    StopRule,
+    TreeRule,
+)
 
-__all__ = ["DRESSING", "dressed", "stop_from", "tree_from"]
+__all__ = ["DRAFTING_OPTIONS", "WithDrafting", "stop_from", "tree_from", "with_drafting"]
 
-DRESSING = ("draft_stop", "draft_tree")
+DRAFTING_OPTIONS = ("draft_stop", "draft_tree")
 STOPS = "length:N, confidence:N:P, adaptive:N:P:TARGET or gain:N"
 TREES = "widths like 3-2-1, or FLOOR:WIDTH pairs before them like 0.9:1-0.5:2-4"
 
 
-def dressed(selector: LayerSelector, options: Mapping[str, str]) -> LayerSelector:
-    """The selector with the stop rule and the tree that the options name, if any."""
-    stop, tree = (options.get(name) for name in DRESSING)
+@dataclass(frozen=True)
+class WithDrafting(WrappedSelector):
+    """Any strategy with another stop rule, a tree, or both."""
+
+    stop: StopPolicy | None = None
+    tree: TreeRule | None = None
+
+    @property
+    def traits(self) -> Traits:  # type: ignore[override]
+        """Those of the inner strategy; a priced stop rule knows of context length too."""
+        traits = self.inner.traits
+        return replace(traits, context_aware=True) if isinstance(self.stop, PricedGain) else traits
+
+    def start(self, shape: ModelShape) -> Planner:
+        """The inner strategy's planner, whose drafts end and branch by these rules."""
+        stop = None if self.stop is None else self.stop.start()
+        return _DraftingPlanner(self.inner.start(shape), stop, self.tree)
+
+
+class _DraftingPlanner(WrappedPlanner):
+    def __init__(self, inner: Planner, stop: StopPolicy | None, tree: TreeRule | None) -> None:
+        super().__init__(inner)
+        self._stop, self._tree = stop, tree
+
+    def plan(self, context: Context) -> DraftPlan:
+        """The inner plan with these rules; one that drafts nothing stays as it is."""
+        plan = self._inner.plan(context)
+        if plan.stop.max_tokens == 0:
+            return plan
+        stop = plan.stop
+        if self._stop is not None:
+            self._stop.price(plan, context)
+            stop = self._stop.rule()
+        return replace(plan, stop=stop, tree=self._tree or plan.tree)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Both learn."""
+        self._inner.observe(outcome)
+        if self._stop is not None:
+            self._stop.observe(outcome)
+
+
+def with_drafting(strategy: LayerSelector, options: Mapping[str, str]) -> LayerSelector:
+    """The strategy with the stop rule and the tree that the options name, if any."""
+    stop, tree = (options.get(name) for name in DRAFTING_OPTIONS)
     if stop is None and tree is None:
-        return selector
-    return Planned(
-        selector,
+        return strategy
+    return WithDrafting(
+        strategy,
         None if stop is None else stop_from(stop),
         None if tree is None else tree_from(tree),
     )
@@ -53,11 +98,11 @@ def stop_from(text: str) -> StopPolicy:
         "gain": (1, PricedGain),
     }
     if kind not in kinds or len(numbers) > kinds[kind][0]:
-        raise InvalidConfig.of("any selector", "draft_stop", STOPS, text)
+        raise InvalidConfig.of("any strategy", "draft_stop", STOPS, text)
     try:
         given = [int(n) if i == 0 else float(n) for i, n in enumerate(numbers)]
     except ValueError:
-        raise InvalidConfig.of("any selector", "draft_stop", STOPS, text) from None
+        raise InvalidConfig.of("any strategy", "draft_stop", STOPS, text) from None
     return kinds[kind][1](*given)
 
 
@@ -68,13 +113,13 @@ def tree_from(text: str) -> TreeRule:
         pairs = tuple((float(floor), int(width)) for floor, colon, width in parts if colon)
         widths = tuple(int(width) for _, colon, width in parts if not colon)
     except ValueError:
-        raise InvalidConfig.of("any selector", "draft_tree", TREES, text) from None
+        raise InvalidConfig.of("any strategy", "draft_tree", TREES, text) from None
     if any(colon for _, colon, _ in parts[len(pairs) :]) or not widths:
-        raise InvalidConfig.of("any selector", "draft_tree", TREES, text)
+        raise InvalidConfig.of("any strategy", "draft_tree", TREES, text)
     tree = TreeRule(widths, pairs)
     if tree.widest > LONGEST_DRAFT:
         limit = f"at most {LONGEST_DRAFT} wide, since that is all a draft may hold"
-        raise InvalidConfig.of("any selector", "draft_tree", limit, text)
+        raise InvalidConfig.of("any strategy", "draft_tree", limit, text)
     return tree
 
 

@@ -1,4 +1,4 @@
-"""A selector from what a command line says: a registered name with options, or a saved folder."""
+"""A strategy from what a command line says: a registered name with options, or a saved folder."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from specframe.contract.drafting_options import DRESSING, dressed
-from specframe.contract.registry import selector_class, selector_names
+from specframe.contract.drafting_options import DRAFTING_OPTIONS, with_drafting
+from specframe.contract.options import preset_with
+from specframe.contract.registry import strategy_class, strategy_names
 from specframe.contract.selector import LayerSelector
-from specframe.errors import ArtefactError, InvalidRequest
+from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.storage.artefacts import read_manifest
 from specframe.types import ModelShape
 
-__all__ = ["Named", "option_pairs", "read_named", "selector_from"]
+__all__ = ["Named", "option_pairs", "read_named", "strategy_from"]
 
 PRESETS = ("best", "faithful")  # what presets are called here; other packages may have others
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A selector as a list names it: `name`, `name:preset` or `name:preset+setting=value+...`.
+    """A strategy as a list names it: `name`, `name:preset` or `name:preset+setting=value+...`.
 
     The name is a registered one, a folder or `package.module:Class`.
     """
@@ -44,41 +45,62 @@ def read_named(text: str, preset: str = "best") -> Named:
 def _apart(head: str) -> tuple[str, str]:
     """A name and its preset, empty where none is given; 'package.module:Class' stays whole."""
     name, colon, preset = head.rpartition(":")
-    if colon and (name in selector_names() or ":" in name or preset in PRESETS):
+    if colon and (name in strategy_names() or ":" in name or preset in PRESETS):
         return name, preset
     return head, ""
 
 
-def selector_from(
+def strategy_from(
     named: str, shape: ModelShape, preset: str = "best", options: Mapping[str, str] | None = None
 ) -> LayerSelector:
     """`named` is a folder that `save` wrote, or a registered name for this model's shape.
 
-    Besides its own options every selector takes `draft_stop` and `draft_tree` (`dressing`). What a
-    selector is made of is said by its option `of`: names and folders, commas between them.
+    Besides its own options every strategy takes those of `drafting_options`. What a strategy is made
+    of is said by its option `of`: names and folders, commas between them.
     """
     given = dict(options or {})
-    own = {name: value for name, value in given.items() if name not in DRESSING}
+    own = {name: value for name, value in given.items() if name not in DRAFTING_OPTIONS}
     folder = Path(named)
     if not folder.is_dir():
-        return dressed(_configured(named, shape, preset, own), given)
+        return with_drafting(_configured(named, shape, preset, own), given)
     if own:
         raise InvalidRequest(
-            f"The selector in {named!r} was configured when it was calibrated, so {sorted(own)} "
-            f"cannot be set. Calibrate again with them; {' and '.join(DRESSING)} can be set."
+            f"The strategy in {named!r} was configured when it was calibrated, so {sorted(own)} "
+            f"cannot be set. Calibrate again with them; {' and '.join(DRAFTING_OPTIONS)} "
+            f"can be set."
         )
-    return dressed(selector_class(_saved_name(folder)).load(folder), given)
+    return with_drafting(strategy_class(_saved_name(folder)).load(folder), given)
 
 
 def _configured(
     name: str, shape: ModelShape, preset: str, options: Mapping[str, str]
 ) -> LayerSelector:
-    found, given = selector_class(name), dict(options)
-    if not found.combines:
-        return found.configured(shape, preset, **given)
-    parts = given.pop("of", ",".join(found.combines)).split(",")
-    made = [selector_from(part.strip(), shape, preset) for part in parts]
-    return found.combining(made, preset, **given)
+    found, given = strategy_class(name), dict(options)
+    if found.combines:
+        parts = given.pop("of", ",".join(found.combines)).split(",")
+        made = tuple(strategy_from(part.strip(), shape, preset) for part in parts)
+        config = preset_with(found.__name__, found.presets, preset, given)
+        return found(config=config, parts=made)  # type: ignore[call-arg]
+    if found.presets:
+        config = preset_with(found.__name__, found.presets, preset, given)
+        return found.from_config(config, shape)
+    return _plain(found, given)
+
+
+def _plain(found: type[LayerSelector], options: Mapping[str, str]) -> LayerSelector:
+    """One without presets, which takes no settings."""
+    if options:
+        raise InvalidConfig(
+            f"{found.__name__} has no settings that a command line can give. Got "
+            f"{', '.join(sorted(options))}; leave them out, or give the class `presets`."
+        )
+    try:
+        return found()
+    except TypeError as error:
+        raise InvalidConfig(
+            f"{found.__name__} cannot be made from its name alone: {error}. Give the class "
+            f"`presets`, or make one in Python."
+        ) from error
 
 
 def option_pairs(settings: Sequence[str]) -> dict[str, str]:
@@ -96,5 +118,5 @@ def _saved_name(folder: Path) -> str:
     remedy = "Name a folder that `specframe calibrate` wrote."
     name = read_manifest(folder, remedy).get("kind")  # the name it is registered as
     if not isinstance(name, str):
-        raise ArtefactError(f"{folder} holds no saved selector. {remedy}")
+        raise ArtefactError(f"{folder} holds no saved strategy. {remedy}")
     return name

@@ -1,4 +1,4 @@
-"""Selectors by name, from entry points: built-in ones and third parties' alike."""
+"""Strategies by name, from entry points: built-in ones and third parties' alike."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from specframe.errors import UnknownSelector
+from specframe.errors import UnknownStrategy
 
 if TYPE_CHECKING:
     from specframe.contract.selector import LayerSelector
 
-__all__ = ["GROUP", "selector_class", "selector_names"]
+__all__ = ["GROUP", "strategy_class", "strategy_names"]
 
-GROUP = "specframe.selectors"
+GROUP = "specframe.strategies"
+OLD_GROUP = "specframe.selectors"  # of 0.1: loading one says what its class must define now
 
 
-def selector_names() -> list[str]:
+def strategy_names() -> list[str]:
     """All registered names, sorted."""
     return sorted(_entries())
 
 
-def selector_class(name: str) -> type[LayerSelector]:
+def strategy_class(name: str) -> type[LayerSelector]:
     """The class behind a name, or behind 'package.module:Class'."""
     if ":" in name:
         return _load(EntryPoint(name, name, GROUP))
@@ -29,22 +30,23 @@ def selector_class(name: str) -> type[LayerSelector]:
     if name not in entries:
         near = difflib.get_close_matches(name, entries, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UnknownSelector(
-            f"no selector named {name!r}.{hint} Known: {', '.join(sorted(entries))}."
+        raise UnknownStrategy(
+            f"no strategy named {name!r}.{hint} Known: {', '.join(sorted(entries))}."
         )
     return _load(entries[name])
 
 
 def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    found = [entry for group in (OLD_GROUP, GROUP) for entry in entry_points(group=group)]
+    return {entry.name: entry for entry in found}
 
 
 def _load(entry: EntryPoint) -> type[LayerSelector]:
     try:
         loaded: Any = entry.load()
     except (ImportError, AttributeError) as error:
-        raise UnknownSelector(
-            f"the selector {entry.name!r} cannot be loaded from {entry.value!r}: {error}. "
+        raise UnknownStrategy(
+            f"the strategy {entry.name!r} cannot be loaded from {entry.value!r}: {error}. "
             f"Check that its package is installed."
         ) from error
     found: type[LayerSelector] = loaded

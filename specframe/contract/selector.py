@@ -1,38 +1,27 @@
-"""The contract between strategies and the engine."""
+"""What a strategy is: a frozen configuration that starts a planner for each sequence."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
-from specframe.contract.options import preset_with
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.lab import Lab
+from specframe.contract.planner import DraftHead, Planner
 from specframe.errors import InvalidConfig
-from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Pass, SkipSet, Step
+from specframe.types import ModelShape, Prompt
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["LayerSelector", "Needs", "Traits"]
 
-    from specframe.costs.model import CostModel
-
-__all__ = [
-    "Context",
-    "DraftHead",
-    "HeadMemory",
-    "Lab",
-    "LayerSelector",
-    "Needs",
-    "Probe",
-    "Prompt",
-    "Traits",
-]
+OLD = ("select", "spawn")  # methods of the contract of 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the engine must capture for a selector; nothing else is.
+    """What the engine must provide for a strategy.
 
     Depths count sublayers of the residual stream, 0 to 2L; negative ones count from the end (-1 is
     2L). `every` stands for all of them.
@@ -42,6 +31,7 @@ class Needs:
     prompt_rows: int | None = None  # how many of its last rows; None is all
     committed: tuple[int, ...] = ()  # depths kept of committed tokens, from verification
     window: int = 0  # how many of the last committed tokens
+    prices: bool = True  # whether plans depend on what sublayers cost on this machine
     every: ClassVar[tuple[int, ...]] = (-(1 << 30),)
 
     @staticmethod
@@ -50,58 +40,6 @@ class Needs:
         if wanted == Needs.every:
             return frozenset(range(shape.sublayers + 1))
         return frozenset(d if d >= 0 else shape.sublayers + 1 + d for d in wanted)
-
-
-class Probe(Protocol):
-    """Computing for selectors: walks beside the cache, billed to selection."""
-
-    @property
-    def committed(self) -> int:
-        """Cache columns that hold the target's keys and values."""
-        ...
-
-    def walk(
-        self,
-        step: Step,
-        skips: SkipSet | None = None,
-        *,
-        start: int = 0,
-        stop: int | None = None,
-        hidden: Tensor | None = None,
-        taps: Sequence[int] = (),
-        rows: slice | None = None,
-    ) -> Pass:
-        """Like an executor's walk; `step.slot` must be None, so that nothing is written."""
-        ...
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Final norm and head: [1, S, H] -> [1, S, V]."""
-        ...
-
-
-class HeadMemory(Protocol):
-    """What a draft head knows of one sequence."""
-
-    def run(self, states: Tensor, first: int) -> Tensor:
-        """Rows at positions `first`, first + 1, ...: the trunk's stream to a predictive one.
-
-        Both are [1, S, H]; the model's final norm and head read the result. What earlier calls
-        said of these positions and later ones is replaced.
-        """
-        ...
-
-
-class DraftHead(Protocol):
-    """A trained stand-in for all sublayers after the first `depth`; frozen weights."""
-
-    @property
-    def depth(self) -> int:
-        """Sublayers of the model that run before it."""
-        ...
-
-    def memory(self, capacity: int, like: Tensor) -> HeadMemory:
-        """For a sequence of so many positions, in the dtype and on the device of `like`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,148 +58,68 @@ class Traits:
     prompts: int = 20  # of each domain that it takes, unless told otherwise
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """Token ids to calibrate on; an empty domain is an unknown one."""
-
-    tokens: tuple[int, ...]
-    domain: str = ""
-
-
-class Lab(Protocol):
-    """What `calibrate` may use: the model behind measurements, never itself."""
-
-    shape: ModelShape
-    costs: CostModel
-    new_tokens: int  # how long the target's stored continuations are, where they do not end early
-    facts: Mapping[str, str]  # of the model that is measured, for the artefact's fingerprint
-
-    def answer(self, prompts: Sequence[Prompt]) -> None:
-        """Let the target answer these now, rather than when they are first judged on."""
-        ...
-
-    def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
-        """First-token acceptance of each skip set on the target's own continuations."""
-        ...
-
-    def seconds_per_token(
-        self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int
-    ) -> float:
-        """Wall clock of generations with this plan, over the tokens they really emitted."""
-        ...
-
-    def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str) -> Tensor:
-        """One hidden vector a prompt, [prompts, H]; `pooling` is the name of a `Pooling`."""
-        ...
-
-    def states(self, prompt: Prompt, depths: Sequence[int]) -> Mapping[int, Tensor]:
-        """The target's stream over a prompt and its own answer, by depth: [tokens, H] each."""
-        ...
-
-    def read_out(self, states: Tensor) -> Tensor:
-        """Final norm and head, differentiable in the states: [1, S, H] -> [1, S, V]."""
-        ...
-
-    def tell(self, what: str, done: int, of: int) -> None:
-        """Say how far a part of the work has come."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """All that a selector sees when it plans a round."""
-
-    shape: ModelShape
-    tokens: Sequence[int]  # prompt and everything emitted; the last one is not in the cache yet
-    prompt_length: int
-    budget: int  # tokens that may still be emitted
-    round: int  # 0 is the first round after the prompt
-    sampled: bool = False
-    costs: CostModel | None = None  # what sublayers cost on this machine, where it was measured
-    prompt_states: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [rows, H]
-    states: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [<= window, H]
-    probe: Probe | None = None
-
-    @property
-    def length(self) -> int:
-        """Tokens so far, the one that waits for its first pass included."""
-        return len(self.tokens)
-
-
 class LayerSelector(ABC):
-    """Decides which sublayers to skip. One live instance serves one sequence.
+    """A strategy: decides which sublayers to skip while drafting.
 
-    Order of calls: `spawn` once a sequence; then, each round, `select` and `observe`. A selector
-    sees a `Context`, never the model, cache or tokenizer. It can change speed, not tokens.
+    Instances are frozen. `start` gives a new `Planner` for each sequence, which sees a `Context`,
+    never the model, cache or tokenizer. A strategy can change speed, not tokens. `calibrate`
+    returns a new instance that has learnt from prompts.
     """
 
     needs: Needs = Needs()
     traits: ClassVar[Traits]
     presets: ClassVar[Mapping[str, Any]] = {}  # the `config` by preset's name
-    combines: ClassVar[tuple[str, ...]] = ()  # selectors it is made of, unless others are named
+    combines: ClassVar[tuple[str, ...]] = ()  # strategies it is made of, unless others are named
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        old = [name for name in OLD if name in vars(cls)]
+        if old:
+            raise InvalidConfig(
+                f"{cls.__name__} defines {' and '.join(old)}, as strategies did in specframe 0.1. "
+                f"Since 0.2 a strategy is frozen and defines start(shape), which returns a Planner "
+                f"with plan(context) and observe(outcome). CHANGELOG.md shows how to migrate."
+            )
+
+    @abstractmethod
+    def start(self, shape: ModelShape) -> Planner:
+        """A planner that has seen nothing, for one sequence of a model of this shape."""
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
-        """From a preset's name and options in text, as a command line gives them."""
-        if not cls.presets:
-            return cls._plain(options)
-        config = preset_with(cls.__name__, cls.presets, preset, options)
+    def from_config(cls, config: Any, shape: ModelShape) -> Self:
+        """With a configuration that one of `presets` gave; `shape` is the model's."""
         return cls(config=config)  # type: ignore[call-arg]
 
-    @classmethod
-    def _plain(cls, options: Mapping[str, str]) -> Self:
-        """One without presets, which takes no settings."""
-        if options:
-            raise InvalidConfig(
-                f"{cls.__name__} has no settings that a command line can give. Got "
-                f"{', '.join(sorted(options))}; leave them out, or give the class `presets`."
-            )
-        try:
-            return cls()
-        except TypeError as error:
-            raise InvalidConfig(
-                f"{cls.__name__} cannot be made from its name alone: {error}. Give the class "
-                f"`presets` or `configured`, or make one in Python."
-            ) from error
-
-    @classmethod
-    def combining(
-        cls, parts: Sequence[LayerSelector], preset: str = "best", /, **options: str
-    ) -> Self:
-        """The same for one made of others: those that `combines` or the option `of` name."""
-        raise InvalidConfig(f"{cls.__name__} is not made of other selectors.")
-
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
-        """A new selector that has learnt from these prompts; most have nothing to learn."""
+        """A new strategy that has learnt from these prompts; most have nothing to learn."""
         return self
 
-    def figures(self) -> dict[str, Any]:
-        """What calibration found, as plain data for people to read; empty where there is nothing.
-
-        `sets` maps a name to its figures, `warnings` lists what to mind.
-        """
+    def skip_sets(self) -> Mapping[str, JudgedSet]:
+        """The skip sets that calibration found, by domain; empty where there are none."""
         return {}
 
-    def save(self, folder: Path) -> None:
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know about the calibration."""
+        sets = self.skip_sets()
+        return tuple(f"{name}: {text}" for name, found in sets.items() for text in found.warnings)
+
+    def notes(self) -> tuple[str, ...]:
+        """What calibration found besides skip sets, a sentence each."""
+        return ()
+
+    def figures(self) -> Mapping[str, Any]:
+        """Figures of the calibration besides its skip sets, as plain data to be written down."""
+        return {}
+
+    def save(self, folder: str | Path) -> None:
         """Write configuration and calibration as an artefact that `load` reads."""
         raise InvalidConfig(f"{type(self).__name__} has nothing to save.")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote."""
         raise InvalidConfig(f"{cls.__name__} has nothing to load.")
 
     def head(self, shape: ModelShape) -> DraftHead | None:
         """The trained head that plans which are `headed` draft through; most have none."""
         return None
-
-    @abstractmethod
-    def select(self, context: Context) -> DraftPlan:
-        """The plan of this round. The engine may shorten it, never lengthen it."""
-
-    def observe(self, outcome: Outcome) -> None:  # noqa: B027 - most selectors learn nothing
-        """What became of the plan. The only place where live state changes."""
-
-    @abstractmethod
-    def spawn(self) -> Self:
-        """A fresh instance of the same configuration for a new sequence."""

@@ -1,30 +1,19 @@
-"""Stop rules that learn, and how any selector is given another stop rule or a tree."""
+"""Stop rules, and how they learn when to end a draft."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from specframe.contract.selector import (
-    Context,
-    DraftHead,
-    Lab,
-    LayerSelector,
-    Needs,
-    Prompt,
-    Traits,
-)
+from specframe.contract.planner import Context
 from specframe.errors import InvalidConfig
-from specframe.types import DraftPlan, GainRule, ModelShape, Outcome, StopRule, TreeRule
+from specframe.types import DraftPlan, GainRule, Outcome, StopRule
 
 __all__ = [
     "AdaptiveThreshold",
     "ExpectedGain",
     "FixedStop",
-    "Planned",
     "PricedGain",
     "StopPolicy",
 ]
@@ -33,7 +22,7 @@ FREE = 1e-6  # of an autoregressive step: a draft step costs something
 
 
 class StopPolicy(ABC):
-    """Gives each round its stop rule; learns from outcomes. One live instance a sequence."""
+    """Gives each round its stop rule and learns from outcomes; each sequence starts its own."""
 
     @abstractmethod
     def rule(self) -> StopRule:
@@ -50,9 +39,9 @@ class StopPolicy(ABC):
     ) -> None:
         """Other prices, in autoregressive steps; what was learnt is kept."""
 
-    @abstractmethod
-    def spawn(self) -> Self:
-        """A fresh instance for a new sequence."""
+    def start(self) -> Self:
+        """One of the same configuration that has learnt nothing."""
+        return replace(self)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -64,10 +53,6 @@ class FixedStop(StopPolicy):
     def rule(self) -> StopRule:
         """The rule given."""
         return self.fixed
-
-    def spawn(self) -> Self:
-        """Itself: nothing is learnt."""
-        return self
 
 
 @dataclass
@@ -112,10 +97,6 @@ class AdaptiveThreshold(StopPolicy):
         keep = self.threshold_memory
         moved = keep * self._threshold + (1 - keep) * wanted
         self._threshold = min(max(moved, 0.0), 1.0)
-
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)
 
 
 @dataclass
@@ -174,17 +155,10 @@ class ExpectedGain(StopPolicy):
         if max_tokens is not None:
             self.max_tokens = max_tokens
 
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)
-
 
 @dataclass
 class PricedGain(StopPolicy):
-    """Expected gain at the prices of whatever plan it is given.
-
-    Where nothing was measured all sublayers cost the same, and verification costs one token.
-    """
+    """Expected gain at the prices of whatever plan it is given."""
 
     max_tokens: int = 16
 
@@ -196,11 +170,9 @@ class PricedGain(StopPolicy):
     def price(self, plan: DraftPlan, context: Context) -> None:
         """Costs of a draft step and of verification, in autoregressive steps."""
         costs, n = context.costs, context.length - 1
-        step, verify = 1.0 - len(plan.skips) / plan.skips.size, 1.0
-        if costs is not None:
-            plain = costs.autoregressive(n)
-            step = costs.draft_step(plan.skips, n) / plain
-            verify = costs.verify(1 + self.max_tokens / 2, n, start=plan.skips.prefix) / plain
+        plain = costs.autoregressive(n)
+        step = costs.draft_step(plan.skips, n) / plain
+        verify = costs.verify(1 + self.max_tokens / 2, n, start=plan.skips.prefix) / plain
         self._gain.reprice(max(step, FREE), verify)
 
     def rule(self) -> StopRule:
@@ -210,65 +182,3 @@ class PricedGain(StopPolicy):
     def observe(self, outcome: Outcome) -> None:
         """As `ExpectedGain`."""
         self._gain.observe(outcome)
-
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)
-
-
-@dataclass
-class Planned(LayerSelector):
-    """Any selector with another stop rule, a tree, or both."""
-
-    selector: LayerSelector
-    stop: StopPolicy | None = None
-    tree: TreeRule | None = None
-
-    @property
-    def traits(self) -> Traits:  # type: ignore[override]
-        """Those of the selector within; a priced stop rule knows of context length too."""
-        traits = self.selector.traits
-        return replace(traits, context_aware=True) if isinstance(self.stop, PricedGain) else traits
-
-    def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
-        """The selector within learns."""
-        return replace(self, selector=self.selector.calibrate(lab, prompts))
-
-    def figures(self) -> dict[str, Any]:
-        """Those of the selector within."""
-        return self.selector.figures()
-
-    def save(self, folder: Path) -> None:
-        """Write the selector within, without the stop rule and the tree."""
-        self.selector.save(folder)
-
-    @property
-    def needs(self) -> Needs:  # type: ignore[override]
-        """What the selector within needs."""
-        return self.selector.needs
-
-    def head(self, shape: ModelShape) -> DraftHead | None:
-        """That of the selector within."""
-        return self.selector.head(shape)
-
-    def select(self, context: Context) -> DraftPlan:
-        """The inner plan, re-dressed; a plan that does not draft is left alone."""
-        plan = self.selector.select(context)
-        if plan.stop.max_tokens == 0:
-            return plan
-        stop = plan.stop
-        if self.stop is not None:
-            self.stop.price(plan, context)
-            stop = self.stop.rule()
-        return replace(plan, stop=stop, tree=self.tree or plan.tree)
-
-    def observe(self, outcome: Outcome) -> None:
-        """Both learn."""
-        self.selector.observe(outcome)
-        if self.stop is not None:
-            self.stop.observe(outcome)
-
-    def spawn(self) -> Self:
-        """Fresh instances of both."""
-        stop = None if self.stop is None else self.stop.spawn()
-        return replace(self, selector=self.selector.spawn(), stop=stop)

@@ -14,12 +14,9 @@ from specframe.core.verify import without
 from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor, chain_step
-from specframe.types import Draft, DraftPlan, Step
+from specframe.types import LONGEST_DRAFT, Draft, DraftPlan, Step
 
-__all__ = ["LONGEST_CHAIN", "LONGEST_DRAFT", "Drafter", "tree_step"]
-
-LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
-LONGEST_CHAIN = 31  # with its root as many rows as are verified with the bits of single ones
+__all__ = ["Drafter", "tree_step"]
 
 
 class Drafter:
@@ -106,7 +103,7 @@ class Drafter:
         return passed.logits[0, 0], dict(passed.taps)
 
     def _headed_step(self, step: Step, keep: frozenset[int]) -> tuple[Tensor, dict[int, Tensor]]:
-        """The same through the trunk and the selector's own head."""
+        """The same through the trunk and the strategy's own head."""
         assert self._head is not None
         trunk = self._executor.walk(
             step, self._cache, stop=self._head.depth, taps=keep, rows=NO_ROWS

@@ -1,4 +1,4 @@
-"""The loop: prefill, then rounds of select, draft, verify, commit and observe."""
+"""The loop: prefill, then rounds of plan, draft, verify, commit and observe."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from specframe.contract.selector import Context, LayerSelector
-from specframe.core.draft import LONGEST_CHAIN, LONGEST_DRAFT, Drafter
+from specframe.contract.planner import Context, Planner
+from specframe.contract.selector import LayerSelector
+from specframe.core.draft import Drafter
 from specframe.core.head import HeadRunner
 from specframe.core.probe import CacheProbe
 from specframe.core.sampling import Law
@@ -17,7 +18,7 @@ from specframe.costs.model import CostModel
 from specframe.errors import InvalidDraftPlan, InvalidSkipSet
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Executor
-from specframe.types import DraftPlan, Outcome
+from specframe.types import LONGEST_CHAIN, LONGEST_DRAFT, DraftPlan, Outcome
 
 __all__ = ["Engine", "Limits", "Round"]
 
@@ -52,23 +53,28 @@ class _Sequence:
     drafter: Drafter
     target: Target
     head: HeadRunner | None
+    planner: Planner
     rounds: int = 0
     ended: bool = False  # by an end token, or because `finished` said so
 
 
 class Engine:
-    """Generates one sequence, lossless for whatever the selector plans."""
+    """Generates sequences, lossless for whatever the strategy plans.
+
+    Without `costs` every sublayer is taken to cost the same.
+    """
 
     def __init__(
         self,
         executor: Executor,
-        selector: LayerSelector,
+        strategy: LayerSelector,
         law: Law,
         limits: Limits,
         costs: CostModel | None = None,
     ) -> None:
-        self._executor, self._selector = executor, selector
-        self._law, self._limits, self._costs = law, limits, costs
+        self._executor, self._strategy = executor, strategy
+        self._law, self._limits = law, limits
+        self._costs = costs or CostModel.even(executor.shape.layers)
 
     def rounds(self, prompt: Sequence[int]) -> Iterator[Round]:
         """Emit tokens round by round."""
@@ -87,21 +93,22 @@ class Engine:
         tokens = list(prompt)
         capacity = len(tokens) + self._limits.max_new_tokens + LONGEST_DRAFT + 1
         cache = self._executor.new_cache(capacity)
-        head = self._selector.head(self._executor.shape)
+        head = self._strategy.head(self._executor.shape)
         runner = None if head is None else HeadRunner(head, capacity)
         return _Sequence(
             tokens,
             len(tokens),
             cache,
-            StateWindow(self._selector.needs, self._executor.shape),
+            StateWindow(self._strategy.needs, self._executor.shape),
             Drafter(self._executor, cache, self._law, tokens, self._limits.ends, runner),
             Target(self._executor, cache, self._law, tokens),
             runner,
+            self._strategy.start(self._executor.shape),
         )
 
     def _round(self, live: _Sequence) -> Outcome:
         begun = perf_counter()
-        plan = self._clamp(self._selector.select(self._context(live)), live)
+        plan = self._clamp(live.planner.plan(self._context(live)), live)
         capture = live.window.depths if plan.capture else frozenset()
         taps_wanted = capture | ({live.head.depth} if live.head is not None else set())
         planned = perf_counter()
@@ -129,7 +136,7 @@ class Engine:
             draft_seconds=drafted - planned,
             verify_seconds=verified - drafted,
         )
-        self._selector.observe(outcome)
+        live.planner.observe(outcome)
         learnt = perf_counter() - verified
         return replace(outcome, select_seconds=outcome.select_seconds + learnt)
 
@@ -174,12 +181,12 @@ class Engine:
         return replace(plan, stop=replace(plan.stop, max_tokens=longest))
 
     def _refuse(self, plan: DraftPlan, head: HeadRunner | None) -> None:
-        """Plans that this model, or the selector's head, cannot carry out."""
+        """Refuse plans that this model, or the strategy's head, cannot carry out."""
         sublayers, vocabulary = self._executor.shape.sublayers, self._executor.shape.vocabulary
         if plan.skips.size != sublayers:
             raise InvalidSkipSet(
                 f"The plan's skip set covers {plan.skips.size} sublayers and the model has "
-                f"{sublayers}. Use a selector made for this model."
+                f"{sublayers}. Use a strategy made for this model."
             )
         strange = [token for token in plan.copied if not 0 <= token < vocabulary]
         if strange:

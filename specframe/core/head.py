@@ -1,11 +1,11 @@
-"""A selector's draft head on one sequence: what it is shown, and when."""
+"""A strategy's draft head on one sequence: what it is shown, and when."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from specframe.contract.selector import DraftHead, HeadMemory
+from specframe.contract.planner import DraftHead, HeadMemory
 
 __all__ = ["HeadRunner"]
 

@@ -1,4 +1,4 @@
-"""Walks for selectors: they read the cache and write nothing."""
+"""Walks for strategies: they read the cache and write nothing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class CacheProbe:
         return self._executor.logits(hidden)
 
     def _placed(self, step: Step) -> Step:
-        """On the model's device: selectors know of none."""
+        """On the model's device: strategies know of none."""
         device = self._executor.device
         mask = None if step.mask is None else step.mask.to(device)
         return replace(

@@ -1,4 +1,4 @@
-"""Hidden states kept for a selector: the prompt's, and those of the last committed tokens."""
+"""Hidden states kept for a strategy: the prompt's, and those of the last committed tokens."""
 
 from __future__ import annotations
 

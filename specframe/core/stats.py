@@ -64,6 +64,7 @@ class StatsFold:
 
     prompt_tokens: int
     exactness: str
+    warnings: tuple[str, ...] = ()
     rounds: list[Round] = field(default_factory=list)
 
     def add(self, done: Round) -> None:
@@ -99,7 +100,7 @@ class StatsFold:
             skipped_attention=_mean([len(o.plan.skips.attention) / layers for o in drafting]),
             skipped_mlp=_mean([len(o.plan.skips.mlp) / layers for o in drafting]),
             exactness=self.exactness,
-            warnings=_warnings(drafted, accepted, select, total, drafting),
+            warnings=self.warnings + _warnings(drafted, accepted, select, total, drafting),
         )
 
 
@@ -129,7 +130,7 @@ def _warnings(
     if total > 0 and select > COSTLY_SELECTION * total:
         found.append(
             f"Selection took {select / total:.0%} of the time, over {COSTLY_SELECTION:.0%}. "
-            f"Re-plan less often, or use a selector that is calibrated offline."
+            f"Re-plan less often, or use a strategy that is calibrated offline."
         )
     if drafted >= FEW_DRAFTED and drafted < SHORT_DRAFTS * len(drafting):
         found.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import mean
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 
-from specframe.contract.constant_plan import OnePlan
+from specframe.contract.constant_plan import ConstantPlan
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
@@ -24,6 +25,8 @@ from specframe.profilers.store import find_profile, save_profile
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["measure_profile", "measure_round_costs", "measured_profile"]
+
+_LOG = logging.getLogger(__name__)
 
 DRAFTS = (0, 2, 6)
 ROUNDS = (4, 16)  # of each kind, at least and at most
@@ -45,6 +48,7 @@ def measured_profile(
     kept = find_profile(machine_facts(executor, kinds), grid)
     if kept is not None:
         return kept
+    _LOG.info("measuring what sublayers cost on this machine; the profile is kept")
     grid = grid or default_grid(executor)
     if budget is not None:
         grid = replace(grid, budget_seconds=budget)
@@ -103,7 +107,7 @@ def _timed_rounds(
     prompt: list[int] = drawn.tolist()
     longest = max(plan.stop.max_tokens for plan in plans) + 1
     limits = Limits((ROUNDS[1] + 2) * longest)
-    running = [Engine(executor, OnePlan(p), Law(), limits).rounds(prompt) for p in plans]
+    running = [Engine(executor, ConstantPlan(p), Law(), limits).rounds(prompt) for p in plans]
     cache = executor.new_cache(PROMPT + limits.max_new_tokens + longest)
     cache.commit(range(PROMPT - 1, -1, -1))  # turned round, so that every column is written
     for rounds in running:

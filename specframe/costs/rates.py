@@ -1,6 +1,6 @@
 """Expected tokens a second of many skip sets x draft lengths at once, at one context length.
 
-The same prices as `CostModel.round` for chains, as arrays: a selector that plans while it generates
+The same prices as `CostModel.round` for chains, as arrays: a strategy that plans while it generates
 cannot afford them one by one.
 """
 
@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specframe.costs.model import CostModel
-from specframe.costs.tables import Table
 from specframe.types import SkipSet
 
-__all__ = ["Choice", "RoundPrices", "as_matrix", "expected_token_grid", "unit_costs"]
+__all__ = ["Choice", "RoundPrices", "as_matrix", "expected_token_grid"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -165,12 +164,6 @@ def expected_token_grid(alphas: Floats, lengths: Floats) -> Floats:
         drafted = length
         columns.append(tokens)
     return np.stack(columns, axis=-1)
-
-
-def unit_costs(layers: int) -> CostModel:
-    """Every sublayer one second, everything else free: where nothing has been measured."""
-    one, nothing = Table((0,), (1,), ((1.0,),)), Table((0,), (1,), ((0.0,),))
-    return CostModel((0,) * layers, (one,), (one,), base=nothing, head=nothing)
 
 
 def _prefix(skipped: Bools) -> Bools:

@@ -23,7 +23,7 @@ __all__ = ["custom_generate"]
 
 
 def custom_generate(
-    selector: LayerSelector | str,
+    strategy: LayerSelector | str,
     *,
     tokenizer: Any = None,
     streamer: Any = None,
@@ -33,7 +33,7 @@ def custom_generate(
 ) -> Callable[..., Any]:
     """A decoding method for the library's `generate`.
 
-    `selector`, `tokenizer`, `strict` and `costs` are those of `SelfSpeculator`. The library drops
+    `strategy`, `tokenizer`, `strict` and `costs` are those of `SelfSpeculator`. The library drops
     `streamer`, `tokenizer` and `stop_strings` on their way to a custom method: give them here, or
     to `generate` as `spec_streamer`, `spec_tokenizer` and `spec_stop_strings`.
     """
@@ -52,7 +52,7 @@ def custom_generate(
         _refuse(model_kwargs)
         speculator = SelfSpeculator(
             model,
-            selector,
+            strategy,
             tokenizer=spec_tokenizer or tokenizer,
             strict=strict,
             costs=costs,

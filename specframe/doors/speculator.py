@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.selector import LayerSelector
 from specframe.core.engine import Engine, Round
 from specframe.core.stats import GenerationStats, StatsFold
+from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.arguments import Decoding, resolve
 from specframe.errors import InvalidRequest
@@ -39,27 +40,41 @@ class SpeculativeOutput(GenerateDecoderOnlyOutput):  # type: ignore[misc]
 class SelfSpeculator:
     """A model that drafts with some of its own sublayers skipped and verifies with all of them.
 
-    `selector` is a `LayerSelector`, a registered name or a folder that `save` wrote. `strict` pads
+    `strategy` is a `LayerSelector`, a registered name or a folder that `save` wrote. `strict` pads
     products to a fixed number of rows, which makes float32 greedy decoding bit-exact as well.
-    `costs` tells selectors what sublayers cost on this machine.
+    `costs` tells what sublayers cost on this machine. Without it, the profile kept for the model's
+    shape is used; where there is none it is measured on first use and kept, which takes seconds.
+    `CostModel.even(layers)` prices all sublayers alike, without measuring.
     """
 
     def __init__(
         self,
         model: Any,
-        selector: LayerSelector | str = "autoregressive",
+        strategy: LayerSelector | str = "autoregressive",
         *,
         tokenizer: Any = None,
         strict: bool = False,
         costs: CostModel | None = None,
     ) -> None:
         self.model = model
-        self.costs = costs
         self.tokenizer = tokenizer
         self.executor = load_executor(model, strict=strict)
-        if isinstance(selector, str):
-            selector = selector_from(selector, self.executor.shape)
-        self.selector = selector
+        if isinstance(strategy, str):
+            strategy = strategy_from(strategy, self.executor.shape)
+        self.strategy = strategy
+        self._costs = costs
+
+    @property
+    def costs(self) -> CostModel:
+        """What sublayers cost here; even prices for a strategy that does not look at them."""
+        if self._costs is None:
+            self._costs = self._measured()
+        return self._costs
+
+    def _measured(self) -> CostModel:
+        if not self.strategy.needs.prices:
+            return CostModel.even(self.executor.shape.layers)
+        return measured_profile(self.model, self.executor).costs
 
     def rounds(self, inputs: Any, *, seed: int | None = None, **kwargs: Any) -> Iterator[Round]:
         """Generate round by round; the arguments are those of the library's `generate`."""
@@ -80,7 +95,7 @@ class SelfSpeculator:
         self, prompt: list[int], decoding: Decoding, *, streamer: Any = None
     ) -> SpeculativeOutput:
         """Run all rounds. `streamer` receives the prompt, too, and first, as in the library."""
-        fold = StatsFold(len(prompt), self.exactness(decoding.law.sampled))
+        fold = StatsFold(len(prompt), self.exactness(decoding.law.sampled), self._warnings())
         tokens = list(prompt)
         if streamer is not None:
             streamer.put(torch.tensor([prompt]))
@@ -97,8 +112,16 @@ class SelfSpeculator:
     def exactness(self, sampled: bool = False) -> str:
         """What is promised about equality with this executor's autoregressive decoding."""
         if sampled:
-            return "tokens follow the model's own law"
+            return "tokens follow the model's own distribution"
         return known_exactness(self.executor).statement
+
+    def _warnings(self) -> tuple[str, ...]:
+        if self.strategy.needs.prices and not self.costs.facts:
+            return (
+                "The prices were not measured on this machine, so plans may not suit it. Leave "
+                "`costs` out to have them measured.",
+            )
+        return ()
 
     def _decoding(self, prompt: list[int], **kwargs: Any) -> Decoding:
         kwargs.setdefault("tokenizer", self.tokenizer)
@@ -106,9 +129,7 @@ class SelfSpeculator:
         return resolve(self.model, prompt, executor.shape.positions, executor.device, **kwargs)
 
     def _rounds(self, prompt: list[int], decoding: Decoding) -> Iterator[Round]:
-        engine = Engine(
-            self.executor, self.selector.spawn(), decoding.law, decoding.limits, self.costs
-        )
+        engine = Engine(self.executor, self.strategy, decoding.law, decoding.limits, self.costs)
         return engine.rounds(prompt)
 
     def _prompt(self, inputs: Any) -> list[int]:
@@ -126,14 +147,14 @@ def generate(
     model: Any,
     inputs: Any,
     *,
-    selector: LayerSelector | str = "autoregressive",
+    strategy: LayerSelector | str = "autoregressive",
     tokenizer: Any = None,
     strict: bool = False,
     costs: CostModel | None = None,
     **kwargs: Any,
 ) -> SpeculativeOutput:
     """Generate with self-speculative decoding; other arguments are the library's own."""
-    speculator = SelfSpeculator(model, selector, tokenizer=tokenizer, strict=strict, costs=costs)
+    speculator = SelfSpeculator(model, strategy, tokenizer=tokenizer, strict=strict, costs=costs)
     return speculator.generate(inputs, **kwargs)
 
 

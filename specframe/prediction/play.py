@@ -1,4 +1,4 @@
-"""Rounds of any selector on a few prompts, priced by a cost model instead of by the clock."""
+"""Rounds of any strategy on a few prompts, priced by a cost model instead of by the clock."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ class Played:
 
 def play(
     executor: Executor,
-    selector: LayerSelector,
+    strategy: LayerSelector,
     costs: CostModel,
     prompts: Sequence[Sequence[int]],
     new_tokens: int,
     ends: frozenset[int] = frozenset(),
 ) -> Played:
-    """Generate after each prompt with a fresh instance of the selector."""
+    """Generate after each prompt with a fresh instance of the strategy."""
     limits = Limits(new_tokens, ends)
     tokens, seconds, plain = [], [], []
     drafted = accepted = 0
     for prompt in prompts:
-        engine = Engine(executor, selector.spawn(), Law(), limits, costs)
+        engine = Engine(executor, strategy, Law(), limits, costs)
         n, price, alone, emitted = len(prompt), 0.0, 0.0, 0
         for done in engine.rounds(prompt):
             outcome = done.outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from specframe.contract.constant_plan import OnePlan
+from specframe.contract.constant_plan import ConstantPlan
 from specframe.core.engine import Engine, Limits, Round
 from specframe.core.sampling import Law
 from specframe.errors import InvalidRequest
@@ -92,4 +92,4 @@ def _start(
     new_tokens: int,
     ends: frozenset[int],
 ) -> Iterator[Round]:
-    return Engine(executor, OnePlan(plan), Law(), Limits(new_tokens, ends)).rounds(prompt)
+    return Engine(executor, ConstantPlan(plan), Law(), Limits(new_tokens, ends)).rounds(prompt)

@@ -38,7 +38,7 @@ def digest(tokens: Sequence[int]) -> str:
 
 
 def refuse_overlap(asked: Iterable[BenchPrompt], calibrated: Iterable[str]) -> None:
-    """A selector that has seen a prompt may not be measured on it."""
+    """A strategy that has seen a prompt may not be measured on it."""
     seen = set(calibrated)
     both = [prompt.name for prompt in asked if digest(prompt.tokens) in seen]
     if both:

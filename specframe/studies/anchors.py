@@ -21,7 +21,6 @@ from typing import Any
 from torch import Tensor
 
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Prompt
 from specframe.errors import InvalidConfig
 from specframe.prompts.suites import BenchPrompt
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
@@ -33,6 +32,7 @@ from specframe.studies.worlds.domain_world import (
     Priced,
     speedup,
 )
+from specframe.types import Prompt
 
 __all__ = ["STUDY", "AnchorSettings"]
 

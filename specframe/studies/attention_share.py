@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
@@ -92,7 +92,7 @@ class _Shares:
         """By prompt: the plan at each context."""
         settings = self._settings
         world = priced_model(settings.model, settings.profile)
-        selector = selector_from("knapspec", world.executor.shape, "best", {"stop": "fixed"})
+        selector = strategy_from("knapspec", world.executor.shape, "best", {"stop": "fixed"})
         prompts = world.prompts(settings.prompts)
         self._work.tell(f"planning at {len(settings.contexts)} contexts on {len(prompts)} prompts")
         return [

@@ -1,6 +1,6 @@
 """How long each way to find one skip set takes, and when what it finds has paid for it.
 
-All ways search for Draft & Verify's selector on the same prompts. Faithful Bayesian optimisation
+All ways search for Draft & Verify's strategy on the same prompts. Faithful Bayesian optimisation
 times generations; the others ask the one-pass estimate, and are billed for the answers it rests on.
 Whatever a way goes by itself, its best set so far is judged alike: predicted speed-up on prompts
 that no search has seen. A search that its time cut short is called censored, since a longer one
@@ -16,12 +16,12 @@ from math import ceil
 from time import perf_counter
 from typing import Any
 
-from specframe.contract.naming import selector_from
-from specframe.contract.selector import LayerSelector, Prompt
+from specframe.contract.naming import strategy_from
+from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.search_world import SearchWorld, search_world
-from specframe.types import SkipSet
+from specframe.types import Prompt, SkipSet
 
 __all__ = ["STUDY", "CalibrationCostSettings"]
 
@@ -193,7 +193,7 @@ class _Bench:
     def _selector(
         self, preset: str, options: Mapping[str, str], starts: tuple[SkipSet, ...] = ()
     ) -> LayerSelector:
-        selector: Any = selector_from("static-bo", self._world.shape, preset, options)
+        selector: Any = strategy_from("static-bo", self._world.shape, preset, options)
         selected: LayerSelector = replace(selector, starts=starts)
         return selected
 

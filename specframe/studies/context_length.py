@@ -39,7 +39,7 @@ class ContextSettings(PairedSettings):
 
 
 def run(settings: ContextSettings, work: Work) -> Findings:
-    """A row for each selector and context."""
+    """A row for each strategy and context."""
     if settings.prompts != "testbed":
         raise InvalidRequest(
             f"Only the testbed's prompts come in every length. Got {settings.prompts!r}; leave "

@@ -2,7 +2,7 @@
 
 Prompts of two domains are `joined` in one question, or asked `in turn`, the first with its answer
 and then the second; `alone` is one task. Told is what `knn-ssd`'s look-up says, and what each
-domain's set, the mixed set and the selector (the set it looks up, or the mixed one where its gate
+domain's set, the mixed set and the strategy (the set it looks up, or the mixed one where its gate
 refuses) keep of the speed-up: measured acceptance on the target's answers, at kept prices. The
 model has never seen a joined question; what it answers is its own affair, since speculation only
 has to repeat it.
@@ -16,7 +16,6 @@ from itertools import permutations
 from statistics import fmean
 from typing import Any
 
-from specframe.contract.selector import Prompt
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
 from specframe.studies.worlds.domain_world import (
     MIXED,
@@ -29,6 +28,7 @@ from specframe.studies.worlds.domain_world import (
 from specframe.studies.worlds.priced_model import PricedModel
 from specframe.testbed.corpus import DOMAINS, Conversation, Document, Exercise, document
 from specframe.testbed.model.encoding import encode_prompt
+from specframe.types import Prompt
 
 __all__ = ["STUDY", "two_tasks"]
 

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from specframe.contract.options import require_at_least
 from specframe.contract.pooling import Pooling
-from specframe.contract.selector import Prompt
 from specframe.errors import InvalidConfig
 from specframe.profilers.continuations import text_states
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
@@ -35,6 +34,7 @@ from specframe.studies.worlds.domain_world import (
 )
 from specframe.studies.worlds.priced_model import PricedModel
 from specframe.testbed.corpus import DOMAINS
+from specframe.types import Prompt
 
 __all__ = ["STUDY", "HiddenSettings", "written"]
 

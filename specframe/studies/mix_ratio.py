@@ -5,7 +5,7 @@ each prompt changes to another one with chance r. `fixed` is the set of the doma
 begins in, `mixed` one set searched on all domains; both are played as they are, as in the paper.
 Streams begin in every domain equally often, so that whatever r is each domain is asked as often.
 
-No selector keeps anything from one prompt to the next. A prompt is therefore played once, and a
+No strategy keeps anything from one prompt to the next. A prompt is therefore played once, and a
 stream only says how often its rounds count.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import count, pairwise
 
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
 from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
@@ -55,7 +55,7 @@ class MixSettings(DomainSettings):
 
 
 def run(settings: MixSettings, work: Work) -> Findings:
-    """A row for each selector and ratio."""
+    """A row for each strategy and ratio."""
     bench = _Bench(settings, work)
     rows = [
         work.row({"selector": name, "ratio": ratio}, partial(bench.row, name, ratio))
@@ -107,7 +107,7 @@ class _Bench:
         self._selectors: dict[tuple[str, str], LayerSelector] = {}
 
     def row(self, name: str, ratio: float) -> Row:
-        """One selector on all streams of this ratio."""
+        """One strategy on all streams of this ratio."""
         self._work.tell(f"playing {name} at r = {ratio:g}")
         parts, at_home, changes = [], 0, 0
         for home in DOMAINS:
@@ -148,7 +148,7 @@ class _Bench:
             domains = (home,) if home else DOMAINS
             return self._world.calibrated("static-bo", domains, options=AS_IT_IS)
         if name == "swift":
-            return selector_from(name, self._world.model.executor.shape)
+            return strategy_from(name, self._world.model.executor.shape)
         return self._world.calibrated(name)
 
 

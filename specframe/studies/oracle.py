@@ -1,8 +1,8 @@
-"""How far selectors are from the best plan there is, where every plan can be tried.
+"""How far strategies are from the best plan there is, where every plan can be tried.
 
 The 6-layer testbed has 4,096 skip sets. On the target's own answers to test prompts the one-pass
 estimate gives the acceptance of each; with the prices of a 1.1B model, spread over six layers, that
-is an exact speed-up for every set and draft length. A selector can only be as good as what it
+is an exact speed-up for every set and draft length. A strategy can only be as good as what it
 looks at allows: one that keeps one set for everything is compared with the best such set, one that
 looks at the domain with the best set for each, one that looks at the prompt with the best for each.
 What counts is the plan of every round, weighed by the tokens it emitted; what choosing it would
@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
-from specframe.contract.registry import selector_class
+from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
 from specframe.prompts.suites import BenchPrompt
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
@@ -29,7 +29,7 @@ from specframe.studies.worlds.small_world import LONGEST, SmallWorld, law_of, sm
 
 __all__ = ["STUDY", "OracleSettings"]
 
-# selector -> what its plan may depend on
+# strategy -> what its plan may depend on
 LOOKS_AT = {
     "static-bo": "nothing",
     "knn-ssd": "domain",
@@ -56,7 +56,7 @@ class OracleSettings:
 
 
 def run(settings: OracleSettings, work: Work) -> Findings:
-    """A row for each selector and domain."""
+    """A row for each strategy and domain."""
     bench = _Bench(settings, work)
     rows = [
         work.row({"selector": name, "domain": domain}, partial(bench.row, name, domain))
@@ -127,7 +127,7 @@ class _Bench:
         return found
 
     def row(self, name: str, domain: str) -> Row:
-        """One selector on one domain's prompts, or on all of them."""
+        """One strategy on one domain's prompts, or on all of them."""
         prompts = [p for p in self._world.tests if domain in (MEAN, p.domain)]
         kind, played = LOOKS_AT[name], self._rounds(name)
         best = {p.name: [(self._best[kind, p.name], 1.0)] for p in prompts}
@@ -158,7 +158,7 @@ class _Bench:
         return float(plain / spent)
 
     def _rounds(self, name: str) -> dict[str, list[PlayedRound]]:
-        """What the selector planned on each test prompt."""
+        """What the strategy planned on each test prompt."""
         if name not in self._played:
             selector, world = self._selector(name), self._world
             self._work.tell(f"letting {name} plan")
@@ -175,13 +175,13 @@ class _Bench:
         world, folder = self._world, self._work.folder
         shape = world.executor.shape
         options = {"stop": "fixed"}  # the length is a part of the plan that is judged
-        if not selector_class(name).traits.calibrated:
-            return selector_from(name, shape, "best", options)
+        if not strategy_class(name).traits.calibrated:
+            return strategy_from(name, shape, "best", options)
 
         def calibrate() -> LayerSelector:
             self._work.tell(f"calibrating {name}")
             lab = world.lab(folder / "measurements.jsonl")
-            chosen = selector_from(name, shape, "best", {**options, "seconds": str(UNHURRIED)})
+            chosen = strategy_from(name, shape, "best", {**options, "seconds": str(UNHURRIED)})
             return chosen.calibrate(lab, world.calibrating)
 
         return kept_or(folder / "calibrations" / name, shape, calibrate)
@@ -198,7 +198,7 @@ def _plan(done: PlayedRound) -> Plan:
 STUDY = Study(
     "oracle",
     "Regret against the best plan there is",
-    "How much of the speed of the best possible plan does each selector lose?",
+    "How much of the speed of the best possible plan does each strategy lose?",
     OracleSettings(),
     OracleSettings(prompts=2, calibration=8, new_tokens=32),
     run,

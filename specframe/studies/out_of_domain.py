@@ -1,7 +1,7 @@
-"""Selectors on prompts of domains that they have never seen.
+"""Strategies on prompts of domains that they have never seen.
 
-After table 5 of KNN-SSD (https://arxiv.org/abs/2505.16162). Selectors learn from the testbed's five
-domains and are asked prompts of the two that are held out, of which the model has seen nothing
+After table 5 of KNN-SSD (https://arxiv.org/abs/2505.16162). Strategies learn from five domains of
+the testbed and are asked prompts of the two that are held out, of which the model has seen nothing
 either. With their gate they play the mixed set or losses where a prompt is farther from its anchors
 than held-out prompts of the domain were, or the vote is narrow; without it they play the nearest
 domain's. `searched there` is a set that was searched on the domain itself.
@@ -24,7 +24,7 @@ from specframe.testbed.corpus import DOMAINS, HELD_OUT
 __all__ = ["STUDY", "OutOfDomainSettings"]
 
 THERE, EVERYWHERE = "searched there", "mixed"
-KNOWN = "known"  # the domains that selectors learn from
+KNOWN = "known"  # the domains that strategies learn from
 LOOKING_UP = ("knn-ssd", "knap-knn")
 UNGATED = " ungated"
 SELECTORS = (THERE, EVERYWHERE, *(f"{n}{gate}" for n in LOOKING_UP for gate in ("", UNGATED)))
@@ -39,7 +39,7 @@ class OutOfDomainSettings(DomainSettings):
 
 
 def run(settings: OutOfDomainSettings, work: Work) -> Findings:
-    """A row for each selector and held-out domain, and for the known ones together."""
+    """A row for each strategy and held-out domain, and for the known ones together."""
     bench = _Bench(settings, work)
     rows = [
         work.row({"selector": name, "domain": domain}, partial(bench.row, name, domain))
@@ -92,7 +92,7 @@ class _Bench:
         self._world = DomainWorld(settings, work)
 
     def row(self, name: str, domain: str) -> Row:
-        """One selector on one held-out domain, or on all known ones."""
+        """One strategy on one held-out domain, or on all known ones."""
         world = self._world
         label = f"{name} {domain}" if name == THERE else name
         selector = self._selector(name, domain)
@@ -132,7 +132,7 @@ class _Bench:
 STUDY = Study(
     "out-of-domain",
     "Prompts of unknown domains",
-    "How fast are selectors on domains that they have never seen, with their gate and without it?",
+    "How fast are strategies on domains that they have never seen, with their gate and without it?",
     OutOfDomainSettings(),
     OutOfDomainSettings(**QUICK, held_out=6),
     run,

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
 from specframe.core.engine import Limits
 from specframe.core.sampling import Law
@@ -41,7 +41,7 @@ UNPRUNED = -1.0
 PUBLISHED = 0.5
 PROGRAM, LEMMA = "program", "lemma"
 LONGEST = 16  # drafted tokens
-ROUND = 11  # tokens that a round of the published selector emits at most
+ROUND = 11  # tokens that a round of the published strategy emits at most
 FREE = 0.01  # of the speed: what a threshold may lose and still be said to lose nothing
 
 
@@ -219,10 +219,10 @@ class _Bench:
         return self._decided[threshold]
 
     def _decide(self, prompt: BenchPrompt, threshold: float) -> _Decision:
-        """Let the published selector decode until its program has run once."""
+        """Let the published strategy decode until its program has run once."""
         rounds, world = self._settings.rounds, self._world
         options = {"similarity": str(threshold), "first_kept": "1", "last_kept": str(rounds)}
-        selector = selector_from("knapspec", world.executor.shape, "faithful", options)
+        selector = strategy_from("knapspec", world.executor.shape, "faithful", options)
         limits = Limits((rounds + 1) * ROUND)
         played = play(world.executor, selector, world.costs, prompt.tokens, Law(), limits)
         when = next(i for i, done in enumerate(played) if done.select_seconds > 0.0)

@@ -18,9 +18,9 @@ from statistics import fmean, harmonic_mean
 from typing import Any
 
 from specframe.calibration.lab import ModelLab
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import LayerSelector, Prompt
+from specframe.contract.selector import LayerSelector
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
 from specframe.profilers.acceptance import AcceptanceEstimator
@@ -31,7 +31,7 @@ from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.calibrations import UNHURRIED
 from specframe.studies.worlds.priced_model import PricedModel, priced_model
 from specframe.testbed.corpus import DOMAINS
-from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
+from specframe.types import DraftPlan, Estimate, Prompt, SkipSet, StopRule
 
 __all__ = ["STUDY", "RetrainingSettings"]
 
@@ -210,7 +210,7 @@ class _Stream:
     def _fresh(self) -> LayerSelector:
         options = {"search": "knapsack", "evaluations": str(self._settings.evaluations)}
         options["seconds"] = str(UNHURRIED)
-        return selector_from("static-bo", self._world.executor.shape, "best", options)
+        return strategy_from("static-bo", self._world.executor.shape, "best", options)
 
     def _search(self, selector: LayerSelector, prompts: Sequence[BenchPrompt]) -> _Deployed:
         """No labels: halves of what is dealt are alike, since domains take turns."""
@@ -257,7 +257,7 @@ class _Judge:
     def best(self, skips: SkipSet) -> tuple[int, float]:
         """The draft length of most tokens a second on the answers, and that over plain decoding.
 
-        Selectors end drafts by what they see, so no length is held against a set.
+        Strategies end drafts by what they see, so no length is held against a set.
         """
         found = self._estimator.estimate(skips)
         best = 0, 1.0

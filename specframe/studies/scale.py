@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from statistics import fmean, harmonic_mean
 from typing import Any
 
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
@@ -155,7 +155,7 @@ class _Bench:
         if name not in self._planned:
             executor, costs = self._world.executor, self._costs(name)
             self._work.tell(f"planning at the prices of {name}")
-            selector = selector_from("knapspec", executor.shape, "best", {"stop": "fixed"})
+            selector = strategy_from("knapspec", executor.shape, "best", {"stop": "fixed"})
             contexts, budget = self._settings.contexts, self._settings.budget
             self._planned[name] = [
                 plans_at(executor, selector, costs, prompt.tokens, contexts, budget)

@@ -1,10 +1,10 @@
-"""What tree drafting adds to each selector.
+"""What tree drafting adds to each strategy.
 
-Any selector can be given a tree by configuration (`draft_tree`): siblings beside its drafted chain,
-which verification looks at in the same walk. Every selector decodes the same prompts greedily with
+Any strategy can be given a tree by configuration (`draft_tree`): siblings beside its drafted chain,
+which verification looks at in the same walk. Every strategy decodes the same prompts greedily with
 a chain and with each tree, on the testbed's model at the prices of a 1.1B one. The text is the same
 each time, since decoding is lossless, so prompts are compared one by one; rounds are priced with
-the nodes they really had, and what a selector computes is billed too. No clock is looked at.
+the nodes they really had, and what a strategy computes is billed too. No clock is looked at.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 from specframe.bench.timing import bootstrap
 from specframe.calibration.lab import ModelLab, ends_of
 from specframe.contract.drafting_options import dressed, tree_from
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
-from specframe.contract.registry import selector_class
-from specframe.contract.selector import LayerSelector, Prompt
+from specframe.contract.registry import strategy_class
+from specframe.contract.selector import LayerSelector
 from specframe.core.engine import Limits
 from specframe.core.sampling import Law
 from specframe.errors import InvalidConfig
@@ -29,6 +29,7 @@ from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
 from specframe.studies.worlds.calibrations import UNHURRIED, kept_or
 from specframe.studies.worlds.priced_model import PricedModel, priced_model
 from specframe.studies.worlds.priced_play import play
+from specframe.types import Prompt
 
 __all__ = ["STUDY", "TreeSettings"]
 
@@ -40,7 +41,7 @@ Pairs = Sequence[tuple[float, float]]  # priced seconds of a prompt: chain, tree
 class TreeSettings:
     """`trees` are written as `draft_tree` is; prompts are counted by domain.
 
-    `evaluations` are those of selectors that are calibrated. `profile` names prices, empty for the
+    `evaluations` are those of strategies that are calibrated. `profile` names prices, empty for the
     package's 1.1B.
     """
 
@@ -71,7 +72,7 @@ class TreeSettings:
 
 
 def run(settings: TreeSettings, work: Work) -> Findings:
-    """A row for each selector and tree; a chain's rows come first."""
+    """A row for each strategy and tree; a chain's rows come first."""
     bench = _Bench(settings, work)
     rows = []
     for name in settings.selectors:
@@ -100,7 +101,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
     )
     return Findings(
         {"adds": adds, "best_tree": {name: row["tree"] for name, row in best.items()}},
-        f"With the best tree tried each selector's speed changes by: {told}. The gain is beyond "
+        f"With the best tree tried each strategy's speed changes by: {told}. The gain is beyond "
         f"chance for {', '.join(sure) if sure else 'none'}.",
     )
 
@@ -118,7 +119,7 @@ class _Bench:
         self._selectors: dict[str, LayerSelector] = {}
 
     def row(self, name: str, tree: str, chain: Row | None) -> Row:
-        """One selector with a tree, compared with its own chain."""
+        """One strategy with a tree, compared with its own chain."""
         options = {} if chain is None else {"draft_tree": tree}
         selector = dressed(self._selector(name), options)
         self._work.tell(f"playing {name}, {tree}")
@@ -155,8 +156,8 @@ class _Bench:
     def _made(self, name: str, kept: Path) -> LayerSelector:
         """Calibrated on the validation split where it needs that, or as the folder keeps it."""
         shape = self._world.executor.shape
-        if not selector_class(name).traits.calibrated:
-            return selector_from(name, shape)
+        if not strategy_class(name).traits.calibrated:
+            return strategy_from(name, shape)
         return kept_or(kept, shape, lambda: self._calibrated(name))
 
     def _calibrated(self, name: str) -> LayerSelector:
@@ -173,7 +174,7 @@ class _Bench:
         )
         found = world.prompts(settings.calibration, split="validation")
         prompts = [Prompt(prompt.tokens, prompt.domain) for prompt in found]
-        chosen = selector_from(name, world.executor.shape, "best", options)
+        chosen = strategy_from(name, world.executor.shape, "best", options)
         return chosen.calibrate(lab, prompts)
 
 
@@ -188,7 +189,7 @@ def _compared(chain: Row | None, seconds: Sequence[float]) -> Mapping[str, float
 STUDY = Study(
     "tree",
     "What a tree adds",
-    "What does tree drafting add to each selector?",
+    "What does tree drafting add to each strategy?",
     TreeSettings(),
     TreeSettings(
         selectors=("static-bo", "swift", "knapspec"),

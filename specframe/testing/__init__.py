@@ -1,4 +1,4 @@
-"""For tests of models, executors and selectors, here and elsewhere.
+"""For tests of models, executors and strategies, here and elsewhere.
 
 Plain assertions, so that any test runner will do; `*_checks` yield named checks one by one.
 """

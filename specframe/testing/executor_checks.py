@@ -227,7 +227,7 @@ def walking_beside_writes_nothing(executor: Executor, tolerance: float) -> None:
 
 
 def a_probe_refuses_to_write(executor: Executor, tolerance: float) -> None:
-    """A selector's walks are beside the committed columns, or a typed error."""
+    """A strategy's walks are beside the committed columns, or a typed error."""
     tokens = _tokens(executor, 9)
     cache = _prefilled(executor, tokens[:6])
     probe = CacheProbe(executor, cache)

@@ -1,4 +1,4 @@
-"""Rounds as a selector sees them, played over a tiny model without drafting anything."""
+"""Rounds as a strategy sees them, played over a tiny model without drafting anything."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from functools import cached_property
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from specframe.contract.selector import Context, LayerSelector
+from specframe.contract.planner import Context
+from specframe.contract.selector import LayerSelector
 from specframe.core.probe import CacheProbe
 from specframe.core.states import StateWindow
+from specframe.costs.model import CostModel
 from specframe.executors.executor import ALL_ROWS, Executor, chain_step
 from specframe.executors.load import load_executor
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome
 
-__all__ = ["Play", "SelectorScene"]
+__all__ = ["Play", "StrategyScene"]
 
 VOCABULARY = 31
 POSITIONS = 256
 LONGEST = 5  # drafted tokens of a played round
 
 
-class SelectorScene:
+class StrategyScene:
     """A tiny model of so many layers and a text for it."""
 
     def __init__(self, layers: int) -> None:
@@ -56,21 +58,22 @@ class SelectorScene:
         return self.executor.shape
 
     def play(
-        self, live: LayerSelector, *, prompt: int = 12, budget: int = 60, sampled: bool = False
+        self, strategy: LayerSelector, *, prompt: int = 12, budget: int = 60, sampled: bool = False
     ) -> Play:
-        """A sequence whose states are those that this selector needs."""
-        return Play(self, live, prompt, budget, sampled)
+        """A sequence whose states are those that this strategy needs."""
+        return Play(self, strategy, prompt, budget, sampled)
 
 
 class Play:
-    """One sequence. `context` is what the engine would give to `select`; `advance` emits tokens."""
+    """One sequence. `context` is what the engine would give to `plan`; `advance` emits tokens."""
 
     def __init__(
-        self, scene: SelectorScene, live: LayerSelector, prompt: int, budget: int, sampled: bool
+        self, scene: StrategyScene, strategy: LayerSelector, prompt: int, budget: int, sampled: bool
     ) -> None:
         self._text, self._executor = scene.tokens, scene.executor
-        self._window = StateWindow(live.needs, scene.shape)
+        self._window = StateWindow(strategy.needs, scene.shape)
         self._cache = self._executor.new_cache(POSITIONS)
+        self._costs = CostModel.even(scene.shape.layers)
         self._prompt, self._budget, self._sampled = prompt, budget, sampled
         self._round = 0
         self.tokens = self._text[: prompt + 1]
@@ -87,12 +90,13 @@ class Play:
             sampled=self._sampled,
             prompt_states=self._window.prompt,
             states=self._window.committed,
+            costs=self._costs,
             probe=CacheProbe(self._executor, self._cache),
         )
 
-    def plain_context(self) -> Context:
-        """The same without an engine behind it."""
-        return replace(self.context(), prompt_states={}, states={}, probe=None)
+    def stateless_context(self) -> Context:
+        """The same before any states were captured."""
+        return replace(self.context(), prompt_states={}, states={})
 
     def advance(self, plan: DraftPlan, accepted: int = 1) -> Outcome:
         """A chain was drafted as long as the plan allows, and so many of its tokens stood."""

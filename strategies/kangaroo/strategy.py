@@ -23,8 +23,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Context, DraftHead, Lab, Prompt, Traits
+from specframe.contract.planner import Context, DraftHead
+from specframe.contract.selector import Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.kangaroo.adapter import (
@@ -34,9 +36,9 @@ from specframe.strategies.kangaroo.adapter import (
     agreement,
     train_adapter,
 )
-from specframe.strategies.shared.planners.calibrated import CalibratedSelector
+from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import REPRICE
-from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
 __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
 
@@ -95,7 +97,7 @@ class _Saved:
 
 
 @dataclass
-class Kangaroo(CalibratedSelector):
+class Kangaroo(CalibratedStrategy):
     """A shallow trunk of the model and a trained adapter draft."""
 
     config: KangarooConfig = field(default_factory=KangarooConfig)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.costs.model import CostModel
 from specframe.costs.rates import RoundPrices
 from specframe.costs.tables import rising

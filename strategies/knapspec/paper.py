@@ -30,11 +30,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from specframe.contract.selector import Context, Needs, Probe, Traits
+from specframe.contract.planner import Context, Probe
+from specframe.contract.selector import Needs, Traits
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.strategies.knapspec.online import OnlineConfig, OnlinePlanner
-from specframe.strategies.shared.planners.planning import Planner, PlanningSelector
+from specframe.strategies.shared.planners.planning import Planner, PlanningStrategy
 from specframe.strategies.shared.streams.agreement import compare_heads
 from specframe.strategies.shared.streams.chain_dp import ChainRules, best_chains, stretches_between
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
@@ -178,7 +179,7 @@ class PaperPlanner:
 
 
 @dataclass
-class KnapSpec(PlanningSelector):
+class KnapSpec(PlanningStrategy):
     """Sublayers to skip from a knapsack over their measured latency, solved while generating."""
 
     config: OnlineConfig | PaperConfig = field(default_factory=OnlineConfig)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Context, Probe
+from specframe.contract.planner import Context, Probe
 from specframe.costs.rates import RoundPrices
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import Contest, PriceBook

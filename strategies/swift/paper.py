@@ -14,7 +14,7 @@ Xia, Li, Zhang, Du, Li 2025, https://arxiv.org/abs/2410.06916. Numbers in the co
         candidates, fewer the surer the draft is, that are leaves of the verified tree
 
 Differs from the paper, preset `faithful`: what is learnt lasts for one sequence, not for the run,
-since a selector serves one sequence; sampled trees are verified by rejection without replacement
+since a strategy serves one sequence; sampled trees are verified by rejection without replacement
 with every law at the temperature asked for, and after an accepted leaf the bonus comes from its own
 law, which the official code does not do; a draft holds 64 candidates at most.
 
@@ -32,9 +32,10 @@ from typing import ClassVar
 import torch
 
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Context, Needs, Probe, Traits
+from specframe.contract.planner import Context, Probe
+from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.planning import Planner, PlanningSelector
+from specframe.strategies.shared.planners.planning import Planner, PlanningStrategy
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
 from specframe.strategies.swift.online import StreamConfig, StreamPlanner
 from specframe.types import DraftPlan, Outcome, SkipSet, Step, StopRule, TreeRule
@@ -170,7 +171,7 @@ class PaperPlanner:
 
 
 @dataclass
-class Swift(PlanningSelector):
+class Swift(PlanningStrategy):
     """Skip sets tried while serving, scored on tokens the model has already produced."""
 
     config: StreamConfig | SwiftConfig = field(default_factory=StreamConfig)

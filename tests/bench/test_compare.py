@@ -24,7 +24,7 @@ from specframe.errors import InvalidRequest
 from specframe.prompts.suites import CALIBRATED_ON
 
 GRID = """[grid]
-selectors = ["static-bo", "knapspec", "knn-ssd:faithful"]
+strategies = ["static-bo", "knapspec", "knn-ssd:faithful"]
 per_domain = 2
 repeats = 2
 new_tokens = 12

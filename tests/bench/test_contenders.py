@@ -11,12 +11,12 @@ from doubles.tiny import Tiny, tiny_model
 
 from specframe.bench import prepare as preparing
 from specframe.bench.compare import _explainer
-from specframe.bench.contenders import Asked, LibraryContender, SelectorContender
+from specframe.bench.contenders import Asked, LibraryContender, StrategyContender
 from specframe.bench.harness import Schedule, run_rows
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.settings import Grid
 from specframe.bench.summary import BASELINE, summarise
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.core.engine import Round
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
@@ -63,7 +63,7 @@ def row_of(contender: Any, tmp_path: Path) -> dict[str, Any]:
 
 def test_rounds_that_draft_count_whatever_they_skip(tmp_path):
     played: Any = Played((3, (1,)), (3, (2,)), (2, ()), (0, (1, 2)))
-    row = row_of(SelectorContender("played", "best", played), tmp_path)
+    row = row_of(StrategyContender("played", "best", played), tmp_path)
     assert row["drafting_share"] == pytest.approx(3 / 4)
     assert row["skips"] == {"1": 1, "2": 1}
     assert row["first_tokens"] == 1
@@ -79,10 +79,10 @@ def test_it_is_noted_how_many_tokens_the_library_hands_over_first(tmp_path):
 def test_tree_rows_are_exact_in_float64_and_else_part_at_near_ties_only(dtype, tmp_path):
     model = tiny_model(Tiny(layers=4, sharpness=1.0, dtype=dtype))
     executor = SelfSpeculator(model).executor
-    swift = selector_from("swift", executor.shape, "faithful")
+    swift = strategy_from("swift", executor.shape, "faithful")
     contenders = [
-        SelectorContender(BASELINE, "", SelfSpeculator(model)),
-        SelectorContender("swift", "faithful", SelfSpeculator(model, swift)),
+        StrategyContender(BASELINE, "", SelfSpeculator(model)),
+        StrategyContender("swift", "faithful", SelfSpeculator(model, swift)),
     ]
     asked = tuple(BenchPrompt(f"sql/{i}", "sql", (1 + i, 2, 3, 5 + i)) for i in range(4))
     folder = RunFolder(tmp_path / "run")
@@ -171,6 +171,6 @@ def test_a_prediction_counts_what_selecting_took(tmp_path):
     nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
     for speculator, selecting in ((Played, 0.0), (Slow, 0.5)):
-        contender = SelectorContender("played", "best", speculator((2, (0,)), (0, ())), costs)
+        contender = StrategyContender("played", "best", speculator((2, (0,)), (0, ())), costs)
         answer = contender.answer((1, 2), Asked(8))
         assert answer.predicted_seconds == pytest.approx(3.0 + 1.0 + 2 * selecting)

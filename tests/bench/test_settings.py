@@ -21,7 +21,7 @@ def test_a_file_changes_the_preset_it_starts_from(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error", "match"),
     [
-        ("selector = ['x']", InvalidConfig, "no key 'selector'"),
+        ("strategy = ['x']", InvalidConfig, "no key 'strategy'"),
         ("repeats = 'two'", InvalidConfig, "of type int"),
         ("repeats = 0", InvalidConfig, "at least 1"),
         ("contexts = []", InvalidConfig, "contexts"),

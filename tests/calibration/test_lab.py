@@ -9,13 +9,12 @@ from doubles.lab_doubles import plain_costs
 from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_lab, planted_prompts
 
 from specframe.calibration.lab import ModelLab, ends_of, model_facts
-from specframe.contract.selector import Prompt
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.errors import ArtefactError, InvalidRequest
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing import planted_llama
-from specframe.types import DraftPlan, ModelShape, SkipSet, Step, StopRule
+from specframe.types import DraftPlan, ModelShape, Prompt, SkipSet, Step, StopRule
 
 PROMPTS = planted_prompts(each=3)
 SOME = SkipSet.from_sublayers(LAYERS, [4])

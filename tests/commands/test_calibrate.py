@@ -8,7 +8,7 @@ import pytest
 from doubles.lab_doubles import plain_costs
 
 from specframe.commands import cli
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.prompts.suites import digest, prompts_from
 from specframe.strategies.knn_ssd import KnnSsd
 from specframe.testing import planted_llama
@@ -65,7 +65,7 @@ def test_a_calibrated_folder_makes_a_selector(monkeypatch, capsys, planted, prom
     assert SkipSet.of(LAYERS, attention=row["attention"], mlp=row["mlp"]) == PLANTED
     assert row["acceptance"] == 1.0
     assert (found["selector"], found["preset"], found["prompts"]) == ("static-bo", "best", 12)
-    selector = selector_from(str(out), SHAPE)
+    selector = strategy_from(str(out), SHAPE)
     assert selector.found.judged.skips == PLANTED
     assert selector.figures()["sets"] == found["sets"]
     captured = capsys.readouterr()
@@ -86,7 +86,7 @@ def test_each_domain_is_calibrated(monkeypatch, planted, prompts, tmp_path):
     out = tmp_path / "out"
     arguments = ("knn-ssd", "--model", "here", "--prompts", prompts, "--out", out)
     assert run(monkeypatch, *arguments, *QUICK, "--set", "domain-evaluations=5") == 0
-    selector = selector_from(str(out), SHAPE)
+    selector = strategy_from(str(out), SHAPE)
     assert isinstance(selector, KnnSsd)
     assert set(selector.found.sets) == {"mixed", "low", "high"}
 
@@ -208,4 +208,4 @@ def test_training_takes_the_same_command_and_tells_both_acceptances(
     assert found["tokens"] == 2 * 8
     wanted = f"acceptance on unseen prompts {found['acceptance']:.3f}, of the bare exit "
     assert wanted + f"{found['bare_exit']:.3f}" in capsys.readouterr().out
-    assert selector_from(str(out), SHAPE).found.adapter.depth == 2
+    assert strategy_from(str(out), SHAPE).found.adapter.depth == 2

@@ -9,7 +9,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 import pytest
 
 from specframe.commands import cli
-from specframe.errors import InvalidRequest, UnknownSelector
+from specframe.errors import InvalidRequest, UnknownStrategy
 
 RUN = "import sys; from specframe.commands.cli import main; sys.argv[0] = 'specframe'; main()"
 HELP_SECONDS = 0.5
@@ -59,9 +59,9 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
 
 
 def test_an_error_of_specframe_is_one_line_and_status_two(monkeypatch, capsys):
-    raise_from_app(monkeypatch, UnknownSelector("no selector named 'x'.\n  Known: fixed."))
+    raise_from_app(monkeypatch, UnknownStrategy("no strategy named 'x'.\n  Known: fixed."))
     assert main_with(monkeypatch) == 2
-    assert capsys.readouterr().err == "UnknownSelector: no selector named 'x'. Known: fixed.\n"
+    assert capsys.readouterr().err == "UnknownStrategy: no strategy named 'x'. Known: fixed.\n"
 
 
 def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
@@ -79,7 +79,7 @@ def test_an_interrupt_within_a_command_ends_with_status_130(monkeypatch, tmp_pat
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("specframe.contract.registry.selector_class", interrupted)
+    monkeypatch.setattr("specframe.contract.registry.strategy_class", interrupted)
     assert main_with(monkeypatch, "ls") == 130
 
 
@@ -102,14 +102,14 @@ def test_ls_lists_the_selectors_also_as_json(monkeypatch, tmp_path, capsys):
 def test_ls_shows_a_broken_plug_in_and_the_others(monkeypatch, tmp_path):
     from specframe.contract import registry
 
-    real = registry.selector_class
+    real = registry.strategy_class
 
     def broken(name: str) -> type:
         if name == "fixed":
-            raise UnknownSelector("the selector 'fixed' cannot be loaded")
+            raise UnknownStrategy("the strategy 'fixed' cannot be loaded")
         return real(name)
 
-    monkeypatch.setattr(registry, "selector_class", broken)
+    monkeypatch.setattr(registry, "strategy_class", broken)
     target = tmp_path / "selectors.json"
     assert main_with(monkeypatch, "ls", "--json", str(target)) == 0
     found = json.loads(target.read_text(encoding="utf-8"))["selectors"]

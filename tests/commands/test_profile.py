@@ -79,7 +79,7 @@ def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
         (("profile", "--plot", "no/such/p.png"), "cannot be written"),
         (("profile", *GRID, "--plot", "p.unknown"), "cannot be written"),
         (("predict", "--model", "some/hub-id"), "Pass --prompts FILE"),
-        (("predict", "--selector", "knapspek", "--prompts", "random"), "no selector named"),
+        (("predict", "--selector", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--prompts", "missing.txt"), "needs a tokenizer"),
     ],
 )

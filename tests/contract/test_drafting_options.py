@@ -1,4 +1,4 @@
-"""Any selector with any stop rule and with trees, from what a command line says."""
+"""Any strategy with any stop rule and with trees, from what a command line says."""
 
 import json
 import sys
@@ -11,17 +11,18 @@ from doubles.lab_doubles import plain_costs
 from specframe.calibration.lab import ModelLab
 from specframe.commands import cli
 from specframe.contract.drafting_options import stop_from, tree_from
-from specframe.contract.naming import read_named, selector_from
-from specframe.contract.registry import selector_class, selector_names
-from specframe.contract.selector import Context, Prompt, Traits
+from specframe.contract.naming import read_named, strategy_from
+from specframe.contract.planner import Context
+from specframe.contract.registry import strategy_class, strategy_names
+from specframe.contract.selector import Traits
 from specframe.contract.stopping import AdaptiveThreshold, FixedStop, Planned, PricedGain
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
-from specframe.testing.scene import SelectorScene
-from specframe.types import Draft, ModelShape, Outcome, SkipSet, StopRule, TreeRule
+from specframe.testing.scene import StrategyScene
+from specframe.types import Draft, ModelShape, Outcome, Prompt, SkipSet, StopRule, TreeRule
 
 LAYERS = 4
 SHAPE = ModelShape(LAYERS, 16, 31, 2, 1, 8, 24, 256)
@@ -33,28 +34,28 @@ COSTS = plain_costs(LAYERS)
 
 @cache
 def scene():
-    return SelectorScene(LAYERS)
+    return StrategyScene(LAYERS)
 
 
 @cache
 def plain_selector(name):
-    """The registered selector, calibrated briefly where it must be."""
+    """The registered strategy, calibrated briefly where it must be."""
     executor = scene().executor
-    calibrated = selector_class(name).traits.calibrated
+    calibrated = strategy_class(name).traits.calibrated
     options = {"seconds": "0.2"} if calibrated else SETTINGS.get(name, {})
-    selector = selector_from(name, executor.shape, "faithful", options)
+    strategy = strategy_from(name, executor.shape, "faithful", options)
     if not calibrated:
-        return selector
+        return strategy
     text = scene().tokens
     prompts = [
         Prompt(tuple(text[i : i + 6]), domain) for i in range(0, 60, 10) for domain in ("a", "b")
     ]
     prompts = [Prompt((*p.tokens, int(p.domain == "b")), p.domain) for p in prompts]
-    return selector.calibrate(ModelLab(executor, COSTS, new_tokens=4), prompts)
+    return strategy.calibrate(ModelLab(executor, COSTS, new_tokens=4), prompts)
 
 
-def tokens_of(selector, count=20):
-    engine = Engine(scene().executor, selector.spawn(), Law(), Limits(60), COSTS)
+def tokens_of(strategy, count=20):
+    engine = Engine(scene().executor, strategy.spawn(), Law(), Limits(60), COSTS)
     tokens, shapes = [], set()
     for done in engine.rounds(scene().tokens[:12]):
         tokens += done.tokens
@@ -66,7 +67,7 @@ def tokens_of(selector, count=20):
     return tokens[:count], shapes
 
 
-@pytest.mark.parametrize("name", selector_names())
+@pytest.mark.parametrize("name", strategy_names())
 def test_every_selector_with_every_stop_rule_and_tree_keeps_the_model_s_tokens(name):
     inner = plain_selector(name)
     own, _ = tokens_of(Autoregressive())
@@ -110,20 +111,20 @@ def test_a_tree_that_cannot_be_read_or_held_is_refused(text):
 
 
 def test_a_selector_is_dressed_by_its_options_and_only_by_them():
-    found = selector_from("fixed", SHAPE, options={"mlp": "2", "draft_stop": "length:3"})
+    found = strategy_from("fixed", SHAPE, options={"mlp": "2", "draft_stop": "length:3"})
     inner = FixedSkips(SkipSet.of(LAYERS, mlp=[2]))
     assert found == Planned(inner, FixedStop(StopRule(3)))
-    assert selector_from("fixed", SHAPE, options={"mlp": "2"}) == inner
-    assert selector_from("fixed", SHAPE, options={"draft_tree": "2"}).tree == TreeRule((2,))
+    assert strategy_from("fixed", SHAPE, options={"mlp": "2"}) == inner
+    assert strategy_from("fixed", SHAPE, options={"draft_tree": "2"}).tree == TreeRule((2,))
 
 
 def test_a_saved_selector_can_be_dressed_and_not_configured(tmp_path):
     plain_selector("static-bo").save(tmp_path / "kept")
     folder = str(tmp_path / "kept")
-    found = selector_from(folder, SHAPE, options={"draft_tree": "2"})
-    assert (found.tree, found.selector.found) == (TreeRule((2,)), plain_selector("static-bo").found)
+    found = strategy_from(folder, SHAPE, options={"draft_tree": "2"})
+    assert (found.tree, found.strategy.found) == (TreeRule((2,)), plain_selector("static-bo").found)
     with pytest.raises(InvalidRequest, match="evaluations"):
-        selector_from(folder, SHAPE, options={"evaluations": "9"})
+        strategy_from(folder, SHAPE, options={"evaluations": "9"})
     assert read_named(folder + "+draft_tree=2").name == folder
 
 
@@ -131,7 +132,7 @@ def test_a_list_names_presets_and_settings():
     assert read_named("swift") == read_named("swift:best")
     found = read_named("swift:faithful+window=8+draft_stop=confidence:5:0.5")
     assert (found.name, found.preset) == ("swift", "faithful")
-    assert read_named("swift:fathful").preset == "fathful"  # for the selector to refuse
+    assert read_named("swift:fathful").preset == "fathful"  # for the strategy to refuse
     assert read_named("swft:faithful").name == "swft"
     assert found.options == {"window": "8", "draft_stop": "confidence:5:0.5"}
 
@@ -167,9 +168,9 @@ def test_a_priced_gain_learns_and_forgets():
 # the columns of `specframe ls`
 
 
-@pytest.mark.parametrize("name", selector_names())
+@pytest.mark.parametrize("name", strategy_names())
 def test_the_columns_of_a_selector_are_its_class_s_own(name):
-    found = selector_class(name)
+    found = strategy_class(name)
     assert isinstance(vars(found).get("traits"), Traits)
 
 
@@ -179,10 +180,10 @@ def test_ls_shows_every_column(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit):
         cli.main()
     rows = json.loads(target.read_text(encoding="utf-8"))["selectors"]
-    assert sorted(rows) == selector_names()
+    assert sorted(rows) == strategy_names()
     columns = {f.name for f in fields(Traits)} - {"split", "prompts"}
     for name, row in rows.items():
-        traits = asdict(selector_class(name).traits)
+        traits = asdict(strategy_class(name).traits)
         assert {column: row[column] for column in columns} == {c: traits[c] for c in columns}
     lines = capsys.readouterr().out.splitlines()
     (swift,) = [line.split() for line in lines if line.startswith("  swift")]
@@ -207,7 +208,7 @@ def test_a_list_names_classes_that_are_not_registered(text, name, preset):
 
 def test_a_class_that_is_not_registered_is_configured_as_one_that_is():
     named = read_named(f"{CLASS}+mlp=2")
-    found = selector_from(named.name, SHAPE, named.preset, named.options)
+    found = strategy_from(named.name, SHAPE, named.preset, named.options)
     assert found == FixedSkips(SkipSet.of(LAYERS, mlp=[2]))
 
 
@@ -215,7 +216,7 @@ def test_a_class_that_is_not_registered_is_configured_as_one_that_is():
 def test_a_folder_whose_manifest_names_no_selector_is_refused(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(ArtefactError, match="Name a folder that `specframe calibrate` wrote"):
-        selector_from(str(tmp_path), SHAPE)
+        strategy_from(str(tmp_path), SHAPE)
 
 
 @pytest.mark.parametrize(
@@ -224,4 +225,4 @@ def test_a_folder_whose_manifest_names_no_selector_is_refused(tmp_path, content)
 @pytest.mark.parametrize("setting", ["preset", "shape", "parts", "cls"])
 def test_a_setting_that_is_called_like_an_argument_is_refused_as_unknown(name, setting):
     with pytest.raises(InvalidConfig, match=f"no parameter '{setting}'"):
-        selector_from(name, SHAPE, options={setting: "faithful"})
+        strategy_from(name, SHAPE, options={setting: "faithful"})

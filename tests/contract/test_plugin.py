@@ -1,4 +1,4 @@
-"""A third party's selector: a package of its own, installed by entry point; and the tutorial's."""
+"""A third party's strategy: a package of its own, installed by entry point; and the tutorial's."""
 
 import os
 import re
@@ -20,16 +20,16 @@ TUTORIAL = HERE.parent / "docs" / "tutorials" / "your-own-selector.md"
 
 USE = """
 import specframe
-from specframe.contract.registry import selector_class, selector_names
-from specframe.contract.naming import selector_from
+from specframe.contract.registry import strategy_class, strategy_names
+from specframe.contract.naming import strategy_from
 from specframe.testing import check_selector
-from specframe.testing.scene import SelectorScene
+from specframe.testing.scene import StrategyScene
 
-assert "every-other" in selector_names()
-shape = SelectorScene(6).shape
-check_selector(selector_from("every-other", shape, "best", {"longest": "4"}), layers=6)
-check_selector(selector_from("cascade", shape, "best", {"of": "every-other"}), layers=6)
-check_selector(selector_from("auto", shape, "best", {"of": "every-other,cascade"}), layers=6)
+assert "every-other" in strategy_names()
+shape = StrategyScene(6).shape
+check_selector(strategy_from("every-other", shape, "best", {"longest": "4"}), layers=6)
+check_selector(strategy_from("cascade", shape, "best", {"of": "every-other"}), layers=6)
+check_selector(strategy_from("auto", shape, "best", {"of": "every-other,cascade"}), layers=6)
 """
 
 

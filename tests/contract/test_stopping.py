@@ -159,15 +159,15 @@ def test_spawning_forgets_what_was_learnt(policy):
     assert policy.rule() == fresh
 
 
-# any selector with another stop rule or a tree
+# any strategy with another stop rule or a tree
 
 
-def context_free_plan(selector):
-    from specframe.contract.selector import Context
+def context_free_plan(strategy):
+    from specframe.contract.planner import Context
     from specframe.types import ModelShape
 
     shape = ModelShape(2, 16, 23, 2, 1, 8, 24, 64)
-    return selector.select(Context(shape, [1, 2], 1, 9, 0))
+    return strategy.select(Context(shape, [1, 2], 1, 9, 0))
 
 
 def test_planned_redresses_the_inner_plan():

@@ -88,8 +88,8 @@ class Foretelling(LayerSelector):
         return self
 
 
-def rounds_of(selector, count=40):
-    return list(Engine(tiny_executor(TINY), selector, Law(), Limits(count)).rounds([3, 8]))
+def rounds_of(strategy, count=40):
+    return list(Engine(tiny_executor(TINY), strategy, Law(), Limits(count)).rounds([3, 8]))
 
 
 def tokens_of(rounds):

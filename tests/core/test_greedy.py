@@ -13,7 +13,6 @@ from transformers import LogitsProcessorList
 
 from specframe.contract.selector import Needs
 from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, Planned
-from specframe.core.draft import LONGEST_CHAIN
 from specframe.core.engine import Engine
 from specframe.core.states import StateWindow
 from specframe.doors.arguments import resolve
@@ -21,7 +20,7 @@ from specframe.executors import exactness
 from specframe.executors.fused import executor as fused
 from specframe.executors.fused import weights
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
+from specframe.types import LONGEST_CHAIN, DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
 LAYERS = 3
 
@@ -59,7 +58,7 @@ trees = st.none() | st.builds(
     by_confidence=st.sampled_from(((), ((0.6, 1), (0.2, 3)))),
 )
 plans = st.builds(DraftPlan, skips=skip_sets, stop=stops, tree=trees)
-selectors = st.lists(plans, min_size=1, max_size=3).map(lambda found: InTurn(tuple(found)))
+strategies = st.lists(plans, min_size=1, max_size=3).map(lambda found: InTurn(tuple(found)))
 prompts = st.lists(st.integers(0, 22), min_size=1, max_size=9)
 arguments = st.fixed_dictionaries(
     {"max_new_tokens": st.integers(1, 14)},
@@ -78,10 +77,10 @@ def model_of(tiny):
     return tiny_model(tiny)
 
 
-def generated(tiny, selector, prompt, settings, executor=None):
+def generated(tiny, strategy, prompt, settings, executor=None):
     executor = executor or tiny_executor(tiny)
     decoding = resolve(model_of(tiny), prompt, tiny.positions, executor.device, **settings)
-    engine = Engine(executor, selector.spawn(), decoding.law, decoding.limits)
+    engine = Engine(executor, strategy.spawn(), decoding.law, decoding.limits)
     return list(engine.rounds(prompt))
 
 
@@ -89,10 +88,10 @@ def tokens_of(rounds):
     return [token for done in rounds for token in done.tokens]
 
 
-@given(models, selectors, prompts, arguments)
-def test_any_plan_yields_the_autoregressive_tokens(tiny, selector, prompt, settings):
+@given(models, strategies, prompts, arguments)
+def test_any_plan_yields_the_autoregressive_tokens(tiny, strategy, prompt, settings):
     wanted = tokens_of(generated(tiny, Autoregressive(), prompt, settings))
-    assert tokens_of(generated(tiny, selector, prompt, settings)) == wanted
+    assert tokens_of(generated(tiny, strategy, prompt, settings)) == wanted
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -113,33 +112,33 @@ def test_autoregressive_tokens_are_the_librarys(family):
 def test_stop_rules_that_learn_change_no_token(stop):
     tiny = Tiny(layers=LAYERS)
     settings = {"max_new_tokens": 60}
-    selector = Planned(InTurn((DraftPlan(SkipSet(6, 0b101000), StopRule(4)),)), stop)
+    strategy = Planned(InTurn((DraftPlan(SkipSet(6, 0b101000), StopRule(4)),)), stop)
     wanted = tokens_of(generated(tiny, Autoregressive(), [3], settings))
-    assert tokens_of(generated(tiny, selector, [3], settings)) == wanted
+    assert tokens_of(generated(tiny, strategy, [3], settings)) == wanted
 
 
 def test_the_budget_is_met_and_not_exceeded():
     tiny = Tiny(layers=LAYERS)
-    selector = InTurn((DraftPlan(SkipSet(6, 0b100000), StopRule(9)),))
+    strategy = InTurn((DraftPlan(SkipSet(6, 0b100000), StopRule(9)),))
     for budget in range(1, 12):
-        assert len(tokens_of(generated(tiny, selector, [3], {"max_new_tokens": budget}))) == budget
+        assert len(tokens_of(generated(tiny, strategy, [3], {"max_new_tokens": budget}))) == budget
 
 
 def test_nothing_after_an_end_token():
     tiny = Tiny(layers=LAYERS)
     free = tokens_of(generated(tiny, Autoregressive(), [3], {"max_new_tokens": 40}))
-    selector = InTurn((DraftPlan(SkipSet.none(LAYERS), StopRule(9)),))  # all drafts stand
+    strategy = InTurn((DraftPlan(SkipSet.none(LAYERS), StopRule(9)),))  # all drafts stand
     for end in set(free):
         settings = {"max_new_tokens": 40, "eos_token_id": end}
-        found = tokens_of(generated(tiny, selector, [3], settings))
+        found = tokens_of(generated(tiny, strategy, [3], settings))
         assert found == free[: free.index(end) + 1]
 
 
 def test_a_perfect_draft_stands_whole():
     """Skipping nothing drafts the target's own tokens, so that only the caps end a round."""
     tiny = Tiny(layers=LAYERS)
-    selector = InTurn((DraftPlan(SkipSet.none(LAYERS), StopRule(4)),))
-    rounds = generated(tiny, selector, [3], {"max_new_tokens": 21})
+    strategy = InTurn((DraftPlan(SkipSet.none(LAYERS), StopRule(4)),))
+    rounds = generated(tiny, strategy, [3], {"max_new_tokens": 21})
     assert [len(done.tokens) for done in rounds] == [1, 5, 5, 5, 5]
     assert [done.outcome.accepted for done in rounds[1:]] == [4, 4, 4, 4]
 
@@ -147,8 +146,8 @@ def test_a_perfect_draft_stands_whole():
 @pytest.mark.parametrize("tree", [None, TreeRule((1,))])
 def test_a_chain_is_never_longer_than_what_is_verified_with_the_bits_of_single_rows(tree):
     tiny = Tiny(layers=LAYERS, positions=200)
-    selector = InTurn((DraftPlan(SkipSet.none(LAYERS), StopRule(40), tree),))
-    rounds = generated(tiny, selector, [3], {"max_new_tokens": 150})
+    strategy = InTurn((DraftPlan(SkipSet.none(LAYERS), StopRule(40), tree),))
+    rounds = generated(tiny, strategy, [3], {"max_new_tokens": 150})
     drafted = [done.outcome.drafted for done in rounds[1:]]
     assert drafted[:4] == [LONGEST_CHAIN] * 4
     assert LONGEST_CHAIN + 1 == max(exactness.ROWS) == fused.PROMPT_ROWS == weights.FEW_ROWS
@@ -200,11 +199,11 @@ def test_states_of_tokens_that_were_cut_off_are_not_kept(monkeypatch):
         kept.append(len(self.committed[0]))
 
     monkeypatch.setattr(StateWindow, "push", watched)
-    selector = Remembering((DraftPlan(SkipSet.none(LAYERS), StopRule(9)),))
-    free = tokens_of(generated(tiny, selector, [3], {"max_new_tokens": 40}))
+    strategy = Remembering((DraftPlan(SkipSet.none(LAYERS), StopRule(9)),))
+    free = tokens_of(generated(tiny, strategy, [3], {"max_new_tokens": 40}))
     for end in set(free) - {free[0]}:
         settings = {"max_new_tokens": 40, "eos_token_id": end}
-        found = tokens_of(generated(tiny, selector, [3], settings))
+        found = tokens_of(generated(tiny, strategy, [3], settings))
         assert kept[-1] == len(found) - 1  # of the last one nothing is known yet
 
 

@@ -19,8 +19,8 @@ TINY = Tiny(layers=LAYERS)
 EXACT = 1e-12
 
 
-def rounds_of(selector, prompt=(3, 8), count=40):
-    return list(Engine(tiny_executor(TINY), selector, Law(), Limits(count)).rounds(list(prompt)))
+def rounds_of(strategy, prompt=(3, 8), count=40):
+    return list(Engine(tiny_executor(TINY), strategy, Law(), Limits(count)).rounds(list(prompt)))
 
 
 def tokens_of(rounds):
@@ -46,8 +46,8 @@ SHAPES = {
 @pytest.mark.parametrize("depth", [0, 3, 4])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_drafts_through_a_head_change_no_token(depth, shape):
-    selector = Headed(LAYERS, MixingHead(depth, 16), **SHAPES[shape])
-    assert tokens_of(rounds_of(selector)) == tokens_of(rounds_of(Autoregressive()))
+    strategy = Headed(LAYERS, MixingHead(depth, 16), **SHAPES[shape])
+    assert tokens_of(rounds_of(strategy)) == tokens_of(rounds_of(Autoregressive()))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -79,8 +79,8 @@ def test_a_long_prompt_does_not_wait_for_the_first_draft():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_drafts_through_a_head_emit_the_models_law(shape):
     sampling = Sampling({"repetition_penalty": 1.7}, (repetition_penalty(1.7),))
-    selector = Headed(2, MixingHead(2, 8), **SHAPES[shape])
-    assert law_error(Case(selector, sampling)) < EXACT
+    strategy = Headed(2, MixingHead(2, 8), **SHAPES[shape])
+    assert law_error(Case(strategy, sampling)) < EXACT
 
 
 class WrongDepth(Headed):

@@ -48,8 +48,8 @@ def stops_in_rotation():
 
 @pytest.mark.parametrize(("sampling", "skips", "stop"), list(stops_in_rotation()))
 def test_chains_emit_the_models_law(sampling, skips, stop):
-    selector = FixedSkips(SKIPS[skips], STOPS[stop])
-    assert law_error(Case(selector, SAMPLINGS[sampling])) < EXACT
+    strategy = FixedSkips(SKIPS[skips], STOPS[stop])
+    assert law_error(Case(strategy, SAMPLINGS[sampling])) < EXACT
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_chains_emit_the_models_law(sampling, skips, stop):
     ],
 )
 def test_longer_chains_emit_the_models_law(sampling, skips, stop):
-    selector = FixedSkips(SKIPS[skips], STOPS[stop])
-    assert law_error(Case(selector, SAMPLINGS[sampling], new_tokens=4)) < EXACT
+    strategy = FixedSkips(SKIPS[skips], STOPS[stop])
+    assert law_error(Case(strategy, SAMPLINGS[sampling], new_tokens=4)) < EXACT
 
 
 TREES = {
@@ -85,8 +85,8 @@ TREES = {
 )
 def test_trees_emit_the_models_law(sampling, tree):
     skips = list(SKIPS)[(list(SAMPLINGS).index(sampling) + list(TREES).index(tree)) % len(SKIPS)]
-    selector = Planned(FixedSkips(SKIPS[skips], StopRule(3)), tree=TREES[tree])
-    assert law_error(Case(selector, SAMPLINGS[sampling])) < EXACT
+    strategy = Planned(FixedSkips(SKIPS[skips], StopRule(3)), tree=TREES[tree])
+    assert law_error(Case(strategy, SAMPLINGS[sampling])) < EXACT
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_trees_emit_the_models_law(sampling, tree):
     ids=["adaptive threshold", "expected gain"],
 )
 def test_stop_rules_that_learn_do_not_bend_the_law(stop):
-    selector = Planned(FixedSkips(SKIPS["half a prefix"]), stop)
-    assert law_error(Case(selector, new_tokens=4)) < EXACT
+    strategy = Planned(FixedSkips(SKIPS["half a prefix"]), stop)
+    assert law_error(Case(strategy, new_tokens=4)) < EXACT
 
 
 def test_plans_that_change_every_round_emit_the_models_law():
@@ -108,14 +108,14 @@ def test_plans_that_change_every_round_emit_the_models_law():
 def test_every_family_emits_its_own_law(family):
     window = None if family == "granite" else 3
     tiny = Tiny(family, hidden=8, vocabulary=3, positions=64, sharpness=1.5, window=window)
-    selector = Planned(FixedSkips(SKIPS["an odd prefix"], StopRule(3)), tree=TreeRule((2, 1)))
-    assert law_error(Case(selector, SAMPLINGS["temperature"], tiny)) < EXACT
+    strategy = Planned(FixedSkips(SKIPS["an odd prefix"], StopRule(3)), tree=TreeRule((2, 1)))
+    assert law_error(Case(strategy, SAMPLINGS["temperature"], tiny)) < EXACT
 
 
 def test_a_vocabulary_of_four_with_trees_of_width_three():
     tiny = Tiny(hidden=8, vocabulary=4, positions=64, sharpness=1.5)
-    selector = Planned(FixedSkips(SKIPS["half a prefix"], StopRule(2)), tree=TreeRule((3,)))
-    assert law_error(Case(selector, SAMPLINGS["temperature"], tiny)) < EXACT
+    strategy = Planned(FixedSkips(SKIPS["half a prefix"], StopRule(2)), tree=TreeRule((3,)))
+    assert law_error(Case(strategy, SAMPLINGS["temperature"], tiny)) < EXACT
 
 
 @pytest.mark.slow
@@ -123,16 +123,16 @@ def test_a_vocabulary_of_four_with_trees_of_width_three():
 @pytest.mark.parametrize("skips", SKIPS)
 @pytest.mark.parametrize("stop", STOPS)
 def test_longer_chains_emit_the_models_law_everywhere(sampling, skips, stop):
-    selector = FixedSkips(SKIPS[skips], STOPS[stop])
-    assert law_error(Case(selector, SAMPLINGS[sampling], new_tokens=4)) < EXACT
+    strategy = FixedSkips(SKIPS[skips], STOPS[stop])
+    assert law_error(Case(strategy, SAMPLINGS[sampling], new_tokens=4)) < EXACT
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("skips", SKIPS)
 @pytest.mark.parametrize("tree", TREES)
 def test_longer_trees_emit_the_models_law(skips, tree):
-    selector = Planned(FixedSkips(SKIPS[skips], StopRule(3)), tree=TREES[tree])
-    assert law_error(Case(selector, SAMPLINGS["repetition penalty"], new_tokens=4)) < EXACT
+    strategy = Planned(FixedSkips(SKIPS[skips], StopRule(3)), tree=TREES[tree])
+    assert law_error(Case(strategy, SAMPLINGS["repetition penalty"], new_tokens=4)) < EXACT
 
 
 # What the laws above rest on

@@ -1,4 +1,4 @@
-"""What a selector asked for is kept, and nothing else."""
+"""What a strategy asked for is kept, and nothing else."""
 
 import torch
 

@@ -11,7 +11,7 @@ import pytest
 
 import specframe.errors as error_tree
 from specframe.bench.settings import KEYS, Grid
-from specframe.contract.registry import selector_names
+from specframe.contract.registry import strategy_names
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("specframe", "strategies", "profilers")
@@ -29,7 +29,7 @@ def test_generated_parts_are_current():
 def test_a_part_that_is_not_current_is_noticed():
     page = "# Errors\n\n<!-- generated: errors -->\nold\n<!-- end of errors -->\n\nBy hand.\n"
     new = pages.filled(page)
-    assert "UnknownSelector" in new
+    assert "UnknownStrategy" in new
     assert new.startswith("# Errors\n")
     assert new.endswith("\nBy hand.\n")
     assert pages.filled(new) == new
@@ -37,7 +37,7 @@ def test_a_part_that_is_not_current_is_noticed():
 
 def test_the_settings_of_selectors_are_found():
     shown = set(re.findall(r"^### (.+)$", pages.reference.settings(), re.MULTILINE))
-    assert set(selector_names()) - shown <= {"autoregressive"}
+    assert set(strategy_names()) - shown <= {"autoregressive"}
 
 
 def test_every_generated_part_is_on_a_page():

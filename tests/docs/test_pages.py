@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from specframe import load
 from specframe.commands.cli import app
-from specframe.contract.registry import selector_names
+from specframe.contract.registry import strategy_names
 from specframe.costs.measure import measured_profile
 from specframe.executors.load import load_executor
 from specframe.studies.framework.registry import study_names
@@ -155,7 +155,7 @@ def test_every_command_that_a_sentence_mentions_exists(page):
 
 
 def unknown_word(line: str) -> str | None:
-    """The first command, option, study or selector of the line that there is not."""
+    """The first command, option, study or strategy of the line that there is not."""
     _, *words = shlex.split(line, comments=True)
     path, command = [], commands()
     while words and words[0] in getattr(command, "commands", {}):
@@ -169,11 +169,11 @@ def unknown_word(line: str) -> str | None:
     if path == ["study"]:
         strange += [word for word in words[:1] if not stands_for(word, {"all", *study_names()})]
     if path == ["calibrate"]:
-        strange += [word for word in words[:1] if not stands_for(word, set(selector_names()))]
+        strange += [word for word in words[:1] if not stands_for(word, set(strategy_names()))]
     for option, value in pairwise(words):
         if option == "--selectors":
             names = [re.split("[:+]", one)[0] for one in value.split(",")]
-            strange += [name for name in names if not stands_for(name, {"all", *selector_names()})]
+            strange += [name for name in names if not stands_for(name, {"all", *strategy_names()})]
     return next(iter(strange), None)
 
 

@@ -47,7 +47,7 @@ def model() -> LlamaForCausalLM:
 
 
 @pytest.fixture
-def selector() -> FixedSkips:
+def strategy() -> FixedSkips:
     return FixedSkips(SkipSet.from_sublayers(3, [2, 3]), StopRule(5))
 
 
@@ -83,13 +83,13 @@ class StopAtLength(StoppingCriteria):
         return torch.tensor([input_ids.shape[1] >= self.length])
 
 
-def test_the_library_generates_the_same_tokens_through_the_door(model, selector):
+def test_the_library_generates_the_same_tokens_through_the_door(model, strategy):
     plain = model.generate(PROMPT, max_new_tokens=24, do_sample=False)
     ours = model.generate(
         PROMPT,
         max_new_tokens=24,
         do_sample=False,
-        custom_generate=specframe.custom_generate(selector),
+        custom_generate=specframe.custom_generate(strategy),
     )
     assert torch.equal(plain, ours)
 
@@ -104,29 +104,29 @@ class Pricing(FixedSkips):
         return super().select(context)
 
 
-def test_every_door_hands_on_the_machines_prices(model, selector):
-    costs, chosen = plain_costs(3), Pricing(selector.skips, selector.stop)
+def test_every_door_hands_on_the_machines_prices(model, strategy):
+    costs, chosen = plain_costs(3), Pricing(strategy.skips, strategy.stop)
     method = specframe.custom_generate(chosen, costs=costs)
     Pricing.seen.clear()
     model.generate(PROMPT, max_new_tokens=4, do_sample=False, custom_generate=method)
-    specframe.generate(model, PROMPT, selector=chosen, costs=costs, max_new_tokens=4)
+    specframe.generate(model, PROMPT, strategy=chosen, costs=costs, max_new_tokens=4)
     assert len(Pricing.seen) >= 2
     assert all(seen is costs for seen in Pricing.seen)
 
 
-def test_the_door_returns_the_output_object_when_the_library_is_asked_for_it(model, selector):
+def test_the_door_returns_the_output_object_when_the_library_is_asked_for_it(model, strategy):
     output = model.generate(
         PROMPT,
         max_new_tokens=8,
         do_sample=False,
         return_dict_in_generate=True,
-        custom_generate=specframe.custom_generate(selector),
+        custom_generate=specframe.custom_generate(strategy),
     )
     assert output.sequences.shape[1] == PROMPT.shape[1] + 8
     assert output.stats.new_tokens == 8
 
 
-def test_the_door_honours_sampling_processors_and_the_default_seed(model, selector):
+def test_the_door_honours_sampling_processors_and_the_default_seed(model, strategy):
     def draw() -> torch.Tensor:
         torch.manual_seed(3)
         return model.generate(
@@ -134,7 +134,7 @@ def test_the_door_honours_sampling_processors_and_the_default_seed(model, select
             max_new_tokens=20,
             do_sample=True,
             top_k=4,
-            custom_generate=specframe.custom_generate(selector),
+            custom_generate=specframe.custom_generate(strategy),
         )
 
     first = draw()
@@ -145,13 +145,13 @@ def test_the_door_honours_sampling_processors_and_the_default_seed(model, select
     assert all(token in row for token, row in zip(emitted, allowed, strict=True))
 
 
-def test_the_door_passes_committed_tokens_to_its_own_streamer_and_ends_it(model, selector):
+def test_the_door_passes_committed_tokens_to_its_own_streamer_and_ends_it(model, strategy):
     recorder = Recorder()
     output = model.generate(
         PROMPT,
         max_new_tokens=12,
         do_sample=False,
-        custom_generate=specframe.custom_generate(selector),
+        custom_generate=specframe.custom_generate(strategy),
         spec_streamer=recorder,
     )
     assert recorder.tokens == output[0].tolist()
@@ -159,22 +159,22 @@ def test_the_door_passes_committed_tokens_to_its_own_streamer_and_ends_it(model,
 
 
 @pytest.mark.parametrize("skip_prompt", [True, False])
-def test_a_text_streamer_shows_every_new_token(model, selector, tokenizer, capsys, skip_prompt):
+def test_a_text_streamer_shows_every_new_token(model, strategy, tokenizer, capsys, skip_prompt):
     streamer = TextStreamer(tokenizer, skip_prompt=skip_prompt)
     output = model.generate(
         PROMPT,
         max_new_tokens=12,
         do_sample=False,
-        custom_generate=specframe.custom_generate(selector, streamer=streamer),
+        custom_generate=specframe.custom_generate(strategy, streamer=streamer),
     )
     shown = output[0, PROMPT.shape[1] if skip_prompt else 0 :]
     assert capsys.readouterr().out == tokenizer.decode(shown) + "\n"
 
 
-def test_generate_streams_the_prompt_and_then_what_it_commits(model, selector):
+def test_generate_streams_the_prompt_and_then_what_it_commits(model, strategy):
     recorder = Recorder()
     output = specframe.generate(
-        model, PROMPT, selector=selector, max_new_tokens=12, streamer=recorder
+        model, PROMPT, strategy=strategy, max_new_tokens=12, streamer=recorder
     )
     assert recorder.tokens == output.sequences[0].tolist()
     assert recorder.puts == output.stats.rounds + 2  # the prompt and the token after it
@@ -191,13 +191,13 @@ def _stops(model: LlamaForCausalLM) -> Iterator[tuple[int, str]]:
         yield end + 1, chr(40 + tokens[end - 1]) + chr(40 + tokens[end])
 
 
-def test_a_stop_string_cuts_inside_an_accepted_block(model, selector, tokenizer):
+def test_a_stop_string_cuts_inside_an_accepted_block(model, strategy, tokenizer):
     tokens = _plain_tokens(model)
     for _, string in list(_stops(model))[:12]:
         output = specframe.generate(
             model,
             PROMPT,
-            selector=selector,
+            strategy=strategy,
             tokenizer=tokenizer,
             stop_strings=[string],
             max_new_tokens=30,
@@ -207,36 +207,36 @@ def test_a_stop_string_cuts_inside_an_accepted_block(model, selector, tokenizer)
         assert output.sequences[0].tolist() == tokens[:end]
 
 
-def test_a_stop_string_given_to_the_door_stops_the_library_too(model, selector, tokenizer):
+def test_a_stop_string_given_to_the_door_stops_the_library_too(model, strategy, tokenizer):
     end, string = list(_stops(model))[5]
     output = model.generate(
         PROMPT,
         max_new_tokens=30,
         do_sample=False,
         custom_generate=specframe.custom_generate(
-            selector, tokenizer=tokenizer, stop_strings=string
+            strategy, tokenizer=tokenizer, stop_strings=string
         ),
     )
     assert output.shape[1] <= end
     assert output[0].tolist() == _plain_tokens(model)[: output.shape[1]]
 
 
-def test_stop_strings_without_a_tokenizer_are_refused_with_the_remedy(model, selector):
+def test_stop_strings_without_a_tokenizer_are_refused_with_the_remedy(model, strategy):
     with pytest.raises(InvalidRequest, match="Pass tokenizer"):
-        specframe.generate(model, PROMPT, selector=selector, stop_strings=["a"])
+        specframe.generate(model, PROMPT, strategy=strategy, stop_strings=["a"])
 
 
 @pytest.mark.parametrize("length", range(6, 16))
-def test_a_stopping_criterion_is_asked_after_every_token_of_a_block(model, selector, length):
+def test_a_stopping_criterion_is_asked_after_every_token_of_a_block(model, strategy, length):
     criteria = StoppingCriteriaList([StopAtLength(length)])
     output = specframe.generate(
-        model, PROMPT, selector=selector, stopping_criteria=criteria, max_new_tokens=30
+        model, PROMPT, strategy=strategy, stopping_criteria=criteria, max_new_tokens=30
     )
     assert output.sequences.shape[1] == length
 
 
-def test_the_door_refuses_a_batch_padding_and_a_filled_cache(model, selector):
-    door = specframe.custom_generate(selector)
+def test_the_door_refuses_a_batch_padding_and_a_filled_cache(model, strategy):
+    door = specframe.custom_generate(strategy)
     two = PROMPT.expand(2, -1)
     with pytest.raises(InvalidRequest, match="batch of 2"):
         model.generate(two, custom_generate=door, max_new_tokens=4)
@@ -248,8 +248,8 @@ def test_the_door_refuses_a_batch_padding_and_a_filled_cache(model, selector):
         model.generate(PROMPT, past_key_values=cache, custom_generate=door, max_new_tokens=4)
 
 
-def test_the_door_refuses_embeddings_and_tokens_that_the_model_does_not_know(model, selector):
-    door = specframe.custom_generate(selector)
+def test_the_door_refuses_embeddings_and_tokens_that_the_model_does_not_know(model, strategy):
+    door = specframe.custom_generate(strategy)
     vectors = model.get_input_embeddings()(PROMPT)
     with pytest.raises(InvalidRequest, match="Pass input_ids alone"):
         model.generate(inputs_embeds=vectors, custom_generate=door, max_new_tokens=4)

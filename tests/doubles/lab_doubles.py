@@ -7,10 +7,9 @@ from itertools import product
 import numpy as np
 import torch
 
-from specframe.contract.selector import Prompt
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
-from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet
+from specframe.types import DraftPlan, Estimate, ModelShape, Prompt, SkipSet
 
 TOKENS = 50  # judged of each prompt
 

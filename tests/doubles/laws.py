@@ -43,7 +43,7 @@ class Sampling:
 class Case:
     """Something whose law is known."""
 
-    selector: LayerSelector
+    strategy: LayerSelector
     sampling: Sampling = field(default_factory=lambda: Sampling({}))
     tiny: Tiny = THREE_TOKENS
     new_tokens: int = 3
@@ -56,7 +56,7 @@ def emitted_law(case: Case) -> Law:
 
     def run(choose: Choose) -> tuple[int, ...]:
         law = replace(decoding.law, choose=choose)
-        engine = Engine(executor, case.selector.spawn(), law, decoding.limits)
+        engine = Engine(executor, case.strategy.spawn(), law, decoding.limits)
         return tuple(token for done in engine.rounds(PROMPT) for token in done.tokens)
 
     return exact_law(run)

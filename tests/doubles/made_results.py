@@ -70,7 +70,7 @@ def made_row(
     dice: random.Random,
     noise: float,
 ) -> dict[str, Any]:
-    """One answer; only selectors that gain anything draft, and the library tells nothing more."""
+    """One answer; only strategies that gain anything draft, and the library tells nothing more."""
     selector, preset = contender
     name, domain, context = prompt
     ours, drafts = preset != "", preset != "" and selector != "autoregressive"

@@ -54,8 +54,8 @@ def law_of_trees() -> None:
     holds(Case(TREE))
 
 
-def greedy(selector, executor, new_tokens=30) -> list[int]:
-    engine = Engine(executor, selector.spawn(), Law(), Limits(new_tokens))
+def greedy(strategy, executor, new_tokens=30) -> list[int]:
+    engine = Engine(executor, strategy.spawn(), Law(), Limits(new_tokens))
     tokens = [token for done in engine.rounds([3, 1, 4]) for token in done.tokens]
     assert len(tokens) == new_tokens
     assert all(0 <= token < executor.shape.vocabulary for token in tokens)

@@ -7,16 +7,17 @@ import torch
 
 from doubles.lab_doubles import plain_costs
 from specframe.calibration.lab import ModelLab
-from specframe.contract.selector import LayerSelector, Prompt
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.selector import LayerSelector
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.shared.judging.judged import JudgedSet, best_draft
+from specframe.strategies.shared.judging.judged import best_draft
 from specframe.testing import planted_llama
 from specframe.testing.architectures import tiny_model
-from specframe.types import ModelShape, SkipSet
+from specframe.types import ModelShape, Prompt, SkipSet
 
 LAYERS = 4
 PLANTED = SkipSet.from_sublayers(LAYERS, [2, 3, 5, 6])
@@ -58,9 +59,9 @@ def as_good_as_planted(judged: JudgedSet) -> bool:
     return found >= best_draft(costs, PLANTED, 1.0, n, 12)[1] - 1e-9
 
 
-def greedy_tokens(executor: Executor, selector: LayerSelector, prompt: Prompt, count: int = 40):
+def greedy_tokens(executor: Executor, strategy: LayerSelector, prompt: Prompt, count: int = 40):
     """Tokens, and how many of them were drafted."""
-    engine = Engine(executor, selector.spawn(), Law(), Limits(count), plain_costs(LAYERS))
+    engine = Engine(executor, strategy.spawn(), Law(), Limits(count), plain_costs(LAYERS))
     tokens: list[int] = []
     drafted = 0
     for done in engine.rounds(prompt.tokens):

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.costs.model import CostModel
 from specframe.types import Draft, ModelShape, Outcome
 

@@ -1,4 +1,4 @@
-"""Selectors that play what they are given and note what they are told."""
+"""Strategies that play what they are given and note what they are told."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Small models, their probes and prices, shared by the tests of planning selectors."""
+"""Small models, their probes and prices, shared by the tests of planning strategies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.core.probe import CacheProbe
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
@@ -79,12 +79,12 @@ def outcome(plan, accepted=2, drafted=2, emitted=None, seconds=0.0):
     return Outcome(plan, draft, accepted, tuple(range(count)), select_seconds=seconds)
 
 
-def tokens_and_drafted(model, selector, count=40, **how):
+def tokens_and_drafted(model, strategy, count=40, **how):
     """A generation after twenty tokens, prompt included, and how many of it were drafted."""
     prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
     kept = {"max_new_tokens": count, "do_sample": False, "eos_token_id": None} | how
     layers = model.config.num_hidden_layers
-    speculator = SelfSpeculator(model, selector, costs=prices(layers, row=0.001))
+    speculator = SelfSpeculator(model, strategy, costs=prices(layers, row=0.001))
     found = speculator.generate(prompt, **kept)
     return found.sequences[0].tolist(), found.stats.drafted
 

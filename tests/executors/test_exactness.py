@@ -32,8 +32,8 @@ SKIPS = {
 }
 
 
-def greedy(executor, selector, prompt, new_tokens):
-    rounds = Engine(executor, selector, Law(), Limits(new_tokens)).rounds(prompt)
+def greedy(executor, strategy, prompt, new_tokens):
+    rounds = Engine(executor, strategy, Law(), Limits(new_tokens)).rounds(prompt)
     return [token for done in rounds for token in done.tokens]
 
 

@@ -1,4 +1,4 @@
-"""A selector in a package of its own, found by entry point."""
+"""A strategy in a package of its own, found by entry point."""
 
 from __future__ import annotations
 

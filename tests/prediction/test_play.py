@@ -41,7 +41,7 @@ def test_playing_autoregressive_decoding_is_priced_at_exactly_one():
 
 def test_playing_prices_the_rounds_that_were_run(monkeypatch):
     executor = tiny_executor(DEEP)
-    selector = FixedSkips(SkipSet.of(4, [3], [3]), StopRule(3))
+    strategy = FixedSkips(SkipSet.of(4, [3], [3]), StopRule(3))
     rounds = []
     original = Engine._round
 
@@ -50,7 +50,7 @@ def test_playing_prices_the_rounds_that_were_run(monkeypatch):
         return replace(rounds[-1], select_seconds=0.0)
 
     monkeypatch.setattr(Engine, "_round", kept)
-    played = play(executor, selector, COSTS, PROMPTS[:1], 20)
+    played = play(executor, strategy, COSTS, PROMPTS[:1], 20)
     priced = sum(COSTS.round(outcome.plan, 5, drafted=outcome.drafted) for outcome in rounds)
     assert played.seconds == (pytest.approx(priced),)
     assert played.plain_seconds == (pytest.approx(19 * COSTS.autoregressive(5)),)

@@ -8,7 +8,7 @@ from doubles.strategies_worlds import outcome, prices, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidConfig
 from specframe.strategies.admg import Admg, AdmgConfig, JudgedConfig, removed_attention
@@ -81,11 +81,11 @@ def test_where_nothing_is_removed_nothing_is_drafted(after_prompt):
 
 
 def test_the_draft_s_threshold_steers_acceptance(after_prompt):
-    selector = Admg(AdmgConfig()).spawn()
-    plan = selector.select(after_prompt.context())
+    strategy = Admg(AdmgConfig()).spawn()
+    plan = strategy.select(after_prompt.context())
     for _ in range(10):
-        selector.observe(outcome(plan, accepted=0, drafted=4))
-    assert selector.select(after_prompt.context(round=1)).stop.confidence > 0.6
+        strategy.observe(outcome(plan, accepted=0, drafted=4))
+    assert strategy.select(after_prompt.context(round=1)).stop.confidence > 0.6
 
 
 # preset best
@@ -100,11 +100,11 @@ def test_best_plays_attention_that_adds_nothing(after_prompt):
 
 def test_best_leaves_a_set_that_does_not_stand(after_prompt):
     context = after_prompt.context(budget=1_000, costs=prices(8, attention=(2.0, 0.0), row=0.001))
-    selector = Admg().spawn()
+    strategy = Admg().spawn()
     for index in range(30):
-        plan = selector.select(replace(context, round=index))
+        plan = strategy.select(replace(context, round=index))
         drafted = min(plan.stop.max_tokens, 1)
-        selector.observe(outcome(plan, accepted=0, drafted=drafted))
+        strategy.observe(outcome(plan, accepted=0, drafted=drafted))
     assert plan.stop.max_tokens == 0
 
 

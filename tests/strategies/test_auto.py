@@ -18,8 +18,9 @@ from doubles.replayed import Stream, clustered, seconds_between
 from doubles.selector_doubles import Listening
 from doubles.strategies_worlds import prices
 
-from specframe.contract.naming import selector_from
-from specframe.contract.selector import Context, Needs
+from specframe.contract.naming import strategy_from
+from specframe.contract.planner import Context
+from specframe.contract.selector import Needs
 from specframe.errors import InvalidConfig
 from specframe.strategies.auto import Auto
 from specframe.strategies.autoregressive import Autoregressive
@@ -214,10 +215,10 @@ def test_it_changes_no_token():
 
 
 def test_arms_are_made_from_names_alone():
-    made = selector_from("auto", SHAPE, "best", {"of": "knapspec, prompt-lookup", "block": "2"})
+    made = strategy_from("auto", SHAPE, "best", {"of": "knapspec, prompt-lookup", "block": "2"})
     assert [type(arm).__name__ for arm in made.arms] == ["KnapSpec", "PromptLookup"]
     assert made.config.block == 2
-    assert [type(arm) for arm in selector_from("auto", SHAPE).arms] == [Cascade, Del]
+    assert [type(arm) for arm in strategy_from("auto", SHAPE).arms] == [Cascade, Del]
 
 
 @pytest.mark.parametrize(
@@ -225,11 +226,11 @@ def test_arms_are_made_from_names_alone():
 )
 def test_settings_out_of_range_are_refused_by_name(options, named):
     with pytest.raises(InvalidConfig, match=named):
-        selector_from("auto", SHAPE, "best", options)
+        strategy_from("auto", SHAPE, "best", options)
 
 
 def test_no_arms_are_refused():
-    with pytest.raises(InvalidConfig, match="one or more selectors"):
+    with pytest.raises(InvalidConfig, match="one or more strategies"):
         Auto(())
 
 

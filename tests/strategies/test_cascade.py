@@ -1,4 +1,4 @@
-"""Lookup before another selector: which of them drafts, and what each is told."""
+"""Lookup before another strategy: which of them drafts, and what each is told."""
 
 from dataclasses import replace
 from math import prod
@@ -17,8 +17,8 @@ from doubles.planted_labs import (
 )
 from doubles.selector_doubles import Listening
 
-from specframe.contract.naming import selector_from
-from specframe.contract.selector import Context
+from specframe.contract.naming import strategy_from
+from specframe.contract.planner import Context
 from specframe.contract.stopping import ExpectedGain, Planned
 from specframe.errors import InvalidConfig
 from specframe.strategies.autoregressive import Autoregressive
@@ -184,25 +184,25 @@ INNER = {
 @pytest.mark.parametrize("name", INNER)
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 def test_cascades_emit_the_models_law(name, preset):
-    selector = Cascade.combining([INNER[name]], preset, copied="2")
-    assert law_error(Case(selector, new_tokens=4)) < 1e-12
+    strategy = Cascade.combining([INNER[name]], preset, copied="2")
+    assert law_error(Case(strategy, new_tokens=4)) < 1e-12
 
 
 @pytest.mark.parametrize("selector", [KnapSpec(), FixedSkips(PLANTED, StopRule(4))])
-def test_cascades_change_no_token(selector):
+def test_cascades_change_no_token(strategy):
     executor = planted_executor("llama")
     for prompt in planted_prompts(each=2):
-        tokens, drafted = greedy_tokens(executor, Cascade(selector), prompt, count=80)
+        tokens, drafted = greedy_tokens(executor, Cascade(strategy), prompt, count=80)
         assert tokens == own_tokens(executor, prompt, count=80)
         assert drafted > 10
 
 
 def test_a_cascade_is_made_from_names_alone():
-    made = selector_from("cascade", SHAPE, "faithful", {"of": "prompt-lookup", "copied": "7"})
-    assert type(made.selector).__name__ == "PromptLookup"
+    made = strategy_from("cascade", SHAPE, "faithful", {"of": "prompt-lookup", "copied": "7"})
+    assert type(made.strategy).__name__ == "PromptLookup"
     assert made.config.copied == 7
-    assert made.selector.config == LookupConfig(longest=3, copied=10, latest=False, priced=False)
-    assert isinstance(selector_from("cascade", SHAPE).selector, KnapSpec)
+    assert made.strategy.config == LookupConfig(longest=3, copied=10, latest=False, priced=False)
+    assert isinstance(strategy_from("cascade", SHAPE).strategy, KnapSpec)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_cascade_is_made_from_names_alone():
 )
 def test_settings_out_of_range_are_refused_by_name(options, named):
     with pytest.raises(InvalidConfig, match=named):
-        selector_from("cascade", SHAPE, "best", options)
+        strategy_from("cascade", SHAPE, "best", options)
 
 
 CONTRACTED = {"knapspec": Cascade(KnapSpec()), "fixed": Cascade(FixedSkips(SKIPS))}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from doubles.strategies_worlds import outcome, prices, tokens_and_drafted, world
 
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.errors import InvalidConfig
 from specframe.strategies.clasp import BEST, ClaSp, ClaSpConfig, skipped_layers, whole_layers
 from specframe.testing.architectures import tiny_model
@@ -49,15 +49,15 @@ def test_the_share_is_of_the_layers_and_one_is_always_left():
 
 
 def test_the_paper_plans_after_the_first_round_of_each_interval(after_prompt):
-    selector = ClaSp(ClaSpConfig(skipped=3)).spawn()
+    strategy = ClaSp(ClaSpConfig(skipped=3)).spawn()
     captured, planned = [], []
     for index in range(70):
         states = after_prompt.references(1) if index else {}
-        plan = selector.select(after_prompt.context(round=index, states=states))
+        plan = strategy.select(after_prompt.context(round=index, states=states))
         assert plan.stop == StopRule(10, confidence=0.7)
         captured.append(plan.capture)
         planned.append(plan.skips)
-        selector.observe(outcome(plan))
+        strategy.observe(outcome(plan))
     assert [i for i, kept in enumerate(captured) if kept] == [0, 64]
     assert planned == [SkipSet.none(6)] + [PLANTED] * 69
 
@@ -70,10 +70,10 @@ def test_the_reference_is_the_last_accepted_token_alone(after_prompt, monkeypatc
         return PLANTED
 
     monkeypatch.setattr("specframe.strategies.clasp.skipped_layers", spy)
-    selector = ClaSp(ClaSpConfig()).spawn()
+    strategy = ClaSp(ClaSpConfig()).spawn()
     for index in range(3):
-        plan = selector.select(after_prompt.context(round=index, states=after_prompt.states))
-        selector.observe(outcome(plan))
+        plan = strategy.select(after_prompt.context(round=index, states=after_prompt.states))
+        strategy.observe(outcome(plan))
     assert len(seen) == 1
     assert all(torch.equal(seen[0][d], after_prompt.states[d][-1:]) for d in range(13))
 

@@ -44,11 +44,11 @@ def test_what_was_never_seen_has_no_acceptance():
 
 
 def with_counts(config, matches, misses):
-    selector = Del(config)
-    selector._counts = ShadowCounts(
+    strategy = Del(config)
+    strategy._counts = ShadowCounts(
         torch.tensor(matches), torch.tensor(misses), torch.zeros(3), torch.zeros(3)
     )
-    return selector
+    return strategy
 
 
 def test_faithful_takes_the_most_tokens_a_layer():
@@ -59,9 +59,9 @@ def test_faithful_takes_the_most_tokens_a_layer():
         for g in range(18)
     }
     exit_layer, drafted = max(rates, key=rates.get)
-    selector = with_counts(DelConfig(priced=False), alphas, [1.0 - a for a in alphas])
+    strategy = with_counts(DelConfig(priced=False), alphas, [1.0 - a for a in alphas])
     context = world(planted(2)).context(round=5, costs=plain_costs(LAYERS), prompt_states={})
-    plan = selector.select(context)
+    plan = strategy.select(context)
     assert (plan.skips.prefix // 2, plan.stop.max_tokens) == (exit_layer, drafted)
 
 
@@ -76,14 +76,14 @@ def test_best_takes_the_most_tokens_a_second():
         for g in range(18)
     }
     exit_layer, drafted = max(rates, key=rates.get)
-    selector = with_counts(DelConfig(), alphas, [1.0 - a for a in alphas])
-    plan = selector.select(found.context(round=5, costs=costs, prompt_states={}))
+    strategy = with_counts(DelConfig(), alphas, [1.0 - a for a in alphas])
+    plan = strategy.select(found.context(round=5, costs=costs, prompt_states={}))
     assert (plan.skips.prefix // 2, plan.stop.max_tokens) == (exit_layer, drafted)
 
 
 def test_nothing_is_drafted_where_no_length_pays():
-    selector = with_counts(DelConfig(priced=False), [0.0, 0.05, 0.1], [1.0, 0.95, 0.9])
-    plan = selector.select(world(planted(2)).context(round=5, prompt_states={}))
+    strategy = with_counts(DelConfig(priced=False), [0.0, 0.05, 0.1], [1.0, 0.95, 0.9])
+    plan = strategy.select(world(planted(2)).context(round=5, prompt_states={}))
     assert plan.stop.max_tokens == 0
 
 
@@ -96,9 +96,9 @@ def test_the_paper_begins_with_one_token_from_the_first_exit():
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 def test_the_planted_exit_is_found_and_changes_no_token(preset, silent):
     executor = load_executor(planted(silent))
-    selector = Del.configured(SHAPE, preset)
+    strategy = Del.configured(SHAPE, preset)
     prompt = planted_prompts(each=1)[0]
-    engine = Engine(executor, selector, Law(), Limits(80), plain_costs(LAYERS))
+    engine = Engine(executor, strategy, Law(), Limits(80), plain_costs(LAYERS))
     rounds = list(engine.rounds(prompt.tokens))
     assert [t for done in rounds for t in done.tokens] == own_tokens(executor, prompt, 80)
     late = [done.outcome for done in rounds[4:]]
@@ -110,13 +110,13 @@ def test_only_committed_rows_are_counted():
     """After any rounds the counts are those of a full walk over what was committed."""
     noise = {i: 1.0 if i < 4 else 0.35 for i in range(2 * LAYERS)}
     executor = load_executor(planted_llama(SHAPE, noise))
-    selector = Del(DelConfig(memory=1.0))
+    strategy = Del(DelConfig(memory=1.0))
     prompt = planted_prompts(each=1)[0]
-    rounds = list(Engine(executor, selector, Law(), Limits(30)).rounds(prompt.tokens))
+    rounds = list(Engine(executor, strategy, Law(), Limits(30)).rounds(prompt.tokens))
     assert any(done.outcome.accepted < done.outcome.drafted for done in rounds[1:])
     emitted = [t for done in rounds for t in done.tokens]
     counted = len(prompt.tokens) + len(emitted) - 1 - len(rounds[-1].tokens)
-    counts = selector._counts
+    counts = strategy._counts
     assert (counts.matches + counts.misses).tolist() == [counted] * (LAYERS - 1)
 
 

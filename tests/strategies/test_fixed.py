@@ -1,9 +1,9 @@
-"""The two selectors of the core: one plan for everything, and none."""
+"""The two strategies of the core: one plan for everything, and none."""
 
 import pytest
 
 import specframe
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing import selector_checks
@@ -31,8 +31,8 @@ def test_autoregressive_keeps_the_contract(name, check):
 
 
 def test_the_plan_given_is_the_plan_made_whatever_the_context():
-    selector = FixedSkips(SKIPS, StopRule(3, confidence=0.4))
-    plans = {selector.select(context(round=n, sampled=n % 2 == 0)) for n in range(4)}
+    strategy = FixedSkips(SKIPS, StopRule(3, confidence=0.4))
+    plans = {strategy.select(context(round=n, sampled=n % 2 == 0)) for n in range(4)}
     assert plans == {DraftPlan(SKIPS, StopRule(3, confidence=0.4))}
 
 
@@ -42,5 +42,5 @@ def test_autoregressive_drafts_and_captures_nothing():
 
 
 def test_both_are_reached_by_name():
-    assert specframe.selector_class("fixed") is FixedSkips
-    assert specframe.selector_class("autoregressive") is Autoregressive
+    assert specframe.strategy_class("fixed") is FixedSkips
+    assert specframe.strategy_class("autoregressive") is Autoregressive

@@ -10,8 +10,8 @@ from doubles.laws import THREE_TOKENS, Case, law_error
 from doubles.planted_labs import greedy_tokens, own_tokens, planted_lab, planted_prompts
 from doubles.tiny import tiny_executor
 
-from specframe.contract.naming import selector_from
-from specframe.contract.selector import Context
+from specframe.contract.naming import strategy_from
+from specframe.contract.planner import Context
 from specframe.costs.tables import Table
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
@@ -24,7 +24,7 @@ from specframe.strategies.kangaroo.adapter import (
 )
 from specframe.strategies.kangaroo.strategy import Kangaroo, KangarooConfig, Trained
 from specframe.testing import selector_checks
-from specframe.testing.scene import SelectorScene
+from specframe.testing.scene import StrategyScene
 from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
 
 LAYERS = 4
@@ -101,10 +101,10 @@ def test_training_leaves_the_model_alone_and_beats_the_bare_exit_or_says_so():
     model = lab._executor._source
     before = [parameter.detach().clone() for parameter in model.parameters()]
     config = KangarooConfig(layers=1, epochs=4)
-    selector = Kangaroo(config).calibrate(lab, planted_prompts(each=16))
+    strategy = Kangaroo(config).calibrate(lab, planted_prompts(each=16))
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(map(torch.equal, before, model.parameters()))
-    figures = selector.figures()
+    figures = strategy.figures()
     assert figures["layers"] == 1
     assert figures["tokens"] == 2 * lab.new_tokens
     assert bool(figures["warnings"]) == (figures["acceptance"] <= figures["bare_exit"])
@@ -120,28 +120,28 @@ def calibrated(family):
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 @pytest.mark.parametrize("stop", ["gain", "confidence"])
 def test_drafts_through_the_adapter_change_no_token(family, stop):
-    selector = calibrated(family)
+    strategy = calibrated(family)
     executor = planted_lab(family)._executor
-    selector = Kangaroo(KangarooConfig(layers=1, stop=stop), selector.found)
+    strategy = Kangaroo(KangarooConfig(layers=1, stop=stop), strategy.found)
     for prompt in planted_prompts(each=2):
-        tokens, _ = greedy_tokens(executor, selector, prompt)
+        tokens, _ = greedy_tokens(executor, strategy, prompt)
         assert tokens == own_tokens(executor, prompt)
 
 
 def test_the_share_kept_is_the_acceptance_of_real_drafts():
     """Judged by whole texts, drafted token by token: the same tokens stand."""
-    selector = calibrated("llama")
+    strategy = calibrated("llama")
     lab = planted_lab("llama")
     prompt = planted_prompts(each=16)[0]
     states = lab.states(prompt, (2, 2 * LAYERS))
     lesson = Lesson(states[2], states[2 * LAYERS], len(prompt.tokens) - 1)
-    agreed = agreement(selector.found.adapter, lesson, lab.read_out)
+    agreed = agreement(strategy.found.adapter, lesson, lab.read_out)
     config = KangarooConfig(layers=1, stop="confidence", longest=1, confidence=0.0)
     stood, place = {}, 0
     from specframe.core.engine import Engine, Limits
     from specframe.core.sampling import Law
 
-    engine = Engine(lab._executor, Kangaroo(config, selector.found), Law(), Limits(24))
+    engine = Engine(lab._executor, Kangaroo(config, strategy.found), Law(), Limits(24))
     for done in engine.rounds(prompt.tokens):
         if done.outcome is not None and done.outcome.drafted:
             stood[place] = done.outcome.accepted > 0
@@ -165,9 +165,9 @@ def context(**given):
 
 
 def test_faithful_stops_after_doubt_or_six():
-    selector = Kangaroo.configured(SHAPE, "faithful")
-    assert selector.config.trunk(LAYERS) == 2
-    plan = Kangaroo(selector.config, trained(SHAPE, 4)).select(context(costs=plain_costs(LAYERS)))
+    strategy = Kangaroo.configured(SHAPE, "faithful")
+    assert strategy.config.trunk(LAYERS) == 2
+    plan = Kangaroo(strategy.config, trained(SHAPE, 4)).select(context(costs=plain_costs(LAYERS)))
     wanted = StopRule(6, confidence=0.6)
     assert plan == DraftPlan(SkipSet.after(LAYERS, 2), wanted, capture=False, headed=True)
 
@@ -184,13 +184,13 @@ def test_best_prices_the_adapter_and_declines_where_it_does_not_pay():
 
 
 def test_the_artefact_holds_everything(tmp_path):
-    selector = calibrated("llama")
-    selector.save(tmp_path)
-    loaded = selector_from(str(tmp_path), selector.found.shape)
+    strategy = calibrated("llama")
+    strategy.save(tmp_path)
+    loaded = strategy_from(str(tmp_path), strategy.found.shape)
     assert isinstance(loaded, Kangaroo)
-    assert loaded == selector
+    assert loaded == strategy
     for kept, read in zip(
-        selector.found.adapter.weights(), loaded.found.adapter.weights(), strict=True
+        strategy.found.adapter.weights(), loaded.found.adapter.weights(), strict=True
     ):
         assert torch.equal(kept, read)
 
@@ -222,18 +222,18 @@ def test_settings_out_of_range_are_refused_by_name(given):
 @pytest.mark.parametrize("stop", ["gain", "confidence"])
 @pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
 def test_check_selector(stop, name):
-    shape = SelectorScene(LAYERS).shape
-    selector = Kangaroo(KangarooConfig(layers=1, stop=stop), trained(shape, 2))
-    dict(selector_checks(selector, LAYERS))[name]()
+    shape = StrategyScene(LAYERS).shape
+    strategy = Kangaroo(KangarooConfig(layers=1, stop=stop), trained(shape, 2))
+    dict(selector_checks(strategy, LAYERS))[name]()
 
 
 @pytest.mark.slow
 def test_on_trained_text_the_adapter_beats_the_bare_exit():
     from specframe.calibration.lab import ModelLab
-    from specframe.contract.selector import Prompt
     from specframe.executors.load import load_executor
     from specframe.testbed import load_tiny, suite
     from specframe.testbed.corpus import DOMAINS
+    from specframe.types import Prompt
 
     model, tokenizer = load_tiny()
     prompts = [
@@ -243,8 +243,8 @@ def test_on_trained_text_the_adapter_beats_the_bare_exit():
     ]
     executor = load_executor(model)
     lab = ModelLab(executor, plain_costs(executor.shape.layers), new_tokens=48)
-    selector = Kangaroo(KangarooConfig(epochs=20, seconds=20.0)).calibrate(lab, prompts)
-    assert selector.found.acceptance.low > selector.found.bare.high
+    strategy = Kangaroo(KangarooConfig(epochs=20, seconds=20.0)).calibrate(lab, prompts)
+    assert strategy.found.acceptance.low > strategy.found.bare.high
 
 
 def test_a_noisy_profile_does_not_stop_a_generation():

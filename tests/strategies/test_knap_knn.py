@@ -19,8 +19,8 @@ from doubles.planted_labs import (
 from doubles.strategies_worlds import prices
 
 from specframe.calibration.lab import ModelLab
-from specframe.contract.naming import selector_from
-from specframe.contract.selector import Context, Prompt
+from specframe.contract.naming import strategy_from
+from specframe.contract.planner import Context
 from specframe.costs.rates import RoundPrices
 from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.knap_knn import KnapKnn, KnapKnnConfig
@@ -28,9 +28,9 @@ from specframe.strategies.shared.judging.additive import AdditiveModel, link_thr
 from specframe.strategies.shared.judging.judged import MIXED, deal
 from specframe.strategies.shared.searching.knapsack_search import KnapsackSearch
 from specframe.strategies.shared.searching.search import Budget, run_search
-from specframe.testing.scene import SelectorScene
+from specframe.testing.scene import StrategyScene
 from specframe.testing.selector_checks import selector_checks
-from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
+from specframe.types import Draft, DraftPlan, Outcome, Prompt, SkipSet, StopRule
 
 SHAPE = small_shape(LAYERS)
 LOSSES = {
@@ -146,7 +146,7 @@ def test_figures_name_every_domain_and_how_far_its_model_is_off(calibrated):
 
 def test_the_artefact_holds_everything(calibrated, tmp_path):
     calibrated.save(tmp_path)
-    loaded = selector_from(str(tmp_path), SHAPE)
+    loaded = strategy_from(str(tmp_path), SHAPE)
     assert isinstance(loaded, KnapKnn)
     assert loaded.config == calibrated.config
     assert loaded.found.models == calibrated.found.models
@@ -227,8 +227,8 @@ def test_the_faithful_preset_takes_both_papers_constants():
     config = KnapKnn.configured(SHAPE, "faithful").config
     assert (config.neighbours, config.gate, config.centred) == (1, 0.0, False)
     assert (config.most_skipped, config.heaviest, config.protected) == (0.5, 5, 1)
-    selector = KnapKnn(replace(config, pooling="mean", evaluations=60, domain_evaluations=50))
-    plan = selector.calibrate(written(), PROMPTS).spawn().select(context())
+    strategy = KnapKnn(replace(config, pooling="mean", evaluations=60, domain_evaluations=50))
+    plan = strategy.calibrate(written(), PROMPTS).spawn().select(context())
     assert plan.stop == StopRule(10, confidence=0.7)
     assert not set(plan.skips) & {0, 1, 6, 7}
 
@@ -255,10 +255,10 @@ def test_options_are_read_from_text():
 def test_planted_models_give_up_their_set_and_keep_their_tokens(family):
     lab, prompts = planted_lab(family), planted_prompts(each=16)
     quick = KnapKnnConfig(evaluations=30, domain_evaluations=40, gate=0.0)
-    selector = KnapKnn(quick).calibrate(lab, prompts)
-    assert as_good_as_planted(selector.found.models["sql"].judged)
+    strategy = KnapKnn(quick).calibrate(lab, prompts)
+    assert as_good_as_planted(strategy.found.models["sql"].judged)
     executor = planted_executor(family)
-    tokens, drafted = greedy_tokens(executor, selector, prompts[0])
+    tokens, drafted = greedy_tokens(executor, strategy, prompts[0])
     assert tokens == own_tokens(executor, prompts[0])
     assert drafted > 0
 
@@ -269,7 +269,7 @@ CHECKS = [name for name, _ in selector_checks(KnapKnn(), layers=LAYERS)]
 @pytest.fixture(scope="module")
 def of_the_scene():
     """Calibrated on the model that the checks play with."""
-    executor = SelectorScene(LAYERS).executor
+    executor = StrategyScene(LAYERS).executor
     lab = ModelLab(executor, plain_costs(LAYERS), new_tokens=12)
     prompts = [
         Prompt(tuple((torch.arange(6 + i) * (3 + d) % executor.shape.vocabulary).tolist()), name)

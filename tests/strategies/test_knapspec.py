@@ -9,7 +9,7 @@ from doubles.strategies_worlds import first_token_acceptance, outcome, prices, w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.costs.model import expected_tokens
 from specframe.costs.rates import RoundPrices, as_matrix
 from specframe.doors.speculator import SelfSpeculator
@@ -119,15 +119,15 @@ def test_a_similarity_that_nothing_reaches_leaves_no_choice(after_prompt):
 
 
 def test_the_paper_keeps_states_for_five_rounds_and_plans_after_them(after_prompt):
-    selector = KnapSpec(PaperConfig()).spawn()
+    strategy = KnapSpec(PaperConfig()).spawn()
     captured, planned = [], []
     for index in range(70):
         states = after_prompt.references(15) if index else {}
-        plan = selector.select(after_prompt.context(round=index, states=states))
+        plan = strategy.select(after_prompt.context(round=index, states=states))
         captured.append(plan.capture)
         planned.append(len(plan.skips) > 0)
         assert plan.stop == StopRule(10, confidence=0.7)
-        selector.observe(outcome(plan))
+        strategy.observe(outcome(plan))
     # round 0 here is the paper's round 1
     assert [i for i, kept in enumerate(captured) if kept] == [*range(1, 6), *range(65, 70)]
     assert planned == [False] * 6 + [True] * 64
@@ -141,10 +141,10 @@ def test_the_paper_s_reference_rows_are_those_of_the_kept_rounds(after_prompt, m
         return PaperDecision((), (), None)
 
     monkeypatch.setattr("specframe.strategies.knapspec.paper.paper_decision", spy)
-    selector = KnapSpec(PaperConfig()).spawn()
+    strategy = KnapSpec(PaperConfig()).spawn()
     for index in range(7):
-        plan = selector.select(after_prompt.context(round=index, states=after_prompt.states))
-        selector.observe(outcome(plan, emitted=2))
+        plan = strategy.select(after_prompt.context(round=index, states=after_prompt.states))
+        strategy.observe(outcome(plan, emitted=2))
     assert seen == [{10}]
 
 
@@ -247,30 +247,30 @@ def test_no_speculation_where_it_does_not_pay(after_prompt):
 
 def test_a_live_set_that_fails_is_left_for_a_safer_one_or_none(after_prompt):
     costs = prices(6)
-    selector = KnapSpec(OnlineConfig(interval=10_000)).spawn()
+    strategy = KnapSpec(OnlineConfig(interval=10_000)).spawn()
     context = after_prompt.context(budget=10_000, costs=costs)
-    first = selector.select(context)
+    first = strategy.select(context)
     for index in range(1, 60):
-        plan = selector.select(replace(context, round=index))
-        selector.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
+        plan = strategy.select(replace(context, round=index))
+        strategy.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
     assert len(plan.skips) < len(first.skips)
     assert plan.stop.max_tokens <= first.stop.max_tokens
 
 
 def test_drift_of_acceptance_captures_states_and_plans_again(after_prompt):
     costs = prices(6)
-    selector = KnapSpec(OnlineConfig(interval=30, hoped_speedup=2.0)).spawn()
+    strategy = KnapSpec(OnlineConfig(interval=30, hoped_speedup=2.0)).spawn()
     context = after_prompt.context(budget=100_000, costs=costs)
-    plan = selector.select(context)
+    plan = strategy.select(context)
     assert not plan.capture
     tokens, captured = list(context.tokens), 0
     for index in range(1, 40):
         tokens.append(0)
-        plan = selector.select(
+        plan = strategy.select(
             replace(context, round=index, tokens=tokens, states=after_prompt.references(6))
         )
         captured += plan.capture
-        selector.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
+        strategy.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
     assert captured >= 2
     assert captured < 30
 

@@ -16,8 +16,8 @@ from doubles.planted_labs import (
 )
 from doubles.reference_data import REFERENCE
 
-from specframe.contract.naming import selector_from
-from specframe.contract.selector import Context, Prompt
+from specframe.contract.naming import strategy_from
+from specframe.contract.planner import Context
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig, label_prompts
@@ -25,8 +25,8 @@ from specframe.strategies.shared.domains.lookup import Memory
 from specframe.strategies.shared.judging.judged import MIXED
 from specframe.strategies.shared.published import read_anchors, read_skip_sets
 from specframe.testing import selector_checks
-from specframe.testing.scene import SelectorScene
-from specframe.types import Draft, Outcome, SkipSet, StopRule
+from specframe.testing.scene import StrategyScene
+from specframe.types import Draft, Outcome, Prompt, SkipSet, StopRule
 
 LAYERS = 4
 SHAPE = small_shape(LAYERS)
@@ -64,9 +64,9 @@ def set_of(domain):
     return SkipSet.from_sublayers(LAYERS, FREE[domain])
 
 
-def fail(selector, plan):
+def fail(strategy, plan):
     draft = Draft((5, 5), (-1, 0), (0.9, 0.9))
-    selector.observe(Outcome(plan, draft, 0, (6,), 0.0, 0.0, 0.0))
+    strategy.observe(Outcome(plan, draft, 0, (6,), 0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -172,7 +172,7 @@ def test_the_faithful_preset_lets_every_prompt_in_and_never_declines():
 
 def test_the_artefact_holds_everything(learnt, tmp_path):
     learnt.save(tmp_path)
-    loaded = selector_from(str(tmp_path), SHAPE)
+    loaded = strategy_from(str(tmp_path), SHAPE)
     assert isinstance(loaded, KnnSsd)
     assert loaded.figures() == learnt.figures()
     for domain in range(3):
@@ -220,12 +220,12 @@ def test_the_authors_files_make_a_selector():
     prefix = "knn-ssd_llama-2-13b_"
     anchors = read_anchors(folder / f"{prefix}anchors.npy", folder / f"{prefix}labels.npy")
     sets = read_skip_sets(folder / f"{prefix}skip.json", "knn-ssd")
-    selector = KnnSsd.from_published(Memory.of(anchors), sets, 40)
+    strategy = KnnSsd.from_published(Memory.of(anchors), sets, 40)
     shape = small_shape(40)
     noise = 0.2 * torch.randn(50, 5120, generator=torch.Generator().manual_seed(3))
     by_domain = {published.domain: published.skips(40) for published in sets}
     for vector, label, off in zip(anchors.vectors, anchors.labels, noise, strict=True):
-        live = selector.spawn()
+        live = strategy.spawn()
         near = vector + off * vector.norm() / 5120**0.5
         plan = live.select(Context(shape, [1] * 9, 8, 50, 0, prompt_states={80: near[None]}))
         assert live.match.label == label
@@ -246,12 +246,12 @@ def test_anchors_without_a_set_are_refused():
 def test_the_planted_set_is_recovered_in_each_domain_and_changes_no_token(family):
     prompts = planted_prompts(("low", "high"), each=8)
     config = KnnSsdConfig(search="local", evaluations=70, domain_evaluations=40)
-    selector = KnnSsd(config).calibrate(planted_lab(family), prompts)
-    for name, judged in selector.found.sets.items():
+    strategy = KnnSsd(config).calibrate(planted_lab(family), prompts)
+    for name, judged in strategy.found.sets.items():
         assert as_good_as_planted(judged), (name, list(judged.skips), judged.acceptance)
     executor = planted_executor(family)
     for prompt in (prompts[0], prompts[-1]):
-        tokens, drafted = greedy_tokens(executor, selector, prompt)
+        tokens, drafted = greedy_tokens(executor, strategy, prompt)
         assert tokens == own_tokens(executor, prompt)
         assert drafted > 10
 
@@ -264,7 +264,7 @@ def test_without_states_the_mixed_set_is_played(learnt):
 @cache
 def contracted():
     """Calibrated for the model of the contract's scene."""
-    lab = WrittenLab(SelectorScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
+    lab = WrittenLab(StrategyScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
     return KnnSsd(QUICK).calibrate(lab, prompts_of(DOMAINS, 8))
 
 

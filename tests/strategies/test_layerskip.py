@@ -7,15 +7,15 @@ from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
 from doubles.planted_labs import greedy_tokens, own_tokens, planted_prompts
 
 from specframe.calibration.lab import ModelLab
-from specframe.contract.naming import selector_from
-from specframe.contract.selector import Context
+from specframe.contract.naming import strategy_from
+from specframe.contract.planner import Context
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.layerskip import LayerSkip
 from specframe.strategies.shared.judging.judged import best_draft
 from specframe.testing import planted_llama, selector_checks
-from specframe.testing.scene import SelectorScene
+from specframe.testing.scene import StrategyScene
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 LAYERS = 4
@@ -36,10 +36,10 @@ def context(**given):
 
 def test_the_sweep_finds_the_exit_that_costs_nothing():
     lab = written()
-    selector = LayerSkip.configured(SHAPE).calibrate(lab, PROMPTS)
-    assert selector.found.judged.skips == WANTED
+    strategy = LayerSkip.configured(SHAPE).calibrate(lab, PROMPTS)
+    assert strategy.found.judged.skips == WANTED
     assert {skips for skips, _ in lab.asked} == {SkipSet.after(LAYERS, e) for e in (1, 2, 3)}
-    assert selector.figures()["exit"] == 2
+    assert strategy.figures()["exit"] == 2
 
 
 def test_the_faithful_sweep_times_every_pair_and_plays_the_quickest():
@@ -52,29 +52,29 @@ def test_the_faithful_sweep_times_every_pair_and_plays_the_quickest():
 
     lab = written()
     lab.seconds_per_token = seconds
-    selector = LayerSkip.configured(SHAPE, "faithful").calibrate(lab, PROMPTS)
+    strategy = LayerSkip.configured(SHAPE, "faithful").calibrate(lab, PROMPTS)
     assert set(timed) == {(e, d) for e in (1, 2, 3) for d in range(1, 7)}
     wanted = DraftPlan(SkipSet.after(LAYERS, 3), StopRule(5), capture=False)
-    assert selector.select(context(costs=lab.costs)) == wanted
+    assert strategy.select(context(costs=lab.costs)) == wanted
 
 
 def test_an_exit_given_by_hand_needs_no_calibration():
-    selector = LayerSkip.configured(SHAPE, "faithful", exit="2", draft="6")
-    assert selector.select(context()) == DraftPlan(WANTED, StopRule(6), capture=False)
+    strategy = LayerSkip.configured(SHAPE, "faithful", exit="2", draft="6")
+    assert strategy.select(context()) == DraftPlan(WANTED, StopRule(6), capture=False)
 
 
 def test_an_exit_that_does_not_pay_drafts_nothing():
     lossy = WrittenLab(SHAPE, {"sql": [0.9] * 8}, plain_costs(LAYERS))
-    selector = LayerSkip().calibrate(lossy, PROMPTS)
-    assert selector.select(context(costs=lossy.costs)).stop.max_tokens == 0
+    strategy = LayerSkip().calibrate(lossy, PROMPTS)
+    assert strategy.select(context(costs=lossy.costs)).stop.max_tokens == 0
 
 
 def test_the_artefact_holds_everything(tmp_path):
-    selector = LayerSkip().calibrate(written(), PROMPTS)
-    selector.save(tmp_path)
-    loaded = selector_from(str(tmp_path), SHAPE)
+    strategy = LayerSkip().calibrate(written(), PROMPTS)
+    strategy.save(tmp_path)
+    loaded = strategy_from(str(tmp_path), SHAPE)
     assert isinstance(loaded, LayerSkip)
-    assert loaded == selector
+    assert loaded == strategy
 
 
 def test_without_an_exit_it_says_what_to_run(tmp_path):
@@ -98,22 +98,22 @@ def test_a_planted_exit_is_recovered_and_changes_no_token():
     noise = {i: 1.0 if i < 4 else 0.0 for i in range(2 * LAYERS)}
     executor = load_executor(planted_llama(shape, noise))
     lab = ModelLab(executor, plain_costs(LAYERS), new_tokens=24)
-    selector = LayerSkip().calibrate(lab, planted_prompts())
-    judged = selector.found.judged
+    strategy = LayerSkip().calibrate(lab, planted_prompts())
+    judged = strategy.found.judged
     assert judged.skips == WANTED
     assert judged.acceptance.value == 1.0
     assert judged.speed == pytest.approx(
         best_draft(lab.costs, WANTED, judged.acceptance.low, judged.context, 12)[1]
     )
     for prompt in planted_prompts(each=2):
-        tokens, drafted = greedy_tokens(executor, selector, prompt)
+        tokens, drafted = greedy_tokens(executor, strategy, prompt)
         assert tokens == own_tokens(executor, prompt)
         assert drafted > 10
 
 
 @cache
 def contracted():
-    lab = WrittenLab(SelectorScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
+    lab = WrittenLab(StrategyScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
     return LayerSkip().calibrate(lab, PROMPTS)
 
 

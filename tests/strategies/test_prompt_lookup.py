@@ -7,7 +7,7 @@ from doubles.planted_labs import greedy_tokens, own_tokens, planted_executor, pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
 from specframe.errors import InvalidConfig
@@ -87,8 +87,8 @@ def test_beliefs_start_with_the_match_and_follow_what_stands():
 
 def test_faithful_copies_ten_tokens_whatever_they_cost():
     text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 1, 2]
-    selector = PromptLookup.configured(SHAPE, "faithful")
-    plan = selector.select(context(text, costs=FULL_PRICE))
+    strategy = PromptLookup.configured(SHAPE, "faithful")
+    plan = strategy.select(context(text, costs=FULL_PRICE))
     assert plan.copied == (3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
     assert plan.stop == StopRule(10)
 
@@ -102,14 +102,14 @@ def test_the_price_decides_how_much_is_copied():
 def test_copies_that_never_stand_are_given_up():
     rows = Table((0,), (1, 65), ((9.0, 9.0 + 64 * 1.5),))
     costs = CostModel((0,) * LAYERS, (flat(1.0),), (flat(1.0),), flat(0.0), rows)
-    selector, tokens = PromptLookup(), [1, 2, 3, 9, 1, 2, 3]
-    assert selector.select(context(tokens, costs=costs)).copied
+    strategy, tokens = PromptLookup(), [1, 2, 3, 9, 1, 2, 3]
+    assert strategy.select(context(tokens, costs=costs)).copied
     for _ in range(30):
-        plan = selector.select(context(tokens, costs=costs))
+        plan = strategy.select(context(tokens, costs=costs))
         count = plan.stop.max_tokens
         draft = Draft(plan.copied, tuple(range(-1, count - 1)), (1.0,) * count, copied=count)
-        selector.observe(Outcome(plan, draft, 0, (5,)))
-    assert not selector.select(context(tokens, costs=costs)).copied
+        strategy.observe(Outcome(plan, draft, 0, (5,)))
+    assert not strategy.select(context(tokens, costs=costs)).copied
 
 
 def test_no_more_is_copied_than_may_be_emitted():
@@ -125,11 +125,11 @@ def test_settings_out_of_range_are_refused_by_name(given):
 
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 def test_the_models_own_law_and_tokens_come_out(preset):
-    selector = PromptLookup.configured(SHAPE, preset)
-    assert law_error(Case(selector, new_tokens=4)) < 1e-12
+    strategy = PromptLookup.configured(SHAPE, preset)
+    assert law_error(Case(strategy, new_tokens=4)) < 1e-12
     executor = planted_executor("llama")
     for prompt in planted_prompts(each=2):
-        tokens, drafted = greedy_tokens(executor, selector, prompt, count=80)
+        tokens, drafted = greedy_tokens(executor, strategy, prompt, count=80)
         assert tokens == own_tokens(executor, prompt, count=80)
         assert drafted > 10
 

@@ -14,15 +14,15 @@ from doubles.planted_labs import (
     planted_prompts,
 )
 
-from specframe.contract.naming import selector_from
-from specframe.contract.selector import Context
+from specframe.contract.naming import strategy_from
+from specframe.contract.planner import Context
 from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.shared.published import PublishedSet
 from specframe.strategies.shared.searching.offline import OfflineConfig
 from specframe.strategies.static_bo import StaticBO
 from specframe.testing import selector_checks
-from specframe.testing.scene import SelectorScene
+from specframe.testing.scene import StrategyScene
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 LAYERS = 4
@@ -107,13 +107,13 @@ def test_progress_is_told_and_the_curve_is_kept():
 
 
 def test_the_artefact_holds_everything(tmp_path):
-    selector = StaticBO(OfflineConfig(search="local", evaluations=40))
-    selector = selector.calibrate(written(), PROMPTS)
-    selector.save(tmp_path)
-    loaded = selector_from(str(tmp_path), SHAPE)
+    strategy = StaticBO(OfflineConfig(search="local", evaluations=40))
+    strategy = strategy.calibrate(written(), PROMPTS)
+    strategy.save(tmp_path)
+    loaded = strategy_from(str(tmp_path), SHAPE)
     assert isinstance(loaded, StaticBO)
-    assert loaded == selector
-    assert loaded.spawn().select(context()) == selector.spawn().select(context())
+    assert loaded == strategy
+    assert loaded.spawn().select(context()) == strategy.spawn().select(context())
 
 
 def test_another_strategys_folder_is_refused(tmp_path):
@@ -130,10 +130,10 @@ def test_a_selector_without_a_set_says_what_to_run(tmp_path):
 
 
 def test_a_set_of_another_model_is_refused():
-    selector = StaticBO(OfflineConfig(evaluations=20, search="local"))
-    selector = selector.calibrate(written(), PROMPTS)
+    strategy = StaticBO(OfflineConfig(evaluations=20, search="local"))
+    strategy = strategy.calibrate(written(), PROMPTS)
     with pytest.raises(CalibrationMismatch, match="5 layers"):
-        selector.select(context(small_shape(5)))
+        strategy.select(context(small_shape(5)))
 
 
 def test_a_published_set_is_played_as_the_paper_plays_it():
@@ -160,12 +160,12 @@ def test_an_unknown_preset_is_refused():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_planted_set_is_recovered_and_changes_no_token(family):
     config = OfflineConfig(evaluations=100, search="local")
-    selector = StaticBO(config).calibrate(planted_lab(family), planted_prompts())
-    judged = selector.found.judged
+    strategy = StaticBO(config).calibrate(planted_lab(family), planted_prompts())
+    judged = strategy.found.judged
     assert as_good_as_planted(judged), (list(judged.skips), judged.acceptance)
     executor = planted_executor(family)
     for prompt in planted_prompts(each=2):
-        tokens, drafted = greedy_tokens(executor, selector, prompt)
+        tokens, drafted = greedy_tokens(executor, strategy, prompt)
         assert tokens == own_tokens(executor, prompt)
         assert drafted > 10
 
@@ -182,7 +182,7 @@ def test_bayesian_optimisation_has_the_last_word_in_the_best_search():
 @cache
 def contracted():
     """Calibrated for the model of the contract's scene."""
-    lab = WrittenLab(SelectorScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
+    lab = WrittenLab(StrategyScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
     return StaticBO(OfflineConfig(search="local", evaluations=40)).calibrate(lab, PROMPTS)
 
 

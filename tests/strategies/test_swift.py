@@ -12,7 +12,8 @@ from doubles.strategies_worlds import (
     world,
 )
 
-from specframe.contract.selector import Context, Needs
+from specframe.contract.planner import Context
+from specframe.contract.selector import Needs
 from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
@@ -83,11 +84,11 @@ def played(context, scores, monkeypatch, config=QUICK, rounds=40):
         return scores[min(len(tried), len(scores)) - 1]
 
     monkeypatch.setattr("specframe.strategies.swift.paper.matchness", score)
-    selector, plans = Swift(config).spawn(), []
+    strategy, plans = Swift(config).spawn(), []
     tokens = [*context.tokens, *range(30)]
     for index in range(rounds):
-        plans.append(selector.select(replace(context, round=index, tokens=tokens)))
-        selector.observe(outcome(plans[-1]))
+        plans.append(strategy.select(replace(context, round=index, tokens=tokens)))
+        strategy.observe(outcome(plans[-1]))
     return plans, tried
 
 
@@ -203,10 +204,10 @@ def test_trying_takes_no_more_than_its_share(after_prompt):
     for budget in (10, 100, 400):
         walked.clear()
         context = after_prompt.context(budget=budget, costs=costs, probe=Watched())
-        selector = Swift(StreamConfig(window=8, share=0.05)).spawn()
+        strategy = Swift(StreamConfig(window=8, share=0.05)).spawn()
         for index in range(30):
-            plan = selector.select(replace(context, round=index))
-            selector.observe(outcome(plan))
+            plan = strategy.select(replace(context, round=index))
+            strategy.observe(outcome(plan))
         allowed = 0.05 * budget * costs.autoregressive(len(after_prompt.tokens))
         assert sum(walked) <= allowed
         assert budget < 100 or sum(walked) > 0.5 * allowed
@@ -214,23 +215,23 @@ def test_trying_takes_no_more_than_its_share(after_prompt):
 
 def test_no_speculation_and_no_further_sets_where_it_does_not_pay(after_prompt):
     dear = prices(6, row=1.0)  # every row of verification costs as much as a token
-    selector = Swift().spawn()
+    strategy = Swift().spawn()
     context = after_prompt.context(budget=10_000, costs=dear)
     for index in range(20):
-        plan = selector.select(replace(context, round=index))
+        plan = strategy.select(replace(context, round=index))
         assert plan.stop.max_tokens == 0
-        selector.observe(outcome(plan, emitted=1, accepted=0, drafted=0))
+        strategy.observe(outcome(plan, emitted=1, accepted=0, drafted=0))
 
 
 def test_the_search_opens_again_where_what_was_promised_does_not_come(after_prompt):
-    selector = Swift(StreamConfig(interval=8, share=0.02, patience=1)).spawn()
+    strategy = Swift(StreamConfig(interval=8, share=0.02, patience=1)).spawn()
     context = after_prompt.context(budget=10_000, costs=prices(6))
     openings = []
     for index in range(40):
         tokens = [*context.tokens, *[0] * index]
-        plan = selector.select(replace(context, round=index, tokens=tokens, states={}))
-        openings.append(selector._planner._openings)
-        selector.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 1)))
+        plan = strategy.select(replace(context, round=index, tokens=tokens, states={}))
+        openings.append(strategy._planner._openings)
+        strategy.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 1)))
     assert openings[0] == openings[7] == 1
     assert 1 < openings[-1] < 6
 

@@ -16,7 +16,7 @@ from doubles.planted_labs import (
 )
 from doubles.strategies_worlds import outcome, prices
 
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.strategies.oracle import Oracle
 from specframe.strategies.random_skip import RandomSkip

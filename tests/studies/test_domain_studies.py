@@ -7,7 +7,6 @@ import pytest
 import torch
 from doubles.priced_worlds import planted_world
 
-from specframe.contract.selector import Prompt
 from specframe.prompts.suites import BenchPrompt
 from specframe.strategies.knn_ssd import DomainSets, KnnSsd
 from specframe.strategies.shared.domains.lookup import memory_of
@@ -15,6 +14,7 @@ from specframe.studies import anchors, domain_overlap, hidden_space, mix_ratio, 
 from specframe.studies.framework.running import run_study
 from specframe.studies.worlds.domain_world import MIXED, DomainSettings, Priced
 from specframe.testbed.corpus import DOMAINS, HELD_OUT
+from specframe.types import Prompt
 
 HOME, AWAY, EVERYWHERE = 2.0, 1.25, 1.6
 WIDTH = 8
@@ -98,7 +98,7 @@ def answer(monkeypatch, tmp_path):
     def answered(module, settings, **given):
         made = lambda asked, work: KnownWorld(asked, **given)  # noqa: E731
         monkeypatch.setattr(module, "DomainWorld", made)
-        monkeypatch.setattr(mix_ratio, "selector_from", lambda *asked: SimpleNamespace())
+        monkeypatch.setattr(mix_ratio, "strategy_from", lambda *asked: SimpleNamespace())
         return run_study(module.STUDY, settings, tmp_path / str(len(list(tmp_path.iterdir()))))
 
     return answered

@@ -7,7 +7,6 @@ import pytest
 from doubles.planted_labs import LAYERS, planted_executor
 from doubles.strategies_worlds import prices
 
-from specframe.contract.selector import Prompt
 from specframe.core.engine import Limits
 from specframe.errors import InvalidConfig
 from specframe.prompts.suites import BenchPrompt
@@ -16,6 +15,7 @@ from specframe.studies.framework.running import run_study
 from specframe.studies.oracle import MEAN, STUDY, OracleSettings
 from specframe.studies.worlds.small_world import SmallWorld
 from specframe.testbed.corpus import DOMAINS
+from specframe.types import Prompt
 
 SETTINGS = OracleSettings(prompts=1, calibration=4, new_tokens=32)
 MOST = 0.12  # a short calibration promises little, and its drafts are too short
@@ -46,7 +46,7 @@ def made(monkeypatch):
         worlds.append(world(head=0.1))
         return worlds[-1]
 
-    real = oracle.selector_from
+    real = oracle.strategy_from
 
     def quickly(named, shape, preset="best", options=None):
         few = {"evaluations": "40", "domain_evaluations": "20"}
@@ -57,7 +57,7 @@ def made(monkeypatch):
         return real(named, shape, preset, options)
 
     monkeypatch.setattr(oracle, "small_world", small_world)
-    monkeypatch.setattr(oracle, "selector_from", quickly)
+    monkeypatch.setattr(oracle, "strategy_from", quickly)
     return worlds
 
 

@@ -1,4 +1,4 @@
-"""Selectors at work under prices: plans as made, computing billed, no clock looked at."""
+"""Strategies at work under prices: plans as made, computing billed, no clock looked at."""
 
 from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
 from doubles.strategies_worlds import prices

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 from doubles.priced_worlds import planted_world
 
-from specframe.contract.selector import Prompt
 from specframe.errors import InvalidConfig
 from specframe.studies import retraining
 from specframe.studies.framework.running import run_study
 from specframe.studies.retraining import STUDY, RetrainingSettings
 from specframe.testbed.corpus import DOMAINS
-from specframe.types import SkipSet
+from specframe.types import Prompt, SkipSet
 
 SMALL = RetrainingSettings(
     periods=3, prompts=6, new_tokens=16, evaluations=30, shortest=10, longest=20, tokens=1000

@@ -28,8 +28,8 @@ SHAPE = ModelShape(
 PROMPT = (3, 141, 59, 26)
 
 
-def generated(executor, selector, new_tokens, prompt=PROMPT):
-    engine = Engine(executor, selector, Law(), Limits(new_tokens))
+def generated(executor, strategy, new_tokens, prompt=PROMPT):
+    engine = Engine(executor, strategy, Law(), Limits(new_tokens))
     return list(engine.rounds(prompt))
 
 

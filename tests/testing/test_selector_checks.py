@@ -1,4 +1,4 @@
-"""`check_selector`: each rule has a selector that breaks it, and that one only."""
+"""`check_selector`: each rule has a strategy that breaks it, and that one only."""
 
 import copy
 import itertools
@@ -222,12 +222,12 @@ MUTANTS = {
 }
 
 
-def failing(selector):
+def failing(strategy):
     found = []
-    for name, check in selector_checks(selector, LAYERS):
+    for name, check in selector_checks(strategy, LAYERS):
         try:
             check()
-        except Exception as error:  # noqa: BLE001 - selectors under test may raise anything
+        except Exception as error:  # noqa: BLE001 - strategies under test may raise anything
             found.append((name, error))
     return found
 

@@ -43,7 +43,7 @@ def measure_memory(shape: BenchShape, threads: int, device: str) -> MemoryUse | 
 
 
 def _generate(shape: BenchShape, threads: int, device: str) -> MemoryUse:
-    from specframe.contract.registry import selector_class
+    from specframe.contract.registry import strategy_class
     from specframe.core.engine import Engine, Limits
     from specframe.core.sampling import Law
     from specframe.executors.load import load_executor
@@ -53,7 +53,7 @@ def _generate(shape: BenchShape, threads: int, device: str) -> MemoryUse:
     executor = load_executor(model)
     prompt = [token % shape.vocabulary for token in range(PROMPT_TOKENS)]
     before, was_reset = _start_peak(device)
-    selector = selector_class("autoregressive")()
+    selector = strategy_class("autoregressive")()
     for _ in Engine(executor, selector, Law(), Limits(NEW_TOKENS)).rounds(prompt):
         pass
     growth = _peak(device) - before

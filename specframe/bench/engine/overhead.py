@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from specframe.contract.constant_plan import OnePlan
+from specframe.contract.constant_plan import ConstantPlan
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.executors.cache import CursorCache
@@ -68,7 +68,7 @@ def measure_overhead(
     shares, walk_seconds, other_seconds, accepted = [], [], [], []
     for turn in range(turns + 1):
         timed = TimedExecutor(executor, finish)
-        selector = OnePlan(DraftPlan(skips, StopRule(DRAFTS, confidence=CONFIDENCE)))
+        selector = ConstantPlan(DraftPlan(skips, StopRule(DRAFTS, confidence=CONFIDENCE)))
         rounds = Engine(timed, selector, Law(), Limits(NEW_TOKENS)).rounds(prompt)
         next(rounds)  # the prompt's
         timed.seconds, timed.walks = 0.0, 0

@@ -1,6 +1,6 @@
 """The cross-domain matrix: skip sets of one domain on the text of another.
 
-The study's `rows` hold `skips_of`, `domain`, `speedup_vs_own_ar` and, with several, `selector`.
+The study's `rows` hold `skips_of`, `domain`, `speedup_vs_own_ar` and, with several, `strategy`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.selector import LayerSelector
 from specframe.storage.artefacts import MANIFEST
 from specframe.types import ModelShape
@@ -19,4 +19,4 @@ def kept_or(kept: Path, shape: ModelShape, calibrate: Callable[[], LayerSelector
     """What the folder keeps, else what calibrating gives, which it keeps from then on."""
     if not (kept / MANIFEST).exists():
         calibrate().save(kept)
-    return selector_from(str(kept), shape)
+    return strategy_from(str(kept), shape)

@@ -1,4 +1,4 @@
-"""What studies of domains share: calibrated selectors, and what skip sets and rounds are worth.
+"""What studies of domains share: calibrated strategies, and what skip sets and rounds are worth.
 
 Everything is deterministic: acceptance is measured on the target's own greedy answers or in real
 rounds, and seconds are a cost model's. No clock is looked at.
@@ -16,10 +16,10 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from specframe.calibration.lab import ModelLab, ends_of
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
-from specframe.contract.registry import selector_class
-from specframe.contract.selector import LayerSelector, Prompt
+from specframe.contract.registry import strategy_class
+from specframe.contract.selector import LayerSelector
 from specframe.core.engine import Limits
 from specframe.core.sampling import Law
 from specframe.prompts.suites import BenchPrompt
@@ -28,7 +28,7 @@ from specframe.studies.worlds.calibrations import UNHURRIED, kept_or
 from specframe.studies.worlds.priced_model import PricedModel, priced_model
 from specframe.studies.worlds.priced_play import play
 from specframe.testbed.corpus import DOMAINS
-from specframe.types import DraftPlan, SkipSet, StopRule
+from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
 __all__ = [
     "MIXED",
@@ -48,7 +48,7 @@ LEAST = 1.05  # speed-up below which there is nothing to lose
 
 @dataclass(frozen=True)
 class DomainSettings:
-    """Prompts are counted by domain: those that selectors learn from, and those that are asked.
+    """Prompts are counted by domain: those that strategies learn from, and those that are asked.
 
     `evaluations` are those of a search over all domains, `domain_evaluations` of one of them.
     `profile` names prices, empty for the package's 1.1B.
@@ -107,7 +107,7 @@ def pays(speed: float) -> bool:
 
 
 class DomainWorld:
-    """A model at kept prices, and selectors calibrated on domains; made when first asked for."""
+    """A model at kept prices, and strategies calibrated on domains; made when first asked for."""
 
     def __init__(self, settings: DomainSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -185,7 +185,7 @@ class DomainWorld:
         def calibrate() -> LayerSelector:
             where = domains[0] if len(domains) == 1 else "all domains"
             self._work.tell(f"calibrating {name} on {where}")
-            chosen = selector_from(name, shape, "best", {**self._budget(name, domains), **options})
+            chosen = strategy_from(name, shape, "best", {**self._budget(name, domains), **options})
             return chosen.calibrate(self.lab, self.calibrating(domains, count))
 
         return kept_or(kept, shape, calibrate)
@@ -197,7 +197,7 @@ class DomainWorld:
         return found
 
     def played(self, label: str, selector: LayerSelector, prompt: BenchPrompt) -> Priced:
-        """Real rounds on a prompt, priced; `label` is the selector's own, so that they run once."""
+        """Real rounds on a prompt, priced; `label` is the strategy's own, so that they run once."""
         if (label, prompt.name) not in self._played:
             rounds = play(
                 self.model.executor,
@@ -225,7 +225,7 @@ class DomainWorld:
     def _budget(self, name: str, domains: Sequence[str]) -> dict[str, str]:
         settings = self._settings
         budget = {"seconds": str(UNHURRIED), "evaluations": str(settings.evaluations)}
-        if selector_class(name).traits.domain_aware:
+        if strategy_class(name).traits.domain_aware:
             budget["domain_evaluations"] = str(settings.domain_evaluations)
         elif len(domains) == 1:
             budget["evaluations"] = str(settings.domain_evaluations)

@@ -8,12 +8,12 @@ from functools import cached_property
 from statistics import fmean, median
 from typing import Any
 
-from specframe.bench.contenders import Answer, Asked, SelectorContender
+from specframe.bench.contenders import Answer, Asked, StrategyContender
 from specframe.bench.timing import bootstrap
 from specframe.calibration.lab import ModelLab, ends_of, model_facts
-from specframe.contract.naming import selector_from
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import LayerSelector, Prompt
+from specframe.contract.selector import LayerSelector
 from specframe.costs.measure import measured_profile
 from specframe.doors.loading import Loaded, load
 from specframe.doors.speculator import SelfSpeculator
@@ -22,6 +22,7 @@ from specframe.executors.load import load_executor
 from specframe.prompts.suites import BenchPrompt, prompts_from
 from specframe.studies.framework.study import Row, Work
 from specframe.studies.worlds.calibrations import kept_or
+from specframe.types import Prompt
 
 __all__ = ["Paired", "PairedSettings"]
 
@@ -41,7 +42,7 @@ class PairedSettings:
 
 
 class Paired:
-    """A selector against autoregressive decoding on the same prompts, taking turns.
+    """A strategy against autoregressive decoding on the same prompts, taking turns.
 
     The model is loaded when the first row is really measured.
     """
@@ -80,20 +81,20 @@ class Paired:
 
         def calibrate() -> LayerSelector:
             self._work.tell(f"calibrating {name} on {label}")
-            return selector_from(name, shape, "best", options).calibrate(self._lab, prompts)
+            return strategy_from(name, shape, "best", options).calibrate(self._lab, prompts)
 
         return kept_or(kept, shape, calibrate)
 
     def named(self, name: str) -> LayerSelector:
-        """A selector that needs no calibration."""
-        return selector_from(name, self._executor.shape)
+        """A strategy that needs no calibration."""
+        return strategy_from(name, self._executor.shape)
 
     def speedup(self, selector: LayerSelector, prompts: Sequence[BenchPrompt]) -> Row:
         """Median over prompts of the median over repeats, and what was drafted."""
         costs, settings = self._lab.costs, self._settings
         model = self._loaded.model
-        own = SelectorContender("", "", SelfSpeculator(model))
-        tried = SelectorContender("", "", SelfSpeculator(model, selector, costs=costs))
+        own = StrategyContender("", "", SelfSpeculator(model))
+        tried = StrategyContender("", "", SelfSpeculator(model, selector, costs=costs))
         asked = Asked(settings.new_tokens)
         for one in (own, tried):
             one.answer(prompts[0].tokens, Asked(min(settings.new_tokens, 16)))  # warms up
@@ -140,8 +141,8 @@ class Paired:
 
 
 def _in_turn(
-    own: SelectorContender,
-    tried: SelectorContender,
+    own: StrategyContender,
+    tried: StrategyContender,
     prompt: BenchPrompt,
     asked: Asked,
     own_first: bool,

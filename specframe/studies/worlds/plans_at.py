@@ -1,12 +1,13 @@
-"""What a selector plans first after a prompt, as if the context had this length or that."""
+"""What a strategy plans first after a prompt, as if the context had this length or that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Self
+from dataclasses import dataclass, replace
 
-from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Traits
+from specframe.contract.planner import Context, Planner
+from specframe.contract.selector import LayerSelector
+from specframe.contract.wrapper import WrappedSelector
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
@@ -18,53 +19,42 @@ __all__ = ["plans_at"]
 
 def plans_at(
     executor: Executor,
-    selector: LayerSelector,
+    strategy: LayerSelector,
     costs: CostModel,
     prompt: Sequence[int],
     contexts: Sequence[int],
     budget: int,
 ) -> dict[int, DraftPlan]:
     """The plan at each context, with so many tokens still to come; states are the prompt's own."""
-    watched = _AtContexts(selector, contexts, budget, costs)
-    for _ in Engine(executor, watched, Law(), Limits(2)).rounds(prompt):
+    asked = _AtContexts(strategy, tuple(contexts), budget, {})
+    for _ in Engine(executor, asked, Law(), Limits(2), costs).rounds(prompt):
         pass
-    return watched.plans
+    return asked.plans
 
 
-class _AtContexts(LayerSelector):
-    """Asks a selector for its first plan, as if the prompt had each of these lengths."""
+@dataclass(frozen=True)
+class _AtContexts(WrappedSelector):
+    """Asks a strategy for its first plan, as if the prompt had each of these lengths."""
 
-    traits = Traits("a selector asked at several contexts")
+    contexts: tuple[int, ...]
+    budget: int
+    plans: dict[int, DraftPlan]
 
-    def __init__(
-        self, selector: LayerSelector, contexts: Sequence[int], budget: int, costs: CostModel
-    ) -> None:
-        self._selector, self._contexts = selector, contexts
-        self._budget, self._costs = budget, costs
-        self.plans: dict[int, DraftPlan] = {}
+    def start(self, shape: ModelShape) -> Planner:
+        """A planner that asks, and drafts nothing itself."""
+        return _AskingPlanner(self, shape)
 
-    @property
-    def needs(self) -> Needs:  # type: ignore[override]
-        """Those of the selector."""
-        return self._selector.needs
 
-    def head(self, shape: ModelShape) -> DraftHead | None:
-        """That of the selector."""
-        return self._selector.head(shape)
+class _AskingPlanner(Planner):
+    def __init__(self, asked: _AtContexts, shape: ModelShape) -> None:
+        self._asked, self._shape = asked, shape
 
-    def select(self, context: Context) -> DraftPlan:
+    def plan(self, context: Context) -> DraftPlan:
         """Nothing, after having asked."""
-        for n in self._contexts:
-            asked = replace(
-                context,
-                tokens=range(n + 1),  # only their number is looked at
-                prompt_length=n,
-                budget=self._budget,
-                costs=self._costs,
+        for n in self._asked.contexts:
+            # only the number of tokens is looked at
+            longer = replace(
+                context, tokens=range(n + 1), prompt_length=n, budget=self._asked.budget
             )
-            self.plans[n] = self._selector.spawn().select(asked)
-        return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
-
-    def spawn(self) -> Self:
-        """Itself: it serves one sequence."""
-        return self
+            self._asked.plans[n] = self._asked.inner.start(self._shape).plan(longer)
+        return DraftPlan(SkipSet.none(self._shape.layers), StopRule(0), capture=False)

@@ -1,6 +1,6 @@
-"""Selectors at work on a small model, as if each walk took what a cost model says.
+"""Strategies at work on a small model, as if each walk took what a cost model says.
 
-Clocks are left out, so that the same selector makes the same plans on every machine; what it
+Clocks are left out, so that the same strategy makes the same plans on every machine; what it
 computes to make them is billed at the same prices.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 from torch import Tensor
 
-from specframe.contract.selector import Context, DraftHead, LayerSelector, Needs, Probe, Traits
+from specframe.contract.planner import Context, Planner, Probe
+from specframe.contract.selector import LayerSelector
+from specframe.contract.wrapper import WrappedPlanner, WrappedSelector
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
@@ -25,67 +26,64 @@ __all__ = ["PlayedRound", "play"]
 
 @dataclass(frozen=True, slots=True)
 class PlayedRound:
-    """What a selector planned, what came of it, and what it costs at the prices."""
+    """What a strategy planned, what came of it, and what it costs at the prices."""
 
     plan: DraftPlan
     tokens: int
-    select_seconds: float  # of the selector's own computing
+    select_seconds: float  # of the strategy's own computing
     seconds: float  # of drafting and verifying
     plain_seconds: float  # of the same tokens by autoregressive decoding
 
 
 def play(
     executor: Executor,
-    selector: LayerSelector,
+    strategy: LayerSelector,
     costs: CostModel,
     prompt: Sequence[int],
     law: Law,
     limits: Limits,
 ) -> list[PlayedRound]:
     """Rounds of a generation after the prompt's."""
-    watched = _Watched(selector.spawn(), costs)
-    engine = Engine(executor, watched, law, limits, costs)
-    for _ in engine.rounds(prompt):
+    watched = _Watched(strategy, costs, [])
+    for _ in Engine(executor, watched, law, limits, costs).rounds(prompt):
         pass
     return watched.played
 
 
-class _Watched(LayerSelector):
-    """A selector whose plans are written down and whose computing is priced."""
+@dataclass(frozen=True)
+class _Watched(WrappedSelector):
+    """A strategy whose plans are written down and whose computing is priced."""
 
-    traits = Traits("a selector that is watched")
+    costs: CostModel
+    played: list[PlayedRound]
 
-    def __init__(self, live: LayerSelector, costs: CostModel) -> None:
-        self._live, self._costs = live, costs
-        self.played: list[PlayedRound] = []
+    def start(self, shape: ModelShape) -> Planner:
+        """The inner planner, watched."""
+        return _WatchedPlanner(self.inner.start(shape), self.costs, self.played)
 
-    @property
-    def needs(self) -> Needs:  # type: ignore[override]
-        """Those of the selector."""
-        return self._live.needs
 
-    def head(self, shape: ModelShape) -> DraftHead | None:
-        """That of the selector."""
-        return self._live.head(shape)
+class _WatchedPlanner(WrappedPlanner):
+    def __init__(self, inner: Planner, costs: CostModel, played: list[PlayedRound]) -> None:
+        super().__init__(inner)
+        self._costs, self._played = costs, played
 
-    def select(self, context: Context) -> DraftPlan:
-        """The selector's plan."""
-        assert context.probe is not None
+    def plan(self, context: Context) -> DraftPlan:
+        """The inner plan, its walks priced."""
         self._probe = _PricedProbe(context.probe, self._costs)
-        self._planned = self._live.select(replace(context, probe=self._probe))
+        self._planned = self._inner.plan(replace(context, probe=self._probe))
         return self._planned
 
     def observe(self, outcome: Outcome) -> None:
-        """Tell the selector, in priced seconds."""
+        """Tell the inner planner, in priced seconds."""
         costs, n, plan = self._costs, self._probe.committed, _as_drafted(outcome)
         rows = 1 + len(outcome.draft.tokens)
         verifying = costs.verify(rows, n, start=plan.skips.prefix)
         selecting, whole = self._probe.seconds, costs.round(plan, n, drafted=outcome.drafted)
         tokens = len(outcome.emitted)
-        self.played.append(
+        self._played.append(
             PlayedRound(self._planned, tokens, selecting, whole, tokens * costs.autoregressive(n))
         )
-        self._live.observe(
+        self._inner.observe(
             replace(
                 outcome,
                 select_seconds=selecting,
@@ -93,10 +91,6 @@ class _Watched(LayerSelector):
                 verify_seconds=verifying,
             )
         )
-
-    def spawn(self) -> Self:
-        """Itself: it serves one sequence."""
-        return self
 
 
 def _as_drafted(outcome: Outcome) -> DraftPlan:

@@ -12,7 +12,6 @@ from statistics import median
 from time import perf_counter
 
 from specframe.calibration.lab import ModelLab, Tell, ends_of, model_facts
-from specframe.contract.selector import Prompt
 from specframe.costs.measure import measured_profile
 from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
@@ -20,7 +19,7 @@ from specframe.executors.load import load_executor
 from specframe.prompts.suites import prompts_from
 from specframe.storage.user_cache import read_json, write_json
 from specframe.testbed.corpus import DOMAINS
-from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
+from specframe.types import DraftPlan, ModelShape, Prompt, SkipSet, StopRule
 
 __all__ = ["SearchWorld", "search_world"]
 

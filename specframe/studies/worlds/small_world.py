@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from specframe.calibration.lab import ModelLab, model_facts
-from specframe.contract.selector import Prompt
 from specframe.core.engine import Limits
 from specframe.core.sampling import Law, seeded_choice
 from specframe.costs.model import CostModel
@@ -21,6 +20,7 @@ from specframe.profilers.continuations import Continuation, continue_prompts
 from specframe.prompts.suites import BenchPrompt, digest, prompts_from, refuse_overlap
 from specframe.studies.worlds.every_plan import EveryPlan
 from specframe.studies.worlds.prices import kept_prices, spread_over
+from specframe.types import Prompt
 
 __all__ = ["SmallWorld", "law_of", "small_world"]
 

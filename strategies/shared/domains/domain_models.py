@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.contract.selector import Lab, Prompt
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.lab import Lab
 from specframe.costs.rates import RoundPrices, as_matrix
 from specframe.strategies.shared.judging.additive import AdditiveModel, Fitted, link_through
 from specframe.strategies.shared.judging.judged import (
     MIXED,
     MIXED_SHARE,
-    JudgedSet,
     Parts,
     Race,
     affordable,
@@ -35,7 +35,7 @@ from specframe.strategies.shared.searching.knapsack_search import (
 )
 from specframe.strategies.shared.searching.search import Budget, Record, Trial, run_search
 from specframe.strategies.shared.searching.searchers import LocalSearch
-from specframe.types import Estimate, SkipSet
+from specframe.types import Estimate, Prompt, SkipSet
 
 __all__ = ["DomainModel", "MeasuredSet", "learn_models"]
 

@@ -1,4 +1,4 @@
-"""A calibrated selector that asks the prompt's hidden states which domain it is of."""
+"""A calibrated strategy that asks the prompt's hidden states which domain it is of."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any, Self
 from torch import Tensor
 
 from specframe.contract.options import with_options
+from specframe.contract.planner import Context
 from specframe.contract.pooling import Pooling
-from specframe.contract.selector import Context, Needs
+from specframe.contract.selector import Needs
 from specframe.errors import InvalidRequest
 from specframe.strategies.shared.domains.lookup import Lookup, Match, memory_of
-from specframe.strategies.shared.planners.calibrated import CalibratedSelector
+from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 
 __all__ = ["LookingUp"]
 
 
 @dataclass
-class LookingUp(CalibratedSelector):
+class LookingUp(CalibratedStrategy):
     """What was found has a `memory` of where domains lie."""
 
     lookup: Lookup | None = None  # over that memory; shared by all sequences

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
 from specframe.contract.pooling import Pooling
-from specframe.contract.selector import Lab
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.domains.anchors import KINDS, Anchors, labelled_anchors
 from specframe.strategies.shared.domains.neighbours import METRICS, Index, build_index, vote

@@ -8,26 +8,24 @@ lower end of that figure's interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, log, sqrt
-from typing import Any
 
-from specframe.contract.selector import Lab, Prompt
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.lab import Lab
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidRequest
 from specframe.strategies.shared.searching.search import Budget, Record, Searcher, run_search
-from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
+from specframe.types import DraftPlan, Estimate, Prompt, SkipSet, StopRule
 
 __all__ = [
     "MIXED",
     "MIXED_SHARE",
     "Hunt",
-    "JudgedSet",
     "Parts",
     "Race",
     "affordable",
-    "all_figures",
     "balanced",
     "best_draft",
     "deal",
@@ -49,50 +47,6 @@ BEHIND = 0.02  # of the best one's speed on the same prompts: more, and a set is
 TOLERATED = 0.05  # of acceptance: luck in the search, and half the width of the unseen interval
 LIKELY = 0.85  # acceptance at which the luck of a search to come is reckoned
 ROUNDS_OF_SUBLAYERS = 6  # a search from nothing ranks all, nests them and climbs; with some slack
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedSet:
-    """A skip set, what unseen prompts say of it, and what it was promised to be."""
-
-    skips: SkipSet
-    acceptance: Estimate  # first drafted token, on prompts that decided nothing
-    draft: int  # best draft length at the lower end; 0 says that drafting does not pay
-    speed: float  # predicted at the lower end, over autoregressive decoding
-    step_ratio: float  # seconds of a draft step and of verification, in autoregressive steps,
-    verify_ratio: float  # on the machine of the calibration
-    context: int  # tokens, at which all this was priced
-    promised: float  # acceptance on the prompts of the search
-    tried: int  # sets that were compared
-    warnings: tuple[str, ...] = ()
-
-    def figures(self) -> dict[str, Any]:
-        """For people to read."""
-        return {
-            "acceptance": self.acceptance.value,
-            "acceptance_low": self.acceptance.low,
-            "acceptance_high": self.acceptance.high,
-            "tokens": self.acceptance.count,
-            "promised": self.promised,
-            "tried": self.tried,
-            "draft": self.draft,
-            "speed": self.speed,
-            "attention": list(self.skips.attention),
-            "mlp": list(self.skips.mlp),
-        }
-
-
-def all_figures(
-    sets: Mapping[str, JudgedSet], curves: Mapping[str, Sequence[tuple[float, float]]]
-) -> dict[str, Any]:
-    """Of several sets and how their searches went, with what to mind about them."""
-    return {
-        "sets": {name: judged.figures() for name, judged in sets.items()},
-        "best_so_far": {name: [list(point) for point in curve] for name, curve in curves.items()},
-        "warnings": [
-            f"{name}: {text}" for name, judged in sets.items() for text in judged.warnings
-        ],
-    }
 
 
 @dataclass(frozen=True, slots=True)

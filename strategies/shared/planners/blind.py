@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from specframe.contract.selector import Context, LayerSelector
+from specframe.contract.planner import Context
+from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import Contest, PriceBook
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule

@@ -1,4 +1,4 @@
-"""A selector that plays what calibration found: keeping it, and refusing where it is missing."""
+"""A strategy that plays what calibration found: keeping it, and refusing where it is missing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from specframe.storage.artefacts import load_artefact, save_artefact
 from specframe.strategies.shared.searching.offline import require_shape
 from specframe.types import ModelShape
 
-__all__ = ["CalibratedSelector"]
+__all__ = ["CalibratedStrategy"]
 
 
 @dataclass
-class CalibratedSelector(LayerSelector):
+class CalibratedStrategy(LayerSelector):
     """What was found lies beside the configuration, with its model's `shape` and `facts`."""
 
     config: Any

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.contract.selector import Context
+from specframe.contract.planner import Context
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.rates import Choice, RoundPrices, as_matrix, unit_costs
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule

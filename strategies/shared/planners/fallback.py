@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from specframe.contract.selector import Context
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.planner import Context
 from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.judging.judged import JudgedSet, best_draft
+from specframe.strategies.shared.judging.judged import best_draft
 from specframe.types import DraftPlan, Estimate, Outcome, SkipSet, StopRule
 
 __all__ = ["REPRICE", "STOPS", "PlayRules", "Playing", "least_acceptance"]

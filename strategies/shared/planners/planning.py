@@ -1,4 +1,4 @@
-"""A selector whose presets plan in different ways: what they share."""
+"""A strategy whose presets plan in different ways: what they share."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-from specframe.contract.selector import Context, LayerSelector
+from specframe.contract.planner import Context
+from specframe.contract.selector import LayerSelector
 from specframe.types import DraftPlan, Outcome
 
-__all__ = ["Planner", "PlanningSelector"]
+__all__ = ["Planner", "PlanningStrategy"]
 
 
 class Planner(Protocol):
@@ -25,7 +26,7 @@ class Planner(Protocol):
 
 
 @dataclass
-class PlanningSelector(LayerSelector):
+class PlanningStrategy(LayerSelector):
     """Leaves each sequence to a planner of its own; the kind of `config` says which."""
 
     config: Any

@@ -15,7 +15,7 @@ import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from specframe.contract.selector import Lab, Prompt
+from specframe.contract.lab import Lab
 from specframe.costs.rates import RoundPrices, as_matrix
 from specframe.strategies.shared.judging.additive import (
     AdditiveModel,
@@ -26,7 +26,7 @@ from specframe.strategies.shared.judging.additive import (
 from specframe.strategies.shared.searching.knapsack import Knapsack, suffix_table
 from specframe.strategies.shared.searching.resolve import resolve, whole_weights
 from specframe.strategies.shared.searching.search import Proposals, Scripted
-from specframe.types import Estimate, SkipSet
+from specframe.types import Estimate, Prompt, SkipSet
 
 __all__ = ["KnapsackSearch", "fit_measured", "frontier", "guessed_losses", "nested_sets"]
 

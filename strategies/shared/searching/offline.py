@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
-from specframe.contract.selector import Lab
 from specframe.costs.rates import RoundPrices
 from specframe.errors import CalibrationMismatch, InvalidConfig
 from specframe.strategies.shared.judging.judged import (
     Hunt,
-    JudgedSet,
     Parts,
     balanced,
     best_draft,
@@ -141,7 +141,7 @@ def require_shape(made_for: ModelShape | None, shape: ModelShape, remedy: str) -
     """Refuse a calibration of another model; None was not made for any one model."""
     if made_for is not None and made_for != shape:
         raise CalibrationMismatch(
-            f"This selector was calibrated for {_facts(made_for)}; the model has {_facts(shape)}. "
+            f"This strategy was calibrated for {_facts(made_for)}; the model has {_facts(shape)}. "
             f"{remedy}"
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from specframe.contract.selector import Probe
+from specframe.contract.planner import Probe
 from specframe.types import SkipSet, Step
 
 __all__ = ["Agreement", "RowJudge", "compare_heads"]

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from specframe.contract.selector import Probe
+from specframe.contract.planner import Probe
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.streams.turning import read_one_stream
 from specframe.types import Step

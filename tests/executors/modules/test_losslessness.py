@@ -37,8 +37,8 @@ class Planned(LayerSelector):
         return self
 
 
-def tokens_of(executor, prompt, selector, budget=BUDGET):
-    engine = Engine(executor, selector, Law(), Limits(budget))
+def tokens_of(executor, prompt, strategy, budget=BUDGET):
+    engine = Engine(executor, strategy, Law(), Limits(budget))
     return [token for done in engine.rounds(prompt) for token in done.tokens]
 
 
@@ -57,16 +57,16 @@ def plans(seed):
 def test_chains_and_trees_emit_the_tokens_of_own_autoregressive_decoding(name):
     executor, prompt = executor_of(name), prompt_of(seed=3)
     expected = tokens_of(executor, prompt, Autoregressive())
-    for selector in plans(seed=len(name)):
-        assert tokens_of(executor, prompt, selector) == expected
+    for strategy in plans(seed=len(name)):
+        assert tokens_of(executor, prompt, strategy) == expected
 
 
 @pytest.mark.parametrize("name", FUSED)
 def test_both_executors_emit_the_same_tokens(name):
     prompt = prompt_of(seed=4)
     expected = tokens_of(executor_of(name, "fused"), prompt, Autoregressive())
-    selector = next(plans(seed=len(name)))
-    assert tokens_of(executor_of(name), prompt, selector) == expected
+    strategy = next(plans(seed=len(name)))
+    assert tokens_of(executor_of(name), prompt, strategy) == expected
 
 
 @pytest.mark.parametrize("name", [*TABLE, *STRUCTURE])
@@ -138,8 +138,8 @@ def test_what_is_promised_in_bf16_is_what_is_found(attention):
         return
     expected = tokens_of(executor, prompt_of(seed=6), Autoregressive(), budget=40)
     for bits in (0b00100100, 0b01110000):
-        selector = FixedSkips(SkipSet(8, bits), StopRule(6))
-        assert tokens_of(executor, prompt_of(seed=6), selector, budget=40) == expected
+        strategy = FixedSkips(SkipSet(8, bits), StopRule(6))
+        assert tokens_of(executor, prompt_of(seed=6), strategy, budget=40) == expected
 
 
 def test_the_front_door_generates_on_an_architecture_that_is_not_llama_shaped(

@@ -23,8 +23,8 @@ class StopAtOnce(StoppingCriteria):
         return torch.tensor([True], device=input_ids.device)
 
 
-def tokens_of(executor, selector):
-    engine = Engine(executor, selector, Law(), Limits(10))
+def tokens_of(executor, strategy):
+    engine = Engine(executor, strategy, Law(), Limits(10))
     return [token for done in engine.rounds([5, 6, 7]) for token in done.tokens]
 
 
@@ -89,7 +89,7 @@ def test_an_offloaded_model_generates_by_both_doors_as_the_library_does():
     assert torch.equal(speculator.generate(prompt, **settings).sequences, wanted)
     sampled = {"do_sample": True, "seed": 1, "stopping_criteria": [StopAtOnce()]}
     assert speculator.generate(prompt, **settings, **sampled).sequences.shape == (1, 4)
-    door = custom_generate(speculator.selector)
+    door = custom_generate(speculator.strategy)
     found = model.generate(prompt, do_sample=False, custom_generate=door, **settings)
     assert torch.equal(found, wanted)
 

@@ -4,10 +4,10 @@ import pytest
 from doubles.lab_doubles import plain_costs, small_shape
 from doubles.strategies_worlds import prices
 
-from specframe.contract.selector import Context
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.planner import Context
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.judging.judged import JudgedSet
 from specframe.strategies.shared.planners.fallback import Playing, PlayRules, least_acceptance
 from specframe.types import Draft, DraftPlan, Estimate, Outcome, SkipSet, StopRule
 

@@ -3,7 +3,6 @@
 import pytest
 from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
 
-from specframe.contract.selector import Prompt
 from specframe.errors import InvalidRequest
 from specframe.strategies.shared.judging.judged import (
     Hunt,
@@ -18,7 +17,7 @@ from specframe.strategies.shared.judging.judged import (
 )
 from specframe.strategies.shared.searching.search import Budget
 from specframe.strategies.shared.searching.searchers import LocalSearch
-from specframe.types import DraftPlan, SkipSet, StopRule
+from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
 LAYERS = 4
 LOSSES = {"sql": [0.3, 0.0, 0.3, 0.0, 0.3, 0.3, 0.0, 0.3]}

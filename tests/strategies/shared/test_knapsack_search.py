@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from doubles.lab_doubles import WrittenLab, plain_costs, small_shape
 
-from specframe.contract.selector import Prompt
 from specframe.costs.rates import RoundPrices, as_matrix, expected_token_grid
 from specframe.strategies.shared.searching.knapsack_search import (
     KnapsackSearch,
@@ -13,7 +12,7 @@ from specframe.strategies.shared.searching.knapsack_search import (
 )
 from specframe.strategies.shared.searching.search import Budget, run_search
 from specframe.strategies.shared.searching.searchers import LocalSearch
-from specframe.types import Estimate, SkipSet
+from specframe.types import Estimate, Prompt, SkipSet
 
 LAYERS, TOKENS = 24, 500
 PRICES = RoundPrices.at(plain_costs(LAYERS), 50, range(1, 13))

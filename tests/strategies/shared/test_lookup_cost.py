@@ -10,6 +10,7 @@ from time import perf_counter
 import pytest
 import torch
 
+from specframe.contract.judged_set import JudgedSet
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.core.states import StateWindow
@@ -17,7 +18,7 @@ from specframe.doors.loading import PLANTED, load
 from specframe.executors.load import load_executor
 from specframe.strategies.knn_ssd import DomainSets, KnnSsd, KnnSsdConfig
 from specframe.strategies.shared.domains.lookup import Memory
-from specframe.strategies.shared.judging.judged import MIXED, JudgedSet
+from specframe.strategies.shared.judging.judged import MIXED
 from specframe.testing import planted_skips
 from specframe.types import Estimate
 
@@ -46,24 +47,24 @@ def capture_seconds() -> float:
     return perf_counter() - began
 
 
-def generated(executor, selector, prompt, count):
-    return Engine(executor, selector.spawn(), Law(), Limits(count)).rounds(prompt)
+def generated(executor, strategy, prompt, count):
+    return Engine(executor, strategy.spawn(), Law(), Limits(count)).rounds(prompt)
 
 
 @pytest.mark.slow
 def test_the_lookup_is_a_small_part_of_a_generation():
     executor = load_executor(load("planted-19M").model)
     drawn = torch.randint(SHAPE.vocabulary, (PROMPT,), generator=torch.Generator().manual_seed(1))
-    selector = domain_selector()
+    strategy = domain_selector()
     capture = median(capture_seconds() for _ in range(9))
     lookup = median(
-        list(generated(executor, selector, drawn.tolist(), 4))[1].outcome.select_seconds
+        list(generated(executor, strategy, drawn.tolist(), 4))[1].outcome.select_seconds
         for _ in range(9)
     )
     shares = {}
     for count in (32, 128, 512):
         began = perf_counter()
-        list(generated(executor, selector, drawn.tolist(), count))
+        list(generated(executor, strategy, drawn.tolist(), count))
         whole = perf_counter() - began
         shares[count] = (capture + lookup) / whole
         sys.stdout.write(

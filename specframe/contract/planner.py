@@ -1,0 +1,105 @@
+"""The live side of a strategy: what it sees each round, and what it plans."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from specframe.types import DraftPlan, ModelShape, Outcome, Pass, SkipSet, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from specframe.costs.model import CostModel
+
+__all__ = ["Context", "DraftHead", "HeadMemory", "Planner", "Probe"]
+
+
+class Probe(Protocol):
+    """Walks that read the cache and write nothing; their time counts as planning."""
+
+    @property
+    def committed(self) -> int:
+        """Cache columns that hold the target's keys and values."""
+        ...
+
+    def walk(
+        self,
+        step: Step,
+        skips: SkipSet | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        hidden: Tensor | None = None,
+        taps: Sequence[int] = (),
+        rows: slice | None = None,
+    ) -> Pass:
+        """Like an executor's walk; `step.slot` must be None, so that nothing is written."""
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Final norm and head: [1, S, H] -> [1, S, V]."""
+        ...
+
+
+class HeadMemory(Protocol):
+    """What a draft head knows of one sequence."""
+
+    def run(self, states: Tensor, first: int) -> Tensor:
+        """Rows at positions `first`, first + 1, ...: the trunk's stream to a predictive one.
+
+        Both are [1, S, H]; the model's final norm and head read the result. What earlier calls
+        said of these positions and later ones is replaced.
+        """
+        ...
+
+
+class DraftHead(Protocol):
+    """A trained stand-in for all sublayers after the first `depth`; frozen weights."""
+
+    @property
+    def depth(self) -> int:
+        """Sublayers of the model that run before it."""
+        ...
+
+    def memory(self, capacity: int, like: Tensor) -> HeadMemory:
+        """For a sequence of so many positions, in the dtype and on the device of `like`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that a planner sees when it plans a round."""
+
+    shape: ModelShape
+    tokens: Sequence[int]  # prompt and everything emitted; the last one is not in the cache yet
+    prompt_length: int
+    budget: int  # tokens that may still be emitted
+    round: int  # 0 is the first round after the prompt
+    costs: CostModel  # what sublayers cost on this machine; even prices where none were measured
+    probe: Probe
+    sampled: bool = False
+    prompt_states: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [rows, H]
+    states: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [<= window, H]
+
+    @property
+    def length(self) -> int:
+        """Tokens so far, the one that waits for its first pass included."""
+        return len(self.tokens)
+
+
+class Planner(ABC):
+    """Plans the drafts of one sequence, round by round, and learns from what was accepted.
+
+    The engine calls `plan`, then `observe`, once a round. Only `observe` changes what is planned
+    next: asked twice about the same context, `plan` answers the same.
+    """
+
+    @abstractmethod
+    def plan(self, context: Context) -> DraftPlan:
+        """The plan of this round. The engine may shorten it, never lengthen it."""
+
+    def observe(self, outcome: Outcome) -> None:  # noqa: B027 - many planners learn nothing
+        """What the round did with the plan."""

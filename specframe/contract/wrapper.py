@@ -1,0 +1,80 @@
+"""A strategy around another one: everything that it does not change is the inner one's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from specframe.contract.judged_set import JudgedSet
+from specframe.contract.lab import Lab
+from specframe.contract.planner import Context, DraftHead, Planner
+from specframe.contract.selector import LayerSelector, Needs, Traits
+from specframe.types import DraftPlan, ModelShape, Outcome, Prompt
+
+__all__ = ["WrappedPlanner", "WrappedSelector"]
+
+
+@dataclass(frozen=True)
+class WrappedSelector(LayerSelector):
+    """Forwards to `inner`; a subclass overrides what it changes."""
+
+    inner: LayerSelector
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Those of the inner strategy."""
+        return self.inner.needs
+
+    @property
+    def traits(self) -> Traits:  # type: ignore[override]
+        """Those of the inner strategy."""
+        return self.inner.traits
+
+    def start(self, shape: ModelShape) -> Planner:
+        """The inner strategy's planner."""
+        return self.inner.start(shape)
+
+    def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
+        """The inner strategy learns."""
+        return replace(self, inner=self.inner.calibrate(lab, prompts))
+
+    def skip_sets(self) -> Mapping[str, JudgedSet]:
+        """Those of the inner strategy."""
+        return self.inner.skip_sets()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Those of the inner strategy."""
+        return self.inner.warnings()
+
+    def notes(self) -> tuple[str, ...]:
+        """Those of the inner strategy."""
+        return self.inner.notes()
+
+    def figures(self) -> Mapping[str, Any]:
+        """Those of the inner strategy."""
+        return self.inner.figures()
+
+    def save(self, folder: str | Path) -> None:
+        """Write the inner strategy alone."""
+        self.inner.save(folder)
+
+    def head(self, shape: ModelShape) -> DraftHead | None:
+        """That of the inner strategy."""
+        return self.inner.head(shape)
+
+
+class WrappedPlanner(Planner):
+    """Forwards to another planner; a subclass overrides what it changes."""
+
+    def __init__(self, inner: Planner) -> None:
+        self._inner = inner
+
+    def plan(self, context: Context) -> DraftPlan:
+        """The inner plan."""
+        return self._inner.plan(context)
+
+    def observe(self, outcome: Outcome) -> None:
+        """The inner planner learns."""
+        self._inner.observe(outcome)
