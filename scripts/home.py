@@ -49,7 +49,9 @@ def picture() -> str:
     """The speed-ups of the shown run, and what model and machine they are of."""
     run = read_run(SHOWN)
     means = run.entries(run.settings[0], MEAN)
-    names = [f"`{contender_of(entry)}`" for entry in means if contender_of(entry).kind == "selector"]
+    names = [
+        f"`{contender_of(entry)}`" for entry in means if contender_of(entry).kind == "strategy"
+    ]
     machine, model = run.results["environment"], run.results["model"]
     if run.results["config"]["model"] != "testbed":
         raise LookupError("the caption is that of the testbed")

@@ -37,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ContenderName:
-    """A selector in one of its presets, or the library; as text what `--selectors` takes."""
+    """A strategy in one of its presets, or transformers; as text what the command line takes."""
 
     selector: str
     preset: str
@@ -50,11 +50,11 @@ class ContenderName:
 
     @property
     def kind(self) -> str:
-        """`baseline`, `library` or `selector`."""
+        """`baseline`, `library` or `strategy`."""
         if self.selector == BASELINE:
             return "baseline"
         ours = self.selector != LIBRARY and not self.selector.startswith(f"{LIBRARY}-")
-        return "selector" if ours else "library"
+        return "strategy" if ours else "library"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Heat map of skip sets: which sublayers each selector leaves out, by domain."""
+"""Heat map of skip sets: which sublayers each strategy leaves out, by domain."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WIDTH, NARROWEST, WIDEST = 330.0, 9.0, 24.0  # of a map where cells allow it; of
 
 @dataclass(frozen=True, slots=True)
 class _Strip:
-    """One selector in one domain: share of its drafting rounds in which a sublayer was skipped."""
+    """One strategy in one domain: share of its drafting rounds in which a sublayer was skipped."""
 
     contender: ContenderName
     domain: str
@@ -35,11 +35,11 @@ class _Strip:
 
 
 def skip_map(comparison: Comparison) -> Figure:
-    """A cell a sublayer, for every selector and domain that drafted."""
+    """A cell a sublayer, for every strategy and domain that drafted."""
     if not any(row["skips"] for row in comparison.rows):
         return absent(NAME, TITLE, "No contender of this run drafted with sublayers skipped.")
     caption = (
-        "Share of drafting rounds in which a sublayer was skipped, by selector and domain: "
+        "Share of drafting rounds in which a sublayer was skipped, by strategy and domain: "
         "the stronger the colour, the more often. Columns are layers, the first at the left."
     )
     body = join(_ramp(), folds(comparison.settings, lambda s: _setting(comparison, s)))
@@ -98,7 +98,7 @@ def _contender(strips: Sequence[_Strip], sublayers: int) -> Markup:
         panel(kind, scroller(_map(name, strips, kind, sublayers), f"{name}, {kind}"))
         for kind in KINDS
     )
-    return tag("div", tag("h4", text(name), class_="selector"), grid(maps, "pair"), class_="block")
+    return tag("div", tag("h4", text(name), class_="strategy"), grid(maps, "pair"), class_="block")
 
 
 def _map(name: str, strips: Sequence[_Strip], kind: str, sublayers: int) -> Markup:

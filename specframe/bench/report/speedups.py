@@ -48,9 +48,9 @@ def _known(entry: Entry) -> bool:
 
 
 def _legend() -> Markup:
-    wide = tag("rect", x=-7, y=-4, width=14, height=8, class_="bar selector")
+    wide = tag("rect", x=-7, y=-4, width=14, height=8, class_="bar strategy")
     thin = tag("rect", x=-7, y=-2, width=14, height=4, class_="against")
-    pale = tag("rect", x=-6.5, y=-4, width=13, height=8, class_="bar selector unsure")
+    pale = tag("rect", x=-6.5, y=-4, width=13, height=8, class_="bar strategy unsure")
     return legend(
         swatch(wide, f"against {AGAINST[OWN]}"),
         swatch(thin, f"against {AGAINST[LIBRARY]}"),

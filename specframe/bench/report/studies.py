@@ -73,7 +73,7 @@ def _cell(value: Any, drawn: bool, longest: float) -> Markup:
     if not drawn:
         return cell
     length = BAR_WIDTH * abs(value or 0.0) / longest if longest else 0.0
-    bar = tag("rect", width=length, height=BAR_HEIGHT, class_="bar selector")
+    bar = tag("rect", width=length, height=BAR_HEIGHT, class_="bar strategy")
     return join(
         cell, tag("td", tag("svg", bar, width=BAR_WIDTH, height=BAR_HEIGHT, aria_hidden="true"))
     )
