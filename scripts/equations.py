@@ -1,7 +1,7 @@
 """Equations of the site: LaTeX becomes MathML when mkdocs builds a page.
 
-A page writes `$...$` within a line and `$$...$$` as a block. Nothing is loaded or run where the page
-is read. A command that is not known stops the build.
+A page writes `$...$` within a line and `$$...$$` as a block. The reader's browser loads and runs
+nothing for them. An unknown command stops the build.
 """
 
 import re
