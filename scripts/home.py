@@ -48,19 +48,17 @@ def _link(name: re.Match[str]) -> str:
 def picture() -> str:
     """The speed-ups of the shown run, and what model and machine they are of."""
     run = read_run(SHOWN)
-    means = run.entries(run.settings[0], MEAN)
-    names = [
-        f"`{contender_of(entry)}`" for entry in means if contender_of(entry).kind == "strategy"
-    ]
+    means = [contender_of(entry) for entry in run.entries(run.settings[0], MEAN)]
+    names = [f"`{contender}`" for contender in means if contender.kind == "strategy"]
     machine, model = run.results["environment"], run.results["model"]
     if run.results["config"]["model"] != "testbed":
         raise LookupError("the caption is that of the testbed")
     caption = (
-        f"Decoded tokens per second of {listed(names)}, relative to autoregressive decoding on the "
-        f"same engine. The model is the testbed, a small model of {model['layers']} layers that was "
-        f"trained to be skippable. Means of {plural(len(run.domains), 'domain')}, measured with "
-        f"{plural(machine['threads'], 'thread')} on {machine['processor']}; the results file is "
-        f"[{SHOWN.name}]({SHOWN.name})."
+        f"Decoded tokens per second of {listed(names)}, relative to autoregressive decoding on "
+        f"the same engine. The model is the testbed, a small model of {model['layers']} layers "
+        f"that was trained to be skippable. Means of {plural(len(run.domains), 'domain')}, "
+        f"measured with {plural(machine['threads'], 'thread')} on {machine['processor']}; "
+        f"the results file is [{SHOWN.name}]({SHOWN.name})."
     )
     return (
         '<figure class="wide" markdown>\n'

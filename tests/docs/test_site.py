@@ -21,7 +21,8 @@ SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clie
 PAPER = "getComputedStyle(document.body).backgroundColor"
 # what is cut off at the right without a container of its own to scroll in
 CUT = """[...document.querySelectorAll('.md-content *')].filter(element => {
-  if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
+  const edge = document.documentElement.clientWidth + 1
+  if (element.getBoundingClientRect().right <= edge) return false;
   for (let around = element.parentElement; around; around = around.parentElement)
     if (['auto', 'scroll'].includes(getComputedStyle(around).overflowX)) return false;
   return element.getBoundingClientRect().width > 1 })
@@ -149,6 +150,16 @@ def test_a_phone_shows_every_page_without_scrolling_it_sideways(chromium, site):
     assert all(request.startswith(("file:", "data:")) for request in chromium.requests)
 
 
+def test_what_is_cut_off_is_noticed(chromium, site):
+    chromium.open(site / "index.html", 390)
+    assert chromium.value(CUT) == []
+    for style in ("width: 900px", "overflow: hidden"):
+        chromium.value(f"document.querySelector('article').style = '{style}', 0")
+        wide = "'<p id=wide style=\"width: 900px\"></p>'"
+        chromium.value(f"document.querySelector('article').innerHTML = {wide}, 0")
+        assert any('id="wide"' in cut for cut in chromium.value(CUT)), style
+
+
 def test_a_table_that_is_too_wide_scrolls(chromium, site):
     chromium.open(site / "benchmarks" / "index.html", 390)
     wide = "[...document.querySelectorAll('.md-typeset__scrollwrap')]"
@@ -201,7 +212,7 @@ def test_nothing_is_loaded_from_elsewhere(site):
 def test_what_would_be_loaded_from_elsewhere_is_noticed():
     page = (
         '<script src="https://a.example/x.js"></script><img src="//b.example/y.png">'
-        '<a href="https://c.example/"></a><style>@font-face { src: url(http://d.example/z) }</style>'
+        '<a href="https://c.example/"></a><style>p { background: url(http://d.example/z) }</style>'
     )
     found = ["http://d.example/z", "https://a.example/x.js", "//b.example/y.png"]
     assert Loads(page).found == found
