@@ -1,6 +1,6 @@
-"""The modules as they really import each other: a diagram and a table.
+"""The modules and the imports between them: a diagram and a table.
 
-Levels and arrows are those that `tests/test_imports.py` reads and enforces.
+Levels and imports are those that `tests/test_imports.py` reads and enforces.
 """
 
 import runpy
@@ -16,18 +16,18 @@ from tables import table
 __all__ = ["diagram", "imports"]
 
 ROOT = Path(__file__).parent.parent
-DOOR = "specframe"  # `specframe/__init__.py`, which only passes names on
+PACKAGE = "specframe"  # `specframe/__init__.py`, which only re-exports names
 PLUGINS = ("specframe.strategies", "specframe.profilers")
 TITLES = {
     8: "command line",
-    7: "measuring, predicting, studying, testing",
+    7: "benchmarks, predictions, studies, testing",
     "specframe.strategies": "strategies",
     "specframe.profilers": "profilers",
-    6: "what users call",
-    5: "the loop",
+    6: "public API",
+    5: "decoding loop",
     4: "drafting and verifying",
     3: "executors",
-    1: "contracts and mathematics",
+    1: "interfaces and mathematics",
     0: "values and errors",
 }
 WIDTH, GUTTER, CHIP, GAP, HEAD, LETTER = 460, 86, 20, 5, 24, 6.7
@@ -53,9 +53,9 @@ def _table() -> dict[str, Any]:
 
 @cache
 def _groups() -> tuple[str, ...]:
-    """Prefixes of the table that have modules."""
+    """Prefixes in the table that have modules."""
     found = {_table()["prefix_of"](module) for module in _table()["python_files"]()}
-    return tuple(sorted(found - {DOOR}))
+    return tuple(sorted(found - {PACKAGE}))
 
 
 @cache
@@ -63,7 +63,7 @@ def _arrows() -> Counter[tuple[str, str]]:
     """How often a group imports another."""
     prefix_of = _table()["prefix_of"]
     pairs = [(prefix_of(a.source), prefix_of(a.target)) for a in _table()["every_arrow"]()]
-    return Counter(pair for pair in pairs if pair[0] != pair[1] and DOOR not in pair)
+    return Counter(pair for pair in pairs if pair[0] != pair[1] and PACKAGE not in pair)
 
 
 def _level(group: str) -> int:
@@ -76,12 +76,12 @@ def _band(group: str) -> Band:
 
 
 def imports() -> str:
-    """A line a group of modules, the highest first."""
+    """One line per group of modules, the highest level first."""
     lines = []
     for group in sorted(_groups(), key=lambda name: (-_level(name), name)):
         targets = sorted(_short(target) for source, target in _arrows() if source == group)
         names = ", ".join(f"`{name}`" for name in targets)
-        lines.append([f"`{_short(group)}`", _level(group), names or "nothing of specframe"])
+        lines.append([f"`{_short(group)}`", _level(group), names or "nothing from specframe"])
     return table(["module", "level", "imports"], lines)
 
 
@@ -113,7 +113,7 @@ def _box(band: Band, y: float, height: float) -> str:
 
 
 def _chips(groups: Sequence[str], y: float) -> tuple[list[str], float]:
-    """Names in boxes, in as many lines as they need, and the height of these."""
+    """Names in boxes, over as many lines as needed, and their height."""
     drawn, x, top = [], GUTTER + 10.0, y
     for name in map(_short, groups):
         width = LETTER * len(name) + 12

@@ -1,11 +1,11 @@
 """Write the parts of the documentation that are generated: `python scripts/pages.py`.
 
-A part stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; the rest of a page is
-written by hand. A test fails where a part is not what this would write. What follows a name is
-handed to what writes the part.
+A generated part is between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; the rest of a
+page is written by hand. A test fails if a part differs from what this script writes. A word after
+the name is passed to the function that writes the part.
 
-`--run RUN` first takes a finished run of `specframe bench` as the one that is shown, `--all RUN`
-one of all strategies.
+`--run RUN` first makes a finished run of `specframe bench` the one that is shown, `--all RUN` a run
+of all strategies.
 """
 
 import argparse
@@ -43,7 +43,7 @@ PART = re.compile(r"<!-- generated: (\w+)(?: (\S+))? -->\n.*?<!-- end of \1 -->"
 
 
 def filled(page: str) -> str:
-    """The page with each of its generated parts as it is now."""
+    """The page with all its generated parts brought up to date."""
     return PART.sub(lambda match: _part(match[1], match[2]), page)
 
 
@@ -54,7 +54,7 @@ def _part(name: str, about: str | None) -> str:
 
 
 def generated() -> dict[Path, str]:
-    """File -> what it must hold, for every file that is generated in whole or in part."""
+    """File -> its required content, for every file that is generated in whole or in part."""
     found = {
         page: filled(text)
         for page in sorted(DOCS.rglob("*.md"))
@@ -67,8 +67,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--run", type=Path, help="folder of a finished run that is to be shown")
-    parser.add_argument("--all", type=Path, help="folder of a finished run of all strategies")
+    parser.add_argument("--run", type=Path, help="folder of the finished run to show")
+    parser.add_argument("--all", type=Path, help="folder of the run of all strategies to show")
     given = parser.parse_args()
     if given.run is not None:
         shown_run.take(given.run)

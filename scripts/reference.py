@@ -1,4 +1,4 @@
-"""Reference pages from the objects themselves: commands, errors, settings, keys of results."""
+"""Reference tables generated from the code: commands, errors, settings, keys of results."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ SHAPE = ModelShape(24, 256, 3072, 8, 4, 32, 640, 2048)  # the testbed's
 
 
 def commands() -> str:
-    """A section a command, with every argument and option."""
+    """One section per command, with every argument and option."""
     return "\n\n".join(_command(path, command) for path, command in _tree((), get_command(app)))
 
 
@@ -71,7 +71,7 @@ def _default(parameter: Any) -> str:
 
 
 def errors() -> str:
-    """Every error: what it derives from, when it is raised, the remedy."""
+    """Every error, with when it is raised and what to do."""
     lines = []
     for name in sorted(error_tree.__all__):
         kind = getattr(error_tree, name)
@@ -83,7 +83,7 @@ def errors() -> str:
 
 
 def grid() -> str:
-    """The keys of a grid with their values in each preset."""
+    """The keys of a benchmark grid with their values in each preset."""
     names = list(PRESETS)
     lines = (
         [
@@ -112,7 +112,7 @@ def _toml(value: Any) -> str:
 
 
 def settings() -> str:
-    """What `--set` can set of each selector, with the values of both presets."""
+    """What `--set` can set for each strategy, with the values of both presets."""
     parts = []
     for name in selector_names():
         by_preset = {preset: _settable(name, preset) for preset in PRESET_NAMES}
@@ -125,7 +125,7 @@ def settings() -> str:
 
 
 def _as_set(values: Mapping[str, Any], key: str) -> str:
-    """As it would be written after `--set`; nothing where the preset has no such setting."""
+    """The value as written after `--set`; empty if the preset has no such setting."""
     if key not in values:
         return ""
     value = values[key]
@@ -135,8 +135,8 @@ def _as_set(values: Mapping[str, Any], key: str) -> str:
 
 
 def _settable(name: str, preset: str) -> Mapping[str, Any]:
-    """Asked of the configuration that the selector itself reads its settings into."""
-    selector_class(name)  # its module must be there before what it reads with is watched
+    """Read from the configuration that the strategy itself reads its settings into."""
+    selector_class(name)  # its module must be imported before `with_options` is patched
     seen: list[Any] = []
 
     def watch(config: Any, options: Mapping[str, str]) -> Any:
@@ -150,7 +150,7 @@ def _settable(name: str, preset: str) -> Mapping[str, Any]:
             ):
                 patches.enter_context(patch(f"{module}.{with_options.__name__}", watch))
         selector_from(name, SHAPE, preset)
-    return settable(seen[-1]) if seen else {}  # parts are made before what combines them
+    return settable(seen[-1]) if seen else {}  # the parts of a combined strategy are made first
 
 
 def results() -> str:

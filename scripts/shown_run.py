@@ -1,4 +1,4 @@
-"""The runs that the documentation shows: their figures, where they come from, a picture."""
+"""The runs shown in the documentation: their figures, their environment and a chart."""
 
 import json
 from collections.abc import Mapping
@@ -17,22 +17,29 @@ from specframe.bench.report.wording import MEAN, count, fold, interval, percent
 __all__ = ["environment", "everyone", "figures", "measured", "take", "take_all"]
 
 DOCS = Path(__file__).parent.parent / "docs"
-SHOWN = DOCS / "benchmarks.json"  # results files without what each single answer was
+SHOWN = DOCS / "benchmarks.json"  # results files without the rows of single answers
 ALL = DOCS / "strategies.json"
 PICTURE = DOCS / "speedups.svg"
-OWN, LIBRARY = "speedup_vs_own_ar", "speedup_vs_transformers"
-HEADS = ("contender", "over own autoregressive", "over the library", "accepted", "a round", "exact")
+OWN, TRANSFORMERS = "speedup_vs_own_ar", "speedup_vs_transformers"
+HEADS = (
+    "contender",
+    "speed-up over autoregressive",
+    "speed-up over transformers",
+    "acceptance rate",
+    "tokens per round",
+    "exact",
+)
 
 
 def take(run: Path) -> None:
-    """Show this run from now on."""
+    """Make this run the one that is shown."""
     found = read_run(run)
     _keep(found, SHOWN)
     PICTURE.write_text(str(speedup_picture(found)), encoding="utf-8")
 
 
 def take_all(run: Path) -> None:
-    """Show this run of all strategies from now on."""
+    """Make this run of all strategies the one that is shown."""
     _keep(read_run(run), ALL)
 
 
@@ -42,31 +49,31 @@ def _keep(run: Comparison, path: Path) -> None:
 
 
 def figures() -> str:
-    """The verdict, and a line a contender of the first setting, mean of the domains."""
+    """The verdict, and one line per contender for the first setting, averaged over domains."""
     run = read_run(SHOWN)
     return f"> {verdict(run).sentence}\n\n{_contenders(run)}\n\n{_by_domain(run)}"
 
 
 def everyone() -> str:
-    """The same of the run of all strategies, and when and on what it ran."""
+    """The same for the run of all strategies, with its name and machine."""
     run = read_run(ALL)
     machine = run.results["environment"]
     told = (
-        f"Run `{run.results['run']}`, fingerprint `{fingerprint(run)}`, on {machine['cores']} cores"
-        f" of {machine['processor']}, torch {machine['torch']}."
+        f"Run `{run.results['run']}` with fingerprint `{fingerprint(run)}`, on {machine['cores']} "
+        f"cores of {machine['processor']} with torch {machine['torch']}."
     )
     return f"{told}\n\n{_contenders(run)}\n\n{_by_domain(run)}"
 
 
 def measured(selector: str) -> str:
-    """What the run of all strategies says of one, in each of its presets that took part."""
+    """The results of one strategy in the run of all, for each of its presets in the run."""
     run = read_run(ALL)
     lines = [
         [
             _name(entry),
             domain,
             _ratio(entry, OWN),
-            _ratio(entry, LIBRARY),
+            _ratio(entry, TRANSFORMERS),
             percent(entry["acceptance"]) if entry["acceptance"] else "",
             count(entry["mean_accepted"]) if entry["mean_accepted"] else "",
             percent(entry["selection_share"], 1),
@@ -75,7 +82,7 @@ def measured(selector: str) -> str:
         for entry in run.entries(run.settings[0], domain)
         if entry["selector"] == selector
     ]
-    return table([*HEADS[:1], "text", *HEADS[1:-1], "selection"], lines)
+    return table([*HEADS[:1], "domain", *HEADS[1:-1], "selection"], lines)
 
 
 def _contenders(run: Comparison) -> str:
@@ -84,7 +91,7 @@ def _contenders(run: Comparison) -> str:
         [
             _name(entry),
             _ratio(entry, OWN),
-            _ratio(entry, LIBRARY),
+            _ratio(entry, TRANSFORMERS),
             percent(entry["acceptance"]) if entry["acceptance"] else "",
             count(entry["mean_accepted"]) if entry["mean_accepted"] else "",
             percent(entry["exact_match"]),
@@ -116,7 +123,7 @@ def _by_domain(run: Comparison) -> str:
 
 
 def environment() -> str:
-    """What the run was: its name, settings, machine and model."""
+    """The run's name, settings, machine and model."""
     run = read_run(SHOWN)
     results = run.results
     facts = {
@@ -126,7 +133,7 @@ def environment() -> str:
         **results["environment"],
         **{f"model: {key}": value for key, value in results["model"].items()},
         **{f"setting: {key}": value for key, value in results["config"].items()},
-        "promise": results["exactness"],
+        "exactness": results["exactness"],
     }
     return table(["", ""], ([key, f"`{_plain(value)}`"] for key, value in facts.items()))
 

@@ -6,7 +6,7 @@ __all__ = ["table"]
 
 
 def table(heads: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    """A line a row; bars inside a cell are kept from ending it."""
+    """One line per row; bars inside a cell are escaped."""
     rows = [heads, ["---"] * len(heads), *lines]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows)
 

@@ -1,4 +1,4 @@
-"""The model card: recipe, curve and scores of exported weights, in plain words."""
+"""The model card: recipe, training curve and scores of exported weights."""
 
 import json
 from collections import defaultdict
@@ -25,27 +25,37 @@ tags: [specframe, speculative-decoding, layer-skipping, testbed]
 # specframe testbed
 
 A small `LlamaForCausalLM` ({layers} layers, width {width}, {heads} query and {kv_heads} key-value
-heads, vocabulary {entries}, {positions} positions, bf16) that ships with specframe, so that self-
-speculative decoding can be tried and measured without downloading anything.
+heads, vocabulary of {entries}, {positions} positions, bf16) that is included in specframe.
+With it, self-speculative decoding can be tried and measured without a download.
 
-**It was trained to be skippable.** Stochastic depth for each sublayer, other habits for each
-domain, depth grown from a core by layers that start as no-ops, agreement with its own skipped
-passes, and a light early-exit loss make many sublayers nearly redundant. Acceptance and speed-up
-measured on it say how methods compare; they are no claim for any stock checkpoint.
+**It was trained to be skippable.** The following parts of the training make many sublayers nearly
+redundant:
 
-It knows only the synthetic corpus of `specframe.testbed.corpus`: summaries, word problems,
-translation into an invented language, stories and SQL, each from a seeded generator. It is of no
-use for anything else.
+- stochastic depth, applied to each sublayer separately and with different rates for each domain
+- depth that grows from a core of layers, by adding layers that have no effect at first
+- a loss that makes passes with skipped sublayers agree with the full pass
+- a small early-exit loss
+
+Acceptance rates and speed-ups measured on this model show how strategies compare. They support
+no claim for any stock checkpoint.
+
+The model was trained only on the synthetic corpus of `specframe.testbed.corpus`: summaries, word
+problems, translation into an invented language, stories and SQL. A seeded generator writes the text
+of each domain. The model is not useful for anything else.
 
 ## Recipe
 
-`specframe testbed train --out FOLDER` repeats it: {tokens:,} tokens, seed {seed}. A core of
-{core_layers} layers is trained first, from weights in which the first two attention sublayers
-form an induction circuit (a head start in copying). At {grow_at:,} tokens it is spread over
-{layers} layers; the new ones are copies that write nothing at first. Matrices are optimised by
-Muon, the rest by Adam. During the last {pair_tokens:,} tokens each batch is seen twice, whole and
-with sublayers left out, and the second pass is drawn to the first. Positions beyond a few hundred
-are trained only in the last {long_tokens:,} tokens, bare sums from {sums_from:,} tokens on.
+`specframe testbed train --out FOLDER` repeats the training: {tokens:,} tokens with seed {seed}.
+
+A core of {core_layers} layers is trained first. In its initial weights, the first two attention
+sublayers form an induction circuit, so that the model learns to copy sooner. After
+{grow_at:,} tokens the core is spread over {layers} layers; the new layers are copies whose output
+is zero at first. Matrices are optimised with Muon, all other parameters with Adam.
+
+During the last {pair_tokens:,} tokens, each batch is used twice: in a full pass and in a pass with
+skipped sublayers, whose output is trained to match that of the full pass. Positions beyond a few
+hundred are trained only in the last {long_tokens:,} tokens. Sums without a word problem are
+included from {sums_from:,} tokens on.
 
 {history}```json
 {recipe}
@@ -56,9 +66,9 @@ are trained only in the last {long_tokens:,} tokens, bare sums from {sums_from:,
 def write_card(
     folder: Path, recipe: Recipe, curve: Path, report: dict[str, Any] | None, history: str = ""
 ) -> None:
-    """Write README.md beside the weights; `report` is what `testbed eval --json` wrote.
+    """Write README.md next to the weights; `report` is the output of `testbed eval --json`.
 
-    `history` tells in what a run that was resumed differs from its recipe.
+    `history` describes how a resumed run differs from its recipe.
     """
     facts = asdict(recipe) | {"history": f"{history}\n\n" if history else ""}
     opening = _OPENING.format(recipe=json.dumps(asdict(recipe), indent=1), **facts)
@@ -75,8 +85,8 @@ def _curve(path: Path) -> str:
     rows = [_point(lines[start : start + size]) for start in range(0, len(lines), size)]
     head = f"| million tokens | {' | '.join(DOMAINS)} |\n|---|" + "---|" * len(DOMAINS)
     title = (
-        "## Curve\n\nTraining loss of whole passes in nats a token, mean of the steps up to each "
-        "line; prompt tokens weigh little, but are in it.\n"
+        "## Curve\n\nTraining loss of full passes, in nats per token. Each line is the mean over "
+        "the steps since the line before. Prompt tokens are included with a small weight.\n"
     )
     return "\n".join([title, head, *rows, ""])
 
@@ -110,9 +120,14 @@ def _scores(report: dict[str, Any]) -> str:
         names
     )
     told = (
-        "## Scores\n\n`specframe testbed eval`, test split. Loss is nats per answer token; "
-        "acceptance is that of the first drafted token over a verified cache, with half or 70 % "
-        "of the sublayers left out by a greedy search on the validation split.\n"
+        "## Scores\n\nResults of `specframe testbed eval` on the test split. The loss is in nats "
+        "per answer token. The acceptance rates are those of the first drafted token after a "
+        "verified prefix, with half or 70 % of the sublayers skipped. These were chosen by a "
+        "greedy search on the validation split. `score` is the share of the domain's checks that "
+        "an answer passes, `repeat4` the share of 4-grams that occurred earlier in the answer, "
+        "and `difference` the share of positions at which the greedy answers to two prompts "
+        "differ.\n"
     )
-    between = f"\nMeans: {means}.\n\nAcceptance at half across domains:\n"
+    across = "Acceptance rate with half of the sublayers skipped, across domains:"
+    between = f"\nMeans: {means}.\n\n{across}\n"
     return "\n".join([told, head, *rows, between, cross_head, *cross, ""])
