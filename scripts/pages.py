@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import architecture
+import home
 import reference
 import shown_run
 
@@ -34,6 +35,9 @@ PARTS: dict[str, Callable[..., str]] = {
     "environment": shown_run.environment,
     "everyone": shown_run.everyone,
     "measured": shown_run.measured,
+    "picture": home.picture,
+    "snippet": home.snippet,
+    "strategies": home.strategies,
 }
 PART = re.compile(r"<!-- generated: (\w+)(?: (\S+))? -->\n.*?<!-- end of \1 -->", re.DOTALL)
 

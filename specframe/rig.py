@@ -15,7 +15,7 @@ from specframe.contract.selector import LayerSelector
 from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.loading import load
-from specframe.executors.device import device_named
+from specframe.executors.device import require_device
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
 from specframe.types import ModelShape
@@ -52,7 +52,7 @@ class Rig:
         """
         loaded = load(name, **kwargs)
         if device is not None:
-            loaded.model.to(device_named(device))
+            loaded.model.to(require_device(device))
         return cls.of(
             loaded.model, loaded.tokenizer, name=name, strict=strict, costs=costs, tell=tell
         )

@@ -1,6 +1,7 @@
 """The built site: no link is dead, and its pages are looked at in a real browser."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,19 @@ from doubles.browser import Browser, browser
 ROOT = Path(__file__).parents[2]
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 PAPER = "getComputedStyle(document.body).backgroundColor"
+# what is cut off at the right without a container of its own to scroll in
+CUT = """[...document.querySelectorAll('.md-content *')].filter(element => {
+  const edge = document.documentElement.clientWidth + 1
+  if (element.getBoundingClientRect().right <= edge) return false;
+  for (let around = element.parentElement; around; around = around.parentElement)
+    if (['auto', 'scroll'].includes(getComputedStyle(around).overflowX)) return false;
+  return element.getBoundingClientRect().width > 1 })
+  .map(element => element.outerHTML.slice(0, 120))"""
+EQUATIONS = """[...document.querySelectorAll('math')].map(equation =>
+  [equation.getAttribute('display') === 'block', equation.getBoundingClientRect().height])"""
+WRITTEN = """(page => {
+  page.querySelectorAll('code, pre').forEach(code => code.remove()); return page.textContent
+})(document.querySelector('article').cloneNode(true))"""
 BROKEN = "[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)"
 LOOKED_AT = (
     "index.html",
@@ -31,6 +45,11 @@ LOOKED_AT = (
     "reference/config/index.html",
 )
 FOUND = "[...document.querySelectorAll('.md-search-result__item h1')].map(e => e.innerText)"
+FENCE = re.compile(r"^```.*?^```$|`[^`]*`", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *\$\$\n", re.MULTILINE)
+RAW = re.compile(r"\$\$|\$[^\s$][^$]*\$|\\[()\[\]]|\\[a-z]+\{")
+LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+ADDRESS = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)")
 PATIENCE = 30  # seconds that a search may take to start
 SCHEMES = ("http", "https", "mailto")
 
@@ -39,16 +58,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """Built as `make check` builds it, with addresses that a browser opens from the disk."""
-    folder = tmp_path_factory.mktemp("site")
-    config = folder / "mkdocs.yml"
-    config.write_text(
-        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: {ROOT / 'docs'}\n", encoding="utf-8"
-    )
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    """Built as `make check` builds it."""
+    built = tmp_path_factory.mktemp("site") / "built"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", built]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    built = folder / "built"
-    subprocess.run([*command, "-d", built], check=True, cwd=ROOT, env=quiet)
+    subprocess.run(command, check=True, cwd=ROOT, env=quiet)
     return built
 
 
@@ -125,6 +139,83 @@ def test_a_page_fits_and_does_not_complain(chromium, site, page):
     assert len(papers) == 2, "light and dark look alike"
     assert chromium.complaints == []
     assert all(request.startswith(("file:", "data:")) for request in chromium.requests)
+
+
+def test_a_phone_shows_every_page_without_scrolling_it_sideways(chromium, site):
+    told = {}
+    for page in sorted(site.rglob("index.html")):
+        chromium.open(page, 390)
+        told[str(page.relative_to(site))] = chromium.value(SIDEWAYS), chromium.value(CUT)
+    assert {page: found for page, found in told.items() if found != (0, [])} == {}
+    assert all(request.startswith(("file:", "data:")) for request in chromium.requests)
+
+
+def test_what_is_cut_off_is_noticed(chromium, site):
+    chromium.open(site / "index.html", 390)
+    assert chromium.value(CUT) == []
+    for style in ("width: 900px", "overflow: hidden"):
+        chromium.value(f"document.querySelector('article').style = '{style}', 0")
+        wide = "'<p id=wide style=\"width: 900px\"></p>'"
+        chromium.value(f"document.querySelector('article').innerHTML = {wide}, 0")
+        assert any('id="wide"' in cut for cut in chromium.value(CUT)), style
+
+
+def test_a_table_that_is_too_wide_scrolls(chromium, site):
+    chromium.open(site / "benchmarks" / "index.html", 390)
+    wide = "[...document.querySelectorAll('.md-typeset__scrollwrap')]"
+    assert chromium.value(f"{wide}.some(around => around.scrollWidth > around.clientWidth)")
+    assert chromium.value(f"{wide}.every(around => around.getBoundingClientRect().right <= 391)")
+
+
+def test_every_equation_is_typeset(chromium, site):
+    blocks = 0
+    for source in sorted((ROOT / "docs").rglob("*.md")):
+        text = FENCE.sub("", source.read_text(encoding="utf-8"))
+        if "$" not in text:
+            continue
+        page = source.relative_to(ROOT / "docs").with_suffix("")
+        folder = page.parent if page.name == "index" else page
+        chromium.open(site / folder / "index.html", 1280)
+        shown = chromium.value(EQUATIONS)
+        assert shown, page
+        assert all(height > 0 for _, height in shown), page
+        assert sum(block for block, _ in shown) == len(BLOCK.findall(text)) / 2, page
+        assert RAW.findall(chromium.value(WRITTEN)) == [], page
+        blocks += sum(block for block, _ in shown)
+    assert blocks
+
+
+class Loads(HTMLParser):
+    """What a page asks the browser to load; `link` also names pages, which are not loaded."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = ADDRESS.findall(text)
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        value = dict(attrs).get(LOADED.get(tag, ""))
+        if value is not None and (urlsplit(value).scheme in ("http", "https") or value[:2] == "//"):
+            self.found.append(value)
+
+
+def test_nothing_is_loaded_from_elsewhere(site):
+    found = {
+        path.relative_to(site): loads
+        for path in site.rglob("*")
+        if path.suffix in (".html", ".css", ".svg")
+        if (loads := Loads(path.read_text(encoding="utf-8")).found)
+    }
+    assert found == {}
+
+
+def test_what_would_be_loaded_from_elsewhere_is_noticed():
+    page = (
+        '<script src="https://a.example/x.js"></script><img src="//b.example/y.png">'
+        '<a href="https://c.example/"></a><style>p { background: url(http://d.example/z) }</style>'
+    )
+    found = ["http://d.example/z", "https://a.example/x.js", "//b.example/y.png"]
+    assert Loads(page).found == found
 
 
 class Quiet(SimpleHTTPRequestHandler):

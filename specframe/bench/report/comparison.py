@@ -37,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ContenderName:
-    """A strategy in one of its presets, or the library; as text what `--selectors` takes."""
+    """A strategy in one of its presets, or transformers; as text what the command line takes."""
 
     selector: str
     preset: str
@@ -54,7 +54,7 @@ class ContenderName:
         if self.selector == BASELINE:
             return "baseline"
         ours = self.selector != LIBRARY and not self.selector.startswith(f"{LIBRARY}-")
-        return "selector" if ours else "library"
+        return "strategy" if ours else "library"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,16 @@ from specframe.errors import InvalidRequest
 __all__ = ["speedup_picture"]
 
 KEY = "speedup_vs_own_ar"
-WIDTH, NAMES, VALUES, ROW, TOP = 720.0, 190.0, 150.0, 26.0, 38.0
+BARS, VALUES, ROW, TOP = 230.0, 128.0, 26.0, 56.0  # narrow: it is read on phones too
+LETTER = 7.6  # of a name, at most
+RELATIVE = "relative to autoregressive decoding on the same engine"
 STYLE = """
 text { font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1c1e21 }
 .title { font-weight: 600; font-size: 14px } .soft, .soft tspan { fill: #5a6068; font-size: 12px }
-.selector { fill: #0b5cad } .baseline { fill: #44484e } .library { fill: #9a9da3 }
+.strategy { fill: #0b5cad } .baseline { fill: #44484e } .library { fill: #9a9da3 }
 .whisker { stroke: #1c1e21; stroke-width: 1.5 } .one { stroke: #5a6068; stroke-dasharray: 3 3 }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e8e8e4 } .soft, .soft tspan { fill: #a3a9b2 } .selector { fill: #6fb3f2 }
+  text { fill: #e8e8e4 } .soft, .soft tspan { fill: #a3a9b2 } .strategy { fill: #6fb3f2 }
   .baseline { fill: #c4c8ce } .library { fill: #83888f }
   .whisker { stroke: #e8e8e4 } .one { stroke: #a3a9b2 }
 }
@@ -35,19 +37,24 @@ def speedup_picture(comparison: Comparison) -> str:
             f"a run of `specframe bench`."
         )
     ordered = sorted(means, key=lambda entry: -entry[KEY])
-    scale = (WIDTH - NAMES - VALUES) / max(entry[f"{KEY}_high"] for entry in ordered)
+    names = LETTER * max(len(str(contender_of(entry))) for entry in ordered) + 16
+    scale = BARS / max(1.0, *(entry[f"{KEY}_high"] for entry in ordered))
     bottom = TOP + ROW * len(ordered)
-    one = NAMES + scale
+    one = names + scale
     return tag(
         "svg",
         tag("style", Markup(STYLE)),
         tag("title", text("; ".join(f"{contender_of(e)} {fold(e[KEY])}" for e in ordered))),
         tag("text", text(_title(comparison)), x=8, y=20, class_="title"),
+        tag("text", text(RELATIVE), x=8, y=38, class_="soft"),
         tag("line", x1=one, x2=one, y1=TOP - 6, y2=bottom + 4, class_="one"),
-        *(_bar(entry, TOP + ROW * number, scale) for number, entry in enumerate(ordered)),
-        tag("text", text(_machine(comparison)), x=8, y=bottom + 24, class_="soft"),
+        *(_bar(entry, (names, TOP + ROW * number), scale) for number, entry in enumerate(ordered)),
+        *(
+            tag("text", text(line), x=8, y=bottom + 24 + 16 * number, class_="soft")
+            for number, line in enumerate(_measured(comparison))
+        ),
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {WIDTH:g} {bottom + 34:g}",
+        viewBox=f"0 0 {names + BARS + VALUES:g} {bottom + 50:g}",
         role="img",
     )
 
@@ -58,30 +65,31 @@ def _known(entry: Entry) -> bool:
 
 def _title(comparison: Comparison) -> str:
     model = (comparison.results.get("config") or {}).get("model") or "a model"
-    return f"Decoded tokens a second on {model}, over own autoregressive decoding"
+    return f"Decoded tokens per second on {model}"
 
 
-def _machine(comparison: Comparison) -> str:
+def _measured(comparison: Comparison) -> tuple[str, str]:
     environment = comparison.results.get("environment") or {}
     parts = [
-        f"mean of {len(comparison.domains)} domains, 95 % intervals",
         str(environment.get("gpu") or environment.get("processor") or ""),
         plural(environment["threads"], "thread") if environment.get("threads") else "",
         str((comparison.results.get("model") or {}).get("dtype") or ""),
     ]
-    return " · ".join(part for part in parts if part)
+    domains = plural(len(comparison.domains), "domain")
+    return f"mean of {domains}, 95 % intervals", " · ".join(part for part in parts if part)
 
 
-def _bar(entry: Entry, top: float, scale: float) -> Markup:
+def _bar(entry: Entry, at: tuple[float, float], scale: float) -> Markup:
+    left, top = at
     contender = contender_of(entry)
-    low, high = (NAMES + scale * entry[f"{KEY}_{side}"] for side in ("low", "high"))
+    low, high = (left + scale * entry[f"{KEY}_{side}"] for side in ("low", "high"))
     middle = top + 9
     whisker = tag("line", x1=low, x2=high, y1=middle, y2=middle, class_="whisker")
     return join(
-        tag("text", text(contender), x=NAMES - 8, y=top + 13, text_anchor="end"),
+        tag("text", text(contender), x=left - 8, y=top + 13, text_anchor="end"),
         tag(
             "rect",
-            x=NAMES,
+            x=left,
             y=top,
             width=scale * entry[KEY],
             height=18,
@@ -94,7 +102,7 @@ def _bar(entry: Entry, top: float, scale: float) -> Markup:
             "text",
             text(fold(entry[KEY])),
             tag("tspan", text(f"  {interval(entry, KEY)}"), class_="soft"),
-            x=max(high, NAMES + scale * max(entry[KEY], 1.0)) + 8,  # right of the line at 1
+            x=max(high, left + scale * max(entry[KEY], 1.0)) + 8,  # right of the line at 1
             y=top + 13,
         ),
     )

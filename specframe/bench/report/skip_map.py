@@ -98,7 +98,7 @@ def _contender(strips: Sequence[_Strip], sublayers: int) -> Markup:
         panel(kind, scroller(_map(name, strips, kind, sublayers), f"{name}, {kind}"))
         for kind in KINDS
     )
-    return tag("div", tag("h4", text(name), class_="selector"), grid(maps, "pair"), class_="block")
+    return tag("div", tag("h4", text(name), class_="strategy"), grid(maps, "pair"), class_="block")
 
 
 def _map(name: str, strips: Sequence[_Strip], kind: str, sublayers: int) -> Markup:

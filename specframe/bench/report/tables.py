@@ -118,7 +118,7 @@ def choice_table(choices: Sequence[Choice]) -> Markup:
     heads = (tag("th", text(setting), scope="col") for setting in settings)
     head = tag("thead", tag("tr", tag("td"), *heads))
     table = tag("table", head, tag("tbody", *lines), class_="choices")
-    return scroller(table, "The best method by domain")
+    return scroller(table, "The best strategy by domain")
 
 
 def _choice(choice: Choice | None) -> Markup:
