@@ -14,7 +14,7 @@ from typer.main import get_command
 
 import specframe.errors as error_tree
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
-from specframe.bench.settings import KEYS, PRESETS, Grid
+from specframe.bench.settings import KEYS, PRESETS, BenchSettings
 from specframe.commands.cli import app
 from specframe.contract.naming import strategy_from
 from specframe.contract.options import settable, with_options
@@ -91,7 +91,7 @@ def grid() -> str:
             KEYS[field.name],
             *(_shown(PRESETS[name], field.name) for name in names),
         ]
-        for field in fields(Grid)
+        for field in fields(BenchSettings)
     )
     return table(["key", "meaning", *(f"`{name}`" for name in names)], lines)
 

@@ -36,10 +36,14 @@ from specframe.contract.planner import Context, Probe
 from specframe.contract.selector import Needs, Traits
 from specframe.contract.stopping import AdaptiveThreshold
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.candidates import Contest, PriceBook
+from specframe.strategies.shared.planners.candidates import CandidatePlanner, PriceBook
 from specframe.strategies.shared.planners.planning import Planner, PlanningStrategy
 from specframe.strategies.shared.streams.agreement import RowJudge
-from specframe.strategies.shared.streams.turning import nested_sets, read_one_stream, turns
+from specframe.strategies.shared.streams.stream_change import (
+    nested_sets,
+    read_one_stream,
+    stream_change,
+)
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["Admg", "AdmgConfig", "JudgedConfig", "removed_attention"]
@@ -137,7 +141,7 @@ class PaperPlanner:
     def _removed(self, states: Mapping[int, Tensor], size: int) -> SkipSet:
         if read_one_stream(states, size):
             return SkipSet(size)
-        return removed_attention(turns(states, size), self.config)
+        return removed_attention(stream_change(states, size), self.config)
 
 
 @dataclass
@@ -145,7 +149,7 @@ class JudgedPlanner:
     """Judges nested sets once, after the prompt, and plays the fastest."""
 
     config: JudgedConfig
-    _contest: Contest | None = field(default=None, init=False)
+    _contest: CandidatePlanner | None = field(default=None, init=False)
     _since: int = field(default=0, init=False)  # rounds since the last review
 
     def __post_init__(self) -> None:
@@ -173,7 +177,7 @@ class JudgedPlanner:
     def _judge(self, context: Context, probe: Probe) -> None:
         size, states = context.shape.sublayers, _last_rows(context, self.config.rows)
         prices = self._prices.at(context)
-        turned = turns(states, size)
+        turned = stream_change(states, size)
         seconds: list[float] = prices.sublayer_seconds.tolist()
         order = sorted(range(0, size, 2), key=lambda b: turned[b] / max(seconds[b], 1e-12))
         count = self.config.shares
@@ -182,7 +186,7 @@ class JudgedPlanner:
         committed = context.length - 1
         tokens = context.tokens[committed - rows : committed]
         judge = RowJudge(probe, tokens, states[size])
-        self._contest = Contest(
+        self._contest = CandidatePlanner(
             sets,
             [judge.agreement(skips).overlap[0] for skips in sets],
             longest=self.config.longest,

@@ -27,7 +27,7 @@ from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
 from specframe.strategies.prompt_lookup import PromptLookup
-from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, NgramConfig, NgramIndex
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["Cascade"]
@@ -67,7 +67,7 @@ class Cascade(LayerSelector):
     """Copies where the text repeats itself, and drafts with another strategy where it does not."""
 
     strategy: LayerSelector
-    config: LookupConfig = field(default_factory=lambda: LookupConfig(shortest=2))
+    config: NgramConfig = field(default_factory=lambda: NgramConfig(shortest=2))
 
     traits = Traits(
         "n-gram lookup before another strategy, chosen by price",
@@ -75,8 +75,8 @@ class Cascade(LayerSelector):
         context_aware=True,
         search="n-gram match, and the other's own",
     )
-    presets: ClassVar[Mapping[str, LookupConfig]] = {
-        "best": LookupConfig(shortest=2),
+    presets: ClassVar[Mapping[str, NgramConfig]] = {
+        "best": NgramConfig(shortest=2),
         "faithful": PromptLookup.presets["faithful"],
     }
     combines = ("knapspec",)
@@ -92,7 +92,7 @@ class Cascade(LayerSelector):
     def combining(
         cls, parts: Sequence[LayerSelector], preset: str = "best", /, **options: str
     ) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `LookupConfig`."""
+        """Presets `best` and `faithful`; options are the fields of `NgramConfig`."""
         if len(parts) != 1:
             raise InvalidConfig.of("Cascade", "of", "one strategy", f"{len(parts)} strategies")
         return cls(parts[0], preset_with("Cascade", cls.presets, preset, options))

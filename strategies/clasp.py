@@ -21,7 +21,7 @@ Differs from the paper, preset `best`: plans right after the prompt, from severa
 that see the target's keys before themselves; M is the number of skipped layers of most tokens a
 second, by measured prices and an acceptance that moves to what is observed; drafts end where one
 more token does not pay, and nothing is drafted where none does; the program runs again when what
-it promised has drifted. It is the planner of `knapspec_online` over whole layers.
+it promised has drifted. It is the planner of `knapspec.online` over whole layers.
 """
 
 from __future__ import annotations

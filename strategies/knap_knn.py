@@ -35,8 +35,8 @@ from specframe.errors import InvalidConfig
 from specframe.strategies.knn_ssd import label_prompts
 from specframe.strategies.shared.domains.domain_models import DomainModel, learn_models
 from specframe.strategies.shared.domains.looking_up import LookingUp
-from specframe.strategies.shared.domains.lookup import LookupConfig, Memory, learn_memory
-from specframe.strategies.shared.judging.judged import MIXED, all_figures, deal
+from specframe.strategies.shared.domains.lookup import DomainConfig, Memory, learn_memory
+from specframe.strategies.shared.judging.find_set import MIXED, all_figures, split_prompts
 from specframe.strategies.shared.searching.resolve import KnownSet, Resolved, resolve
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
@@ -50,7 +50,7 @@ PRIOR = 16.0  # rounds that a calibrated acceptance is worth against observed on
 
 
 @dataclass(frozen=True)
-class KnapKnnConfig(LookupConfig):
+class KnapKnnConfig(DomainConfig):
     """How domains are learnt, how a prompt finds its own, and how its knapsack is solved.
 
     `boundary` is the change of the context at which the knapsack is solved again, where attention's
@@ -73,7 +73,7 @@ class KnapKnnConfig(LookupConfig):
     rest: int = 64  # rounds without drafting before it is tried again
 
     def __post_init__(self) -> None:
-        LookupConfig.__post_init__(self)
+        DomainConfig.__post_init__(self)
         if self.stop not in STOPS:
             raise InvalidConfig.of("KnapKnnConfig", "stop", " or ".join(STOPS), self.stop)
         require_at_least(self, evaluations=1, domain_evaluations=1, parts=1, heaviest=1, longest=1)
@@ -238,7 +238,7 @@ class KnapKnn(LookingUp):
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) and (2)."""
         config = self.config
-        parts = deal(label_prompts(lab, prompts, config.pooling))
+        parts = split_prompts(label_prompts(lab, prompts, config.pooling))
         memory = learn_memory(lab, parts, config)
         models = learn_models(
             lab,

@@ -35,11 +35,22 @@ from specframe.contract.selector import Traits
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.shared.domains.anchors import cluster_prompts
 from specframe.strategies.shared.domains.looking_up import LookingUp
-from specframe.strategies.shared.domains.lookup import LookupConfig, Match, Memory, learn_memory
-from specframe.strategies.shared.judging.judged import MIXED, MIXED_SHARE, Parts, deal, find_set
-from specframe.strategies.shared.planners.fallback import Playing
+from specframe.strategies.shared.domains.lookup import DomainConfig, Match, Memory, learn_memory
+from specframe.strategies.shared.judging.find_set import (
+    MIXED,
+    MIXED_SHARE,
+    PromptSplit,
+    find_set,
+    split_prompts,
+)
+from specframe.strategies.shared.planners.fallback import FallbackPlanner
 from specframe.strategies.shared.published import PublishedSet
-from specframe.strategies.shared.searching.offline import OfflineConfig, enough, hunt_for, unjudged
+from specframe.strategies.shared.searching.offline import (
+    OfflineConfig,
+    enough,
+    search_task,
+    unjudged,
+)
 from specframe.strategies.shared.searching.search import Budget
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet
 
@@ -47,7 +58,7 @@ __all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig", "label_prompts"]
 
 
 @dataclass(frozen=True)
-class KnnSsdConfig(OfflineConfig, LookupConfig):
+class KnnSsdConfig(OfflineConfig, DomainConfig):
     """How sets are searched and played, and how a prompt finds its own.
 
     `evaluations` are those of the mixed set, `domain_evaluations` those of each domain.
@@ -58,7 +69,7 @@ class KnnSsdConfig(OfflineConfig, LookupConfig):
 
     def __post_init__(self) -> None:
         OfflineConfig.__post_init__(self)
-        LookupConfig.__post_init__(self)
+        DomainConfig.__post_init__(self)
         if self.domain_evaluations < 1:
             raise InvalidConfig.of(
                 "KnnSsdConfig", "domain_evaluations", "at least 1", self.domain_evaluations
@@ -122,7 +133,7 @@ class KnnSsd(LookingUp):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._playing: Playing | None = None
+        self._playing: FallbackPlanner | None = None
 
     @classmethod
     def from_published(cls, memory: Memory, published: Sequence[PublishedSet], layers: int) -> Self:
@@ -139,7 +150,7 @@ class KnnSsd(LookingUp):
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) to (3)."""
         labelled = label_prompts(lab, prompts, self.config.pooling)
-        parts = deal(labelled)
+        parts = split_prompts(labelled)
         memory = learn_memory(lab, parts, self.config)
         lab.answer(parts.every)
         sets: dict[str, JudgedSet] = {}
@@ -148,7 +159,7 @@ class KnnSsd(LookingUp):
         began = perf_counter()
         for name, own, budget in self._tasks(lab, parts, began):
             starts = _starts(sets)
-            hunt = hunt_for(
+            hunt = search_task(
                 f"searching a skip set for {name}", lab, own, self.config, starts, budget
             )
             sets[name], record = find_set(lab, own, hunt)
@@ -156,7 +167,9 @@ class KnnSsd(LookingUp):
         learnt = DomainSets(memory, sets, curves, ended, lab.shape, lab.facts)
         return replace(self, found=learnt, lookup=None)
 
-    def _tasks(self, lab: Lab, parts: Parts, began: float) -> Iterator[tuple[str, Parts, Budget]]:
+    def _tasks(
+        self, lab: Lab, parts: PromptSplit, began: float
+    ) -> Iterator[tuple[str, PromptSplit, Budget]]:
         """Searches in order with their share of what is left of the time."""
         config = self.config
         domains = list(dict.fromkeys(prompt.domain for prompt in parts.search))
@@ -177,10 +190,10 @@ class KnnSsd(LookingUp):
             self._playing = self._begin(context)
         return self._playing.plan(context)
 
-    def _begin(self, context: Context) -> Playing:
+    def _begin(self, context: Context) -> FallbackPlanner:
         sets = self.required(context.shape).sets
         named = _named(sets, self.look_up(context))
-        return Playing([sets[name] for name in named], self.config.rules())
+        return FallbackPlanner([sets[name] for name in named], self.config.rules())
 
     def observe(self, outcome: Outcome) -> None:
         """Learn how the set does."""

@@ -34,16 +34,16 @@ from specframe.contract.options import require_at_least
 from specframe.contract.planner import Context
 from specframe.contract.selector import Traits
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.judging.judged import (
-    Hunt,
-    Parts,
-    deal,
+from specframe.strategies.shared.judging.find_set import (
+    PromptSplit,
+    SearchTask,
     find_set,
     judge_set,
+    split_prompts,
     spread,
 )
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
-from specframe.strategies.shared.planners.fallback import Playing, PlayRules
+from specframe.strategies.shared.planners.fallback import FallbackPlanner, FallbackRules
 from specframe.strategies.shared.searching.search import Budget, Proposals, Scripted
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
@@ -80,9 +80,9 @@ class ExitConfig:
                 raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))
         self.rules()
 
-    def rules(self) -> PlayRules:
+    def rules(self) -> FallbackRules:
         """How a predicted exit is played."""
-        return PlayRules("gain", self.longest, check=self.check)
+        return FallbackRules("gain", self.longest, check=self.check)
 
     def exits(self, layers: int) -> range:
         """The exits that are swept."""
@@ -136,7 +136,7 @@ class LayerSkip(CalibratedStrategy):
     }
 
     def __post_init__(self) -> None:
-        self._playing: Playing | None = None
+        self._playing: FallbackPlanner | None = None
 
     @classmethod
     def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
@@ -155,7 +155,7 @@ class LayerSkip(CalibratedStrategy):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3)."""
-        parts = deal(prompts)
+        parts = split_prompts(prompts)
         lab.answer(parts.every)
         timed = self.config.sweep == "timed"
         judged, draft = (_timed if timed else _predicted)(lab, parts, self.config)
@@ -170,7 +170,7 @@ class LayerSkip(CalibratedStrategy):
         if found.draft is not None:
             return DraftPlan(found.judged.skips, StopRule(found.draft), capture=False)
         if self._playing is None:
-            self._playing = Playing((found.judged,), self.config.rules())
+            self._playing = FallbackPlanner((found.judged,), self.config.rules())
         return self._playing.plan(context)
 
     def observe(self, outcome: Outcome) -> None:
@@ -186,16 +186,16 @@ class LayerSkip(CalibratedStrategy):
         return figures | {"exit": self.found.judged.skips.prefix // 2}
 
 
-def _predicted(lab: Lab, parts: Parts, config: ExitConfig) -> tuple[JudgedSet, None]:
+def _predicted(lab: Lab, parts: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, None]:
     exits = [SkipSet.after(lab.shape.layers, e) for e in config.exits(lab.shape.layers)]
     budget = Budget(len(exits), config.seconds or inf)
     judged, _ = find_set(
-        lab, parts, Hunt("sweeping exits", _InOrder(exits), budget, config.longest)
+        lab, parts, SearchTask("sweeping exits", _InOrder(exits), budget, config.longest)
     )
     return judged, None
 
 
-def _timed(lab: Lab, parts: Parts, config: ExitConfig) -> tuple[JudgedSet, int]:
+def _timed(lab: Lab, parts: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, int]:
     """Every pair until the time is over, deep exits and long drafts last."""
     layers, asked = lab.shape.layers, spread(parts.search, config.prompts)
     pairs = [(e, d) for e in config.exits(layers) for d in range(1, config.longest + 1)]

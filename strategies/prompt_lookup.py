@@ -24,7 +24,7 @@ from typing import ClassVar, Self
 from specframe.contract.planner import Context
 from specframe.contract.selector import LayerSelector, Traits
 from specframe.costs.model import expected_tokens_by_depth
-from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, NgramConfig, NgramIndex
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["PromptLookup"]
@@ -34,7 +34,7 @@ __all__ = ["PromptLookup"]
 class PromptLookup(LayerSelector):
     """Drafts what followed the last tokens before, and skips nothing."""
 
-    config: LookupConfig = field(default_factory=LookupConfig)
+    config: NgramConfig = field(default_factory=NgramConfig)
 
     traits = Traits(
         "copies what followed the last tokens before",
@@ -43,9 +43,9 @@ class PromptLookup(LayerSelector):
         context_aware=True,
         search="n-gram match",
     )
-    presets: ClassVar[Mapping[str, LookupConfig]] = {
-        "best": LookupConfig(),
-        "faithful": LookupConfig(longest=3, copied=10, latest=False, priced=False),
+    presets: ClassVar[Mapping[str, NgramConfig]] = {
+        "best": NgramConfig(),
+        "faithful": NgramConfig(longest=3, copied=10, latest=False, priced=False),
     }
 
     def __post_init__(self) -> None:

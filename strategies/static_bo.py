@@ -34,11 +34,16 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.planner import Context
 from specframe.contract.selector import Traits
-from specframe.strategies.shared.judging.judged import deal, find_set
+from specframe.strategies.shared.judging.find_set import find_set, split_prompts
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
-from specframe.strategies.shared.planners.fallback import Playing
+from specframe.strategies.shared.planners.fallback import FallbackPlanner
 from specframe.strategies.shared.published import PublishedSet
-from specframe.strategies.shared.searching.offline import OfflineConfig, enough, hunt_for, unjudged
+from specframe.strategies.shared.searching.offline import (
+    OfflineConfig,
+    enough,
+    search_task,
+    unjudged,
+)
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet
 
 __all__ = ["FAITHFUL", "Found", "StaticBO"]
@@ -96,7 +101,7 @@ class StaticBO(CalibratedStrategy):
     )
 
     def __post_init__(self) -> None:
-        self._playing: Playing | None = None
+        self._playing: FallbackPlanner | None = None
 
     @classmethod
     def from_published(cls, published: PublishedSet, layers: int) -> Self:
@@ -106,10 +111,10 @@ class StaticBO(CalibratedStrategy):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) to (3); a set found before is where the search starts."""
-        parts = enough(deal(prompts), lab, self.config.evaluations)
+        parts = enough(split_prompts(prompts), lab, self.config.evaluations)
         starts = self.starts if self.found is None else (self.found.judged.skips, *self.starts)
         lab.answer(parts.every)
-        hunt = hunt_for("searching a skip set", lab, parts, self.config, starts)
+        hunt = search_task("searching a skip set", lab, parts, self.config, starts)
         judged, record = find_set(lab, parts, hunt)
         found = Found(
             judged,
@@ -125,7 +130,7 @@ class StaticBO(CalibratedStrategy):
         """The set found, or nothing while it does not pay."""
         if self._playing is None:
             found = self.required(context.shape)
-            self._playing = Playing((found.judged,), self.config.rules())
+            self._playing = FallbackPlanner((found.judged,), self.config.rules())
         return self._playing.plan(context)
 
     def observe(self, outcome: Outcome) -> None:

@@ -16,7 +16,7 @@ from specframe.bench.prepare import prepare
 from specframe.bench.prompt_map import places
 from specframe.bench.run_folder import RESULTS_FILE, RunFolder
 from specframe.bench.schema import SCHEMA_VERSION
-from specframe.bench.settings import Grid
+from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import summarise
 from specframe.calibration.lab import ModelLab, ends_of, model_facts
 from specframe.core.divergence import first_divergence
@@ -38,7 +38,7 @@ CALIBRATION_TOKENS = 64
 
 
 def compare(
-    grid: Grid,
+    grid: BenchSettings,
     folder: Path,
     *,
     resume: bool = False,
@@ -104,7 +104,7 @@ def _explainer(executor: Executor, asked: Sequence[BenchPrompt]) -> Explain:
     return explain
 
 
-def _asked(grid: Grid, tokenizer: Any, vocabulary: int) -> list[BenchPrompt]:
+def _asked(grid: BenchSettings, tokenizer: Any, vocabulary: int) -> list[BenchPrompt]:
     if grid.model in PLANTED:
         return [
             BenchPrompt(f"random/{i}", "random", tokens)
@@ -123,7 +123,7 @@ def _asked(grid: Grid, tokenizer: Any, vocabulary: int) -> list[BenchPrompt]:
 
 
 def _calibrating(
-    grid: Grid, tokenizer: Any, vocabulary: int, asked: Sequence[BenchPrompt]
+    grid: BenchSettings, tokenizer: Any, vocabulary: int, asked: Sequence[BenchPrompt]
 ) -> list[Prompt]:
     """Validation prompts of the testbed; of a file, those that are not asked."""
     if grid.model in PLANTED:

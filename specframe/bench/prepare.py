@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from specframe.bench.contenders import Asked, Contender, LibraryContender, StrategyContender
-from specframe.bench.settings import Grid
+from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE, LIBRARY
 from specframe.calibration.lab import ModelLab
 from specframe.contract.drafting_options import DRESSING
@@ -47,7 +47,7 @@ class Prepared:
 
 
 def prepare(
-    grid: Grid,
+    grid: BenchSettings,
     model: Any,
     lab: ModelLab,
     calibrating: Sequence[Prompt],
@@ -110,7 +110,7 @@ def _sets(selector: LayerSelector, lab: ModelLab) -> list[SkipSet]:
 
 def _selector(
     text: str,
-    grid: Grid,
+    grid: BenchSettings,
     lab: ModelLab,
     prompts: Sequence[Prompt],
     folder: Path,
@@ -146,7 +146,7 @@ def _selector(
     return selector, facts
 
 
-def _require_prompts(grid: Grid, prompts: Sequence[Prompt]) -> None:
+def _require_prompts(grid: BenchSettings, prompts: Sequence[Prompt]) -> None:
     if not prompts:
         raise InvalidRequest(
             f"Strategies learn from prompts that are not asked, and {grid.prompts!r} has no others. "

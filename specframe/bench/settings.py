@@ -11,13 +11,13 @@ from typing import Any
 from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig, InvalidRequest
 
-__all__ = ["HEADLINE", "KEYS", "PRESETS", "Grid", "grid_from_toml"]
+__all__ = ["HEADLINE", "KEYS", "PRESETS", "BenchSettings", "grid_from_toml"]
 
 HEADLINE = ("static-bo", "knn-ssd", "knapspec", "knap-knn")
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class BenchSettings:
     """Strategies x domains x contexts x temperatures.
 
     A strategy is a registered name, `name:preset`, `name:preset+setting=value+...`, or a folder
@@ -41,11 +41,15 @@ class Grid:
     def __post_init__(self) -> None:
         require_at_least(self, per_domain=1, repeats=1, new_tokens=1, calibration_prompts=1)
         if not self.selectors:
-            raise InvalidConfig.of("Grid", "selectors", "one or more names", self.selectors)
+            raise InvalidConfig.of(
+                "BenchSettings", "selectors", "one or more names", self.selectors
+            )
         if not self.contexts or min(self.contexts) < 0:
-            raise InvalidConfig.of("Grid", "contexts", "0 or more each", self.contexts)
+            raise InvalidConfig.of("BenchSettings", "contexts", "0 or more each", self.contexts)
         if not self.temperatures or min(self.temperatures) < 0.0:
-            raise InvalidConfig.of("Grid", "temperatures", "0 or more each", self.temperatures)
+            raise InvalidConfig.of(
+                "BenchSettings", "temperatures", "0 or more each", self.temperatures
+            )
 
     def as_config(self) -> dict[str, Any]:
         """As it is written into a run's config."""
@@ -70,10 +74,10 @@ KEYS: Mapping[str, str] = {
     "rivals": "Whether the library's own early exit and prompt lookup take part.",
 }
 
-PRESETS: Mapping[str, Grid] = {
-    "quick": Grid(calibration_seconds=20.0),  # all of it within four minutes on two cores
-    "standard": Grid(selectors=("all",), per_domain=4, repeats=2, rivals=True),
-    "full": Grid(
+PRESETS: Mapping[str, BenchSettings] = {
+    "quick": BenchSettings(calibration_seconds=20.0),  # all of it within four minutes on two cores
+    "standard": BenchSettings(selectors=("all",), per_domain=4, repeats=2, rivals=True),
+    "full": BenchSettings(
         selectors=("all",),
         contexts=(0, 512, 1024, 1700),
         temperatures=(0.0, 0.7),
@@ -87,7 +91,7 @@ PRESETS: Mapping[str, Grid] = {
 }
 
 
-def grid_from_toml(path: Path, base: Grid) -> Grid:
+def grid_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
     """The base grid with what the file's `[grid]` table (or top level) says."""
     try:
         with path.open("rb") as file:
@@ -101,7 +105,9 @@ def grid_from_toml(path: Path, base: Grid) -> Grid:
     changes = {}
     for name, value in table.items():
         if name not in known:
-            raise InvalidConfig(f"Grid has no key {name!r}. Known: {', '.join(sorted(known))}.")
+            raise InvalidConfig(
+                f"BenchSettings has no key {name!r}. Known: {', '.join(sorted(known))}."
+            )
         changes[name] = _fitting(name, value, known[name])
     return replace(base, **changes)
 
@@ -112,5 +118,5 @@ def _fitting(name: str, value: Any, example: Any) -> Any:
     if isinstance(example, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(example):
-        raise InvalidConfig.of("Grid", name, f"of type {type(example).__name__}", value)
+        raise InvalidConfig.of("BenchSettings", name, f"of type {type(example).__name__}", value)
     return value

@@ -14,7 +14,7 @@ from specframe.commands.run_paths import PAGE, new_run
 
 if TYPE_CHECKING:
     from specframe.bench.harness import Progress
-    from specframe.bench.settings import Grid
+    from specframe.bench.settings import BenchSettings
 
 __all__ = ["compare", "compare_selectors"]
 
@@ -91,7 +91,7 @@ def compare(
     _run(replace(settings, **QUICK) if quick else settings, run, resume, json)
 
 
-def _run(settings: Grid, run: Path | None, resume: Path | None, json: Path | None) -> None:
+def _run(settings: BenchSettings, run: Path | None, resume: Path | None, json: Path | None) -> None:
     folder = resume or run or new_run()
     from specframe.bench.compare import compare
 
@@ -113,7 +113,7 @@ def _settings(
     selectors: str | None,
     domains: str | None,
     prompts: str | None,
-) -> Grid:
+) -> BenchSettings:
     from specframe.bench.settings import PRESETS, grid_from_toml
     from specframe.errors import InvalidConfig
 
@@ -133,7 +133,7 @@ def _settings(
     return replace(settings, **changes)
 
 
-def _show_settings(settings: Grid) -> None:
+def _show_settings(settings: BenchSettings) -> None:
     for name, value in settings.as_config().items():
         typer.echo(f"{name} = {value}")
 

@@ -84,7 +84,7 @@ def _rows_that_differ(
 
 def _walk(executor: Executor, cache: CursorCache, tokens: list[int]) -> Tensor:
     step = chain_step(tokens, cache.length, cache.data.device)
-    hidden = executor.walk(step, cache, stop=executor.telling_sublayers, rows=None).hidden
+    hidden = executor.walk(step, cache, stop=executor.representative_sublayers, rows=None).hidden
     return executor.logits(hidden)
 
 

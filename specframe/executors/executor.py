@@ -37,7 +37,7 @@ class Executor(Protocol):
         ...
 
     @property
-    def telling_sublayers(self) -> int:
+    def representative_sublayers(self) -> int:
         """How many leading sublayers show every kind of layer the model has."""
         ...
 

@@ -134,7 +134,7 @@ class _Bench:
     def row(self, way: str, count: int) -> Row:
         """A way that asks the one-pass estimate, with so many prompts to search on."""
         one = way in (ALONE, TRANSFER)
-        prompts = self._world.deal(count, self._world.domains[-1:] if one else None)
+        prompts = self._world.split_prompts(count, self._world.domains[-1:] if one else None)
         starts = (self._elsewhere,) if way == TRANSFER else ()
         hunt = self._search(way, prompts, starts)
         answering = count * self._world.answer_seconds
@@ -162,7 +162,7 @@ class _Bench:
     @cached_property
     def _elsewhere(self) -> SkipSet:
         """What the knapsack finds on another domain."""
-        prompts = self._world.deal(self._settings.usual, self._world.domains[:1])
+        prompts = self._world.split_prompts(self._settings.usual, self._world.domains[:1])
         hunt = self._search(KNAPSACK, prompts)
         return SkipSet(self._world.shape.sublayers, hunt.incumbents[-1][2])
 
@@ -175,7 +175,9 @@ class _Bench:
             "prompts": str(self._settings.usual),
         }
         return _Hunt.with_selector(
-            self._selector("faithful", options), self._world, self._world.deal(self._settings.usual)
+            self._selector("faithful", options),
+            self._world,
+            self._world.split_prompts(self._settings.usual),
         )
 
     def _search(

@@ -33,7 +33,7 @@ from specframe.costs.model import CostModel
 from specframe.costs.rates import RoundPrices
 from specframe.costs.tables import rising
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.candidates import Contest, PriceBook
+from specframe.strategies.shared.planners.candidates import CandidatePlanner, PriceBook
 from specframe.strategies.shared.streams.agreement import Agreement, compare_heads
 from specframe.strategies.shared.streams.chain_dp import (
     ChainRules,
@@ -93,7 +93,7 @@ class OnlinePlanner:
 
     config: OnlineConfig
     cut: Cut = stretches_between
-    _contest: Contest | None = field(default=None, init=False)
+    _contest: CandidatePlanner | None = field(default=None, init=False)
     _promised: float = field(default=1.0, init=False)  # speed-up when the program last ran
     _ratio: float = field(default=1.0, init=False)  # of attention's to MLP's price, then
     _planned_at: int = field(default=0, init=False)  # tokens, then
@@ -209,7 +209,7 @@ class OnlinePlanner:
         states = chains.states[finalists]
         last = references[context.shape.sublayers]
         agreement = compare_heads(context.probe, states, last)
-        self._contest = Contest(
+        self._contest = CandidatePlanner(
             candidates,
             _estimates(agreement),
             longest=self.config.longest,

@@ -19,7 +19,7 @@ chosen, the best draft length is computed and not used (drafts have up to 10 tok
 after one of probability under 0.7), the program runs every 64 rounds on the states of five rounds,
 and until then drafts are the full model.
 
-Differs from the paper, preset `best`: see `knapspec_online`.
+Differs from the paper, preset `best`: see `knapspec.online`.
 """
 
 from __future__ import annotations

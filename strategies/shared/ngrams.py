@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from specframe.errors import InvalidConfig
 
-__all__ = ["Copy", "CopyBeliefs", "LookupConfig", "NgramIndex"]
+__all__ = ["Copy", "CopyBeliefs", "NgramConfig", "NgramIndex"]
 
 REMEMBERED = 16  # longest match that is told apart from longer ones
 
 
 @dataclass(frozen=True)
-class LookupConfig:
+class NgramConfig:
     """What counts as a match and how much is copied after it.
 
     The longest match wins; of equal ones the `latest`, or the first in the text. `prior` is how
@@ -50,7 +50,7 @@ class Copy:
 class NgramIndex:
     """The n-grams of one growing text, each with the place that follows it."""
 
-    config: LookupConfig
+    config: NgramConfig
     _places: dict[tuple[int, ...], int] = field(default_factory=dict, init=False)
     _read: int = field(default=1, init=False)  # places up to here have been entered
 

@@ -25,10 +25,10 @@ from specframe.contract.options import require_at_least
 from specframe.contract.planner import Context, Probe
 from specframe.costs.rates import RoundPrices
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.candidates import Contest, PriceBook
+from specframe.strategies.shared.planners.candidates import CandidatePlanner, PriceBook
 from specframe.strategies.shared.searching.searchers import LocalSearch
 from specframe.strategies.shared.streams.agreement import RowJudge
-from specframe.strategies.shared.streams.turning import nested_sets, turns
+from specframe.strategies.shared.streams.stream_change import nested_sets, stream_change
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["StreamConfig", "StreamPlanner"]
@@ -80,7 +80,7 @@ class StreamPlanner:
     """One live instance a sequence."""
 
     config: StreamConfig
-    _contest: Contest | None = field(default=None, init=False)
+    _contest: CandidatePlanner | None = field(default=None, init=False)
     _search: _Search | None = field(default=None, init=False)
     _order: list[int] = field(default_factory=list, init=False)  # sublayers, cheapest loss first
     _promised: float = field(default=1.0, init=False)
@@ -161,7 +161,7 @@ class StreamPlanner:
         """Sublayers by how little they turn the prompt's stream for a second they cost."""
         size = context.shape.sublayers
         ends = 2 * min(self.config.protected, (context.shape.layers - 1) // 2)
-        turned = turns(context.prompt_states, size)
+        turned = stream_change(context.prompt_states, size)
         seconds: list[float] = prices.sublayer_seconds.tolist()
         return sorted(range(ends, size - ends), key=lambda b: turned[b] / max(seconds[b], 1e-12))
 
@@ -217,7 +217,7 @@ class StreamPlanner:
         hopeless = search.tried == search.first and search.best < self.config.hopeless
         search.over = hopeless or search.stalled > self.config.patience
         if speed > self.config.lead * self._speed():
-            self._contest = Contest(
+            self._contest = CandidatePlanner(
                 [skips],
                 [alpha],
                 longest=self.config.longest,

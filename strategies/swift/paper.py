@@ -18,7 +18,7 @@ since a strategy serves one sequence; sampled trees are verified by rejection wi
 with every law at the temperature asked for, and after an accepted leaf the bonus comes from its own
 law, which the official code does not do; a draft holds 64 candidates at most.
 
-Differs from the paper, preset `best`: see `swift_stream`.
+Differs from the paper, preset `best`: see `swift.online`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from doubles.tiny_place import tiny_place
 from typer.testing import CliRunner
 
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
-from specframe.bench.settings import Grid
+from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE, LIBRARY
 from specframe.commands.cli import app
 from specframe.errors import InvalidRequest
@@ -137,7 +137,7 @@ def test_calibration_stops_where_answers_do(place, monkeypatch, tmp_path):
 
     monkeypatch.setattr(comparing, "load", lambda name: loaded)
     monkeypatch.setattr(comparing, "ModelLab", lab)
-    grid = Grid(model="here", prompts=str(place / "prompts.jsonl"))
+    grid = BenchSettings(model="here", prompts=str(place / "prompts.jsonl"))
     with pytest.raises(KeyboardInterrupt):
         comparing.compare(grid, tmp_path / "run")
     assert ends == [frozenset({7, 9})]

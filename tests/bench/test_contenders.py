@@ -14,7 +14,7 @@ from specframe.bench.compare import _explainer
 from specframe.bench.contenders import Asked, LibraryContender, StrategyContender
 from specframe.bench.harness import Schedule, run_rows
 from specframe.bench.run_folder import RunFolder
-from specframe.bench.settings import Grid
+from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE, summarise
 from specframe.contract.naming import strategy_from
 from specframe.core.engine import Round
@@ -121,7 +121,7 @@ def test_the_yardstick_searches_last_and_from_what_the_others_found(monkeypatch)
     monkeypatch.setattr(preparing, "_faster_library", lambda *given: None)
     monkeypatch.setattr(preparing, "SelfSpeculator", lambda *given, **more: None)
     lab: Any = type("Lab", (), {"costs": None, "shape": type("Shape", (), {"layers": 2})})
-    grid = Grid(selectors=("oracle", "static-bo"))
+    grid = BenchSettings(selectors=("oracle", "static-bo"))
     prepared = preparing.prepare(grid, None, lab, (), BenchPrompt("a", "b", (1,)), Path("run"))
     found = (SkipSet.of(2, [1], [0]),)
     assert asked == [("static-bo", ()), ("oracle", found)]

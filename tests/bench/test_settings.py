@@ -2,7 +2,7 @@
 
 import pytest
 
-from specframe.bench.settings import PRESETS, Grid, grid_from_toml
+from specframe.bench.settings import PRESETS, BenchSettings, grid_from_toml
 from specframe.errors import InvalidConfig, InvalidRequest
 
 
@@ -33,9 +33,9 @@ def test_a_wrong_grid_is_refused_by_name(tmp_path, text, error, match):
     path = tmp_path / "grid.toml"
     path.write_text(text)
     with pytest.raises(error, match=match):
-        grid_from_toml(path, Grid())
+        grid_from_toml(path, BenchSettings())
 
 
 def test_a_missing_grid_is_refused(tmp_path):
     with pytest.raises(InvalidRequest, match="cannot be read"):
-        grid_from_toml(tmp_path / "none.toml", Grid())
+        grid_from_toml(tmp_path / "none.toml", BenchSettings())

@@ -10,7 +10,7 @@ import pages
 import pytest
 
 import specframe.errors as error_tree
-from specframe.bench.settings import KEYS, Grid
+from specframe.bench.settings import KEYS, BenchSettings
 from specframe.contract.registry import strategy_names
 
 ROOT = Path(__file__).parents[2]
@@ -73,4 +73,4 @@ def test_every_error_is_in_the_tree():
 
 
 def test_every_key_of_a_grid_has_a_sentence():
-    assert list(KEYS) == [field.name for field in fields(Grid)]
+    assert list(KEYS) == [field.name for field in fields(BenchSettings)]

@@ -14,7 +14,7 @@ from specframe.core.sampling import Law
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.shared.judging.judged import best_draft
+from specframe.strategies.shared.judging.find_set import best_draft
 from specframe.testing import planted_llama
 from specframe.testing.architectures import tiny_model
 from specframe.types import ModelShape, Prompt, SkipSet

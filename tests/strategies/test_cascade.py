@@ -25,7 +25,7 @@ from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
 from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.knapspec.paper import KnapSpec
-from specframe.strategies.shared.ngrams import LookupConfig
+from specframe.strategies.shared.ngrams import NgramConfig
 from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
 
@@ -201,7 +201,7 @@ def test_a_cascade_is_made_from_names_alone():
     made = strategy_from("cascade", SHAPE, "faithful", {"of": "prompt-lookup", "copied": "7"})
     assert type(made.strategy).__name__ == "PromptLookup"
     assert made.config.copied == 7
-    assert made.strategy.config == LookupConfig(longest=3, copied=10, latest=False, priced=False)
+    assert made.strategy.config == NgramConfig(longest=3, copied=10, latest=False, priced=False)
     assert isinstance(strategy_from("cascade", SHAPE).strategy, KnapSpec)
 
 

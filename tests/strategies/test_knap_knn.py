@@ -25,7 +25,7 @@ from specframe.costs.rates import RoundPrices
 from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.knap_knn import KnapKnn, KnapKnnConfig
 from specframe.strategies.shared.judging.additive import AdditiveModel, link_through
-from specframe.strategies.shared.judging.judged import MIXED, deal
+from specframe.strategies.shared.judging.find_set import MIXED, split_prompts
 from specframe.strategies.shared.searching.knapsack_search import KnapsackSearch
 from specframe.strategies.shared.searching.search import Budget, run_search
 from specframe.testing.scene import StrategyScene
@@ -101,7 +101,7 @@ def test_each_domain_is_found_and_gets_its_own_planted_set(calibrated):
 def test_figures_come_from_prompts_that_decided_nothing():
     lab = written(luck=0.05)
     KnapKnn(QUICK).calibrate(lab, PROMPTS)
-    judge = {prompt.tokens for prompt in deal(PROMPTS).judge}
+    judge = {prompt.tokens for prompt in split_prompts(PROMPTS).judge}
     fitted = [skips for skips, asked in lab.asked if judge & {p.tokens for p in asked}]
     searched = [skips for skips, asked in lab.asked if not judge & {p.tokens for p in asked}]
     assert fitted

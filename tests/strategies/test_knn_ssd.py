@@ -22,7 +22,7 @@ from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig, label_prompts
 from specframe.strategies.shared.domains.lookup import Memory
-from specframe.strategies.shared.judging.judged import MIXED
+from specframe.strategies.shared.judging.find_set import MIXED
 from specframe.strategies.shared.published import read_anchors, read_skip_sets
 from specframe.testing import selector_checks
 from specframe.testing.scene import StrategyScene

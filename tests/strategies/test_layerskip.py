@@ -13,7 +13,7 @@ from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.layerskip import LayerSkip
-from specframe.strategies.shared.judging.judged import best_draft
+from specframe.strategies.shared.judging.find_set import best_draft
 from specframe.testing import planted_llama, selector_checks
 from specframe.testing.scene import StrategyScene
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule

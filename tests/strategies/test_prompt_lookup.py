@@ -13,7 +13,7 @@ from specframe.costs.tables import Table
 from specframe.errors import InvalidConfig
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.prompt_lookup import PromptLookup
-from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, LookupConfig, NgramIndex
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, NgramConfig, NgramIndex
 from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
@@ -31,7 +31,7 @@ def context(tokens, **given):
 
 
 def found(tokens, most=4, **config):
-    return NgramIndex(LookupConfig(**config)).find(tokens, most)
+    return NgramIndex(NgramConfig(**config)).find(tokens, most)
 
 
 def test_the_longest_match_wins():
@@ -64,7 +64,7 @@ def test_where_nothing_matches_nothing_is_copied(tokens):
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 3), st.booleans())
 def test_a_text_read_bit_by_bit_is_the_text_read_at_once(tokens, shortest, latest):
-    config = LookupConfig(longest=3, shortest=shortest, latest=latest)
+    config = NgramConfig(longest=3, shortest=shortest, latest=latest)
     growing = NgramIndex(config)
     for length in range(1, len(tokens) + 1):
         grown = growing.find(tokens[:length], 5)

@@ -51,7 +51,7 @@ def test_a_search_in_a_hurry_leaves_prompts_out_unless_told_not_to(every, count)
     lab = written()
     hurried = {"search": "local", "evaluations": "12", "seconds": "20", "every_prompt": every}
     StaticBO.configured(SHAPE, **hurried).calibrate(lab, PROMPTS)
-    searched_on = set(PROMPTS[:4])  # `deal`: half of eight
+    searched_on = set(PROMPTS[:4])  # `split_prompts`: half of eight
     seen = {p for skips, prompts in lab.asked[:12] for p in prompts}
     assert seen <= searched_on
     assert len(seen) == count

@@ -18,7 +18,7 @@ from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
 from specframe.strategies.shared.streams.agreement import RowJudge
-from specframe.strategies.shared.streams.turning import nested_sets, turns
+from specframe.strategies.shared.streams.stream_change import nested_sets, stream_change
 from specframe.strategies.swift import paper
 from specframe.strategies.swift.online import StreamConfig
 from specframe.strategies.swift.paper import (
@@ -168,7 +168,7 @@ def test_rows_are_judged_as_the_first_token_of_a_draft(after_prompt, bits):
 
 
 def test_sublayers_that_add_nothing_turn_nothing(after_prompt):
-    turned = turns(after_prompt.states, 12)
+    turned = stream_change(after_prompt.states, 12)
     assert {b for b, turn in enumerate(turned) if turn < 1e-6} == PLANTED
     order = sorted(range(12), key=turned.__getitem__)
     (half,) = nested_sets(order, 12, [5 / 12])
@@ -177,7 +177,7 @@ def test_sublayers_that_add_nothing_turn_nothing(after_prompt):
 
 def test_layers_without_a_stream_between_their_parts_turn_as_one():
     found = world(tiny_model("phi").double())
-    turned = turns(found.states, found.size)
+    turned = stream_change(found.states, found.size)
     assert turned[::2] == turned[1::2]
     assert min(turned) > 0.0
 

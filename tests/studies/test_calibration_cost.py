@@ -64,10 +64,10 @@ def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
 
 def test_prompts_take_turns_by_domain(tmp_path):
     world = planted_world(tmp_path, 2, 2)
-    dealt = world.deal(2)
+    dealt = world.split_prompts(2)
     assert [p.tokens[0] > 30 for p in dealt] == [False, True, False, True]
     assert {p.domain for p in dealt} == {""}
-    assert all(p.tokens[0] > 30 for p in world.deal(3, ["story"]))
+    assert all(p.tokens[0] > 30 for p in world.split_prompts(3, ["story"]))
 
 
 def test_a_cut_search_is_the_search_so_far():

@@ -97,7 +97,7 @@ class FusedExecutor:
         return str(self._source.config.model_type)
 
     @property
-    def telling_sublayers(self) -> int:
+    def representative_sublayers(self) -> int:
         """How many leading sublayers show every kind of layer the model has."""
         kinds = [(layer.window, layer.rotary) for layer in self._model.layers]
         return 2 * (1 + max(kinds.index(kind) for kind in set(kinds)))

@@ -71,7 +71,7 @@ class ModuleExecutor:
         return f"{config.model_type}/{config._attn_implementation}"
 
     @property
-    def telling_sublayers(self) -> int:
+    def representative_sublayers(self) -> int:
         """How many leading sublayers show every kind of layer the model has."""
         kinds = [_kind(layer) for layer in self._layers]
         return 2 * (1 + max(kinds.index(kind) for kind in set(kinds)))

@@ -44,10 +44,10 @@ class SearchWorld:
         self.domains = list(by_domain)
 
     def answer(self, most: int, usual: int) -> None:
-        """Let the target answer all that `deal` will deal, of all domains and of single ones."""
-        asked = [*self._unseen, *self.deal(most)]
+        """Let the target answer all that `split_prompts` will split_prompts, of all domains and of single ones."""
+        asked = [*self._unseen, *self.split_prompts(most)]
         for domain in (self.domains[0], self.domains[-1]):
-            asked += self.deal(usual, [domain])
+            asked += self.split_prompts(usual, [domain])
         lab = self._make_lab(self._folder / ANSWERS, None)
         timed = self._folder / SECONDS
         seconds: list[float] = read_json(timed) or []
@@ -84,7 +84,7 @@ class SearchWorld:
         shutil.copy(self._folder / ANSWERS, self._folder / SEARCH)
         return self._make_lab(self._folder / SEARCH, tell)
 
-    def deal(self, count: int, domains: Sequence[str] | None = None) -> list[Prompt]:
+    def split_prompts(self, count: int, domains: Sequence[str] | None = None) -> list[Prompt]:
         """Prompts of which so many are searched on; as many again choose and judge, unbilled.
 
         They take turns by domain and have no label, so that halves are alike.

@@ -15,11 +15,11 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.costs.rates import RoundPrices, as_matrix
 from specframe.strategies.shared.judging.additive import AdditiveModel, Fitted, link_through
-from specframe.strategies.shared.judging.judged import (
+from specframe.strategies.shared.judging.find_set import (
     MIXED,
     MIXED_SHARE,
-    Parts,
-    Race,
+    PromptSplit,
+    RacingObjective,
     affordable,
     balanced,
     best_draft,
@@ -80,7 +80,7 @@ class DomainModel:
 
 def learn_models(
     lab: Lab,
-    parts: Parts,
+    parts: PromptSplit,
     *,
     seconds: float,
     evaluations: tuple[int, int],
@@ -111,7 +111,7 @@ class _Task:
     """One domain's prompts and how they are searched."""
 
     name: str
-    parts: Parts
+    parts: PromptSplit
     longest: int
     seed: int
 
@@ -148,7 +148,7 @@ class _Task:
             watch=partial(self._told, lab, budget.evaluations),
         )
         climbed = run_search(
-            Race(lab, self.parts.search, n, self.longest),
+            RacingObjective(lab, self.parts.search, n, self.longest),
             LocalSearch(size, self.seed, starts=(SkipSet(size),)),
             budget,
             history=explored.trials,
@@ -203,7 +203,7 @@ class _Task:
         return (s for s in frontier(fitted.losses, prices, PROPOSED) if s.bits)
 
 
-def _few_of_each(parts: Parts, domains: Sequence[str]) -> Parts:
+def _few_of_each(parts: PromptSplit, domains: Sequence[str]) -> PromptSplit:
     """About twice as many prompts to search on as one domain has, in equal shares."""
     share = max(2, -(-2 * len(parts.search) // len(domains) ** 2))
     few = [
@@ -212,4 +212,4 @@ def _few_of_each(parts: Parts, domains: Sequence[str]) -> Parts:
         for prompt in [p for p in parts.search if p.domain == domain][:share]
     ]
     enough = FEW_OF_EACH * len(domains)
-    return Parts(tuple(few), balanced(parts.choose, enough), balanced(parts.judge, enough))
+    return PromptSplit(tuple(few), balanced(parts.choose, enough), balanced(parts.judge, enough))

@@ -14,13 +14,13 @@ from specframe.contract.pooling import Pooling
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.domains.anchors import KINDS, Anchors, labelled_anchors
 from specframe.strategies.shared.domains.neighbours import METRICS, Index, build_index, vote
-from specframe.strategies.shared.judging.judged import Parts
+from specframe.strategies.shared.judging.find_set import PromptSplit
 
-__all__ = ["Lookup", "LookupConfig", "Match", "Memory", "learn_memory", "memory_of"]
+__all__ = ["DomainConfig", "Lookup", "Match", "Memory", "learn_memory", "memory_of"]
 
 
 @dataclass(frozen=True)
-class LookupConfig:
+class DomainConfig:
     """How anchors are made and asked.
 
     `margin` is the lead that the winner of a vote needs, `gate` how many times farther than
@@ -78,7 +78,7 @@ class Match:
 class Lookup:
     """Asks one index; made once and used for every prompt."""
 
-    def __init__(self, memory: Memory, config: LookupConfig) -> None:
+    def __init__(self, memory: Memory, config: DomainConfig) -> None:
         self._memory, self._config = memory, config
         self._index: Index = build_index(memory.anchors, config.metric)
 
@@ -93,7 +93,7 @@ class Lookup:
         return Match(found.label, found.margin, found.distance, known)
 
 
-def learn_memory(lab: Lab, parts: Parts, config: LookupConfig) -> Memory:
+def learn_memory(lab: Lab, parts: PromptSplit, config: DomainConfig) -> Memory:
     """Anchors of the search part's prompts; the other parts say how far a domain reaches."""
     held = (*parts.choose, *parts.judge)
     vectors, others = (
@@ -104,7 +104,7 @@ def learn_memory(lab: Lab, parts: Parts, config: LookupConfig) -> Memory:
     return _measured(memory_of(vectors, labels, config), others, held_labels, config)
 
 
-def memory_of(vectors: Tensor, labels: Sequence[str], config: LookupConfig) -> Memory:
+def memory_of(vectors: Tensor, labels: Sequence[str], config: DomainConfig) -> Memory:
     """Anchors of pooled vectors [prompts, H]; nothing is known of how far a domain reaches."""
     centre = _centre(vectors, labels) if config.centred else torch.zeros(vectors.shape[1])
     anchors = labelled_anchors(
@@ -114,7 +114,7 @@ def memory_of(vectors: Tensor, labels: Sequence[str], config: LookupConfig) -> M
 
 
 def _measured(
-    memory: Memory, vectors: Tensor, labels: Sequence[str], config: LookupConfig
+    memory: Memory, vectors: Tensor, labels: Sequence[str], config: DomainConfig
 ) -> Memory:
     """With the reach of each domain and the share of right answers, on held-out prompts."""
     lookup = Lookup(memory, config)

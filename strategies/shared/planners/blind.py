@@ -1,4 +1,4 @@
-"""Playing a skip set that was chosen without looking at the model: what yardsticks share."""
+"""FallbackPlanner a skip set that was chosen without looking at the model: what yardsticks share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from specframe.contract.planner import Context
 from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.candidates import Contest, PriceBook
+from specframe.strategies.shared.planners.candidates import CandidatePlanner, PriceBook
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["BlindConfig", "BlindSkips"]
@@ -56,7 +56,7 @@ class BlindSkips(LayerSelector):
     }
 
     def __post_init__(self) -> None:
-        self._contest: Contest | None = None
+        self._contest: CandidatePlanner | None = None
         self._prices = PriceBook(self.config.longest)
         self._since = 0  # rounds since the last review
 
@@ -75,7 +75,9 @@ class BlindSkips(LayerSelector):
         if self._contest is None or self._since >= REVIEW:
             self._since = 0
             longest = self.config.longest
-            self._contest = self._contest or Contest([skips], [self.config.guess], longest=longest)
+            self._contest = self._contest or CandidatePlanner(
+                [skips], [self.config.guess], longest=longest
+            )
             self._contest.review(self._prices.at(context))
         return self._contest.plan(context.shape.layers)
 

@@ -16,7 +16,7 @@ from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.rates import Choice, RoundPrices, as_matrix, unit_costs
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
-__all__ = ["Beliefs", "Contest", "PriceBook"]
+__all__ = ["Beliefs", "CandidatePlanner", "PriceBook"]
 
 Floats = NDArray[np.float64]
 PRICED_FOR = 32  # tokens of context after which prices are looked up again
@@ -72,7 +72,7 @@ class PriceBook:
         return self._known[1]
 
 
-class Contest:
+class CandidatePlanner:
     """One live instance a sequence; `review` chooses, `plan` plays the choice, `observe` learns."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Playing judged skip sets: draft length by price, stop by gain, and a check that falls back.
+"""FallbackPlanner judged skip sets: draft length by price, stop by gain, and a check that falls back.
 
 The check counts rounds whose first drafted token stood. That token is always drafted, so no stop
 rule has chosen it, and it is what calibration estimated.
@@ -15,17 +15,17 @@ from specframe.contract.planner import Context
 from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.judging.judged import best_draft
+from specframe.strategies.shared.judging.find_set import best_draft
 from specframe.types import DraftPlan, Estimate, Outcome, SkipSet, StopRule
 
-__all__ = ["REPRICE", "STOPS", "PlayRules", "Playing", "least_acceptance"]
+__all__ = ["REPRICE", "STOPS", "FallbackPlanner", "FallbackRules", "least_acceptance"]
 
 STOPS = ("gain", "confidence", "adaptive", "fixed")
 REPRICE = 1.25  # growth of the context at which prices are looked up again
 
 
 @dataclass(frozen=True)
-class PlayRules:
+class FallbackRules:
     """How sets are played.
 
     `stop`: `gain` drafts on while one more token pays, `confidence` while the draft is sure,
@@ -43,15 +43,15 @@ class PlayRules:
 
     def __post_init__(self) -> None:
         if self.stop not in STOPS:
-            raise InvalidConfig.of("PlayRules", "stop", " or ".join(STOPS), self.stop)
+            raise InvalidConfig.of("FallbackRules", "stop", " or ".join(STOPS), self.stop)
         if self.longest < 1:
-            raise InvalidConfig.of("PlayRules", "longest", "at least 1", self.longest)
+            raise InvalidConfig.of("FallbackRules", "longest", "at least 1", self.longest)
         if not 0 <= self.check <= self.memory:
-            raise InvalidConfig.of("PlayRules", "check", "from 0 to memory", self.check)
+            raise InvalidConfig.of("FallbackRules", "check", "from 0 to memory", self.check)
 
 
 @dataclass(slots=True)
-class _Hand:
+class _Current:
     """One set in play."""
 
     judged: JudgedSet
@@ -62,13 +62,13 @@ class _Hand:
 
 
 @dataclass
-class Playing:
+class FallbackPlanner:
     """Plays the first of these sets, the next one when it fails, and rests when all have."""
 
     sets: Sequence[JudgedSet]
-    rules: PlayRules
+    rules: FallbackRules
     _current: int = field(default=0, init=False)
-    _hand: _Hand | None = field(default=None, init=False)
+    _hand: _Current | None = field(default=None, init=False)
     _priced: int = field(default=0, init=False)
     _resting: int = field(default=0, init=False)
 
@@ -93,7 +93,7 @@ class Playing:
         if self._failed(self._hand):
             self._next()
 
-    def _failed(self, hand: _Hand) -> bool:
+    def _failed(self, hand: _Current) -> bool:
         if not self.rules.check or len(hand.stood) < self.rules.check:
             return False
         return Estimate.of_share(sum(hand.stood), len(hand.stood)).high < hand.floor
@@ -105,7 +105,7 @@ class Playing:
             self._current = 0
             self._resting = self.rules.rest
 
-    def _deal(self, judged: JudgedSet, context: Context, before: _Hand | None) -> _Hand:
+    def _deal(self, judged: JudgedSet, context: Context, before: _Current | None) -> _Current:
         """Price a set at the context of the moment; a set that goes on keeps what it learnt."""
         costs, rules, n = context.costs, self.rules, context.length - 1
         draft, step, verify = judged.draft, judged.step_ratio, judged.verify_ratio
@@ -121,7 +121,7 @@ class Playing:
         else:
             policy, stood = _policy(rules, draft, step, verify), deque(maxlen=rules.memory)
         drafts = draft > 0 or not rules.may_decline
-        return _Hand(judged, policy, self._floor(judged, context, step, verify), drafts, stood)
+        return _Current(judged, policy, self._floor(judged, context, step, verify), drafts, stood)
 
     def _floor(self, judged: JudgedSet, context: Context, step: float, verify: float) -> float:
         """The lower end of the band in which a set is kept.
@@ -153,7 +153,7 @@ def _break_even(cost: float, drafted: int) -> float:
     return high
 
 
-def _policy(rules: PlayRules, draft: int, step: float, verify: float) -> StopPolicy:
+def _policy(rules: FallbackRules, draft: int, step: float, verify: float) -> StopPolicy:
     if rules.stop == "gain":
         return ExpectedGain(step, verify, max_tokens=rules.longest)
     if rules.stop == "adaptive":

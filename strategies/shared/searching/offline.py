@@ -10,16 +10,16 @@ from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
 from specframe.costs.rates import RoundPrices
 from specframe.errors import CalibrationMismatch, InvalidConfig
-from specframe.strategies.shared.judging.judged import (
-    Hunt,
-    Parts,
+from specframe.strategies.shared.judging.find_set import (
+    PromptSplit,
+    SearchTask,
     balanced,
     best_draft,
     prompts_needed,
     spread,
     typical_context,
 )
-from specframe.strategies.shared.planners.fallback import PlayRules
+from specframe.strategies.shared.planners.fallback import FallbackRules
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
 from specframe.strategies.shared.searching.knapsack_search import (
     KnapsackSearch,
@@ -40,8 +40,8 @@ __all__ = [
     "SEARCHES",
     "OfflineConfig",
     "enough",
-    "hunt_for",
     "require_shape",
+    "search_task",
     "unjudged",
 ]
 
@@ -90,9 +90,9 @@ class OfflineConfig:
                 raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))
         self.rules()
 
-    def rules(self) -> PlayRules:
+    def rules(self) -> FallbackRules:
         """How sets are played."""
-        return PlayRules(
+        return FallbackRules(
             self.stop,
             self.longest,
             self.confidence,
@@ -101,17 +101,17 @@ class OfflineConfig:
         )
 
 
-def hunt_for(
+def search_task(
     name: str,
     lab: Lab,
-    parts: Parts,
+    parts: PromptSplit,
     config: OfflineConfig,
     starts: Sequence[SkipSet] = (),
     budget: Budget | None = None,
-) -> Hunt:
+) -> SearchTask:
     """The search that a configuration asks for; `starts` are measured first."""
     budget = budget or Budget(config.evaluations, config.seconds, config.patience)
-    return Hunt(
+    return SearchTask(
         name,
         _searcher(config, lab, parts, budget.evaluations, starts),
         budget,
@@ -122,14 +122,14 @@ def hunt_for(
     )
 
 
-def enough(parts: Parts, lab: Lab, evaluations: int) -> Parts:
+def enough(parts: PromptSplit, lab: Lab, evaluations: int) -> PromptSplit:
     """The same parts with no more prompts to search on than so many evaluations need.
 
     Twice what keeps luck tolerable, as many of each domain: more would only make each evaluation
     dearer.
     """
     needed = 2 * prompts_needed(evaluations, lab.new_tokens)
-    return Parts(balanced(parts.search, needed), parts.choose, parts.judge)
+    return PromptSplit(balanced(parts.search, needed), parts.choose, parts.judge)
 
 
 def unjudged(skips: SkipSet, draft: int) -> JudgedSet:
@@ -151,7 +151,7 @@ def _facts(shape: ModelShape) -> str:
 
 
 def _searcher(
-    config: OfflineConfig, lab: Lab, parts: Parts, evaluations: int, starts: Sequence[SkipSet]
+    config: OfflineConfig, lab: Lab, parts: PromptSplit, evaluations: int, starts: Sequence[SkipSet]
 ) -> Searcher:
     seed, size = config.seed, lab.shape.sublayers
     if config.search == "knapsack":
@@ -178,12 +178,12 @@ def _searcher(
     return InTurn((local, round(LOCAL_SHARE * evaluations)), (bayes, evaluations))
 
 
-def _guessed_starts(lab: Lab, parts: Parts) -> list[SkipSet]:
+def _guessed_starts(lab: Lab, parts: PromptSplit) -> list[SkipSet]:
     """Where a short search begins that knows of no set yet."""
     return nested_sets(guessed_losses(lab, parts.search[::GUESSED]))
 
 
-def _objective(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective | None:
+def _objective(lab: Lab, parts: PromptSplit, config: OfflineConfig) -> Objective | None:
     """None leaves it to `find_set`, which gives sets up that fall behind on a few prompts."""
     if config.objective == "clock":
         return _clock(lab, parts, config)
@@ -192,7 +192,7 @@ def _objective(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective | Non
     return _predicted(lab, parts, config) if whole else None
 
 
-def _predicted(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective:
+def _predicted(lab: Lab, parts: PromptSplit, config: OfflineConfig) -> Objective:
     """Predicted speed on all search prompts."""
     n = typical_context(lab, parts.search)
 
@@ -203,7 +203,7 @@ def _predicted(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective:
     return speed
 
 
-def _clock(lab: Lab, parts: Parts, config: OfflineConfig) -> Objective:
+def _clock(lab: Lab, parts: PromptSplit, config: OfflineConfig) -> Objective:
     """Tokens a second of generations, prompts included."""
     prompts = spread(parts.search, config.prompts) if config.prompts else parts.search
     stop = StopRule(config.longest, confidence=config.confidence)

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from specframe.contract.planner import Probe
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.streams.turning import read_one_stream
+from specframe.strategies.shared.streams.stream_change import read_one_stream
 from specframe.types import Step
 
 __all__ = [

@@ -173,7 +173,7 @@ def test_a_tree_walks_its_branches_as_sequences_and_commits_the_accepted_one(nam
     ],
 )
 def test_the_telling_sublayers_show_every_kind_of_layer(name, telling):
-    assert executor_of(name).telling_sublayers == telling
+    assert executor_of(name).representative_sublayers == telling
 
 
 @pytest.mark.parametrize("name", WINDOWED)

@@ -5,7 +5,7 @@ import pytest
 from doubles.strategies_worlds import prices
 
 from specframe.costs.rates import RoundPrices
-from specframe.strategies.shared.planners.candidates import Contest
+from specframe.strategies.shared.planners.candidates import CandidatePlanner
 from specframe.types import Draft, Outcome, SkipSet
 
 LAYERS = 6
@@ -23,7 +23,7 @@ def drafted(contest, length, stood):
 
 
 def test_the_cap_grows_with_what_is_observed():
-    contest = Contest([HALF], [0.6], prior=4.0)
+    contest = CandidatePlanner([HALF], [0.6], prior=4.0)
     contest.review(at(100))
     first = contest.plan(LAYERS).stop.max_tokens
     for _ in range(60):
@@ -33,7 +33,7 @@ def test_the_cap_grows_with_what_is_observed():
 
 
 def test_a_candidate_that_goes_on_is_priced_anew_and_keeps_what_it_learnt():
-    contest = Contest([HALF], [0.9])
+    contest = CandidatePlanner([HALF], [0.9])
     contest.review(at(10, attention=(1.0, 0.01)))
     for _ in range(20):
         drafted(contest, 4, 1)
@@ -45,7 +45,7 @@ def test_a_candidate_that_goes_on_is_priced_anew_and_keeps_what_it_learnt():
 
 
 def test_another_candidate_begins_with_nothing_learnt():
-    contest = Contest([HALF, HALF.flip(8)], np.array([0.9, 0.88]), prior=2.0)
+    contest = CandidatePlanner([HALF, HALF.flip(8)], np.array([0.9, 0.88]), prior=2.0)
     contest.review(at(100))
     live = contest.live
     untouched = contest.plan(LAYERS).stop.gain.knots

@@ -8,7 +8,11 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.planner import Context
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.fallback import Playing, PlayRules, least_acceptance
+from specframe.strategies.shared.planners.fallback import (
+    FallbackPlanner,
+    FallbackRules,
+    least_acceptance,
+)
 from specframe.types import Draft, DraftPlan, Estimate, Outcome, SkipSet, StopRule
 
 LAYERS = 4
@@ -42,21 +46,21 @@ def play(playing, rounds, stood, **given):
 
 
 def test_a_set_that_does_well_is_played_to_the_end():
-    assert set(play(Playing((judged(), judged(OTHER)), PlayRules()), 200, 3)) == {GOOD}
+    assert set(play(FallbackPlanner((judged(), judged(OTHER)), FallbackRules()), 200, 3)) == {GOOD}
 
 
 def test_a_set_that_fails_is_left_for_the_next_and_then_for_none():
-    rules = PlayRules(check=12, rest=20)
-    seen = play(Playing((judged(), judged(OTHER)), rules), 60, 0)
+    rules = FallbackRules(check=12, rest=20)
+    seen = play(FallbackPlanner((judged(), judged(OTHER)), rules), 60, 0)
     assert seen == [GOOD] * 12 + [OTHER] * 12 + [None] * 20 + [GOOD] * 12 + [OTHER] * 4
 
 
 def test_no_set_is_left_before_enough_rounds_were_seen():
-    assert play(Playing((judged(),), PlayRules(check=30)), 30, 0) == [GOOD] * 30
+    assert play(FallbackPlanner((judged(),), FallbackRules(check=30)), 30, 0) == [GOOD] * 30
 
 
 def test_prices_are_looked_up_again_and_what_was_learnt_is_kept():
-    playing = Playing((judged(),), PlayRules(check=0))
+    playing = FallbackPlanner((judged(),), FallbackRules(check=0))
     dear = prices(LAYERS, attention=(1.0, 0.02), mlp=1.0)
     before = playing.plan(context(50, costs=dear))
     playing.observe(outcome(before, 1))
@@ -67,7 +71,7 @@ def test_prices_are_looked_up_again_and_what_was_learnt_is_kept():
 
 
 def test_without_a_check_a_failing_set_stays():
-    assert set(play(Playing((judged(),), PlayRules(check=0)), 100, 0)) == {GOOD}
+    assert set(play(FallbackPlanner((judged(),), FallbackRules(check=0)), 100, 0)) == {GOOD}
 
 
 def test_the_band_ends_below_what_unseen_prompts_did():
@@ -82,12 +86,15 @@ def test_the_band_ends_below_what_unseen_prompts_did():
                 left = i
         return left
 
-    assert mixed(Playing((judged(hits=196), judged(OTHER, hits=100)), PlayRules())) is not None
-    assert mixed(Playing((judged(hits=196),), PlayRules())) is None
+    assert (
+        mixed(FallbackPlanner((judged(hits=196), judged(OTHER, hits=100)), FallbackRules()))
+        is not None
+    )
+    assert mixed(FallbackPlanner((judged(hits=196),), FallbackRules())) is None
 
 
 def test_sampled_tokens_are_only_held_to_paying():
-    playing = Playing((judged(hits=196), judged(OTHER)), PlayRules())
+    playing = FallbackPlanner((judged(hits=196), judged(OTHER)), FallbackRules())
     for i in range(200):
         plan = playing.plan(context(50, sampled=True))
         assert plan.skips == GOOD
@@ -95,21 +102,24 @@ def test_sampled_tokens_are_only_held_to_paying():
 
 
 def test_a_set_without_a_paying_draft_is_not_drafted_with():
-    assert play(Playing((judged(draft=0),), PlayRules()), 3, 0) == [None] * 3
-    assert play(Playing((judged(draft=0),), PlayRules(may_decline=False)), 3, 3) == [GOOD] * 3
+    assert play(FallbackPlanner((judged(draft=0),), FallbackRules()), 3, 0) == [None] * 3
+    assert (
+        play(FallbackPlanner((judged(draft=0),), FallbackRules(may_decline=False)), 3, 3)
+        == [GOOD] * 3
+    )
 
 
 def test_the_machines_prices_overrule_those_of_calibration():
     dear = plain_costs(LAYERS, attention=1e-6, mlp=1e-6)  # nothing to save by skipping
-    assert play(Playing((judged(),), PlayRules()), 3, 3, costs=dear) == [None] * 3
+    assert play(FallbackPlanner((judged(),), FallbackRules()), 3, 3, costs=dear) == [None] * 3
     assert (
-        play(Playing((judged(draft=0),), PlayRules()), 3, 3, costs=plain_costs(LAYERS))
+        play(FallbackPlanner((judged(draft=0),), FallbackRules()), 3, 3, costs=plain_costs(LAYERS))
         == [GOOD] * 3
     )
 
 
 def test_a_longer_context_is_priced_anew_and_keeps_what_was_learnt():
-    playing = Playing((judged(),), PlayRules())
+    playing = FallbackPlanner((judged(),), FallbackRules())
     plan = playing.plan(context(50))
     for _ in range(30):
         playing.observe(outcome(plan, 3))
@@ -122,17 +132,17 @@ def test_a_longer_context_is_priced_anew_and_keeps_what_was_learnt():
     [("confidence", StopRule(12, confidence=0.6)), ("fixed", StopRule(4))],
 )
 def test_a_stop_rule_is_what_its_name_says(stop, rule):
-    plan = Playing((judged(),), PlayRules(stop=stop)).plan(context())
+    plan = FallbackPlanner((judged(),), FallbackRules(stop=stop)).plan(context())
     assert plan == DraftPlan(GOOD, rule, capture=False)
 
 
 def test_the_gain_rule_knows_the_price_of_a_step():
-    plan = Playing((judged(),), PlayRules(stop="gain")).plan(context())
+    plan = FallbackPlanner((judged(),), FallbackRules(stop="gain")).plan(context())
     assert plan.stop.gain.price == pytest.approx(0.5)
 
 
 def test_the_adaptive_rule_moves():
-    playing = Playing((judged(),), PlayRules(stop="adaptive", check=0))
+    playing = FallbackPlanner((judged(),), FallbackRules(stop="adaptive", check=0))
     before = playing.plan(context())
     playing.observe(outcome(before, 0))
     assert before.stop.confidence == 0.6
@@ -150,4 +160,4 @@ def test_at_the_least_acceptance_a_round_yields_exactly_what_it_costs():
 @pytest.mark.parametrize("given", [{"stop": "never"}, {"longest": 0}, {"check": 99}])
 def test_rules_out_of_range_are_refused(given):
     with pytest.raises(InvalidConfig, match=next(iter(given))):
-        PlayRules(**given)
+        FallbackRules(**given)

@@ -18,7 +18,7 @@ from specframe.doors.loading import PLANTED, load
 from specframe.executors.load import load_executor
 from specframe.strategies.knn_ssd import DomainSets, KnnSsd, KnnSsdConfig
 from specframe.strategies.shared.domains.lookup import Memory
-from specframe.strategies.shared.judging.judged import MIXED
+from specframe.strategies.shared.judging.find_set import MIXED
 from specframe.testing import planted_skips
 from specframe.types import Estimate
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from specframe.types import SkipSet
 
-__all__ = ["nested_sets", "read_one_stream", "turns"]
+__all__ = ["nested_sets", "read_one_stream", "stream_change"]
 
 
 def read_one_stream(states: Mapping[int, Tensor], size: int) -> bool:
@@ -24,7 +24,7 @@ def read_one_stream(states: Mapping[int, Tensor], size: int) -> bool:
     return all(torch.equal(states[depth], states[depth + 1]) for depth in range(0, size, 2))
 
 
-def turns(states: Mapping[int, Tensor], size: int) -> list[float]:
+def stream_change(states: Mapping[int, Tensor], size: int) -> list[float]:
     """[2L] 1 - cosine of the stream before and after each sublayer, mean over rows.
 
     `states` hold all depths, [R, H] each. Sublayers that read one stream get their layer's turn.

@@ -22,17 +22,17 @@ from specframe.types import DraftPlan, Estimate, Prompt, SkipSet, StopRule
 __all__ = [
     "MIXED",
     "MIXED_SHARE",
-    "Hunt",
-    "Parts",
-    "Race",
+    "PromptSplit",
+    "RacingObjective",
+    "SearchTask",
     "affordable",
     "balanced",
     "best_draft",
-    "deal",
     "find_set",
     "judge_set",
-    "luck",
     "prompts_needed",
+    "selection_bias",
+    "split_prompts",
     "spread",
     "typical_context",
     "unseen_estimate",
@@ -50,7 +50,7 @@ ROUNDS_OF_SUBLAYERS = 6  # a search from nothing ranks all, nests them and climb
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PromptSplit:
     """Prompts by what they are for."""
 
     search: tuple[Prompt, ...]
@@ -62,13 +62,13 @@ class Parts:
         """All prompts that are used."""
         return self.search + self.choose + self.judge
 
-    def of(self, domain: str) -> Parts:
+    def of(self, domain: str) -> PromptSplit:
         """The same of one domain's prompts."""
         every = (self.search, self.choose, self.judge)
-        return Parts(*(tuple(p for p in part if p.domain == domain) for part in every))
+        return PromptSplit(*(tuple(p for p in part if p.domain == domain) for part in every))
 
 
-def deal(prompts: Sequence[Prompt]) -> Parts:
+def split_prompts(prompts: Sequence[Prompt]) -> PromptSplit:
     """Of each domain half for the search, a quarter to choose by, a quarter to judge by.
 
     A prompt given twice counts once, so that no part has seen another's.
@@ -92,7 +92,7 @@ def deal(prompts: Sequence[Prompt]) -> Parts:
         search += own[: len(own) - 2 * quarter]
         choose += own[len(own) - 2 * quarter : len(own) - quarter]
         judge += own[len(own) - quarter :]
-    return Parts(tuple(search), tuple(choose), tuple(judge))
+    return PromptSplit(tuple(search), tuple(choose), tuple(judge))
 
 
 def balanced(prompts: Sequence[Prompt], count: int) -> tuple[Prompt, ...]:
@@ -152,7 +152,7 @@ def unseen_estimate(lab: Lab, skips: SkipSet, prompts: Sequence[Prompt]) -> Esti
     return Estimate(pooled.value, interval.low, interval.high, count)
 
 
-def luck(tried: int, tokens: int, alpha: float = LIKELY) -> float:
+def selection_bias(tried: int, tokens: int, alpha: float = LIKELY) -> float:
     """How far the best of so many sets may lie above its true acceptance by chance alone."""
     if tried < 2:
         return 0.0
@@ -166,7 +166,7 @@ def prompts_needed(tried: int, new_tokens: int, tolerated: float = TOLERATED) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Hunt:
+class SearchTask:
     """How `find_set` searches: who proposes, how long, and the longest draft it prices."""
 
     name: str  # what is told while it runs
@@ -178,7 +178,7 @@ class Hunt:
     every_prompt: bool = False  # search on all prompts, even if the seconds then cut it short
 
 
-class Race:
+class RacingObjective:
     """Predicted speed on all search prompts, or on a third of them where that is enough.
 
     A set that falls behind the best one on the same few prompts is not run on the others: its value
@@ -207,7 +207,7 @@ class Race:
         return best_draft(self._lab.costs, skips, alpha, self._n, self._longest)[1]
 
 
-def find_set(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[JudgedSet, Record]:
+def find_set(lab: Lab, parts: PromptSplit, hunt: SearchTask) -> tuple[JudgedSet, Record]:
     """Search, choose and judge, each on prompts of its own."""
     n = typical_context(lab, parts.search)
 
@@ -216,7 +216,7 @@ def find_set(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[JudgedSet, Record]:
         return best_draft(lab.costs, skips, alpha, n, hunt.longest)[1]
 
     record = run_search(
-        hunt.objective or Race(lab, _searched(lab, parts, hunt), n, hunt.longest),
+        hunt.objective or RacingObjective(lab, _searched(lab, parts, hunt), n, hunt.longest),
         hunt.searcher,
         hunt.budget,
         watch=lambda trial, count: lab.tell(hunt.name, count, hunt.budget.evaluations),
@@ -227,7 +227,7 @@ def find_set(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[JudgedSet, Record]:
     return judged, record
 
 
-def _searched(lab: Lab, parts: Parts, hunt: Hunt) -> tuple[Prompt, ...]:
+def _searched(lab: Lab, parts: PromptSplit, hunt: SearchTask) -> tuple[Prompt, ...]:
     """A search that starts from sets that are known needs no ranking of its own."""
     if hunt.known or hunt.every_prompt:
         return parts.search
@@ -248,7 +248,9 @@ def affordable(lab: Lab, prompts: Sequence[Prompt], seconds: float) -> tuple[Pro
     return balanced(prompts, max(int(len(prompts) * seconds / search), 1))
 
 
-def judge_set(lab: Lab, skips: SkipSet, parts: Parts, longest: int, tried: int = 1) -> JudgedSet:
+def judge_set(
+    lab: Lab, skips: SkipSet, parts: PromptSplit, longest: int, tried: int = 1
+) -> JudgedSet:
     """The figure that is kept with a set, from the prompts that decided nothing."""
     n = typical_context(lab, parts.judge)
     unseen = unseen_estimate(lab, skips, parts.judge)
@@ -271,7 +273,7 @@ def judge_set(lab: Lab, skips: SkipSet, parts: Parts, longest: int, tried: int =
 
 def _warnings(unseen: Estimate, seen: Estimate, tried: int) -> list[str]:
     found = []
-    lucky = luck(tried, seen.count)
+    lucky = selection_bias(tried, seen.count)
     if lucky > TOLERATED:
         needed = prompts_needed(tried, 1)
         found.append(

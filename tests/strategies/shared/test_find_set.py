@@ -4,14 +4,14 @@ import pytest
 from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
 
 from specframe.errors import InvalidRequest
-from specframe.strategies.shared.judging.judged import (
-    Hunt,
+from specframe.strategies.shared.judging.find_set import (
+    SearchTask,
     affordable,
     best_draft,
-    deal,
     find_set,
-    luck,
     prompts_needed,
+    selection_bias,
+    split_prompts,
     spread,
     unseen_estimate,
 )
@@ -29,20 +29,20 @@ def written(luck=0.0, losses=LOSSES):
 
 
 def hunt(evaluations=80, searcher=None):
-    return Hunt(
+    return SearchTask(
         "searching", searcher or LocalSearch(2 * LAYERS, 1), Budget(evaluations), longest=12
     )
 
 
 def test_each_domain_gives_half_to_the_search_and_a_quarter_to_each_judgement():
-    parts = deal(prompts_of(["sql", "story"], 8))
+    parts = split_prompts(prompts_of(["sql", "story"], 8))
     for part, share in ((parts.search, 4), (parts.choose, 2), (parts.judge, 2)):
         assert [sum(p.domain == d for p in part) for d in ("sql", "story")] == [share, share]
 
 
 def test_no_prompt_is_in_two_parts_even_if_it_was_given_twice():
     prompts = prompts_of(["sql"], 8)
-    parts = deal([*prompts, *prompts])
+    parts = split_prompts([*prompts, *prompts])
     tokens = [p.tokens for part in (parts.search, parts.choose, parts.judge) for p in part]
     assert len(tokens) == len(set(tokens)) == 8
 
@@ -50,11 +50,11 @@ def test_no_prompt_is_in_two_parts_even_if_it_was_given_twice():
 @pytest.mark.parametrize("prompts", [(), (Prompt((1,), "sql"), Prompt((2,), "sql"))])
 def test_too_few_prompts_to_judge_by_are_refused(prompts):
     with pytest.raises(InvalidRequest, match="prompts"):
-        deal(prompts)
+        split_prompts(prompts)
 
 
 def test_a_few_of_many_prompts_are_of_every_domain():
-    ordered = deal(prompts_of(["sql", "story", "summary"], 16)).search
+    ordered = split_prompts(prompts_of(["sql", "story", "summary"], 16)).search
     assert [p.domain for p in ordered[:6]] == ["sql"] * 6
     few = spread(ordered, 6)
     assert [p.domain for p in few] == ["sql"] * 2 + ["story"] * 2 + ["summary"] * 2
@@ -62,7 +62,7 @@ def test_a_few_of_many_prompts_are_of_every_domain():
 
 
 def test_the_search_never_sees_what_judges_it():
-    lab, parts = written(), deal(prompts_of(["sql"], 12))
+    lab, parts = written(), split_prompts(prompts_of(["sql"], 12))
     judged, record = find_set(lab, parts, hunt())
     searched = {trial.skips for trial in record.trials}
     first_choice = next(i for i, (_, seen) in enumerate(lab.asked) if seen == parts.choose)
@@ -73,7 +73,7 @@ def test_the_search_never_sees_what_judges_it():
 
 
 def test_a_set_that_falls_behind_early_is_not_measured_to_the_end():
-    lab, parts = written(), deal(prompts_of(["sql"], 24))
+    lab, parts = written(), split_prompts(prompts_of(["sql"], 24))
     _, record = find_set(lab, parts, hunt())
     runs = [len(seen) for _, seen in lab.asked if set(seen) <= set(parts.search)]
     assert runs.count(4) == len(record.trials)  # a third of twelve
@@ -81,7 +81,7 @@ def test_a_set_that_falls_behind_early_is_not_measured_to_the_end():
 
 
 def test_the_planted_set_is_found():
-    judged, _ = find_set(written(), deal(prompts_of(["sql"], 8)), hunt())
+    judged, _ = find_set(written(), split_prompts(prompts_of(["sql"], 8)), hunt())
     assert judged.skips == PLANTED
     assert judged.acceptance.value == 1.0
 
@@ -91,7 +91,7 @@ def test_what_is_kept_is_nearer_the_truth_than_what_the_search_saw():
     flattered, kept = [], []
     for seed in range(12):
         lab = WrittenLab(small_shape(8), losses, plain_costs(8), luck=0.06)
-        parts = deal([Prompt((0, i, seed), "sql") for i in range(16)])
+        parts = split_prompts([Prompt((0, i, seed), "sql") for i in range(16)])
         judged, record = find_set(lab, parts, hunt(150, LocalSearch(16, seed)))
         winner = record.best.skips
         seen = lab.acceptance([winner], parts.search)[0].value
@@ -103,7 +103,7 @@ def test_what_is_kept_is_nearer_the_truth_than_what_the_search_saw():
 
 def test_plans_are_made_by_the_lower_end():
     lab = written(luck=0.1, losses={"sql": [0.02] * 8})
-    judged, _ = find_set(lab, deal(prompts_of(["sql"], 12)), hunt())
+    judged, _ = find_set(lab, split_prompts(prompts_of(["sql"], 12)), hunt())
     n = judged.context
     assert judged.acceptance.low < judged.acceptance.value
     expected = best_draft(lab.costs, judged.skips, judged.acceptance.low, n, 12)
@@ -124,7 +124,7 @@ def test_the_best_draft_length_is_the_best_of_all():
 
 def test_a_set_that_cannot_pay_is_kept_with_no_draft():
     lab = written(losses={"sql": [0.9] * 8})
-    judged, _ = find_set(lab, deal(prompts_of(["sql"], 8)), hunt())
+    judged, _ = find_set(lab, split_prompts(prompts_of(["sql"], 8)), hunt())
     assert (judged.draft, judged.speed) == (0, 1.0)
 
 
@@ -139,25 +139,30 @@ def test_prompts_that_differ_widen_the_interval():
 
 
 def test_luck_grows_with_the_choices_and_shrinks_with_the_tokens():
-    assert luck(1, 10) == 0.0
-    assert luck(1_000, 400) > luck(10, 400) > luck(10, 1_600) == pytest.approx(luck(10, 400) / 2)
+    assert selection_bias(1, 10) == 0.0
+    assert (
+        selection_bias(1_000, 400)
+        > selection_bias(10, 400)
+        > selection_bias(10, 1_600)
+        == pytest.approx(selection_bias(10, 400) / 2)
+    )
 
 
 def test_the_prompts_asked_for_are_enough():
     for tried in (10, 500, 2_000):
-        assert luck(tried, 64 * prompts_needed(tried, 64)) <= 0.05
-        assert luck(tried, 64 * (prompts_needed(tried, 64) - 1)) > 0.05
+        assert selection_bias(tried, 64 * prompts_needed(tried, 64)) <= 0.05
+        assert selection_bias(tried, 64 * (prompts_needed(tried, 64) - 1)) > 0.05
 
 
 def test_too_few_tokens_for_the_choices_are_told():
     lab = written(0.1, {"sql": [0.1] * 8})
-    judged, _ = find_set(lab, deal(prompts_of(["sql"], 4)), hunt())
+    judged, _ = find_set(lab, split_prompts(prompts_of(["sql"], 4)), hunt())
     assert "luck alone" in judged.warnings[0]
     assert "More prompts" in judged.warnings[-1]
 
 
 def test_enough_tokens_are_not_warned_about():
-    judged, _ = find_set(written(), deal(prompts_of(["sql"], 80)), hunt(60))
+    judged, _ = find_set(written(), split_prompts(prompts_of(["sql"], 80)), hunt(60))
     assert judged.warnings == ()
 
 
