@@ -20,7 +20,7 @@ from specframe.types import ModelShape
 SHAPE = ModelShape(4, 16, 32, 2, 1, 8, 24, 64)
 HERE = Path(__file__).parents[1]
 SAMPLE = HERE / "plugin_sample"
-TUTORIAL = HERE.parent / "docs" / "tutorials" / "your-own-selector.md"
+TUTORIAL = HERE.parent / "docs" / "tutorials" / "your-own-strategy.md"
 
 USE = """
 import specframe
