@@ -61,7 +61,7 @@ def as_good_as_planted(judged: JudgedSet) -> bool:
 
 def greedy_tokens(executor: Executor, strategy: LayerSelector, prompt: Prompt, count: int = 40):
     """Tokens, and how many of them were drafted."""
-    engine = Engine(executor, strategy.spawn(), Law(), Limits(count), plain_costs(LAYERS))
+    engine = Engine(executor, strategy, Law(), Limits(count), plain_costs(LAYERS))
     tokens: list[int] = []
     drafted = 0
     for done in engine.rounds(prompt.tokens):
