@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
+from doubles.contexts import plain_context
 from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
 from doubles.planted_labs import (
     LAYERS,
@@ -16,7 +17,7 @@ from doubles.planted_labs import (
 )
 from doubles.strategies_worlds import outcome, prices
 
-from specframe.contract.planner import Context
+from specframe.contract.naming import strategy_from
 from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.strategies.oracle import Oracle
 from specframe.strategies.random_skip import RandomSkip
@@ -28,13 +29,8 @@ from specframe.testing.selector_checks import selector_checks
 from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
-BLIND = (RandomSkip, UniformSkip)
+BLIND = ("random-skip", "uniform-skip")
 CHECKS = [name for name, _ in selector_checks(RandomSkip(), layers=4)]
-
-
-def context(**more):
-    given = {"tokens": [1, 2, 3], "prompt_length": 2, "budget": 50, "round": 0} | more
-    return Context(SHAPE, **given)
 
 
 # random and uniform
@@ -61,42 +57,44 @@ def test_uniform_layers_are_whole_inner_and_evenly_spread(layers, share):
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 
-@pytest.mark.parametrize("kind", BLIND)
-def test_too_few_layers_leave_nothing_to_skip_and_nothing_is_drafted(kind):
+@pytest.mark.parametrize("name", BLIND)
+def test_too_few_layers_leave_nothing_to_skip_and_nothing_is_drafted(name):
     shape = ModelShape(2, 32, 61, 4, 2, 8, 48, 256)
-    plan = kind().spawn().select(Context(shape, [1, 2], 1, 9, 0))
+    plan = strategy_from(name, shape).start(shape).plan(plain_context(shape))
     assert (len(plan.skips), plan.stop.max_tokens) == (0, 0)
 
 
-@pytest.mark.parametrize("kind", BLIND)
-def test_faithful_always_drafts_and_best_leaves_off_what_does_not_stand(kind):
-    costs = prices(8, row=0.001)
-    faithful, best = kind.configured(SHAPE, "faithful"), kind.configured(SHAPE)
+@pytest.mark.parametrize("name", BLIND)
+def test_faithful_always_drafts_and_best_stops_where_drafts_are_rejected(name):
+    context = plain_context(SHAPE, costs=prices(8, row=0.001))
+    faithful, best = (
+        strategy_from(name, SHAPE, preset).start(SHAPE) for preset in ("faithful", "best")
+    )
     for _ in range(40):
-        plan = faithful.select(context(costs=costs))
+        plan = faithful.plan(context)
         assert plan.stop == StopRule(8, confidence=0.6)
         faithful.observe(outcome(plan, 0, 3))
-    first = best.select(context(costs=costs))
+    first = best.plan(context)
     assert (first.skips, first.stop.max_tokens > 0) == (plan.skips, True)
     for _ in range(40):
-        plan = best.select(context(costs=costs))
+        plan = best.plan(context)
         best.observe(outcome(plan, 0, min(plan.stop.max_tokens, 3)))
     assert plan.stop.max_tokens == 0
 
 
-@pytest.mark.parametrize("kind", BLIND)
+@pytest.mark.parametrize("name", BLIND)
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 @pytest.mark.parametrize("check", CHECKS)
-def test_check_selector_of_blind_sets(kind, preset, check):
-    dict(selector_checks(kind.configured(SHAPE, preset), layers=4))[check]()
+def test_check_selector_of_blind_sets(name, preset, check):
+    dict(selector_checks(strategy_from(name, SHAPE, preset), layers=4))[check]()
 
 
 def test_settings_out_of_range_are_refused():
     for settings in ({"share": "1"}, {"stop": "never"}, {"longest": "0"}):
         with pytest.raises(InvalidConfig, match="BlindConfig"):
-            RandomSkip.configured(SHAPE, **settings)
+            strategy_from("random-skip", SHAPE, "best", settings)
     with pytest.raises(InvalidConfig, match="preset"):
-        UniformSkip.configured(SHAPE, "bold")
+        strategy_from("uniform-skip", SHAPE, "bold")
 
 
 # the oracle
@@ -155,7 +153,7 @@ def test_the_oracle_finds_the_planted_set_is_saved_and_keeps_tokens(tmp_path):
     assert drafted > 20
 
 
-def test_an_oracle_is_not_taken_for_another_selector(tmp_path):
+def test_an_oracle_is_not_taken_for_another_strategy(tmp_path):
     lab = WrittenLab(small_shape(3), {"a": [0.1] * 6}, plain_costs(3))
     Oracle().calibrate(lab, prompts_of(["a"], 4)).save(tmp_path / "kept")
     with pytest.raises(ArtefactError, match="oracle"):
@@ -164,11 +162,11 @@ def test_an_oracle_is_not_taken_for_another_selector(tmp_path):
 
 def test_without_calibration_it_says_what_to_run():
     with pytest.raises(InvalidRequest, match="specframe calibrate oracle"):
-        Oracle().select(context())
+        Oracle().start(SHAPE)
 
 
 def test_the_clock_judges_in_preset_faithful():
-    oracle = Oracle.configured(SHAPE, "faithful", evaluations="40")
+    oracle = strategy_from("oracle", SHAPE, "faithful", {"evaluations": "40"})
     assert (oracle.config.objective, oracle.config.search) == ("clock", "exhaustive")
     lab = WrittenLab(small_shape(3), {"a": [0.3, 0.02, 0.4, 0.01, 0.25, 0.05]}, plain_costs(3))
     found = oracle.calibrate(lab, prompts_of(["a"], 8)).found
