@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 import torch
-from doubles.lab_doubles import plain_costs, small_shape
+from doubles.written_lab import plain_costs, small_shape
 from doubles.laws import THREE_TOKENS, Case, law_error
 from doubles.planted_labs import greedy_tokens, own_tokens, planted_lab, planted_prompts
 from doubles.tiny import tiny_executor

@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 import torch
-from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape, vector_of
+from doubles.written_lab import WrittenLab, plain_costs, prompts_of, small_shape, vector_of
 from doubles.planted_labs import (
     FAMILIES,
     as_good_as_planted,
