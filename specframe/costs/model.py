@@ -141,7 +141,7 @@ class CostModel:
 
     def __post_init__(self) -> None:
         if not self.kinds or max(self.kinds) >= min(len(self.attention), len(self.mlp)):
-            raise InvalidConfig.of("CostModel", "kinds", "a table's number for each layer", self.kinds)
+            raise InvalidConfig.of("CostModel", "kinds", "a table's number each", self.kinds)
 
     @property
     def layers(self) -> int:
@@ -163,7 +163,7 @@ class CostModel:
         stop: int | None = None,
         logits: float = 0,
     ) -> float:
-        """Seconds of sublayers start..stop-1 without skipped ones, and of logits for `logits` rows."""
+        """Seconds of sublayers start..stop-1 without skipped ones, and of `logits` logit rows."""
         stop = 2 * self.layers if stop is None else stop
         run = ((1 << stop) - 1) & ~((1 << start) - 1) & ~(skips.bits if skips is not None else 0)
         seconds = self.base.at(n, rows)
