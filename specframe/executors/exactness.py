@@ -14,6 +14,7 @@ from torch import Tensor
 from specframe.errors import ArtefactError
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Executor, chain_step
+from specframe.executors.machine import processor_name
 from specframe.storage.user_cache import cache_folder, read_json, write_json
 
 __all__ = ["Exactness", "check_exactness", "known_exactness"]
@@ -108,12 +109,6 @@ def _key(executor: Executor) -> str:
         torch.get_num_threads(),
         platform.machine(),
         torch.backends.cpu.get_cpu_capability(),
-        _processor(executor.device),
+        processor_name(executor.device),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-
-
-def _processor(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.node()
