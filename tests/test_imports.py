@@ -22,10 +22,11 @@ LAYERS = (
     ("core.stats", "core.divergence"),
     ("profilers",),
     ("costs.measure", "calibration"),
-    ("contract.drafting_options", "contract.naming", "contract.wrapper"),
+    ("contract.drafting_options", "contract.naming"),
     ("testing",),
     ("doors", "testbed"),
     ("rig",),
+    ("calibration.run",),
     ("",),  # the front door itself: `import specframe`
     ("prompts",),
     ("prediction",),
