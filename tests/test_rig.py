@@ -1,7 +1,7 @@
 """The road from a model's name to a calibrated strategy in use."""
 
 import pytest
-from doubles.lab_doubles import plain_costs
+from doubles.written_lab import plain_costs
 from doubles.learning import LearnsOneSet
 from doubles.planted_labs import LAYERS, PLANTED
 from doubles.word_tokenizer import Words

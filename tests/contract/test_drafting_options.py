@@ -6,8 +6,8 @@ from dataclasses import asdict, fields
 from functools import cache
 
 import pytest
-from doubles.lab_doubles import plain_costs
 from doubles.strategies import Listening
+from doubles.written_lab import plain_costs
 
 from specframe.calibration.lab import ModelLab
 from specframe.commands import cli

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 from doubles.heads import Headed, MixingHead
-from doubles.lab_doubles import small_shape
+from doubles.written_lab import small_shape
 from doubles.laws import Case, law_error
 from doubles.planted_labs import (
     PLANTED,

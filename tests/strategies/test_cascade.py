@@ -6,7 +6,7 @@ from math import prod
 import pytest
 import torch
 from doubles.heads import Headed, MixingHead
-from doubles.lab_doubles import flat, plain_costs, small_shape
+from doubles.written_lab import flat, plain_costs, small_shape
 from doubles.laws import Case, law_error
 from doubles.planted_labs import (
     PLANTED,

@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+from doubles.written_lab import WrittenLab, plain_costs, prompts_of, small_shape
 from doubles.planted_labs import (
     LAYERS,
     PLANTED,

@@ -1,7 +1,7 @@
 """What searches cost: curves judged alike, time-capped searches called censored."""
 
 import pytest
-from doubles.lab_doubles import plain_costs
+from doubles.written_lab import plain_costs
 from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
 
 from specframe.calibration.lab import ModelLab
