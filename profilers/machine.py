@@ -1,4 +1,4 @@
-"""What a measurement holds for: the executor, the machine and the model's shape."""
+"""What a measurement is valid for: the executor, the machine and the model's shape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["layer_kinds", "machine_facts"]
 
 
 def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, str]:
-    """Everything that must be equal for a price to hold, as text."""
+    """All facts that must be equal for a price to be valid, as text."""
     shape = " ".join(f"{name}={value}" for name, value in asdict(executor.shape).items())
     return {
         "executor": executor.name + (" strict" if executor.strict else ""),
@@ -33,7 +33,7 @@ def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, st
 
 
 def layer_kinds(model: nn.Module, layers: int) -> tuple[int, ...]:
-    """Number the layers by kind: equal parameter shapes and equal sliding windows are one kind."""
+    """The kind of each layer; equal parameter shapes and sliding windows are one kind."""
     stacks = [
         module
         for module in model.modules()
@@ -67,7 +67,7 @@ def _processor(device: torch.device) -> str:
 
 
 def _cpu_name() -> str:
-    """Linux' own name of the processor; other systems have `platform.processor`."""
+    """The processor's name on Linux; other systems have `platform.processor`."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
