@@ -153,9 +153,9 @@ class AcceptanceEstimator:
         rooted = (roots + text.first).to(device)
         visible = int(rooted.max())
         cached = torch.arange(visible, device=device) < rooted[:, None]
-        beside = (rooted[:, None] == rooted) & (positions <= positions[:, None])
+        own = (rooted[:, None] == rooted) & (positions <= positions[:, None])
         tokens = torch.tensor(text.tokens, device=device)[positions]
-        mask = torch.cat([cached, beside], dim=1)
+        mask = torch.cat([cached, own], dim=1)
         step = Step(tokens[None], positions, None, visible, mask)
         logits = self._executor.walk(step, text.cache, skips).logits
         assert logits is not None

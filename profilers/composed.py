@@ -72,6 +72,6 @@ def compose(costs: CostModel, layers: int, name: str) -> CostModel:
         kinds=(0,) * layers,
         simulated=(
             f"{name}: embedding, head and one of {layers} layers were measured with constant "
-            f"weights; the others are assumed to cost the same. Nothing was generated."
+            f"weights; the others are taken to cost the same. Nothing was generated."
         ),
     )

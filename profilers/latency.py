@@ -91,7 +91,7 @@ class LatencyProfile:
             )
         if self.worst_miss > 0.15:
             found.append(
-                f"The sum of the parts differs from whole walks by up to {self.worst_miss:.0%}: "
+                f"The sum of the parts and whole walks differ by up to {self.worst_miss:.0%}: "
                 f"prices of skip sets have this uncertainty."
             )
         return tuple(found)

@@ -69,10 +69,10 @@ def walk_branches(run: Callable[[Choose], Result]) -> Iterator[tuple[Result, flo
 
 def exact_law(run: Callable[[Choose], Outcome]) -> dict[Outcome, float]:
     """The exact distribution of a program's result, summed over its branches."""
-    law: dict[Outcome, float] = defaultdict(float)
+    distribution: dict[Outcome, float] = defaultdict(float)
     for result, probability in walk_branches(run):
-        law[result] += probability
-    return dict(law)
+        distribution[result] += probability
+    return dict(distribution)
 
 
 def _first(chances: list[float]) -> int:

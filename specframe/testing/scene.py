@@ -110,14 +110,14 @@ class Play:
             tokens,
             tuple(range(-1, drafted - 1)),
             (1.0,) * copied + (0.9,) * (drafted - copied),
-            self._laws(drafted, copied),
+            self._distributions(drafted, copied),
             copied=copied,
         )
         return self._outcome(plan, draft, accepted, coming[: accepted + 1])
 
     def advance_undrafted(self, plan: DraftPlan) -> Outcome:
         """Nothing was drafted, for lack of room or because the draft failed."""
-        return self._outcome(plan, Draft((), (), (), self._laws(0)), 0, self._coming(1))
+        return self._outcome(plan, Draft((), (), (), self._distributions(0)), 0, self._coming(1))
 
     def advance_to_the_end(self, plan: DraftPlan) -> Outcome:
         """All drafted tokens were accepted, and the first one was an end token."""
@@ -127,7 +127,7 @@ class Play:
         """A tree was drafted, a spine of two with a leaf each; the first leaf was accepted."""
         leaf, bonus = self._coming(2)
         wrong = (leaf + 1) % VOCABULARY
-        draft = Draft((wrong, 0, leaf, 1), (-1, 0, -1, 0), (0.6, 0.4), self._laws(2))
+        draft = Draft((wrong, 0, leaf, 1), (-1, 0, -1, 0), (0.6, 0.4), self._distributions(2))
         return self._outcome(plan, draft, 1, [leaf, bonus])
 
     def _outcome(self, plan: DraftPlan, draft: Draft, accepted: int, emitted: list[int]) -> Outcome:
@@ -140,7 +140,7 @@ class Play:
     def _coming(self, count: int) -> list[int]:
         return self._text[len(self.tokens) : len(self.tokens) + count]
 
-    def _laws(self, drafted: int, copied: int = 0) -> dict[int, torch.Tensor] | None:
+    def _distributions(self, drafted: int, copied: int = 0) -> dict[int, torch.Tensor] | None:
         if not self._sampled:
             return None
         even = torch.full((VOCABULARY,), 1 / VOCABULARY)
