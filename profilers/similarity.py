@@ -1,4 +1,4 @@
-"""How much sublayers turn the residual stream, and how far a draft's stream leaves the target's."""
+"""Cosine similarity of the residual stream across sublayers, and between draft and target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["draft_similarity", "streams", "sublayer_similarity"]
 def sublayer_similarity(
     executor: Executor, tokens: Sequence[int], last: int | None = None
 ) -> Tensor:
-    """Cosine of each sublayer's input and output, mean over the last rows (None: all): [2L]."""
+    """Cosine of each sublayer's input and output, [2L]; mean over the last rows (None: all)."""
     depths = streams(executor, tokens, last=last)
     return torch.stack([_cosine(before, after).mean() for before, after in pairwise(depths)])
 
@@ -28,7 +28,7 @@ def draft_similarity(
 ) -> Tensor:
     """Cosine of the streams with and without the skip set, after each sublayer: [2L].
 
-    The skipped model walks the whole text, so its keys replace the target's everywhere.
+    The skipped model runs over the whole text, so it reads its own keys, not the target's.
     """
     target = streams(executor, tokens, last=last)
     draft = streams(executor, tokens, skips, last=last)

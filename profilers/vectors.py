@@ -1,4 +1,4 @@
-"""One vector a prompt, from the residual stream at any depth."""
+"""One vector per prompt, from the residual stream at any depth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from specframe.executors.executor import NO_ROWS, Executor, chain_step
 
 __all__ = ["prompt_vectors"]
 
-BLOCK = 512  # rows of a prompt that go in together
+BLOCK = 512  # rows of a prompt that are walked together
 
 
 def prompt_vectors(
@@ -49,5 +49,5 @@ def _vector(executor: Executor, prompt: Sequence[int], depth: int, pooling: Pool
 
 
 def _last(kept: list[Tensor], states: Tensor, rows: int) -> Tensor:
-    """Only rows that enter are held, so that a long prompt costs no memory."""
+    """Keep only the rows that are pooled, so that long prompts need no extra memory."""
     return torch.cat([*kept, states])[-rows:]
