@@ -9,7 +9,7 @@ import numpy as np
 
 from specframe.types import SkipSet
 
-__all__ = ["Parts", "split_walks", "telling_sets"]
+__all__ = ["Parts", "split_walks", "timed_sets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Parts:
     miss: float  # |sum of the parts - walk| / walk, of the set that was left out of the fit
 
 
-def telling_sets(kinds: Sequence[int]) -> list[SkipSet]:
+def timed_sets(kinds: Sequence[int]) -> list[SkipSet]:
     """Nothing skipped, everything, each part of each kind alone and left out; last a mixed set.
 
     The mixed set skips attention in even and MLPs in odd layers. It is not fitted but tells how
