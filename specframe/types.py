@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
@@ -148,10 +149,21 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Token ids and the domain they belong to; an empty domain is unknown."""
+    """Token ids and the domain they belong to; an empty domain is unknown.
+
+    Two prompts are equal if these are; `name` is for people, and `context` is the length that was
+    asked for, 0 for whatever length it has.
+    """
 
     tokens: tuple[int, ...]
     domain: str = ""
+    name: str = field(default="", compare=False)
+    context: int = field(default=0, compare=False)
+
+    @property
+    def digest(self) -> str:
+        """What prompts of the same tokens share and no others do."""
+        return hashlib.sha256(",".join(map(str, self.tokens)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

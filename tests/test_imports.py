@@ -26,6 +26,7 @@ LAYERS = (
     ("testing",),
     ("doors", "testbed"),
     ("rig",),
+    ("calibration.run",),
     ("",),  # the front door itself: `import specframe`
     ("prompts",),
     ("prediction",),
