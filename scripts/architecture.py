@@ -17,18 +17,19 @@ __all__ = ["diagram", "imports"]
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "specframe"  # `specframe/__init__.py`, which only re-exports names
-PLUGINS = ("specframe.strategies", "specframe.profilers")
-TITLES = {
-    8: "command line",
-    7: "benchmarks, predictions, studies, testing",
-    "specframe.strategies": "strategies",
-    "specframe.profilers": "profilers",
-    6: "public API",
-    5: "decoding loop",
-    4: "drafting and verifying",
-    3: "executors",
-    1: "interfaces and mathematics",
-    0: "values and errors",
+PLUGINS = ("strategies", "profilers")
+# title of a band -> the packages and modules drawn in it, from the top of the drawing down
+BANDS = {
+    "command line": ("commands", "__main__"),
+    "comparisons, predictions, studies": ("bench", "studies", "prediction"),
+    "entry points and models": ("doors", "rig", "prompts", "testbed", "testing"),
+    "calibration": ("calibration",),
+    "strategies": ("strategies",),
+    "profilers": ("profilers",),
+    "drafting and verifying": ("core",),
+    "executors": ("executors",),
+    "contract and prices": ("contract", "costs"),
+    "values, errors, files": ("types", "errors", "storage"),
 }
 WIDTH, GUTTER, CHIP, GAP, HEAD, LETTER = 460, 86, 20, 5, 24, 6.7
 STYLE = """
@@ -42,9 +43,6 @@ text { font: 11px ui-monospace, "DejaVu Sans Mono", monospace; fill: #1c1e21 }
   .chip { fill: #1c1f28; stroke: #474d5d } .arrow { stroke: #93a1f5 } .point { fill: #93a1f5 }
 }
 """
-
-Band = int | str
-
 
 @cache
 def _table() -> dict[str, Any]:
@@ -71,8 +69,13 @@ def _level(group: str) -> int:
     return level
 
 
-def _band(group: str) -> Band:
-    return group if group in PLUGINS else _level(group)
+def _room(group: str) -> str:
+    """The package, or the module of the top level, that a group belongs to."""
+    return _short(group).partition(".")[0]
+
+
+def _band(group: str) -> str:
+    return next(title for title, rooms in BANDS.items() if _room(group) in rooms)
 
 
 def imports() -> str:
@@ -90,32 +93,32 @@ def _short(group: str) -> str:
 
 
 def diagram() -> str:
-    """Bands of modules from the command line down, with an arc for imports from one to another."""
+    """Bands of packages from the command line down, with an arc for imports from one to another."""
     drawn, tops, y = [], {}, 4.0
-    for band in TITLES:
-        chips, height = _chips(sorted(g for g in _groups() if _band(g) == band), y + HEAD)
+    for band in BANDS:
+        rooms = {_room(group) for group in _groups() if _band(group) == band}
+        chips, height = _chips(sorted(rooms), y + HEAD)
         tops[band] = (y, height + HEAD + GAP)
         drawn += [_box(band, y, tops[band][1]), *chips]
         y += tops[band][1] + 10
-    style = f"<style>{STYLE}</style><title>Modules by level; imports point down</title>"
+    style = f"<style>{STYLE}</style><title>Packages; imports point down</title>"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y:.0f}" role="img">'
     return "\n".join([head, style, *drawn, *_arcs(tops), "</svg>", ""])
 
 
-def _box(band: Band, y: float, height: float) -> str:
+def _box(band: str, y: float, height: float) -> str:
     kind = "band plugin" if band in PLUGINS else "band"
-    level = f"{band}  " if isinstance(band, int) else ""
     return (
         f'<rect class="{kind}" x="{GUTTER}" y="{y:.0f}" width="{WIDTH - GUTTER - 4}" '
         f'height="{height:.0f}" rx="6"/>'
-        f'<text class="title" x="{GUTTER + 10}" y="{y + 16:.0f}">{level}{TITLES[band]}</text>'
+        f'<text class="title" x="{GUTTER + 10}" y="{y + 16:.0f}">{band}</text>'
     )
 
 
-def _chips(groups: Sequence[str], y: float) -> tuple[list[str], float]:
+def _chips(rooms: Sequence[str], y: float) -> tuple[list[str], float]:
     """Names in boxes, over as many lines as needed, and their height."""
     drawn, x, top = [], GUTTER + 10.0, y
-    for name in map(_short, groups):
+    for name in rooms:
         width = LETTER * len(name) + 12
         if x + width > WIDTH - 10:
             x, y = GUTTER + 10.0, y + CHIP + GAP
@@ -127,16 +130,16 @@ def _chips(groups: Sequence[str], y: float) -> tuple[list[str], float]:
     return drawn, y + CHIP + GAP - top
 
 
-def _arcs(tops: dict[Band, tuple[float, float]]) -> Iterator[str]:
+def _arcs(tops: dict[str, tuple[float, float]]) -> Iterator[str]:
     """From the left edge of a band to that of each band it imports, thicker for more imports."""
-    counts: Counter[tuple[Band, Band]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for (source, target), number in _arrows().items():
         if _band(source) != _band(target):
             counts[_band(source), _band(target)] += number
     order = list(tops)
     for (source, target), number in sorted(counts.items(), key=str):
         distance = order.index(target) - order.index(source)
-        if distance < 0:  # a study of profiles reads the kept ones, both of level 7
+        if distance < 0:  # one module of a lower package may import a higher one
             continue
         start = tops[source][0] + tops[source][1] * (0.35 + 0.05 * distance)
         end = tops[target][0] + tops[target][1] * (0.65 - 0.04 * distance)

@@ -1,7 +1,10 @@
 """What cannot be done is refused with a typed error; whatever happens, the model is as it was."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
+from doubles.strategies import Answering
 from doubles.tiny import Tiny, tiny_model
 from transformers import (
     GenerationConfig,
@@ -322,19 +325,20 @@ def test_a_refused_request_leaves_the_model_as_it_was(model, name):
     before.assert_same(model)
 
 
+@dataclass(frozen=True)
 class Interrupts(LayerSelector):
     """Like the fixed strategy, until it stops the whole thing from within a round."""
 
-    def __init__(self, at, error):
-        self.at, self.error = at, error
+    at: int
+    error: type[BaseException]
 
-    def select(self, context):
+    def start(self, shape):
+        return Answering(self._plan)
+
+    def _plan(self, context):
         if context.round == self.at:
             raise self.error
         return DraftPlan(SKIPS, StopRule(4))
-
-    def spawn(self):
-        return self
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])

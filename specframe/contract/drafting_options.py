@@ -49,7 +49,7 @@ class WithDrafting(WrappedSelector):
 
     def start(self, shape: ModelShape) -> Planner:
         """The inner strategy's planner, whose drafts end and branch by these rules."""
-        stop = None if self.stop is None else self.stop.start()
+        stop = None if self.stop is None else self.stop.fresh()
         return _DraftingPlanner(self.inner.start(shape), stop, self.tree)
 
 

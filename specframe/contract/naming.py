@@ -55,8 +55,8 @@ def strategy_from(
 ) -> LayerSelector:
     """`named` is a folder that `save` wrote, or a registered name for this model's shape.
 
-    Besides its own options every strategy takes those of `drafting_options`. What a strategy is made
-    of is said by its option `of`: names and folders, commas between them.
+    Besides its own options every strategy takes those of `drafting_options`. The option `of` names
+    what a strategy is made of: names and folders, commas between them.
     """
     given = dict(options or {})
     own = {name: value for name, value in given.items() if name not in DRAFTING_OPTIONS}

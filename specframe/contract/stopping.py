@@ -39,7 +39,7 @@ class StopPolicy(ABC):
     ) -> None:
         """Other prices, in autoregressive steps; what was learnt is kept."""
 
-    def start(self) -> Self:
+    def fresh(self) -> Self:
         """One of the same configuration that has learnt nothing."""
         return replace(self)  # type: ignore[type-var]
 

@@ -278,6 +278,8 @@ def _same(one: Any, other: Any) -> bool:
 
 def _state(thing: Any) -> Any:
     """All attributes, those of attributes included; what has none as bytes."""
+    if isinstance(thing, type):
+        return thing
     attributes = None if isinstance(thing, Tensor) else getattr(thing, "__dict__", None)
     if attributes is None:
         return pickle.dumps(thing)

@@ -7,22 +7,33 @@ from functools import cache
 
 import pytest
 from doubles.lab_doubles import plain_costs
+from doubles.strategies import Listening
 
 from specframe.calibration.lab import ModelLab
 from specframe.commands import cli
-from specframe.contract.drafting_options import stop_from, tree_from
+from specframe.contract.drafting_options import WithDrafting, stop_from, tree_from
 from specframe.contract.naming import read_named, strategy_from
 from specframe.contract.planner import Context
 from specframe.contract.registry import strategy_class, strategy_names
-from specframe.contract.selector import Traits
-from specframe.contract.stopping import AdaptiveThreshold, FixedStop, Planned, PricedGain
+from specframe.contract.selector import Needs, Traits
+from specframe.contract.stopping import AdaptiveThreshold, FixedStop, PricedGain
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
+from specframe.costs.model import CostModel
 from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing.scene import StrategyScene
-from specframe.types import Draft, ModelShape, Outcome, Prompt, SkipSet, StopRule, TreeRule
+from specframe.types import (
+    Draft,
+    DraftPlan,
+    ModelShape,
+    Outcome,
+    Prompt,
+    SkipSet,
+    StopRule,
+    TreeRule,
+)
 
 LAYERS = 4
 SHAPE = ModelShape(LAYERS, 16, 31, 2, 1, 8, 24, 256)
@@ -30,6 +41,8 @@ STOPS = ("length:3", "confidence:5:0.2", "adaptive:4:0.3:0.8", "gain:5")
 TREES = (None, "2-1", "0.5:1-0.1:2-3")
 SETTINGS = {"fixed": {"attention": "1,2", "mlp": "2"}}
 COSTS = plain_costs(LAYERS)
+EVEN = CostModel.even(LAYERS)
+SKIPS = SkipSet.of(LAYERS, mlp=[2])
 
 
 @cache
@@ -38,7 +51,7 @@ def scene():
 
 
 @cache
-def plain_selector(name):
+def plain_strategy(name):
     """The registered strategy, calibrated briefly where it must be."""
     executor = scene().executor
     calibrated = strategy_class(name).traits.calibrated
@@ -55,7 +68,7 @@ def plain_selector(name):
 
 
 def tokens_of(strategy, count=20):
-    engine = Engine(scene().executor, strategy.spawn(), Law(), Limits(60), COSTS)
+    engine = Engine(scene().executor, strategy, Law(), Limits(60), COSTS)
     tokens, shapes = [], set()
     for done in engine.rounds(scene().tokens[:12]):
         tokens += done.tokens
@@ -68,17 +81,17 @@ def tokens_of(strategy, count=20):
 
 
 @pytest.mark.parametrize("name", strategy_names())
-def test_every_selector_with_every_stop_rule_and_tree_keeps_the_model_s_tokens(name):
-    inner = plain_selector(name)
+def test_every_strategy_with_every_stop_rule_and_tree_keeps_the_model_s_tokens(name):
+    inner = plain_strategy(name)
     own, _ = tokens_of(Autoregressive())
-    found, undressed = tokens_of(inner)
+    found, own_shapes = tokens_of(inner)
     assert found == own
     for stop in STOPS:
         for tree in TREES:
-            planned = Planned(inner, stop_from(stop), tree and tree_from(tree))
-            found, shapes = tokens_of(planned)
+            wrapped = WithDrafting(inner, stop_from(stop), tree and tree_from(tree))
+            found, shapes = tokens_of(wrapped)
             assert found == own, (stop, tree)
-            if undressed and tree == "2-1":
+            if own_shapes and tree == "2-1":
                 assert shapes == {False}  # drafts that were not copied each had a sibling
 
 
@@ -110,19 +123,19 @@ def test_a_tree_that_cannot_be_read_or_held_is_refused(text):
         tree_from(text)
 
 
-def test_a_selector_is_dressed_by_its_options_and_only_by_them():
+def test_options_add_a_stop_rule_and_a_tree():
     found = strategy_from("fixed", SHAPE, options={"mlp": "2", "draft_stop": "length:3"})
     inner = FixedSkips(SkipSet.of(LAYERS, mlp=[2]))
-    assert found == Planned(inner, FixedStop(StopRule(3)))
+    assert found == WithDrafting(inner, FixedStop(StopRule(3)))
     assert strategy_from("fixed", SHAPE, options={"mlp": "2"}) == inner
     assert strategy_from("fixed", SHAPE, options={"draft_tree": "2"}).tree == TreeRule((2,))
 
 
-def test_a_saved_selector_can_be_dressed_and_not_configured(tmp_path):
-    plain_selector("static-bo").save(tmp_path / "kept")
+def test_a_saved_strategy_takes_drafting_options_and_no_others(tmp_path):
+    plain_strategy("static-bo").save(tmp_path / "kept")
     folder = str(tmp_path / "kept")
     found = strategy_from(folder, SHAPE, options={"draft_tree": "2"})
-    assert (found.tree, found.strategy.found) == (TreeRule((2,)), plain_selector("static-bo").found)
+    assert (found.tree, found.inner.found) == (TreeRule((2,)), plain_strategy("static-bo").found)
     with pytest.raises(InvalidRequest, match="evaluations"):
         strategy_from(folder, SHAPE, options={"evaluations": "9"})
     assert read_named(folder + "+draft_tree=2").name == folder
@@ -137,39 +150,73 @@ def test_a_list_names_presets_and_settings():
     assert found.options == {"window": "8", "draft_stop": "confidence:5:0.5"}
 
 
-# the priced gain, and what dressing leaves alone
+# the priced gain, at the prices of the plan
 
 
-def context(**more):
-    given = {"tokens": [1, 2], "prompt_length": 1, "budget": 9, "round": 0} | more
-    return Context(SHAPE, **given)
+def context(costs=COSTS):
+    shape = scene().shape
+    return Context(shape, [1, 2], 1, 9, 0, costs, scene().play(Autoregressive()).context().probe)
 
 
-@pytest.mark.parametrize(("costs", "expected"), [(None, 5 / 8), (COSTS, 5.5 / 8.5)])
+@pytest.mark.parametrize(("costs", "expected"), [(EVEN, 5 / 8), (COSTS, 5.5 / 8.5)])
 def test_gain_is_priced_by_the_skip_set_of_the_plan(costs, expected):
     inner = FixedSkips(SkipSet.of(LAYERS, attention=[1, 2], mlp=[2]))
-    planned = Planned(inner, PricedGain())
-    assert planned.select(context(costs=costs)).stop.gain.price == pytest.approx(expected)
-    assert planned.traits.context_aware
+    wrapped = WithDrafting(inner, PricedGain())
+    plan = wrapped.start(SHAPE).plan(context(costs))
+    assert plan.stop.gain.price == pytest.approx(expected)
+    assert wrapped.traits.context_aware
     assert not inner.traits.context_aware
 
 
 def test_a_priced_gain_learns_and_forgets():
-    planned = Planned(FixedSkips(SkipSet.of(LAYERS, mlp=[2])), PricedGain())
-    fresh = planned.select(context())
-    live = planned.spawn()
+    wrapped = WithDrafting(FixedSkips(SKIPS), PricedGain())
+    planner = wrapped.start(SHAPE)
+    fresh = planner.plan(context())
     for _ in range(5):
-        plan = live.select(context())
-        live.observe(Outcome(plan, Draft((1, 2), (-1, 0), (0.9, 0.9)), 0, (3,)))
-    assert live.select(context()) != fresh
-    assert live.spawn().select(context()) == fresh
+        plan = planner.plan(context())
+        planner.observe(Outcome(plan, Draft((1, 2), (-1, 0), (0.9, 0.9)), 0, (3,)))
+    assert planner.plan(context()) != fresh
+    assert first_plan(wrapped) == fresh
+
+
+# what the wrapper changes, and what it leaves to the inner strategy
+
+
+def first_plan(strategy):
+    return strategy.start(SHAPE).plan(context())
+
+
+def test_the_inner_plan_gets_the_stop_rule_and_the_tree():
+    inner = FixedSkips(SKIPS, StopRule(6))
+    stop, tree = StopRule(2, confidence=0.3), TreeRule((2,))
+    assert first_plan(WithDrafting(inner, FixedStop(stop), tree)) == DraftPlan(SKIPS, stop, tree)
+    assert first_plan(WithDrafting(inner, tree=tree)) == DraftPlan(SKIPS, StopRule(6), tree)
+    assert first_plan(WithDrafting(inner)) == DraftPlan(SKIPS, StopRule(6))
+
+
+def test_a_plan_that_does_not_draft_stays_as_it_is():
+    plan = first_plan(WithDrafting(Autoregressive(), FixedStop(StopRule(5)), TreeRule((2,))))
+    assert (plan.stop.max_tokens, plan.tree) == (0, None)
+
+
+def test_the_inner_planner_and_the_stop_rule_both_learn():
+    inner = Listening(DraftPlan(SKIPS, StopRule(4)), Needs(committed=(-1,), window=3))
+    wrapped = WithDrafting(inner, AdaptiveThreshold())
+    assert wrapped.needs == inner.needs
+    planner = wrapped.start(SHAPE)
+    before = planner.plan(context())
+    done = Outcome(before, Draft((1, 2), (-1, 0), (0.9, 0.9)), 0, (3,))
+    planner.observe(done)
+    assert inner.heard == [done]
+    assert planner.plan(context()).stop.confidence > before.stop.confidence
+    assert first_plan(wrapped) == before
 
 
 # the columns of `specframe ls`
 
 
 @pytest.mark.parametrize("name", strategy_names())
-def test_the_columns_of_a_selector_are_its_class_s_own(name):
+def test_the_columns_of_a_strategy_are_its_class_s_own(name):
     found = strategy_class(name)
     assert isinstance(vars(found).get("traits"), Traits)
 
@@ -213,7 +260,7 @@ def test_a_class_that_is_not_registered_is_configured_as_one_that_is():
 
 
 @pytest.mark.parametrize("content", ["[1]", "{}", '{"kind": 3}', "{"])
-def test_a_folder_whose_manifest_names_no_selector_is_refused(tmp_path, content):
+def test_a_folder_whose_manifest_names_no_strategy_is_refused(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(ArtefactError, match="Name a folder that `specframe calibrate` wrote"):
         strategy_from(str(tmp_path), SHAPE)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from specframe.contract.naming import strategy_from
 from specframe.contract.options import with_options
-from specframe.contract.planner import Context
 from specframe.errors import InvalidConfig
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import ModelShape, SkipSet, StopRule
@@ -49,7 +49,6 @@ def test_a_setting_without_a_textual_form_says_so():
 
 
 def test_a_fixed_plan_can_be_given_in_text():
-    strategy = FixedSkips.configured(SHAPE, attention="1,2", mlp="3", draft="5", confidence="0")
-    plan = strategy.select(Context(SHAPE, [1, 2], 2, 10, 0))
-    assert plan.skips == SkipSet.of(4, attention=[1, 2], mlp=[3])
-    assert plan.stop == StopRule(5)
+    options = {"attention": "1,2", "mlp": "3", "draft": "5", "confidence": "0"}
+    strategy = strategy_from("fixed", SHAPE, options=options)
+    assert strategy == FixedSkips(SkipSet.of(4, attention=[1, 2], mlp=[3]), StopRule(5))

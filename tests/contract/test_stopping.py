@@ -4,13 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.selector import Needs
-from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
+from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain
 from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.errors import InvalidConfig
-from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.fixed import FixedSkips
-from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
+from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule
 
 PLAN = DraftPlan(SkipSet.from_sublayers(2, [2]), StopRule(6))
 
@@ -149,55 +146,11 @@ def test_a_setting_outside_its_range_is_refused(make, name):
 
 
 @pytest.mark.parametrize("policy", [AdaptiveThreshold(start=0.5), ExpectedGain(0.3)])
-def test_spawning_forgets_what_was_learnt(policy):
+def test_a_rule_that_is_started_anew_has_learnt_nothing(policy):
     fresh = policy.rule()
-    live = policy.spawn()
+    live = policy.fresh()
     for _ in range(5):
         live.observe(outcome(4, 0))
     assert live.rule() != fresh
-    assert live.spawn().rule() == fresh
+    assert live.fresh().rule() == fresh
     assert policy.rule() == fresh
-
-
-# any strategy with another stop rule or a tree
-
-
-def context_free_plan(strategy):
-    from specframe.contract.planner import Context
-    from specframe.types import ModelShape
-
-    shape = ModelShape(2, 16, 23, 2, 1, 8, 24, 64)
-    return strategy.select(Context(shape, [1, 2], 1, 9, 0))
-
-
-def test_planned_redresses_the_inner_plan():
-    inner = FixedSkips(PLAN.skips, StopRule(6))
-    stop, tree = StopRule(2, confidence=0.3), TreeRule((2,))
-    assert context_free_plan(Planned(inner, FixedStop(stop), tree)) == DraftPlan(
-        PLAN.skips, stop, tree
-    )
-    assert context_free_plan(Planned(inner, tree=tree)) == DraftPlan(PLAN.skips, StopRule(6), tree)
-    assert context_free_plan(Planned(inner)) == PLAN
-
-
-def test_planned_leaves_a_selector_that_does_not_draft_alone():
-    plan = context_free_plan(Planned(Autoregressive(), FixedStop(StopRule(5)), TreeRule((2,))))
-    assert (plan.stop.max_tokens, plan.tree) == (0, None)
-
-
-def test_planned_needs_and_learns_what_the_selector_within_does():
-    seen = []
-
-    class Inner(FixedSkips):
-        needs = Needs(committed=(-1,), window=3)
-
-        def observe(self, outcome):
-            seen.append(outcome)
-
-    policy = AdaptiveThreshold()
-    planned = Planned(Inner(PLAN.skips), policy)
-    assert planned.needs == Inner.needs
-    done = outcome(4, 1)
-    planned.observe(done)
-    assert seen == [done]
-    assert policy.rule().confidence > 0.6

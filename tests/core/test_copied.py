@@ -6,6 +6,7 @@ import pytest
 import torch
 from doubles.drafts import EXACT, LAYERS, chain_step, drafted, models, prefilled, prompts, skip_sets
 from doubles.laws import SAMPLINGS, SKIPS, Case, law_error
+from doubles.strategies import Answering
 from doubles.tiny import Tiny, tiny_executor
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ FORMS = {
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Copying(LayerSelector):
     """Copies what the last tokens would be, one token later; wrong as often as right."""
 
@@ -36,12 +37,12 @@ class Copying(LayerSelector):
     stop: StopRule
     tree: TreeRule | None = None
 
-    def select(self, context):
+    def start(self, shape):
+        return Answering(self._plan)
+
+    def _plan(self, context):
         copied = tuple((token + context.round) % 3 for token in context.tokens[-2:])
         return DraftPlan(self.skips, self.stop, self.tree, copied=copied)
-
-    def spawn(self):
-        return self
 
 
 @pytest.mark.parametrize("number", range(len(SAMPLINGS)))
@@ -69,7 +70,7 @@ def test_a_wrong_rule_for_copied_tokens_bends_the_law(rule, monkeypatch):
     assert law_error(Case(Copying(SKIPS["no reuse"], StopRule(2)))) > 1e-3
 
 
-@dataclass
+@dataclass(frozen=True)
 class Foretelling(LayerSelector):
     """Copies the text that is to come, with a wrong token at one place."""
 
@@ -78,14 +79,14 @@ class Foretelling(LayerSelector):
     wrong: int
     plan: DraftPlan
 
-    def select(self, context):
+    def start(self, shape):
+        return Answering(self._plan)
+
+    def _plan(self, context):
         coming = list(self.text[context.length : context.length + self.count])
         if self.wrong < len(coming):
             coming[self.wrong] = (coming[self.wrong] + 1) % 23
         return DraftPlan(self.plan.skips, self.plan.stop, self.plan.tree, copied=tuple(coming))
-
-    def spawn(self):
-        return self
 
 
 def rounds_of(strategy, count=40):

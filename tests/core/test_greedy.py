@@ -5,14 +5,15 @@ from functools import cache
 
 import pytest
 import torch
-from doubles.selector_doubles import InTurn
+from doubles.strategies import InTurn
 from doubles.tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import LogitsProcessorList
 
+from specframe.contract.drafting_options import WithDrafting
 from specframe.contract.selector import Needs
-from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, Planned
+from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain
 from specframe.core.engine import Engine
 from specframe.core.states import StateWindow
 from specframe.doors.arguments import resolve
@@ -80,7 +81,7 @@ def model_of(tiny):
 def generated(tiny, strategy, prompt, settings, executor=None):
     executor = executor or tiny_executor(tiny)
     decoding = resolve(model_of(tiny), prompt, tiny.positions, executor.device, **settings)
-    engine = Engine(executor, strategy.spawn(), decoding.law, decoding.limits)
+    engine = Engine(executor, strategy, decoding.law, decoding.limits)
     return list(engine.rounds(prompt))
 
 
@@ -112,7 +113,7 @@ def test_autoregressive_tokens_are_the_librarys(family):
 def test_stop_rules_that_learn_change_no_token(stop):
     tiny = Tiny(layers=LAYERS)
     settings = {"max_new_tokens": 60}
-    strategy = Planned(InTurn((DraftPlan(SkipSet(6, 0b101000), StopRule(4)),)), stop)
+    strategy = WithDrafting(InTurn((DraftPlan(SkipSet(6, 0b101000), StopRule(4)),)), stop)
     wanted = tokens_of(generated(tiny, Autoregressive(), [3], settings))
     assert tokens_of(generated(tiny, strategy, [3], settings)) == wanted
 

@@ -6,12 +6,12 @@ from doubles.heads import Headed, MixingHead
 from doubles.laws import Case, Sampling, law_error, repetition_penalty
 from doubles.tiny import Tiny, tiny_executor
 
+from specframe.contract.constant_plan import ConstantPlan, ConstantPlanner
 from specframe.core.engine import Engine, Limits
 from specframe.core.head import HeadRunner
 from specframe.core.sampling import Law
 from specframe.errors import InvalidDraftPlan
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, SkipSet, Step, StopRule, TreeRule
 
 LAYERS = 3
@@ -84,8 +84,8 @@ def test_drafts_through_a_head_emit_the_models_law(shape):
 
 
 class WrongDepth(Headed):
-    def select(self, context):
-        return DraftPlan(SkipSet.after(LAYERS, 1), StopRule(2), headed=True)
+    def start(self, shape):
+        return ConstantPlanner(DraftPlan(SkipSet.after(LAYERS, 1), StopRule(2), headed=True))
 
 
 def test_a_headed_plan_must_fit_its_head():
@@ -93,11 +93,7 @@ def test_a_headed_plan_must_fit_its_head():
         rounds_of(WrongDepth(LAYERS, MixingHead(4, 16)))
 
 
-class Headless(FixedSkips):
-    def select(self, context):
-        return DraftPlan(self.skips, self.stop, headed=True)
-
-
 def test_a_headed_plan_needs_a_head():
+    plan = DraftPlan(SkipSet.after(LAYERS, 1), StopRule(3), headed=True)
     with pytest.raises(InvalidDraftPlan, match="depth is None"):
-        rounds_of(Headless(SkipSet.after(LAYERS, 1)))
+        rounds_of(ConstantPlan(plan))

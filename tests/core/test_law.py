@@ -14,10 +14,11 @@ from doubles.laws import (
     law_error,
     models_law,
 )
-from doubles.selector_doubles import InTurn
+from doubles.strategies import InTurn
 from doubles.tiny import Tiny
 
-from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, Planned
+from specframe.contract.drafting_options import WithDrafting
+from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, GainRule, StopRule, TreeRule
 
@@ -85,7 +86,7 @@ TREES = {
 )
 def test_trees_emit_the_models_law(sampling, tree):
     skips = list(SKIPS)[(list(SAMPLINGS).index(sampling) + list(TREES).index(tree)) % len(SKIPS)]
-    strategy = Planned(FixedSkips(SKIPS[skips], StopRule(3)), tree=TREES[tree])
+    strategy = WithDrafting(FixedSkips(SKIPS[skips], StopRule(3)), tree=TREES[tree])
     assert law_error(Case(strategy, SAMPLINGS[sampling])) < EXACT
 
 
@@ -95,7 +96,7 @@ def test_trees_emit_the_models_law(sampling, tree):
     ids=["adaptive threshold", "expected gain"],
 )
 def test_stop_rules_that_learn_do_not_bend_the_law(stop):
-    strategy = Planned(FixedSkips(SKIPS["half a prefix"]), stop)
+    strategy = WithDrafting(FixedSkips(SKIPS["half a prefix"]), stop)
     assert law_error(Case(strategy, new_tokens=4)) < EXACT
 
 
@@ -108,13 +109,13 @@ def test_plans_that_change_every_round_emit_the_models_law():
 def test_every_family_emits_its_own_law(family):
     window = None if family == "granite" else 3
     tiny = Tiny(family, hidden=8, vocabulary=3, positions=64, sharpness=1.5, window=window)
-    strategy = Planned(FixedSkips(SKIPS["an odd prefix"], StopRule(3)), tree=TreeRule((2, 1)))
+    strategy = WithDrafting(FixedSkips(SKIPS["an odd prefix"], StopRule(3)), tree=TreeRule((2, 1)))
     assert law_error(Case(strategy, SAMPLINGS["temperature"], tiny)) < EXACT
 
 
 def test_a_vocabulary_of_four_with_trees_of_width_three():
     tiny = Tiny(hidden=8, vocabulary=4, positions=64, sharpness=1.5)
-    strategy = Planned(FixedSkips(SKIPS["half a prefix"], StopRule(2)), tree=TreeRule((3,)))
+    strategy = WithDrafting(FixedSkips(SKIPS["half a prefix"], StopRule(2)), tree=TreeRule((3,)))
     assert law_error(Case(strategy, SAMPLINGS["temperature"], tiny)) < EXACT
 
 
@@ -131,7 +132,7 @@ def test_longer_chains_emit_the_models_law_everywhere(sampling, skips, stop):
 @pytest.mark.parametrize("skips", SKIPS)
 @pytest.mark.parametrize("tree", TREES)
 def test_longer_trees_emit_the_models_law(skips, tree):
-    strategy = Planned(FixedSkips(SKIPS[skips], StopRule(3)), tree=TREES[tree])
+    strategy = WithDrafting(FixedSkips(SKIPS[skips], StopRule(3)), tree=TREES[tree])
     assert law_error(Case(strategy, SAMPLINGS["repetition penalty"], new_tokens=4)) < EXACT
 
 

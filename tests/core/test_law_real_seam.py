@@ -9,7 +9,7 @@ from doubles.laws import PROMPT, THREE_TOKENS, Case, Remembering, models_law
 from doubles.tiny import tiny_executor, tiny_model
 from scipy.stats import chi2, norm
 
-from specframe.contract.stopping import Planned
+from specframe.contract.drafting_options import WithDrafting
 from specframe.core.engine import Engine
 from specframe.doors import arguments as decoding_module
 from specframe.doors.arguments import resolve
@@ -20,7 +20,7 @@ SEQUENCES = 1_500
 LEAST_EXPECTED = 20
 LEVEL = 1e-3  # of refusing a right sampler; the seed is fixed, so it happens always or never
 
-SELECTOR = Planned(
+SELECTOR = WithDrafting(
     FixedSkips(SkipSet.from_sublayers(2, [2, 3]), StopRule(2)), tree=TreeRule((2, 1))
 )
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ def drawn_sequences(count):
         seed=1,
     )
     for _ in range(count):
-        engine = Engine(executor, SELECTOR.spawn(), decoding.law, decoding.limits)
+        engine = Engine(executor, SELECTOR, decoding.law, decoding.limits)
         yield tuple(token for done in engine.rounds(PROMPT) for token in done.tokens)
 
 

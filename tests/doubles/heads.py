@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from doubles.strategies import Answering
 from specframe.contract.selector import LayerSelector
 from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule
 
@@ -41,7 +42,7 @@ class MixingHead:
         return made
 
 
-@dataclass
+@dataclass(frozen=True)
 class Headed(LayerSelector):
     """Drafts through a mixing head, on every round but each `rests`-th."""
 
@@ -55,12 +56,12 @@ class Headed(LayerSelector):
     def head(self, shape):
         return self.trunk
 
-    def select(self, context):
+    def start(self, shape):
+        return Answering(self._plan)
+
+    def _plan(self, context):
         skips = SkipSet.from_sublayers(self.layers, range(self.trunk.depth, 2 * self.layers))
         copied = tuple(context.tokens[-self.copies :]) if self.copies else ()
         if context.round % self.rests == self.rests - 1:
             return DraftPlan(SkipSet.none(self.layers), StopRule(0), copied=copied)
         return DraftPlan(skips, self.stop, self.tree, copied=copied, headed=True)
-
-    def spawn(self):
-        return self

@@ -56,7 +56,7 @@ def emitted_law(case: Case) -> Law:
 
     def run(choose: Choose) -> tuple[int, ...]:
         law = replace(decoding.law, choose=choose)
-        engine = Engine(executor, case.strategy.spawn(), law, decoding.limits)
+        engine = Engine(executor, case.strategy, law, decoding.limits)
         return tuple(token for done in engine.rounds(PROMPT) for token in done.tokens)
 
     return exact_law(run)

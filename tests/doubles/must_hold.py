@@ -4,7 +4,7 @@ import torch
 
 from doubles.laws import Case, Sampling, law_error, repetition_penalty, temperature
 from doubles.tiny import Tiny, tiny_executor, tiny_model
-from specframe.contract.stopping import Planned
+from specframe.contract.drafting_options import WithDrafting
 from specframe.core.draft import Drafter
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
@@ -25,7 +25,7 @@ TEMPERED = Sampling({"temperature": 0.6}, (temperature(0.6),))
 ENDING = Sampling({"eos_token_id": 1}, (), frozenset({1}))
 SKIPS = SkipSet.from_sublayers(2, [2, 3])
 CHAIN = FixedSkips(SKIPS, StopRule(3))
-TREE = Planned(FixedSkips(SkipSet.from_sublayers(2, [0, 3]), StopRule(3)), tree=TreeRule((3,)))
+TREE = WithDrafting(FixedSkips(SkipSet.from_sublayers(2, [0, 3]), StopRule(3)), tree=TreeRule((3,)))
 
 
 def holds(case: Case) -> None:
@@ -55,7 +55,7 @@ def law_of_trees() -> None:
 
 
 def greedy(strategy, executor, new_tokens=30) -> list[int]:
-    engine = Engine(executor, strategy.spawn(), Law(), Limits(new_tokens))
+    engine = Engine(executor, strategy, Law(), Limits(new_tokens))
     tokens = [token for done in engine.rounds([3, 1, 4]) for token in done.tokens]
     assert len(tokens) == new_tokens
     assert all(0 <= token < executor.shape.vocabulary for token in tokens)
@@ -64,7 +64,7 @@ def greedy(strategy, executor, new_tokens=30) -> list[int]:
 
 def identical(tree: TreeRule | None, sublayers: list[int]) -> None:
     executor = tiny_executor(Tiny(layers=3))
-    plain = Planned(FixedSkips(SkipSet.from_sublayers(3, sublayers), StopRule(4)), tree=tree)
+    plain = WithDrafting(FixedSkips(SkipSet.from_sublayers(3, sublayers), StopRule(4)), tree=tree)
     if greedy(plain, executor) != greedy(Autoregressive(), executor):
         raise Wrong("greedy tokens differ from autoregressive decoding")
 

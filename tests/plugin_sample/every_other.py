@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from specframe import Context, DraftPlan, LayerSelector, Outcome, SkipSet, StopRule, Traits
-from specframe.types import ModelShape
+from specframe import (
+    Context,
+    DraftPlan,
+    LayerSelector,
+    ModelShape,
+    Outcome,
+    Planner,
+    SkipSet,
+    StopRule,
+    Traits,
+)
 
 
-@dataclass
+@dataclass(frozen=True)
+class EveryOtherConfig:
+    longest: int = 6
+
+
+@dataclass(frozen=True)
 class EveryOther(LayerSelector):
     """Skips every other layer, and drafts shorter after a rejection."""
 
-    longest: int = 6
+    config: EveryOtherConfig = field(default_factory=EveryOtherConfig)
 
     traits = Traits("every other layer", separable=False, adaptive=True)
+    presets: ClassVar[Mapping[str, EveryOtherConfig]] = {"best": EveryOtherConfig()}
 
-    def __post_init__(self) -> None:
-        self._length = self.longest
+    def start(self, shape: ModelShape) -> Planner:
+        layers = range(1, shape.layers - 1, 2)
+        skips = SkipSet.of(shape.layers, attention=layers, mlp=layers)
+        return EveryOtherPlanner(skips, self.config.longest)
 
-    @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> EveryOther:
-        return cls(**{name: int(value) for name, value in options.items()})
 
-    def select(self, context: Context) -> DraftPlan:
-        layers = range(1, context.shape.layers - 1, 2)
-        skips = SkipSet.of(context.shape.layers, attention=layers, mlp=layers)
-        return DraftPlan(skips, StopRule(self._length, confidence=0.4))
+class EveryOtherPlanner(Planner):
+    def __init__(self, skips: SkipSet, longest: int) -> None:
+        self._skips, self._longest, self._length = skips, longest, longest
+
+    def plan(self, context: Context) -> DraftPlan:
+        return DraftPlan(self._skips, StopRule(self._length, confidence=0.4))
 
     def observe(self, outcome: Outcome) -> None:
         rejected = outcome.accepted < outcome.drafted
-        self._length = outcome.accepted + 1 if rejected else self.longest
-
-    def spawn(self) -> EveryOther:
-        return replace(self)
+        self._length = outcome.accepted + 1 if rejected else self._longest

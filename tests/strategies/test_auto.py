@@ -15,7 +15,7 @@ from doubles.planted_labs import (
     planted_prompts,
 )
 from doubles.replayed import Stream, clustered, seconds_between
-from doubles.selector_doubles import Listening
+from doubles.strategies import Listening
 from doubles.strategies_worlds import prices
 
 from specframe.contract.naming import strategy_from

@@ -15,7 +15,7 @@ from doubles.planted_labs import (
     planted_executor,
     planted_prompts,
 )
-from doubles.selector_doubles import Listening
+from doubles.strategies import Listening
 
 from specframe.contract.naming import strategy_from
 from specframe.contract.planner import Context

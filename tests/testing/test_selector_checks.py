@@ -1,15 +1,17 @@
 """`check_selector`: each rule has a strategy that breaks it, and that one only."""
 
-import copy
 import itertools
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 import torch
 
+from specframe.contract.drafting_options import WithDrafting
+from specframe.contract.planner import Planner
 from specframe.contract.selector import LayerSelector, Needs
-from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, Planned
+from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing import check_selector, selector_checks
@@ -21,84 +23,94 @@ PLAN = DraftPlan(SKIPS, StopRule(4))
 LONGER = DraftPlan(SKIPS, StopRule(3))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Learning(LayerSelector):
     """Lawful: it drafts shorter after a rejection, and reads everything it is given."""
 
     limit: int = 4
     needs = Needs(prompt=(0, -1), prompt_rows=3, committed=(2, -1), window=2)
 
-    def __post_init__(self):
-        self._length = self.limit
+    def start(self, shape):
+        return LearningPlanner(self.limit)
 
-    def select(self, context):
+
+class LearningPlanner(Planner):
+    def __init__(self, limit):
+        self._limit = self._length = limit
+
+    def plan(self, context):
         likeness = sum(float(states.sum()) for states in context.states.values())
-        skips = SKIPS if likeness > 0 or context.probe is None else SKIPS.flip(0)
+        skips = SKIPS if likeness > 0 else SKIPS.flip(0)
         return DraftPlan(skips, StopRule(self._length))
 
     def observe(self, outcome):
         rejected = outcome.accepted < outcome.drafted
-        self._length = max(1, self._length - 1) if rejected else self.limit
-
-    def spawn(self):
-        return replace(self)
+        self._length = max(1, self._length - 1) if rejected else self._limit
 
 
 LAWFUL = {
     "fixed": FixedSkips(SKIPS),
     "autoregressive": Autoregressive(),
     "learning": Learning(),
-    "adaptive threshold": Planned(FixedSkips(SKIPS), AdaptiveThreshold()),
-    "expected gain on a tree": Planned(Learning(), ExpectedGain(0.4), TreeRule((2,))),
-    "fixed stop": Planned(Learning(), FixedStop(StopRule(2, confidence=0.5))),
+    "adaptive threshold": WithDrafting(FixedSkips(SKIPS), AdaptiveThreshold()),
+    "expected gain on a tree": WithDrafting(Learning(), ExpectedGain(0.4), TreeRule((2,))),
+    "fixed stop": WithDrafting(Learning(), FixedStop(StopRule(2, confidence=0.5))),
 }
 
 
 @pytest.mark.parametrize("name", LAWFUL)
-def test_a_lawful_selector_passes_every_check(name):
+def test_a_lawful_strategy_passes_every_check(name):
     check_selector(LAWFUL[name], LAYERS)
 
 
 # One mutant for each check: it fails that check and no other
 
 
-@dataclass
-class Steady(LayerSelector):
+class Steady(Planner):
     """The lawful part of the mutants."""
 
-    def select(self, context):
+    def plan(self, context):
         return PLAN
 
-    def spawn(self):
-        return replace(self)
+
+@dataclass(frozen=True)
+class Mutant(LayerSelector):
+    """Starts planners of this class."""
+
+    planner: type[Planner] = Steady
+    needs: Needs = field(default_factory=Needs)
+
+    def start(self, shape):
+        return self.planner()
 
 
 class WrongSizeWhenSampled(Steady):
-    def select(self, context):
+    def plan(self, context):
         return DraftPlan(SkipSet.none(LAYERS + context.sampled), StopRule(4))
 
 
 class DividesByTheRestOfTheBudget(Steady):
-    def select(self, context):
+    def plan(self, context):
         return DraftPlan(SKIPS, StopRule(4, confidence=1 / (context.budget - 1)))
 
 
 class LooksThreeTokensBack(Steady):
-    def select(self, context):
+    def plan(self, context):
         return LONGER if context.tokens[-3] % 2 else PLAN
 
 
-class NeedsTheProbe(Steady):
-    def select(self, context):
-        return LONGER if context.probe.committed % 2 else PLAN
+class NeedsItsStates(Steady):
+    def plan(self, context):
+        if context.round < 1:  # none are captured yet
+            return PLAN
+        return LONGER if float(context.states[2].sum()) > 0 else PLAN
 
 
-@dataclass
-class CountsInSelect(Steady):
-    def __post_init__(self):
+class CountsInPlan(Steady):
+    def __init__(self):
         self._asked = 0
 
-    def select(self, context):
+    def plan(self, context):
         self._asked += 1
         return PLAN if self._asked % 2 else LONGER
 
@@ -106,67 +118,71 @@ class CountsInSelect(Steady):
 LUCK = itertools.count()
 
 
-@dataclass
 class Lucky(Steady):
     """Something that is in no context and no outcome decides, late."""
 
-    def __post_init__(self):
+    def __init__(self):
         self._rounds = 0
         self._luck = next(LUCK)
 
-    def select(self, context):
-        return LONGER if self._rounds > 5 and self._luck % 2 else PLAN
+    def plan(self, context):
+        return LONGER if self._rounds > 6 and self._luck % 2 else PLAN
 
     def observe(self, outcome):
         self._rounds += 1
 
 
-@dataclass
-class SpawnsWithItsState(Steady):
-    def __post_init__(self):
-        self._rounds = 0
+@dataclass(frozen=True)
+class RemembersTheLastSequence(LayerSelector):
+    """What a planner saw in its sixth round is still known to the next planner."""
 
-    def select(self, context):
-        return PLAN if self._rounds < 2 else LONGER
+    def start(self, shape):
+        return RemembersPlanner()
+
+
+class RemembersPlanner(Steady):
+    seen: ClassVar[set[str]] = set()
+
+    def __init__(self):
+        self._rounds, self._known = 0, "late" in self.seen
+        self.seen.clear()
+
+    def plan(self, context):
+        return LONGER if self._known else PLAN
 
     def observe(self, outcome):
         self._rounds += 1
+        if self._rounds == 6 and outcome.accepted == 0:
+            self.seen.add("late")
 
-    def spawn(self):
-        return copy.copy(self)
 
-
-@dataclass
 class SharesItsState(Steady):
-    _seen: list = field(default_factory=list)
+    shared: ClassVar[list[int]] = []
 
-    def select(self, context):
-        return LONGER if 0 in self._seen else PLAN
+    def __init__(self):
+        self.shared.clear()
+
+    def plan(self, context):
+        return LONGER if self.shared[-2:] == [0, 1] else PLAN
 
     def observe(self, outcome):
-        self._seen.append(outcome.accepted)
-
-    def spawn(self):
-        self._seen.clear()
-        return replace(self)
+        if outcome.accepted == 0 or self.shared:
+            self.shared.append(outcome.accepted)
 
 
 class ErasesStates(Steady):
-    needs = Needs(committed=(-1,), window=4)
-
-    def select(self, context):
+    def plan(self, context):
         for states in context.states.values():
             states.zero_()
         return PLAN
 
 
 @dataclass
-class LearnsInPublic(Steady):
-    def __post_init__(self):
-        self.rounds = 0
+class CanBeSet(LayerSelector):
+    """Not frozen."""
 
-    def observe(self, outcome):
-        self.rounds += 1
+    def start(self, shape):
+        return Steady()
 
 
 class DividesByTheDrafted(Steady):
@@ -175,50 +191,54 @@ class DividesByTheDrafted(Steady):
 
 
 class PlansWithLists(Steady):
-    def select(self, context):
+    def plan(self, context):
         return DraftPlan(SKIPS, StopRule(4, gain=GainRule(0.1, [(0.0, 0.5), (1.0, 1.0)])))
 
 
-class NeedsWhatIsNotThere(Steady):
-    needs = Needs(prompt=(2 * LAYERS + 1,))
-
-
 class DrawsFromTorch(Steady):
-    def select(self, context):
+    def plan(self, context):
         torch.rand(1)
         return PLAN
 
 
 class DrawsFromRandom(Steady):
-    def select(self, context):
+    def plan(self, context):
         random.random()
         return PLAN
 
 
 class ReachesIntoTheCache(Steady):
-    def select(self, context):
-        if context.probe is not None:
-            context.probe._cache.data.zero_()
+    def plan(self, context):
+        context.probe._cache.data.zero_()
         return PLAN
 
 
 MUTANTS = {
-    WrongSizeWhenSampled: "plans_cover_the_models_sublayers",
-    DividesByTheRestOfTheBudget: "plans_with_a_budget_of_one",
-    LooksThreeTokensBack: "plans_after_a_prompt_of_one_token",
-    NeedsTheProbe: "plans_without_an_engine",
-    CountsInSelect: "select_can_be_repeated",
-    Lucky: "equal_histories_give_equal_plans",
-    SpawnsWithItsState: "spawn_forgets_the_sequence",
-    SharesItsState: "spawned_instances_share_no_state",
-    ErasesStates: "select_leaves_the_context_alone",
-    LearnsInPublic: "public_attributes_never_change",
-    DividesByTheDrafted: "observe_accepts_every_outcome",
-    PlansWithLists: "plans_are_plain_data",
-    NeedsWhatIsNotThere: "needs_name_states_the_model_has",
-    DrawsFromTorch: "the_global_generators_stay_untouched",
-    DrawsFromRandom: "the_global_generators_stay_untouched",
-    ReachesIntoTheCache: "greedy_tokens_are_the_targets_own",
+    "WrongSizeWhenSampled": (Mutant(WrongSizeWhenSampled), "plans_cover_the_models_sublayers"),
+    "DividesByTheBudget": (Mutant(DividesByTheRestOfTheBudget), "plans_with_a_budget_of_one"),
+    "LooksThreeTokensBack": (Mutant(LooksThreeTokensBack), "plans_after_a_prompt_of_one_token"),
+    "NeedsItsStates": (
+        Mutant(NeedsItsStates, Needs(committed=(2,), window=2)),
+        "plans_without_states",
+    ),
+    "CountsInPlan": (Mutant(CountsInPlan), "plan_can_be_repeated"),
+    "Lucky": (Mutant(Lucky), "equal_histories_give_equal_plans"),
+    "RemembersTheLastSequence": (RemembersTheLastSequence(), "a_new_planner_knows_nothing"),
+    "SharesItsState": (Mutant(SharesItsState), "planners_share_no_state"),
+    "ErasesStates": (
+        Mutant(ErasesStates, Needs(committed=(-1,), window=4)),
+        "plan_leaves_the_context_alone",
+    ),
+    "CanBeSet": (CanBeSet(), "the_strategy_is_frozen"),
+    "DividesByTheDrafted": (Mutant(DividesByTheDrafted), "observe_accepts_every_outcome"),
+    "PlansWithLists": (Mutant(PlansWithLists), "plans_are_plain_data"),
+    "NeedsWhatIsNotThere": (
+        Mutant(needs=Needs(prompt=(2 * LAYERS + 1,))),
+        "needs_name_states_the_model_has",
+    ),
+    "DrawsFromTorch": (Mutant(DrawsFromTorch), "the_global_generators_stay_untouched"),
+    "DrawsFromRandom": (Mutant(DrawsFromRandom), "the_global_generators_stay_untouched"),
+    "ReachesIntoTheCache": (Mutant(ReachesIntoTheCache), "greedy_tokens_are_the_targets_own"),
 }
 
 
@@ -232,47 +252,48 @@ def failing(strategy):
     return found
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_a_mutant_selector_fails_its_check_and_no_other(mutant):
-    failures = failing(mutant())
-    assert [name for name, _ in failures] == [MUTANTS[mutant]]
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mutant_strategy_fails_its_check_and_no_other(mutant):
+    strategy, check = MUTANTS[mutant]
+    failures = failing(strategy)
+    assert [name for name, _ in failures] == [check]
     with pytest.raises(type(failures[0][1])):
-        check_selector(mutant(), LAYERS)
+        check_selector(strategy, LAYERS)
 
 
 def test_every_check_has_a_mutant():
     names = [name for name, _ in selector_checks(Autoregressive(), LAYERS)]
-    assert set(names) == set(MUTANTS.values())
+    assert set(names) == {check for _, check in MUTANTS.values()}
 
 
 def test_a_failure_can_be_excused_with_a_reason():
-    name = MUTANTS[LearnsInPublic]
-    check_selector(LearnsInPublic(), LAYERS, {name: "counts rounds for a demo"})
+    strategy, check = MUTANTS["CanBeSet"]
+    check_selector(strategy, LAYERS, {check: "is set for a demo"})
 
 
 def test_a_stale_excuse_is_an_error():
     with pytest.raises(AssertionError, match=r"plans_are_plain_data passes.*once was a list"):
-        check_selector(Steady(), LAYERS, {"plans_are_plain_data": "once was a list"})
+        check_selector(Mutant(), LAYERS, {"plans_are_plain_data": "once was a list"})
 
 
 def test_an_excuse_for_an_unknown_check_is_an_error():
     with pytest.raises(AssertionError, match="no such checks: \\['plans_are_data'\\]"):
-        check_selector(Steady(), LAYERS, {"plans_are_data": "why not"})
+        check_selector(Mutant(), LAYERS, {"plans_are_data": "why not"})
 
 
 @pytest.mark.parametrize(
     ("mutant", "message"),
     [
-        (WrongSizeWhenSampled, "round 0 the plan covers 10 sublayers and the model has 8"),
-        (CountsInSelect, "asked twice, it planned"),
-        (ErasesStates, r"select changed context.states\[8\]"),
-        (NeedsWhatIsNotThere, "needs.prompt names depth 9; there are 0 to 8"),
-        (DrawsFromTorch, "generator of torch was used"),
+        ("WrongSizeWhenSampled", "round 0 the plan covers 10 sublayers and the model has 8"),
+        ("CountsInPlan", "asked twice, it planned"),
+        ("ErasesStates", r"plan changed context.states\[8\]"),
+        ("NeedsWhatIsNotThere", "needs.prompt names depth 9; there are 0 to 8"),
+        ("DrawsFromTorch", "generator of torch was used"),
     ],
 )
 def test_messages_say_what_was_broken(mutant, message):
     with pytest.raises(AssertionError, match=message):
-        check_selector(mutant(), LAYERS)
+        check_selector(MUTANTS[mutant][0], LAYERS)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 7])

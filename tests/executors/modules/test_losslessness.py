@@ -7,7 +7,7 @@ import pytest
 import torch
 from doubles.architecture_doubles import executor_of, model_of, own_logits, random_tokens
 
-from specframe.contract.selector import LayerSelector
+from specframe.contract.constant_plan import ConstantPlan
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.doors.speculator import SelfSpeculator
@@ -24,19 +24,6 @@ BUDGET = 9
 NEAR_TIE = 1e-4
 
 
-class Planned(LayerSelector):
-    """Always the same plan."""
-
-    def __init__(self, plan):
-        self._plan = plan
-
-    def select(self, context):
-        return self._plan
-
-    def spawn(self):
-        return self
-
-
 def tokens_of(executor, prompt, strategy, budget=BUDGET):
     engine = Engine(executor, strategy, Law(), Limits(budget))
     return [token for done in engine.rounds(prompt) for token in done.tokens]
@@ -50,7 +37,7 @@ def plans(seed):
     generator = torch.Generator().manual_seed(seed)
     chain, tree = torch.randint(1, 255, (2,), generator=generator).tolist()
     yield FixedSkips(SkipSet(8, chain), StopRule(4))
-    yield Planned(DraftPlan(SkipSet(8, tree), StopRule(3), TreeRule((3, 2))))
+    yield ConstantPlan(DraftPlan(SkipSet(8, tree), StopRule(3), TreeRule((3, 2))))
 
 
 @pytest.mark.parametrize("name", [*MODULE, *STRUCTURE])
@@ -105,7 +92,7 @@ def test_any_plan_emits_the_target_tokens(name):
             widths = tuple(random.randint(1, 4) for _ in range(random.randint(1, 3)))
             skips = SkipSet(8, random.randint(1, 255))
             plan = DraftPlan(skips, StopRule(random.randint(1, 5)), TreeRule(widths))
-            assert tokens_of(executor, prompt, Planned(plan)) == expected
+            assert tokens_of(executor, prompt, ConstantPlan(plan)) == expected
 
 
 @pytest.mark.parametrize("name", ["phi", "gemma2"])
@@ -116,7 +103,7 @@ def test_the_sampled_law_is_the_models_own(name, tree):
     plan = DraftPlan(SkipSet.from_sublayers(2, [1]), StopRule(2), tree)
 
     def run(choose):
-        engine = Engine(executor, Planned(plan), Law((), choose), Limits(2))
+        engine = Engine(executor, ConstantPlan(plan), Law((), choose), Limits(2))
         return tuple(token for done in engine.rounds(prompt) for token in done.tokens)
 
     emitted = exact_law(run)
