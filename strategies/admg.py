@@ -18,9 +18,10 @@ Differs from the paper, preset `faithful`: in nothing known but what is named ab
 Verify's rule (`AdaptiveThreshold`).
 
 Differs from the paper, preset `best`: (1) is divided by what an attention sublayer costs and only
-orders them; nested sets along that order are judged by the overlap of their laws with the target's
-on the prompt's last rows, which compounds what (1) sees one by one, and the one of most tokens a
-second is played, or none, and reviewed as acceptance is observed and the context grows (`contest`).
+orders them; nested sets along that order are judged by the overlap of their distributions with the
+target's on the prompt's last rows, which compounds what (1) sees one by one. The set of most tokens
+a second drafts, or none, and is reviewed as acceptance is observed and the context grows
+(`candidates`).
 """
 
 from __future__ import annotations
@@ -32,19 +33,23 @@ from typing import ClassVar
 from torch import Tensor
 
 from specframe.contract.options import require_at_least
-from specframe.contract.planner import Context, Probe
-from specframe.contract.selector import Needs, Traits
+from specframe.contract.planner import Context, Planner
+from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.contract.stopping import AdaptiveThreshold
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.candidates import CandidatePlanner, PriceBook
-from specframe.strategies.shared.planners.planning import Planner, PlanningStrategy
+from specframe.strategies.shared.planners.candidates import (
+    CandidatePlanner,
+    CandidateRules,
+    draft_nothing,
+)
 from specframe.strategies.shared.streams.agreement import RowJudge
 from specframe.strategies.shared.streams.stream_change import (
+    least_loss_first,
     nested_sets,
     read_one_stream,
     stream_change,
 )
-from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet
 
 __all__ = ["Admg", "AdmgConfig", "JudgedConfig", "removed_attention"]
 
@@ -73,28 +78,24 @@ class AdmgConfig:
 
 
 @dataclass(frozen=True)
-class JudgedConfig:
+class JudgedConfig(CandidateRules):
     """What is judged on the prompt, and what is believed of it."""
 
     rows: int = 8
     shares: int = 3  # nested sets that are judged
-    longest: int = 16  # drafted tokens
-    prior: float = 8.0  # tokens that a judgement is worth
-    memory: float = 0.98  # of observed acceptance, a round
-    lead: float = 1.03  # how much faster another set must be to take over
-    review: int = 4  # rounds between two looks at the sets
 
     def __post_init__(self) -> None:
-        require_at_least(self, rows=1, shares=1, longest=1, review=1)
+        super().__post_init__()
+        require_at_least(self, rows=1, shares=1)
 
 
-def removed_attention(turned: Sequence[float], config: AdmgConfig) -> SkipSet:
-    """Equations (2) and (3); `turned` [2L] are 1 - cosine."""
-    layers = len(turned) // 2
+def removed_attention(changes: Sequence[float], config: AdmgConfig) -> SkipSet:
+    """Equations (2) and (3); `changes` [2L] are 1 - cosine."""
+    layers = len(changes) // 2
     skips = SkipSet.none(layers)
-    by_likeness = sorted(range(1, layers - 1), key=lambda i: turned[2 * i])
+    by_likeness = sorted(range(1, layers - 1), key=lambda i: changes[2 * i])
     for layer in by_likeness:
-        if 1.0 - turned[2 * layer] < config.threshold or len(skips) >= int(config.share * layers):
+        if 1.0 - changes[2 * layer] < config.threshold or len(skips) >= int(config.share * layers):
             break
         wider = skips.flip(2 * layer)
         if _longest_run(wider.attention) <= config.in_a_row:
@@ -111,27 +112,24 @@ def _longest_run(layers: Sequence[int]) -> int:
 
 
 def _last_rows(context: Context, rows: int) -> dict[int, Tensor]:
-    """Of the prompt; where others play too, more of them may have been captured."""
+    """Of the prompt; more of them may have been captured for other strategies."""
     return {depth: states[-rows:] for depth, states in context.prompt_states.items()}
 
 
-@dataclass
-class PaperPlanner:
+class PaperPlanner(Planner):
     """Removes once, after the prompt."""
 
-    config: AdmgConfig
-    _skips: SkipSet | None = field(default=None, init=False)
+    def __init__(self, config: AdmgConfig) -> None:
+        self._config, self._stop = config, config.stop()
+        self._skips: SkipSet | None = None
 
-    def __post_init__(self) -> None:
-        self._stop = self.config.stop()
-
-    def select(self, context: Context) -> DraftPlan:
+    def plan(self, context: Context) -> DraftPlan:
         """The sublayers removed after the prompt; nothing is drafted where there are none."""
         if self._skips is None and context.prompt_states:
-            states = _last_rows(context, self.config.rows)
+            states = _last_rows(context, self._config.rows)
             self._skips = self._removed(states, context.shape.sublayers)
         if not self._skips:
-            return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
+            return draft_nothing(context.shape.layers)
         return DraftPlan(self._skips, self._stop.rule(), capture=False)
 
     def observe(self, outcome: Outcome) -> None:
@@ -141,64 +139,45 @@ class PaperPlanner:
     def _removed(self, states: Mapping[int, Tensor], size: int) -> SkipSet:
         if read_one_stream(states, size):
             return SkipSet(size)
-        return removed_attention(stream_change(states, size), self.config)
+        return removed_attention(stream_change(states, size), self._config)
 
 
-@dataclass
-class JudgedPlanner:
-    """Judges nested sets once, after the prompt, and plays the fastest."""
+class JudgedPlanner(Planner):
+    """Judges nested sets once, after the prompt, and drafts with the fastest."""
 
-    config: JudgedConfig
-    _contest: CandidatePlanner | None = field(default=None, init=False)
-    _since: int = field(default=0, init=False)  # rounds since the last review
+    def __init__(self, config: JudgedConfig) -> None:
+        self._config = config
+        self._candidates = CandidatePlanner(config)
 
-    def __post_init__(self) -> None:
-        self._prices = PriceBook(self.config.longest)
-
-    def select(self, context: Context) -> DraftPlan:
+    def plan(self, context: Context) -> DraftPlan:
         """The set of most tokens a second, or nothing."""
-        if self._contest is None and context.probe is not None and context.prompt_states:
-            if context.round == 0:
-                self._judge(context, context.probe)
-        elif self._contest is not None and self._since >= self.config.review:
-            self._since = 0
-            self._contest.review(self._prices.at(context))
-        if self._contest is None:
-            nothing = SkipSet.none(context.shape.layers)
-            return DraftPlan(nothing, StopRule(0), capture=False)
-        return self._contest.plan(context.shape.layers)
+        if self._candidates.empty and context.round == 0 and context.prompt_states:
+            self._judge(context)
+        return self._candidates.plan(context)
 
     def observe(self, outcome: Outcome) -> None:
-        """Acceptance of the set in play."""
-        self._since += 1
-        if self._contest is not None:
-            self._contest.observe(outcome)
+        """Acceptance of the set that drafts."""
+        self._candidates.observe(outcome)
 
-    def _judge(self, context: Context, probe: Probe) -> None:
-        size, states = context.shape.sublayers, _last_rows(context, self.config.rows)
-        prices = self._prices.at(context)
-        turned = stream_change(states, size)
-        seconds: list[float] = prices.sublayer_seconds.tolist()
-        order = sorted(range(0, size, 2), key=lambda b: turned[b] / max(seconds[b], 1e-12))
-        count = self.config.shares
-        sets = nested_sets(order, size, [0.5 * (i + 1) / (count + 1) for i in range(count)])
-        rows = len(states[size])
+    def _judge(self, context: Context) -> None:
+        states = _last_rows(context, self._config.rows)
+        sets = self._nested(states, context)
+        target = states[context.shape.sublayers]
         committed = context.length - 1
-        tokens = context.tokens[committed - rows : committed]
-        judge = RowJudge(probe, tokens, states[size])
-        self._contest = CandidatePlanner(
-            sets,
-            [judge.agreement(skips).overlap[0] for skips in sets],
-            longest=self.config.longest,
-            prior=self.config.prior,
-            memory=self.config.memory,
-            lead=self.config.lead,
-        )
-        self._contest.review(prices)
+        tokens = context.tokens[committed - len(target) : committed]
+        judge = RowJudge(context.probe, tokens, target)
+        estimates = [judge.agreement(skips).overlap[0] for skips in sets]
+        self._candidates.consider(sets, estimates, context)
+
+    def _nested(self, states: Mapping[int, Tensor], context: Context) -> list[SkipSet]:
+        size, count = context.shape.sublayers, self._config.shares
+        seconds = self._candidates.prices(context).sublayer_seconds.tolist()
+        order = least_loss_first(stream_change(states, size), seconds, range(0, size, 2))
+        return nested_sets(order, size, [0.5 * (i + 1) / (count + 1) for i in range(count)])
 
 
-@dataclass
-class Admg(PlanningStrategy):
+@dataclass(frozen=True)
+class Admg(LayerSelector):
     """Attention sublayers that hardly turn the prompt's stream are left out of drafts."""
 
     config: JudgedConfig | AdmgConfig = field(default_factory=JudgedConfig)
@@ -214,8 +193,8 @@ class Admg(PlanningStrategy):
         "faithful": AdmgConfig(),
     }
 
-    def planner(self) -> Planner:
-        """By the preset."""
+    def start(self, shape: ModelShape) -> Planner:
+        """The planner of the preset."""
         if isinstance(self.config, AdmgConfig):
             return PaperPlanner(self.config)
         return JudgedPlanner(self.config)
@@ -223,4 +202,5 @@ class Admg(PlanningStrategy):
     @property
     def needs(self) -> Needs:  # type: ignore[override]
         """States of all depths of the prompt's last rows."""
-        return Needs(prompt=Needs.every, prompt_rows=self.config.rows)
+        priced = isinstance(self.config, JudgedConfig)
+        return Needs(prompt=Needs.every, prompt_rows=self.config.rows, prices=priced)

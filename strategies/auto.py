@@ -1,19 +1,19 @@
 """Auto: a bandit over any strategies, and over drafting nothing, that starts with no history.
 
-Each arm is a strategy; a block of rounds is played by one of them. Numbers in the code, all in
-seconds of the machine's prices; only what selecting took is taken from the clock:
+Each arm is a strategy and plans whole blocks of rounds. Numbers in the code, all in seconds of the
+machine's prices; only the time that planning took is read from the clock:
 
     (1) speed g of an arm = sum of (tokens x autoregressive seconds) / sum of its rounds' seconds
     (2) its standard error from the scatter of the rounds about g (a ratio estimate)
     (3) upper bound = g + w standard errors, and never above what its plan could gain if every
-        drafted token stood; drafting nothing has g = 1 exactly
-    (4) the arm of the highest upper bound plays the next block
+        drafted token were accepted; drafting nothing has g = 1 exactly
+    (4) the arm of the highest upper bound plans the next block
     (5) arms not yet known to pay may together lose a little against drafting nothing, no more
 
-By (3) and (4) an arm that would lose even if everything stood is never tried. By (5) a stream on
-which nothing pays costs little more than autoregressive decoding. Evidence fades with the tokens
-that pass, and nearly all of it at once when the arm that plays has become a quarter slower, so that
-an arm that failed on another kind of text gets another chance.
+By (3) and (4) an arm that would lose even if everything were accepted is never tried. By (5) a text
+on which nothing pays costs little more than autoregressive decoding. Evidence fades with the tokens
+that pass, and nearly all of it at once when the present arm has become a quarter slower, so that
+an arm that failed on another kind of text is tried again.
 
 It is no paper's method; the bound is of the kind of Auer, Cesa-Bianchi, Fischer 2002 (UCB), with
 an interval from the data instead of from the range. Both presets are the same; the arms are made by
@@ -22,24 +22,23 @@ the preset that is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf, sqrt
-from typing import Self
+from typing import ClassVar
 
-from specframe.contract.options import require_at_least, with_options
-from specframe.contract.planner import Context, DraftHead
+from specframe.contract.options import require_at_least
+from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
-from specframe.costs.tables import Table
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.fallback import REPRICE
-from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
+from specframe.types import Draft, DraftPlan, ModelShape, Outcome
 
 __all__ = ["Auto", "AutoConfig"]
 
-RECENT = 1_000.0  # half-life in tokens of what tells whether the text has changed
-SETTLED = 50.0  # rounds before it is asked
+RECENT = 1_000.0  # half-life in tokens of the evidence that shows whether the text has changed
+SETTLED = 50.0  # rounds before it is used
 SLOWER = 0.75
 FORGOTTEN = 0.02  # what is kept of evidence when it has
 PRIOR_ROUNDS = 3.0  # what the starting scatter is worth
@@ -109,17 +108,17 @@ class _Evidence:
 
 @dataclass
 class _Arm:
-    strategy: LayerSelector
+    planner: Planner
     evidence: _Evidence = field(default_factory=_Evidence)
     recent: _Evidence = field(default_factory=_Evidence)  # the same, fading faster
-    most: float = inf  # speed-up if every drafted token stood
+    most: float = inf  # speed-up if every drafted token were accepted
 
 
-@dataclass
+@dataclass(frozen=True)
 class Auto(LayerSelector):
-    """Plays whichever of several strategies turns out the fastest, or none."""
+    """Uses whichever of several strategies turns out the fastest, or none."""
 
-    arms: tuple[LayerSelector, ...]
+    parts: tuple[LayerSelector, ...]  # the arms
     config: AutoConfig = field(default_factory=AutoConfig)
 
     traits = Traits(
@@ -128,31 +127,17 @@ class Auto(LayerSelector):
         context_aware=True,
         search="upper confidence bounds over strategies",
     )
+    presets: ClassVar[Mapping[str, AutoConfig]] = {"best": AutoConfig(), "faithful": AutoConfig()}
     combines = ("cascade", "del")
 
     def __post_init__(self) -> None:
-        if not self.arms:
-            raise InvalidConfig.of("Auto", "arms", "one or more strategies", self.arms)
-        self._arms: list[_Arm] = []
-        self._playing: _Arm | None = None  # None drafts nothing
-        self._left = 0  # rounds of the block
-        self._priced = 0
-        self._costs: CostModel | None = None
-        self._n = 0  # cache columns of the round that was planned
-        self._lost = 0.0  # seconds against drafting nothing
-        self._passed = 0.0  # autoregressive seconds of all tokens
-
-    @classmethod
-    def combining(
-        cls, parts: Sequence[LayerSelector], preset: str = "best", /, **options: str
-    ) -> Self:
-        """The parts are the arms; options are the fields of `AutoConfig`."""
-        return cls(tuple(parts), with_options(AutoConfig(), options))
+        if not self.parts:
+            raise InvalidConfig.of("Auto", "of", "one or more strategies", self.parts)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """What all arms need together."""
-        every = [arm.needs for arm in self.arms]
+        """What all arms need together, and prices."""
+        every = [part.needs for part in self.parts]
         return Needs(
             _joined([needs.prompt for needs in every]),
             _most_rows([needs.prompt_rows for needs in every if needs.prompt]),
@@ -162,52 +147,64 @@ class Auto(LayerSelector):
 
     def head(self, shape: ModelShape) -> DraftHead | None:
         """The one that an arm has; there is room for one."""
-        heads = [head for arm in self.arms if (head := arm.head(shape)) is not None]
+        heads = [head for part in self.parts if (head := part.head(shape)) is not None]
         if len(heads) > 1:
-            raise InvalidConfig.of("Auto", "arms", "at most one with a trained head", len(heads))
+            raise InvalidConfig.of("Auto", "of", "at most one with a trained head", len(heads))
         return heads[0] if heads else None
 
-    def select(self, context: Context) -> DraftPlan:
-        """The plan of the arm that plays."""
-        self._costs = context.costs or _even_prices(context.shape.layers)
-        self._n = context.length - 1
-        if not self._arms:
-            self._arms = [_Arm(strategy.spawn()) for strategy in self.arms]
+    def start(self, shape: ModelShape) -> Planner:
+        """A planner that chooses among new planners of all parts."""
+        return _AutoPlanner([part.start(shape) for part in self.parts], self.config)
+
+
+class _AutoPlanner(Planner):
+    """The bandit over one sequence."""
+
+    def __init__(self, planners: Sequence[Planner], config: AutoConfig) -> None:
+        self._config = config
+        self._arms = [_Arm(planner) for planner in planners]
+        self._current: _Arm | None = None  # None drafts nothing
+        self._left = 0  # rounds of the block
+        self._repricing = Repricing()
+        self._costs: CostModel | None = None  # of the round that was planned
+        self._n = 0  # its cache columns
+        self._lost = 0.0  # seconds against drafting nothing
+        self._passed = 0.0  # autoregressive seconds of all tokens
+
+    def plan(self, context: Context) -> DraftPlan:
+        """The plan of the present arm."""
+        self._costs, self._n = context.costs, context.length - 1
         if self._left == 0:
-            self._choose(context)
-            self._left = self.config.block
-        if self._playing is None:
-            return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
-        return self._playing.strategy.select(context)
+            self._choose(context, context.costs)
+            self._left = self._config.block
+        if self._current is None:
+            return draft_nothing(context.shape.layers)
+        return self._current.planner.plan(context)
 
     def observe(self, outcome: Outcome) -> None:
-        """Price the round; the arm that played learns from it."""
+        """Price the round; the arm that planned it learns from it."""
         assert self._costs is not None
         alone = self._costs.autoregressive(self._n)
         gained = len(outcome.emitted) * alone
         spent = self._costs.round(outcome.plan, self._n, outcome.drafted) + outcome.select_seconds
         self._passed += gained
-        keep = 0.5 ** (len(outcome.emitted) / self.config.half_life)
+        keep = 0.5 ** (len(outcome.emitted) / self._config.half_life)
         for arm in self._arms:
             arm.evidence.fade(keep)
         self._left -= 1
-        if self._playing is None:
+        if self._current is None:
             return
-        self._playing.evidence.add(gained, spent)
-        self._playing.recent.fade(0.5 ** (len(outcome.emitted) / RECENT))
-        self._playing.recent.add(gained, spent)
-        self._lost = max(self._lost + spent - gained, 0.0)  # early luck is no credit for later
-        self._playing.strategy.observe(outcome)
+        self._current.evidence.add(gained, spent)
+        self._current.recent.fade(0.5 ** (len(outcome.emitted) / RECENT))
+        self._current.recent.add(gained, spent)
+        self._lost = max(self._lost + spent - gained, 0.0)  # gains do not offset later losses
+        self._current.planner.observe(outcome)
 
-    def spawn(self) -> Self:
-        """Fresh arms, nothing learnt."""
-        return replace(self)
-
-    def _choose(self, context: Context) -> None:
+    def _choose(self, context: Context, costs: CostModel) -> None:
         """Equation (4), among what (5) allows."""
-        if not self._priced or context.length > REPRICE * self._priced:
-            self._bound(context)
-        if self._playing is not None and _slowed_down(self._playing):
+        if self._repricing.due(context):
+            self._bound(context, costs)
+        if self._current is not None and _slowed_down(self._current):
             for arm in self._arms:
                 arm.evidence.fade(FORGOTTEN)
                 arm.recent = _Evidence()
@@ -215,37 +212,32 @@ class Auto(LayerSelector):
         best, chosen = 1.0, None
         for arm in self._arms:
             upper = self._upper(arm)
-            if upper > best and self._may_play(arm):
+            if upper > best and self._may_plan(arm, costs):
                 best, chosen = upper, arm
-        if chosen is not self._playing and self._playing is not None:
-            self._playing.strategy.observe(_absence(context.shape.layers))
-        self._playing = chosen
+        if chosen is not self._current and self._current is not None:
+            self._current.planner.observe(_absence(context.shape.layers))
+        self._current = chosen
 
     def _upper(self, arm: _Arm) -> float:
         """Equation (3)."""
         if arm.evidence.rounds < 1.0:
             return arm.most
-        return min(arm.evidence.speed + self.config.width * arm.evidence.error, arm.most)
+        return min(arm.evidence.speed + self._config.width * arm.evidence.error, arm.most)
 
-    def _may_play(self, arm: _Arm) -> bool:
+    def _may_plan(self, arm: _Arm, costs: CostModel) -> bool:
         """Equation (5)."""
-        assert self._costs is not None
-        evidence, config = arm.evidence, self.config
+        evidence, config = arm.evidence, self._config
         if evidence.speed - config.width * evidence.error > 1.0:
             return True
-        stake = config.stake * self._costs.autoregressive(self._n)
+        stake = config.stake * costs.autoregressive(self._n)
         return self._lost < stake + config.share * self._passed
 
-    def _bound(self, context: Context) -> None:
-        """What each arm could gain with its plan of the moment if every drafted token stood."""
-        assert self._costs is not None
-        self._priced = context.length
-        alone = self._costs.autoregressive(self._n)
+    def _bound(self, context: Context, costs: CostModel) -> None:
+        """What each arm could gain with its present plan if every drafted token were accepted."""
+        alone = costs.autoregressive(self._n)
         for arm in self._arms:
-            plan = arm.strategy.select(context)
-            seconds = [
-                self._costs.round(plan, self._n, d) for d in range(1, plan.stop.max_tokens + 1)
-            ]
+            plan = arm.planner.plan(context)
+            seconds = [costs.round(plan, self._n, d) for d in range(1, plan.stop.max_tokens + 1)]
             rates = [(d + 1) * alone / s for d, s in enumerate(seconds, start=1)]
             arm.most = max(rates, default=inf)  # drafting nothing now costs nothing either
 
@@ -257,15 +249,8 @@ def _slowed_down(arm: _Arm) -> bool:
 
 
 def _absence(layers: int) -> Outcome:
-    """What an arm is told when it is left: a round that drafted, captured and emitted nothing."""
-    plan = DraftPlan(SkipSet.none(layers), StopRule(0), capture=False)
-    return Outcome(plan, Draft((), (), ()), 0, ())
-
-
-def _even_prices(layers: int) -> CostModel:
-    """Where no machine was measured: a sublayer is 1, the head too, and further rows are free."""
-    one, nothing = (Table((0,), (1,), ((price,),)) for price in (1.0, 0.0))
-    return CostModel((0,) * layers, (one,), (one,), nothing, one)
+    """What a left arm observes: a round that drafted, captured and emitted nothing."""
+    return Outcome(draft_nothing(layers), Draft((), (), ()), 0, ())
 
 
 def _joined(depths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -1,55 +1,61 @@
 """Cascade: n-gram lookup before any other strategy, verified together, chosen by price.
 
-Two drafters that fail on different text: a copy costs nothing to draft and stands where the text
-repeats itself, a draft of skipped layers costs time and stands where the model is sure. Numbers in
-the code:
+The two drafters fail on different text: a copy costs nothing to draft and is accepted where the
+text repeats itself, a draft of skipped layers costs time and is accepted where the model is sure.
+Numbers in the code:
 
     (1) a copy of c tokens after a match, each with the chance learnt for its match length
-    (2) a draft of the strategy within, about as long as its drafts have been, with their acceptance
-    (3) rate = expected tokens / seconds of: the strategy alone; a copy; a copy gone on from
+    (2) a draft of the inner strategy, about as long as its drafts have been, with their acceptance
+    (3) rate = expected tokens / seconds of: the inner strategy alone; a copy; a copy with a draft
+        after it
     (4) the round of the highest rate is planned; 1 token / autoregressive step is among them where
-        the strategy within declines
+        the inner strategy drafts nothing
 
-It is no paper's method. The lookup is `prompt_lookup`'s; preset `best` asks for matches of two
-tokens or more, since one token says less than what the strategy within knows. `faithful` copies as
-prompt lookup's own `faithful` does, and goes on from the copy, without asking for the price.
+It is no paper's method. The lookup is that of `prompt_lookup`; preset `best` asks for matches of
+two tokens or more, since one token says less than what the inner strategy knows. `faithful` copies
+as prompt lookup's own `faithful` does, and drafts after the copy, whatever that costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from specframe.contract.options import preset_with
-from specframe.contract.planner import Context, DraftHead
+from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
+from specframe.contract.wrapper import WrappedPlanner
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
-from specframe.strategies.prompt_lookup import PromptLookup
-from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, NgramConfig, NgramIndex
+from specframe.strategies.shared.ngrams import (
+    PROMPT_LOOKUP,
+    Copy,
+    CopyBeliefs,
+    NgramConfig,
+    NgramIndex,
+)
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["Cascade"]
 
 PRIOR = 4.0  # drafted tokens that the starting acceptance is worth
-LIKELY = 0.9  # where it starts: the strategy within drafts because it expects to be right
+LIKELY = 0.9  # where it starts: the inner strategy drafts because it expects to be right
 LENGTH = 6.0  # how long drafts are taken to be until some have been seen
 MEMORY = 0.95
 
 
 @dataclass
 class _Drafts:
-    """Acceptance and length of the drafts of the strategy within."""
+    """Acceptance and length of the inner strategy's drafts."""
 
     seen: float = PRIOR
-    stood: float = PRIOR * LIKELY
+    accepted: float = PRIOR * LIKELY
     rounds: float = 1.0
     drafted: float = LENGTH
 
     @property
     def acceptance(self) -> float:
-        return self.stood / self.seen
+        return self.accepted / self.seen
 
     @property
     def length(self) -> float:
@@ -57,16 +63,16 @@ class _Drafts:
 
     def observe(self, drafted: int, accepted: int) -> None:
         self.seen = MEMORY * self.seen + min(drafted, accepted + 1)
-        self.stood = MEMORY * self.stood + accepted
+        self.accepted = MEMORY * self.accepted + accepted
         self.rounds = MEMORY * self.rounds + 1.0
         self.drafted = MEMORY * self.drafted + drafted
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cascade(LayerSelector):
     """Copies where the text repeats itself, and drafts with another strategy where it does not."""
 
-    strategy: LayerSelector
+    parts: tuple[LayerSelector, ...]  # one: the inner strategy
     config: NgramConfig = field(default_factory=lambda: NgramConfig(shortest=2))
 
     traits = Traits(
@@ -77,62 +83,69 @@ class Cascade(LayerSelector):
     )
     presets: ClassVar[Mapping[str, NgramConfig]] = {
         "best": NgramConfig(shortest=2),
-        "faithful": PromptLookup.presets["faithful"],
+        "faithful": PROMPT_LOOKUP,
     }
     combines = ("knapspec",)
 
     def __post_init__(self) -> None:
-        self._index = NgramIndex(self.config)
-        self._beliefs = CopyBeliefs(self.config.prior)
-        self._drafts = _Drafts()
-        self._inner: DraftPlan | None = None
-        self._matched = 0
+        count = len(self.parts)
+        if count != 1:
+            raise InvalidConfig.of("Cascade", "of", "one strategy", f"{count} strategies")
 
-    @classmethod
-    def combining(
-        cls, parts: Sequence[LayerSelector], preset: str = "best", /, **options: str
-    ) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `NgramConfig`."""
-        if len(parts) != 1:
-            raise InvalidConfig.of("Cascade", "of", "one strategy", f"{len(parts)} strategies")
-        return cls(parts[0], preset_with("Cascade", cls.presets, preset, options))
+    @property
+    def inner(self) -> LayerSelector:
+        """The strategy that drafts where nothing is copied, and after copies."""
+        return self.parts[0]
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """What the strategy within needs."""
-        return self.strategy.needs
+        """Those of the inner strategy, and prices, where they decide how much is copied."""
+        needs = self.inner.needs
+        return replace(needs, prices=needs.prices or self.config.priced)
 
     def head(self, shape: ModelShape) -> DraftHead | None:
-        """The strategy's own."""
-        return self.strategy.head(shape)
+        """That of the inner strategy."""
+        return self.inner.head(shape)
 
-    def select(self, context: Context) -> DraftPlan:
+    def start(self, shape: ModelShape) -> Planner:
+        """A planner with an empty index, around the inner strategy's."""
+        return _CascadePlanner(self.inner.start(shape), self.config)
+
+
+class _CascadePlanner(WrappedPlanner):
+    """Copies, drafts of the inner planner, or both."""
+
+    def __init__(self, inner: Planner, config: NgramConfig) -> None:
+        super().__init__(inner)
+        self._priced = config.priced
+        self._index = NgramIndex(config)
+        self._beliefs = CopyBeliefs(config.prior)
+        self._drafts = _Drafts()
+        self._inner_plan: DraftPlan | None = None
+        self._matched = 0
+
+    def plan(self, context: Context) -> DraftPlan:
         """Equation (4)."""
-        self._inner = self.strategy.select(context)
+        plan = self._inner_plan = self._inner.plan(context)
         copy = self._index.find(context.tokens, context.budget - 1)
         if copy is None:
-            return self._inner
+            return plan
         self._matched = copy.matched
-        if context.costs is None or not self.config.priced:
-            return _after_copy(self._inner, copy, len(copy.tokens), self._inner.stop.max_tokens)
-        return self._fastest(copy, context.costs, context.length - 1)
+        if not self._priced:
+            return _after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
+        return self._fastest(plan, copy, context.costs, context.length - 1)
 
     def observe(self, outcome: Outcome) -> None:
         """Both learn, each from its own part of the draft."""
         self._beliefs.observe(self._matched, outcome.draft.copied, outcome.accepted)
-        inner = _own_part(outcome, self._inner)
+        inner = _own_part(outcome, self._inner_plan)
         if inner.drafted:
             self._drafts.observe(inner.drafted, inner.accepted)
-        self.strategy.observe(inner)
+        self._inner.observe(inner)
 
-    def spawn(self) -> Self:
-        """Fresh instances of both."""
-        return replace(self, strategy=self.strategy.spawn())
-
-    def _fastest(self, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
+    def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
         """Equation (3) for every option; copies double in length."""
-        assert self._inner is not None
-        plan, alpha = self._inner, self._drafts.acceptance
+        alpha = self._drafts.acceptance
         more = min(plan.stop.max_tokens, max(1, round(self._drafts.length)))
         chances = self._beliefs.chances(copy)
 
@@ -156,9 +169,9 @@ class Cascade(LayerSelector):
 def _after_copy(
     plan: DraftPlan, copy: Copy, copied: int, drafted: int, reach: float = 1.0
 ) -> DraftPlan:
-    """The plan after a copy whose tokens all stand with chance `reach`, which a gain must repay.
+    """The plan after a copy whose tokens are all accepted with chance `reach`.
 
-    A copy that is not gone on from skips nothing.
+    A gain must repay that chance. Nothing is skipped where nothing is drafted after the copy.
     """
     if not drafted:
         nothing = SkipSet.none(plan.skips.layers)
@@ -173,7 +186,7 @@ def _after_copy(
 
 
 def _own_part(outcome: Outcome, plan: DraftPlan | None) -> Outcome:
-    """What the strategy within is told: its own draft, or none where the copy did not stand."""
+    """What the inner planner observes: its own draft, or none where the copy was rejected."""
     if plan is None or not outcome.draft.copied:
         return outcome
     copied = outcome.draft.copied

@@ -21,25 +21,25 @@ Differs from the paper, preset `best`: plans right after the prompt, from severa
 that see the target's keys before themselves; M is the number of skipped layers of most tokens a
 second, by measured prices and an acceptance that moves to what is observed; drafts end where one
 more token does not pay, and nothing is drafted where none does; the program runs again when what
-it promised has drifted. It is the planner of `knapspec.online` over whole layers.
+it promised has drifted. It is `chain_planner` over whole layers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from specframe.contract.options import require_at_least
-from specframe.contract.planner import Context, Probe
-from specframe.contract.selector import Needs, Traits
+from specframe.contract.planner import Context, Planner, Probe
+from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.errors import InvalidConfig
-from specframe.strategies.knapspec.online import OnlineConfig, OnlinePlanner
-from specframe.strategies.shared.planners.planning import Planner, PlanningStrategy
+from specframe.strategies.shared.planners.chain_planner import ChainPlanner
+from specframe.strategies.shared.planners.chain_search import ChainConfig
 from specframe.strategies.shared.streams.chain_dp import ChainRules, Stretch, best_chains
-from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 __all__ = ["BEST", "ClaSp", "ClaSpConfig", "skipped_layers", "whole_layers"]
 
@@ -64,7 +64,7 @@ class ClaSpConfig:
         return min(self.skipped or max(round(self.share * layers), 1), layers - 1)
 
 
-BEST = OnlineConfig(protected=0.0)
+BEST = ChainConfig(protected=0.0)
 
 
 def whole_layers(
@@ -86,39 +86,35 @@ def skipped_layers(probe: Probe, references: Mapping[int, Tensor], count: int) -
     return SkipSet(size, chains.bits[chains.weights.index(count)])
 
 
-@dataclass
-class PortPlanner:
+class PortPlanner(Planner):
     """Equations (4) and (5); the paper counts rounds from 0, the prompt's."""
 
-    config: ClaSpConfig
-    _skips: SkipSet | None = field(default=None, init=False)
-    _planned: int | None = field(default=None, init=False)  # round
+    def __init__(self, config: ClaSpConfig) -> None:
+        self._config = config
+        self._skips: SkipSet | None = None
+        self._planned: int | None = None  # round
 
-    def select(self, context: Context) -> DraftPlan:
-        """Plan after the first round of each interval."""
-        phase = context.round % self.config.interval
-        if phase == 1 and context.probe is not None and context.states:
-            self._plan(context, context.probe)
+    def plan(self, context: Context) -> DraftPlan:
+        """Run the program after the first round of each interval."""
+        phase = context.round % self._config.interval
+        if phase == 1 and context.states and self._planned != context.round:
+            self._run(context)
         skips = self._skips or SkipSet.none(context.shape.layers)
-        stop = StopRule(self.config.draft, self.config.confidence)
+        stop = StopRule(self._config.draft, self._config.confidence)
         return DraftPlan(skips, stop, capture=phase == 0)
 
-    def observe(self, outcome: Outcome) -> None:
-        """Nothing is learnt from it."""
-
-    def _plan(self, context: Context, probe: Probe) -> None:
-        if self._planned == context.round:
-            return
+    def _run(self, context: Context) -> None:
         last = {depth: rows[-1:] for depth, rows in context.states.items()}
-        self._skips = skipped_layers(probe, last, self.config.count(context.shape.layers))
+        count = self._config.count(context.shape.layers)
+        self._skips = skipped_layers(context.probe, last, count)
         self._planned = context.round
 
 
-@dataclass
-class ClaSp(PlanningStrategy):
+@dataclass(frozen=True)
+class ClaSp(LayerSelector):
     """Whole layers to skip from a dynamic program on the states of accepted tokens."""
 
-    config: OnlineConfig | ClaSpConfig = BEST
+    config: ChainConfig | ClaSpConfig = BEST
 
     traits = Traits(
         "whole layers by a dynamic program on the states of accepted tokens",
@@ -127,21 +123,21 @@ class ClaSp(PlanningStrategy):
         context_aware=True,
         search="chain dynamic program over layers",
     )
-    presets: ClassVar[Mapping[str, OnlineConfig | ClaSpConfig]] = {
+    presets: ClassVar[Mapping[str, ChainConfig | ClaSpConfig]] = {
         "best": BEST,
         "faithful": ClaSpConfig(),
     }
 
-    def planner(self) -> Planner:
-        """By the preset."""
+    def start(self, shape: ModelShape) -> Planner:
+        """The planner of the preset."""
         if isinstance(self.config, ClaSpConfig):
             return PortPlanner(self.config)
-        return OnlinePlanner(self.config, whole_layers)
+        return ChainPlanner(self.config, whole_layers)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
         """States of all depths: of the last committed token, or of the last few (best)."""
         if isinstance(self.config, ClaSpConfig):
-            return Needs(committed=Needs.every, window=1)
+            return Needs(committed=Needs.every, window=1, prices=False)
         rows = self.config.rows
         return Needs(prompt=Needs.every, prompt_rows=rows, committed=Needs.every, window=rows)

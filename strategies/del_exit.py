@@ -1,8 +1,9 @@
 """DEL: exit layer and draft length of every round from what each exit would have drafted.
 
 Entezari Zarch, Gao, Jiang, Annavaram 2025, https://arxiv.org/abs/2504.05598. The stream of every
-layer is read by the model's own head for each token that was committed: those shadow tokens say how
-often a draft that leaves there would have stood. Numbers in the code, for exit E of L layers:
+layer is read by the model's own head for each token that was committed: those shadow tokens tell
+how often a draft with that exit would have been accepted. Numbers in the code, for exit E of L
+layers:
 
     (1) N+ = w N+ + matches,  N- = w N- + misses       shadow token against the target's, w = 0.95
     (2) C+ = w C+ + confidence of matches, C- likewise
@@ -13,11 +14,11 @@ often a draft that leaves there would have stood. Numbers in the code, for exit 
 
 Differs from the paper, preset `faithful`: what is counted are committed rows, up to and including
 the first mismatch, as in the published port, which however drafts 10 tokens whatever (5) says: here
-the length is honoured, 0 included. Where one of the two means of (6) has no data there is no
+the length of (5) is used, 0 included. Where one of the two means of (6) has no data there is no
 threshold. Statistics are of greedy agreement in sampling too.
 
-Differs from the paper, preset `best`: (5) counts seconds, by the machine's prices at the context
-of the moment, head and prefix reuse included, instead of layers; 8 exits spread over the depth are
+Differs from the paper, preset `best`: (5) counts seconds, by the machine's prices at the present
+context length, head and prefix reuse included, instead of layers; 8 exits spread over the depth are
 watched, since a shadow token costs a row of the head; and the first round already plans by what the
 prompt's last rows say, where the paper drafts one token from the first exit.
 """
@@ -26,32 +27,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from specframe.contract.options import preset_with, require_at_least
-from specframe.contract.planner import Context, Probe
+from specframe.contract.options import require_at_least
+from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.fallback import REPRICE
+from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["Del", "DelConfig", "ShadowCounts"]
 
-SPREAD = 8  # exits that preset best watches
-
 
 @dataclass(frozen=True)
 class DelConfig:
-    """The paper's constants; no `exits` means all there are.
+    """The paper's constants.
 
-    `priced` counts seconds in (5) where the machine's prices are known, else layers.
+    Without `exits`, so many are watched as `spread` says, at even distances; 0 is all there are.
+    `priced` counts seconds in (5), otherwise layers are counted.
     """
 
     exits: tuple[int, ...] = ()
+    spread: int = 0
     memory: float = 0.95
     longest: int = 17
     prompt_rows: int = 32
@@ -64,7 +65,15 @@ class DelConfig:
             raise InvalidConfig.of(owner, "exits", "ascending, from 1", self.exits)
         if not 0.0 < self.memory <= 1.0:
             raise InvalidConfig.of(owner, "memory", "in (0, 1]", self.memory)
-        require_at_least(self, longest=1, prompt_rows=1)
+        require_at_least(self, longest=1, prompt_rows=1, spread=0)
+
+    def exits_of(self, layers: int) -> tuple[int, ...]:
+        """The exits that are watched in a model of so many layers."""
+        if self.exits or not self.spread:
+            return self.exits or tuple(range(1, layers))
+        parts = self.spread + 1
+        spread = {max(1, round(layers * i / parts)) for i in range(1, parts)}
+        return tuple(sorted(e for e in spread if e < layers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ class ShadowCounts:
         return min(float(found.nan_to_num(0.0)), 1.0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Del(LayerSelector):
     """Early exit whose layer and draft length are chosen anew every round."""
 
@@ -115,76 +124,79 @@ class Del(LayerSelector):
         context_aware=True,
         search="grid over exit and draft length",
     )
-
-    def __post_init__(self) -> None:
-        self._counts: ShadowCounts | None = None
-        self._absorbed = -1  # the last round whose rows were counted
-        self._fresh = 0  # rows that the last round committed
-        self._seconds: list[list[float]] = []  # [exits][g]
-        self._priced = 0
+    presets: ClassVar[Mapping[str, DelConfig]] = {
+        "best": DelConfig(spread=8),
+        "faithful": DelConfig(priced=False, begins_short=True),
+    }
 
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
-        """Presets `best` and `faithful`; options are the fields of `DelConfig`."""
-        layers = shape.layers
-        spread = sorted({max(1, round(layers * i / (SPREAD + 1))) for i in range(1, SPREAD + 1)})
-        presets: Mapping[str, DelConfig] = {
-            "best": DelConfig(tuple(e for e in spread if e < layers)),
-            "faithful": DelConfig(priced=False, begins_short=True),
-        }
-        config = preset_with("Del", presets, preset, options)
-        if config.exits and max(config.exits) >= layers:
+    def from_config(cls, config: DelConfig, shape: ModelShape) -> Self:
+        """With exits that the model has."""
+        if config.exits and max(config.exits) >= shape.layers:
             raise InvalidConfig.of(
-                "DelConfig", "exits", f"below the model's {layers} layers", config.exits
+                "DelConfig", "exits", f"below the model's {shape.layers} layers", config.exits
             )
+        if config.spread:
+            config = replace(config, exits=config.exits_of(shape.layers))
         return cls(config)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
         """The stream at every exit and at the end."""
-        exits = self.config.exits
-        depths = (*(2 * e for e in exits), -1) if exits else Needs.every
-        return Needs(depths, self.config.prompt_rows, depths, window=self.config.longest + 1)
+        config = self.config
+        depths = (*(2 * e for e in config.exits), -1) if config.exits else Needs.every
+        window = config.longest + 1
+        return Needs(depths, config.prompt_rows, depths, window=window, prices=config.priced)
 
-    def select(self, context: Context) -> DraftPlan:
+    def start(self, shape: ModelShape) -> Planner:
+        """A planner that has counted nothing."""
+        return DelPlanner(self.config, self.config.exits_of(shape.layers))
+
+
+class DelPlanner(Planner):
+    """Counts shadow tokens of one sequence."""
+
+    def __init__(self, config: DelConfig, exits: tuple[int, ...]) -> None:
+        self._config, self._exits = config, exits
+        self._counts: ShadowCounts | None = None
+        self._absorbed = -1  # the last round whose rows were counted
+        self._committed = 0  # rows that the last round committed
+        self._repricing = Repricing()
+        self._seconds: list[list[float]] = []  # [exits][g]
+
+    def plan(self, context: Context) -> DraftPlan:
         """Equations (5) and (6)."""
-        exits = self.config.exits or tuple(range(1, context.shape.layers))
+        layers, exits = context.shape.layers, self._exits
         if not exits:  # a model of one layer has no exit
-            return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0))
+            return draft_nothing(layers, capture=True)
         if context.round > self._absorbed:
-            self._absorb(context, exits)
+            self._absorb(context)
             self._absorbed = context.round
-        if self._counts is None or (self.config.begins_short and context.round == 0):
-            return DraftPlan(SkipSet.after(context.shape.layers, exits[0]), StopRule(1))
-        place, drafted = self._best(self._counts.alphas(), exits, context)
+        if self._counts is None or (self._config.begins_short and context.round == 0):
+            return DraftPlan(SkipSet.after(layers, exits[0]), StopRule(1))
+        place, drafted = self._best(self._counts.alphas(), context)
         stop = StopRule(drafted, confidence=self._counts.threshold(place))
-        return DraftPlan(SkipSet.after(context.shape.layers, exits[place]), stop)
+        return DraftPlan(SkipSet.after(layers, exits[place]), stop)
 
     def observe(self, outcome: Outcome) -> None:
         """How many rows there are to count."""
-        self._fresh = len(outcome.emitted) if outcome.plan.capture else 0
+        self._committed = len(outcome.emitted) if outcome.plan.capture else 0
 
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)
-
-    def _absorb(self, context: Context, exits: tuple[int, ...]) -> None:
+    def _absorb(self, context: Context) -> None:
         """Count the prompt's rows, or those of the round before."""
         states = context.prompt_states if context.round == 0 else context.states
-        count = self.config.prompt_rows if context.round == 0 else self._fresh
-        if context.probe is None or not states or not count:
+        count = self._config.prompt_rows if context.round == 0 else self._committed
+        if not states or not count:
             return
         rows = {depth: found[-count:] for depth, found in states.items()}
-        match, confidence = _shadows(context.probe, rows, exits, context.shape.sublayers)
-        before = self._counts or ShadowCounts.none(len(exits))
-        self._counts = before.add(match, confidence, self.config.memory)
+        match, confidence = _shadows(context.probe, rows, self._exits, context.shape.sublayers)
+        before = self._counts or ShadowCounts.none(len(self._exits))
+        self._counts = before.add(match, confidence, self._config.memory)
 
-    def _best(
-        self, alphas: list[float], exits: tuple[int, ...], context: Context
-    ) -> tuple[int, int]:
+    def _best(self, alphas: list[float], context: Context) -> tuple[int, int]:
         """Place of the exit, and g."""
-        if not self._seconds or context.length > REPRICE * self._priced:
-            self._seconds, self._priced = self._prices(exits, context), context.length
+        if self._repricing.due(context):
+            self._seconds = self._prices(context)
         best, chosen = 0.0, (0, 0)
         for place, alpha in enumerate(alphas):
             for drafted, seconds in enumerate(self._seconds[place]):
@@ -193,15 +205,15 @@ class Del(LayerSelector):
                     best, chosen = rate, (place, drafted)
         return chosen
 
-    def _prices(self, exits: tuple[int, ...], context: Context) -> list[list[float]]:
+    def _prices(self, context: Context) -> list[list[float]]:
         """What a round of each exit and g costs: seconds, or layers."""
-        layers, lengths = context.shape.layers, range(self.config.longest + 1)
-        costs = context.costs
-        if costs is None or not self.config.priced:
-            return [[float(layers + g * e) for g in lengths] for e in exits]
+        layers, lengths = context.shape.layers, range(self._config.longest + 1)
+        if not self._config.priced:
+            return [[float(layers + g * e) for g in lengths] for e in self._exits]
         n = context.length - 1
-        plans = [[DraftPlan(SkipSet.after(layers, e), StopRule(g)) for g in lengths] for e in exits]
-        return [[costs.round(plan, n) for plan in row] for row in plans]
+        cuts = [SkipSet.after(layers, e) for e in self._exits]
+        plans = [[DraftPlan(cut, StopRule(g)) for g in lengths] for cut in cuts]
+        return [[context.costs.round(plan, n) for plan in row] for row in plans]
 
 
 def _shadows(

@@ -7,7 +7,7 @@ Saxena 2023, https://github.com/apoorvumang/prompt-lookup-decoding. Numbers in t
     (3) drafts are verified like any others; copied tokens are point masses
 
 Differs from the original, preset `faithful`: a match so close to the end that fewer than 10 tokens
-follow it is used too, and goes on with itself, as periodic text does; sampled tokens are verified
+follow it is used too, and continues with itself, as periodic text does; sampled tokens are verified
 by rejection, which for a point mass accepts with its probability under the target.
 
 Differs from the original, preset `best`: the latest match is taken, since it is the likeliest to be
@@ -18,19 +18,26 @@ and the machine's prices decide how much is copied, or that nothing is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from specframe.contract.planner import Context
-from specframe.contract.selector import LayerSelector, Traits
+from specframe.contract.planner import Context, Planner
+from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import expected_tokens_by_depth
-from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, NgramConfig, NgramIndex
-from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
+from specframe.strategies.shared.ngrams import (
+    PROMPT_LOOKUP,
+    Copy,
+    CopyBeliefs,
+    NgramConfig,
+    NgramIndex,
+)
+from specframe.strategies.shared.planners.candidates import draft_nothing
+from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
-__all__ = ["PromptLookup"]
+__all__ = ["CopyPlanner", "PromptLookup"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class PromptLookup(LayerSelector):
     """Drafts what followed the last tokens before, and skips nothing."""
 
@@ -45,36 +52,47 @@ class PromptLookup(LayerSelector):
     )
     presets: ClassVar[Mapping[str, NgramConfig]] = {
         "best": NgramConfig(),
-        "faithful": NgramConfig(longest=3, copied=10, latest=False, priced=False),
+        "faithful": PROMPT_LOOKUP,
     }
 
-    def __post_init__(self) -> None:
-        self._index = NgramIndex(self.config)
-        self._beliefs = CopyBeliefs(self.config.prior)
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Prices, where they decide how much is copied."""
+        return Needs(prices=self.config.priced)
+
+    def start(self, shape: ModelShape) -> Planner:
+        """A planner with an empty index."""
+        return CopyPlanner(self.config)
+
+
+class CopyPlanner(Planner):
+    """Indexes the text as it grows, and learns which copies are accepted."""
+
+    def __init__(self, config: NgramConfig) -> None:
+        self._priced = config.priced
+        self._index = NgramIndex(config)
+        self._beliefs = CopyBeliefs(config.prior)
         self._matched = 0
 
-    def select(self, context: Context) -> DraftPlan:
+    def plan(self, context: Context) -> DraftPlan:
         """Equations (1) and (2)."""
-        nothing = SkipSet.none(context.shape.layers)
+        layers = context.shape.layers
         copy = self._index.find(context.tokens, context.budget - 1)
         if copy is None:
-            return DraftPlan(nothing, StopRule(0), capture=False)
+            return draft_nothing(layers)
         self._matched = copy.matched
-        count = self._worth(copy, context)
-        return DraftPlan(nothing, StopRule(count), capture=False, copied=copy.tokens[:count])
+        tokens = copy.tokens[: self._worth(copy, context)]
+        stop = StopRule(len(tokens))
+        return DraftPlan(SkipSet.none(layers), stop, capture=False, copied=tokens)
 
     def observe(self, outcome: Outcome) -> None:
-        """Which copies stood."""
+        """Which copies were accepted."""
         self._beliefs.observe(self._matched, outcome.draft.copied, outcome.accepted)
-
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)
 
     def _worth(self, copy: Copy, context: Context) -> int:
         """How many tokens to copy for most tokens a second."""
         costs, n = context.costs, context.length - 1
-        if costs is None or not self.config.priced:
+        if not self._priced:
             return len(copy.tokens)
         chances = self._beliefs.chances(copy)
         rates = [1.0 / costs.autoregressive(n)]

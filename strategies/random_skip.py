@@ -20,7 +20,7 @@ from specframe.types import SkipSet
 __all__ = ["RandomSkip"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class RandomSkip(BlindSkips):
     """Sublayers drawn at random between the first and the last layer: a yardstick."""
 

@@ -17,7 +17,7 @@ from specframe.types import SkipSet
 __all__ = ["UniformSkip"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class UniformSkip(BlindSkips):
     """Whole layers at even distances between the first and the last: a yardstick."""
 

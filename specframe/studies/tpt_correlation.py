@@ -31,6 +31,7 @@ from specframe.profilers.continuations import continue_prompts
 from specframe.prompts.prediction import suite_prompts
 from specframe.rig import Rig
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.priced_rig import require_tokenizer
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["STUDY", "TptSettings"]
@@ -176,7 +177,9 @@ class _Races:
 
     @cached_property
     def _rig(self) -> Rig:
-        return Rig.load(self._settings.model)
+        rig = Rig.load(self._settings.model)
+        require_tokenizer(rig)
+        return rig
 
     @cached_property
     def _costs(self) -> CostModel:

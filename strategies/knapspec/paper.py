@@ -1,7 +1,7 @@
 """KnapSpec: which sublayers to skip, as a knapsack solved while generating.
 
 Cha, Kim, Han, Yang, Han 2026, https://arxiv.org/abs/2602.20217. Attention and MLP sublayers are
-items: an item weighs its latency at the context length n of the moment, and is worth how well the
+items: an item weighs its latency at the present context length n, and its value is how well the
 stream of a draft without it still points like the target's. Numbers in the code:
 
     (1) t_attn(n) = c2 n + c3,  t_mlp = c1             measured on this machine
@@ -19,28 +19,31 @@ chosen, the best draft length is computed and not used (drafts have up to 10 tok
 after one of probability under 0.7), the program runs every 64 rounds on the states of five rounds,
 and until then drafts are the full model.
 
-Differs from the paper, preset `best`: see `knapspec.online`.
+Preset `best` is described in `knapspec.online`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from specframe.contract.planner import Context, Probe
-from specframe.contract.selector import Needs, Traits
+from specframe.contract.planner import Context, Planner, Probe
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.strategies.knapspec.online import OnlineConfig, OnlinePlanner
-from specframe.strategies.shared.planners.planning import Planner, PlanningStrategy
 from specframe.strategies.shared.streams.agreement import compare_heads
 from specframe.strategies.shared.streams.chain_dp import ChainRules, best_chains, stretches_between
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
-__all__ = ["KnapSpec", "PaperConfig", "PaperDecision", "SublayerPrices", "paper_decision"]
+__all__ = [
+    "PaperConfig",
+    "PaperDecision",
+    "PaperPlanner",
+    "SublayerPrices",
+    "paper_decision",
+    "tokens_per_time",
+]
 
 NEVER = 1e-12  # a fitted line may fall to nothing, or below
 
@@ -81,9 +84,7 @@ class SublayerPrices:
 
     @classmethod
     def at(cls, context: Context) -> SublayerPrices:
-        """From the machine's profile at the context's length; equal where there is none."""
-        if context.costs is None:
-            return cls(1.0, 1.0)
+        """From the machine's profile at the context's length."""
         line, level = context.costs.attention_line(), context.costs.mlp_level()
         return cls(max(line.at(context.length - 1), NEVER), max(level.intercept, NEVER))
 
@@ -143,17 +144,17 @@ def tokens_per_time(prices: SublayerPrices, skips: SkipSet, alpha: float, drafte
     return expected_tokens(alpha, drafted) / time
 
 
-@dataclass
-class PaperPlanner:
+class PaperPlanner(Planner):
     """The published code's schedule; rounds count from 0, the prompt's."""
 
-    config: PaperConfig
-    _skips: SkipSet | None = field(default=None, init=False)
-    _kept: int = field(default=0, init=False)  # rows kept since the interval's first
+    def __init__(self, config: PaperConfig) -> None:
+        self._config = config
+        self._skips: SkipSet | None = None
+        self._kept = 0  # rows kept since the interval's first
 
-    def select(self, context: Context) -> DraftPlan:
-        """Re-plan where the interval says so."""
-        config = self.config
+    def plan(self, context: Context) -> DraftPlan:
+        """Run the program again where the interval says so."""
+        config = self._config
         phase = (context.round + 1) % config.interval  # of the round that is planned now
         if phase == config.first_kept:
             self._kept = 0
@@ -169,42 +170,9 @@ class PaperPlanner:
             self._kept += len(outcome.emitted)
 
     def _planned(self, context: Context) -> SkipSet | None:
-        if context.probe is None or not context.states:
+        if not context.states:
             return None
         references = {depth: rows[-self._kept :] for depth, rows in context.states.items()}
-        decision = paper_decision(
-            context.probe, references, SublayerPrices.at(context), self.config
-        )
+        prices = SublayerPrices.at(context)
+        decision = paper_decision(context.probe, references, prices, self._config)
         return None if decision.chosen is None else decision.candidates[decision.chosen]
-
-
-@dataclass
-class KnapSpec(PlanningStrategy):
-    """Sublayers to skip from a knapsack over their measured latency, solved while generating."""
-
-    config: OnlineConfig | PaperConfig = field(default_factory=OnlineConfig)
-
-    traits = Traits(
-        "knapsack over measured latency and similarity, solved while generating",
-        adaptive=True,
-        context_aware=True,
-        search="chain dynamic program and tokens-per-time grid",
-    )
-    presets: ClassVar[Mapping[str, OnlineConfig | PaperConfig]] = {
-        "best": OnlineConfig(),
-        "faithful": PaperConfig(),
-    }
-
-    def planner(self) -> Planner:
-        """By the preset."""
-        if isinstance(self.config, PaperConfig):
-            return PaperPlanner(self.config)
-        return OnlinePlanner(self.config)
-
-    @property
-    def needs(self) -> Needs:  # type: ignore[override]
-        """States of all depths: of the prompt's last rows (best), of committed tokens."""
-        if isinstance(self.config, PaperConfig):
-            return Needs(committed=Needs.every, window=self.config.window)
-        rows = self.config.rows
-        return Needs(prompt=Needs.every, prompt_rows=rows, committed=Needs.every, window=rows)

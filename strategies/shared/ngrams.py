@@ -1,4 +1,4 @@
-"""N-gram lookup: where the last tokens stood before, and how often what followed came again."""
+"""N-gram lookup: where the last tokens occurred before, and how often what followed came again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from specframe.errors import InvalidConfig
 
-__all__ = ["Copy", "CopyBeliefs", "NgramConfig", "NgramIndex"]
+__all__ = ["PROMPT_LOOKUP", "Copy", "CopyBeliefs", "NgramConfig", "NgramIndex"]
 
 REMEMBERED = 16  # longest match that is told apart from longer ones
 
@@ -38,6 +38,10 @@ class NgramConfig:
             raise InvalidConfig.of(owner, "prior", "above 0", self.prior)
 
 
+# as prompt lookup was published: https://github.com/apoorvumang/prompt-lookup-decoding
+PROMPT_LOOKUP = NgramConfig(longest=3, copied=10, latest=False, priced=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Copy:
     """Tokens that followed the last ones before, and how many of those matched."""
@@ -57,7 +61,7 @@ class NgramIndex:
     def find(self, tokens: Sequence[int], most: int) -> Copy | None:
         """What followed the longest match of the last tokens, at most so many tokens.
 
-        A copy that reaches the end of the text goes on with itself, as periodic text does.
+        A copy that reaches the end of the text continues with itself, as periodic text does.
         """
         self._enter(tokens)
         most = min(most, self.config.copied)
@@ -97,34 +101,34 @@ def _after(tokens: Sequence[int], place: int, count: int) -> tuple[int, ...]:
 
 @dataclass
 class CopyBeliefs:
-    """The chance that a copied token stands, by how many tokens match before it.
+    """The chance that a copied token is accepted, by how many tokens match before it.
 
-    Inside a copy that stands, every further token has one more match before it.
+    Inside a copy that is accepted, every further token has one more match before it.
     """
 
     prior: float
-    _stood: list[float] = field(init=False)
+    _accepted: list[float] = field(init=False)
     _seen: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
         lengths = range(1, REMEMBERED + 1)
         self._seen = [self.prior] * REMEMBERED
-        self._stood = [self.prior * m / (m + 2) for m in lengths]
+        self._accepted = [self.prior * m / (m + 2) for m in lengths]
 
     def chances(self, copy: Copy) -> tuple[float, ...]:
-        """Of each token, given that those before it stood."""
+        """Of each token, given that those before it were accepted."""
         places = (_place(copy.matched + depth) for depth in range(len(copy.tokens)))
-        return tuple(self._stood[place] / self._seen[place] for place in places)
+        return tuple(self._accepted[place] / self._seen[place] for place in places)
 
     def observe(self, matched: int, copied: int, accepted: int) -> None:
-        """Of so many copied tokens after a match, these many stood; those after a miss tell none.
+        """How many of the copied tokens after a match were accepted.
 
-        A copy that was cut by the budget tells of what was left of it.
+        Tokens after the first rejected one are not counted, nor are those the budget cut off.
         """
         for depth in range(min(copied, accepted + 1)):
             place = _place(matched + depth)
             self._seen[place] += 1.0
-            self._stood[place] += float(depth < accepted)
+            self._accepted[place] += float(depth < accepted)
 
 
 def _place(matched: int) -> int:

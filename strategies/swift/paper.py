@@ -10,37 +10,33 @@ Xia, Li, Zhang, Du, Li 2025, https://arxiv.org/abs/2410.06916. Numbers in the co
         keys and values, would have chosen
     (4) a set of higher matchness than any before it takes over; the search ends at 0.95, after
         300 sets in a row that were no better, or after 1,000
-    (5) drafts have up to 25 tokens and end after one of probability under 0.8; beside each stand
-        candidates, fewer the surer the draft is, that are leaves of the verified tree
+    (5) drafts have up to 25 tokens and end after one of probability under 0.8; each has siblings,
+        fewer the surer the draft is, that are leaves of the verified tree
 
 Differs from the paper, preset `faithful`: what is learnt lasts for one sequence, not for the run,
-since a strategy serves one sequence; sampled trees are verified by rejection without replacement
-with every law at the temperature asked for, and after an accepted leaf the bonus comes from its own
-law, which the official code does not do; a draft holds 64 candidates at most.
+since a planner serves one sequence; sampled trees are verified by rejection without replacement
+with every distribution at the temperature asked for, and after an accepted leaf the bonus comes
+from its own distribution, which the official code does not do; a draft holds 64 candidates at most.
 
-Differs from the paper, preset `best`: see `swift.online`.
+Preset `best` is described in `swift.online`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import eq
-from typing import ClassVar
 
 import torch
 
 from specframe.contract.options import require_at_least
-from specframe.contract.planner import Context, Probe
-from specframe.contract.selector import Needs, Traits
+from specframe.contract.planner import Context, Planner, Probe
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.planning import Planner, PlanningStrategy
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
-from specframe.strategies.swift.online import StreamConfig, StreamPlanner
-from specframe.types import DraftPlan, Outcome, SkipSet, Step, StopRule, TreeRule
+from specframe.types import DraftPlan, SkipSet, Step, StopRule, TreeRule
 
-__all__ = ["PaperPlanner", "Swift", "SwiftConfig", "matchness"]
+__all__ = ["PaperPlanner", "SwiftConfig", "matchness"]
 
 GREEDY_TREE = TreeRule((10,), by_confidence=((0.95, 3), (0.8, 5), (0.5, 8)))
 SAMPLED_TREE = TreeRule((10,), by_confidence=((0.95, 1), (0.8, 3), (0.5, 5)))
@@ -115,49 +111,42 @@ class _Proposals:
             self._bayes.tell(SkipSet(self._size, skips.bits >> 2), score)
 
 
-@dataclass
-class PaperPlanner:
+class PaperPlanner(Planner):
     """Equations (1) to (5) over one sequence."""
 
-    config: SwiftConfig
-    _skips: SkipSet | None = field(default=None, init=False)
-    _proposals: _Proposals | None = field(default=None, init=False)
-    _best: float = field(default=0.0, init=False)
-    _tried: int = field(default=0, init=False)
-    _stalled: int = field(default=0, init=False)
-    _over: bool = field(default=False, init=False)
-    _looked: int = field(default=-1, init=False)  # round
+    def __init__(self, config: SwiftConfig, layers: int) -> None:
+        self._config = config
+        self._skips = every_other_layer(layers)
+        self._proposals = _Proposals(layers, config)
+        self._best = 0.0  # matchness of the set that drafts
+        self._tried = 0
+        self._stalled = 0  # sets since a better one was found
+        self._over = False
+        self._looked = -1  # round
 
-    def select(self, context: Context) -> DraftPlan:
+    def plan(self, context: Context) -> DraftPlan:
         """Try a set, then draft with the best one."""
-        if self._skips is None:
-            self._skips = every_other_layer(context.shape.layers)
-            self._proposals = _Proposals(context.shape.layers, self.config)
-        if context.probe is not None and self._due(context):
-            self._try(context, context.probe)
+        if self._due(context):
+            self._try(context)
         self._looked = context.round
-        stop = StopRule(self.config.draft, confidence=self.config.confidence)
+        stop = StopRule(self._config.draft, confidence=self._config.confidence)
         tree = SAMPLED_TREE if context.sampled else GREEDY_TREE
         return DraftPlan(self._skips, stop, tree, capture=False)
 
-    def observe(self, outcome: Outcome) -> None:
-        """Nothing is learnt from what became of drafts."""
-
     def _due(self, context: Context) -> bool:
         produced = context.length - context.prompt_length
-        fresh = context.round != self._looked and context.round % self.config.every == 0
-        return fresh and not self._over and produced > self.config.window + 1
+        fresh = context.round != self._looked and context.round % self._config.every == 0
+        return fresh and not self._over and produced > self._config.window + 1
 
-    def _try(self, context: Context, probe: Probe) -> None:
+    def _try(self, context: Context) -> None:
         """Equations (2) to (4) once."""
-        assert self._proposals is not None
-        config, start = self.config, context.prompt_length
+        config, start = self._config, context.prompt_length
         skips = self._proposals.draw(self._tried)
         if skips is None:
             self._over = True
             return
         produced = list(context.tokens[start : start + config.window + 1])
-        score = matchness(probe, produced, start, skips)
+        score = matchness(context.probe, produced, start, skips)
         self._proposals.tell(skips, score)
         self._tried += 1
         self._stalled += 1
@@ -168,35 +157,3 @@ class PaperPlanner:
             or self._stalled > config.patience
             or self._tried > config.most_tried
         )
-
-
-@dataclass
-class Swift(PlanningStrategy):
-    """Skip sets tried while serving, scored on tokens the model has already produced."""
-
-    config: StreamConfig | SwiftConfig = field(default_factory=StreamConfig)
-
-    traits = Traits(
-        "skip sets tried while serving, scored on tokens already produced",
-        adaptive=True,
-        context_aware=True,
-        search="random and Bayesian, or local",
-    )
-    presets: ClassVar[Mapping[str, StreamConfig | SwiftConfig]] = {
-        "best": StreamConfig(),
-        "faithful": SwiftConfig(),
-    }
-
-    def planner(self) -> Planner:
-        """By the preset."""
-        if isinstance(self.config, SwiftConfig):
-            return PaperPlanner(self.config)
-        return StreamPlanner(self.config)
-
-    @property
-    def needs(self) -> Needs:  # type: ignore[override]
-        """Of the prompt all depths, to rank sublayers; then last states, to score on (best)."""
-        if isinstance(self.config, SwiftConfig):
-            return Needs()
-        rows = self.config.window
-        return Needs(prompt=Needs.every, prompt_rows=rows, committed=(-1,), window=rows)

@@ -15,7 +15,7 @@ from specframe.rig import Rig
 from specframe.studies.worlds.prices import kept_prices, spread_over
 from specframe.types import Prompt
 
-__all__ = ["PricedRig", "priced_rig"]
+__all__ = ["PricedRig", "priced_rig", "require_tokenizer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,13 @@ class PricedRig(Rig):
 def priced_rig(name: str, profile: str = "") -> PricedRig:
     """Load a model; the profile's prices are spread over its layers (see `kept_prices`)."""
     rig = PricedRig.load(name, costs=kept_prices(profile))
+    require_tokenizer(rig)
+    return rig.priced(spread_over(rig.costs, rig.shape.layers))
+
+
+def require_tokenizer(rig: Rig) -> None:
+    """Refuse a model that cannot read prompts."""
     if rig.tokenizer is None:
         raise InvalidRequest(
-            f"{name!r} has no tokenizer to read prompts with. Name a model that has one."
+            f"{rig.name!r} has no tokenizer to read prompts with. Name a model that has one."
         )
-    return rig.priced(spread_over(rig.costs, rig.shape.layers))

@@ -12,10 +12,10 @@ from statistics import median
 from time import perf_counter
 
 from specframe.calibration.lab import ModelLab, Tell
-from specframe.errors import InvalidRequest
 from specframe.prompts.suites import prompts_from
 from specframe.rig import Rig
 from specframe.storage.user_cache import read_json, write_json
+from specframe.studies.worlds.priced_rig import require_tokenizer
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
@@ -112,10 +112,7 @@ def timed_searches(
 ) -> TimedSearches:
     """Load and price a model; prompts are the validation split's, `judged` of a domain unseen."""
     rig = Rig.load(model)
-    if rig.tokenizer is None:
-        raise InvalidRequest(
-            f"{model!r} has no tokenizer to read prompts with. Name a model that has one."
-        )
+    require_tokenizer(rig)
     each = judged + max(ceil(2 * most / len(DOMAINS)), 2 * usual)
     found = prompts_from("testbed", rig.tokenizer, per_domain=each, split="validation")
     own = {domain: [p for p in found if p.domain == domain] for domain in DOMAINS}

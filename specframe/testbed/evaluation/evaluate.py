@@ -17,7 +17,7 @@ from specframe.testbed.evaluation.acceptance import Answered, acceptance, prepar
 from specframe.testbed.evaluation.pricing import Prices
 from specframe.testbed.evaluation.scoring import difference, repeat4, score
 from specframe.testbed.model.encoding import encode
-from specframe.testbed.prompts import Prompt, suite
+from specframe.testbed.prompts import Question, suite
 from specframe.types import SkipSet, Step
 
 if TYPE_CHECKING:
@@ -127,7 +127,9 @@ def _search(
     return _Skippable(search(executor, known, counts), unseen)
 
 
-def _answered(executor: Executor, tokenizer: "PreTrainedTokenizerFast", prompt: Prompt) -> Answered:
+def _answered(
+    executor: Executor, tokenizer: "PreTrainedTokenizerFast", prompt: Question
+) -> Answered:
     encoded = encode(tokenizer, prompt.conversation, prompt.templated)
     return prepare(executor, encoded.tokens, encoded.answer_start)
 
@@ -167,7 +169,10 @@ def _report(
 
 
 def answer(
-    model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", prompt: Prompt, new_tokens: int
+    model: "LlamaForCausalLM",
+    tokenizer: "PreTrainedTokenizerFast",
+    prompt: Question,
+    new_tokens: int,
 ) -> list[int]:
     """The model's greedy answer, at most so many tokens."""
     tokens = list(prompt.tokens(tokenizer))
@@ -177,7 +182,7 @@ def answer(
 
 
 def answer_loss(
-    executor: Executor, tokenizer: "PreTrainedTokenizerFast", prompts: Sequence[Prompt]
+    executor: Executor, tokenizer: "PreTrainedTokenizerFast", prompts: Sequence[Question]
 ) -> float:
     """Mean nats per token of the reference answers."""
     total, count = 0.0, 0

@@ -1,29 +1,33 @@
-"""FallbackPlanner a skip set that was chosen without looking at the model: what yardsticks share."""
+"""Strategies whose skip set was chosen without looking at the model: yardsticks for the others."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from specframe.contract.planner import Context
-from specframe.contract.selector import LayerSelector
+from specframe.contract.constant_plan import ConstantPlanner
+from specframe.contract.planner import Context, Planner
+from specframe.contract.selector import LayerSelector, Needs
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.candidates import CandidatePlanner, PriceBook
-from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
+from specframe.strategies.shared.planners.candidates import (
+    CandidatePlanner,
+    CandidateRules,
+    draft_nothing,
+)
+from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["BlindConfig", "BlindSkips"]
 
 STOPS = ("gain", "confidence")
-REVIEW = 4  # rounds between two looks at whether it pays
 
 
 @dataclass(frozen=True)
 class BlindConfig:
     """How much is skipped, and how drafts end.
 
-    `stop`: `gain` drafts on while one more token pays and leaves drafting where none does,
+    `stop`: `gain` continues a draft while one more token pays and drafts nothing where none does,
     `confidence` always drafts, and ends after a token less likely than `confidence`.
     """
 
@@ -44,7 +48,7 @@ class BlindConfig:
                 raise InvalidConfig.of("BlindConfig", name, "in (0, 1)", getattr(self, name))
 
 
-@dataclass
+@dataclass(frozen=True)
 class BlindSkips(LayerSelector):
     """A skip set that follows from the number of layers alone."""
 
@@ -55,38 +59,39 @@ class BlindSkips(LayerSelector):
         "faithful": BlindConfig(stop="confidence"),
     }
 
-    def __post_init__(self) -> None:
-        self._contest: CandidatePlanner | None = None
-        self._prices = PriceBook(self.config.longest)
-        self._since = 0  # rounds since the last review
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Prices, where drafts end by gain."""
+        return Needs(prices=self.config.stop == "gain")
 
     @abstractmethod
     def skips(self, layers: int) -> SkipSet:
         """The set for a model of so many layers."""
 
-    def select(self, context: Context) -> DraftPlan:
-        """The set, or nothing while it does not pay."""
-        skips = self.skips(context.shape.layers)
+    def start(self, shape: ModelShape) -> Planner:
+        """A planner with this set; it drafts nothing where the set is empty."""
+        skips, config = self.skips(shape.layers), self.config
         if not skips:
-            return DraftPlan(skips, StopRule(0), capture=False)
-        if self.config.stop == "confidence":
-            stop = StopRule(self.config.longest, confidence=self.config.confidence)
-            return DraftPlan(skips, stop, capture=False)
-        if self._contest is None or self._since >= REVIEW:
-            self._since = 0
-            longest = self.config.longest
-            self._contest = self._contest or CandidatePlanner(
-                [skips], [self.config.guess], longest=longest
-            )
-            self._contest.review(self._prices.at(context))
-        return self._contest.plan(context.shape.layers)
+            return ConstantPlanner(draft_nothing(shape.layers))
+        if config.stop == "confidence":
+            stop = StopRule(config.longest, confidence=config.confidence)
+            return ConstantPlanner(DraftPlan(skips, stop, capture=False))
+        return _BlindPlanner(skips, config)
+
+
+class _BlindPlanner(Planner):
+    """Drafts with the set while that pays."""
+
+    def __init__(self, skips: SkipSet, config: BlindConfig) -> None:
+        self._skips, self._guess = skips, config.guess
+        self._candidates = CandidatePlanner(CandidateRules(longest=config.longest))
+
+    def plan(self, context: Context) -> DraftPlan:
+        """The set, or nothing while it does not pay."""
+        if self._candidates.empty:
+            self._candidates.consider([self._skips], [self._guess], context)
+        return self._candidates.plan(context)
 
     def observe(self, outcome: Outcome) -> None:
         """Acceptance of the set."""
-        self._since += 1
-        if self._contest is not None:
-            self._contest.observe(outcome)
-
-    def spawn(self) -> Self:
-        """The same configuration, nothing learnt."""
-        return replace(self)
+        self._candidates.observe(outcome)

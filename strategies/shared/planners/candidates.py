@@ -1,137 +1,235 @@
-"""Skip sets of estimated acceptance against each other: the fastest is played, or none.
+"""What strategies that plan while generating share: beliefs, prices of the moment, and a choice.
 
-Estimates move to what is observed, prices to the context of the moment; a draft ends where one
-more step does not pay, and at twice the best length at the latest.
+A `CandidatePlanner` drafts with the skip set of most expected tokens a second, and drafts nothing
+where none is faster than autoregressive decoding. It believes an estimate of each set's acceptance
+rate at first and then moves to what it observes: whether the first token of each draft was
+accepted, which is the one token that no stop rule has selected. Every few rounds it reviews the
+choice at the prices of the present context length. A draft ends where one more step does not pay,
+and at twice the best length at the latest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.contract.planner import Context
+from specframe.contract.options import require_at_least
+from specframe.contract.planner import Context, Planner
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
-from specframe.costs.rates import Choice, RoundPrices, as_matrix, unit_costs
+from specframe.costs.rates import Choice, RoundPrices, as_matrix
+from specframe.errors import InvalidConfig
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
-__all__ = ["Beliefs", "CandidatePlanner", "PriceBook"]
+__all__ = [
+    "Beliefs",
+    "CandidatePlanner",
+    "CandidateRules",
+    "PriceBook",
+    "Repricing",
+    "draft_nothing",
+]
 
 Floats = NDArray[np.float64]
 PRICED_FOR = 32  # tokens of context after which prices are looked up again
+GROWTH = 1.25  # of the context, after which prices are looked up again where that is dear
 NEVER = 1e-6
 
 
+def draft_nothing(layers: int, capture: bool = False) -> DraftPlan:
+    """The plan of a round of autoregressive decoding."""
+    return DraftPlan(SkipSet.none(layers), StopRule(0), capture=capture)
+
+
+@dataclass(frozen=True)
+class CandidateRules:
+    """How fast beliefs move and how candidates are compared; strategies add their own settings."""
+
+    longest: int = 16  # drafted tokens
+    prior: float = 8.0  # tokens that an estimate of acceptance is worth
+    memory: float = 0.98  # of observed acceptance, a round
+    lead: float = 1.03  # how much faster another candidate must be to replace the present one
+    review: int = 4  # rounds between two reviews of the choice
+
+    def __post_init__(self) -> None:
+        require_at_least(self, longest=1, review=1)
+        if not 0.0 < self.memory <= 1.0:
+            raise InvalidConfig.of(type(self).__name__, "memory", "in (0, 1]", self.memory)
+
+
 class Beliefs:
-    """Acceptance of each candidate: a first estimate, then what is observed."""
+    """Acceptance rate of each candidate's first drafted token: estimated, then observed."""
 
     def __init__(self, estimates: Floats, prior: float, memory: float) -> None:
         self._estimates = np.clip(estimates, NEVER, 1.0 - NEVER)
         self._prior, self._memory = prior, memory
-        self._stood = np.zeros_like(self._estimates)
+        self._accepted = np.zeros_like(self._estimates)
         self._seen = np.zeros_like(self._estimates)
 
-    def observe(self, candidate: int, stood: bool) -> None:
-        """Whether a draft's first token stood: the one that no stop rule has picked."""
-        self._stood *= self._memory
+    def observe(self, candidate: int, accepted: bool) -> None:
+        """Whether the first token of a draft with this candidate was accepted."""
+        self._accepted *= self._memory
         self._seen *= self._memory
-        self._stood[candidate] += stood
+        self._accepted[candidate] += accepted
         self._seen[candidate] += 1.0
 
     def alphas(self) -> Floats:
-        """Posterior means. What live candidates teach moves the others half-way along."""
+        """Posterior means; what is observed of some candidates moves the others by half."""
         shift = 0.5 * self._shift()
         centre = 1.0 / (1.0 + np.exp(-(_logit(self._estimates) + shift)))
-        means: Floats = (self._prior * centre + self._stood) / (self._prior + self._seen)
+        means: Floats = (self._prior * centre + self._accepted) / (self._prior + self._seen)
         return means
 
     def _shift(self) -> float:
-        """How far off the estimates of live candidates were, in log-odds, shrunk to 0."""
+        """Error of the estimates of observed candidates, in log-odds, shrunk to 0."""
         seen = float(self._seen.sum())
         if seen <= 0.0:
             return 0.0
-        promised = float(self._seen @ self._estimates) / seen
-        found = (float(self._stood.sum()) + self._prior * promised) / (seen + self._prior)
-        return float(_logit(np.array(found)) - _logit(np.array(promised)))
+        estimated = float(self._seen @ self._estimates) / seen
+        found = (float(self._accepted.sum()) + self._prior * estimated) / (seen + self._prior)
+        return float(_logit(np.array(found)) - _logit(np.array(estimated)))
 
 
 class PriceBook:
-    """Prices of rounds at the context of the moment, looked up again now and then."""
+    """Prices of rounds at the present context length, looked up again every few tokens."""
 
     def __init__(self, longest: int) -> None:
         self._longest = longest  # drafted tokens
         self._known: tuple[float, RoundPrices] | None = None
 
     def at(self, context: Context) -> RoundPrices:
-        """Where nothing was measured, every sublayer costs the same and all else nothing."""
+        """Prices of chains of 1 to `longest` tokens."""
         n = context.length - 1
         if self._known is None or abs(n - self._known[0]) >= PRICED_FOR:
-            costs = context.costs or unit_costs(context.shape.layers)
-            self._known = (n, RoundPrices.at(costs, n, range(1, self._longest + 1)))
+            self._known = (n, RoundPrices.at(context.costs, n, range(1, self._longest + 1)))
         return self._known[1]
 
 
-class CandidatePlanner:
-    """One live instance a sequence; `review` chooses, `plan` plays the choice, `observe` learns."""
+class Repricing:
+    """Says when the context has grown by a quarter, for prices that are dear to look up."""
 
-    def __init__(
-        self,
-        candidates: Sequence[SkipSet],
-        estimates: Sequence[float] | Floats,
-        *,
-        longest: int = 16,  # drafted tokens
-        prior: float = 8.0,  # tokens that an estimate is worth
-        memory: float = 0.98,  # of observed acceptance, a round
-        lead: float = 1.03,  # how much faster another candidate must be to take over
-        stop: str = "gain",  # or "fixed": at the best length, whatever is drafted
-    ) -> None:
-        self.candidates = tuple(candidates)
-        self._beliefs = Beliefs(np.asarray(estimates, dtype=np.float64), prior, memory)
-        self._matrix = as_matrix(self.candidates, candidates[0].size if candidates else 2)
-        self._longest, self._lead, self._fixed = longest, lead, stop == "fixed"
-        self._choice: Choice | None = None
-        self._stop: StopPolicy | None = None  # None: nothing is drafted
+    def __init__(self) -> None:
+        self._priced = 0  # context length, when prices were last looked up
+
+    def due(self, context: Context) -> bool:
+        """Whether to look prices up now; the caller does so whenever this is true."""
+        if context.length <= GROWTH * self._priced:
+            return False
+        self._priced = context.length
+        return True
+
+
+class CandidatePlanner(Planner):
+    """Plans with the fastest of the candidates that it was last given, or drafts nothing."""
+
+    def __init__(self, rules: CandidateRules, *, fixed_length: bool = False) -> None:
+        """With `fixed_length` every draft has the best length, whatever is drafted."""
+        self._rules, self._fixed_length = rules, fixed_length
+        self._prices = PriceBook(rules.longest)
+        self._since = 0  # rounds since the last review
+        self.clear()
 
     @property
-    def live(self) -> int | None:
-        """The candidate in play; None where nothing pays."""
-        return None if self._choice is None else self._choice.candidate
+    def candidates(self) -> tuple[SkipSet, ...]:
+        """The skip sets that compete."""
+        return self._candidates
+
+    @property
+    def empty(self) -> bool:
+        """Whether no candidates were given yet, or none since `clear`."""
+        return self._beliefs is None
+
+    @property
+    def chosen(self) -> SkipSet | None:
+        """The candidate that drafts; None where nothing is drafted."""
+        return None if self._live is None else self._candidates[self._live]
 
     @property
     def speedup(self) -> float:
-        """What the choice was promised to reach, over autoregressive decoding."""
+        """Expected of the choice, over autoregressive decoding."""
         return 1.0 if self._choice is None else self._choice.speedup
 
-    def review(self, prices: RoundPrices) -> None:
-        """The candidate and the draft length of most tokens a second, with what is known by now."""
-        before = self.live
-        choice = prices.choose(self._beliefs.alphas(), self._matrix, before, self._lead)
-        self._choice = choice
-        if choice.candidate is None:
-            self._stop = None
-        elif self._fixed:
-            self._stop = FixedStop(StopRule(choice.draft_length))
-        else:
-            step, rest = prices.in_steps(self.candidates[choice.candidate])
-            longest = min(2 * choice.draft_length, self._longest)
-            if choice.candidate != before or self._stop is None:
-                self._stop = ExpectedGain(step, rest, longest)
-            else:
-                self._stop.reprice(step, rest, longest)
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a review."""
+        return self._since >= self._rules.review
 
-    def plan(self, layers: int, capture: bool = False) -> DraftPlan:
-        """The choice as a plan."""
-        if self.live is None or self._stop is None:
-            return DraftPlan(SkipSet.none(layers), StopRule(0), capture=capture)
-        return DraftPlan(self.candidates[self.live], self._stop.rule(), capture=capture)
+    def prices(self, context: Context) -> RoundPrices:
+        """Those that a choice in this context goes by."""
+        return self._prices.at(context)
+
+    def clear(self) -> None:
+        """Forget the candidates and what was believed of them."""
+        self._candidates: tuple[SkipSet, ...] = ()
+        self._beliefs: Beliefs | None = None
+        self._matrix = as_matrix((), 2)
+        self._choice: Choice | None = None
+        self._stop: StopPolicy | None = None  # None: nothing is drafted
+
+    def consider(
+        self, candidates: Sequence[SkipSet], estimates: Sequence[float] | Floats, context: Context
+    ) -> None:
+        """Choose among these from now on; `estimates` are of their acceptance rates."""
+        self.clear()
+        self._candidates = tuple(candidates)
+        self._matrix = as_matrix(self._candidates, context.shape.sublayers)
+        found = np.asarray(estimates, dtype=np.float64)
+        self._beliefs = Beliefs(found, self._rules.prior, self._rules.memory)
+        self._choose(context)
+
+    def review(self, context: Context) -> None:
+        """Choose candidate and draft length again, by what is known now."""
+        self._since = 0
+        self._choose(context)
+
+    def review_if_due(self, context: Context) -> None:
+        """A review every few rounds, where there is something to choose from."""
+        if self.due and not self.empty:
+            self.review(context)
+
+    def plan(self, context: Context) -> DraftPlan:
+        """The choice as a plan, reviewed where that is due."""
+        self.review_if_due(context)
+        return self.present(context)
+
+    def present(self, context: Context, capture: bool = False) -> DraftPlan:
+        """The choice as a plan, without a review."""
+        if self.chosen is None or self._stop is None:
+            return draft_nothing(context.shape.layers, capture)
+        return DraftPlan(self.chosen, self._stop.rule(), capture=capture)
 
     def observe(self, outcome: Outcome) -> None:
-        """Acceptance of the candidate in play."""
-        if self.live is None or self._stop is None or not outcome.drafted:
+        """Acceptance of the candidate that drafted."""
+        self._since += 1
+        if self._beliefs is None or self._live is None or self._stop is None:
             return
-        self._beliefs.observe(self.live, outcome.accepted > 0)
-        self._stop.observe(outcome)
+        if outcome.drafted:
+            self._beliefs.observe(self._live, outcome.accepted > 0)
+            self._stop.observe(outcome)
+
+    @property
+    def _live(self) -> int | None:
+        return None if self._choice is None else self._choice.candidate
+
+    def _choose(self, context: Context) -> None:
+        if self._beliefs is None:
+            return
+        before, prices = self._live, self.prices(context)
+        alphas = self._beliefs.alphas()
+        self._choice = prices.choose(alphas, self._matrix, before, self._rules.lead)
+        if self.chosen is None:
+            self._stop = None
+        elif self._fixed_length:
+            self._stop = FixedStop(StopRule(self._choice.draft_length))
+        else:
+            step, rest = prices.in_steps(self.chosen)
+            longest = min(2 * self._choice.draft_length, self._rules.longest)
+            if self._live != before or self._stop is None:
+                self._stop = ExpectedGain(step, rest, longest)
+            else:  # the same candidate keeps what its stop rule has learnt
+                self._stop.reprice(step, rest, longest)
 
 
 def _logit(share: Floats) -> Floats:

@@ -1,0 +1,115 @@
+"""Runs the chain dynamic program while generating, whenever that is expected to pay.
+
+It runs right after the prompt, on the prompt's last rows. Its candidates are reviewed as acceptance
+is observed and the context grows. When the speed that it promised has drifted, or attention's share
+of the price has, states of new rows are captured and it runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from specframe.contract.planner import Context, Planner
+from specframe.costs.rates import RoundPrices
+from specframe.strategies.shared.planners.candidates import CandidatePlanner
+from specframe.strategies.shared.planners.chain_search import ChainConfig, ChainSearch, Cut
+from specframe.types import DraftPlan, Outcome
+
+__all__ = ["ChainPlanner"]
+
+FEWEST_ROWS = 2
+NEVER = 1e-6
+
+
+class ChainPlanner(Planner):
+    """Candidates from the program, run where it pays; `cut` says what it skips as one."""
+
+    def __init__(self, config: ChainConfig, cut: Cut) -> None:
+        self._config, self._program = config, ChainSearch(config, cut)
+        self._candidates = CandidatePlanner(config, fixed_length=config.stop == "fixed")
+        self._promised = 1.0  # speed-up when the program last ran
+        self._ratio = 1.0  # of attention's to MLP's price, then
+        self._planned_at = 0  # tokens, then
+        self._drifted: bool | None = None  # None before the first review
+        self._captured = 0  # rows captured without a gap
+        self._round = -1  # that was planned last
+        self._billed = 0.0  # predicted seconds of the planning in it
+        self._overrun = 1.0  # measured over predicted seconds
+
+    def plan(self, context: Context) -> DraftPlan:
+        """Run the program where that pays, review the candidates where that is due."""
+        if context.round != self._round:
+            self._round, self._billed = context.round, 0.0
+        if self._drifted is None or self._candidates.due:
+            self._review(context)
+        references = self._references(context) if self._drifted else None
+        if references is not None:
+            rows = self._affordable_rows(context, len(references[0]))
+            if rows:
+                self._search(context, {d: s[-rows:] for d, s in references.items()})
+        waiting = self._config.interval - (context.length - self._planned_at)
+        capture = bool(self._drifted) and waiting <= self._config.rows
+        return self._candidates.present(context, capture)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Learn acceptance and what planning really costs, and count captured rows."""
+        self._captured = self._captured + len(outcome.emitted) if outcome.plan.capture else 0
+        if self._billed > 0.0:
+            self._overrun = outcome.select_seconds / self._billed
+            self._billed = 0.0
+        self._candidates.observe(outcome)
+
+    def _references(self, context: Context) -> Mapping[int, Tensor] | None:
+        """States of the last committed rows, where they were captured."""
+        if context.round == 0 and context.prompt_states:
+            return context.prompt_states
+        enough = min(self._captured, self._config.rows)
+        if enough < FEWEST_ROWS or context.length - self._planned_at < self._config.interval:
+            return None
+        return {depth: rows[-enough:] for depth, rows in context.states.items()}
+
+    def _affordable_rows(self, context: Context, available: int) -> int:
+        """How many reference rows planning may use; 0 where it cannot pay for itself.
+
+        As many as fit into the share of the remaining seconds; the fewest where none do, if the
+        expected gain is worth it.
+        """
+        rows = min(available, self._config.rows)
+        remaining = context.budget * context.costs.autoregressive(context.length - 1)
+        hoped = max(self._config.hoped_speedup, self._promised)
+        gain = remaining * (1.0 / self._candidates.speedup - 1.0 / hoped)
+        fewest = min(FEWEST_ROWS, available)
+        while True:
+            seconds = self._overrun * self._program.seconds(context, rows)
+            if seconds <= self._config.share * remaining or rows <= fewest:
+                return rows if seconds <= self._config.payback * gain else 0
+            rows = max(rows // 2, fewest)
+
+    def _search(self, context: Context, references: Mapping[int, Tensor]) -> None:
+        """Replace the candidates by the program's."""
+        prices = self._candidates.prices(context)
+        self._billed = self._program.seconds(context, len(references[0]))
+        self._candidates.consider(*self._program.run(context, references, prices), context)
+        self._planned_at, self._ratio = context.length, _price_ratio(prices)
+        self._review(context)
+        self._promised, self._drifted = self._candidates.speedup, False
+
+    def _review(self, context: Context) -> None:
+        """Choose by what is known now, and see whether what was promised has drifted."""
+        self._candidates.review(context)
+        if self._candidates.empty:
+            self._drifted = context.round == 0  # the prompt's states are only there then
+            return
+        prices = self._candidates.prices(context)
+        changed = abs(_price_ratio(prices) / self._ratio - 1.0) > self._config.drift
+        slowed = self._candidates.speedup < (1.0 - self._config.drift) * self._promised
+        self._drifted = (changed or slowed) and bool(
+            self._affordable_rows(context, self._config.rows)
+        )
+
+
+def _price_ratio(prices: RoundPrices) -> float:
+    seconds = prices.sublayer_seconds
+    return float(max(seconds[::2].sum(), NEVER) / max(seconds[1::2].sum(), NEVER))

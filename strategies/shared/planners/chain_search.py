@@ -1,0 +1,136 @@
+"""The chain dynamic program within a generation: its problem, its price and its candidates.
+
+A candidate's acceptance rate is first taken to be the overlap of the distributions of draft and
+target on a few reference rows, made to fall with the weight that is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from specframe.contract.options import require_at_least
+from specframe.contract.planner import Context
+from specframe.costs.rates import RoundPrices
+from specframe.costs.tables import rising
+from specframe.errors import InvalidConfig
+from specframe.strategies.shared.planners.candidates import CandidateRules
+from specframe.strategies.shared.streams.agreement import Agreement, compare_heads
+from specframe.strategies.shared.streams.chain_dp import (
+    ChainRules,
+    Chains,
+    Stretch,
+    best_chains,
+    branches_by_stretch,
+)
+from specframe.types import SkipSet
+
+__all__ = ["ChainConfig", "ChainSearch", "Cut"]
+
+Floats = NDArray[np.float64]
+# states by depth, weights of sublayers, protected ones at either end -> what is skipped as one
+Cut = Callable[[Mapping[int, Tensor], Sequence[float], int], list[Stretch]]
+NEVER = 1e-6
+STOPS = ("gain", "fixed")
+
+
+@dataclass(frozen=True)
+class ChainConfig(CandidateRules):
+    """What planning may cost, what the program searches and what is believed of its candidates."""
+
+    prior: float = 24.0  # tokens that an estimate of acceptance is worth
+    rows: int = 4  # reference rows
+    most_skipped: float = 1.0  # share of the sublayers' seconds
+    similarity: float = 0.5  # least mean cosine of a path
+    widest: int = 16  # paths of the program that are kept from one sublayer to the next
+    protected: float = 0.04  # share of the layers that is never skipped, at either end
+    finalists: int = 10  # candidates whose acceptance rate is estimated
+    stop: str = "gain"  # or "fixed": at the length that was planned, whatever is drafted
+    share: float = 0.02  # of the remaining autoregressive seconds that planning should take
+    payback: float = 0.5  # of the seconds it may save that planning takes at most
+    hoped_speedup: float = 1.3  # of a first planning
+    drift: float = 0.1  # loss of expected speed, or change of price ratio, that plans again
+    interval: int = 64  # tokens between two plannings at least
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        owner = type(self).__name__
+        require_at_least(self, rows=1, widest=2, finalists=1, interval=1)
+        if not 0.0 < self.most_skipped <= 1.0:
+            raise InvalidConfig.of(owner, "most_skipped", "in (0, 1]", self.most_skipped)
+        if self.stop not in STOPS:
+            raise InvalidConfig.of(owner, "stop", " or ".join(STOPS), self.stop)
+        if not 0.0 <= self.protected < 0.5:
+            raise InvalidConfig.of(owner, "protected", "in [0, 0.5)", self.protected)
+
+
+@dataclass(frozen=True)
+class ChainSearch:
+    """One way to search; `cut` says what the program skips as one."""
+
+    config: ChainConfig
+    cut: Cut
+
+    def seconds(self, context: Context, rows: int) -> float:
+        """What a search on so many reference rows will take."""
+        costs, n = context.costs, context.length - 1
+        stretches, rules = self._problem(context, RoundPrices.at(costs, n, (1,)))
+        branches = branches_by_stretch(stretches, rules, rows)
+        seconds = costs.head.at(n, (1 + self.config.finalists) * rows)
+        for stretch, count in zip(stretches, branches, strict=True):
+            seconds += costs.base.at(n, 1)
+            for sublayer in range(stretch.start, stretch.stop):
+                seconds += costs.sublayer(sublayer, n, max(count, 1) * rows)
+        return seconds
+
+    def run(
+        self, context: Context, references: Mapping[int, Tensor], prices: RoundPrices
+    ) -> tuple[list[SkipSet], Floats]:
+        """A few candidates spread over the skipped weights, and estimates of their acceptance."""
+        stretches, rules = self._problem(context, prices)
+        chains = best_chains(context.probe, references, stretches, rules)
+        finalists = _spread(chains, self.config.finalists)
+        last = references[context.shape.sublayers]
+        agreement = compare_heads(context.probe, chains.states[finalists], last)
+        sets = [SkipSet(context.shape.sublayers, chains.bits[i]) for i in finalists]
+        return sets, _estimates(agreement)
+
+    def _problem(self, context: Context, prices: RoundPrices) -> tuple[list[Stretch], ChainRules]:
+        """Weights are seconds; a sublayer that costs nothing still weighs something."""
+        total = float(prices.sublayer_seconds.sum())
+        weights = np.maximum(prices.sublayer_seconds, NEVER * total).tolist()
+        most = (context.shape.layers - 1) // 2
+        layers = min(round(self.config.protected * context.shape.layers), most)
+        states = context.prompt_states or context.states
+        stretches = self.cut(states, weights, 2 * layers)
+        return stretches, ChainRules(
+            budget=self.config.most_skipped * total,
+            unit=min(stretch.weight for stretch in stretches if stretch.may_skip),
+            similarity=self.config.similarity,
+            sight="target",
+            widest=self.config.widest,
+        )
+
+
+def _spread(chains: Chains, count: int) -> list[int]:
+    """Paths at evenly spaced skipped weights, without the one that skips nothing."""
+    paths = [i for i, bits in enumerate(chains.bits) if bits]
+    if len(paths) <= count:
+        return paths
+    places = np.linspace(0, len(paths) - 1, count).round().astype(int)
+    return [paths[place] for place in places]
+
+
+def _estimates(agreement: Agreement) -> Floats:
+    """Acceptance rates in ascending weight: they cannot rise with what is skipped.
+
+    The overlap of two distributions is the chance that a sampled token is accepted. On a few rows
+    it also predicts greedy agreement better than agreement itself: where the prompt leaves the
+    target in doubt, its top token is a matter of chance.
+    """
+    falling: Sequence[float] = rising(list(agreement.overlap)[::-1])
+    return np.array(falling[::-1])
