@@ -14,7 +14,7 @@ from specframe.calibration.lab import ModelLab
 from specframe.contract.options import require_at_least
 from specframe.contract.selector import LayerSelector
 from specframe.doors.speculator import SelfSpeculator
-from specframe.prompts.suites import prompts_from
+from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
 from specframe.studies.framework.study import Row, Work
 from specframe.studies.worlds.calibrations import kept_or_calibrated

@@ -10,7 +10,7 @@ from specframe.core.engine import Limits
 from specframe.core.sampling import Law
 from specframe.errors import InvalidRequest
 from specframe.prediction.priced_rounds import PricedRound, priced_rounds
-from specframe.prompts.suites import prompts_from
+from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
 from specframe.studies.worlds.prices import kept_prices, spread_over
 from specframe.types import Prompt

@@ -12,7 +12,7 @@ from statistics import median
 from time import perf_counter
 
 from specframe.calibration.lab import ModelLab, Tell
-from specframe.prompts.suites import prompts_from
+from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
 from specframe.storage.user_cache import read_json, write_json
 from specframe.studies.worlds.priced_rig import require_tokenizer
