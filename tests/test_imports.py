@@ -22,7 +22,7 @@ LAYERS = (
     ("core.stats", "core.divergence"),
     ("profilers",),
     ("costs.measure", "calibration"),
-    ("contract.drafting_options", "contract.naming", "contract.wrapper"),
+    ("contract.drafting_options", "contract.naming"),
     ("testing",),
     ("doors", "testbed"),
     ("rig",),

@@ -11,6 +11,7 @@ from specframe.errors import InvalidConfig
 from specframe.types import DraftPlan, GainRule, Outcome, StopRule
 
 __all__ = [
+    "FREE",
     "AdaptiveThreshold",
     "ExpectedGain",
     "FixedStop",
