@@ -19,6 +19,7 @@ from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.executors.executor import Executor
 from specframe.profilers.continuations import Continuation, Judged, judge
 from specframe.profilers.exhaustive import every_chance
+from specframe.tensors import at_least_float32
 from specframe.types import SkipSet, Step
 
 __all__ = ["Acceptance", "AcceptanceEstimator", "Trial"]
@@ -171,7 +172,7 @@ class AcceptanceEstimator:
             q = self._law.probabilities(logits, (), histories)
             return _list(torch.minimum(p, q).sum(-1)), _list(q.amax(-1))
         scores = self._law.scores(logits, (), histories)
-        exact = scores if scores.dtype == torch.float64 else scores.float()
+        exact = at_least_float32(scores)
         top, choice = exact.max(-1)
         agreed = choice == self._choices[index][places]
         return _list(agreed.double()), _list(torch.exp(top - exact.logsumexp(-1)))

@@ -11,11 +11,10 @@ from torch import Tensor
 from specframe.core.sampling import Law
 from specframe.errors import InvalidRequest
 from specframe.executors.cache import CursorCache
-from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor, chain_step
+from specframe.executors.executor import LAST_ROW, Executor, chain_step
+from specframe.executors.filling import fill_cache
 
 __all__ = ["Continuation", "Judged", "continue_prompts", "judge", "text_states"]
-
-BLOCK = 512  # rows of a prompt that are walked together
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +110,9 @@ def _fill(
 ) -> dict[int, Tensor]:
     """Commit these tokens; the stream at `depths` from position `keep_from` on."""
     kept: dict[int, list[Tensor]] = {depth: [] for depth in depths}
-    for start in range(0, len(tokens), BLOCK):
-        block = tokens[start : start + BLOCK]
-        taps = tuple(depths) if start + len(block) > keep_from else ()
-        step = chain_step(block, start, executor.device)
-        passed = executor.walk(step, cache, taps=taps, rows=NO_ROWS)
-        cache.commit(range(len(block)))
-        for depth in taps:
-            kept[depth].append(passed.taps[depth][:, max(keep_from - start, 0) :].clone())
+    for first, passed in fill_cache(executor, cache, tokens, taps=depths, taps_from=keep_from):
+        for depth, rows in passed.taps.items():
+            kept[depth].append(rows[:, max(keep_from - first, 0) :].clone())
     return {depth: torch.cat(blocks, dim=1) for depth, blocks in kept.items()}
 
 

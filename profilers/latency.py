@@ -23,7 +23,7 @@ from specframe.executors.cache import CursorCache
 from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.profilers.clocks import Progress, time_interleaved
 from specframe.profilers.machine import machine_facts
-from specframe.profilers.parts import Parts, split_walks, telling_sets
+from specframe.profilers.parts import Parts, split_walks, timed_sets
 from specframe.types import ModelShape, SkipSet
 
 __all__ = ["LatencyGrid", "LatencyProfile", "default_grid", "profile_latency"]
@@ -122,7 +122,7 @@ def profile_latency(
     begun = perf_counter()
     kinds = kinds or (0,) * executor.shape.layers
     cells = [(n, m) for n in grid.contexts for m in grid.rows_at(n)]
-    sets = telling_sets(kinds)
+    sets = timed_sets(kinds)
     calls = _calls(executor, grid, cells, sets)
     timed = time_interleaved(
         calls, executor.device, budget_seconds=grid.budget_seconds, progress=progress

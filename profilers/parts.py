@@ -9,7 +9,7 @@ import numpy as np
 
 from specframe.types import SkipSet
 
-__all__ = ["Parts", "split_walks", "telling_sets"]
+__all__ = ["Parts", "split_walks", "timed_sets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Parts:
     miss: float  # |sum of the parts - walk| / walk, of the set that was left out of the fit
 
 
-def telling_sets(kinds: Sequence[int]) -> list[SkipSet]:
-    """Sets that skip nothing, all, each part of each kind, or all but it; last, a mixed set.
+def timed_sets(kinds: Sequence[int]) -> list[SkipSet]:
+    """Nothing skipped, everything, each part of each kind alone and left out; last a mixed set.
 
     The mixed set skips attention in even and MLPs in odd layers. It is not
     used in the fit and shows how well the parts add up.

@@ -14,6 +14,7 @@ from specframe.core.verify import without
 from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor, chain_step
+from specframe.tensors import at_least_float32
 from specframe.types import LONGEST_DRAFT, Draft, DraftPlan, Step
 
 __all__ = ["Drafter", "tree_step"]
@@ -191,7 +192,7 @@ def _asks_confidence(plan: DraftPlan) -> bool:
 
 
 def _top_probability(scores: Tensor, top: int) -> float:
-    exact = scores if scores.dtype == torch.float64 else scores.float()
+    exact = at_least_float32(scores)
     return float(torch.exp(exact[top] - exact.logsumexp(-1)))
 
 

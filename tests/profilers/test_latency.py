@@ -21,7 +21,7 @@ from specframe.profilers.latency import (
     profile_latency,
 )
 from specframe.profilers.machine import layer_kinds, machine_facts
-from specframe.profilers.parts import split_walks, telling_sets
+from specframe.profilers.parts import split_walks, timed_sets
 from specframe.profilers.store import find_profile, load_profile, save_profile
 from specframe.types import SkipSet
 
@@ -100,7 +100,7 @@ def test_parts_are_found_exactly_where_walks_are_their_sums(kinds):
         kept = [truth[1 + 2 * kinds[i // 2] + i % 2] for i in skips.kept]
         return truth[0] + sum(kept)
 
-    sets = telling_sets(kinds)
+    sets = timed_sets(kinds)
     found = split_walks([walk(skips) for skips in sets], sets, kinds)
     assert found.seconds == pytest.approx(truth)
     assert found.miss == pytest.approx(0.0, abs=1e-9)
@@ -108,7 +108,7 @@ def test_parts_are_found_exactly_where_walks_are_their_sums(kinds):
 
 def test_the_set_left_out_tells_how_badly_parts_add_up():
     kinds = (0, 0, 0, 0)
-    sets = telling_sets(kinds)
+    sets = timed_sets(kinds)
     seconds = [1.0 + len(skips.kept) for skips in sets]
     seconds[-1] *= 1.25
     assert split_walks(seconds, sets, kinds).miss == pytest.approx(0.2)

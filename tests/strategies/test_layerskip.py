@@ -3,8 +3,8 @@
 from functools import cache
 
 import pytest
-from doubles.written_lab import WrittenLab, context_at, plain_costs, prompts_of, small_shape
 from doubles.planted_labs import greedy_tokens, own_tokens, planted_prompts
+from doubles.written_lab import WrittenLab, context_at, plain_costs, prompts_of, small_shape
 
 from specframe.calibration.lab import ModelLab
 from specframe.contract.naming import strategy_from

@@ -3,7 +3,6 @@
 from functools import cache
 
 import pytest
-from doubles.written_lab import WrittenLab, context_at, plain_costs, prompts_of, small_shape
 from doubles.planted_labs import (
     FAMILIES,
     as_good_as_planted,
@@ -13,6 +12,7 @@ from doubles.planted_labs import (
     planted_lab,
     planted_prompts,
 )
+from doubles.written_lab import WrittenLab, context_at, plain_costs, prompts_of, small_shape
 
 from specframe.contract.naming import strategy_from
 from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest

@@ -1,7 +1,9 @@
 """The optimiser: Muon for matrices, Adam for the embedding and the norms.
 
-Muon (Jordan et al., 2024) replaces a matrix's momentum by the nearest orthogonal matrix, computed
-with a few Newton-Schulz steps. It needs fewer tokens than Adam, which matters on two CPU cores.
+Muon (Jordan et al., 2024): replace a matrix's momentum by the nearest orthogonal matrix, found by
+a few Newton-Schulz steps. It learns from fewer tokens than Adam, which matters on two CPU cores.
+`torch.optim.Muon` has the same formulas but rounds in another order (bfloat16: updates differ by
+a few per cent) and needs torch 2.9, so it would not repeat the recipe of the shipped model.
 """
 
 from collections import defaultdict

@@ -1,8 +1,8 @@
 """Sets are drafted with while they pay, and left when their acceptance is below the judged one."""
 
 import pytest
-from doubles.written_lab import context_at, plain_costs, small_shape
 from doubles.strategies_worlds import prices
+from doubles.written_lab import context_at, plain_costs, small_shape
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.costs.model import expected_tokens
