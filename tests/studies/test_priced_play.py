@@ -8,7 +8,7 @@ from specframe.core.sampling import Law
 from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.kangaroo.adapter import Adapter
 from specframe.strategies.kangaroo.strategy import Kangaroo, Trained
-from specframe.strategies.knapspec.paper import KnapSpec
+from specframe.strategies.knapspec.strategy import KnapSpec
 from specframe.studies.worlds.plans_at import plans_at
 from specframe.studies.worlds.priced_play import play
 from specframe.types import Estimate, StopRule
