@@ -4,7 +4,7 @@ import pytest
 from doubles.priced_worlds import planted_rig
 
 from specframe.errors import InvalidConfig
-from specframe.prompts.prediction import random_prompts
+from specframe.prompts.random import random_prompts
 from specframe.strategies.knapspec.paper import SublayerPrices, tokens_per_time
 from specframe.studies import tpt_correlation
 from specframe.studies.framework.running import run_study
