@@ -1,4 +1,4 @@
-"""One vector a prompt, from the residual stream at any depth."""
+"""One vector per prompt, from the residual stream at any depth."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def _vector(executor: Executor, prompt: Sequence[int], depth: int, pooling: Pool
 
 
 def _last(kept: list[Tensor], states: Tensor, rows: int) -> Tensor:
-    """Only rows that enter are held, so that a long prompt costs no memory."""
+    """Keep only the rows that are pooled, so that long prompts need no extra memory."""
     return torch.cat([*kept, states])[-rows:]

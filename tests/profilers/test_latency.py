@@ -217,7 +217,7 @@ def test_a_profile_warns_where_lines_parts_or_quiet_do_not_hold(usual):
     table = usual.costs.attention[0]
     bent = replace(table, contexts=(8, 96, 100, 104), seconds=((1.0,) * 2,) * 3 + ((9.0,) * 2,))
     costs: CostModel = replace(usual.costs, attention=(bent,))
-    assert "no straight line" in LatencyProfile(costs, 0.0, 0.0, 3, 1.0).warnings[0]
+    assert "not linear" in LatencyProfile(costs, 0.0, 0.0, 3, 1.0).warnings[0]
     assert any("busy" in text for text in replace(fine, noise=0.5).warnings)
     assert any("whole walks differ" in text for text in replace(fine, worst_miss=0.5).warnings)
 

@@ -1,9 +1,9 @@
 """What searches cost: curves judged alike, time-capped searches called censored."""
 
 import pytest
-from doubles.lab_doubles import plain_costs
 from doubles.planted_labs import LAYERS, PLANTED, planted_prompts
 from doubles.priced_worlds import planted_rig
+from doubles.written_lab import plain_costs
 
 from specframe.studies import calibration_cost
 from specframe.studies.calibration_cost import (
