@@ -10,7 +10,7 @@ from specframe.testbed.corpus import DOMAINS, Split
 from specframe.testbed.prompts import suite
 from specframe.types import Prompt
 
-__all__ = ["suite_prompts", "domain_prompts"]
+__all__ = ["domain_prompts", "suite_prompts"]
 
 TOLERANCE = 1.25  # a prompt may be this much longer than the context asked for
 
