@@ -1,4 +1,4 @@
-"""From raw logits to the law a token is drawn from. All randomness enters through `Choose`."""
+"""Turns logits into next-token distributions. All randomness comes from `Choose`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Choose", "Law", "seeded_choice"]
 
 Choose = Callable[[Tensor], int]  # a distribution [V] -> the index drawn from it
 
-# Library processors that look at the scores only: they may run on all rows at once.
+# Processors of transformers that depend on the scores only: they can run on all rows at once.
 HISTORY_FREE = frozenset(
     {
         "EpsilonLogitsWarper",
@@ -33,9 +33,9 @@ HISTORY_FREE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """The law of the next token: the processors in order, then the top token or a draw.
+    """The sampling rule: the logits processors in order, then the top token or a random draw.
 
-    Draft and target use the same law, each row with the tokens that stand before it.
+    Draft and target use the same rule; each row is processed with the tokens before it.
     """
 
     processors: tuple[Any, ...] = ()
@@ -64,7 +64,7 @@ class Law:
     def probabilities(
         self, logits: Tensor, history: Sequence[int], suffixes: Sequence[Sequence[int]]
     ) -> Tensor:
-        """The laws [R, V] that tokens are drawn from."""
+        """The distributions [R, V] that tokens are drawn from."""
         return torch.softmax(_at_least_float32(self.scores(logits, history, suffixes)), dim=-1)
 
     def _process(self, history: Sequence[int], scores: Tensor) -> Tensor:
