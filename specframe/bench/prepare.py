@@ -109,9 +109,7 @@ class _Strategies:
     folder: Path  # calibrations of this run
     tell: Tell
 
-    def made(
-        self, text: str, starts: Sequence[SkipSet]
-    ) -> tuple[LayerSelector, Mapping[str, Any]]:
+    def made(self, text: str, starts: Sequence[SkipSet]) -> tuple[LayerSelector, Mapping[str, Any]]:
         """A strategy and how it was calibrated; the yardstick searches from `starts`."""
         named = read_named(text)
         if Path(named.name).is_dir():

@@ -34,9 +34,7 @@ def asked_prompts(settings: BenchSettings, rig: Rig) -> list[Prompt]:
     return asked
 
 
-def calibration_prompts(
-    settings: BenchSettings, rig: Rig, asked: Sequence[Prompt]
-) -> list[Prompt]:
+def calibration_prompts(settings: BenchSettings, rig: Rig, asked: Sequence[Prompt]) -> list[Prompt]:
     """Validation prompts of the testbed; of a file, those that are not asked."""
     wanted = settings.calibration_prompts
     if settings.model in PLANTED:

@@ -10,9 +10,9 @@ from specframe.contract.selector import LayerSelector
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel, Speedup
-from specframe.executors.executor import Executor
 from specframe.prediction.race import require_rounds
-from specframe.types import Outcome
+from specframe.rig import Rig
+from specframe.types import Outcome, Prompt
 
 __all__ = ["Played", "play"]
 
@@ -42,22 +42,15 @@ class Played:
         return Speedup.around(value, error, spread * value)
 
 
-def play(
-    executor: Executor,
-    strategy: LayerSelector,
-    costs: CostModel,
-    prompts: Sequence[Sequence[int]],
-    new_tokens: int,
-    ends: frozenset[int] = frozenset(),
-) -> Played:
-    """Generate after each prompt with a fresh instance of the strategy."""
-    limits = Limits(new_tokens, ends)
+def play(rig: Rig, strategy: LayerSelector, prompts: Sequence[Prompt], new_tokens: int) -> Played:
+    """Generate after each prompt; rounds are priced by the rig's costs."""
+    limits, costs = Limits(new_tokens, rig.ends), rig.costs
     tokens, seconds, plain = [], [], []
     drafted = accepted = 0
     for prompt in prompts:
-        engine = Engine(executor, strategy, Law(), limits, costs)
-        n, price, alone, emitted = len(prompt), 0.0, 0.0, 0
-        for done in engine.rounds(prompt):
+        engine = Engine(rig.executor, strategy, Law(), limits, costs)
+        n, price, alone, emitted = len(prompt.tokens), 0.0, 0.0, 0
+        for done in engine.rounds(prompt.tokens):
             outcome = done.outcome
             if outcome is None:
                 continue
