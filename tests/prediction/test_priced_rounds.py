@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import pytest
-from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
-from doubles.strategies_worlds import prices
+from doubles.planted_labs import PLANTED, planted_prompts
+from doubles.priced_worlds import planted_rig
 
 from specframe.contract.planner import Planner
 from specframe.contract.wrapper import WrappedPlanner, WrappedSelector
-from specframe.core.engine import Limits
-from specframe.core.sampling import Law
 from specframe.prediction.priced_rounds import priced_rounds
 from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.kangaroo.adapter import Adapter
@@ -17,14 +15,14 @@ from specframe.strategies.kangaroo.strategy import Kangaroo, Trained
 from specframe.strategies.knapspec.strategy import KnapSpec
 from specframe.types import Estimate, StopRule
 
-COSTS = prices(LAYERS, attention=(1.0, 0.01))
-PROMPT = planted_prompts(each=1)[0].tokens
+RIG = planted_rig(attention=(1.0, 0.01)).without_ends()
+COSTS = RIG.costs
+PROMPT = planted_prompts(each=1)[0]
 FIXED = FixedSkips(PLANTED, StopRule(3))
 
 
 def rounds_of(strategy, tokens=30, **given):
-    executor = planted_executor("llama")
-    return priced_rounds(executor, strategy, COSTS, PROMPT, Law(), Limits(tokens), **given)
+    return priced_rounds(RIG, strategy, PROMPT, tokens, **given)
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def test_plans_are_the_strategy_s_and_cost_it_nothing():
 
 
 def test_rounds_are_priced_at_the_context_in_which_they_begin():
-    n = len(PROMPT)
+    n = len(PROMPT.tokens)
     for done in rounds_of(FIXED)[:3]:
         assert done.drafted == done.accepted == 3
         assert done.seconds == pytest.approx(COSTS.round(done.plan, n, drafted=3))
@@ -67,7 +65,7 @@ def test_planners_are_told_prices_or_with_the_clock_what_rounds_took():
     rounds_of(Listening(FIXED, priced))
     rounds = rounds_of(Listening(FIXED, timed), clock=True)
     first = priced[0]
-    n = len(PROMPT)
+    n = len(PROMPT.tokens)
     assert first.select_seconds == 0.0
     assert first.draft_seconds == pytest.approx(3 * COSTS.draft_step(PLANTED, n))
     assert first.verify_seconds == pytest.approx(COSTS.verify(4, n, start=PLANTED.prefix))
@@ -76,15 +74,14 @@ def test_planners_are_told_prices_or_with_the_clock_what_rounds_took():
 
 
 def test_what_a_strategy_computes_is_charged_at_the_prices():
-    knapspec = KnapSpec.from_config(KnapSpec.presets["best"], planted_executor("llama").shape)
+    knapspec = KnapSpec.from_config(KnapSpec.presets["best"], RIG.shape)
     first = rounds_of(knapspec, 200)
-    assert first[0].select_seconds > COSTS.sublayer(0, len(PROMPT), 1)
+    assert first[0].select_seconds > COSTS.sublayer(0, len(PROMPT.tokens), 1)
     assert first[-1].plan.skips.bits
     assert rounds_of(knapspec, 200) == first
 
 
 def test_a_trained_head_drafts():
-    shape = planted_executor("llama").shape
     sure = Estimate(0.9, 0.85, 0.95, 400)
-    kangaroo = Kangaroo(found=Trained(Adapter.new(shape, 2, 0), sure, sure, shape))
+    kangaroo = Kangaroo(found=Trained(Adapter.new(RIG.shape, 2, 0), sure, sure, RIG.shape))
     assert rounds_of(kangaroo)[0].plan.headed
