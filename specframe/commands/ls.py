@@ -14,7 +14,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("ls")(list_selectors)
+    app.command("ls")(list_strategies)
 
 
 COLUMNS = {
@@ -28,7 +28,7 @@ COLUMNS = {
 }
 
 
-def list_selectors(json: JsonFile = None) -> None:
+def list_strategies(json: JsonFile = None) -> None:
     """List the strategies, what they can do, and where they come from.
 
     Training-free: nothing was trained for it. Attn, MLP apart: they are skipped separately.

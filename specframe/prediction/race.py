@@ -1,4 +1,4 @@
-"""Measured speed-ups: plans and autoregressive decoding take turns, a round at a time."""
+"""Measured speed-ups: rounds of plans and of autoregressive decoding, run in turn."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def race(
 ) -> tuple[Lap, list[Lap]]:
     """Autoregressive decoding and each plan on the same prompts; ends of drafts are cut equally.
 
-    Whoever has emitted fewest tokens goes on, so that all are under way to the end, and rounds of
-    one kind follow each other where they would in decoding.
+    The next round is always of the one that has emitted fewest tokens. So all run to the end side
+    by side, and rounds of one kind follow each other where they would in decoding.
     """
     plain = DraftPlan(SkipSet.none(executor.shape.layers), StopRule(0))
     contenders = [plain, *plans]

@@ -23,7 +23,7 @@ def tokens(domain, index):
     return tuple(1 + 12 * domain + (5 * index + 7 * i) % 12 for i in range(9 + index))
 
 
-def testbed():
+def planted_testbed():
     return SmallTestbed(
         planted_rig(head=0.1).without_ends(),
         tuple(Prompt(tokens(i, 9), d, f"{d}/0/0") for i, d in enumerate(DOMAINS)),
@@ -38,7 +38,7 @@ def made(monkeypatch):
     testbeds = []
 
     def small_testbed(*asked):
-        testbeds.append(testbed())
+        testbeds.append(planted_testbed())
         return testbeds[-1]
 
     real = PlantedRig.strategy

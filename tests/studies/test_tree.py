@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from doubles.priced_worlds import PlantedRig, planted_rig
+from doubles.priced_worlds import planted_rig
 
 from specframe.errors import InvalidConfig
 from specframe.studies import tree
@@ -38,7 +38,7 @@ def test_where_siblings_stand_and_rows_are_free_a_tree_adds(monkeypatch, tmp_pat
     assert chain["tokens_a_round"] < two["tokens_a_round"] < nine["tokens_a_round"]
     assert 0.0 < two["adds"] < nine["adds"]
     assert results["best_tree"] == {"uniform-skip": "9"}
-    monkeypatch.setattr(PlantedRig, "rounds", None)  # a second run decodes nothing
+    monkeypatch.setattr(tree, "priced_rounds", None)  # a second run decodes nothing
     again = findings(monkeypatch, tmp_path, rig, selectors=("uniform-skip",), trees=("2", "9"))
     assert again["rows"] == results["rows"]
 
