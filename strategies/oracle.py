@@ -30,6 +30,8 @@ CLOCKED = replace(BEST, objective="clock", stop="confidence", prompts=8, check=0
 class Oracle(OneSet):
     """The best single skip set: all of them measured, or a long local search."""
 
+    config: OfflineConfig = BEST
+
     name = "oracle"
     presets: ClassVar[Mapping[str, OfflineConfig]] = {"best": BEST, "faithful": CLOCKED}
     traits = Traits(
