@@ -1,4 +1,4 @@
-"""What a measurement holds for: the executor, the machine and the model's shape."""
+"""What a measurement is valid for: the executor, the machine and the model's shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["layer_kinds", "machine_facts"]
 
 
 def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, str]:
-    """Everything that must be equal for a price to hold, as text."""
+    """All facts that must be equal for a price to be valid, as text."""
     shape = " ".join(f"{name}={value}" for name, value in asdict(executor.shape).items())
     return {
         "executor": executor.name + (" strict" if executor.strict else ""),
@@ -32,7 +32,7 @@ def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, st
 
 
 def layer_kinds(model: nn.Module, layers: int) -> tuple[int, ...]:
-    """Number the layers by kind: equal parameter shapes and equal sliding windows are one kind."""
+    """The kind of each layer; equal parameter shapes and sliding windows are one kind."""
     stacks = [
         module
         for module in model.modules()

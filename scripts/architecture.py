@@ -44,6 +44,7 @@ text { font: 11px ui-monospace, "DejaVu Sans Mono", monospace; fill: #1c1e21 }
 }
 """
 
+
 @cache
 def _table() -> dict[str, Any]:
     return runpy.run_path(str(ROOT / "tests" / "test_imports.py"))

@@ -44,7 +44,7 @@ class InvalidRequest(SpecframeError, ValueError):
 
 
 class InvalidSkipSet(InvalidRequest):
-    """A skip set names sublayers that the model does not have, or was made for another depth.
+    """A skip set names sublayers that the model lacks, or was made for another number of layers.
 
     Remedy: use `SkipSet.of(layers, ...)` with the number of layers that `specframe doctor` shows.
     """

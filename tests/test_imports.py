@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # from the bottom up; a module belongs to its longest matching prefix, and one without is an error
 LAYERS = (
     ("errors",),
-    ("types",),
+    ("types", "tensors"),
     ("storage", "costs.tables", "contract.options", "contract.pooling", "core.sampling"),
     ("prompts.chat", "prompts.lines", "core.verify", "costs", "costs.rates"),
     ("contract",),
@@ -22,7 +22,7 @@ LAYERS = (
     ("core.stats", "core.divergence"),
     ("profilers",),
     ("costs.measure", "calibration"),
-    ("contract.drafting_options", "contract.naming", "contract.wrapper"),
+    ("contract.drafting_options", "contract.naming"),
     ("testing",),
     ("doors", "testbed"),
     ("rig",),

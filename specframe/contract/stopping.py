@@ -11,6 +11,7 @@ from specframe.errors import InvalidConfig
 from specframe.types import DraftPlan, GainRule, Outcome, StopRule
 
 __all__ = [
+    "FREE",
     "AdaptiveThreshold",
     "ExpectedGain",
     "FixedStop",
@@ -84,7 +85,10 @@ class AdaptiveThreshold(StopPolicy):
         return StopRule(self.max_tokens, confidence=self._threshold)
 
     def observe(self, outcome: Outcome) -> None:
-        """Raise the threshold after low acceptance; lower it if a short draft had enough."""
+        """Raise the threshold if acceptance is below the target.
+
+        Otherwise lower it, but only if the draft ended before its length limit.
+        """
         if not outcome.drafted:
             return
         keep, share = self.acceptance_memory, outcome.accepted / outcome.drafted

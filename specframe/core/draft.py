@@ -14,6 +14,7 @@ from specframe.core.verify import without
 from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor, chain_step
+from specframe.tensors import at_least_float32
 from specframe.types import LONGEST_DRAFT, Draft, DraftPlan, Step
 
 __all__ = ["Drafter", "tree_step"]
@@ -50,7 +51,7 @@ class Drafter:
         spine = list(copied)
         leaves: list[tuple[int, int]] = []  # (parent, token)
         confidences = [1.0] * len(copied)
-        laws: dict[int, Tensor] = {}
+        distributions: dict[int, Tensor] = {}
         states: list[dict[int, Tensor]] = []
         walked, reach = 0, 1.0
         widest = plan.tree.widest if plan.tree is not None else 1
@@ -63,9 +64,9 @@ class Drafter:
             states.append(kept)
             walked = 1 + len(spine)
             parent = len(spine) - 1
-            drawn, confidence, law = self._draw(plan, logits, spine)
-            if law is not None:
-                laws[parent] = law
+            drawn, confidence, distribution = self._draw(plan, logits, spine)
+            if distribution is not None:
+                distributions[parent] = distribution
             spine.append(drawn[0])
             confidences.append(confidence)
             leaves += [(parent, token) for token in drawn[1:]]
@@ -77,7 +78,7 @@ class Drafter:
             tokens=(*spine, *(token for _, token in leaves)),
             parents=(*range(-1, len(spine) - 1), *(parent for parent, _ in leaves)),
             confidences=tuple(confidences),
-            laws=laws if self._law.sampled else None,
+            laws=distributions if self._law.sampled else None,
             copied=len(copied),
         )
         return self._finish(plan, draft, states, walked, keep)
@@ -191,7 +192,7 @@ def _asks_confidence(plan: DraftPlan) -> bool:
 
 
 def _top_probability(scores: Tensor, top: int) -> float:
-    exact = scores if scores.dtype == torch.float64 else scores.float()
+    exact = at_least_float32(scores)
     return float(torch.exp(exact[top] - exact.logsumexp(-1)))
 
 

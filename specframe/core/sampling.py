@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from specframe.tensors import at_least_float32
+
 __all__ = ["Choose", "Law", "seeded_choice"]
 
 Choose = Callable[[Tensor], int]  # a distribution [V] -> the index drawn from it
@@ -52,7 +54,7 @@ class Law:
         """Processed scores [R, V]; row i follows `history` and then `suffixes[i]`."""
         if not self.processors:
             return logits
-        scores = _at_least_float32(logits)
+        scores = at_least_float32(logits)
         if all(type(processor).__name__ in HISTORY_FREE for processor in self.processors):
             return self._process(history[-1:], scores)
         rows = [
@@ -65,7 +67,7 @@ class Law:
         self, logits: Tensor, history: Sequence[int], suffixes: Sequence[Sequence[int]]
     ) -> Tensor:
         """The distributions [R, V] that tokens are drawn from."""
-        return torch.softmax(_at_least_float32(self.scores(logits, history, suffixes)), dim=-1)
+        return torch.softmax(at_least_float32(self.scores(logits, history, suffixes)), dim=-1)
 
     def _process(self, history: Sequence[int], scores: Tensor) -> Tensor:
         tokens = torch.tensor([list(history)], device=scores.device).expand(scores.shape[0], -1)
@@ -81,7 +83,3 @@ def seeded_choice(generator: torch.Generator | None) -> Choose:
         return int(torch.multinomial(probabilities, 1, generator=generator))
 
     return choose
-
-
-def _at_least_float32(scores: Tensor) -> Tensor:
-    return scores if scores.dtype == torch.float64 else scores.float()

@@ -14,12 +14,12 @@ from specframe.core.states import StateWindow
 from specframe.core.verify import verify_greedy, verify_sampled
 from specframe.errors import NonFiniteLogits
 from specframe.executors.cache import CursorCache
-from specframe.executors.executor import LAST_ROW, Executor, chain_step
+from specframe.executors.executor import LAST_ROW, Executor
+from specframe.executors.filling import fill_cache
 from specframe.types import Draft, Verdict
 
 __all__ = ["Target"]
 
-PREFILL_ROWS = 512  # a long prompt is processed in blocks, so that attention memory stays linear
 NOTHING = Draft((), (), ())
 
 
@@ -35,14 +35,12 @@ class Target:
     def prefill(self, window: StateWindow, head: HeadRunner | None = None) -> int:
         """Commit the prompt and choose the first token."""
         taps = window.prompt_depths | ({head.depth} if head is not None else set())
-        for start in range(0, len(self._tokens), PREFILL_ROWS):
-            block = self._tokens[start : start + PREFILL_ROWS]
-            step = chain_step(block, start, self._cache.data.device)
-            passed = self._executor.walk(step, self._cache, taps=taps, rows=LAST_ROW)
+        for _, passed in fill_cache(
+            self._executor, self._cache, self._tokens, taps=taps, rows=LAST_ROW
+        ):
             window.push_prompt(passed.taps)
             if head is not None:
                 head.push(passed.taps[head.depth])
-            self._cache.commit(range(len(block)))
         assert passed.logits is not None
         return self._decide(NOTHING, passed.logits[0]).bonus
 

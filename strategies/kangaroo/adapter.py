@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specframe.tensors import at_least_float32
 from specframe.types import ModelShape
 
 __all__ = ["Adapter", "Lesson", "TrainingRules", "agreement", "train_adapter"]
@@ -212,7 +213,7 @@ def _loss(adapter: Adapter, batch: Sequence[Lesson], read_out: ReadOut) -> Tenso
 def _read(read_out: ReadOut, stream: Tensor, dtype: torch.dtype) -> Tensor:
     """Logits in float32 or better, through a head of this dtype."""
     logits = read_out(stream.to(dtype))
-    return logits if logits.dtype == torch.float64 else logits.float()
+    return at_least_float32(logits)
 
 
 def _factor(progress: float, warmup: float) -> float:

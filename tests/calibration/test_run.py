@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from doubles.lab_doubles import plain_costs
 from doubles.learning import LearnsOneSet
 from doubles.planted_labs import LAYERS, PLANTED, planted_prompts
+from doubles.written_lab import plain_costs
 
 from specframe.calibration.run import (
     calibrate_and_keep,

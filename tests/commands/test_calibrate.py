@@ -5,7 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from doubles.lab_doubles import plain_costs
+from doubles.written_lab import plain_costs
 
 from specframe.commands import cli
 from specframe.contract.naming import strategy_from

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from doubles.lab_doubles import plain_costs
+from doubles.written_lab import plain_costs
 from tokenizers import Tokenizer
 from tokenizers.decoders import Fuse
 from tokenizers.models import WordLevel

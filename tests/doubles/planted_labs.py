@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from doubles.lab_doubles import plain_costs
+from doubles.written_lab import plain_costs
 from specframe.calibration.lab import ModelLab
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.selector import LayerSelector
@@ -61,7 +61,7 @@ def as_good_as_planted(judged: JudgedSet) -> bool:
 
 def greedy_tokens(executor: Executor, strategy: LayerSelector, prompt: Prompt, count: int = 40):
     """Tokens, and how many of them were drafted."""
-    engine = Engine(executor, strategy.spawn(), Law(), Limits(count), plain_costs(LAYERS))
+    engine = Engine(executor, strategy, Law(), Limits(count), plain_costs(LAYERS))
     tokens: list[int] = []
     drafted = 0
     for done in engine.rounds(prompt.tokens):

@@ -6,7 +6,6 @@ from math import prod
 import pytest
 import torch
 from doubles.heads import Headed, MixingHead
-from doubles.lab_doubles import flat, plain_costs, small_shape
 from doubles.laws import Case, law_error
 from doubles.planted_labs import (
     PLANTED,
@@ -16,6 +15,7 @@ from doubles.planted_labs import (
     planted_prompts,
 )
 from doubles.strategies import Listening
+from doubles.written_lab import flat, plain_costs, small_shape
 
 from specframe.contract.naming import strategy_from
 from specframe.contract.planner import Context

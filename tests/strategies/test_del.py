@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from doubles.lab_doubles import plain_costs
 from doubles.planted_labs import own_tokens, planted_prompts
 from doubles.strategies_worlds import prices, world
+from doubles.written_lab import plain_costs
 
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law

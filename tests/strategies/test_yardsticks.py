@@ -4,7 +4,6 @@ import math
 from itertools import pairwise
 
 import pytest
-from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
 from doubles.planted_labs import (
     LAYERS,
     PLANTED,
@@ -15,6 +14,7 @@ from doubles.planted_labs import (
     planted_prompts,
 )
 from doubles.strategies_worlds import outcome, prices
+from doubles.written_lab import WrittenLab, plain_costs, prompts_of, small_shape
 
 from specframe.contract.planner import Context
 from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest

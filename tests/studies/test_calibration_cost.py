@@ -1,8 +1,8 @@
 """What searches cost: curves judged alike, time-capped searches called censored."""
 
 import pytest
-from doubles.lab_doubles import plain_costs
 from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
+from doubles.written_lab import plain_costs
 
 from specframe.calibration.lab import ModelLab
 from specframe.studies import calibration_cost

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.planner import Context, Planner
-from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, StopPolicy
+from specframe.contract.stopping import FREE, AdaptiveThreshold, ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.judging.find_set import best_draft
@@ -118,7 +118,7 @@ class FallbackPlanner(Planner):
         costs, rules, n = context.costs, self._rules, context.length - 1
         draft, speed = best_draft(costs, judged.skips, judged.acceptance.low, n, rules.longest)
         plain = costs.autoregressive(n)
-        step = costs.draft_step(judged.skips, n) / plain
+        step = max(costs.draft_step(judged.skips, n) / plain, FREE)
         verify = costs.verify(draft + 1, n, start=judged.skips.prefix) / plain
         if before is not None:
             policy, accepted = before.policy, before.accepted

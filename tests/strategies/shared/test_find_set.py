@@ -1,7 +1,7 @@
 """The figure kept with a skip set comes from prompts that decided nothing."""
 
 import pytest
-from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+from doubles.written_lab import WrittenLab, plain_costs, prompts_of, small_shape
 
 from specframe.errors import InvalidRequest
 from specframe.strategies.shared.judging.find_set import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from doubles.lab_doubles import WrittenLab, plain_costs, small_shape
+from doubles.written_lab import WrittenLab, plain_costs, small_shape
 
 from specframe.costs.rates import RoundPrices, as_matrix, expected_token_grid
 from specframe.strategies.shared.searching.knapsack_search import (
