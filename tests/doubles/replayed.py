@@ -1,4 +1,4 @@
-"""Streams of text on which it is written down where each skip set's draft would stand."""
+"""Streams of text on which it is written down where each skip set's draft would be accepted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from specframe.contract.planner import Context
+from doubles.contexts import plain_context
 from specframe.costs.model import CostModel
 from specframe.types import Draft, ModelShape, Outcome
 
@@ -21,15 +21,22 @@ class Stream:
     length: int = 20_000
     told: list = field(default_factory=list)  # (token reached, plan)
 
-    def play(self, selector, until=None):
+    def play(self, strategy, until=None):
         """Priced seconds after each round, by how many tokens were out: [(tokens, seconds)]."""
-        live, done, seconds, curve = selector.spawn(), 0, 0.0, [(0, 0.0)]
+        planner, done, seconds, curve = strategy.start(self.shape), 0, 0.0, [(0, 0.0)]
         n = 200
         round_ = 0
         tokens = [0] * (n + 1)
         while done < (until or self.length):
-            context = Context(self.shape, tokens, 200, self.length - done, round_, costs=self.costs)
-            plan = live.select(context)
+            context = plain_context(
+                self.shape,
+                tokens,
+                prompt_length=200,
+                budget=self.length - done,
+                round=round_,
+                costs=self.costs,
+            )
+            plan = planner.plan(context)
             drafted = min(plan.stop.max_tokens, self.length - done - 1)
             agreed = self.agreed.get(plan.skips, ())
             accepted = 0
@@ -37,7 +44,7 @@ class Stream:
                 accepted += 1
             seconds += self.costs.round(plan, len(tokens) - 1, drafted)
             draft = Draft((0,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-            live.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
+            planner.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
             self.told.append((done, plan))
             done += accepted + 1
             round_ += 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
+from specframe.contract.wrapper import WrappedSelector
 from specframe.types import DraftPlan
 
 
@@ -50,3 +51,14 @@ class _Noting(Planner):
 
     def observe(self, outcome):
         self._heard.append(outcome)
+
+
+@dataclass(frozen=True)
+class Started(WrappedSelector):
+    """The inner strategy; keeps the planners that it started."""
+
+    planners: list = field(default_factory=list)
+
+    def start(self, shape):
+        self.planners.append(self.inner.start(shape))
+        return self.planners[-1]

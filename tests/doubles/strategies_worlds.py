@@ -51,7 +51,7 @@ class World:
             "prompt_length": len(self.tokens),
             "budget": budget,
             "round": 0,
-            "costs": costs,
+            "costs": costs or CostModel.even(self.executor.shape.layers),
             "prompt_states": self.states,
             "probe": self.probe,
         }

@@ -1,4 +1,4 @@
-"""A lab without a model, in which the acceptance of every skip set is written down, and contexts."""
+"""A lab without a model, where the acceptance of every skip set is written down, and contexts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

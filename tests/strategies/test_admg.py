@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from doubles.contexts import plain_context
 from doubles.strategies_worlds import outcome, prices, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.planner import Context
+from specframe.contract.naming import strategy_from
 from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidConfig
 from specframe.strategies.admg import Admg, AdmgConfig, JudgedConfig, removed_attention
@@ -66,7 +67,7 @@ def test_the_most_similar_are_removed_first_and_a_fourth_in_a_row_is_passed_over
 
 
 def test_attention_that_adds_nothing_is_removed(after_prompt):
-    plan = Admg(AdmgConfig(threshold=0.999)).spawn().select(after_prompt.context())
+    plan = Admg(AdmgConfig(threshold=0.999)).start(SHAPE).plan(after_prompt.context())
     assert plan.skips == SkipSet.of(8, attention=PLANTED)
     assert plan.stop.max_tokens == 12
     assert plan.stop.confidence == 0.6
@@ -74,43 +75,43 @@ def test_attention_that_adds_nothing_is_removed(after_prompt):
 
 def test_where_nothing_is_removed_nothing_is_drafted(after_prompt):
     config = AdmgConfig(share=0.0)
-    assert Admg(config).spawn().select(after_prompt.context()).stop.max_tokens == 0
+    assert Admg(config).start(SHAPE).plan(after_prompt.context()).stop.max_tokens == 0
     phi = world(tiny_model("phi").double())  # attention and MLP read one stream
     config = AdmgConfig(threshold=-1.0)
-    assert Admg(config).spawn().select(phi.context()).stop.max_tokens == 0
+    assert Admg(config).start(SHAPE).plan(phi.context()).stop.max_tokens == 0
 
 
 def test_the_draft_s_threshold_steers_acceptance(after_prompt):
-    strategy = Admg(AdmgConfig()).spawn()
-    plan = strategy.select(after_prompt.context())
+    planner = Admg(AdmgConfig()).start(SHAPE)
+    plan = planner.plan(after_prompt.context())
     for _ in range(10):
-        strategy.observe(outcome(plan, accepted=0, drafted=4))
-    assert strategy.select(after_prompt.context(round=1)).stop.confidence > 0.6
+        planner.observe(outcome(plan, accepted=0, drafted=4))
+    assert planner.plan(after_prompt.context(round=1)).stop.confidence > 0.6
 
 
 # preset best
 
 
-def test_best_plays_attention_that_adds_nothing(after_prompt):
+def test_best_skips_attention_that_adds_nothing(after_prompt):
     context = after_prompt.context(budget=1_000, costs=prices(8, attention=(2.0, 0.0), row=0.001))
-    plan = Admg(JudgedConfig(shares=7)).spawn().select(context)
+    plan = Admg(JudgedConfig(shares=7)).start(SHAPE).plan(context)
     assert plan.skips == SkipSet.of(8, attention=PLANTED)
     assert plan.stop.max_tokens >= 1
 
 
-def test_best_leaves_a_set_that_does_not_stand(after_prompt):
+def test_best_leaves_a_set_whose_drafts_are_rejected(after_prompt):
     context = after_prompt.context(budget=1_000, costs=prices(8, attention=(2.0, 0.0), row=0.001))
-    strategy = Admg().spawn()
+    planner = Admg().start(SHAPE)
     for index in range(30):
-        plan = strategy.select(replace(context, round=index))
+        plan = planner.plan(replace(context, round=index))
         drafted = min(plan.stop.max_tokens, 1)
-        strategy.observe(outcome(plan, accepted=0, drafted=drafted))
+        planner.observe(outcome(plan, accepted=0, drafted=drafted))
     assert plan.stop.max_tokens == 0
 
 
 def test_best_drafts_nothing_where_it_does_not_pay(after_prompt):
     context = after_prompt.context(budget=1_000, costs=prices(8, attention=(0.01, 0.0)))
-    assert Admg().spawn().select(context).stop.max_tokens == 0
+    assert Admg().start(SHAPE).plan(context).stop.max_tokens == 0
 
 
 # in the engine
@@ -140,28 +141,29 @@ def test_check_selector(config, check):
 
 
 def test_presets_and_options_are_read_from_text():
-    assert Admg.configured(SHAPE).config == JudgedConfig()
-    assert Admg.configured(SHAPE, "faithful", in_a_row="2").config == AdmgConfig(in_a_row=2)
+    assert strategy_from("admg", SHAPE).config == JudgedConfig()
+    faithful = strategy_from("admg", SHAPE, "faithful", {"in_a_row": "2"})
+    assert faithful.config == AdmgConfig(in_a_row=2)
     with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        Admg.configured(SHAPE, "bold")
+        strategy_from("admg", SHAPE, "bold")
     with pytest.raises(InvalidConfig, match="target"):
-        Admg.configured(SHAPE, "faithful", target="2")
+        strategy_from("admg", SHAPE, "faithful", {"target": "2"})
 
 
-def test_a_plain_context_drafts_nothing():
-    context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
+def test_without_states_nothing_is_drafted():
+    context = plain_context(SHAPE)
     for config in (JudgedConfig(), AdmgConfig()):
-        assert Admg(config).spawn().select(context).stop.max_tokens == 0
+        assert Admg(config).start(SHAPE).plan(context).stop.max_tokens == 0
 
 
 def test_only_the_rows_asked_for_are_looked_at(after_prompt):
-    """Where others play too, more rows of the prompt may have been captured."""
+    """More rows of the prompt may have been captured for other strategies."""
     few = {depth: rows[-4:] for depth, rows in after_prompt.states.items()}
     for config in (AdmgConfig(rows=4), JudgedConfig(rows=4)):
         plans = [
             Admg(config)
-            .spawn()
-            .select(after_prompt.context(prompt_states=states, costs=prices(SHAPE.layers)))
+            .start(SHAPE)
+            .plan(after_prompt.context(prompt_states=states, costs=prices(SHAPE.layers)))
             for states in (few, after_prompt.states)
         ]
         assert plans[0] == plans[1]

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from doubles.contexts import plain_context
 from doubles.strategies_worlds import outcome, prices, tokens_and_drafted, world
 
-from specframe.contract.planner import Context
+from specframe.contract.naming import strategy_from
 from specframe.errors import InvalidConfig
 from specframe.strategies.clasp import BEST, ClaSp, ClaSpConfig, skipped_layers, whole_layers
 from specframe.testing.architectures import tiny_model
@@ -49,15 +50,15 @@ def test_the_share_is_of_the_layers_and_one_is_always_left():
 
 
 def test_the_paper_plans_after_the_first_round_of_each_interval(after_prompt):
-    strategy = ClaSp(ClaSpConfig(skipped=3)).spawn()
+    planner = ClaSp(ClaSpConfig(skipped=3)).start(SHAPE)
     captured, planned = [], []
     for index in range(70):
         states = after_prompt.references(1) if index else {}
-        plan = strategy.select(after_prompt.context(round=index, states=states))
+        plan = planner.plan(after_prompt.context(round=index, states=states))
         assert plan.stop == StopRule(10, confidence=0.7)
         captured.append(plan.capture)
         planned.append(plan.skips)
-        strategy.observe(outcome(plan))
+        planner.observe(outcome(plan))
     assert [i for i, kept in enumerate(captured) if kept] == [0, 64]
     assert planned == [SkipSet.none(6)] + [PLANTED] * 69
 
@@ -70,10 +71,10 @@ def test_the_reference_is_the_last_accepted_token_alone(after_prompt, monkeypatc
         return PLANTED
 
     monkeypatch.setattr("specframe.strategies.clasp.skipped_layers", spy)
-    strategy = ClaSp(ClaSpConfig()).spawn()
+    planner = ClaSp(ClaSpConfig()).start(SHAPE)
     for index in range(3):
-        plan = strategy.select(after_prompt.context(round=index, states=after_prompt.states))
-        strategy.observe(outcome(plan))
+        plan = planner.plan(after_prompt.context(round=index, states=after_prompt.states))
+        planner.observe(outcome(plan))
     assert len(seen) == 1
     assert all(torch.equal(seen[0][d], after_prompt.states[d][-1:]) for d in range(13))
 
@@ -83,7 +84,7 @@ def test_the_reference_is_the_last_accepted_token_alone(after_prompt, monkeypatc
 
 def test_best_plans_right_after_the_prompt_and_takes_layers_whole(after_prompt):
     context = after_prompt.context(budget=10_000, costs=prices(6))
-    plan = ClaSp().spawn().select(context)
+    plan = ClaSp().start(SHAPE).plan(context)
     assert plan.skips.attention == plan.skips.mlp
     assert set(plan.skips) >= set(PLANTED)
     assert plan.stop.max_tokens >= 1
@@ -93,12 +94,12 @@ def test_best_chooses_how_many_by_tokens_per_time(planted):
     found = world(planted, length=40)
     context = found.context(budget=10_000, costs=prices(6))
     config = replace(BEST, rows=16, finalists=24)
-    assert ClaSp(config).spawn().select(context).skips == PLANTED
+    assert ClaSp(config).start(SHAPE).plan(context).skips == PLANTED
 
 
 def test_best_drafts_nothing_where_it_does_not_pay(after_prompt):
     dear = prices(6, row=1.0)  # every row of verification costs as much as a token
-    plan = ClaSp().spawn().select(after_prompt.context(budget=100_000, costs=dear))
+    plan = ClaSp().start(SHAPE).plan(after_prompt.context(budget=100_000, costs=dear))
     assert plan.stop.max_tokens == 0
 
 
@@ -140,15 +141,16 @@ def test_check_selector(config, check):
 
 
 def test_presets_and_options_are_read_from_text():
-    assert ClaSp.configured(SHAPE).config == BEST
-    assert ClaSp.configured(SHAPE, "faithful", skipped="4").config == ClaSpConfig(skipped=4)
+    assert strategy_from("clasp", SHAPE).config == BEST
+    faithful = strategy_from("clasp", SHAPE, "faithful", {"skipped": "4"})
+    assert faithful.config == ClaSpConfig(skipped=4)
     with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        ClaSp.configured(SHAPE, "bold")
+        strategy_from("clasp", SHAPE, "bold")
     with pytest.raises(InvalidConfig, match="share"):
-        ClaSp.configured(SHAPE, "faithful", share="1.5")
+        strategy_from("clasp", SHAPE, "faithful", {"share": "1.5"})
 
 
-def test_a_plain_context_gets_a_plan():
-    context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
+def test_a_context_without_states_gets_a_plan_and_no_walk():
+    context = plain_context(SHAPE)
     for config in (BEST, ClaSpConfig()):
-        assert len(ClaSp(config).spawn().select(context).skips) == 0
+        assert len(ClaSp(config).start(SHAPE).plan(context).skips) == 0

@@ -3,9 +3,12 @@
 import pytest
 import torch
 from doubles.planted_labs import own_tokens, planted_prompts
+from doubles.strategies import Started
 from doubles.strategies_worlds import prices, world
 from doubles.written_lab import plain_costs
 
+from specframe.contract.naming import strategy_from
+from specframe.contract.selector import Needs
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import expected_tokens
@@ -18,6 +21,10 @@ from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 LAYERS = 4
 SHAPE = ModelShape(LAYERS, 32, 61, 4, 2, 8, 48, 256)
+
+
+def named(preset, **options):
+    return strategy_from("del", SHAPE, preset, options)
 
 
 def planted(silent):
@@ -44,11 +51,11 @@ def test_what_was_never_seen_has_no_acceptance():
 
 
 def with_counts(config, matches, misses):
-    strategy = Del(config)
-    strategy._counts = ShadowCounts(
+    planner = Del(config).start(SHAPE)
+    planner._counts = ShadowCounts(
         torch.tensor(matches), torch.tensor(misses), torch.zeros(3), torch.zeros(3)
     )
-    return strategy
+    return planner
 
 
 def test_faithful_takes_the_most_tokens_a_layer():
@@ -59,9 +66,9 @@ def test_faithful_takes_the_most_tokens_a_layer():
         for g in range(18)
     }
     exit_layer, drafted = max(rates, key=rates.get)
-    strategy = with_counts(DelConfig(priced=False), alphas, [1.0 - a for a in alphas])
+    planner = with_counts(DelConfig(priced=False), alphas, [1.0 - a for a in alphas])
     context = world(planted(2)).context(round=5, costs=plain_costs(LAYERS), prompt_states={})
-    plan = strategy.select(context)
+    plan = planner.plan(context)
     assert (plan.skips.prefix // 2, plan.stop.max_tokens) == (exit_layer, drafted)
 
 
@@ -76,19 +83,19 @@ def test_best_takes_the_most_tokens_a_second():
         for g in range(18)
     }
     exit_layer, drafted = max(rates, key=rates.get)
-    strategy = with_counts(DelConfig(), alphas, [1.0 - a for a in alphas])
-    plan = strategy.select(found.context(round=5, costs=costs, prompt_states={}))
+    planner = with_counts(DelConfig(), alphas, [1.0 - a for a in alphas])
+    plan = planner.plan(found.context(round=5, costs=costs, prompt_states={}))
     assert (plan.skips.prefix // 2, plan.stop.max_tokens) == (exit_layer, drafted)
 
 
 def test_nothing_is_drafted_where_no_length_pays():
-    strategy = with_counts(DelConfig(priced=False), [0.0, 0.05, 0.1], [1.0, 0.95, 0.9])
-    plan = strategy.select(world(planted(2)).context(round=5, prompt_states={}))
+    planner = with_counts(DelConfig(priced=False), [0.0, 0.05, 0.1], [1.0, 0.95, 0.9])
+    plan = planner.plan(world(planted(2)).context(round=5, prompt_states={}))
     assert plan.stop.max_tokens == 0
 
 
 def test_the_paper_begins_with_one_token_from_the_first_exit():
-    plan = Del.configured(SHAPE, "faithful").select(world(planted(2)).context())
+    plan = named("faithful").start(SHAPE).plan(world(planted(2)).context())
     assert plan == DraftPlan(SkipSet.after(LAYERS, 1), StopRule(1))
 
 
@@ -96,7 +103,7 @@ def test_the_paper_begins_with_one_token_from_the_first_exit():
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 def test_the_planted_exit_is_found_and_changes_no_token(preset, silent):
     executor = load_executor(planted(silent))
-    strategy = Del.configured(SHAPE, preset)
+    strategy = named(preset)
     prompt = planted_prompts(each=1)[0]
     engine = Engine(executor, strategy, Law(), Limits(80), plain_costs(LAYERS))
     rounds = list(engine.rounds(prompt.tokens))
@@ -110,20 +117,27 @@ def test_only_committed_rows_are_counted():
     """After any rounds the counts are those of a full walk over what was committed."""
     noise = {i: 1.0 if i < 4 else 0.35 for i in range(2 * LAYERS)}
     executor = load_executor(planted_llama(SHAPE, noise))
-    strategy = Del(DelConfig(memory=1.0))
+    strategy = Started(Del(DelConfig(memory=1.0)))
     prompt = planted_prompts(each=1)[0]
     rounds = list(Engine(executor, strategy, Law(), Limits(30)).rounds(prompt.tokens))
     assert any(done.outcome.accepted < done.outcome.drafted for done in rounds[1:])
     emitted = [t for done in rounds for t in done.tokens]
     counted = len(prompt.tokens) + len(emitted) - 1 - len(rounds[-1].tokens)
-    counts = strategy._counts
+    counts = strategy.planners[0]._counts
     assert (counts.matches + counts.misses).tolist() == [counted] * (LAYERS - 1)
 
 
 def test_exits_are_spread_over_a_deep_model():
     deep = ModelShape(24, 8, 32, 2, 1, 4, 16, 256)
-    assert Del.configured(deep).config.exits == (3, 5, 8, 11, 13, 16, 19, 21)
-    assert Del.configured(SHAPE).config.exits == (1, 2, 3)
+    spread = strategy_from("del", deep)
+    assert spread.config.exits == (3, 5, 8, 11, 13, 16, 19, 21)
+    assert spread.needs.committed == (6, 10, 16, 22, 26, 32, 38, 42, -1)
+    few = strategy_from("del", deep, "best", {"spread": "2"})
+    assert few.config.exits == (8, 16)
+    given = strategy_from("del", deep, "best", {"exits": "4,5"})
+    assert given.config.exits == (4, 5)
+    assert strategy_from("del", deep, "faithful").needs.committed == Needs.every
+    assert named("best").config.exits == (1, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -131,10 +145,10 @@ def test_exits_are_spread_over_a_deep_model():
 )
 def test_settings_out_of_range_are_refused_by_name(given):
     with pytest.raises(InvalidConfig, match=next(iter(given))):
-        Del.configured(SHAPE, **given)
+        named("best", **given)
 
 
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 @pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
 def test_check_selector(preset, name):
-    dict(selector_checks(Del.configured(SHAPE, preset), LAYERS))[name]()
+    dict(selector_checks(named(preset), LAYERS))[name]()

@@ -5,25 +5,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from doubles.contexts import plain_context
 from doubles.strategies_worlds import first_token_acceptance, outcome, prices, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.planner import Context
+from specframe.contract.naming import strategy_from
 from specframe.costs.model import expected_tokens
 from specframe.costs.rates import RoundPrices, as_matrix
 from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidConfig
-from specframe.strategies.knapspec.online import OnlineConfig
 from specframe.strategies.knapspec.paper import (
-    KnapSpec,
     PaperConfig,
     PaperDecision,
     SublayerPrices,
     paper_decision,
     tokens_per_time,
 )
-from specframe.strategies.shared.planners.candidates import Beliefs
+from specframe.strategies.knapspec.strategy import KnapSpec
+from specframe.strategies.shared.planners.chain_search import ChainConfig
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
 from specframe.testing.selector_checks import selector_checks
@@ -119,15 +119,15 @@ def test_a_similarity_that_nothing_reaches_leaves_no_choice(after_prompt):
 
 
 def test_the_paper_keeps_states_for_five_rounds_and_plans_after_them(after_prompt):
-    strategy = KnapSpec(PaperConfig()).spawn()
+    planner = KnapSpec(PaperConfig()).start(SHAPE)
     captured, planned = [], []
     for index in range(70):
         states = after_prompt.references(15) if index else {}
-        plan = strategy.select(after_prompt.context(round=index, states=states))
+        plan = planner.plan(after_prompt.context(round=index, states=states))
         captured.append(plan.capture)
         planned.append(len(plan.skips) > 0)
         assert plan.stop == StopRule(10, confidence=0.7)
-        strategy.observe(outcome(plan))
+        planner.observe(outcome(plan))
     # round 0 here is the paper's round 1
     assert [i for i, kept in enumerate(captured) if kept] == [*range(1, 6), *range(65, 70)]
     assert planned == [False] * 6 + [True] * 64
@@ -141,10 +141,10 @@ def test_the_paper_s_reference_rows_are_those_of_the_kept_rounds(after_prompt, m
         return PaperDecision((), (), None)
 
     monkeypatch.setattr("specframe.strategies.knapspec.paper.paper_decision", spy)
-    strategy = KnapSpec(PaperConfig()).spawn()
+    planner = KnapSpec(PaperConfig()).start(SHAPE)
     for index in range(7):
-        plan = strategy.select(after_prompt.context(round=index, states=after_prompt.states))
-        strategy.observe(outcome(plan, emitted=2))
+        plan = planner.plan(after_prompt.context(round=index, states=after_prompt.states))
+        planner.observe(outcome(plan, emitted=2))
     assert seen == [{10}]
 
 
@@ -180,31 +180,12 @@ def test_prices_tell_kinds_of_layers_apart():
         assert slices.seconds(as_matrix([skips], 8))[0] == pytest.approx(expected)
 
 
-# beliefs
-
-
-def test_beliefs_start_at_the_estimates_and_end_at_what_is_observed():
-    beliefs = Beliefs(np.array([0.9, 0.6]), prior=8.0, memory=1.0)
-    assert beliefs.alphas() == pytest.approx([0.9, 0.6])
-    for index in range(400):
-        beliefs.observe(0, index % 2 == 0)
-    alphas = beliefs.alphas()
-    assert alphas[0] == pytest.approx(0.5, abs=0.02)
-    assert alphas[1] < 0.5  # it was thought worse than one that turned out bad
-
-
-def test_a_candidate_never_seen_is_not_carried_away_by_one_bad_round():
-    beliefs = Beliefs(np.array([0.9, 0.8]), prior=8.0, memory=1.0)
-    beliefs.observe(0, False)
-    assert beliefs.alphas()[1] > 0.7
-
-
 # preset best
 
 
 def test_best_plans_right_after_the_prompt_and_finds_the_planted_set(after_prompt):
     costs = prices(6)
-    plan = KnapSpec().spawn().select(after_prompt.context(budget=10_000, costs=costs))
+    plan = KnapSpec().start(SHAPE).plan(after_prompt.context(budget=10_000, costs=costs))
     assert set(plan.skips) >= PLANTED  # and more than what is free, where that is said to pay
     assert first_token_acceptance(after_prompt, plan.skips, 20) > 0.5
     assert plan.stop.max_tokens >= 1
@@ -212,8 +193,8 @@ def test_best_plans_right_after_the_prompt_and_finds_the_planted_set(after_promp
 
 def test_best_finds_the_planted_set_where_losses_do_not_pay(planted):
     found = world(planted, length=40)
-    config = OnlineConfig(rows=16, most_skipped=0.42, finalists=24)
-    plan = KnapSpec(config).spawn().select(found.context(budget=10_000, costs=prices(6)))
+    config = ChainConfig(rows=16, most_skipped=0.42, finalists=24)
+    plan = KnapSpec(config).start(SHAPE).plan(found.context(budget=10_000, costs=prices(6)))
     assert set(plan.skips) == PLANTED
 
 
@@ -231,46 +212,46 @@ def test_a_planning_that_cannot_pay_for_itself_is_not_computed(after_prompt):
         logits = staticmethod(after_prompt.probe.logits)
 
     short = after_prompt.context(budget=4, costs=costs, probe=Watched())
-    plan = KnapSpec().spawn().select(short)
+    plan = KnapSpec().start(SHAPE).plan(short)
     assert plan.stop.max_tokens == 0
     assert not walks
-    KnapSpec().spawn().select(after_prompt.context(budget=5_000, costs=costs, probe=Watched()))
+    KnapSpec().start(SHAPE).plan(after_prompt.context(budget=5_000, costs=costs, probe=Watched()))
     assert walks
 
 
 def test_no_speculation_where_it_does_not_pay(after_prompt):
     dear = prices(6, row=1.0)  # every row of verification costs as much as a token
-    plan = KnapSpec().spawn().select(after_prompt.context(budget=100_000, costs=dear))
+    plan = KnapSpec().start(SHAPE).plan(after_prompt.context(budget=100_000, costs=dear))
     assert plan.stop.max_tokens == 0
     assert not plan.capture
 
 
 def test_a_live_set_that_fails_is_left_for_a_safer_one_or_none(after_prompt):
     costs = prices(6)
-    strategy = KnapSpec(OnlineConfig(interval=10_000)).spawn()
+    planner = KnapSpec(ChainConfig(interval=10_000)).start(SHAPE)
     context = after_prompt.context(budget=10_000, costs=costs)
-    first = strategy.select(context)
+    first = planner.plan(context)
     for index in range(1, 60):
-        plan = strategy.select(replace(context, round=index))
-        strategy.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
+        plan = planner.plan(replace(context, round=index))
+        planner.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
     assert len(plan.skips) < len(first.skips)
     assert plan.stop.max_tokens <= first.stop.max_tokens
 
 
 def test_drift_of_acceptance_captures_states_and_plans_again(after_prompt):
     costs = prices(6)
-    strategy = KnapSpec(OnlineConfig(interval=30, hoped_speedup=2.0)).spawn()
+    planner = KnapSpec(ChainConfig(interval=30, hoped_speedup=2.0)).start(SHAPE)
     context = after_prompt.context(budget=100_000, costs=costs)
-    plan = strategy.select(context)
+    plan = planner.plan(context)
     assert not plan.capture
     tokens, captured = list(context.tokens), 0
     for index in range(1, 40):
         tokens.append(0)
-        plan = strategy.select(
+        plan = planner.plan(
             replace(context, round=index, tokens=tokens, states=after_prompt.references(6))
         )
         captured += plan.capture
-        strategy.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
+        planner.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 2)))
     assert captured >= 2
     assert captured < 30
 
@@ -281,28 +262,28 @@ def test_more_attention_is_skipped_as_the_context_grows(after_prompt):
     for n in (0, 4_000):
         context = after_prompt.context(budget=100_000)
         line = prices(6, attention=(costs.attention[0].at(n, 1), 0.0), mlp=1.0)
-        plan = KnapSpec().spawn().select(replace(context, costs=line))
+        plan = KnapSpec().start(SHAPE).plan(replace(context, costs=line))
         shares.append(len(plan.skips.attention) - len(plan.skips.mlp))
     assert shares[1] > shares[0]
 
 
-def test_a_plain_context_without_probe_or_states_gets_a_plan():
-    context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
-    for config in (OnlineConfig(), PaperConfig()):
-        plan = KnapSpec(config).spawn().select(context)
+def test_a_context_without_states_gets_a_plan_and_no_walk():
+    context = plain_context(SHAPE)
+    for config in (ChainConfig(), PaperConfig()):
+        plan = KnapSpec(config).start(SHAPE).plan(context)
         assert len(plan.skips) == 0
         assert plan.skips.size == SHAPE.sublayers
 
 
-def test_a_plain_context_with_states_and_a_probe_gets_a_skip_set(after_prompt):
-    plan = KnapSpec().spawn().select(after_prompt.context())  # no costs: all sublayers alike
+def test_even_prices_give_a_skip_set(after_prompt):
+    plan = KnapSpec().start(SHAPE).plan(after_prompt.context(budget=1_000))
     assert len(plan.skips) >= 1
 
 
 # in the engine
 
 
-@pytest.mark.parametrize("config", [OnlineConfig(), OnlineConfig(interval=8, review=1, drift=0.0),
+@pytest.mark.parametrize("config", [ChainConfig(), ChainConfig(interval=8, review=1, drift=0.0),
                                     PaperConfig(), PaperConfig(interval=8)])  # fmt: skip
 def test_live_tokens_are_the_model_s_own(config):
     noise = {b: 0.2 * (b % 4) for b in range(12)}
@@ -316,7 +297,7 @@ def test_live_tokens_are_the_model_s_own(config):
 
 
 @pytest.mark.parametrize("family", ["qwen3", "gpt2", "phi"])
-@pytest.mark.parametrize("config", [OnlineConfig(share=1.0), PaperConfig(interval=10)])
+@pytest.mark.parametrize("config", [ChainConfig(share=1.0), PaperConfig(interval=10)])
 def test_other_architectures_plan_and_keep_their_tokens(family, config):
     model = tiny_model(family).double()
     prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
@@ -327,7 +308,7 @@ def test_other_architectures_plan_and_keep_their_tokens(family, config):
     assert torch.equal(found.sequences, own.sequences)
 
 
-@pytest.mark.parametrize("config", [OnlineConfig(interval=4, review=1), PaperConfig(interval=8)])
+@pytest.mark.parametrize("config", [ChainConfig(interval=4, review=1), PaperConfig(interval=8)])
 @pytest.mark.parametrize("check", CHECKS)
 def test_check_selector(config, check):
     dict(selector_checks(KnapSpec(config), layers=4))[check]()
@@ -337,31 +318,33 @@ def test_check_selector(config, check):
 
 
 def test_presets_and_options_are_read_from_text():
-    assert KnapSpec.configured(SHAPE).config == OnlineConfig()
-    assert KnapSpec.configured(SHAPE, "faithful", draft="4").config == PaperConfig(draft=4)
+    assert strategy_from("knapspec", SHAPE).config == ChainConfig()
+    faithful = strategy_from("knapspec", SHAPE, "faithful", {"draft": "4"})
+    assert faithful.config == PaperConfig(draft=4)
     with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        KnapSpec.configured(SHAPE, "bold")
+        strategy_from("knapspec", SHAPE, "bold")
     with pytest.raises(InvalidConfig, match="rows"):
-        KnapSpec.configured(SHAPE, rows="0")
+        strategy_from("knapspec", SHAPE, "best", {"rows": "0"})
 
 
 @pytest.mark.parametrize(("layers", "protected"), [(6, 0), (12, 0), (22, 1), (32, 1), (80, 3)])
 def test_layers_are_protected_by_the_depth(layers, protected):
-    assert round(OnlineConfig().protected * layers) == protected
+    assert round(ChainConfig().protected * layers) == protected
 
 
 def test_a_fixed_stop_drafts_the_planned_length(after_prompt):
     costs = prices(6)
-    fixed = KnapSpec.configured(SHAPE, stop="fixed").select(after_prompt.context(costs=costs))
-    gain = KnapSpec.configured(SHAPE).select(after_prompt.context(costs=costs))
+    context = after_prompt.context(costs=costs)
+    fixed = KnapSpec(ChainConfig(stop="fixed")).start(SHAPE).plan(context)
+    gain = KnapSpec().start(SHAPE).plan(context)
     assert fixed.skips == gain.skips
     assert fixed.stop == StopRule(fixed.stop.max_tokens)
-    assert gain.stop.max_tokens == min(2 * fixed.stop.max_tokens, OnlineConfig().longest)
+    assert gain.stop.max_tokens == min(2 * fixed.stop.max_tokens, ChainConfig().longest)
 
 
 def test_needs_are_states_of_all_depths_over_the_rows_that_count():
     assert KnapSpec(PaperConfig()).needs.window == 55
-    assert KnapSpec(OnlineConfig(rows=5)).needs.prompt_rows == 5
+    assert KnapSpec(ChainConfig(rows=5)).needs.prompt_rows == 5
 
 
 def test_a_line_that_falls_below_nothing_still_gives_weights(after_prompt):
@@ -371,24 +354,24 @@ def test_a_line_that_falls_below_nothing_still_gives_weights(after_prompt):
 
 
 def test_what_planning_really_cost_is_that_of_its_own_round(after_prompt):
-    """An arm of `auto` plans in round 0 and may play much later."""
+    """An arm of `auto` plans in round 0 and may draft much later."""
     costs = prices(6)
-    planner = KnapSpec(OnlineConfig()).planner()
+    planner = KnapSpec().start(SHAPE)
     context = after_prompt.context(budget=10_000, costs=costs)
-    planner.select(context)
+    planner.plan(context)
     assert planner._billed > 0.0
-    later = planner.select(replace(context, round=8))
+    later = planner.plan(replace(context, round=8))
     planner.observe(replace(outcome(later), select_seconds=1e-6))
     assert planner._overrun == 1.0
 
 
 def test_all_layers_but_one_may_be_protected():
     planted = planted_llama(ModelShape(4, 32, 61, 4, 2, 8, 48, 256), {}, dtype=torch.float64)
-    config = OnlineConfig(protected=0.45)
-    plan = KnapSpec(config).spawn().select(world(planted).context(budget=10_000, costs=prices(4)))
+    context = world(planted).context(budget=10_000, costs=prices(4))
+    plan = KnapSpec(ChainConfig(protected=0.45)).start(context.shape).plan(context)
     assert not set(plan.skips) & {0, 1, 6, 7}
 
 
 def test_a_program_of_one_path_is_refused():
     with pytest.raises(InvalidConfig, match="'widest'"):
-        OnlineConfig(widest=1)
+        ChainConfig(widest=1)

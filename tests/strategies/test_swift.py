@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from doubles.contexts import plain_context
 from doubles.strategies_worlds import (
     first_token_acceptance,
     outcome,
@@ -12,7 +13,7 @@ from doubles.strategies_worlds import (
     world,
 )
 
-from specframe.contract.planner import Context
+from specframe.contract.naming import strategy_from
 from specframe.contract.selector import Needs
 from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidConfig
@@ -24,11 +25,11 @@ from specframe.strategies.swift.online import StreamConfig
 from specframe.strategies.swift.paper import (
     GREEDY_TREE,
     SAMPLED_TREE,
-    Swift,
     SwiftConfig,
     every_other_layer,
     matchness,
 )
+from specframe.strategies.swift.strategy import Swift
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
 from specframe.testing.selector_checks import selector_checks
@@ -84,11 +85,11 @@ def played(context, scores, monkeypatch, config=QUICK, rounds=40):
         return scores[min(len(tried), len(scores)) - 1]
 
     monkeypatch.setattr("specframe.strategies.swift.paper.matchness", score)
-    strategy, plans = Swift(config).spawn(), []
+    planner, plans = Swift(config).start(SHAPE), []
     tokens = [*context.tokens, *range(30)]
     for index in range(rounds):
-        plans.append(strategy.select(replace(context, round=index, tokens=tokens)))
-        strategy.observe(outcome(plans[-1]))
+        plans.append(planner.plan(replace(context, round=index, tokens=tokens)))
+        planner.observe(outcome(plans[-1]))
     return plans, tried
 
 
@@ -141,16 +142,16 @@ def test_nothing_is_tried_before_enough_tokens_were_produced(after_prompt, monke
     monkeypatch.setattr(paper, "matchness", lambda *a: tried.append(a) or 0.5)
     for produced in range(1, 8):
         tokens = [*context.tokens[: context.prompt_length], *range(produced)]
-        Swift(QUICK).spawn().select(replace(context, tokens=tokens, round=produced))
+        Swift(QUICK).start(SHAPE).plan(replace(context, tokens=tokens, round=produced))
         assert len(tried) == max(produced - 5, 0)
     _, tokens, start, _ = tried[0]
     assert (tokens, start) == ([0, 1, 2, 3, 4], context.prompt_length)
 
 
 def test_trees_are_narrower_where_the_draft_is_sure_and_narrower_when_sampled(after_prompt):
-    plan = Swift(SwiftConfig()).spawn().select(after_prompt.context())
+    plan = Swift(SwiftConfig()).start(SHAPE).plan(after_prompt.context())
     assert (plan.stop, plan.tree) == (StopRule(25, confidence=0.8), GREEDY_TREE)
-    plan = Swift(SwiftConfig()).spawn().select(after_prompt.context(sampled=True))
+    plan = Swift(SwiftConfig()).start(SHAPE).plan(after_prompt.context(sampled=True))
     assert plan.tree == SAMPLED_TREE
 
 
@@ -184,7 +185,7 @@ def test_layers_without_a_stream_between_their_parts_turn_as_one():
 
 def test_best_finds_the_planted_set_at_once(after_prompt):
     context = after_prompt.context(budget=10_000, costs=prices(6))
-    plan = Swift().spawn().select(context)
+    plan = Swift().start(SHAPE).plan(context)
     assert len(set(plan.skips) & PLANTED) >= 4
     assert first_token_acceptance(after_prompt, plan.skips, 20) > 0.9
     assert plan.stop.max_tokens >= 1
@@ -204,10 +205,10 @@ def test_trying_takes_no_more_than_its_share(after_prompt):
     for budget in (10, 100, 400):
         walked.clear()
         context = after_prompt.context(budget=budget, costs=costs, probe=Watched())
-        strategy = Swift(StreamConfig(window=8, share=0.05)).spawn()
+        planner = Swift(StreamConfig(window=8, share=0.05)).start(SHAPE)
         for index in range(30):
-            plan = strategy.select(replace(context, round=index))
-            strategy.observe(outcome(plan))
+            plan = planner.plan(replace(context, round=index))
+            planner.observe(outcome(plan))
         allowed = 0.05 * budget * costs.autoregressive(len(after_prompt.tokens))
         assert sum(walked) <= allowed
         assert budget < 100 or sum(walked) > 0.5 * allowed
@@ -215,23 +216,23 @@ def test_trying_takes_no_more_than_its_share(after_prompt):
 
 def test_no_speculation_and_no_further_sets_where_it_does_not_pay(after_prompt):
     dear = prices(6, row=1.0)  # every row of verification costs as much as a token
-    strategy = Swift().spawn()
+    planner = Swift().start(SHAPE)
     context = after_prompt.context(budget=10_000, costs=dear)
     for index in range(20):
-        plan = strategy.select(replace(context, round=index))
+        plan = planner.plan(replace(context, round=index))
         assert plan.stop.max_tokens == 0
-        strategy.observe(outcome(plan, emitted=1, accepted=0, drafted=0))
+        planner.observe(outcome(plan, emitted=1, accepted=0, drafted=0))
 
 
 def test_the_search_opens_again_where_what_was_promised_does_not_come(after_prompt):
-    strategy = Swift(StreamConfig(interval=8, share=0.02, patience=1)).spawn()
+    planner = Swift(StreamConfig(interval=8, share=0.02, patience=1)).start(SHAPE)
     context = after_prompt.context(budget=10_000, costs=prices(6))
     openings = []
     for index in range(40):
         tokens = [*context.tokens, *[0] * index]
-        plan = strategy.select(replace(context, round=index, tokens=tokens, states={}))
-        openings.append(strategy._planner._openings)
-        strategy.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 1)))
+        plan = planner.plan(replace(context, round=index, tokens=tokens, states={}))
+        openings.append(planner._openings)
+        planner.observe(outcome(plan, emitted=1, accepted=0, drafted=min(plan.stop.max_tokens, 1)))
     assert openings[0] == openings[7] == 1
     assert 1 < openings[-1] < 6
 
@@ -272,34 +273,35 @@ def test_check_selector(config, check):
 
 
 def test_presets_and_options_are_read_from_text():
-    assert Swift.configured(SHAPE).config == StreamConfig()
-    assert Swift.configured(SHAPE, "faithful", window="50").config == SwiftConfig(window=50)
+    assert strategy_from("swift", SHAPE).config == StreamConfig()
+    faithful = strategy_from("swift", SHAPE, "faithful", {"window": "50"})
+    assert faithful.config == SwiftConfig(window=50)
     with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        Swift.configured(SHAPE, "bold")
+        strategy_from("swift", SHAPE, "bold")
     with pytest.raises(InvalidConfig, match="ratio"):
-        Swift.configured(SHAPE, "faithful", ratio="1")
+        strategy_from("swift", SHAPE, "faithful", {"ratio": "1"})
 
 
 def test_needs_are_the_rows_that_sets_are_scored_on():
-    assert Swift(SwiftConfig()).needs == Needs()
+    assert Swift(SwiftConfig()).needs == Needs(prices=False)
     assert (Swift().needs.prompt_rows, Swift().needs.window) == (24, 24)
 
 
-def test_a_plain_context_gets_a_plan():
-    context = Context(SHAPE, tokens=[1, 2, 3], prompt_length=3, budget=50, round=0)
-    assert Swift().spawn().select(context).stop.max_tokens == 0
-    assert Swift(SwiftConfig()).spawn().select(context).skips == every_other_layer(6)
+def test_a_context_without_states_gets_a_plan_and_no_walk():
+    context = plain_context(SHAPE)
+    assert Swift().start(SHAPE).plan(context).stop.max_tokens == 0
+    assert Swift(SwiftConfig()).start(SHAPE).plan(context).skips == every_other_layer(6)
 
 
 def test_nothing_is_tried_on_states_with_a_gap(after_prompt):
-    """Where others play too, rounds pass whose states nobody captured."""
+    """Rounds that another strategy planned may not have captured states."""
     config = StreamConfig(patience=10_000, share=0.9)
     for captured, tries in ((True, True), (False, False)):
-        planner = Swift(config).planner()
+        planner = Swift(config).start(SHAPE)
         context = after_prompt.context(budget=10_000, costs=prices(6))
-        plan = planner.select(context)
+        plan = planner.plan(context)
         tried = planner._search.tried
         planner.observe(replace(outcome(plan), plan=replace(plan, capture=captured)))
         tokens = [*context.tokens, 1, 2, 3]
-        planner.select(replace(context, tokens=tokens, round=1))
+        planner.plan(replace(context, tokens=tokens, round=1))
         assert (planner._search.tried > tried) == tries
