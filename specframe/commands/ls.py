@@ -33,7 +33,7 @@ def list_strategies(json: JsonFile = None) -> None:
 
     Training-free: nothing was trained for it. Attn, MLP apart: they are skipped separately.
     Adaptive: the plan changes while a sequence is generated. Context: it knows that attention costs
-    more at longer contexts. Domain: it tells kinds of text apart. Calibrate: `specframe calibrate`
+    more at longer contexts. Domain: it distinguishes kinds of text. Calibrate: `specframe calibrate`
     must come first.
     """
     from rich import box
