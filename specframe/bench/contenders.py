@@ -103,7 +103,7 @@ class StrategyContender:
 
 @dataclass
 class LibraryContender:
-    """The library's own generate, with the given extra arguments."""
+    """transformers' own generate, with the given extra arguments."""
 
     name: str
     model: Any
@@ -111,7 +111,7 @@ class LibraryContender:
     preset: str = ""
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
-        """Generate; a streamer tells when the first new token came."""
+        """Generate; a streamer notes when the first new token came."""
         ids = torch.tensor([list(prompt)], device=self.model.device)
         watch = _FirstToken()
         torch.manual_seed(asked.seed)
@@ -132,7 +132,7 @@ class LibraryContender:
 class _FirstToken(BaseStreamer):  # type: ignore[misc]
     """Notes when the first new token arrives; the prompt comes before it.
 
-    The library's own drafting hands over a block at once: `tokens` is how many came first.
+    When transformers drafts, it emits a block at once: `tokens` is the size of the first.
     """
 
     def __init__(self) -> None:

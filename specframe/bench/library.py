@@ -29,7 +29,7 @@ def faster_library(model: Any, trial: Prompt, kept: Path, tell: Tell) -> Library
     ways = {name: LibraryContender(LIBRARY, model, extra) for name, extra in caches.items()}
     if (chosen := read_json(kept)) in ways:
         return ways[chosen]
-    tell("choosing the library's faster cache")
+    tell("choosing the faster cache of transformers")
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(4):
         for name, way in ways.items():
@@ -47,8 +47,8 @@ def library_drafting(
     """Prompt lookup, and early exit with the best exit and length on these prompts."""
     lookup = LibraryContender(LOOKUP, rig.model, {"prompt_lookup_num_tokens": LOOKUP_TOKENS})
     if rig.executor.name != FusedExecutor.name:
-        # the library cuts these short by their config, which many of their models do not heed
-        tell(f"leaving {EARLY_EXIT} out: the library cannot exit early from this family")
+        # transformers exits early by changing the config, which many of its models do not heed
+        tell(f"leaving {EARLY_EXIT} out: transformers cannot exit early from this family")
         return [lookup]
     exit_layer, length = _best_exit(lab, prompts)
     early = {

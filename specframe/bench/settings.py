@@ -23,7 +23,8 @@ class BenchSettings:
 
     A strategy is a registered name, `name:preset`, `name:preset+setting=value+...`, or a folder
     that `calibrate` wrote; `all` stands for every registered one. No domains means all there are;
-    context 0 is a prompt as it comes. `rivals` adds the library's early exit and prompt lookup.
+    context 0 is a prompt as it comes. `rivals` adds the early exit and the prompt lookup of
+    transformers.
     """
 
     model: str = "testbed"
@@ -72,7 +73,7 @@ KEYS: Mapping[str, str] = {
     "new_tokens": "Tokens of an answer at most.",
     "calibration_prompts": "Prompts of each domain that strategies learn from.",
     "calibration_seconds": "Seconds of searching that each strategy is given.",
-    "rivals": "Whether the library's own early exit and prompt lookup take part.",
+    "rivals": "Whether the early exit and the prompt lookup of transformers take part.",
 }
 
 PRESETS: Mapping[str, BenchSettings] = {

@@ -60,7 +60,7 @@ def rank_sublayers(
 ) -> list[int]:
     """Sublayers from the one whose loss changes the distribution of the next token least."""
     texts = continue_prompts(executor, prompts, new_tokens)
-    # overlap of distributions tells sublayers apart where greedy agreement is 1 for most of them
+    # overlap of distributions ranks sublayers where greedy agreement is 1 for most of them
     estimator = AcceptanceEstimator(executor, texts, Law(choose=seeded_choice(None)))
     nothing = SkipSet.none(executor.shape.layers)
     kept = {i: estimator.estimate(nothing.flip(i)).mean for i in range(nothing.size)}

@@ -81,7 +81,7 @@ def test_a_comparison_holds_what_its_schema_says(whole):
 
 
 @pytest.mark.slow
-def test_own_selectors_are_exact_and_account_for_their_time(whole):
+def test_own_strategies_are_exact_and_account_for_their_time(whole):
     own = [e for e in whole["summary"] if not e["selector"].startswith(LIBRARY)]
     for entry in own:
         assert entry["exact_match"] == 1.0
@@ -104,7 +104,7 @@ def test_the_run_becomes_a_page(whole, place):
 
 
 @pytest.mark.slow
-def test_a_selector_calibrated_on_what_is_asked_is_refused(whole, place, monkeypatch):
+def test_a_strategy_calibrated_on_what_is_asked_is_refused(whole, place, monkeypatch):
     from specframe.bench import compare as comparing
 
     monkeypatch.setattr(comparing, "calibration_prompts", lambda *given: given[-1])
@@ -165,7 +165,7 @@ def test_what_was_never_begun_is_not_resumed(place):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_tells_how_its_selectors_were_calibrated(whole, place):
+def test_a_resumed_run_tells_how_its_strategies_were_calibrated(whole, place):
     run = place / "again"
     shutil.copytree(place / "whole", run)
     done = CliRunner().invoke(app, arguments(place, "--resume", str(run)))

@@ -165,7 +165,7 @@ def test_a_contender_takes_part_once_however_it_is_spelt():
     ]
 
 
-def test_all_selectors_draft_a_tree_somewhere():
+def test_all_strategies_draft_a_tree_somewhere():
     wanted = preparing._wanted(("all",))
     assert "swift:faithful" in wanted
     assert {"static-bo", "oracle", "swift"} <= set(wanted)

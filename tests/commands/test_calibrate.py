@@ -57,7 +57,7 @@ def run(monkeypatch, *arguments):
     return int(ended.value.code or 0)
 
 
-def test_a_calibrated_folder_makes_a_selector(monkeypatch, capsys, planted, prompts, tmp_path):
+def test_a_calibrated_folder_makes_a_strategy(monkeypatch, capsys, planted, prompts, tmp_path):
     out, figures = tmp_path / "out", tmp_path / "f.json"
     arguments = ("static-bo", "--model", "here", "--prompts", prompts, "--out", out)
     assert run(monkeypatch, *arguments, *QUICK, "--json", figures) == 0
@@ -66,9 +66,9 @@ def test_a_calibrated_folder_makes_a_selector(monkeypatch, capsys, planted, prom
     assert SkipSet.of(LAYERS, attention=row["attention"], mlp=row["mlp"]) == PLANTED
     assert row["acceptance"] == 1.0
     assert (found["selector"], found["preset"], found["prompts"]) == ("static-bo", "best", 12)
-    selector = strategy_from(str(out), SHAPE)
-    assert selector.found.judged.skips == PLANTED
-    assert {n: one.figures() for n, one in selector.skip_sets().items()} == found["sets"]
+    strategy = strategy_from(str(out), SHAPE)
+    assert strategy.found.judged.skips == PLANTED
+    assert {n: one.figures() for n, one in strategy.skip_sets().items()} == found["sets"]
     assert {"warnings", "notes", "best_so_far", "ended", "incumbents"} <= set(found)
     captured = capsys.readouterr()
     assert str(out) in captured.out.replace("\n", "")
@@ -88,9 +88,9 @@ def test_each_domain_is_calibrated(monkeypatch, planted, prompts, tmp_path):
     out = tmp_path / "out"
     arguments = ("knn-ssd", "--model", "here", "--prompts", prompts, "--out", out)
     assert run(monkeypatch, *arguments, *QUICK, "--set", "domain-evaluations=5") == 0
-    selector = strategy_from(str(out), SHAPE)
-    assert isinstance(selector, KnnSsd)
-    assert set(selector.found.sets) == {"mixed", "low", "high"}
+    strategy = strategy_from(str(out), SHAPE)
+    assert isinstance(strategy, KnnSsd)
+    assert set(strategy.found.sets) == {"mixed", "low", "high"}
 
 
 def test_an_interrupted_calibration_goes_on(monkeypatch, planted, prompts, tmp_path):
@@ -126,13 +126,13 @@ def refusal(monkeypatch, capsys, *arguments):
     return captured.err
 
 
-def test_a_selector_that_learns_nothing_is_refused(monkeypatch, capsys, planted, tmp_path):
+def test_a_strategy_that_learns_nothing_is_refused(monkeypatch, capsys, planted, tmp_path):
     text = refusal(monkeypatch, capsys, "fixed", "--model", "here", "--out", tmp_path / "o")
     assert "needs no calibration" in text
     assert "static-bo" in text
 
 
-def test_an_unknown_selector_is_refused(monkeypatch, capsys, planted, tmp_path):
+def test_an_unknown_strategy_is_refused(monkeypatch, capsys, planted, tmp_path):
     assert "static-bo" in refusal(
         monkeypatch, capsys, "static-bu", "--model", "here", "--out", tmp_path / "o"
     )
