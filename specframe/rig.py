@@ -16,6 +16,7 @@ from specframe.contract.selector import LayerSelector
 from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.loading import load
+from specframe.doors.speculator import SelfSpeculator
 from specframe.errors import InvalidRequest
 from specframe.executors.device import require_device
 from specframe.executors.executor import Executor
@@ -142,3 +143,13 @@ class Rig:
     ) -> LayerSelector:
         """A strategy for this model, by its registered name or a calibrated folder."""
         return strategy_from(named, self.shape, preset, options)
+
+    def speculator(self, strategy: LayerSelector) -> SelfSpeculator:
+        """What generates with a strategy; prices are looked up only for one that needs them."""
+        return SelfSpeculator(
+            self.model,
+            strategy,
+            tokenizer=self.tokenizer,
+            strict=self.executor.strict,
+            costs=self.costs if strategy.needs.prices else self.given_costs,
+        )

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from math import sqrt
 
 from specframe.contract.selector import LayerSelector
-from specframe.core.engine import Limits
-from specframe.core.sampling import Law
-from specframe.costs.model import CostModel, Speedup
-from specframe.executors.executor import Executor
+from specframe.costs.model import Speedup
 from specframe.prediction.priced_rounds import priced_rounds
 from specframe.prediction.race import require_rounds
+from specframe.rig import Rig
+from specframe.types import Prompt
 
 __all__ = ["Played", "play"]
 
@@ -42,20 +41,9 @@ class Played:
         return Speedup.around(value, error, spread * value)
 
 
-def play(
-    executor: Executor,
-    strategy: LayerSelector,
-    costs: CostModel,
-    prompts: Sequence[Sequence[int]],
-    new_tokens: int,
-    ends: frozenset[int] = frozenset(),
-) -> Played:
+def play(rig: Rig, strategy: LayerSelector, prompts: Sequence[Prompt], new_tokens: int) -> Played:
     """Generate after each prompt; planning counts with the seconds that it takes here."""
-    limits = Limits(new_tokens, ends)
-    answers = [
-        priced_rounds(executor, strategy, costs, prompt, Law(), limits, clock=True)
-        for prompt in prompts
-    ]
+    answers = [priced_rounds(rig, strategy, prompt, new_tokens, clock=True) for prompt in prompts]
     require_rounds(sum(map(len, answers)))
     return Played(
         tuple(sum(done.tokens for done in rounds) for rounds in answers),

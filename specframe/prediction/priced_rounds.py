@@ -14,8 +14,8 @@ from specframe.contract.wrapper import WrappedPlanner, WrappedSelector
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
-from specframe.executors.executor import Executor
-from specframe.types import DraftPlan, ModelShape, Outcome, Pass, SkipSet, Step, TreeRule
+from specframe.rig import Rig
+from specframe.types import DraftPlan, ModelShape, Outcome, Pass, Prompt, SkipSet, Step, TreeRule
 
 __all__ = ["PricedRound", "priced_rounds"]
 
@@ -34,24 +34,24 @@ class PricedRound:
 
 
 def priced_rounds(
-    executor: Executor,
+    rig: Rig,
     strategy: LayerSelector,
-    costs: CostModel,
-    prompt: Sequence[int],
-    law: Law,
-    limits: Limits,
+    prompt: Prompt,
+    new_tokens: int,
+    law: Law = Law(),
     *,
     clock: bool = False,
 ) -> list[PricedRound]:
-    """Generate after a prompt; the round of the prompt itself is left out.
+    """Generate after a prompt, at the rig's prices; the prompt's own round is left out.
 
     Planning costs what the walks of its probe are priced at, and the planner is told priced
     seconds, so that plans are the same on every machine. With `clock`, planning costs the seconds
     that it took, and the planner is told the seconds of this machine.
     """
+    costs = rig.costs
     watched = _Watched(strategy, costs, clock, [])
-    engine = Engine(executor, watched, law, limits, costs)
-    outcomes = [done.outcome for done in engine.rounds(prompt) if done.outcome is not None]
+    engine = Engine(rig.executor, watched, law, Limits(new_tokens, rig.ends), costs)
+    outcomes = [done.outcome for done in engine.rounds(prompt.tokens) if done.outcome is not None]
     return [
         _priced(costs, planning, outcome, clock)
         for planning, outcome in zip(watched.plannings, outcomes, strict=True)

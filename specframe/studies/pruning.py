@@ -22,6 +22,7 @@ from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig, UnsupportedModel
 from specframe.executors.executor import NO_ROWS
 from specframe.prediction.check import rank_sublayers
+from specframe.prediction.priced_rounds import priced_rounds
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, Judged, continue_prompts, judge
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
@@ -218,7 +219,7 @@ class _Checks:
         rounds, rig = self._settings.rounds, self._rig
         options = {"similarity": str(threshold), "first_kept": "1", "last_kept": str(rounds)}
         strategy = rig.strategy("knapspec", "faithful", options)
-        run = rig.rounds(strategy, prompt, (rounds + 1) * ROUND)
+        run = priced_rounds(rig, strategy, prompt, (rounds + 1) * ROUND)
         when = next(i for i, done in enumerate(run) if done.select_seconds > 0.0)
         skips = run[when].plan.skips
         middle = 1 + sum(done.tokens for done in run[:when])

@@ -28,7 +28,7 @@ from specframe.prediction.check import rank_sublayers
 from specframe.prediction.race import race
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
-from specframe.prompts.prediction import suite_prompts
+from specframe.prompts.testbed import suite_prompts
 from specframe.rig import Rig
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.priced_rig import require_tokenizer
@@ -191,7 +191,7 @@ class _Races:
         settings, executor = self._settings, self._rig.executor
         self._work.tell("ranking sublayers")
         layers, size = executor.shape.layers, executor.shape.sublayers
-        prompts = suite_prompts(self._rig.tokenizer, settings.contexts[0], settings.prompts)
+        prompts = self._prompts(settings.contexts[0], 0)
         order = rank_sublayers(executor, prompts, settings.new_tokens)
         drawn = random.Random(0)
         members = [order[: max(round(share * size), 1)] for share in settings.ranked]
@@ -204,10 +204,8 @@ class _Races:
     def _race(self, context: int) -> dict[tuple[str, int], Row]:
         """All plans at this context: predicted on some prompts, then timed on others."""
         settings, executor, costs = self._settings, self._rig.executor, self._costs
-        count, plans = settings.prompts, self._plans
-        seen, asked = (
-            suite_prompts(self._rig.tokenizer, context, count, start) for start in (0, count)
-        )
+        plans = self._plans
+        seen, asked = (self._prompts(context, start) for start in (0, settings.prompts))
         texts = continue_prompts(executor, seen, settings.new_tokens)
         estimator = AcceptanceEstimator(executor, texts)
         alphas = {name: estimator.estimate(skips).mean for name, skips in self._sets.items()}
@@ -219,6 +217,10 @@ class _Races:
             key: {**predicted[key], MEASURED: 1.0 / lap.seconds_per_token}
             for key, lap in zip(plans, laps, strict=True)
         }
+
+    def _prompts(self, context: int, start: int) -> list[tuple[int, ...]]:
+        found = suite_prompts(self._rig.tokenizer, context, self._settings.prompts, start)
+        return [prompt.tokens for prompt in found]
 
     @property
     def _plans(self) -> dict[tuple[str, int], DraftPlan]:

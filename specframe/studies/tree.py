@@ -19,6 +19,7 @@ from specframe.contract.options import require_at_least
 from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
+from specframe.prediction.priced_rounds import priced_rounds
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
 from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
@@ -118,7 +119,7 @@ class _Gains:
         self._work.tell(f"{name}, {tree}")
         seconds, plain, tokens, rounds = [], 0.0, 0, 0
         for prompt in self._prompts:
-            run = self._rig.rounds(strategy, prompt, self._settings.new_tokens)
+            run = priced_rounds(self._rig, strategy, prompt, self._settings.new_tokens)
             seconds.append(sum(done.seconds + done.select_seconds for done in run))
             plain += sum(done.plain_seconds for done in run)
             tokens += sum(done.tokens for done in run)

@@ -20,6 +20,7 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.options import require_at_least
 from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
+from specframe.prediction.priced_rounds import priced_rounds
 from specframe.studies.framework.study import Work
 from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
@@ -169,7 +170,7 @@ class DomainStrategies:
     def rounds_price(self, label: str, strategy: LayerSelector, prompt: Prompt) -> Priced:
         """Of real rounds on a prompt, which run once for each `label` of a strategy."""
         if (label, prompt.name) not in self._run:
-            rounds = self.rig.rounds(strategy, prompt, self._settings.new_tokens)
+            rounds = priced_rounds(self.rig, strategy, prompt, self._settings.new_tokens)
             spent = sum(done.seconds + done.select_seconds for done in rounds)
             plain = sum(done.plain_seconds for done in rounds)
             self._run[label, prompt.name] = Priced(plain, spent)

@@ -88,8 +88,8 @@ class PairedSpeed:
         """Median over prompts of the median over repeats, and what was drafted."""
         costs, settings = self._lab.costs, self._settings
         model = self._rig.model
-        own = StrategyContender("", "", SelfSpeculator(model))
-        tried = StrategyContender("", "", SelfSpeculator(model, strategy, costs=costs))
+        own = StrategyContender("", "", SelfSpeculator(model, costs=costs), costs)
+        tried = StrategyContender("", "", SelfSpeculator(model, strategy, costs=costs), costs)
         asked = Asked(settings.new_tokens)
         for one in (own, tried):
             one.answer(prompts[0].tokens, Asked(min(settings.new_tokens, 16)))  # warms up

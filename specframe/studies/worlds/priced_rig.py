@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from specframe.contract.selector import LayerSelector
-from specframe.core.engine import Limits
-from specframe.core.sampling import Law
 from specframe.errors import InvalidRequest
-from specframe.prediction.priced_rounds import PricedRound, priced_rounds
 from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
 from specframe.studies.worlds.prices import kept_prices, spread_over
@@ -29,13 +25,6 @@ class PricedRig(Rig):
     def testbed_prompts(self, per_domain: int, **more: Any) -> list[Prompt]:
         """The testbed's, of every domain unless `domains` names some."""
         return prompts_from("testbed", self.tokenizer, per_domain=per_domain, **more)
-
-    def rounds(
-        self, strategy: LayerSelector, prompt: Prompt, new_tokens: int, law: Law = Law()
-    ) -> list[PricedRound]:
-        """The strategy's rounds on a prompt, at these prices."""
-        limits = Limits(new_tokens, self.ends)
-        return priced_rounds(self.executor, strategy, self.costs, prompt.tokens, law, limits)
 
 
 def priced_rig(name: str, profile: str = "") -> PricedRig:

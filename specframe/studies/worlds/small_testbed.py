@@ -13,7 +13,7 @@ from specframe.calibration.lab import ModelLab
 from specframe.calibration.run import refuse_overlap
 from specframe.contract.selector import LayerSelector
 from specframe.core.sampling import Law, seeded_choice
-from specframe.prediction.priced_rounds import PricedRound
+from specframe.prediction.priced_rounds import PricedRound, priced_rounds
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.studies.worlds.every_plan import EveryPlan
@@ -45,7 +45,7 @@ class SmallTestbed:
 
     def rounds(self, strategy: LayerSelector, prompt: Prompt) -> list[PricedRound]:
         """The strategy's rounds on a test prompt."""
-        return self.rig.rounds(strategy, prompt, self.new_tokens, _law_of(prompt))
+        return priced_rounds(self.rig, strategy, prompt, self.new_tokens, _law_of(prompt))
 
     def every_plan(self, prompt: Prompt) -> EveryPlan:
         """All skip sets at all draft lengths on the target's answer to a test prompt."""
