@@ -42,8 +42,9 @@ class SelfSpeculator:
 
     `strategy` is a `LayerSelector`, a registered name or a folder that `save` wrote. `strict` pads
     products to a fixed number of rows, which makes float32 greedy decoding bit-exact as well.
-    `costs` are the prices of sublayers on this machine. Without them, the profile kept for the model's
-    shape is used; where there is none, one is measured on first use and kept, which takes seconds.
+    `costs` are the prices of sublayers on this machine. Without them, the profile kept for the
+    model's shape is used; where there is none, one is measured on first use and kept, which takes
+    seconds.
     `CostModel.even(layers)` prices all sublayers alike, without measuring.
     """
 
