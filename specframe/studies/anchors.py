@@ -34,14 +34,14 @@ from specframe.types import Prompt
 
 __all__ = ["STUDY", "AnchorSettings"]
 
-NEAR = 0.01  # of the best speed-up: as good
+NEAR = 0.01  # of the best speed-up: a difference that counts as none
 SEED = 42
-LOOKS = 7  # times that each look-up is timed
+LOOKS = 7  # how often each look-up is timed
 
 
 @dataclass(frozen=True)
 class AnchorSettings(DomainSettings):
-    """`clustered` prompts of each domain are clustered, `looked_up` test prompts only looked up."""
+    """`clustered` prompts of each domain are clustered, `looked_up` test prompts are looked up."""
 
     clusters: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8, 9, 10)
     anchors: tuple[int, ...] = (1, 2, 5, 10, 20)
@@ -98,14 +98,14 @@ def _findings(rows: Sequence[Row]) -> Findings:
 
 
 class _ClusterLookups:
-    """Clusters and anchors of prompts; what rows share is made when the first one asks."""
+    """Clusters and anchors of prompts; what rows share is made on first use."""
 
     def __init__(self, settings: AnchorSettings, work: Work) -> None:
         self._settings, self._work = settings, work
         self._strategies = DomainStrategies(settings, work)
 
     def row(self, clusters: int, anchors: int) -> Row:
-        """So many clusters and anchors."""
+        """The row of this many clusters and anchors."""
         self._work.tell(f"{clusters} clusters, {anchors} anchors each")
         labels = self._labels(clusters)
         says = (
@@ -128,7 +128,7 @@ class _ClusterLookups:
         }
 
     def _labels(self, clusters: int) -> list[str]:
-        """Of the prompts, without a look at their domains."""
+        """Clusters of the prompts, found without their domains."""
         from sklearn.cluster import KMeans
 
         means = KMeans(clusters, n_init=10, random_state=SEED).fit(self._points.double().numpy())
@@ -154,7 +154,7 @@ class _ClusterLookups:
         }
 
     def _seconds(self, says: Callable[[Tensor], Any]) -> float:
-        """Of one look-up, median over prompts and repeats."""
+        """Seconds of one look-up, median over prompts and repeats."""
         took = []
         for vector in list(self._looked_up) * LOOKS:
             began = perf_counter()
@@ -184,13 +184,13 @@ class _ClusterLookups:
 
     @cached_property
     def _prices(self) -> dict[tuple[int, ...], dict[str, Priced]]:
-        """Of each set, by test prompt that is answered."""
+        """Seconds with each set, by answered test prompt."""
         asked = self._asked
         return dict(zip((p.tokens for p in asked), self._strategies.set_prices(asked), strict=True))
 
     @cached_property
     def _known(self) -> dict[tuple[int, ...], dict[str, Priced]]:
-        """Of each set, by calibration prompt that was answered."""
+        """Seconds with each set, by answered calibration prompt."""
         known = self._strategies.calibrating()
         return dict(zip((p.tokens for p in known), self._strategies.set_prices(known), strict=True))
 

@@ -61,7 +61,7 @@ def run(settings: AttentionShareSettings, work: Work) -> Findings:
 
 
 class _SkippedShares:
-    """Plans at every context, made when the first row asks."""
+    """Plans at every context, made on first use."""
 
     def __init__(self, settings: AttentionShareSettings, work: Work) -> None:
         self._settings, self._work = settings, work

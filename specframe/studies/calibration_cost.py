@@ -82,7 +82,7 @@ def run(settings: CalibrationCostSettings, work: Work) -> Findings:
 
 
 def _findings(rivals: Sequence[Row], faithful: Sequence[Row]) -> Findings:
-    """When each reached nearly the best of all, however many prompts it searched on."""
+    """When each way reached nearly the best speed-up of all."""
     every = {f"{row['way']}, {row['prompts']} prompts": row for row in (*rivals, *faithful)}
     best = max(row["speedup"] for row in every.values())
     reached = {name: _reached(row, ENOUGH * best) for name, row in every.items()}
@@ -124,7 +124,7 @@ def _reached(row: Row, value: float) -> float | None:
 
 
 class _Ways:
-    """Searches by each way; model and answers are made when the first row asks."""
+    """Searches by each way; model and answers are made on first use."""
 
     def __init__(self, settings: CalibrationCostSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -139,7 +139,7 @@ class _Ways:
         return self._judged(trace, answering, self._settings.seconds)
 
     def faithful(self, iterations: int) -> Row:
-        """The first so many sets of one search that is as long as time allows."""
+        """The first `iterations` sets of one search, which runs as long as time allows."""
         trace = self._faithful.cut(iterations)
         row = self._judged(trace, 0.0, self._settings.faithful_seconds)
         return {**row, "censored": trace.tried < iterations}
@@ -183,7 +183,7 @@ class _Ways:
             "search": SEARCHES[way],
             "seconds": str(self._settings.seconds),
             "evaluations": str(UNTIMED),
-            "every_prompt": "true",  # a row is about so many prompts, not about fewer
+            "every_prompt": "true",  # the search may not use fewer
         }
         return _Trace.of(self._static("best", options, starts), self._searches, prompts)
 
@@ -222,7 +222,7 @@ class _Trace:
 
     @classmethod
     def of(cls, strategy: Any, searches: TimedSearches, prompts: Sequence[Prompt]) -> _Trace:
-        """Of a calibration of `static-bo`."""
+        """The search of a calibration of `static-bo`."""
         ends: list[float] = []
 
         def tell(what: str, done: int, of: int) -> None:
@@ -236,16 +236,16 @@ class _Trace:
 
     @property
     def tried(self) -> int:
-        """Sets."""
+        """How many sets were tried."""
         return len(self.ends)
 
     @property
     def seconds(self) -> float:
-        """Until the last trial ended."""
+        """Seconds until the last trial ended."""
         return self.ends[-1]
 
     def cut(self, trials: int) -> _Trace:
-        """The search as if it had ended after so many."""
+        """The search as if it had ended after so many trials."""
         kept = tuple(best for best in self.incumbents if best[1] <= trials)
         return _Trace(kept, self.ends[:trials])
 

@@ -100,14 +100,14 @@ def _told(form: str, says: dict[str, float], keeps: dict[str, float | None]) -> 
 
 
 class _TaskPairs:
-    """Prompts of two tasks; what rows share is made when the first one asks."""
+    """Prompts of two tasks; what rows share is made on first use."""
 
     def __init__(self, settings: DomainSettings, work: Work) -> None:
         self._settings, self._work = settings, work
         self._strategies = DomainStrategies(settings, work)
 
     def row(self, form: str, first: str, second: str) -> Row:
-        """Prompts of this form and these domains."""
+        """The row of this form and these domains."""
         strategies = self._strategies
         self._work.tell(f"{first} and {second}, {form}" if form != ALONE else f"{first}, {form}")
         prompts = [
@@ -129,7 +129,7 @@ class _TaskPairs:
 
 
 def _said(matches: Sequence[Any], first: str, second: str) -> Row:
-    """Shares of the prompts; alone, the first is the second."""
+    """Shares of the prompts by what the look-up returned; alone, both domains are the same."""
     known = [match.label for match in matches if match.known]
     firsts, seconds = known.count(first), known.count(second) if first != second else 0
     found = (firsts, seconds, len(known) - firsts - seconds, len(matches) - len(known))

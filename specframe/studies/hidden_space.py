@@ -41,7 +41,7 @@ __all__ = ["STUDY", "HiddenSettings", "written"]
 Split = Literal["validation", "test"]
 
 EXEMPLARS = 2
-# how prompts are written -> whether in the chat template, and how many exemplars stand before
+# how prompts are written -> whether in the chat template, and how many exemplars come first
 STYLES = {
     "template": (True, 0),
     "plain": (False, 0),
@@ -158,12 +158,12 @@ def _findings(rows: Sequence[Row], last: int) -> Findings:
 
 
 def _drawn(anchors_of: str, metric: str, centred: bool) -> bool:
-    """Whether the picture has room for it."""
+    """Whether the picture shows it."""
     return (anchors_of, metric, centred) == (USUAL, METRIC, CENTRED)
 
 
 def _means(rows: Sequence[Row], key: str) -> dict[str, float]:
-    """Accuracy in the mean, by a key's values."""
+    """Mean accuracy by the values of a key."""
     values = dict.fromkeys(row[key] for row in rows)
     return {str(v): fmean(row["accuracy"] for row in rows if row[key] == v) for v in values}
 
@@ -173,7 +173,7 @@ def _told(row: Row) -> dict[str, object]:
 
 
 class _SpaceLookups:
-    """Look-ups in several spaces; what rows share is made when the first one asks."""
+    """Look-ups in several spaces; what rows share is made on first use."""
 
     def __init__(self, settings: HiddenSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -220,12 +220,12 @@ class _SpaceLookups:
 
     @cached_property
     def _answered(self) -> list[int]:
-        """Which of the test prompts are: the first of each domain."""
+        """Indices of the test prompts that are answered: the first of each domain."""
         each, few = self._settings.looked_up, self._settings.prompts
         return [d * each + i for d in range(len(DOMAINS)) for i in range(few)]
 
     def _prices_of(self, style: str) -> list[dict[str, Priced]]:
-        """Of each set on each answered prompt."""
+        """Seconds with each set on each answered prompt."""
         if style not in self._prices:
             self._work.tell(f"judging sets on prompts written as {style}")
             prompts = self._text(style, "test").prompts
@@ -264,7 +264,7 @@ class _Texts:
         layers: Sequence[int],
         poolings: Sequence[str],
     ) -> _Texts:
-        """One pass a prompt."""
+        """Read them, one pass for each prompt."""
         found: dict[tuple[int, str], list[Tensor]] = {}
         for prompt in prompts:
             states = text_states(rig.executor, prompt.tokens, [2 * layer for layer in layers])

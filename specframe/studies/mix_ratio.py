@@ -99,7 +99,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
 
 
 class _Streams:
-    """Streams of prompts; what rows share is made when the first one asks."""
+    """Streams of prompts; what rows share is made on first use."""
 
     def __init__(self, settings: MixSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -127,7 +127,7 @@ class _Streams:
         }
 
     def _prompt(self, domain: str, number: int) -> Prompt:
-        """Of the domain's prompts in turn."""
+        """One of the domain's prompts; numbers beyond the last begin again."""
         own = self._prompts[domain]
         return own[number % len(own)]
 

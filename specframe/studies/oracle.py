@@ -88,7 +88,7 @@ def _answer(best: Mapping[str, float], regret: Mapping[str, float | None]) -> st
 
 
 class _Regrets:
-    """Plans of strategies and the best ones; what rows share is made when the first one asks."""
+    """Plans of strategies and the best ones; what rows share is made on first use."""
 
     def __init__(self, settings: OracleSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -107,13 +107,13 @@ class _Regrets:
 
     @cached_property
     def _plans(self) -> dict[str, EveryPlan]:
-        """By test prompt."""
+        """Speeds of every plan, by test prompt."""
         self._work.tell(f"trying every skip set on {len(self._testbed.tests)} prompts")
         return {prompt.name: self._testbed.every_plan(prompt) for prompt in self._testbed.tests}
 
     @cached_property
     def _best(self) -> dict[tuple[str, str], Plan]:
-        """The best plan by what is looked at and prompt."""
+        """The best plan by what plans may depend on and prompt."""
         found: dict[tuple[str, str], Plan] = {}
         for kind in ("nothing", "domain", "prompt"):
             for prompt in self._testbed.tests:
@@ -145,7 +145,7 @@ class _Regrets:
     def _speed(
         self, prompts: Sequence[Prompt], plans: Mapping[str, Sequence[tuple[Plan, float]]]
     ) -> float:
-        """Speed-up over all prompts; a prompt's plans share its tokens as their weights say."""
+        """Speed-up over all prompts; a prompt's plans share its tokens by their weights."""
         plain = spent = 0.0
         for prompt in prompts:
             every, weighed = self._plans[prompt.name], plans[prompt.name]

@@ -92,7 +92,7 @@ def _answer(
 
 
 class _Speeds:
-    """Speeds on held-out domains; what rows share is made when the first one asks."""
+    """Speeds on held-out domains; what rows share is made on first use."""
 
     def __init__(self, settings: OutOfDomainSettings, work: Work) -> None:
         self._settings, self._work = settings, work

@@ -136,7 +136,7 @@ def _lemma_said(lemma: Sequence[Row]) -> str:
 
 
 class _Checks:
-    """Of the program and of the lemma; model and answers are made when the first row asks."""
+    """Checks of the program and of the lemma; model and answers are made on first use."""
 
     def __init__(self, settings: PruningSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -144,7 +144,7 @@ class _Checks:
         self._speeds: dict[tuple[str, int, SkipSet], float] = {}
 
     def program(self, threshold: float) -> Row:
-        """Means over the answers; speeds are weighed by time."""
+        """Means over the answers; speeds are weighted by time."""
         decided, unpruned = self._decisions(threshold), self._decisions(UNPRUNED)
         return {
             "seconds": fmean(one.seconds for one in decided),
@@ -200,7 +200,7 @@ class _Checks:
 
     @cached_property
     def _order(self) -> list[int]:
-        """Sublayers, dispensable ones first, as other prompts say."""
+        """Sublayers, those that matter least on other prompts first."""
         self._work.tell("ranking sublayers")
         seen = self._rig.testbed_prompts(1, split="validation")
         return rank_sublayers(
@@ -208,7 +208,7 @@ class _Checks:
         )
 
     def _decisions(self, threshold: float) -> list[_Decision]:
-        """Of each answer."""
+        """What the program decided in each answer."""
         if threshold not in self._decided:
             self._work.tell(f"the program at threshold {_name(threshold)}")
             self._decided[threshold] = [self._decide(p, threshold) for p in self._prompts]
@@ -239,7 +239,7 @@ class _Decision:
 
 
 def _speed(rig: PricedRig, prompt: Prompt, skips: SkipSet, middle: int, judged: int) -> float:
-    """On the tokens after the first `middle`, at the best draft length; 1 where none pays."""
+    """The speed-up after the first `middle` tokens, at the best draft length; 1 where none pays."""
     if not skips:
         return 1.0
     (text,) = continue_prompts(rig.executor, [prompt.tokens], middle + judged)

@@ -66,7 +66,7 @@ class RetrainingSettings:
             raise InvalidConfig.of(owner, "longest", "at least `shortest`", self.longest)
 
     def context(self, period: int) -> int:
-        """Equal factors from the shortest to the longest."""
+        """The context of a period; it grows by equal factors."""
         factor: float = (self.longest / self.shortest) ** (period / (self.periods - 1))
         return round(self.shortest * factor)
 
@@ -96,19 +96,19 @@ def _findings(rows: Sequence[Row], settings: RetrainingSettings) -> Findings:
 
 
 def _seconds(row: Row, tokens: int) -> float:
-    """Of decoding so many tokens in the row's period, calibration included."""
+    """Seconds of decoding so many tokens in the row's period, calibration included."""
     return float(row["calibration_seconds"] + tokens * row["token_seconds"])
 
 
 def _break_even(rows: Sequence[Row], once: Sequence[Row]) -> int | None:
     """Tokens per period above which calibrating more than once pays off; None: never."""
-    dearer = sum(r["calibration_seconds"] for r in rows) - sum(
+    extra = sum(r["calibration_seconds"] for r in rows) - sum(
         r["calibration_seconds"] for r in once
     )
     saved = sum(r["token_seconds"] for r in once) - sum(r["token_seconds"] for r in rows)
     if saved <= 0.0:
         return None
-    return max(ceil(float(dearer / saved)), 0)
+    return max(ceil(float(extra / saved)), 0)
 
 
 def _answer(figures: Mapping[str, Any], settings: RetrainingSettings) -> str:
@@ -133,7 +133,7 @@ def _answer(figures: Mapping[str, Any], settings: RetrainingSettings) -> str:
 
 
 class _Drift:
-    """Policies over a drifting stream; what rows share is made when the first one asks."""
+    """Policies over a drifting stream; what rows share is made on first use."""
 
     def __init__(self, settings: RetrainingSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -141,7 +141,7 @@ class _Drift:
         self._judges: dict[int, _Judge] = {}
 
     def row(self, policy: str, period: int) -> Row:
-        """What the policy's set is worth in this period."""
+        """The speed of the policy's set in this period."""
         deployed, judge = self._deployed(policy, period), self._judge(period)
         draft, speed = judge.best(deployed.skips)
         return {
@@ -193,7 +193,7 @@ class _Drift:
         return self._found[policy, period]
 
     def _calibrated(self, policy: str, period: int) -> _Deployed:
-        """On what the policy can know before the period begins."""
+        """A search on what the policy can know before the period begins."""
         if policy == PERIODIC:
             before = self._deployed(PERIODIC, period - 1).strategy
             return self._search(before, self._prompts(period - 1, "test"))
@@ -226,7 +226,7 @@ class _Deployed:
 
     @property
     def skips(self) -> SkipSet:
-        """The set."""
+        """The skip set."""
         (judged,) = self.strategy.skip_sets().values()
         return judged.skips
 
@@ -242,11 +242,11 @@ class _Judge:
 
     @property
     def plain_seconds(self) -> float:
-        """Of a token by autoregressive decoding."""
+        """Seconds of a token by autoregressive decoding."""
         return self._costs.autoregressive(self._n)
 
     def acceptance(self, skips: SkipSet) -> float:
-        """Of first tokens."""
+        """Acceptance of first tokens."""
         return self._estimator.estimate(skips).mean
 
     def best(self, skips: SkipSet) -> tuple[int, float]:
@@ -274,7 +274,7 @@ class _ChargedLab(ModelLab):
         self._answered: set[tuple[int, ...]] = set()
 
     def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
-        """See `Lab.acceptance`; a set is paid for once on each prompt."""
+        """See `Lab.acceptance`; a set is charged once on each prompt."""
         for tokens in {prompt.tokens for prompt in prompts}:
             if tokens not in self._answered:
                 self._answered.add(tokens)
@@ -289,13 +289,13 @@ class _ChargedLab(ModelLab):
 
 
 def _answer_seconds(costs: CostModel, prompt: int, new: int) -> float:
-    """Reading a prompt, answering it, and reading both again to keep the target's states."""
+    """Seconds to read a prompt, to answer it, and to read both to keep the target's states."""
     reading = costs.walk(0, prompt) + costs.walk(0, prompt + new, logits=new)
     return reading + new * costs.autoregressive(prompt + new / 2)
 
 
 def _estimate_seconds(costs: CostModel, skips: SkipSet, prompt: int, new: int) -> float:
-    """One walk over all places of an answer, side by side."""
+    """Seconds of one walk over all positions of an answer, side by side."""
     return costs.walk(prompt + new, new, skips, logits=new)
 
 

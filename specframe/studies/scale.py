@@ -88,7 +88,7 @@ def _answer(
 
 
 class _PlansAtPrices:
-    """Plans at each profile's prices; model and answers are made when the first row asks."""
+    """Plans at each profile's prices; model and answers are made on first use."""
 
     def __init__(self, settings: ScaleSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -96,7 +96,7 @@ class _PlansAtPrices:
         self._judged: dict[tuple[str, SkipSet], float] = {}
 
     def row(self, name: str, context: int) -> Row:
-        """Means over the prompts; speeds are weighed by time."""
+        """Means over the prompts; speeds are weighted by time."""
         prices = kept_prices(name)
         costs = self._costs(name)
         plans = [plans[context] for plans in self._plans(name)]

@@ -129,7 +129,7 @@ def _interval(
 
 
 def _pearson(x: Floats, y: Floats) -> float:
-    """0 where either does not vary."""
+    """Pearson's correlation; 0 where either does not vary."""
     if np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
         return 0.0
     x, y = x - x.mean(), y - y.mean()
@@ -163,7 +163,7 @@ def _answer(found: Mapping[str, Any], plans: int) -> str:
 
 
 class _Races:
-    """Plans that are predicted and timed; model and prices are made when the first row asks."""
+    """Plans that are predicted and timed; model and prices are made on first use."""
 
     def __init__(self, settings: TptSettings, work: Work) -> None:
         self._settings, self._work = settings, work

@@ -106,7 +106,7 @@ def _added(pairs: Pairs) -> float:
 
 
 class _Gains:
-    """Of trees over chains; model and prompts are made when the first row asks."""
+    """Gains of trees over chains; model and prompts are made on first use."""
 
     def __init__(self, settings: TreeSettings, work: Work) -> None:
         self._settings, self._work = settings, work
