@@ -1,8 +1,8 @@
-"""Acceptance of any skip set without generating: stored continuations, walked beside the cache.
+"""Acceptance of any skip set without generation, from stored continuations of the target.
 
-Every place of a continuation runs the skipped model with the target's keys and values left of it
-and the draft's own at it. Where its choice is the target's, the first token drafted there stands.
-Runs of rows that also see each other are real drafts, which tell how deeper tokens differ.
+At every place of a continuation, the skipped model runs with the target's keys and values before
+that place and its own at it. If its choice is the target's, a first token drafted there would be
+accepted. Rows that also see each other are real drafts, which show the acceptance of later tokens.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.executors.executor import Executor
 from specframe.profilers.continuations import Continuation, Judged, judge
 from specframe.profilers.exhaustive import every_chance
+from specframe.tensors import at_least_float32
 from specframe.types import SkipSet, Step
 
 __all__ = ["Acceptance", "AcceptanceEstimator", "Trial"]
 
-ROWS = 128  # rows walked together; the mask grows with their square
+ROWS = 128  # rows walked together; the mask's size grows with their square
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """Chance that the first token drafted at each place stands, by continuation.
+    """Probability that a first token drafted at each place is accepted, by continuation.
 
-    Greedy chances are 0 or 1, sampled ones sum min(p, q). Confidences are the draft's own
-    probability of its choice (sampled: of its likeliest token).
+    Greedy probabilities are 0 or 1, sampled ones are the sum of min(p, q). Confidences are the
+    draft's own probability of its choice (sampled: of its most likely token).
     """
 
     chances: tuple[tuple[float, ...], ...]
@@ -39,12 +40,12 @@ class Acceptance:
 
     @property
     def mean(self) -> float:
-        """Over all places."""
+        """The mean over all places."""
         return sum(map(sum, self.chances)) / self.places
 
     @property
     def places(self) -> int:
-        """How many places were judged."""
+        """How many places were measured."""
         return sum(map(len, self.chances))
 
     @property
@@ -59,19 +60,19 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A real draft: the chance that each of its tokens stands, given that those before it did."""
+    """A real draft: the chance that each token is accepted if all before it were accepted."""
 
     continuation: int
-    place: int  # where its root stands
+    place: int  # of its root
     chances: tuple[float, ...]
     confidences: tuple[float, ...]
 
 
 class AcceptanceEstimator:
-    """Judges skip sets against stored continuations of the target.
+    """Measures the acceptance of skip sets on stored continuations of the target.
 
-    The target walks the continuations once, here; after that each skip set costs one walk over
-    the judged rows. `law` is the one the continuations were written by.
+    The constructor walks the continuations with the target once; after that, each skip set costs
+    one walk over the measured rows. `law` is the sampling rule that generated the continuations.
     """
 
     def __init__(
@@ -102,13 +103,13 @@ class AcceptanceEstimator:
         return Acceptance(tuple(chances), tuple(confidences))
 
     def every_set(self) -> list[Tensor]:
-        """By continuation [2^2L, places]: first-token chances of all skip sets, row = bits.
+        """First-token chances of all skip sets, [2^2L, places] by continuation; row = bits.
 
-        For small models, and laws without processors.
+        Only for small models, and without logits processors.
         """
         if self._law.processors:
             raise InvalidRequest(
-                "All skip sets are tried without logits processors only. Estimate one by one."
+                "Logits processors exclude trying all skip sets at once. Estimate them one by one."
             )
         return [
             every_chance(self._executor, text, self._chances(index))
@@ -116,7 +117,7 @@ class AcceptanceEstimator:
         ]
 
     def _chances(self, index: int) -> Callable[[Tensor], Tensor]:
-        """From draft logits [sets, places, V] of a whole continuation."""
+        """A function that turns draft logits [sets, places, V] of a continuation into chances."""
         if not self._law.sampled:
             return lambda logits: logits.argmax(-1) == self._choices[index]
         hidden = self._texts[index].hidden
@@ -124,7 +125,7 @@ class AcceptanceEstimator:
         return lambda logits: torch.minimum(p, self._law.probabilities(logits, (), ())).sum(-1)
 
     def drafts(self, skips: SkipSet, length: int, every: int | None = None) -> list[Trial]:
-        """Real drafts of this length, a root `every` so many places (None: one after another)."""
+        """Real drafts of this length, one every `every` places (None: without overlap)."""
         if length < 1:
             raise InvalidConfig.of("drafts", "length", "at least 1", length)
         trials: list[Trial] = []
@@ -147,15 +148,15 @@ class AcceptanceEstimator:
             yield Trial(index, root, tuple(chances[part]), tuple(confidences[part]))
 
     def _walk(self, text: Judged, places: Tensor, roots: Tensor, skips: SkipSet) -> Tensor:
-        """Draft logits [rows, V]; a row sees the target left of its root and its own draft."""
+        """Draft logits [rows, V]; a row sees the target before its root, and its own draft."""
         device = self._executor.device
         positions = (places + text.first).to(device)
         rooted = (roots + text.first).to(device)
         visible = int(rooted.max())
         cached = torch.arange(visible, device=device) < rooted[:, None]
-        beside = (rooted[:, None] == rooted) & (positions <= positions[:, None])
+        own = (rooted[:, None] == rooted) & (positions <= positions[:, None])
         tokens = torch.tensor(text.tokens, device=device)[positions]
-        mask = torch.cat([cached, beside], dim=1)
+        mask = torch.cat([cached, own], dim=1)
         step = Step(tokens[None], positions, None, visible, mask)
         logits = self._executor.walk(step, text.cache, skips).logits
         assert logits is not None
@@ -171,7 +172,7 @@ class AcceptanceEstimator:
             q = self._law.probabilities(logits, (), histories)
             return _list(torch.minimum(p, q).sum(-1)), _list(q.amax(-1))
         scores = self._law.scores(logits, (), histories)
-        exact = scores if scores.dtype == torch.float64 else scores.float()
+        exact = at_least_float32(scores)
         top, choice = exact.max(-1)
         agreed = choice == self._choices[index][places]
         return _list(agreed.double()), _list(torch.exp(top - exact.logsumexp(-1)))

@@ -1,4 +1,4 @@
-"""Seconds of many different calls, interleaved so that a slow moment hits all of them alike."""
+"""Times many different calls in alternation, so that a slow moment affects all of them."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Sample:
 
     @property
     def typical(self) -> float:
-        """What the call takes."""
+        """The typical seconds of the call."""
         return typical(self.seconds)
 
     @property
     def noise(self) -> float:
-        """How far the median lies above what the call takes, as a share of it."""
+        """How far the median is above the typical value, as a share of it."""
         return median(self.seconds) / self.typical - 1.0 if self.typical > 0 else 0.0
 
 
 def typical(seconds: Sequence[float]) -> float:
-    """The median of the faster half: interruptions by other programs only ever add time."""
+    """The median of the faster half; interruptions by other programs can only add time."""
     ordered = sorted(seconds)
     return median(ordered[: (len(ordered) + 1) // 2])
 
@@ -50,7 +50,7 @@ def time_interleaved(
     most: int = 15,
     progress: Progress | None = None,
 ) -> dict[Key, Sample]:
-    """Call each once to warm up, then all of them in turn, as often as the budget allows."""
+    """Call each once to warm up, then all in alternation as often as the budget allows."""
     sweep = _cuda_sweep if device.type == "cuda" else _cpu_sweep
     every = list(calls.values())
     begun = perf_counter()
@@ -75,7 +75,7 @@ def _cpu_sweep(calls: Sequence[Call]) -> list[float]:
 
 
 def _cuda_sweep(calls: Sequence[Call]) -> list[float]:
-    """Events around every call and one wait at the end, so that no call waits for another."""
+    """Time with events and synchronise once at the end, so that no call waits for another."""
     marks: list[Any] = [torch.cuda.Event(enable_timing=True) for _ in range(len(calls) + 1)]
     marks[0].record()
     for call, mark in zip(calls, marks[1:], strict=True):

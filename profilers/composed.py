@@ -1,4 +1,4 @@
-"""Profiles of models too large for this machine: one layer is measured, the others are composed."""
+"""Profiles of models too large for this machine, composed from one measured layer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COMPOSED: Mapping[str, ComposedShape] = MappingProxyType(
 
 
 def one_layer_model(composed: ComposedShape, dtype: torch.dtype, device: torch.device) -> Any:
-    """Embedding, one layer and head of the shape; all weights are one constant."""
+    """A model of this shape with one layer; all weights have the same constant value."""
     shape = composed.shape
     settings: dict[str, Any] = {
         "num_hidden_layers": 1,
@@ -52,7 +52,7 @@ def one_layer_model(composed: ComposedShape, dtype: torch.dtype, device: torch.d
         "head_dim": shape.head_size,
         "vocab_size": shape.vocabulary,
         "max_position_embeddings": shape.positions,
-        "tie_word_embeddings": True,  # halves the memory; a row costs the same to look up
+        "tie_word_embeddings": True,  # halves the memory; looking up a row costs the same
     }
     if composed.family == "qwen3":
         model = blank_model(Qwen3ForCausalLM, Qwen3Config(**settings), dtype, device)
@@ -64,7 +64,7 @@ def one_layer_model(composed: ComposedShape, dtype: torch.dtype, device: torch.d
 
 
 def compose(costs: CostModel, layers: int, name: str) -> CostModel:
-    """Prices of so many layers like the one that was measured."""
+    """Prices of a model whose layers are all like the measured one."""
     if costs.layers != 1:
         raise ValueError(f"one measured layer is composed, not {costs.layers}")
     return replace(

@@ -1,4 +1,4 @@
-"""How acceptance deeper in a draft differs from a first token's: learnt from a few real drafts."""
+"""Learns from a few real drafts how acceptance differs for tokens after the first one."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from specframe.profilers.acceptance import Acceptance, Trial
 
 __all__ = ["DepthCorrection", "learn_correction"]
 
-PRIOR = 4.0  # drafts that "deeper is like first" is worth
+PRIOR = 4.0  # weight, in drafts, of the prior that later tokens are like first ones
 
 
 @dataclass(frozen=True, slots=True)
 class DepthCorrection:
-    """At depth k a token stands with `kept[k] c + gained[k] (1 - c)`, c a first token's chance.
+    """Acceptance at depth k is `kept[k] c + gained[k] (1 - c)`, c being a first token's chance.
 
-    Depth 0 is the first token, which needs no correction; the last value given repeats.
+    Depth 0 is the first token, which needs no correction; the last value repeats.
     """
 
     kept: tuple[float, ...] = (1.0,)
     gained: tuple[float, ...] = (0.0,)
 
     def at(self, depth: int, chance: float) -> float:
-        """The chance of a token at this depth."""
+        """The acceptance chance of a token at this depth."""
         k = min(depth, len(self.kept) - 1)
         return min(max(self.kept[k] * chance + self.gained[k] * (1.0 - chance), 0.0), 1.0)
 
 
 def learn_correction(first: Acceptance, trials: Sequence[Trial]) -> DepthCorrection:
-    """Least squares at each depth over drafts that got there, drawn towards no correction."""
+    """Least squares at each depth over drafts that reached it; the prior is no correction."""
     longest = max((len(trial.chances) for trial in trials), default=0)
     kept, gained = [1.0], [0.0]
     for depth in range(1, longest):

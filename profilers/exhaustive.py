@@ -1,7 +1,7 @@
-"""Acceptance of every skip set of a small model at once.
+"""Acceptance of all skip sets of a small model at once.
 
-Sets that agree on the first b sublayers share the stream there, so all of them together are a tree
-of 2^b branches at depth b: each sublayer is run once a branch instead of once a set.
+Sets that agree on the first b sublayers share the stream up to there, so all sets form a tree with
+2^b branches at depth b: each sublayer runs once per branch instead of once per set.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["MOST_SUBLAYERS", "every_chance"]
 Judge = Callable[[Tensor], Tensor]
 
 MOST_SUBLAYERS = 16
-ATTENTION_ROWS = 512  # walked together: each brings a column that the others cannot see
+ATTENTION_ROWS = 512  # walked together; each adds a column that the others do not see
 ROWS = 8192
 
 
 def every_chance(executor: Executor, text: Judged, judge: Judge) -> Tensor:
-    """[2^2L, places]: the chance that a draft's first token stands; a set's row is its bits.
+    """[2^2L, places]: the chance that a first drafted token is accepted; a set's row is its bits.
 
-    `judge` tells it from draft logits [sets, places, V].
+    `judge` computes it from draft logits [sets, places, V].
     """
     size = executor.shape.sublayers
     if size > MOST_SUBLAYERS:
@@ -39,7 +39,7 @@ def every_chance(executor: Executor, text: Judged, judge: Judge) -> Tensor:
     walker = _Branches(executor, text)
     streams = walker.embed()
     for sublayer in range(size):
-        streams = torch.cat([walker.run(sublayer, streams), streams])  # the latter skip it
+        streams = torch.cat([walker.run(sublayer, streams), streams])  # the second half skips it
     chances = []
     for block in streams.split(max(ROWS // text.places, 1)):
         logits = executor.logits(block.reshape(1, -1, block.shape[-1]))
@@ -48,7 +48,7 @@ def every_chance(executor: Executor, text: Judged, judge: Judge) -> Tensor:
 
 
 class _Branches:
-    """Runs one sublayer for many branches, all over the same places of a continuation."""
+    """Runs one sublayer for many branches over the same places of a continuation."""
 
     def __init__(self, executor: Executor, text: Judged) -> None:
         self._executor, self._text = executor, text
@@ -56,11 +56,11 @@ class _Branches:
         self._tokens = torch.tensor(text.tokens, device=executor.device)[self._positions]
 
     def embed(self) -> Tensor:
-        """[1, places, H]."""
+        """The embedded tokens, [1, places, H]."""
         return self._executor.walk(self._step(1), self._text.cache, stop=0, rows=NO_ROWS).hidden
 
     def run(self, sublayer: int, streams: Tensor) -> Tensor:
-        """[m, places, H] after the sublayer."""
+        """The streams [m, places, H] after the sublayer."""
         rows = ROWS if sublayer % 2 else ATTENTION_ROWS
         parts = streams.split(max(rows // self._text.places, 1))
         return torch.cat([self._together(sublayer, part) for part in parts])
@@ -77,7 +77,7 @@ class _Branches:
         return passed.hidden.view(streams.shape)
 
     def _step(self, count: int, masked: bool = True) -> Step:
-        """Every row sees the target left of its place and itself."""
+        """A step in which every row sees the target before its place, and itself."""
         positions = self._positions.repeat(count)
         visible = int(positions[-1])
         mask = None

@@ -1,8 +1,8 @@
 """Seconds of attention, MLP, head and the rest of a walk, by context length and rows.
 
-Whole walks are timed, with all sublayers, with none, and with those of one kind left out or left
-alone: a single small layer would stay in the processor's cache and look too cheap. Each cell of
-the grid then splits into its parts by least squares.
+Whole walks are timed: with all sublayers, with none, with only those of one kind, and without
+those of one kind. A single small layer would stay in the processor's cache and look too cheap.
+Least squares then split each cell of the grid into its parts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from specframe.executors.cache import CursorCache
 from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.profilers.clocks import Progress, time_interleaved
 from specframe.profilers.machine import machine_facts
-from specframe.profilers.parts import Parts, split_walks, telling_sets
+from specframe.profilers.parts import Parts, split_walks, timed_sets
 from specframe.types import ModelShape, SkipSet
 
 __all__ = ["LatencyGrid", "LatencyProfile", "default_grid", "profile_latency"]
@@ -33,17 +33,17 @@ Cell = tuple[int, int]  # context, rows
 ROWS = (1, 2, 4, 8, 12, 16, 32)
 FEW_ROWS = (1, 8, 32)
 CONTEXTS = (32, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-LARGE = 3e8  # weights in the layers of a model whose walks take so long that few must do
+LARGE = 3e8  # weights in the layers from which walks are so slow that only a few are timed
 LARGE_ROWS = (1, 4, 8, 12, 32)
 LARGE_CONTEXTS = (32, 1024, 8192, 32768)
-LONG = 4096  # from here on only a few row counts are timed and the others lie between them
-HEAD = (0, 0)  # in place of a cell: a walk has at least one row
-BEFORE = "before"  # marks a walk that only goes ahead of the one that counts
+LONG = 4096  # at longer contexts, few row counts are timed and the others are interpolated
+HEAD = (0, 0)  # used as a cell for the head; no walk has 0 rows
+BEFORE = "before"  # marks a walk before the timed one that is not used
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyGrid:
-    """What is timed, and for how long."""
+    """What is timed, and with which time budget."""
 
     contexts: tuple[int, ...]
     rows: tuple[int, ...] = ROWS
@@ -64,41 +64,41 @@ class LatencyGrid:
 
 @dataclass(frozen=True, slots=True)
 class LatencyProfile:
-    """The prices, and how far they can be trusted."""
+    """The prices and their uncertainty."""
 
     costs: CostModel
-    noise: float  # how far the median of repeated timings lies above the typical one; median of all
+    noise: float  # how far the median of repeated timings is above the typical one; median of all
     worst_miss: (
         float  # largest |sum of the parts - walk| / walk of a set that was left out of the fit
     )
     repeats: int
-    seconds: float  # what measuring took
+    seconds: float  # duration of the measurement
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What does not hold, in words."""
+        """Warnings about the measurement."""
         found = []
         for kind in range(len(self.costs.attention)):
             line = self.costs.attention_line(kind)
             if not line.holds:
                 found.append(
-                    f"Attention of kind {kind} is no straight line of the context: the worst "
-                    f"residual is {line.worst_residual:.0%}. Price by the table."
+                    f"Attention of kind {kind} is not linear in the context: the worst residual "
+                    f"is {line.worst_residual:.0%}. Use the table, not the line."
                 )
         if self.noise > 0.15:
             found.append(
-                f"Timings scatter by {self.noise:.0%}: the machine is busy. Measure again in quiet."
+                f"Timings vary by {self.noise:.0%}: the machine is busy. Measure again when idle."
             )
         if self.worst_miss > 0.15:
             found.append(
-                f"Parts and whole walks differ by up to {self.worst_miss:.0%}: prices of skip sets "
-                f"are that uncertain."
+                f"The sum of the parts and whole walks differ by up to {self.worst_miss:.0%}: "
+                f"prices of skip sets have this uncertainty."
             )
         return tuple(found)
 
 
 def default_grid(executor: Executor, contexts: Sequence[int] = ()) -> LatencyGrid:
-    """The usual contexts up to the model's positions, or those given; few for a large model."""
+    """The usual contexts up to the model's positions, or given ones; fewer for large models."""
     large = executor.device.type == "cpu" and _weights(executor.shape) >= LARGE
     usual, rows = (LARGE_CONTEXTS, LARGE_ROWS) if large else (CONTEXTS, ROWS)
     longest = min(max(executor.shape.positions - rows[-1], 1), usual[-1])
@@ -107,7 +107,7 @@ def default_grid(executor: Executor, contexts: Sequence[int] = ()) -> LatencyGri
 
 
 def _weights(shape: ModelShape) -> int:
-    """Of all layers; norms and biases left out."""
+    """Number of weights in all layers, without norms and biases."""
     attention = 2 * (shape.heads + shape.kv_heads) * shape.head_size
     return shape.layers * shape.hidden * (attention + 3 * shape.intermediate)
 
@@ -122,7 +122,7 @@ def profile_latency(
     begun = perf_counter()
     kinds = kinds or (0,) * executor.shape.layers
     cells = [(n, m) for n in grid.contexts for m in grid.rows_at(n)]
-    sets = telling_sets(kinds)
+    sets = timed_sets(kinds)
     calls = _calls(executor, grid, cells, sets)
     timed = time_interleaved(
         calls, executor.device, budget_seconds=grid.budget_seconds, progress=progress
@@ -154,7 +154,7 @@ def profile_latency(
 def _calls(
     executor: Executor, grid: LatencyGrid, cells: Sequence[Cell], sets: Sequence[SkipSet]
 ) -> dict[Hashable, Callable[[], object]]:
-    """What is timed: a walk for each cell and skip set, and the head for each number of rows."""
+    """The timed calls: a walk for each cell and skip set, and the head for each row count."""
     cache = _written_cache(executor, grid.contexts[-1], grid.rows[-1])
     hidden = torch.ones(
         1, grid.rows[-1], executor.shape.hidden, dtype=executor.dtype, device=executor.device
@@ -164,7 +164,7 @@ def _calls(
     for place, cell in enumerate(cells):
         for i, skips in enumerate(sets):
             walk = partial(_walk, executor, cache, *cell, skips)
-            if cell[1] == 1:  # in decoding, single rows mostly follow each other: so here
+            if cell[1] == 1:  # in decoding, single rows mostly follow each other
                 calls.update({(BEFORE, turn, cell, i): walk for turn in range(2)})
             calls[cell, i] = walk
             if i == 0 and place < len(heads):  # after a whole walk, as in a round
@@ -175,13 +175,13 @@ def _calls(
 
 
 def _written_cache(executor: Executor, columns: int, room: int) -> CursorCache:
-    """A cache whose columns were all written once.
+    """A cache all of whose columns have been written.
 
-    Zeros that were never written share one page of memory and would be read too quickly.
+    Zeros that were never written share one page of memory and would be read too fast.
     """
     cache = executor.new_cache(columns + room)
-    _walk(executor, cache, 0, 1, SkipSet.none(executor.shape.layers))  # may be what reserves them
-    cache.commit(range(columns - 1, -1, -1))  # turning the order round copies every column
+    _walk(executor, cache, 0, 1, SkipSet.none(executor.shape.layers))  # may allocate
+    cache.commit(range(columns - 1, -1, -1))  # the reversed order copies every column
     return cache
 
 
@@ -190,14 +190,14 @@ def _walk(executor: Executor, cache: CursorCache, n: int, rows: int, skips: Skip
 
 
 def _table(grid: LatencyGrid, parts: Mapping[Cell, Parts], part: int) -> Table:
-    """One part by context and rows, made to rise with the context."""
+    """The table of one part by context and rows, non-decreasing in the context."""
     lines = [_line(grid, parts, part, n) for n in grid.contexts]
     columns = [rising(column) for column in zip(*lines, strict=True)]
     return Table(grid.contexts, grid.rows, tuple(zip(*columns, strict=True)))
 
 
 def _line(grid: LatencyGrid, parts: Mapping[Cell, Parts], part: int, n: int) -> tuple[float, ...]:
-    """By rows at one context; row counts that were not timed there lie between the others."""
+    """One part by rows at one context; row counts that were not timed are interpolated."""
     timed = Table(
         (n,), grid.rows_at(n), (tuple(parts[n, m].seconds[part] for m in grid.rows_at(n)),)
     )
@@ -209,9 +209,9 @@ def _head(grid: LatencyGrid, seconds: Sequence[float]) -> Table:
 
 
 def _spread(noise: float, typical_miss: float, repeats: int) -> float:
-    """Relative standard error of a ratio of prices: scatter of timings, and what adding up misses.
+    """Relative standard error of a ratio of prices, from scatter and from the sum of the parts.
 
-    Half the timings lie within `noise` above the typical one: about two thirds of a deviation.
+    Half of the timings are within `noise` above the typical one: about 2/3 of a standard deviation.
     """
     scatter = 1.5 * noise / sqrt(repeats)
     return sqrt(2 * scatter**2 + typical_miss**2)

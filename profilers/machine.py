@@ -1,30 +1,29 @@
-"""What a measurement holds for: the executor, the machine and the model's shape."""
+"""What a measurement is valid for: the executor, the machine and the model's shape."""
 
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from specframe.executors.executor import Executor
+from specframe.executors.machine import processor_name
 
 __all__ = ["layer_kinds", "machine_facts"]
 
 
 def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, str]:
-    """Everything that must be equal for a price to hold, as text."""
+    """All facts that must be equal for a price to be valid, as text."""
     shape = " ".join(f"{name}={value}" for name, value in asdict(executor.shape).items())
     return {
         "executor": executor.name + (" strict" if executor.strict else ""),
         "dtype": str(executor.dtype).removeprefix("torch."),
         "device": str(executor.device),
-        "processor": _processor(executor.device),
+        "processor": processor_name(executor.device),
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
         "shape": shape,
@@ -33,7 +32,7 @@ def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, st
 
 
 def layer_kinds(model: nn.Module, layers: int) -> tuple[int, ...]:
-    """Number the layers by kind: equal parameter shapes and equal sliding windows are one kind."""
+    """The kind of each layer; equal parameter shapes and sliding windows are one kind."""
     stacks = [
         module
         for module in model.modules()
@@ -58,19 +57,3 @@ WINDOW = "sliding_window"
 def _window(module: Any) -> Hashable:
     window: Hashable = getattr(module, WINDOW)
     return window
-
-
-def _processor(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return _cpu_name() or platform.processor() or platform.node()
-
-
-def _cpu_name() -> str:
-    """Linux' own name of the processor; other systems have `platform.processor`."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} x{len(names)}" if names else ""

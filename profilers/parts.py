@@ -1,4 +1,4 @@
-"""From the seconds of whole walks to those of a sublayer of each kind."""
+"""Splits the seconds of whole walks into those of single sublayers of each kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from specframe.types import SkipSet
 
-__all__ = ["Parts", "split_walks", "telling_sets"]
+__all__ = ["Parts", "split_walks", "timed_sets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Parts:
     miss: float  # |sum of the parts - walk| / walk, of the set that was left out of the fit
 
 
-def telling_sets(kinds: Sequence[int]) -> list[SkipSet]:
+def timed_sets(kinds: Sequence[int]) -> list[SkipSet]:
     """Nothing skipped, everything, each part of each kind alone and left out; last a mixed set.
 
-    The mixed set skips attention in even and MLPs in odd layers. It is not fitted but tells how
-    well the parts add up.
+    The mixed set skips attention in even and MLPs in odd layers. It is not
+    used in the fit and shows how well the parts add up.
     """
     layers = len(kinds)
     nothing, everything = SkipSet.none(layers), SkipSet.from_sublayers(layers, range(2 * layers))
@@ -38,7 +38,7 @@ def telling_sets(kinds: Sequence[int]) -> list[SkipSet]:
 
 
 def split_walks(seconds: Sequence[float], sets: Sequence[SkipSet], kinds: Sequence[int]) -> Parts:
-    """Least squares over all walks but the last set's, which judges the result."""
+    """Least squares over all walks but the last set's, which measures the error."""
     counts = np.array([_counts(skips, kinds) for skips in sets], dtype=float)
     walks = np.array(seconds)
     weights = 1.0 / walks[:-1]  # relative errors: short walks count as much as long ones
@@ -49,7 +49,7 @@ def split_walks(seconds: Sequence[float], sets: Sequence[SkipSet], kinds: Sequen
 
 
 def _counts(skips: SkipSet, kinds: Sequence[int]) -> list[int]:
-    """1 for the base, then how many attention and MLP sublayers of each kind run."""
+    """1 for the base, then the numbers of attention and MLP sublayers of each kind that run."""
     counts = [1]
     for kind in range(max(kinds) + 1):
         members = [i for i, k in enumerate(kinds) if k == kind]

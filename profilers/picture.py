@@ -1,4 +1,4 @@
-"""A profile as a picture: time against context with the fitted lines, and time against rows."""
+"""Plots a profile: time against context with the fitted lines, and time against rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ATTENTION, MLP, HEAD = "#1f6fb4", "#d1662a", "#5b8c3a"
 
 
 def crossing(costs: CostModel, kind: int = 0) -> float | None:
-    """The context from which an attention sublayer costs more than an MLP, on the fitted lines."""
+    """The context above which attention costs more than an MLP, by the fitted lines."""
     attention, mlp = costs.attention_line(kind), costs.mlp_level(kind)
     if attention.slope <= 0.0:
         return None
@@ -23,7 +23,7 @@ def crossing(costs: CostModel, kind: int = 0) -> float | None:
 
 
 def draw_profile(costs: CostModel, path: Path, title: str) -> None:
-    """Write the picture; its format follows the file's ending."""
+    """Write the plot in the format of the file's extension."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""Rounds over stored continuations, from first-token acceptance alone: tokens without generating.
+"""Simulates rounds over stored continuations, from first-token acceptance and without generating.
 
-Acceptance clusters: after a miss the next round starts on the token that was missed. Walking the
-rounds over the places, instead of raising a mean to powers, keeps that.
+Rejections cluster: after one, the next round starts at the token that was rejected. Simulating
+rounds place by place, instead of using powers of the mean acceptance, accounts for that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from specframe.profilers.acceptance import Acceptance
 from specframe.profilers.depth import DepthCorrection
 from specframe.types import DraftPlan, StopRule
 
-AS_FIRST = DepthCorrection()  # deeper tokens stand as often as first ones
+AS_FIRST = DepthCorrection()  # later tokens are accepted as often as first ones
 
 __all__ = ["Replay", "predict_speedup", "replay_rounds"]
 
@@ -31,20 +31,20 @@ class Replay:
 
     @property
     def tokens_per_round(self) -> float:
-        """Bonus included."""
+        """Mean emitted tokens per round, bonus token included."""
         return sum(self.tokens) / sum(self.rounds)
 
     @property
     def drafted_per_round(self) -> float:
-        """Mean length of drafts."""
+        """Mean length of the drafts."""
         return sum(length * count for length, count in self.drafted) / sum(self.rounds)
 
     @property
     def error(self) -> float:
-        """Standard error of tokens a round, continuations being independent."""
+        """Standard error of tokens per round, for independent continuations."""
         mean, count = self.tokens_per_round, len(self.rounds)
         if count == 1:
-            return sqrt(mean * max(mean - 1.0, 0.0) / self.rounds[0])  # as if geometric
+            return sqrt(mean * max(mean - 1.0, 0.0) / self.rounds[0])  # of a geometric distribution
         pairs = zip(self.tokens, self.rounds, strict=True)
         excess = sum((tokens - mean * rounds) ** 2 for tokens, rounds in pairs)
         return sqrt(excess * count / (count - 1)) / sum(self.rounds)
@@ -53,7 +53,7 @@ class Replay:
 def replay_rounds(
     acceptance: Acceptance, stop: StopRule, correction: DepthCorrection = AS_FIRST
 ) -> Replay:
-    """Walk rounds over every continuation to its end, where the last drafts are cut to fit."""
+    """Simulate rounds to the end of every continuation, where drafts are shortened to fit."""
     rounds, tokens = [], []
     drafted: dict[int, float] = {}
     for chances, confidences in zip(acceptance.chances, acceptance.confidences, strict=True):
@@ -81,7 +81,7 @@ def replay_rounds(
 
 
 def predict_speedup(costs: CostModel, plan: DraftPlan, replay: Replay, n: float) -> Speedup:
-    """Tokens a second over autoregressive decoding at context n, with an interval."""
+    """Speed-up over autoregressive decoding at context n, with an interval."""
     rounds = sum(replay.rounds)
     seconds = sum(count * costs.round(plan, n, drafted=length) for length, count in replay.drafted)
     price = seconds / rounds
@@ -91,7 +91,7 @@ def predict_speedup(costs: CostModel, plan: DraftPlan, replay: Replay, n: float)
 
 
 def _draft_length(stop: StopRule, confidences: Sequence[float]) -> int:
-    """How many tokens a draft from here has: the confidences stand for those of the real draft."""
+    """Length of a draft from here, with these confidences in place of the real draft's."""
     reach, length = 1.0, 0
     going = stop.max_tokens > 0
     while going and length < len(confidences):
@@ -107,7 +107,7 @@ def _ends(chances: Sequence[float], correction: DepthCorrection) -> list[float]:
     """Chance that 0, 1, ... all of the drafted tokens are accepted."""
     reach, ends = 1.0, []
     for depth, chance in enumerate(chances):
-        stands = correction.at(depth, chance)
-        ends.append(reach * (1.0 - stands))
-        reach *= stands
+        accepted = correction.at(depth, chance)
+        ends.append(reach * (1.0 - accepted))
+        reach *= accepted
     return [*ends, reach]

@@ -1,4 +1,4 @@
-"""Profiles kept in the user's cache folder, one for each machine, executor and shape."""
+"""Stores profiles in the user's cache folder, one for each machine, executor and shape."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def save_profile(profile: LatencyProfile, folder: Path | None = None) -> Path:
 
 
 def load_profile(folder: Path, facts: Mapping[str, str]) -> LatencyProfile:
-    """Read a profile; one of another machine, executor or shape is refused."""
+    """Read a profile; raise if it is for another machine, executor or shape."""
     return load_artefact(folder, LatencyProfile, kind=KIND, fingerprint=facts, remedy=REMEDY)
 
 
 def profile_folder(facts: Mapping[str, str]) -> Path:
-    """Where the profile of these facts lies."""
+    """The folder of the profile for these facts."""
     key = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()[:24]
     return cache_folder() / "profiles" / key
 
@@ -37,7 +37,7 @@ def profile_folder(facts: Mapping[str, str]) -> Path:
 def find_profile(
     facts: Mapping[str, str], grid: LatencyGrid | None = None
 ) -> LatencyProfile | None:
-    """The profile kept for these facts; None where there is none, or none that covers the grid."""
+    """The stored profile for these facts; None if there is none that covers the grid."""
     folder = profile_folder(facts)
     if not (folder / MANIFEST).exists():
         return None

@@ -1,4 +1,4 @@
-"""One vector a prompt, from the residual stream at any depth."""
+"""One vector per prompt, from the residual stream at any depth."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from torch import Tensor
 
 from specframe.contract.pooling import Pooling
 from specframe.errors import InvalidRequest
-from specframe.executors.executor import NO_ROWS, Executor, chain_step
+from specframe.executors.executor import Executor
+from specframe.executors.filling import fill_cache
 
 __all__ = ["prompt_vectors"]
-
-BLOCK = 512  # rows of a prompt that go in together
 
 
 def prompt_vectors(
@@ -37,17 +36,12 @@ def _vector(executor: Executor, prompt: Sequence[int], depth: int, pooling: Pool
         raise InvalidRequest("A prompt without tokens has no vector. Pass at least one token.")
     cache = executor.new_cache(len(prompt))
     kept: list[Tensor] = []
-    for start in range(0, len(prompt), BLOCK):
-        block = prompt[start : start + BLOCK]
-        step = chain_step(block, start, executor.device)
-        hidden = executor.walk(step, cache, stop=depth, rows=NO_ROWS).hidden
-        cache.commit(range(len(block)))
-        kept = (
-            [*kept, hidden[0]] if pooling.rows is None else [_last(kept, hidden[0], pooling.rows)]
-        )
+    for _, passed in fill_cache(executor, cache, prompt, stop=depth):
+        states = passed.hidden[0]
+        kept = [*kept, states] if pooling.rows is None else [_last(kept, states, pooling.rows)]
     return pooling.of(torch.cat(kept))
 
 
 def _last(kept: list[Tensor], states: Tensor, rows: int) -> Tensor:
-    """Only rows that enter are held, so that a long prompt costs no memory."""
+    """Keep only the rows that are pooled, so that long prompts need no extra memory."""
     return torch.cat([*kept, states])[-rows:]

@@ -29,7 +29,7 @@ BANDS = {
     "drafting and verifying": ("core",),
     "executors": ("executors",),
     "contract and prices": ("contract", "costs"),
-    "values, errors, files": ("types", "errors", "storage"),
+    "values, errors, files": ("types", "errors", "storage", "tensors"),
 }
 WIDTH, GUTTER, CHIP, GAP, HEAD, LETTER = 460, 86, 20, 5, 24, 6.7
 STYLE = """
@@ -43,6 +43,7 @@ text { font: 11px ui-monospace, "DejaVu Sans Mono", monospace; fill: #1c1e21 }
   .chip { fill: #1c1f28; stroke: #474d5d } .arrow { stroke: #93a1f5 } .point { fill: #93a1f5 }
 }
 """
+
 
 @cache
 def _table() -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from specframe.doors.loading import load
     from specframe.doors.speculator import SelfSpeculator, SpeculativeOutput, generate
     from specframe.errors import SpecframeError
+    from specframe.rig import Rig
     from specframe.types import (
         DraftPlan,
         ModelShape,
@@ -43,6 +44,7 @@ __all__ = [
     "Outcome",
     "Planner",
     "Prompt",
+    "Rig",
     "SelfSpeculator",
     "SkipSet",
     "SpecframeError",
@@ -73,6 +75,7 @@ _HOMES = {
     "Outcome": "types",
     "Planner": "contract.planner",
     "Prompt": "types",
+    "Rig": "rig",
     "WithDrafting": "contract.drafting_options",
     "SelfSpeculator": "doors.speculator",
     "SkipSet": "types",

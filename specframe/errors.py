@@ -1,16 +1,16 @@
-"""Every error a user can meet.
+"""All errors that a user can encounter.
 
 SpecframeError
-├── InvalidRequest          what was asked for cannot be done as asked (also a ValueError)
+├── InvalidRequest          a request that cannot be carried out (also a ValueError)
 │   ├── InvalidSkipSet      a skip set names sublayers the model does not have
-│   ├── InvalidDraftPlan    a plan asks for what this model or strategy cannot draft
+│   ├── InvalidDraftPlan    a plan does not fit this model or strategy
 │   ├── InvalidConfig       a configuration value is outside its range
 │   └── PromptTooLong       prompt and budget exceed the positions of the model or the cache
 ├── UnknownStrategy         no strategy of that name is registered
 ├── UnsupportedModel        no executor can run this model
 ├── SolverMissing           no integer-program solver is installed
-├── StudiesFailed           some of several studies failed; those that did not are written
-├── NonFiniteLogits         the model's own logits hold NaN or infinity
+├── StudiesFailed           some of several studies failed; results of the others are written
+├── NonFiniteLogits         the model's own logits contain NaN or infinity
 └── ArtefactError           a saved artefact is unreadable, or was made for something else
     └── CalibrationMismatch
 """
@@ -33,40 +33,40 @@ __all__ = [
 
 
 class SpecframeError(Exception):
-    """Base of all errors; its message says what, the value, what is allowed and what to do."""
+    """Base class of all errors; a message names problem, value, what is allowed and the remedy."""
 
 
 class InvalidRequest(SpecframeError, ValueError):
-    """What was asked for cannot be done as asked; also a ValueError.
+    """A request that cannot be carried out; also a ValueError.
 
-    Remedy: ask as the message says, which names the value and what is allowed.
+    Remedy: change the request as the message says; it names the value and what is allowed.
     """
 
 
 class InvalidSkipSet(InvalidRequest):
-    """A skip set names sublayers that the model does not have, or was made for another depth.
+    """A skip set names sublayers that the model lacks, or was made for another number of layers.
 
-    Remedy: make it with `SkipSet.of(layers, ...)` for the layers that `specframe doctor` counts.
+    Remedy: use `SkipSet.of(layers, ...)` with the number of layers that `specframe doctor` shows.
     """
 
 
 class InvalidDraftPlan(InvalidRequest):
-    """A plan asks for what this model, or the strategy's head, cannot draft.
+    """A plan that does not fit this model or the strategy's draft head.
 
-    Remedy: mend `select`; `specframe.testing.check_selector` finds such plans.
+    Remedy: correct the planner's `plan`; `specframe.testing.check_selector` finds such plans.
     """
 
 
 class InvalidConfig(InvalidRequest):
     """A configuration has no such parameter, or its value is outside its range.
 
-    Remedy: choose within the range that the message gives; parameters are listed under
-    configuration.
+    Remedy: choose a value in the range that the message gives. The configuration page lists all
+    parameters.
     """
 
     @classmethod
     def of(cls, owner: str, name: str, constraint: str, value: object) -> "InvalidConfig":
-        """The house form of a parameter error."""
+        """A parameter error in the common form."""
         return cls(
             f"The {name!r} parameter of {owner} must be {constraint}. Got {value!r} instead."
         )
@@ -82,7 +82,7 @@ class PromptTooLong(InvalidRequest):
 class UnknownStrategy(SpecframeError, KeyError):
     """No strategy of that name is registered; also a KeyError.
 
-    Remedy: take the name that the message suggests, or one that `specframe ls` shows.
+    Remedy: use the name that the message suggests, or one that `specframe ls` shows.
     """
 
     def __str__(self) -> str:
@@ -92,19 +92,19 @@ class UnknownStrategy(SpecframeError, KeyError):
 class UnsupportedModel(SpecframeError):
     """No executor can run this model losslessly.
 
-    Remedy: do what the message says for this family; `specframe doctor` tells it in advance.
+    Remedy: do what the message says for this family; `specframe doctor` also says it in advance.
     """
 
 
 class SolverMissing(SpecframeError):
     """No integer-program solver is installed.
 
-    Remedy: `pip install highspy`, or the dynamic program, which needs none.
+    Remedy: `pip install highspy`, or use the dynamic program, which needs no solver.
     """
 
 
 class NonFiniteLogits(SpecframeError):
-    """The full model's logits hold NaN or infinity, so no token can be decided.
+    """The full model's logits contain NaN or infinity, so no token can be chosen.
 
     Remedy: check the weights, or run the model in bfloat16 or float32.
     """
@@ -113,14 +113,14 @@ class NonFiniteLogits(SpecframeError):
 class StudiesFailed(SpecframeError):
     """Some of several studies failed; the message says which and why.
 
-    Remedy: mend what the message names, and run the same command: finished rows are kept.
+    Remedy: fix what the message names and run the same command again; finished rows are kept.
     """
 
 
 class ArtefactError(SpecframeError):
     """A saved profile, calibration or results file is unreadable, or cannot be written.
 
-    Remedy: name the folder that was meant, or make the artefact again.
+    Remedy: name the correct folder, or create the artefact again.
     """
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,15 +16,18 @@ from specframe.contract.selector import LayerSelector
 from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.loading import load
+from specframe.doors.speculator import SelfSpeculator
+from specframe.errors import InvalidRequest
 from specframe.executors.device import require_device
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
-from specframe.types import ModelShape
+from specframe.profilers.latency import LatencyProfile
+from specframe.types import ModelShape, Prompt
 
 __all__ = ["Rig"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rig:
     """Everything that measuring and calibrating need of one model on this machine."""
 
@@ -31,9 +35,10 @@ class Rig:
     model: Any
     tokenizer: Any  # None for planted models
     executor: Executor
-    costs: CostModel
     ends: frozenset[int]  # tokens after which its answers end
     facts: Mapping[str, str]  # of the model, for fingerprints of calibrations
+    given_costs: CostModel | None = None
+    tell: Tell | None = None
 
     @classmethod
     def load(
@@ -41,6 +46,7 @@ class Rig:
         name: str,
         *,
         device: str | None = None,
+        threads: int | None = None,
         strict: bool = False,
         costs: CostModel | None = None,
         tell: Tell | None = None,
@@ -48,14 +54,14 @@ class Rig:
     ) -> Self:
         """A model by name, folder or hub id; other arguments go to `from_pretrained`.
 
-        Without `costs`, prices are those of the kept profile, or are measured now and kept.
+        `threads` is how many torch computes with, here and afterwards.
         """
+        place = None if device is None else require_device(device)
+        if threads is not None:
+            torch.set_num_threads(threads)
         loaded = load(name, **kwargs)
-        if device is not None:
-            loaded.model.to(require_device(device))
-        return cls.of(
-            loaded.model, loaded.tokenizer, name=name, strict=strict, costs=costs, tell=tell
-        )
+        model = loaded.model if place is None else loaded.model.to(place)
+        return cls.of(model, loaded.tokenizer, name=name, strict=strict, costs=costs, tell=tell)
 
     @classmethod
     def of(
@@ -70,18 +76,25 @@ class Rig:
     ) -> Self:
         """A model that is loaded already."""
         executor = load_executor(model, strict=strict)
-        if costs is None:
-            progress = None if tell is None else lambda done, of: tell("pricing", done, of)
-            costs = measured_profile(model, executor, progress=progress).costs
-        return cls(
-            name or str(getattr(model.config, "_name_or_path", "")) or type(model).__name__,
-            model,
-            tokenizer,
-            executor,
-            costs,
-            ends_of(model),
-            model_facts(model, executor),
-        )
+        name = name or str(getattr(model.config, "_name_or_path", "")) or type(model).__name__
+        facts = model_facts(model, executor)
+        return cls(name, model, tokenizer, executor, ends_of(model), facts, costs, tell)
+
+    @cached_property
+    def _profile(self) -> LatencyProfile:
+        tell = self.tell
+        progress = None if tell is None else lambda done, of: tell("pricing", done, of)
+        return measured_profile(self.model, self.executor, progress=progress)
+
+    @property
+    def costs(self) -> CostModel:
+        """The prices given; else those of the kept profile, measured on first use and kept."""
+        return self._profile.costs if self.given_costs is None else self.given_costs
+
+    @property
+    def price_warnings(self) -> tuple[str, ...]:
+        """What a user should know about the measurement of the prices."""
+        return tuple(self._profile.warnings) if self.given_costs is None else ()
 
     @property
     def shape(self) -> ModelShape:
@@ -95,7 +108,7 @@ class Rig:
 
     def priced(self, costs: CostModel) -> Self:
         """The same model at other prices."""
-        return replace(self, costs=costs)
+        return replace(self, given_costs=costs)
 
     def lab(
         self,
@@ -114,12 +127,29 @@ class Rig:
             ends=self.ends,
             sampled=sampled,
             facts={**self.facts, **(facts or {})},
-            tell=tell,
+            tell=tell or self.tell,
             notes=notes,
         )
+
+    def prompts(self, texts: Iterable[str | tuple[str, str]]) -> list[Prompt]:
+        """Prompts of plain texts, or of pairs of a text and its domain."""
+        if self.tokenizer is None:
+            raise InvalidRequest(f"{self.name!r} has no tokenizer to read texts with.")
+        pairs = ((text, "") if isinstance(text, str) else text for text in texts)
+        return [Prompt(tuple(self.tokenizer(text)["input_ids"]), domain) for text, domain in pairs]
 
     def strategy(
         self, named: str, preset: str = "best", options: Mapping[str, str] | None = None
     ) -> LayerSelector:
         """A strategy for this model, by its registered name or a calibrated folder."""
         return strategy_from(named, self.shape, preset, options)
+
+    def speculator(self, strategy: LayerSelector) -> SelfSpeculator:
+        """What generates with a strategy; prices are looked up only for one that needs them."""
+        return SelfSpeculator(
+            self.model,
+            strategy,
+            tokenizer=self.tokenizer,
+            strict=self.executor.strict,
+            costs=self.costs if strategy.needs.prices else self.given_costs,
+        )

@@ -1,7 +1,8 @@
-"""Frozen values that cross module borders. Tensors carry their shape as a comment."""
+"""Frozen values shared by all modules. Comments give the shapes of tensors."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
@@ -32,11 +33,11 @@ __all__ = [
 ]
 
 
-LONGEST_DRAFT = 64  # rows of scratch that are reserved for one draft
-EXACT_ROWS = 32  # rows that are verified with the bits of single ones
-LONGEST_CHAIN = EXACT_ROWS - 1  # drafted tokens of a chain; its root is a row as well
+LONGEST_DRAFT = 64  # scratch rows reserved for one draft
+EXACT_ROWS = 32  # most rows whose joint verification is bit-identical to single rows
+LONGEST_CHAIN = EXACT_ROWS - 1  # most drafted tokens of a chain; its root is a row as well
 
-NORMAL_95 = 1.96  # standard errors to either side that hold 95 % of a normal law
+NORMAL_95 = 1.96  # standard errors on either side that cover 95 % of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class SkipSet:
     def __post_init__(self) -> None:
         if self.size < 2 or self.size % 2:
             raise InvalidSkipSet(
-                f"A skip set covers 2 sublayers a layer, so its size must be even and at least 2. "
-                f"Got {self.size} instead."
+                f"A skip set covers 2 sublayers per layer, so its size must be even and at least "
+                f"2. Got {self.size} instead."
             )
         if self.bits < 0 or self.bits >> self.size:
             raise InvalidSkipSet(
@@ -102,7 +103,7 @@ class SkipSet:
 
     @property
     def prefix(self) -> int:
-        """Number of leading sublayers that run; up to there the draft is the target."""
+        """Number of leading sublayers that run; up to there, draft and target are the same."""
         return (self.bits & -self.bits).bit_length() - 1 if self.bits else self.size
 
     @property
@@ -121,13 +122,13 @@ class SkipSet:
         return tuple(i // 2 for i in self if i % 2 == 1)
 
     def flip(self, sublayer: int) -> SkipSet:
-        """The same set with one sublayer changed over."""
+        """The same set with one sublayer added or removed."""
         return SkipSet(self.size, self.bits ^ (1 << sublayer))
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A share measured on `count` cases, with an interval that covers 95 %."""
+    """A share measured on `count` cases, with a 95 % confidence interval."""
 
     value: float
     low: float
@@ -136,7 +137,7 @@ class Estimate:
 
     @classmethod
     def of_share(cls, hits: float, count: int) -> Estimate:
-        """Wilson's interval: honest at shares near 0 and 1 and at small counts."""
+        """With Wilson's interval, which also holds for shares near 0 or 1 and for small counts."""
         if count < 1:
             return cls(0.0, 0.0, 1.0, 0)
         z = NORMAL_95
@@ -148,15 +149,26 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Token ids and the domain they belong to; an empty domain is unknown."""
+    """Token ids and the domain they belong to; an empty domain is unknown.
+
+    Two prompts are equal if these are; `name` is for people, and `context` is the length that was
+    asked for, 0 for whatever length it has.
+    """
 
     tokens: tuple[int, ...]
     domain: str = ""
+    name: str = field(default="", compare=False)
+    context: int = field(default=0, compare=False)
+
+    @property
+    def digest(self) -> str:
+        """What prompts of the same tokens share and no others do."""
+        return hashlib.sha256(",".join(map(str, self.tokens)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What a strategy may know of a model."""
+    """The dimensions of a model, which a strategy may know."""
 
     layers: int
     hidden: int
@@ -175,10 +187,11 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class GainRule:
-    """Draft on only while the chance of acceptance pays for one more step.
+    """Continue drafting only while the probability of acceptance pays for one more step.
 
-    `price` is what a draft step costs in tokens: step seconds x tokens a second of a typical round.
-    `knots` maps the draft's own confidence to a calibrated chance of acceptance, piecewise linear.
+    `price` is the cost of a draft step in tokens: its seconds times the tokens per second of a
+    typical round. `knots` map the draft's confidence to a calibrated probability of acceptance,
+    piecewise linear.
     """
 
     price: float
@@ -194,10 +207,10 @@ class GainRule:
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
-    """When a draft ends. The token that trips a rule is kept and verified ("stop after").
+    """When a draft ends. The token at which a rule ends it is kept and verified.
 
-    `confidence` ends the draft after a token whose draft probability lies below it. 0 drafted
-    tokens mean plain autoregressive decoding.
+    `confidence` ends the draft after a token whose draft probability is below it. With
+    `max_tokens` 0 nothing is drafted: plain autoregressive decoding.
     """
 
     max_tokens: int
@@ -213,10 +226,10 @@ class StopRule:
 
 @dataclass(frozen=True, slots=True)
 class TreeRule:
-    """How many candidates stand at each depth; the first one drawn goes on, the others are leaves.
+    """How many candidates are drawn at each depth; the first continues, the others are leaves.
 
-    `widths[k]` is the width at depth k + 1, the last one repeats. `by_confidence` overrides it:
-    pairs (floor, width), first floor that the top probability of the node exceeds.
+    `widths[k]` is the width at depth k + 1; the last one repeats. `by_confidence` overrides it with
+    pairs (floor, width): the first pair applies whose floor is below the node's top probability.
     """
 
     widths: tuple[int, ...] = (1,)
@@ -235,12 +248,13 @@ class TreeRule:
 
 @dataclass(frozen=True, slots=True)
 class DraftPlan:
-    """All that the inner loop knows of a strategy.
+    """How to draft in one round.
 
-    `copied` tokens begin the draft, unread by the skipped model until it goes on from them; the
-    stop rule's cap counts them. `headed` drafts through the strategy's own head, which needs all
-    sublayers after its depth skipped. `capture` asks for the states that the strategy's `needs`
-    name in this round's verification.
+    The draft begins with the `copied` tokens, which are not drafted by the model; it reads them
+    only when it drafts further tokens after them. They count towards `stop.max_tokens`. `headed`
+    drafts with the strategy's draft head; the plan must then skip all sublayers after the head's
+    depth. `capture` keeps the states that the strategy's `needs` name from this round's
+    verification.
     """
 
     skips: SkipSet
@@ -255,10 +269,10 @@ class DraftPlan:
 class Step:
     """The rows that one walk processes.
 
-    `slot` is where the rows' keys and values are written, and the number of cache columns every
-    row sees. None writes nothing: the rows see `visible` columns and each other, side by side.
-    `mask` covers the rightmost columns (True is open; columns left of it are open to every row);
-    None is causal among the rows.
+    `slot` is the cache column from which the rows' keys and values are written; every row sees all
+    columns before it. With None nothing is written: the rows see the first `visible` columns and
+    each other. `mask` covers the rightmost columns: True is visible, and columns to the left of
+    the mask are visible to every row. Without a mask, attention among the rows is causal.
     """
 
     tokens: Tensor  # [B, S] token ids
@@ -278,7 +292,7 @@ class Pass:
     """What a walk returns."""
 
     hidden: Tensor  # [B, S, H] residual stream after the last sublayer walked
-    logits: Tensor | None  # [B, R, V] for the rows asked
+    logits: Tensor | None  # [B, R, V] for the requested rows
     taps: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [B, S, H]
 
 
@@ -287,10 +301,10 @@ class Draft:
     """Drafted candidates: a chain, or a tree in drawing order (a parent before its children).
 
     Node i has token `tokens[i]`; `parents[i]` is its parent node, -1 the last emitted token.
-    `laws[p]` is the law the children of node p were drawn from. Children without one are
-    deterministic, i.e. point masses: greedy ones, and the first `copied` nodes. `confidences` are
-    those of the spine only: the nodes that come first, each the child of the one before. `states`
-    hold the residual stream of the root and every node at depths where the draft computes the
+    `laws[p]` is the distribution that the children of node p were drawn from. Children without one
+    are deterministic: greedy ones, and the first `copied` nodes. `confidences` are those of the
+    spine only, i.e. of the first nodes, each of which is the child of the node before it. `states`
+    hold the residual stream of the root and of every node, at depths where the draft computes the
     target's own values.
     """
 
@@ -327,7 +341,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Accepted nodes in order, and the token that verification itself yields."""
+    """Accepted nodes in order, and the bonus token that verification adds."""
 
     path: tuple[int, ...]
     bonus: int
@@ -338,7 +352,7 @@ class Outcome:
     """What a round did, for `observe` and the statistics. Seconds are wall-clock.
 
     `accepted` counts drafted tokens that were accepted; `emitted` may be shorter than
-    accepted + 1 where an end token or the budget cut the block.
+    accepted + 1 if an end token or the budget cut them short.
     """
 
     plan: DraftPlan
@@ -351,5 +365,5 @@ class Outcome:
 
     @property
     def drafted(self) -> int:
-        """Depth of the draft: what could have been accepted at most."""
+        """Depth of the draft: the most tokens that could have been accepted."""
         return self.draft.depth()

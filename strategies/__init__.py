@@ -1,1 +1,72 @@
-"""Layer-selection strategies, one file a method; reached by name through the registry."""
+"""Strategies, one file or folder each; names are loaded on first use."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from specframe.strategies.admg import Admg
+    from specframe.strategies.auto import Auto
+    from specframe.strategies.autoregressive import Autoregressive
+    from specframe.strategies.cascade import Cascade
+    from specframe.strategies.clasp import ClaSp
+    from specframe.strategies.del_exit import Del
+    from specframe.strategies.fixed import FixedSkips
+    from specframe.strategies.kangaroo.strategy import Kangaroo
+    from specframe.strategies.knap_knn import KnapKnn
+    from specframe.strategies.knapspec.strategy import KnapSpec
+    from specframe.strategies.knn_ssd import KnnSsd
+    from specframe.strategies.layerskip import LayerSkip
+    from specframe.strategies.oracle import Oracle
+    from specframe.strategies.prompt_lookup import PromptLookup
+    from specframe.strategies.random_skip import RandomSkip
+    from specframe.strategies.static_bo import StaticBO
+    from specframe.strategies.swift.strategy import Swift
+    from specframe.strategies.uniform_skip import UniformSkip
+
+__all__ = [
+    "Admg",
+    "Auto",
+    "Autoregressive",
+    "Cascade",
+    "ClaSp",
+    "Del",
+    "FixedSkips",
+    "Kangaroo",
+    "KnapKnn",
+    "KnapSpec",
+    "KnnSsd",
+    "LayerSkip",
+    "Oracle",
+    "PromptLookup",
+    "RandomSkip",
+    "StaticBO",
+    "Swift",
+    "UniformSkip",
+]
+
+_HOMES = {
+    "Admg": "admg",
+    "Auto": "auto",
+    "Autoregressive": "autoregressive",
+    "Cascade": "cascade",
+    "ClaSp": "clasp",
+    "Del": "del_exit",
+    "FixedSkips": "fixed",
+    "Kangaroo": "kangaroo.strategy",
+    "KnapKnn": "knap_knn",
+    "KnapSpec": "knapspec.strategy",
+    "KnnSsd": "knn_ssd",
+    "LayerSkip": "layerskip",
+    "Oracle": "oracle",
+    "PromptLookup": "prompt_lookup",
+    "RandomSkip": "random_skip",
+    "StaticBO": "static_bo",
+    "Swift": "swift.strategy",
+    "UniformSkip": "uniform_skip",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

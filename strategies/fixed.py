@@ -32,7 +32,10 @@ class FixedSkips(LayerSelector):
 
     needs = Needs(prices=False)
     traits = Traits("one skip set for everything")
-    presets: ClassVar[Mapping[str, FixedOptions]] = {"best": FixedOptions()}
+    presets: ClassVar[Mapping[str, FixedOptions]] = {
+        "best": FixedOptions(),
+        "faithful": FixedOptions(),  # the same: no paper says which layers
+    }
 
     @classmethod
     def from_config(cls, config: FixedOptions, shape: ModelShape) -> Self:

@@ -1,18 +1,19 @@
 """KnapSpec x KNN-SSD: the domain of the prompt says what skipping loses, the context what it saves.
 
-No paper. KNN-SSD (https://arxiv.org/abs/2505.16162) looks up a skip set by domain and knows
-nothing of context length; KnapSpec (https://arxiv.org/abs/2602.20217) weighs sublayers by their
-latency at the context of the moment and learns each prompt from nothing. Here a domain keeps losses
-instead of a set, and the set is solved for when it is needed. Numbers in the code:
+No paper. KNN-SSD (https://arxiv.org/abs/2505.16162) looks up a skip set by domain and ignores
+context length; KnapSpec (https://arxiv.org/abs/2602.20217) weighs sublayers by their latency at the
+current context and learns each prompt from nothing. Here a domain keeps losses instead of a set,
+and the set is solved for when it is needed. Numbers in the code:
 
     (1) offline, for each domain: losses that add up, fitted to measured sets (`knapsack_search`)
     (2) the link from losses to acceptance, and some measured sets, from unseen prompts, lower ends
     (3) after the prompt: its domain, by the nearest anchors (`lookup`)
     (4) the knapsack at the prices of the context, and again at each boundary (`resolve`)
 
-Of the two it combines it differs thus: from KNN-SSD, (1) replaces one search of one set; from
-KnapSpec, values are learnt offline and nothing is run while generating. Observed acceptance moves
-(2) in log-odds, so that a domain that is easier or harder than its calibration is solved again.
+It differs from the two methods that it combines: from KNN-SSD, (1) replaces the search of one set;
+from KnapSpec, values are learnt offline and nothing is run while generating. Observed acceptance
+moves (2) in log-odds, and the knapsack is solved again for text that is easier or harder than that
+of the calibration.
 Preset `faithful` takes both papers' constants: one neighbour and no gate, half of the weight at
 most, drafts of 10 that end under probability 0.7, and nothing learnt while generating.
 """
@@ -24,19 +25,27 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any, ClassVar, Self
 
+from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
-from specframe.contract.planner import Context
+from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import CostModel
-from specframe.costs.rates import RoundPrices, unit_costs
+from specframe.costs.rates import RoundPrices
 from specframe.errors import InvalidConfig
-from specframe.strategies.knn_ssd import label_prompts
 from specframe.strategies.shared.domains.domain_models import DomainModel, learn_models
+from specframe.strategies.shared.domains.labels import label_prompts
 from specframe.strategies.shared.domains.looking_up import LookingUp
-from specframe.strategies.shared.domains.lookup import DomainConfig, Memory, learn_memory
-from specframe.strategies.shared.judging.find_set import MIXED, all_figures, split_prompts
+from specframe.strategies.shared.domains.lookup import (
+    DomainConfig,
+    Lookup,
+    Match,
+    Memory,
+    learn_memory,
+)
+from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
+from specframe.strategies.shared.planners.candidates import draft_nothing
 from specframe.strategies.shared.searching.resolve import KnownSet, Resolved, resolve
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
@@ -45,16 +54,16 @@ __all__ = ["FAITHFUL", "KnapKnn", "KnapKnnConfig", "Learnt", "Solver"]
 STOPS = ("gain", "confidence", "fixed")
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 NEVER = 1e-12
-FELT = 0.25  # of the boundary: a price that moved less with the context changes no solution
-PRIOR = 16.0  # rounds that a calibrated acceptance is worth against observed ones
+FELT = 0.25  # of the boundary: smaller changes of attention's price leave the solution as it is
+PRIOR = 16.0  # observed rounds that the calibrated acceptance weighs as much as
 
 
 @dataclass(frozen=True)
 class KnapKnnConfig(DomainConfig):
     """How domains are learnt, how a prompt finds its own, and how its knapsack is solved.
 
-    `boundary` is the change of the context at which the knapsack is solved again, where attention's
-    price moved with it; `review` the rounds after which it is for observed acceptance (0: never).
+    The knapsack is solved again when the context has changed by a share of `boundary` and
+    attention's price with it, and every `review` rounds for observed acceptance (0: never).
     """
 
     seconds: float = 120.0  # of searching
@@ -64,7 +73,7 @@ class KnapKnnConfig(DomainConfig):
     most_skipped: float = 1.0  # share of the weight
     protected: int = 0  # layers at either end that are never skipped
     parts: int = 2  # whole weights of the cheapest sublayer
-    heaviest: int = 8  # how many times that the dearest may weigh
+    heaviest: int = 8  # how many times that the most expensive one may weigh
     stop: str = "gain"
     longest: int = 12
     confidence: float = 0.7
@@ -120,7 +129,7 @@ class _Saved:
 
 
 class Solver:
-    """Equation (4) for one sequence: solves when a boundary was crossed, else answers at once."""
+    """Equation (4) for one sequence: solved when a boundary was crossed, else as before."""
 
     def __init__(self, domain: DomainModel, config: KnapKnnConfig) -> None:
         self._config, self._model = config, domain.model
@@ -133,15 +142,14 @@ class Solver:
         self.solutions = 0
 
     def at(self, context: Context, shift: float) -> Resolved:
-        """The set for this context and this experience."""
+        """The set for this context, with acceptances moved by `shift` in log-odds."""
         n = context.length - 1
         if self.solved is not None and shift == self._shift and not self._crossed(context):
             return self.solved
         if self._prices is None or self._crossed(context):
-            costs = context.costs or unit_costs(context.shape.layers)
             lengths = [d for d in LENGTHS if d <= self._config.longest]
-            self._prices, self._context = RoundPrices.at(costs, n, lengths), n
-            self._attention = _attention_price(costs, n)
+            self._prices, self._context = RoundPrices.at(context.costs, n, lengths), n
+            self._attention = _attention_price(context.costs, n)
         config = self._config
         ends = min(config.protected, (context.shape.layers - 1) // 2) * 2
         size = context.shape.sublayers
@@ -169,8 +177,6 @@ class Solver:
         boundary, n = self._config.boundary, context.length - 1
         if abs(n - self._context) <= boundary * max(self._context, 64):
             return False
-        if context.costs is None:
-            return True
         moved = _attention_price(context.costs, n) / self._attention - 1.0
         return abs(moved) > FELT * boundary
 
@@ -181,34 +187,102 @@ def _attention_price(costs: CostModel, n: int) -> float:
 
 
 class _Experience:
-    """What the rounds taught: first drafted tokens that stood, against what was promised."""
+    """Observed acceptance of first drafted tokens against the calibrated one, in log-odds."""
 
     def __init__(self) -> None:
         self.shift = 0.0
-        self._stood = self._seen = self._promised = 0.0
+        self._accepted = self._seen = self._promised = 0.0
 
-    def add(self, stood: bool, promised: float) -> None:
-        """A drafted token that no stop rule has picked."""
-        self._stood += stood
+    def add(self, accepted: bool, promised: float) -> None:
+        """A round's first drafted token, which no stop rule has selected."""
+        self._accepted += accepted
         self._seen += 1.0
         self._promised += promised
 
     def learn(self) -> None:
-        """Move the shift by what the rounds since the last look say, a little at a time."""
+        """Move the shift by the rounds since the last time."""
         if not self._seen:
             return
         promised = min(max(self._promised / self._seen, 0.01), 0.99)
-        found = (self._stood + PRIOR * promised) / (self._seen + PRIOR)
+        found = (self._accepted + PRIOR * promised) / (self._seen + PRIOR)
         found = min(max(found, 0.01), 0.99)
         self.shift += log(found / (1 - found)) - log(promised / (1 - promised))
-        self._stood = self._seen = self._promised = 0.0
+        self._accepted = self._seen = self._promised = 0.0
 
     def forget_half(self) -> None:
-        """After a rest: perhaps the text has changed."""
+        """After a rest, since the text may have changed."""
         self.shift /= 2
 
 
-@dataclass
+class KnapsackPlanner(Planner):
+    """Drafts with the knapsack solution of the prompt's domain at the current context."""
+
+    def __init__(
+        self, lookup: Lookup, models: Mapping[str, DomainModel], config: KnapKnnConfig
+    ) -> None:
+        self._lookup, self._models, self._config = lookup, models, config
+        self.match: Match | None = None  # what the look-up found
+        self.solver: Solver | None = None
+        self._experience = _Experience()
+        self._solved: Resolved | None = None  # the solution that is drafted with
+        self._policy: StopPolicy | None = None  # and its stop rule
+        self._rounds = self._resting = 0
+
+    def plan(self, context: Context) -> DraftPlan:
+        """Equation (3) once, equation (4) where a boundary was crossed."""
+        if self.solver is None:
+            self.match = self._lookup.of_prompt(context)
+            label = self.match.label if self.match is not None and self.match.known else MIXED
+            self.solver = Solver(self._models[label], self._config)
+        if self._resting:
+            return draft_nothing(context.shape.layers)
+        solved = self.solver.at(context, self._experience.shift)
+        if solved.skips is None:
+            self._solved = self._policy = None
+            return draft_nothing(context.shape.layers)
+        if solved is not self._solved or self._policy is None:
+            self._policy = self._stop(solved, solved.skips, self.solver.prices)
+            self._solved = solved
+        return DraftPlan(solved.skips, self._policy.rule(), capture=False)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Learn how acceptance compares with the calibration's; rest where nothing pays."""
+        if self._resting:
+            self._rest()
+            return
+        if self._policy is not None and outcome.drafted:
+            self._policy.observe(outcome)
+        if self.solver is None or self.solver.solved is None or not self._config.review:
+            return
+        if self.solver.solved.skips is None:
+            self._resting = self._config.rest
+        if not outcome.drafted:
+            return
+        self._experience.add(outcome.accepted > 0, self.solver.solved.alpha)
+        self._rounds += 1
+        if self._rounds % self._config.review == 0:
+            self._experience.learn()
+
+    def _rest(self) -> None:
+        self._resting -= 1
+        if not self._resting:
+            self._experience.forget_half()
+
+    def _stop(self, solved: Resolved, skips: SkipSet, prices: RoundPrices) -> StopPolicy:
+        """The stop rule of a new solution; where the set is the same, what was learnt is kept."""
+        config, before = self._config, self._policy
+        if config.stop == "confidence":
+            return FixedStop(StopRule(config.longest, confidence=config.confidence))
+        if config.stop == "fixed":
+            return FixedStop(StopRule(solved.choice.draft_length))
+        step, rest = prices.in_steps(skips)
+        if before is not None and self._solved is not None and self._solved.skips == skips:
+            before.reprice(step, rest)
+            return before
+        return ExpectedGain(step, rest, max_tokens=config.longest)
+
+
+@dataclass(frozen=True)
 class KnapKnn(LookingUp):
     """What skipping loses by the prompt's domain, what it saves by the context: a knapsack."""
 
@@ -227,89 +301,38 @@ class KnapKnn(LookingUp):
     )
     presets: ClassVar[Mapping[str, KnapKnnConfig]] = {"best": KnapKnnConfig(), "faithful": FAITHFUL}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._solver: Solver | None = None
-        self._experience = _Experience()
-        self._playing: Resolved | None = None
-        self._policy: StopPolicy | None = None
-        self._rounds = self._resting = 0
-
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) and (2)."""
         config = self.config
-        parts = split_prompts(label_prompts(lab, prompts, config.pooling))
-        memory = learn_memory(lab, parts, config)
+        split = split_prompts(label_prompts(lab, prompts, config.pooling))
+        memory = learn_memory(lab, split, config)
         models = learn_models(
             lab,
-            parts,
+            split,
             seconds=config.seconds,
             evaluations=(config.evaluations, config.domain_evaluations),
             longest=config.longest,
             seed=config.seed,
         )
-        return replace(self, found=Learnt(memory, models, lab.shape, lab.facts), lookup=None)
+        return replace(self, found=Learnt(memory, models, lab.shape, lab.facts))
 
-    def select(self, context: Context) -> DraftPlan:
-        """Equation (3) once, equation (4) where a boundary was crossed."""
-        if self._solver is None:
-            self._solver = self._begin(context)
-        if self._resting:
-            return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
-        solved = self._solver.at(context, self._experience.shift)
-        if solved.skips is None:
-            self._playing = self._policy = None
-            return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
-        if solved is not self._playing or self._policy is None:
-            self._policy = self._stop(solved, self._policy)
-            self._playing = solved
-        return DraftPlan(solved.skips, self._policy.rule(), capture=False)
+    def start(self, shape: ModelShape) -> KnapsackPlanner:
+        """A planner that looks up the domain and solves its knapsack."""
+        models = self.required(shape).models
+        return KnapsackPlanner(self.lookup, models, self.config)
 
-    def observe(self, outcome: Outcome) -> None:
-        """Learn how acceptance compares with the calibration's; take a rest where nothing pays."""
-        if self._resting:
-            self._resting -= 1
-            if not self._resting:
-                self._experience.forget_half()
-            return
-        if self._policy is not None and outcome.drafted:
-            self._policy.observe(outcome)
-        if self._solver is None or self._solver.solved is None or not self.config.review:
-            return
-        if self._solver.solved.skips is None:
-            self._resting = self.config.rest
-        if not outcome.drafted:
-            return
-        self._experience.add(outcome.accepted > 0, self._solver.solved.alpha)
-        self._rounds += 1
-        if self._rounds % self.config.review == 0:
-            self._experience.learn()
+    def skip_sets(self) -> Mapping[str, JudgedSet]:
+        """Each domain's best set at the calibration's context."""
+        models = {} if self.found is None else self.found.models
+        return {name: model.judged for name, model in models.items()}
 
-    def _begin(self, context: Context) -> Solver:
-        models, match = self.required(context.shape).models, self.look_up(context)
-        label = match.label if match is not None and match.known else MIXED
-        return Solver(models[label], self.config)
-
-    def _stop(self, solved: Resolved, before: StopPolicy | None) -> StopPolicy:
-        """The rule of a new solution; where the set goes on, what was learnt is kept."""
-        if self.config.stop == "confidence":
-            return FixedStop(StopRule(self.config.longest, confidence=self.config.confidence))
-        if self.config.stop == "fixed":
-            return FixedStop(StopRule(solved.choice.draft_length))
-        assert self._solver is not None
-        assert solved.skips is not None
-        step, rest = self._solver.prices.in_steps(solved.skips)
-        if before is not None and self._playing is not None and self._playing.skips == solved.skips:
-            before.reprice(step, rest)
-            return before
-        return ExpectedGain(step, rest, max_tokens=self.config.longest)
-
-    def figures(self) -> dict[str, Any]:
-        """Of each domain's best set at the calibration's context, and of its model."""
+    def figures(self) -> Mapping[str, Any]:
+        """Of the searches, of the look-up, and of each domain's model."""
         if self.found is None:
             return {}
         models = self.found.models
-        judged = {name: model.judged for name, model in models.items()}
-        curves = {name: model.curve for name, model in models.items()}
-        fits = {"models": {name: model.figures() for name, model in models.items()}}
-        return all_figures(judged, curves) | self.memory_figures() | fits
+        return {
+            "best_so_far": {name: [list(p) for p in one.curve] for name, one in models.items()},
+            **self.memory_figures(),
+            "models": {name: model.figures() for name, model in models.items()},
+        }

@@ -10,15 +10,16 @@ Song, Xia, Zhang, Leong, Xu, Li, Li 2025, https://arxiv.org/abs/2505.16162. Numb
 
 Differs from the paper, preset `faithful`: (1) is taken before the final norm and brought to
 root-mean-square 1 at each position, which is that norm without its learnt gain, since a strategy
-sees the residual stream and no weights; clusters of unlabelled prompts are counted by silhouette
-alone; what `static_bo` names for (3).
+sees the residual stream and no weights; the number of clusters of unlabelled prompts is that of the
+highest silhouette; (3) differs as in `static_bo`.
 
-Differs from the paper, preset `best`: vectors lose the mean of the calibration's before (4), k
-neighbours vote, and a narrow vote or a prompt farther from its anchors than held-out prompts of the
-domain were gets the `mixed` set, which is searched on all domains; (3) predicts speed instead of
-timing it, starts from the mixed set and the other domains' sets, and keeps a figure from prompts
-that decided nothing (`judged`); (5) is the expected gain of one more token; a set whose observed
-acceptance leaves its band is left for `mixed`, and that for no drafting (`playing`).
+Differs from the paper, preset `best`: the mean of the calibration's vectors is subtracted before
+(4), k neighbours vote, and after a narrow vote, or where a prompt lies farther from its anchors
+than held-out prompts of the domain, the `mixed` set is used, which is searched on all domains; (3)
+predicts speed instead of timing it, starts from the mixed set and the other domains' sets, and
+keeps a figure from prompts that decided nothing (`shared.judging`); (5) is the expected gain of one
+more token; where observed acceptance is too low, a set is left for `mixed`, and `mixed` for no
+drafting (`shared.planners.fallback`).
 """
 
 from __future__ import annotations
@@ -30,20 +31,26 @@ from typing import Any, ClassVar, Self
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
-from specframe.contract.planner import Context
-from specframe.contract.selector import Traits
+from specframe.contract.planner import Context, Planner
+from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.strategies.shared.domains.anchors import cluster_prompts
+from specframe.strategies.shared.domains.labels import label_prompts
 from specframe.strategies.shared.domains.looking_up import LookingUp
-from specframe.strategies.shared.domains.lookup import DomainConfig, Match, Memory, learn_memory
-from specframe.strategies.shared.judging.find_set import (
+from specframe.strategies.shared.domains.lookup import (
+    DomainConfig,
+    Lookup,
+    Match,
+    Memory,
+    learn_memory,
+)
+from specframe.strategies.shared.judging.find_set import find_set
+from specframe.strategies.shared.judging.prompt_split import (
     MIXED,
     MIXED_SHARE,
     PromptSplit,
-    find_set,
     split_prompts,
 )
-from specframe.strategies.shared.planners.fallback import FallbackPlanner
+from specframe.strategies.shared.planners.fallback import FallbackPlanner, FallbackRules
 from specframe.strategies.shared.published import PublishedSet
 from specframe.strategies.shared.searching.offline import (
     OfflineConfig,
@@ -54,12 +61,12 @@ from specframe.strategies.shared.searching.offline import (
 from specframe.strategies.shared.searching.search import Budget
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet
 
-__all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig", "label_prompts"]
+__all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig"]
 
 
 @dataclass(frozen=True)
 class KnnSsdConfig(OfflineConfig, DomainConfig):
-    """How sets are searched and played, and how a prompt finds its own.
+    """How sets are searched and drafted with, and how a prompt finds its own.
 
     `evaluations` are those of the mixed set, `domain_evaluations` those of each domain.
     """
@@ -114,7 +121,29 @@ class _Saved:
     found: DomainSets
 
 
-@dataclass
+class DomainPlanner(Planner):
+    """Drafts with the set of the prompt's domain, which is looked up in the first round."""
+
+    def __init__(self, lookup: Lookup, sets: Mapping[str, JudgedSet], rules: FallbackRules) -> None:
+        self._lookup, self._sets, self._rules = lookup, sets, rules
+        self._fallback: FallbackPlanner | None = None
+        self.match: Match | None = None  # what the look-up found
+
+    def plan(self, context: Context) -> DraftPlan:
+        """The domain's set, or what it falls back to."""
+        if self._fallback is None:
+            self.match = self._lookup.of_prompt(context)
+            names = _in_order(self._sets, self.match)
+            self._fallback = FallbackPlanner([self._sets[name] for name in names], self._rules)
+        return self._fallback.plan(context)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Acceptance of the set in use."""
+        if self._fallback is not None:
+            self._fallback.observe(outcome)
+
+
+@dataclass(frozen=True)
 class KnnSsd(LookingUp):
     """One skip set per domain, chosen once by the nearest anchors of the prompt."""
 
@@ -131,13 +160,14 @@ class KnnSsd(LookingUp):
     )
     presets: ClassVar[Mapping[str, KnnSsdConfig]] = {"best": KnnSsdConfig(), "faithful": FAITHFUL}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._playing: FallbackPlanner | None = None
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """The prompt's last states; prices, unless no plan depends on them."""
+        return replace(super().needs, prices=self.config.rules().priced)
 
     @classmethod
     def from_published(cls, memory: Memory, published: Sequence[PublishedSet], layers: int) -> Self:
-        """The authors' own anchors and sets, played as the paper plays them."""
+        """The authors' own anchors and sets, with the paper's stop rule."""
         sets = {p.domain: unjudged(p.skips(layers), FAITHFUL.longest) for p in published}
         missing = sorted(set(memory.labels) - set(sets))
         if missing:
@@ -149,86 +179,54 @@ class KnnSsd(LookingUp):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) to (3)."""
-        labelled = label_prompts(lab, prompts, self.config.pooling)
-        parts = split_prompts(labelled)
-        memory = learn_memory(lab, parts, self.config)
-        lab.answer(parts.every)
+        split = split_prompts(label_prompts(lab, prompts, self.config.pooling))
+        memory = learn_memory(lab, split, self.config)
+        lab.answer(split.every)
         sets: dict[str, JudgedSet] = {}
         curves: dict[str, tuple[tuple[float, float], ...]] = {}
         ended: dict[str, str] = {}
         began = perf_counter()
-        for name, own, budget in self._tasks(lab, parts, began):
+        for name, own, budget in self._searches(lab, split, began):
             starts = _starts(sets)
-            hunt = search_task(
+            task = search_task(
                 f"searching a skip set for {name}", lab, own, self.config, starts, budget
             )
-            sets[name], record = find_set(lab, own, hunt)
+            sets[name], record = find_set(lab, own, task)
             curves[name], ended[name] = record.best_so_far(), record.ended
-        learnt = DomainSets(memory, sets, curves, ended, lab.shape, lab.facts)
-        return replace(self, found=learnt, lookup=None)
+        return replace(self, found=DomainSets(memory, sets, curves, ended, lab.shape, lab.facts))
 
-    def _tasks(
-        self, lab: Lab, parts: PromptSplit, began: float
+    def _searches(
+        self, lab: Lab, split: PromptSplit, began: float
     ) -> Iterator[tuple[str, PromptSplit, Budget]]:
-        """Searches in order with their share of what is left of the time."""
-        config = self.config
-        domains = list(dict.fromkeys(prompt.domain for prompt in parts.search))
+        """Each search in order, with its share of the seconds that are left."""
+        config, domains = self.config, split.domains
         if config.mixed:
             budget = Budget(config.evaluations, MIXED_SHARE * config.seconds, config.patience)
-            yield MIXED, enough(parts, lab, config.evaluations), budget
+            yield MIXED, enough(split, lab, config.evaluations), budget
         for done, domain in enumerate(domains):
             left = max(config.seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
-            yield (
-                domain,
-                parts.of(domain),
-                Budget(config.domain_evaluations, left, config.patience),
-            )
+            budget = Budget(config.domain_evaluations, left, config.patience)
+            yield domain, split.of(domain), budget
 
-    def select(self, context: Context) -> DraftPlan:
-        """Equation (4) once, then the set found or one that it falls back to."""
-        if self._playing is None:
-            self._playing = self._begin(context)
-        return self._playing.plan(context)
+    def start(self, shape: ModelShape) -> DomainPlanner:
+        """Equation (4) at the first round, then the set found or one that it falls back to."""
+        sets = self.required(shape).sets
+        return DomainPlanner(self.lookup, sets, self.config.rules())
 
-    def _begin(self, context: Context) -> FallbackPlanner:
-        sets = self.required(context.shape).sets
-        named = _named(sets, self.look_up(context))
-        return FallbackPlanner([sets[name] for name in named], self.config.rules())
+    def skip_sets(self) -> Mapping[str, JudgedSet]:
+        """The sets of all domains, and the mixed one."""
+        return {} if self.found is None else self.found.sets
 
-    def observe(self, outcome: Outcome) -> None:
-        """Learn how the set does."""
-        if self._playing is not None:
-            self._playing.observe(outcome)
-
-    def figures(self) -> dict[str, Any]:
-        """Of all sets and searches, and how well held-out prompts found their domain."""
+    def figures(self) -> Mapping[str, Any]:
+        """Of all searches, and how well held-out prompts found their domain."""
         if self.found is None:
             return {}
-        found = self.found
-        ended = {"ended": dict(found.ended)}
-        return all_figures(found.sets, found.curves) | self.memory_figures() | ended
+        curves = {name: [list(p) for p in curve] for name, curve in self.found.curves.items()}
+        return {"best_so_far": curves, **self.memory_figures(), "ended": dict(self.found.ended)}
 
 
-def label_prompts(lab: Lab, prompts: Sequence[Prompt], pooling: str) -> tuple[Prompt, ...]:
-    """Prompts with a domain each; where none has one, clusters of their vectors stand in."""
-    if any(prompt.domain == MIXED for prompt in prompts):
-        raise InvalidRequest(
-            f"{MIXED!r} names what is learnt for prompts of no domain. Name that domain otherwise."
-        )
-    named = sum(bool(prompt.domain) for prompt in prompts)
-    if named == len(prompts):
-        return tuple(prompts)
-    if named:
-        raise InvalidRequest(
-            f"{named} of {len(prompts)} prompts name a domain. Name one for each prompt, or none."
-        )
-    vectors = lab.vectors(prompts, lab.shape.sublayers, pooling)
-    found = cluster_prompts(vectors)
-    return tuple(replace(p, domain=d) for p, d in zip(prompts, found.labels, strict=True))
-
-
-def _named(sets: Mapping[str, JudgedSet], match: Match | None) -> tuple[str, ...]:
-    """Names of the sets to play, the first one first; without a match nothing is known."""
+def _in_order(sets: Mapping[str, JudgedSet], match: Match | None) -> tuple[str, ...]:
+    """Names of the sets to draft with, the first one first; without a match nothing is known."""
     fallback = (MIXED,) if MIXED in sets else ()
     if match is None:
         return fallback or (max(sets, key=lambda name: sets[name].speed),)

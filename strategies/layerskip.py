@@ -8,16 +8,16 @@ Elhoushi, Shrivastava, Liskovich, Hosmer, Wasti, Lai, Mahmoud, Acun, Agarwal, Ro
     (3) (E, d) = argmax of tokens a second over E = 1..15, d = 1..6, timed before use
 
 The paper trains models for this, with layer dropout and an early-exit loss; only the decoding is
-here. A model that was not trained so exits late or not at all, which the sweep then says.
+here. For a model that was not trained so, the sweep finds a late exit, or none that pays.
 
-Differs from the paper, preset `faithful`: sampled drafts are verified by rejection against the law
-they were drawn from after every processor, each with the history of its own position. An exit
-given by hand is played as it is.
+Differs from the paper, preset `faithful`: sampled drafts are verified by rejection against the
+distribution they were drawn from after every processor, each with the history of its own position.
+An exit given by hand is used as it is.
 
 Differs from the paper, preset `best`: (3) is predicted from acceptance on the target's own cached
 continuations and the machine's prices, over every exit the model has; search, choice and the kept
-figure use different prompts (`judged`). (2) becomes the expected gain of one more token, and the
-exit is left while it does not pay (`playing`).
+figure use different prompts (`shared.judging`). (2) becomes the expected gain of one more token,
+and nothing is drafted while the exit does not pay (`shared.planners.fallback`).
 """
 
 from __future__ import annotations
@@ -28,24 +28,20 @@ from math import inf
 from time import perf_counter
 from typing import Any, ClassVar, Self
 
+from specframe.contract.constant_plan import ConstantPlanner
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
-from specframe.contract.planner import Context
-from specframe.contract.selector import Traits
+from specframe.contract.planner import Planner
+from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.judging.find_set import (
-    PromptSplit,
-    SearchTask,
-    find_set,
-    judge_set,
-    split_prompts,
-    spread,
-)
+from specframe.strategies.shared.judging.find_set import SearchTask, find_set, judge_set
+from specframe.strategies.shared.judging.prompt_split import PromptSplit, split_prompts, spread
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import FallbackPlanner, FallbackRules
+from specframe.strategies.shared.planners.one_set import EVERY_DOMAIN
 from specframe.strategies.shared.searching.search import Budget, Proposals, Scripted
-from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule
+from specframe.types import DraftPlan, ModelShape, Prompt, SkipSet, StopRule
 
 __all__ = ["ExitConfig", "FoundExit", "LayerSkip"]
 
@@ -54,7 +50,7 @@ SWEEPS = ("predicted", "timed")
 
 @dataclass(frozen=True)
 class ExitConfig:
-    """How (E, d) is found and played.
+    """How (E, d) is found and drafted with.
 
     `exit` layers run in drafting; 0 asks for calibration. `draft` is (2) for an exit given by
     hand. A timed sweep generates `new_tokens` tokens on `prompts` prompts for each pair.
@@ -81,7 +77,7 @@ class ExitConfig:
         self.rules()
 
     def rules(self) -> FallbackRules:
-        """How a predicted exit is played."""
+        """How a predicted exit is drafted with."""
         return FallbackRules("gain", self.longest, check=self.check)
 
     def exits(self, layers: int) -> range:
@@ -114,7 +110,7 @@ class _InOrder(Scripted):
         yield from self._all_starts()
 
 
-@dataclass
+@dataclass(frozen=True)
 class LayerSkip(CalibratedStrategy):
     """Early exit after the same layer every round."""
 
@@ -135,69 +131,68 @@ class LayerSkip(CalibratedStrategy):
         "faithful": ExitConfig(sweep="timed", deepest=15, longest=6, seconds=3_600.0),
     }
 
-    def __post_init__(self) -> None:
-        self._playing: FallbackPlanner | None = None
-
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
+    def from_config(cls, config: ExitConfig, shape: ModelShape) -> Self:
         """The exit must lie within the model."""
-        found = super().configured(shape, preset, **options)
-        if found.config.exit >= shape.layers:
+        if config.exit >= shape.layers:
             raise InvalidConfig.of(
-                "ExitConfig", "exit", f"below the model's {shape.layers} layers", found.config.exit
+                "ExitConfig", "exit", f"below the model's {shape.layers} layers", config.exit
             )
-        return found
+        return cls(config)
 
     @classmethod
     def remedy(cls) -> str:
         """The pair can be given, too."""
         return f"{super().remedy()[:-1]}, or set exit and draft by hand."
 
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Prices, unless exit and draft length are fixed."""
+        return Needs(prices=not self.config.exit and self.config.sweep == "predicted")
+
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3)."""
-        parts = split_prompts(prompts)
-        lab.answer(parts.every)
+        split = split_prompts(prompts)
+        lab.answer(split.every)
         timed = self.config.sweep == "timed"
-        judged, draft = (_timed if timed else _predicted)(lab, parts, self.config)
+        judged, draft = (_timed if timed else _predicted)(lab, split, self.config)
         return replace(self, found=FoundExit(judged, draft, lab.shape, lab.facts))
 
-    def select(self, context: Context) -> DraftPlan:
-        """The pair given or timed; or the exit that was predicted, while it pays."""
+    def start(self, shape: ModelShape) -> Planner:
+        """For the pair given or timed; or for the exit that was predicted, while it pays."""
         if self.config.exit:
-            skips = SkipSet.after(context.shape.layers, self.config.exit)
-            return DraftPlan(skips, StopRule(self.config.draft), capture=False)
-        found: FoundExit = self.required(context.shape)
+            return _constant(SkipSet.after(shape.layers, self.config.exit), self.config.draft)
+        found: FoundExit = self.required(shape)
         if found.draft is not None:
-            return DraftPlan(found.judged.skips, StopRule(found.draft), capture=False)
-        if self._playing is None:
-            self._playing = FallbackPlanner((found.judged,), self.config.rules())
-        return self._playing.plan(context)
+            return _constant(found.judged.skips, found.draft)
+        return FallbackPlanner((found.judged,), self.config.rules())
 
-    def observe(self, outcome: Outcome) -> None:
-        """What the gain of one more token rests on."""
-        if self._playing is not None:
-            self._playing.observe(outcome)
+    def skip_sets(self) -> Mapping[str, JudgedSet]:
+        """The exit found, as a skip set."""
+        return {} if self.found is None else {EVERY_DOMAIN: self.found.judged}
 
-    def figures(self) -> dict[str, Any]:
-        """Of the exit found."""
+    def figures(self) -> Mapping[str, Any]:
+        """The exit found, in layers."""
         if self.found is None:
             return {}
-        figures = all_figures({"every domain": self.found.judged}, {})
-        return figures | {"exit": self.found.judged.skips.prefix // 2}
+        return {"best_so_far": {}, "exit": self.found.judged.skips.prefix // 2}
 
 
-def _predicted(lab: Lab, parts: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, None]:
+def _constant(skips: SkipSet, draft: int) -> ConstantPlanner:
+    """Equation (2)."""
+    return ConstantPlanner(DraftPlan(skips, StopRule(draft), capture=False))
+
+
+def _predicted(lab: Lab, split: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, None]:
     exits = [SkipSet.after(lab.shape.layers, e) for e in config.exits(lab.shape.layers)]
     budget = Budget(len(exits), config.seconds or inf)
-    judged, _ = find_set(
-        lab, parts, SearchTask("sweeping exits", _InOrder(exits), budget, config.longest)
-    )
-    return judged, None
+    task = SearchTask("sweeping exits", _InOrder(exits), budget, config.longest)
+    return find_set(lab, split, task)[0], None
 
 
-def _timed(lab: Lab, parts: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, int]:
-    """Every pair until the time is over, deep exits and long drafts last."""
-    layers, asked = lab.shape.layers, spread(parts.search, config.prompts)
+def _timed(lab: Lab, split: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, int]:
+    """Every pair while there is time, deep exits and long drafts last."""
+    layers, asked = lab.shape.layers, spread(split.search, config.prompts)
     pairs = [(e, d) for e in config.exits(layers) for d in range(1, config.longest + 1)]
     seconds: dict[tuple[int, int], float] = {}
     began = perf_counter()
@@ -209,5 +204,5 @@ def _timed(lab: Lab, parts: PromptSplit, config: ExitConfig) -> tuple[JudgedSet,
         lab.tell("timing exits", len(seconds), len(pairs))
     exit_layer, draft = min(seconds, key=lambda pair: seconds[pair])
     skips = SkipSet.after(layers, exit_layer)
-    judged = judge_set(lab, skips, parts, config.longest, tried=len(seconds))
+    judged = judge_set(lab, skips, split, config.longest, tried=len(seconds))
     return replace(judged, draft=draft), draft

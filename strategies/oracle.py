@@ -1,13 +1,13 @@
 """The best single skip set there is, for its prompts: a yardstick for all that chooses one.
 
 No paper. Every one of the 2^2L sets is measured where there are at most 12 sublayers, and a local
-search runs for half an hour on larger models. Choosing, judging and playing are those of
-`static_bo`: the figure that is kept comes from prompts that decided nothing, so it is what the best
-set is worth, not what luck made of it.
+search runs for half an hour on larger models. The set is chosen, judged and drafted with as in
+`static_bo`: the figure that is kept comes from prompts that decided nothing, so it is free of
+selection bias.
 
-Differs from the paper: there is none. Preset `faithful` is judged by wall clock, the unit in which
-such a yardstick is meant, on drafts that end by confidence; preset `best` by predicted speed, which
-is the same every time and allows hundreds of times more sets.
+Differs from the paper: there is none. Preset `faithful` searches by wall clock, on drafts that end
+by confidence; preset `best` by predicted speed, which is the same every time and allows hundreds
+of times more sets.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from specframe.contract.selector import Traits
+from specframe.strategies.shared.planners.one_set import OneSet
 from specframe.strategies.shared.searching.offline import OfflineConfig
-from specframe.strategies.static_bo import StaticBO
 
 __all__ = ["Oracle"]
 
@@ -26,9 +26,11 @@ BEST = OfflineConfig(search="exhaustive", evaluations=100_000, seconds=1_800.0)
 CLOCKED = replace(BEST, objective="clock", stop="confidence", prompts=8, check=0)
 
 
-@dataclass
-class Oracle(StaticBO):
+@dataclass(frozen=True)
+class Oracle(OneSet):
     """The best single skip set: all of them measured, or a long local search."""
+
+    config: OfflineConfig = BEST
 
     name = "oracle"
     presets: ClassVar[Mapping[str, OfflineConfig]] = {"best": BEST, "faithful": CLOCKED}

@@ -27,7 +27,7 @@ def installed(home: Path | None) -> None:
     assert specframe.__version__ == metadata.version("specframe")
     where = Path(specframe.__file__).resolve()
     assert home is None or home.resolve() in where.parents, where
-    names = {entry.name for entry in metadata.entry_points(group="specframe.selectors")}
+    names = {entry.name for entry in metadata.entry_points(group="specframe.strategies")}
     assert {"fixed", "knapspec", "knn-ssd", "prompt-lookup"} <= names, names
     assert specframe.strategy_names() == sorted(names)
     for package, path in DATA:
@@ -43,8 +43,8 @@ def generates() -> None:
     prompt = suite("sql", 1)[0].tokens(tokenizer)
     skips = SkipSet.of(24, attention=SKIPS, mlp=SKIPS)
     answers = [
-        SelfSpeculator(model, selector, tokenizer=tokenizer).generate(prompt, max_new_tokens=24)
-        for selector in ("autoregressive", FixedSkips(skips, StopRule(4)), "prompt-lookup")
+        SelfSpeculator(model, strategy, tokenizer=tokenizer).generate(prompt, max_new_tokens=24)
+        for strategy in ("autoregressive", FixedSkips(skips, StopRule(4)), "prompt-lookup")
     ]
     assert all((answer.sequences == answers[0].sequences).all() for answer in answers)
     assert answers[1].stats.drafted > 0

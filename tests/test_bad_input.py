@@ -34,7 +34,7 @@ from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
 TINY = Tiny(layers=3, positions=64)
 SKIPS = SkipSet.from_sublayers(3, [3, 4])
-SELECTOR = FixedSkips(SKIPS, StopRule(4))
+STRATEGY = FixedSkips(SKIPS, StopRule(4))
 PROMPT = [5, 1, 17]
 SYNTH_ID = SynthIDTextWatermarkingConfig(ngram_len=3, keys=[1, 2, 3])
 
@@ -79,8 +79,8 @@ class Photograph:
         assert not any(self.hooks(model))
 
 
-def speculator(model, selector=SELECTOR):
-    return specframe.SelfSpeculator(model, selector)
+def speculator(model, strategy=STRATEGY):
+    return specframe.SelfSpeculator(model, strategy)
 
 
 # requests
@@ -204,10 +204,10 @@ def test_an_argument_that_is_not_understood_is_refused(model, argument, message)
 
 @pytest.mark.parametrize("layers", [2, 4])
 def test_a_skip_set_of_another_size_is_refused(model, layers):
-    selector = FixedSkips(SkipSet.none(layers))
+    strategy = FixedSkips(SkipSet.none(layers))
     message = rf"covers {2 * layers} sublayers and the model has 6\. Use a strategy made for this"
     with pytest.raises(InvalidSkipSet, match=message):
-        speculator(model, selector).generate(PROMPT)
+        speculator(model, strategy).generate(PROMPT)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_value_outside_its_range_is_refused(make, error):
         make()
 
 
-def test_an_unknown_selector_is_refused_with_the_nearest_name(model):
+def test_an_unknown_strategy_is_refused_with_the_nearest_name(model):
     with pytest.raises(UnknownStrategy) as caught:
         speculator(model, "autoregresive")
     message = str(caught.value)
@@ -239,9 +239,9 @@ def test_an_unknown_selector_is_refused_with_the_nearest_name(model):
     assert "fixed" in message
 
 
-def test_a_selector_from_nowhere_is_refused():
+def test_a_strategy_from_nowhere_is_refused():
     with pytest.raises(UnknownStrategy, match=r"cannot be loaded.*Check that its package"):
-        specframe.strategy_class("no_such_package:Selector")
+        specframe.strategy_class("no_such_package:Strategy")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ class Interrupts(LayerSelector):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
-def test_an_error_within_a_selector_leaves_the_model_as_it_was(model, error):
+def test_an_error_within_a_strategy_leaves_the_model_as_it_was(model, error):
     before = Photograph(model)
     with pytest.raises(error):
         speculator(model, Interrupts(2, error)).generate(PROMPT, max_new_tokens=30)

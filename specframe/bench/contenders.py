@@ -28,16 +28,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """New tokens and wall-clock seconds; decoding begins when the first new token stands.
+    """New tokens and wall-clock seconds; decoding begins when the first new token is there.
 
-    `first_tokens` stood together then: their seconds are the prompt's.
+    `first_tokens` came together then: their seconds are the prompt's.
     """
 
     tokens: tuple[int, ...]
     prefill_seconds: float
     decode_seconds: float
     stats: GenerationStats | None = None
-    predicted_seconds: float | None = None  # of decoding, by the cost model, for the same rounds
+    predicted_seconds: float | None = None  # of decoding's rounds by the cost model; ours alone
     skips: Mapping[int, int] = field(default_factory=dict)  # sublayer -> drafting rounds
     drafting: int = 0  # rounds that drafted, skipping anything or not
     trees: int = 0  # rounds whose draft was a tree
@@ -62,7 +62,7 @@ class StrategyContender:
     name: str
     preset: str
     speculator: SelfSpeculator
-    costs: CostModel | None = None
+    costs: CostModel  # of the predicted seconds
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
         """Run all rounds; what a strategy computes counts as decoding."""
@@ -82,7 +82,7 @@ class StrategyContender:
         seconds = first - began, ended - first
         return Answer(tokens, *seconds, fold.result(), predicted, skips, drafting, trees)
 
-    def _account(self, fold: StatsFold, length: int) -> tuple[float | None, dict[int, int]]:
+    def _account(self, fold: StatsFold, length: int) -> tuple[float, dict[int, int]]:
         """Predicted seconds of the rounds that took place, and how often sublayers were skipped.
 
         No price is known of what strategies compute: it counts as it was measured.
@@ -93,19 +93,17 @@ class StrategyContender:
         for done in fold.rounds:
             outcome = done.outcome
             if outcome is not None:
-                if self.costs is not None:
-                    plan, drafted = outcome.plan, outcome.drafted
-                    seconds += outcome.select_seconds
-                    seconds += self.costs.round(plan, committed - 1, drafted)
+                seconds += outcome.select_seconds
+                seconds += self.costs.round(outcome.plan, committed - 1, outcome.drafted)
                 for sublayer in outcome.plan.skips if outcome.drafted else ():
                     skips[sublayer] = skips.get(sublayer, 0) + 1
             committed += len(done.tokens)
-        return (None if self.costs is None else seconds), skips
+        return seconds, skips
 
 
 @dataclass
 class LibraryContender:
-    """The library's own generate, with the given extra arguments."""
+    """transformers' own generate, with the given extra arguments."""
 
     name: str
     model: Any
@@ -113,7 +111,7 @@ class LibraryContender:
     preset: str = ""
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
-        """Generate; a streamer tells when the first new token stood."""
+        """Generate; a streamer notes when the first new token came."""
         ids = torch.tensor([list(prompt)], device=self.model.device)
         watch = _FirstToken()
         torch.manual_seed(asked.seed)
@@ -134,7 +132,7 @@ class LibraryContender:
 class _FirstToken(BaseStreamer):  # type: ignore[misc]
     """Notes when the first new token arrives; the prompt comes before it.
 
-    The library's own drafting hands over a block at once: `tokens` is how many came first.
+    When transformers drafts, it emits a block at once: `tokens` is the size of the first.
     """
 
     def __init__(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from specframe.executors.machine import cpu_name
 
 __all__ = ["fingerprint"]
 
@@ -16,7 +17,7 @@ __all__ = ["fingerprint"]
 def fingerprint(device: torch.device) -> dict[str, Any]:
     """Machine, threads and versions."""
     found: dict[str, Any] = {
-        "processor": _processor(),
+        "processor": cpu_name(),
         "cores": os.cpu_count(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
@@ -29,12 +30,3 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
     return found
-
-
-def _processor() -> str:
-    facts = Path("/proc/cpuinfo")
-    if facts.exists():
-        for line in facts.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

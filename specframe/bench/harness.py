@@ -1,4 +1,4 @@
-"""The comparison: every contender answers every prompt, taking turns."""
+"""The comparison: contenders answer every prompt in turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from specframe.bench.contenders import Answer, Asked, Contender
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.summary import BASELINE
 from specframe.core.stats import GenerationStats
-from specframe.prompts.suites import BenchPrompt
+from specframe.types import Prompt
 
 __all__ = ["Progress", "Schedule", "run_rows"]
 
@@ -22,15 +22,15 @@ Explain = Callable[[str, Sequence[int], Sequence[int]], Mapping[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What is asked of everybody."""
+    """What is asked of every contender."""
 
-    prompts: tuple[BenchPrompt, ...]
+    prompts: tuple[Prompt, ...]
     temperatures: tuple[float, ...] = (0.0,)
     repeats: int = 2
     new_tokens: int = 96
     warm_ups: int = 1
 
-    def turns(self) -> Iterator[tuple[BenchPrompt, float, int]]:
+    def entries(self) -> Iterator[tuple[Prompt, float, int]]:
         """Repeats outermost, so that what drifts drifts for all prompts alike."""
         for repeat in range(self.repeats):
             for temperature in self.temperatures:
@@ -44,7 +44,7 @@ class Progress:
 
     done: int
     total: int
-    selector: str
+    contender: str
     prompt: str
 
 
@@ -60,11 +60,11 @@ def run_rows(
     rows = [dict(row) for row in finished]
     done = {_key(row) for row in rows}
     greedy = {row["prompt"]: row["tokens"] for row in rows if _is_reference(row)}
-    turns = list(schedule.turns())
-    total = len(turns) * len(contenders)
+    entries = list(schedule.entries())
+    total = len(entries) * len(contenders)
     if len(done) < total:
         _warm_up(schedule, contenders)
-    for number, (prompt, temperature, repeat) in enumerate(turns):
+    for number, (prompt, temperature, repeat) in enumerate(entries):
         for contender in _rotated(contenders, number):
             if (contender.name, contender.preset, prompt.name, temperature, repeat) in done:
                 continue
@@ -80,7 +80,7 @@ def run_rows(
 
 
 def _rotated(contenders: Sequence[Contender], number: int) -> list[Contender]:
-    """Nobody always goes first."""
+    """Another contender goes first each time."""
     start = number % len(contenders)
     return [*contenders[start:], *contenders[:start]]
 
@@ -118,7 +118,7 @@ def _left(decode_seconds: float, stats: GenerationStats) -> float:
 
 
 def _row(
-    contender: Contender, prompt: BenchPrompt, asked: Asked, repeat: int, answer: Answer
+    contender: Contender, prompt: Prompt, asked: Asked, repeat: int, answer: Answer
 ) -> dict[str, Any]:
     stats = answer.stats
     return {

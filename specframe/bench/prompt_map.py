@@ -9,21 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specframe.calibration.lab import ModelLab
-from specframe.prompts.suites import BenchPrompt
 from specframe.types import Prompt
 
-__all__ = ["places"]
+__all__ = ["prompt_map"]
 
 POOLING = "normed-mean"
 FEWEST = 5  # points that make a picture
 
 
-def places(lab: ModelLab, prompts: Sequence[BenchPrompt]) -> list[dict[str, Any]]:
+def prompt_map(lab: ModelLab, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
     """Principal components and t-SNE of the prompts' pooled last hidden states."""
     if len(prompts) < FEWEST:
         return []
-    asked = [Prompt(prompt.tokens, prompt.domain) for prompt in prompts]
-    vectors = lab.vectors(asked, lab.shape.sublayers, POOLING).double().numpy()
+    vectors = lab.vectors(prompts, lab.shape.sublayers, POOLING).double().numpy()
     vectors -= vectors.mean(0)
     flat, near = _principal(vectors), _neighbourly(vectors)
     return [

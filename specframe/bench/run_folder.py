@@ -17,7 +17,7 @@ __all__ = ["RESULTS_FILE", "ROWS_FILE", "RunFolder"]
 
 RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
 CONFIG, LOCK = "config.json", "lock"
-MACHINE = "machine"  # key of the config under which stands what ran it
+MACHINE = "machine"  # key of the config that holds what ran it
 
 NOWHERE: Mapping[str, Any] = {}
 
@@ -34,7 +34,7 @@ class RunFolder:
     ) -> Iterator[list[dict[str, Any]]]:
         """Hold the folder for this process; yields the rows that are finished already.
 
-        A run goes on only with the `config` and on the `machine` (facts by name) that began it.
+        A run is resumed only with the `config` and on the `machine` (facts by name) that began it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ class RunFolder:
         """Refuse to resume what is no run, for example a misspelt one."""
         if not (self.path / CONFIG).exists():
             raise InvalidRequest(
-                f"{str(self.path)!r} holds no run to go on with. Name the folder of one with "
+                f"{str(self.path)!r} holds no run to resume. Name the folder of one with "
                 f"--resume, or begin one there with --run."
             )
 

@@ -25,8 +25,8 @@ RESULTS: Mapping[str, str] = {
 }
 
 ROW: Mapping[str, str] = {
-    "selector": "Name of the contender; `transformers...` rows are the library's own generate.",
-    "preset": "`best` or `faithful`; empty for the library.",
+    "selector": "Name of the contender; `transformers...` rows are the generate of transformers.",
+    "preset": "`best` or `faithful`; empty for transformers.",
     "prompt": "Name of the prompt.",
     "domain": "Its domain.",
     "context": "Length of prompt that was asked for; 0 is as it comes.",
@@ -35,15 +35,15 @@ ROW: Mapping[str, str] = {
     "repeat": "Which repetition; also the seed of sampling.",
     "new_tokens": "Tokens of the answer.",
     "tokens": "The answer.",
-    "first_tokens": "Tokens that stood together when the first did; more than 1 where the library "
+    "first_tokens": "Tokens that came together with the first; more than 1 where transformers "
     "drafts. The others are decoded.",
-    "prefill_seconds": "Wall clock until the first new token stood.",
+    "prefill_seconds": "Wall clock until the first new token.",
     "decode_seconds": "Wall clock from then to the end; selection included.",
     "predicted_seconds": "The same by the cost model, for the rounds that took place; selection "
     "counts as measured.",
     "rounds": "Draft-verify rounds after the prompt's.",
     "drafted": "Drafted tokens (depth of the draft, for trees).",
-    "accepted": "Drafted tokens that stood.",
+    "accepted": "Drafted tokens that were accepted.",
     "selection_seconds": "Capture, pooling, lookup, planning and learning.",
     "draft_seconds": "Walks of the skipped model and choosing from it.",
     "verify_seconds": "The full model over all candidates, verdict and commit.",
@@ -70,7 +70,7 @@ SUMMARY: Mapping[str, str] = {
     "prompts of the median over repeats of the ratio in the same repeat.",
     "speedup_vs_own_ar_low": "Lower end of its 95 % bootstrap interval over prompts.",
     "speedup_vs_own_ar_high": "Upper end.",
-    "speedup_vs_transformers": "The same over the library's generate with its faster cache.",
+    "speedup_vs_transformers": "The same over the generate of transformers with its faster cache.",
     "speedup_vs_transformers_low": "Lower end.",
     "speedup_vs_transformers_high": "Upper end.",
     "end_to_end_vs_own_ar": "Like speedup_vs_own_ar with the prompt's seconds counted.",

@@ -1,4 +1,4 @@
-"""What a comparison runs: presets, and grids from TOML."""
+"""What a comparison runs: presets, and settings from TOML."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig, InvalidRequest
 
-__all__ = ["HEADLINE", "KEYS", "PRESETS", "BenchSettings", "grid_from_toml"]
+__all__ = ["HEADLINE", "KEYS", "PRESETS", "BenchSettings", "settings_from_toml"]
 
+NAMES_OF_0_1 = {"strategies": "selectors"}  # of settings, in runs and in files of settings
 HEADLINE = ("static-bo", "knn-ssd", "knapspec", "knap-knn")
 
 
@@ -22,12 +23,13 @@ class BenchSettings:
 
     A strategy is a registered name, `name:preset`, `name:preset+setting=value+...`, or a folder
     that `calibrate` wrote; `all` stands for every registered one. No domains means all there are;
-    context 0 is a prompt as it comes. `rivals` adds the library's early exit and prompt lookup.
+    context 0 is a prompt as it comes. `rivals` adds the early exit and the prompt lookup of
+    transformers.
     """
 
     model: str = "testbed"
     prompts: str = "testbed"
-    selectors: tuple[str, ...] = HEADLINE
+    strategies: tuple[str, ...] = HEADLINE
     domains: tuple[str, ...] = ()
     contexts: tuple[int, ...] = (0,)
     temperatures: tuple[float, ...] = (0.0,)
@@ -40,9 +42,9 @@ class BenchSettings:
 
     def __post_init__(self) -> None:
         require_at_least(self, per_domain=1, repeats=1, new_tokens=1, calibration_prompts=1)
-        if not self.selectors:
+        if not self.strategies:
             raise InvalidConfig.of(
-                "BenchSettings", "selectors", "one or more names", self.selectors
+                "BenchSettings", "strategies", "one or more names", self.strategies
             )
         if not self.contexts or min(self.contexts) < 0:
             raise InvalidConfig.of("BenchSettings", "contexts", "0 or more each", self.contexts)
@@ -52,9 +54,9 @@ class BenchSettings:
             )
 
     def as_config(self) -> dict[str, Any]:
-        """As it is written into a run's config."""
+        """As it is written into a run's config, whose keys are those of earlier versions."""
         return {
-            key: list(value) if isinstance(value, tuple) else value
+            NAMES_OF_0_1.get(key, key): list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
         }
 
@@ -62,7 +64,7 @@ class BenchSettings:
 KEYS: Mapping[str, str] = {
     "model": "`testbed`, `planted-1.1B`, a folder or a hub id.",
     "prompts": "`testbed`, a file of one JSON object per line, or `datasets:ID`.",
-    "selectors": "Names, `name:preset`, `name:preset+setting=value`, calibrated folders; `all`.",
+    "strategies": "Names, `name:preset`, `name:preset+setting=value`, calibrated folders; `all`.",
     "domains": "Domains to ask; none means all there are.",
     "contexts": "Lengths that the testbed's prompts are filled up to; 0 is as they come.",
     "temperatures": "0 is greedy.",
@@ -71,14 +73,14 @@ KEYS: Mapping[str, str] = {
     "new_tokens": "Tokens of an answer at most.",
     "calibration_prompts": "Prompts of each domain that strategies learn from.",
     "calibration_seconds": "Seconds of searching that each strategy is given.",
-    "rivals": "Whether the library's own early exit and prompt lookup take part.",
+    "rivals": "Whether the early exit and the prompt lookup of transformers take part.",
 }
 
 PRESETS: Mapping[str, BenchSettings] = {
     "quick": BenchSettings(calibration_seconds=20.0),  # all of it within four minutes on two cores
-    "standard": BenchSettings(selectors=("all",), per_domain=4, repeats=2, rivals=True),
+    "standard": BenchSettings(strategies=("all",), per_domain=4, repeats=2, rivals=True),
     "full": BenchSettings(
-        selectors=("all",),
+        strategies=("all",),
         contexts=(0, 512, 1024, 1700),
         temperatures=(0.0, 0.7),
         per_domain=10,
@@ -91,8 +93,11 @@ PRESETS: Mapping[str, BenchSettings] = {
 }
 
 
-def grid_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
-    """The base grid with what the file's `[grid]` table (or top level) says."""
+def settings_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
+    """The base settings with what the file's `[grid]` table (or top level) says.
+
+    `selectors` is another name of `strategies` until 0.3.
+    """
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
@@ -102,8 +107,12 @@ def grid_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
         raise InvalidRequest(f"The grid {str(path)!r} is not TOML: {error}.") from error
     table = content.get("grid", content)
     known = {field.name: getattr(base, field.name) for field in fields(base)}
-    changes = {}
-    for name, value in table.items():
+    changes: dict[str, Any] = {}
+    renamed = {old: new for new, old in NAMES_OF_0_1.items()}
+    for given, value in table.items():
+        name = renamed.get(given, given)
+        if name in changes:
+            raise InvalidConfig(f"{str(path)!r} names {name} twice, once as {given}. Keep one.")
         if name not in known:
             raise InvalidConfig(
                 f"BenchSettings has no key {name!r}. Known: {', '.join(sorted(known))}."

@@ -85,7 +85,7 @@ def _decoded(row: Row) -> int:
 
 
 def _decode_rate(row: Row) -> float | None:
-    """Tokens a second; None where the answer ended with the tokens that stood first."""
+    """Tokens a second; None where the answer ended with the first tokens that came together."""
     decoded = _decoded(row)
     return decoded / max(row["decode_seconds"], 1e-9) if decoded > 0 else None
 

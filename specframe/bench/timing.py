@@ -1,7 +1,7 @@
-"""How anything is timed: trials take turns, and the middle of the turns counts.
+"""How anything is timed: trials run in turn, and the median of their turns counts.
 
-A machine drifts (heat, neighbours, clock rates). Trials that run in turns drift together, and a
-median forgets the turns that were disturbed.
+A machine drifts (heat, neighbours, clock rates). Trials that run in turn drift together, and a
+median leaves out the turns that were disturbed.
 """
 
 from __future__ import annotations

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from specframe.commands.comparing import compare, compare_selectors
+from specframe.commands.comparing import compare, compare_with_settings
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 __all__ = ["register"]
 
 bench = typer.Typer(help="Compare strategies, or measure the engine, on this machine.")
-bench.callback(invoke_without_command=True)(compare_selectors)
+bench.callback(invoke_without_command=True)(compare_with_settings)
 
 
 def register(app: typer.Typer) -> None:

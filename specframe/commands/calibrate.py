@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.options import Preset, Setting
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
-    from specframe.calibration.lab import ModelLab
     from specframe.contract.selector import LayerSelector
-    from specframe.executors.executor import Executor
-    from specframe.types import ModelShape, Prompt
+    from specframe.rig import Rig
+    from specframe.types import Prompt
 
 __all__ = ["register"]
 
-NOTES = "measurements.jsonl"
 EVERY = 5.0  # seconds between lines where there is no terminal to rewrite one on
 NEW_TOKENS = 64
 
@@ -41,10 +40,8 @@ def calibrate(
             "validation prompts, or training prompts where weights are trained."
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value for the strategy; repeatable.")
-    ] = None,
+    preset: Preset = "best",
+    setting: Setting = None,
     per_domain: Annotated[
         int | None,
         typer.Option(min=3, help="Prompts of each domain; by default what the strategy asks for."),
@@ -56,82 +53,27 @@ def calibrate(
 ) -> None:
     """Search skip sets on some prompts, judge them on others, and write the strategy to OUT.
 
-    A calibration that was interrupted goes on where it stopped when the same command is given
-    again.
+    The same command given again resumes a calibration that was interrupted.
     """
     require_writable(json)
     _require_folder(out)
-    from specframe.contract.naming import option_pairs
-    from specframe.doors.loading import load
-    from specframe.executors.load import load_executor
+    from specframe.calibration.run import calibrate_and_keep, resumable_lab
+    from specframe.rig import Rig
 
     began = perf_counter()
     progress = _Progress()
-    language_model, tokenizer = load(model)
-    executor = load_executor(language_model)
-    selector = _selector(name, executor.shape, preset, option_pairs(setting or []))
-    traits = selector.traits
-    asked = _prompts(
-        prompts, model, tokenizer, per_domain or traits.prompts, traits.split, executor.shape
-    )
-    lab = _lab(language_model, executor, new_tokens, _digests(asked), progress, out / NOTES)
-    calibrated = selector.calibrate(lab, asked)
+    rig = Rig.load(model, tell=progress)
+    strategy = _strategy(rig, name, preset, setting or [])
+    traits = strategy.traits
+    asked = _prompts(rig, prompts, per_domain or traits.prompts, traits.split)
+    lab = resumable_lab(rig, asked, out, new_tokens=new_tokens)
+    calibrated = calibrate_and_keep(strategy, lab, asked, out).strategy
     progress.end()
-    _keep(calibrated, _digests(asked), out)
-    figures, seconds = calibrated.figures(), perf_counter() - began
-    _show(name, figures, out, seconds)
+    seconds = perf_counter() - began
+    _show(name, calibrated, out, seconds)
     told: dict[str, Any] = {"selector": name, "preset": preset, "model": model}
     told |= {"prompts": len(asked), "new_tokens": new_tokens, "seconds": seconds}
-    write_figures(json, {"schema_version": 1, **told, **figures})
-
-
-def _lab(
-    model: Any,
-    executor: Executor,
-    new_tokens: int,
-    digests: list[str],
-    progress: _Progress,
-    notes: Path,
-) -> ModelLab:
-    """Over this machine's prices; what it measures is kept in the notes."""
-    from specframe.calibration.lab import ModelLab, ends_of, model_facts
-    from specframe.costs.measure import measured_profile
-
-    profile = measured_profile(
-        model, executor, progress=lambda done, of: progress("pricing", done, of)
-    )
-    return ModelLab(
-        executor,
-        profile.costs,
-        new_tokens=new_tokens,
-        ends=ends_of(model),
-        facts=model_facts(model, executor) | {"prompts": _digest_all(digests)},
-        tell=progress,
-        notes=notes,
-    )
-
-
-def _keep(calibrated: LayerSelector, digests: list[str], out: Path) -> None:
-    """What was learnt and on which prompts; measurements are not needed any more."""
-    from specframe.prompts.suites import CALIBRATED_ON
-    from specframe.storage.user_cache import write_json
-
-    write_json(out / CALIBRATED_ON, digests)
-    calibrated.save(out)
-    (out / NOTES).unlink(missing_ok=True)
-
-
-def _digests(prompts: list[Prompt]) -> list[str]:
-    from specframe.prompts.suites import digest
-
-    return [digest(prompt.tokens) for prompt in prompts]
-
-
-def _digest_all(digests: list[str]) -> str:
-    """One name for a list of prompts."""
-    import hashlib
-
-    return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
+    write_figures(json, {"schema_version": 1, **told, **_figures(calibrated)})
 
 
 class _Progress:
@@ -164,42 +106,54 @@ class _Progress:
             self._console.print(" " * 78, end="\r")
 
 
-def _selector(name: str, shape: Any, preset: str, options: dict[str, str]) -> LayerSelector:
+def _strategy(rig: Rig, name: str, preset: str, settings: list[str]) -> LayerSelector:
+    from specframe.contract.drafting_options import DRAFTING_OPTIONS
+    from specframe.contract.naming import option_pairs
     from specframe.contract.registry import strategy_class, strategy_names
     from specframe.errors import InvalidRequest
 
-    found = strategy_class(name)
-    if not found.traits.calibrated:
+    if not strategy_class(name).traits.calibrated:
         known = [n for n in strategy_names() if strategy_class(n).traits.calibrated]
         raise InvalidRequest(
             f"{name} needs no calibration: use it as it is. Those that do: {', '.join(known)}."
         )
-    return found.configured(shape, preset, **options)
+    options = option_pairs(settings)
+    if drafting := [option for option in DRAFTING_OPTIONS if option in options]:
+        raise InvalidRequest(
+            f"{drafting[0]} is set when a strategy is used, not when it is calibrated. Leave it "
+            f"out."
+        )
+    return rig.strategy(name, preset, options)
 
 
-def _prompts(
-    source: str | None, model: str, tokenizer: Any, per_domain: int, split: str, shape: ModelShape
-) -> list[Prompt]:
+def _prompts(rig: Rig, source: str | None, per_domain: int, split: Any) -> list[Prompt]:
     from specframe.doors.loading import PLANTED
     from specframe.errors import InvalidRequest
-    from specframe.types import Prompt
 
-    if source is None and model in PLANTED:
-        from specframe.prompts.prediction import random_prompts
+    if source is None and rig.name in PLANTED:
+        from specframe.prompts.random import random_prompts
 
-        drawn = random_prompts(shape.vocabulary, 64, per_domain, 0)
-        return [Prompt(tuple(tokens), "random") for tokens in drawn]
-    if source is None and model != "testbed":
+        return random_prompts(rig.shape.vocabulary, 64, per_domain)
+    if source is None and rig.name != "testbed":
         raise InvalidRequest(
-            f"Prompts for {model!r} are not known. Pass --prompts FILE with a JSON object a line, "
-            f'{{"prompt": ..., "domain": ...}}, like those the model will see.'
+            f"Prompts for {rig.name!r} are not known. Pass --prompts FILE with a JSON object a "
+            f'line, {{"prompt": ..., "domain": ...}}, like those the model will see.'
         )
-    from specframe.prompts.suites import prompts_from
+    from specframe.prompts.source import prompts_from
 
-    if tokenizer is None:
-        raise InvalidRequest(f"{model!r} has no tokenizer to read prompts with. Leave them out.")
-    asked = prompts_from(source or "testbed", tokenizer, per_domain=per_domain, split=split)
-    return [Prompt(prompt.tokens, prompt.domain) for prompt in asked]
+    if rig.tokenizer is None:
+        raise InvalidRequest(f"{rig.name!r} has no tokenizer to read prompts with. Leave them out.")
+    return prompts_from(source or "testbed", rig.tokenizer, per_domain=per_domain, split=split)
+
+
+def _figures(calibrated: LayerSelector) -> dict[str, Any]:
+    """What was found, as plain data."""
+    return {
+        "sets": {name: found.figures() for name, found in calibrated.skip_sets().items()},
+        **calibrated.figures(),
+        "warnings": list(calibrated.warnings()),
+        "notes": list(calibrated.notes()),
+    }
 
 
 def _require_folder(out: Path) -> None:
@@ -219,26 +173,25 @@ def _require_folder(out: Path) -> None:
         )
 
 
-def _show(name: str, figures: dict[str, Any], out: Path, seconds: float) -> None:
+def _show(name: str, calibrated: LayerSelector, out: Path, seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("set", "acceptance, unseen", "draft", "predicted", "attention", "MLP")
-    for domain, row in figures.get("sets", {}).items():
-        value, low, high = (row[f"acceptance{end}"] for end in ("", "_low", "_high"))
+    for domain, found in calibrated.skip_sets().items():
+        share = found.acceptance
         table.add_row(
             domain,
-            f"{value:.2f} ({low:.2f} to {high:.2f})",
-            str(row["draft"]),
-            f"{row['speed']:.2f} x",
-            f"{len(row['attention'])} skipped",
-            f"{len(row['mlp'])} skipped",
+            f"{share.value:.2f} ({share.low:.2f} to {share.high:.2f})",
+            str(found.draft),
+            f"{found.speed:.2f} x",
+            f"{len(found.skips.attention)} skipped",
+            f"{len(found.skips.mlp)} skipped",
         )
-    console = Console()
     if table.row_count:
-        console.print(table)
-    for note in figures.get("notes", []):
+        Console().print(table)
+    for note in calibrated.notes():
         typer.echo(note)
-    for warning in figures.get("warnings", []):
+    for warning in calibrated.warnings():
         typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{name} is calibrated, in {seconds:.0f} s. Use it: --selector {out}")
+    typer.echo(f"{name} is calibrated, in {seconds:.0f} s. Use it: --strategy {out}")

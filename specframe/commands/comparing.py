@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.options import OldSelectors, either
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.commands.run_paths import PAGE, new_run
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from specframe.bench.harness import Progress
     from specframe.bench.settings import BenchSettings
 
-__all__ = ["compare", "compare_selectors"]
+__all__ = ["compare", "compare_with_settings"]
 
 EVERY = 5.0  # seconds between lines of progress
 # what lets all strategies end within five minutes on two cores, where a quick bench has four
 QUICK: dict[str, Any] = {"calibration_seconds": 10.0, "new_tokens": 48}
 
 Model = Annotated[str | None, typer.Option(help="testbed, planted-1.1B, a folder or a hub id.")]
-Selectors = Annotated[
+Strategies = Annotated[
     str | None, typer.Option(help="Names or folders with commas between them, or all.")
 ]
 Domains = Annotated[str | None, typer.Option(help="Domains with commas between them.")]
@@ -36,33 +37,35 @@ Run = Annotated[
 ]
 Resume = Annotated[
     Path | None,
-    typer.Option(metavar="RUN", help="Go on with an interrupted run; give its options again."),
+    typer.Option(metavar="RUN", help="Resume an interrupted run; give its options again."),
 ]
 
 
-def compare_selectors(
+def compare_with_settings(
     context: typer.Context,
     preset: Annotated[str, typer.Option(help="quick, standard or full.")] = "quick",
     grid: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Settings that change the preset.")
     ] = None,
     model: Model = None,
-    selectors: Selectors = None,
+    strategies: Strategies = None,
     domains: Domains = None,
     prompts: Prompts = None,
     run: Run = None,
     resume: Resume = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the settings and stop.")] = False,
     json: JsonFile = None,
+    selectors: OldSelectors = None,
 ) -> None:
-    """Compare strategies with autoregressive decoding and the library, on this machine.
+    """Compare strategies with autoregressive decoding and transformers, on this machine.
 
     Without options: the four headline strategies on the testbed.
     """
     if context.invoked_subcommand is not None:
         return
     require_writable(json)
-    settings = _settings(preset, grid, model, selectors, domains, prompts)
+    named = either("strategies", strategies, selectors)
+    settings = _settings(preset, grid, model, named, domains, prompts)
     if dry_run:
         _show_settings(settings)
         return
@@ -71,23 +74,28 @@ def compare_selectors(
 
 def compare(
     model: Model = None,
-    selectors: Selectors = "all",
+    strategies: Annotated[
+        str | None,
+        typer.Option(help="Names or folders with commas between them; all of them if not given."),
+    ] = None,
     domains: Domains = None,
     prompts: Prompts = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer prompts, and none of the library's own drafting.")
+        bool, typer.Option("--quick", help="Fewer prompts, and none of transformers' own drafting.")
     ] = False,
     run: Run = None,
     resume: Resume = None,
     json: JsonFile = None,
+    selectors: OldSelectors = None,
 ) -> None:
-    """Tell which method decodes fastest here: this model, this machine, this text.
+    """Tell which strategy decodes fastest here: this model, this machine, this text.
 
-    Every strategy and the library answer the same prompts, taking turns; `specframe bench` has
-    more to set.
+    Every strategy and transformers answer the same prompts in turn; `specframe bench` has more to
+    set.
     """
     require_writable(json)
-    settings = _settings("quick" if quick else "standard", None, model, selectors, domains, prompts)
+    named = either("strategies", strategies, selectors) or "all"
+    settings = _settings("quick" if quick else "standard", None, model, named, domains, prompts)
     _run(replace(settings, **QUICK) if quick else settings, run, resume, json)
 
 
@@ -101,7 +109,7 @@ def _run(settings: BenchSettings, run: Path | None, resume: Path | None, json: P
         settings, folder, resume=resume is not None, tell=progress.tell, report=progress
     )
     _finish(results, folder)
-    calibrating = sum(facts.get("seconds", 0.0) for facts in results["calibration"].values())
+    calibrating = sum(facts.get("seconds") or 0.0 for facts in results["calibration"].values())
     typer.echo(f"Took {perf_counter() - began:.0f} s, {calibrating:.0f} s of it calibration")
     write_figures(json, results)
 
@@ -110,24 +118,24 @@ def _settings(
     preset: str,
     file: Path | None,
     model: str | None,
-    selectors: str | None,
+    strategies: str | None,
     domains: str | None,
     prompts: str | None,
 ) -> BenchSettings:
-    from specframe.bench.settings import PRESETS, grid_from_toml
+    from specframe.bench.settings import PRESETS, settings_from_toml
     from specframe.errors import InvalidConfig
 
     if preset not in PRESETS:
         raise InvalidConfig.of("bench", "preset", " or ".join(PRESETS), preset)
     settings = PRESETS[preset]
     if file is not None:
-        settings = grid_from_toml(file, settings)
+        settings = settings_from_toml(file, settings)
     changes: dict[str, Any] = {}
     if model is not None:
         changes["model"] = model
     if prompts is not None:
         changes["prompts"] = prompts
-    for name, text in (("selectors", selectors), ("domains", domains)):
+    for name, text in (("strategies", strategies), ("domains", domains)):
         if text is not None:
             changes[name] = tuple(part.strip() for part in text.split(",") if part.strip())
     return replace(settings, **changes)

@@ -29,7 +29,7 @@ def print_comparison(results: Mapping[str, Any], console: Console | None = None)
 def _table(entries: list[Mapping[str, Any]], setting: Setting) -> Table:
     title = f"{setting}, {domain_name(MEAN)}"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("selector", overflow="fold")  # where room is short names fold, not figures
+    table.add_column("strategy", overflow="fold")  # where room is short names fold, not figures
     for name in ("own AR", "", "95 %", "library", "accepted", "a round", "exact"):
         table.add_column(name, no_wrap=True)
     longest = max((entry["speedup_vs_own_ar"] or 0.0 for entry in entries), default=1.0)
@@ -48,7 +48,7 @@ def _table(entries: list[Mapping[str, Any]], setting: Setting) -> Table:
         )
     table.caption = (
         "speed-ups; ? inconclusive: one prompt, or an interval wider than 4 % either way; "
-        "~ all other answers part at a near-tie, ! some do not"
+        "~ all other answers differ at a near-tie, ! some do not"
     )
     return table
 

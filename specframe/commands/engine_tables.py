@@ -57,7 +57,7 @@ def _summary(figures: dict[str, Any]) -> Table:
 
 def _memory(memory: dict[str, Any] | None) -> tuple[str, str]:
     if memory is None:
-        return "not measured", "this system does not tell a process its peak"
+        return "not measured", "this system does not report the peak memory of a process"
     how = (
         f"keys and values {memory['keys_and_values'] / MEGABYTE:.0f} MB; the rest is "
         f"{memory['over_keys_and_values']:.1%} of the weights"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.options import OldSelector, Preset, either
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.errors import InvalidRequest
 from specframe.prompts.chat import turn_tokens
 
 if TYPE_CHECKING:
     from specframe.core.stats import GenerationStats
-    from specframe.doors.loading import Loaded
-    from specframe.doors.speculator import SelfSpeculator
 
 __all__ = ["register"]
 
@@ -28,10 +26,14 @@ def register(app: typer.Typer) -> None:
 def generate(
     prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
     model: Annotated[str, typer.Option(help="A folder, a hub id, or testbed.")] = "testbed",
-    selector: Annotated[
-        str, typer.Option(help="A name that `specframe ls` shows, or a calibrated folder.")
-    ] = "autoregressive",
-    preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="A name that `specframe ls` shows, or a calibrated folder; autoregressive if not "
+            "given."
+        ),
+    ] = None,
+    preset: Preset = "best",
     setting: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,16 +50,18 @@ def generate(
     seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
     chat: Annotated[bool, typer.Option("--chat", help="Apply the chat template.")] = False,
     json: JsonFile = None,
+    selector: OldSelector = None,
 ) -> None:
     """Generate from a prompt, streaming, and sum up what drafting gained."""
     require_writable(json)
+    named = either("strategy", strategy, selector) or "autoregressive"
     from specframe.contract.naming import option_pairs
-    from specframe.doors.loading import load
+    from specframe.rig import Rig
 
-    loaded = load(model)
-    tokenizer = loaded.tokenizer
+    rig = Rig.load(model)
+    tokenizer = rig.tokenizer
     text = sys.stdin.read() if prompt == "-" else prompt
-    speculator = _speculator(loaded, selector, preset, option_pairs(setting or []))
+    speculator = rig.speculator(rig.strategy(named, preset, option_pairs(setting or [])))
     arguments: dict[str, Any] = {"max_new_tokens": max_new_tokens, "seed": seed}
     arguments["do_sample"] = temperature > 0.0
     if temperature > 0.0:
@@ -74,23 +78,8 @@ def generate(
     write_figures(json, _figures(output, tokenizer))
 
 
-def _speculator(
-    loaded: Loaded, selector: str, preset: str, options: Mapping[str, str]
-) -> SelfSpeculator:
-    from specframe.contract.naming import strategy_from
-    from specframe.costs.measure import measured_profile
-    from specframe.doors.speculator import SelfSpeculator
-
-    made = SelfSpeculator(loaded.model, tokenizer=loaded.tokenizer)
-    made.selector = strategy_from(selector, made.executor.shape, preset, options)
-    traits = made.selector.traits
-    if traits.calibrated or traits.context_aware:  # these plan by what sublayers cost here
-        made.costs = measured_profile(loaded.model, made.executor).costs
-    return made
-
-
 class _Terminal:
-    """Prints committed text; a streamer in the library's sense."""
+    """Prints committed text; a streamer as transformers has them."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer

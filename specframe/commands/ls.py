@@ -14,7 +14,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("ls")(list_selectors)
+    app.command("ls")(list_strategies)
 
 
 COLUMNS = {
@@ -28,13 +28,13 @@ COLUMNS = {
 }
 
 
-def list_selectors(json: JsonFile = None) -> None:
+def list_strategies(json: JsonFile = None) -> None:
     """List the strategies, what they can do, and where they come from.
 
     Training-free: nothing was trained for it. Attn, MLP apart: they are skipped separately.
     Adaptive: the plan changes while a sequence is generated. Context: it knows that attention costs
-    more at longer contexts. Domain: it tells kinds of text apart. Calibrate: `specframe calibrate`
-    must come first.
+    more at longer contexts. Domain: it distinguishes kinds of text. Calibrate: it must be
+    calibrated first, by `specframe calibrate`.
     """
     from rich import box
     from rich.console import Console

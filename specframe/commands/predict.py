@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.options import Device, OldSelector, Preset, Setting, Threads, either
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
     from specframe.commands.prediction_setup import Setup
+    from specframe.contract.selector import LayerSelector
     from specframe.prediction.check import CheckedPlan
 
 __all__ = ["register"]
@@ -27,13 +30,14 @@ def predict(
     model: Annotated[
         str, typer.Option(help="testbed, planted-19M, planted-1.1B, a folder or a hub id.")
     ] = "testbed",
-    selector: Annotated[
-        str, typer.Option(help="A name that `specframe ls` shows, or a calibrated folder.")
-    ] = "fixed",
-    preset: Annotated[str, typer.Option(help="best or faithful.")] = "best",
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value for the strategy; repeatable.")
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="A name that `specframe ls` shows, or a calibrated folder; fixed if not given."
+        ),
     ] = None,
+    preset: Preset = "best",
+    setting: Setting = None,
     prompts: Annotated[
         str | None,
         typer.Option(help="testbed, random, or a file with one prompt per line, as text or JSON."),
@@ -46,12 +50,14 @@ def predict(
     check: Annotated[
         bool, typer.Option("--check", help="Predict many plans, then measure them.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Threads = None,
+    device: Device = "cpu",
     json: JsonFile = None,
+    selector: OldSelector = None,
 ) -> None:
     """Predict the speed-up over autoregressive decoding from this machine's profile."""
     require_writable(json)
+    named = either("strategy", strategy, selector) or "fixed"
     from specframe.commands.prediction_setup import prepare
     from specframe.commands.profile import numbers
 
@@ -60,24 +66,23 @@ def predict(
     if check:
         _check(setup, lengths, json)
         return
-    from specframe.contract.naming import option_pairs, strategy_from
+    from specframe.contract.naming import option_pairs
 
-    shape = setup.executor.shape
-    chosen = strategy_from(selector, shape, preset, option_pairs(setting or []))
+    chosen = setup.rig.strategy(named, preset, option_pairs(setting or []))
     figures = _predict(setup, chosen, lengths[0] if lengths else 256)
-    figures = {"schema_version": 1, "model": model, "selector": selector, **figures}
+    figures = {"schema_version": 1, "model": model, "selector": named, **figures}
     typer.echo(_verdict(figures))
     write_figures(json, figures)
 
 
-def _predict(setup: Setup, selector: Any, context: int) -> dict[str, Any]:
+def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, Any]:
     from specframe.prediction.play import play
 
-    costs = setup.profile.costs
+    costs = setup.rig.costs
     given = setup.prompts(context, 0, 2 if setup.slow else 10)
-    played = play(setup.executor, selector, costs, given, setup.new_tokens, setup.ends)
+    played = play(setup.rig, strategy, given, setup.new_tokens)
     speedup = played.speedup(costs.spread)
-    n = sum(map(len, given)) / len(given) + setup.new_tokens / 2
+    n = sum(len(prompt.tokens) for prompt in given) / len(given) + setup.new_tokens / 2
     plain = costs.autoregressive(n)
     return {
         "context": n,
@@ -89,7 +94,7 @@ def _predict(setup: Setup, selector: Any, context: int) -> dict[str, Any]:
         "tokens": sum(played.tokens),
         "autoregressive_tokens_per_second": 1 / plain,
         "hours_saved_per_million_tokens": 1e6 * plain * (1 - 1 / speedup.value) / 3600,
-        "warnings": list(setup.profile.warnings),
+        "warnings": list(setup.rig.price_warnings),
     }
 
 
@@ -97,7 +102,7 @@ def _verdict(figures: dict[str, Any]) -> str:
     hours = figures["hours_saved_per_million_tokens"]
     gained = f"{hours:.2f} hours saved" if hours >= 0 else f"{-hours:.2f} hours lost"
     lines = [
-        f"{figures['go']}: {figures['strategy']} on {figures['model']} is predicted at "
+        f"{figures['go']}: {figures['selector']} on {figures['model']} is predicted at "
         f"{figures['speedup']:.2f}x of autoregressive decoding ({figures['low']:.2f} to "
         f"{figures['high']:.2f}), {gained} per million tokens",
         f"acceptance {figures['acceptance']:.0%} over {figures['tokens']} tokens at a context of "
@@ -115,12 +120,11 @@ def _check(setup: Setup, lengths: tuple[int, ...], json: Path | None) -> None:
     sets = setup.skip_sets(contexts[0])
     seen = {context: setup.prompts(context, 0, count) for context in contexts}
     fresh = {context: setup.prompts(context, 1000, count) for context in contexts}
-    executor, costs = setup.executor, setup.profile.costs
     each = -(-CHECKED // len(contexts))
-    plans = predict_plans(executor, costs, seen, sets, setup.new_tokens, setup.ends, each)
+    plans = predict_plans(setup.rig, seen, sets, setup.new_tokens, each)
     write_figures(json, _check_figures(setup, plans, {}))
     typer.echo(f"{len(plans)} plans predicted, now measuring", err=True)
-    for i, one in enumerate(check(executor, plans, fresh, setup.new_tokens, setup.ends)):
+    for i, one in enumerate(check(setup.rig, plans, fresh, setup.new_tokens)):
         plans[i] = one
         typer.echo(_told(one))
         write_figures(json, _check_figures(setup, plans, {}))  # what an interrupted check leaves
@@ -138,18 +142,20 @@ def _told(one: CheckedPlan) -> str:
     )
 
 
-def _check_figures(setup: Setup, plans: Any, agreement: dict[str, float]) -> dict[str, Any]:
+def _check_figures(
+    setup: Setup, plans: Sequence[CheckedPlan], agreement: dict[str, float]
+) -> dict[str, Any]:
     return {
         "schema_version": 1,
-        "model": setup.name,
-        "facts": dict(setup.profile.costs.facts),
+        "model": setup.rig.name,
+        "facts": dict(setup.rig.costs.facts),
         "new_tokens": setup.new_tokens,
         **agreement,
         "plans": [_plan_figures(one) for one in plans],
     }
 
 
-def _plan_figures(one: Any) -> dict[str, Any]:
+def _plan_figures(one: CheckedPlan) -> dict[str, Any]:
     return {
         "context": one.context,
         "skipped_attention": list(one.skips.attention),

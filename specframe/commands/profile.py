@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.options import Device, Threads
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
-    import torch
-
     from specframe.profilers.clocks import Progress
     from specframe.profilers.latency import LatencyGrid, LatencyProfile
 
@@ -39,8 +38,8 @@ def profile(
         float, typer.Option(min=0.1, help="Seconds to spend on repeats, beyond the first three.")
     ] = 12.0,
     again: Annotated[bool, typer.Option("--again", help="Measure even if one is kept.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Threads = None,
+    device: Device = "cpu",
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the profile into FILE.")
     ] = None,
@@ -97,40 +96,36 @@ def numbers(command: str, name: str, text: str | None) -> tuple[int, ...]:
 def _measure(
     model: str, device: str, threads: int | None, wish: Wish, again: bool
 ) -> LatencyProfile:
-    import torch
-
     from specframe.costs.measure import measure_profile, measured_profile
-    from specframe.doors.loading import load
-    from specframe.executors.device import require_device
-    from specframe.executors.load import load_executor
     from specframe.profilers.composed import COMPOSED
+    from specframe.rig import Rig
 
-    place = require_device(device)
-    if threads is not None:
-        torch.set_num_threads(threads)
     if model in COMPOSED:
-        return _measure_composed(model, place, wish)
-    language_model = load(model).model.to(place)
-    executor = load_executor(language_model)
+        return _measure_composed(model, device, threads, wish)
+    rig = Rig.load(model, device=device, threads=threads)
     given = wish[0] or wish[1]
-    grid = _grid(executor, wish)
+    grid = _grid(rig.executor, wish)
     if again:
-        return measure_profile(language_model, executor, grid, _progress())
+        return measure_profile(rig.model, rig.executor, grid, _progress())
     return measured_profile(
-        language_model, executor, grid if given else None, _progress(), budget=grid.budget_seconds
+        rig.model, rig.executor, grid if given else None, _progress(), budget=grid.budget_seconds
     )
 
 
-def _measure_composed(name: str, place: torch.device, wish: Wish) -> LatencyProfile:
+def _measure_composed(name: str, device: str, threads: int | None, wish: Wish) -> LatencyProfile:
     from dataclasses import replace
 
     import torch
 
     from specframe.costs.measure import measure_round_costs
+    from specframe.executors.device import require_device
     from specframe.executors.load import load_executor
     from specframe.profilers.composed import COMPOSED, compose, one_layer_model
     from specframe.profilers.latency import profile_latency
 
+    place = require_device(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
     composed = COMPOSED[name]
     layer = one_layer_model(composed, torch.bfloat16, place)
     executor = load_executor(layer)

@@ -39,7 +39,8 @@ def study(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="A run's folder; an interrupted study goes on there. results/TIME if not given.",
+            help="A run's folder; an interrupted study is resumed there. results/TIME if not "
+            "given.",
         ),
     ] = None,
     plot: Annotated[
@@ -98,7 +99,7 @@ def _one(
 
 
 def _every(quick: bool, run: Path, json: Path | None) -> None:
-    """All studies; what failed is told at the end, after all that did not."""
+    """All studies; failures are reported at the end."""
     from specframe.studies.framework.every_study import run_every
     from specframe.studies.framework.registry import find_study, study_names
 

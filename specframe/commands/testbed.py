@@ -45,13 +45,13 @@ def info(model: Where = "shipped", json: JsonFile = None) -> None:
 
 @app.command()
 def train(
-    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run goes on there.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run is resumed.")],
     size: Annotated[str, typer.Option(help="full or tiny.")] = "full",
     tokens: Annotated[
         int | None, typer.Option(help="Train on so many tokens; the end of the recipe moves along.")
     ] = None,
     decay_now: Annotated[
-        bool, typer.Option("--decay-now", help="Begin the final decay where the run stands.")
+        bool, typer.Option("--decay-now", help="Begin the final decay at the run's present step.")
     ] = False,
     threads: Threads = None,
     json: JsonFile = None,

@@ -1,4 +1,4 @@
-"""One plan for every round: what measuring asks of the engine."""
+"""A strategy with the same plan in every round, for measurements."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["ConstantPlan", "ConstantPlanner"]
 
 
 class ConstantPlanner(Planner):
-    """The same plan every round."""
+    """Returns the same plan in every round."""
 
     def __init__(self, plan: DraftPlan) -> None:
         self._plan = plan
 
     def plan(self, context: Context) -> DraftPlan:
-        """The plan."""
+        """The given plan."""
         return self._plan
 
 
 @dataclass(frozen=True)
 class ConstantPlan(LayerSelector):
-    """A strategy that drafts every round by the same plan."""
+    """A strategy that uses the same plan in every round."""
 
     plan: DraftPlan
 
@@ -32,5 +32,5 @@ class ConstantPlan(LayerSelector):
     traits = Traits("one plan")
 
     def start(self, shape: ModelShape) -> ConstantPlanner:
-        """A planner that always answers the plan."""
+        """A planner that always returns the plan."""
         return ConstantPlanner(self.plan)

@@ -1,11 +1,11 @@
-"""Drafting options that any strategy takes: a stop rule and a tree, also in text.
+"""Drafting options that any strategy accepts: a stop rule and a tree, also as text.
 
-draft_stop = length:8                    so many tokens
-draft_stop = confidence:12:0.6           until a token is less likely
-draft_stop = adaptive:12:0.6:0.9         a threshold that steers acceptance to 0.9, from 0.6
-draft_stop = gain:16                     while one more token pays
-draft_tree = 3-2-1                       widths by depth, the last one repeats
-draft_tree = 0.9:1-0.5:2-4               width 1 where the draft is surer than 0.9, ... else 4
+draft_stop = length:8                    8 tokens
+draft_stop = confidence:12:0.6           at most 12, until a token has a probability below 0.6
+draft_stop = adaptive:12:0.6:0.9         the same; 0.6 is adapted to an acceptance rate of 0.9
+draft_stop = gain:16                     at most 16, while one more token pays
+draft_tree = 3-2-1                       widths by depth; the last one repeats
+draft_tree = 0.9:1-0.5:2-4               width 1 above confidence 0.9, 2 above 0.5, otherwise 4
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ TREES = "widths like 3-2-1, or FLOOR:WIDTH pairs before them like 0.9:1-0.5:2-4"
 
 @dataclass(frozen=True)
 class WithDrafting(WrappedSelector):
-    """Any strategy with another stop rule, a tree, or both."""
+    """Any strategy with a different stop rule, a tree, or both."""
 
     stop: StopPolicy | None = None
     tree: TreeRule | None = None
 
     @property
     def traits(self) -> Traits:  # type: ignore[override]
-        """Those of the inner strategy; a priced stop rule knows of context length too."""
+        """Those of the inner strategy; a priced stop rule also depends on the context length."""
         traits = self.inner.traits
         return replace(traits, context_aware=True) if isinstance(self.stop, PricedGain) else traits
 
     def start(self, shape: ModelShape) -> Planner:
-        """The inner strategy's planner, whose drafts end and branch by these rules."""
+        """The inner strategy's planner with this stop rule and tree."""
         stop = None if self.stop is None else self.stop.fresh()
         return _DraftingPlanner(self.inner.start(shape), stop, self.tree)
 
@@ -59,7 +59,7 @@ class _DraftingPlanner(WrappedPlanner):
         self._stop, self._tree = stop, tree
 
     def plan(self, context: Context) -> DraftPlan:
-        """The inner plan with these rules; one that drafts nothing stays as it is."""
+        """The inner plan with these rules; a plan that drafts nothing is not changed."""
         plan = self._inner.plan(context)
         if plan.stop.max_tokens == 0:
             return plan
@@ -70,7 +70,7 @@ class _DraftingPlanner(WrappedPlanner):
         return replace(plan, stop=stop, tree=self._tree or plan.tree)
 
     def observe(self, outcome: Outcome) -> None:
-        """Both learn."""
+        """Pass the outcome to the inner planner and to the stop rule."""
         self._inner.observe(outcome)
         if self._stop is not None:
             self._stop.observe(outcome)
@@ -89,7 +89,7 @@ def with_drafting(strategy: LayerSelector, options: Mapping[str, str]) -> LayerS
 
 
 def stop_from(text: str) -> StopPolicy:
-    """A stop rule from text; what is left out keeps its default."""
+    """A stop rule from text; numbers left out keep their defaults."""
     kind, *numbers = text.split(":")
     kinds: Mapping[str, tuple[int, Callable[..., StopPolicy]]] = {
         "length": (1, _length),
@@ -118,7 +118,7 @@ def tree_from(text: str) -> TreeRule:
         raise InvalidConfig.of("any strategy", "draft_tree", TREES, text)
     tree = TreeRule(widths, pairs)
     if tree.widest > LONGEST_DRAFT:
-        limit = f"at most {LONGEST_DRAFT} wide, since that is all a draft may hold"
+        limit = f"at most {LONGEST_DRAFT} wide, the most tokens a draft can have"
         raise InvalidConfig.of("any strategy", "draft_tree", limit, text)
     return tree
 

@@ -1,4 +1,4 @@
-"""A skip set with what is known about it."""
+"""A skip set with its measured acceptance and predicted speed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class JudgedSet:
     """A skip set and its acceptance rate on prompts that took no part in finding it."""
 
     skips: SkipSet
-    acceptance: Estimate  # first drafted token, on prompts that decided nothing
-    draft: int  # best draft length at the lower end; 0 says that drafting does not pay
-    speed: float  # predicted at the lower end, over autoregressive decoding
-    step_ratio: float  # seconds of a draft step and of verification, in autoregressive steps,
-    verify_ratio: float  # on the machine of the calibration
-    context: int  # tokens, at which all this was priced
-    promised: float  # acceptance on the prompts of the search
+    acceptance: Estimate  # of the first drafted token, on prompts not used in the search
+    draft: int  # best draft length at the interval's lower end; 0: drafting does not pay
+    speed: float  # predicted speed-up over autoregressive decoding, at the lower end
+    step_ratio: float  # cost of a draft step and of verification, in autoregressive steps,
+    verify_ratio: float  # on the machine that calibrated
+    context: int  # context length in tokens for which the costs were computed
+    promised: float  # acceptance on the prompts used in the search
     tried: int  # sets that were compared
     warnings: tuple[str, ...] = ()
 
     def figures(self) -> dict[str, Any]:
-        """For people to read."""
+        """The figures to show to a user, as plain data."""
         return {
             "acceptance": self.acceptance.value,
             "acceptance_low": self.acceptance.low,

@@ -1,4 +1,4 @@
-"""What `calibrate` may use: measurements of a model."""
+"""The measurements of a model that `calibrate` may use."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Lab"]
 
 
 class Lab(Protocol):
-    """What `calibrate` may use: the model behind measurements, never itself."""
+    """Gives `calibrate` measurements of a model, but not the model itself."""
 
     shape: ModelShape
     costs: CostModel
-    new_tokens: int  # how long the target's stored continuations are, where they do not end early
-    facts: Mapping[str, str]  # of the model that is measured, for the artefact's fingerprint
+    new_tokens: int  # length of the target's stored continuations, if they do not end early
+    facts: Mapping[str, str]  # about the measured model, for the artefact's fingerprint
 
     def answer(self, prompts: Sequence[Prompt]) -> None:
-        """Let the target answer these now, rather than when they are first judged on."""
+        """Generate the target's continuations now instead of at first use."""
         ...
 
     def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
@@ -34,15 +34,15 @@ class Lab(Protocol):
     def seconds_per_token(
         self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int
     ) -> float:
-        """Wall clock of generations with this plan, over the tokens they really emitted."""
+        """Wall-clock seconds of generations with this plan, per emitted token."""
         ...
 
     def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str) -> Tensor:
-        """One hidden vector a prompt, [prompts, H]; `pooling` is the name of a `Pooling`."""
+        """One pooled vector per prompt, [prompts, H]; `pooling` is the name of a `Pooling`."""
         ...
 
     def states(self, prompt: Prompt, depths: Sequence[int]) -> Mapping[int, Tensor]:
-        """The target's stream over a prompt and its own answer, by depth: [tokens, H] each."""
+        """The target's residual stream over a prompt and its continuation: [tokens, H] by depth."""
         ...
 
     def read_out(self, states: Tensor) -> Tensor:
@@ -50,5 +50,5 @@ class Lab(Protocol):
         ...
 
     def tell(self, what: str, done: int, of: int) -> None:
-        """Say how far a part of the work has come."""
+        """Report the progress of a part of the work."""
         ...

@@ -1,4 +1,4 @@
-"""A strategy from what a command line says: a registered name with options, or a saved folder."""
+"""Builds a strategy from a registered name with options, or loads it from a saved folder."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from specframe.types import ModelShape
 
 __all__ = ["Named", "option_pairs", "read_named", "strategy_from"]
 
-PRESETS = ("best", "faithful")  # what presets are called here; other packages may have others
+PRESETS = ("best", "faithful")  # presets of the built-in strategies; other packages may have others
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A strategy as a list names it: `name`, `name:preset` or `name:preset+setting=value+...`.
+    """A strategy in a list: `name`, `name:preset` or `name:preset+setting=value+...`.
 
     The name is a registered one, a folder or `package.module:Class`.
     """
@@ -32,7 +32,7 @@ class Named:
 
 
 def read_named(text: str, preset: str = "best") -> Named:
-    """A folder's own name may hold anything; its preset is what it was calibrated with."""
+    """Parse one entry; a folder's name is not parsed, and calibration fixed its preset."""
     if Path(text).is_dir():
         return Named(text, preset, {})
     head, *settings = text.split("+")
@@ -43,7 +43,7 @@ def read_named(text: str, preset: str = "best") -> Named:
 
 
 def _apart(head: str) -> tuple[str, str]:
-    """A name and its preset, empty where none is given; 'package.module:Class' stays whole."""
+    """A name and its preset (empty if none is given); 'package.module:Class' is one name."""
     name, colon, preset = head.rpartition(":")
     if colon and (name in strategy_names() or ":" in name or preset in PRESETS):
         return name, preset
@@ -53,10 +53,10 @@ def _apart(head: str) -> tuple[str, str]:
 def strategy_from(
     named: str, shape: ModelShape, preset: str = "best", options: Mapping[str, str] | None = None
 ) -> LayerSelector:
-    """`named` is a folder that `save` wrote, or a registered name for this model's shape.
+    """Load the strategy of a folder that `save` wrote, or create one by its registered name.
 
-    Besides its own options every strategy takes those of `drafting_options`. The option `of` names
-    what a strategy is made of: names and folders, commas between them.
+    Besides its own options, every strategy accepts those of `drafting_options`. The option `of`
+    lists the parts of a combined strategy: names and folders, separated by commas.
     """
     given = dict(options or {})
     own = {name: value for name, value in given.items() if name not in DRAFTING_OPTIONS}
@@ -88,18 +88,18 @@ def _configured(
 
 
 def _plain(found: type[LayerSelector], options: Mapping[str, str]) -> LayerSelector:
-    """One without presets, which takes no settings."""
+    """A strategy without presets, which accepts no settings."""
     if options:
         raise InvalidConfig(
-            f"{found.__name__} has no settings that a command line can give. Got "
-            f"{', '.join(sorted(options))}; leave them out, or give the class `presets`."
+            f"{found.__name__} has no settings for the command line. Got "
+            f"{', '.join(sorted(options))}; leave them out, or define `presets` on the class."
         )
     try:
         return found()
     except TypeError as error:
         raise InvalidConfig(
-            f"{found.__name__} cannot be made from its name alone: {error}. Give the class "
-            f"`presets`, or make one in Python."
+            f"{found.__name__} cannot be made from its name alone: {error}. Define `presets` "
+            f"on the class, or create the strategy in Python."
         ) from error
 
 

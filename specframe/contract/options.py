@@ -1,4 +1,4 @@
-"""Settings given as text, read into a frozen configuration by its fields' types."""
+"""Settings given as text, converted to the types of a frozen configuration's fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Config = TypeVar("Config")
 
 
 def require_at_least(config: object, **least: float) -> None:
-    """Refuse a configuration one of whose fields is below its limit."""
+    """Raise if a field of the configuration is below its minimum."""
     for name, low in least.items():
         found = getattr(config, name)
         if found < low:
@@ -25,14 +25,14 @@ def require_at_least(config: object, **least: float) -> None:
 def preset_with(
     owner: str, presets: Mapping[str, Config], preset: str, options: Mapping[str, str]
 ) -> Config:
-    """The preset of this name, with its fields replaced as by `with_options`."""
+    """The preset of this name, with the options applied as by `with_options`."""
     if preset not in presets:
         raise InvalidConfig.of(owner, "preset", " or ".join(map(repr, presets)), preset)
     return with_options(presets[preset], options)
 
 
 def with_options(config: Config, options: Mapping[str, str]) -> Config:
-    """The configuration with these fields replaced; text is read as the field's type."""
+    """The configuration with these fields replaced; text is converted to the field's type."""
     owner = type(config).__name__
     hints = get_type_hints(type(config))
     names = [field.name for field in fields(config)]  # type: ignore[arg-type]
@@ -48,7 +48,7 @@ def with_options(config: Config, options: Mapping[str, str]) -> Config:
 
 
 def settable(config: Any) -> dict[str, Any]:
-    """What text can set, with the present values."""
+    """The fields that text can set, with their current values."""
     hints = get_type_hints(type(config))
     return {
         field.name: getattr(config, field.name)
@@ -82,7 +82,7 @@ _READERS: Mapping[Any, tuple[str, Callable[[str], Any]]] = {
     float: ("a number", float),
     bool: ("true or false", _truth),
     str: ("text", str),
-    tuple[int, ...]: ("whole numbers with commas between them", _several(int)),
-    tuple[float, ...]: ("numbers with commas between them", _several(float)),
-    tuple[str, ...]: ("names with commas between them", _several(str)),
+    tuple[int, ...]: ("whole numbers separated by commas", _several(int)),
+    tuple[float, ...]: ("numbers separated by commas", _several(float)),
+    tuple[str, ...]: ("names separated by commas", _several(str)),
 }

@@ -1,4 +1,4 @@
-"""The live side of a strategy: what it sees each round, and what it plans."""
+"""The planner, the live side of a strategy: what it sees each round, and what it plans."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Context", "DraftHead", "HeadMemory", "Planner", "Probe"]
 
 
 class Probe(Protocol):
-    """Walks that read the cache and write nothing; their time counts as planning."""
+    """Walks that only read the cache; their time counts as planning time."""
 
     @property
     def committed(self) -> int:
@@ -45,19 +45,19 @@ class Probe(Protocol):
 
 
 class HeadMemory(Protocol):
-    """What a draft head knows of one sequence."""
+    """The state of a draft head for one sequence."""
 
     def run(self, states: Tensor, first: int) -> Tensor:
-        """Rows at positions `first`, first + 1, ...: the trunk's stream to a predictive one.
+        """Map the residual stream at positions `first`, first + 1, ... to the head's output.
 
-        Both are [1, S, H]; the model's final norm and head read the result. What earlier calls
-        said of these positions and later ones is replaced.
+        Both are [1, S, H]; the model's final norm and LM head turn the output into logits. State
+        that earlier calls kept for these and later positions is replaced.
         """
         ...
 
 
 class DraftHead(Protocol):
-    """A trained stand-in for all sublayers after the first `depth`; frozen weights."""
+    """A trained module that replaces all sublayers after the first `depth`; weights are frozen."""
 
     @property
     def depth(self) -> int:
@@ -65,7 +65,7 @@ class DraftHead(Protocol):
         ...
 
     def memory(self, capacity: int, like: Tensor) -> HeadMemory:
-        """For a sequence of so many positions, in the dtype and on the device of `like`."""
+        """New state for `capacity` positions, with the dtype and device of `like`."""
         ...
 
 
@@ -78,7 +78,7 @@ class Context:
     prompt_length: int
     budget: int  # tokens that may still be emitted
     round: int  # 0 is the first round after the prompt
-    costs: CostModel  # what sublayers cost on this machine; even prices where none were measured
+    costs: CostModel  # what sublayers cost on this machine; all the same if not measured
     probe: Probe
     sampled: bool = False
     prompt_states: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [rows, H]
@@ -86,15 +86,15 @@ class Context:
 
     @property
     def length(self) -> int:
-        """Tokens so far, the one that waits for its first pass included."""
+        """Number of tokens so far, including the last one, which is not in the cache yet."""
         return len(self.tokens)
 
 
 class Planner(ABC):
     """Plans the drafts of one sequence, round by round, and learns from what was accepted.
 
-    The engine calls `plan`, then `observe`, once a round. Only `observe` changes what is planned
-    next: asked twice about the same context, `plan` answers the same.
+    The engine calls `plan` and then `observe` once per round. Only `observe` changes later plans:
+    called twice with the same context, `plan` returns the same plan.
     """
 
     @abstractmethod
@@ -102,4 +102,4 @@ class Planner(ABC):
         """The plan of this round. The engine may shorten it, never lengthen it."""
 
     def observe(self, outcome: Outcome) -> None:  # noqa: B027 - many planners learn nothing
-        """What the round did with the plan."""
+        """Learn from the outcome of the round."""

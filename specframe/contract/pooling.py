@@ -1,4 +1,4 @@
-"""One vector of a prompt from its hidden states."""
+"""Pools the hidden states of a prompt into one vector."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EPSILON = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """`mean` of all positions, of the `last` or of the `last-8` ones.
+    """`mean` averages all positions, `last-8` the last 8; `last` takes the last one.
 
-    `normed-` before it brings each position to root-mean-square 1 first, as a final norm does
-    before its learnt gain.
+    The prefix `normed-` first scales each position to root-mean-square 1, like a final norm
+    without its weight.
     """
 
     name: str
@@ -31,13 +31,13 @@ class Pooling:
             raise InvalidConfig.of(
                 "Pooling",
                 "name",
-                "mean, last or last-K, with or without normed- before it",
+                "mean, last or last-K, with or without the prefix normed-",
                 self.name,
             )
 
     @property
     def rows(self) -> int | None:
-        """How many of the last positions enter; None is all."""
+        """How many of the last positions are pooled; None means all."""
         found = FORM.fullmatch(self.name)
         assert found is not None
         if found[2] == "mean":

@@ -1,4 +1,4 @@
-"""Strategies by name, from entry points: built-in ones and third parties' alike."""
+"""Strategies by name, from the entry points of this package and of others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["GROUP", "strategy_class", "strategy_names"]
 
 GROUP = "specframe.strategies"
-OLD_GROUP = "specframe.selectors"  # of 0.1: loading one says what its class must define now
+OLD_GROUP = "specframe.selectors"  # of 0.1; its classes raise an error on how to migrate
 
 
 def strategy_names() -> list[str]:
@@ -23,7 +23,7 @@ def strategy_names() -> list[str]:
 
 
 def strategy_class(name: str) -> type[LayerSelector]:
-    """The class behind a name, or behind 'package.module:Class'."""
+    """The class registered under a name, or given as 'package.module:Class'."""
     if ":" in name:
         return _load(EntryPoint(name, name, GROUP))
     entries = _entries()

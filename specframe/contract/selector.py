@@ -23,20 +23,20 @@ OLD = ("select", "spawn")  # methods of the contract of 0.1
 class Needs:
     """What the engine must provide for a strategy.
 
-    Depths count sublayers of the residual stream, 0 to 2L; negative ones count from the end (-1 is
-    2L). `every` stands for all of them.
+    A depth of the residual stream is the number of sublayers before it, 0 to 2L; negative depths
+    count from the end (-1 is 2L). `every` means all depths.
     """
 
-    prompt: tuple[int, ...] = ()  # depths kept of the prompt
-    prompt_rows: int | None = None  # how many of its last rows; None is all
-    committed: tuple[int, ...] = ()  # depths kept of committed tokens, from verification
+    prompt: tuple[int, ...] = ()  # depths whose states are kept for the prompt
+    prompt_rows: int | None = None  # how many of its last tokens; None means all
+    committed: tuple[int, ...] = ()  # depths whose states are kept for committed tokens
     window: int = 0  # how many of the last committed tokens
     prices: bool = True  # whether plans depend on what sublayers cost on this machine
     every: ClassVar[tuple[int, ...]] = (-(1 << 30),)
 
     @staticmethod
     def depths(wanted: tuple[int, ...], shape: ModelShape) -> frozenset[int]:
-        """Named depths as plain numbers for a model of this shape."""
+        """The wanted depths as numbers from 0 to 2L, for a model of this shape."""
         if wanted == Needs.every:
             return frozenset(range(shape.sublayers + 1))
         return frozenset(d if d >= 0 else shape.sublayers + 1 + d for d in wanted)
@@ -44,32 +44,32 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """The columns of the field's comparison table."""
+    """The properties of a strategy that comparison tables show."""
 
     summary: str
     training_free: bool = True
     separable: bool = True  # attention and MLP are skipped separately
     adaptive: bool = False  # the plan changes while a sequence is generated
-    context_aware: bool = False  # it knows that attention costs more at longer contexts
+    context_aware: bool = False  # plans depend on the context length
     domain_aware: bool = False
     search: str = "none"
-    calibrated: bool = False  # `calibrate` must come first
-    split: str = "validation"  # of the testbed's prompts that `calibrate` takes
-    prompts: int = 20  # of each domain that it takes, unless told otherwise
+    calibrated: bool = False  # `calibrate` must be called before use
+    split: str = "validation"  # the testbed's split that `calibrate` uses
+    prompts: int = 20  # per domain that `calibrate` uses by default
 
 
 class LayerSelector(ABC):
     """A strategy: decides which sublayers to skip while drafting.
 
     Instances are frozen. `start` gives a new `Planner` for each sequence, which sees a `Context`,
-    never the model, cache or tokenizer. A strategy can change speed, not tokens. `calibrate`
+    never the model, cache or tokenizer. A strategy changes speed, not tokens. `calibrate`
     returns a new instance that has learnt from prompts.
     """
 
     needs: Needs = Needs()
     traits: ClassVar[Traits]
-    presets: ClassVar[Mapping[str, Any]] = {}  # the `config` by preset's name
-    combines: ClassVar[tuple[str, ...]] = ()  # strategies it is made of, unless others are named
+    presets: ClassVar[Mapping[str, Any]] = {}  # preset name -> `config`
+    combines: ClassVar[tuple[str, ...]] = ()  # default parts of a combined strategy
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -83,19 +83,19 @@ class LayerSelector(ABC):
 
     @abstractmethod
     def start(self, shape: ModelShape) -> Planner:
-        """A planner that has seen nothing, for one sequence of a model of this shape."""
+        """A new planner for one sequence of a model of this shape."""
 
     @classmethod
     def from_config(cls, config: Any, shape: ModelShape) -> Self:
-        """With a configuration that one of `presets` gave; `shape` is the model's."""
+        """A strategy with this configuration, for a model of this shape."""
         return cls(config=config)  # type: ignore[call-arg]
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
-        """A new strategy that has learnt from these prompts; most have nothing to learn."""
+        """A new strategy that has learnt from these prompts; by default, this one."""
         return self
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
-        """The skip sets that calibration found, by domain; empty where there are none."""
+        """The skip sets that calibration found, by domain; empty if there are none."""
         return {}
 
     def warnings(self) -> tuple[str, ...]:
@@ -104,11 +104,11 @@ class LayerSelector(ABC):
         return tuple(f"{name}: {text}" for name, found in sets.items() for text in found.warnings)
 
     def notes(self) -> tuple[str, ...]:
-        """What calibration found besides skip sets, a sentence each."""
+        """What calibration found besides skip sets, one sentence per entry."""
         return ()
 
     def figures(self) -> Mapping[str, Any]:
-        """Figures of the calibration besides its skip sets, as plain data to be written down."""
+        """Figures of the calibration besides its skip sets, as plain data."""
         return {}
 
     def save(self, folder: str | Path) -> None:
@@ -121,5 +121,5 @@ class LayerSelector(ABC):
         raise InvalidConfig(f"{cls.__name__} has nothing to load.")
 
     def head(self, shape: ModelShape) -> DraftHead | None:
-        """The trained head that plans which are `headed` draft through; most have none."""
+        """The trained draft head for plans that are `headed`; None by default."""
         return None

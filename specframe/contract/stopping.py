@@ -1,4 +1,4 @@
-"""Stop rules, and how they learn when to end a draft."""
+"""Stop policies: when to end a draft, fixed or learnt from outcomes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from specframe.errors import InvalidConfig
 from specframe.types import DraftPlan, GainRule, Outcome, StopRule
 
 __all__ = [
+    "FREE",
     "AdaptiveThreshold",
     "ExpectedGain",
     "FixedStop",
@@ -18,46 +19,46 @@ __all__ = [
     "StopPolicy",
 ]
 
-FREE = 1e-6  # of an autoregressive step: a draft step costs something
+FREE = 1e-6  # lowest cost of a draft step, in autoregressive steps
 
 
 class StopPolicy(ABC):
-    """Gives each round its stop rule and learns from outcomes; each sequence starts its own."""
+    """Gives each round its stop rule and learns from outcomes; each sequence has its own."""
 
     @abstractmethod
     def rule(self) -> StopRule:
         """The rule of this round."""
 
     def price(self, plan: DraftPlan, context: Context) -> None:  # noqa: B027 - most need no prices
-        """Look at the plan that the rule is for, before `rule` is asked."""
+        """Take the costs of the round's plan into account; called before `rule`."""
 
     def observe(self, outcome: Outcome) -> None:  # noqa: B027 - fixed rules learn nothing
-        """What became of the draft."""
+        """Learn from the outcome of a round."""
 
-    def reprice(  # noqa: B027 - most look at no prices
+    def reprice(  # noqa: B027 - most need no prices
         self, step_ratio: float, verify_ratio: float, max_tokens: int | None = None
     ) -> None:
-        """Other prices, in autoregressive steps; what was learnt is kept."""
+        """Set other costs, in autoregressive steps; what was learnt is kept."""
 
     def fresh(self) -> Self:
-        """One of the same configuration that has learnt nothing."""
+        """A policy with the same configuration that has learnt nothing yet."""
         return replace(self)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
 class FixedStop(StopPolicy):
-    """The same rule every round: a length, a confidence, or both."""
+    """The same rule in every round: a length, a confidence, or both."""
 
     fixed: StopRule
 
     def rule(self) -> StopRule:
-        """The rule given."""
+        """The given rule."""
         return self.fixed
 
 
 @dataclass
 class AdaptiveThreshold(StopPolicy):
-    """Draft & Verify's confidence threshold that steers acceptance to a target.
+    """Draft & Verify's confidence threshold, adapted so that acceptance reaches a target.
 
     Zhang et al. 2024, https://arxiv.org/abs/2309.08168. Differs from the paper: the running
     acceptance starts at the target instead of 0, which would first push the threshold up.
@@ -80,11 +81,14 @@ class AdaptiveThreshold(StopPolicy):
         self._acceptance = self.target
 
     def rule(self) -> StopRule:
-        """The length cap with the threshold of the moment."""
+        """The length limit with the current threshold."""
         return StopRule(self.max_tokens, confidence=self._threshold)
 
     def observe(self, outcome: Outcome) -> None:
-        """Too few accepted raises the threshold; enough, in a draft that ended early, lowers it."""
+        """Raise the threshold if acceptance is below the target.
+
+        Otherwise lower it, but only if the draft ended before its length limit.
+        """
         if not outcome.drafted:
             return
         keep, share = self.acceptance_memory, outcome.accepted / outcome.drafted
@@ -101,12 +105,12 @@ class AdaptiveThreshold(StopPolicy):
 
 @dataclass
 class ExpectedGain(StopPolicy):
-    """Draft on only while the chance of acceptance pays for one more step.
+    """Continue drafting only while the probability of acceptance pays for one more step.
 
-    `step_ratio` is the cost of a draft step, `verify_ratio` that of a verification, both in
-    autoregressive steps, as measured. Tokens per autoregressive step are learnt as rounds pass,
-    and so is the chance of acceptance by confidence: a Beta mean a bin, the confidence itself
-    being worth `prior` observations.
+    `step_ratio` is the measured cost of a draft step, `verify_ratio` that of a verification, both
+    in autoregressive steps. Two things are learnt from the rounds: tokens per autoregressive step,
+    and the probability of acceptance by confidence. The latter is the mean of a Beta distribution
+    for each bin, with the confidence itself as a prior worth `prior` observations.
     """
 
     step_ratio: float
@@ -122,35 +126,35 @@ class ExpectedGain(StopPolicy):
         if self.bins < 1:
             raise InvalidConfig.of("ExpectedGain", "bins", "at least 1", self.bins)
         centres = [(i + 0.5) / self.bins for i in range(self.bins)]
-        self._stood = [self.prior * centre for centre in centres]
+        self._accepted = [self.prior * centre for centre in centres]
         self._seen = [self.prior] * self.bins
-        self._tokens = self._cost = 1.0  # one token an autoregressive step, until rounds tell
+        self._tokens = self._cost = 1.0  # before the first round: one token per autoregressive step
 
     def rule(self) -> StopRule:
-        """The length cap with the price and calibration of the moment."""
-        chances = [stood / seen for stood, seen in zip(self._stood, self._seen, strict=True)]
+        """The length limit with the current price and calibration."""
+        chances = [hits / seen for hits, seen in zip(self._accepted, self._seen, strict=True)]
         knots = tuple(((i + 0.5) / self.bins, chance) for i, chance in enumerate(chances))
         price = self.step_ratio * self._tokens / self._cost
         return StopRule(self.max_tokens, gain=GainRule(price, knots))
 
     def observe(self, outcome: Outcome) -> None:
-        """Learn the rate, and which confidences stood; tokens after a miss tell nothing."""
+        """Learn the rate and acceptance by confidence; tokens after a rejection are ignored."""
         draft, emitted = outcome.draft, outcome.emitted
         cost = (outcome.drafted - draft.copied) * self.step_ratio + self.verify_ratio
         self._tokens = self.memory * self._tokens + len(emitted)
         self._cost = self.memory * self._cost + cost
         for depth in range(min(len(draft.confidences), len(emitted)))[draft.copied :]:
-            stood = draft.tokens[depth] == emitted[depth]  # a leaf may stand in its place
+            accepted = draft.tokens[depth] == emitted[depth]  # else a leaf may be accepted
             place = min(int(draft.confidences[depth] * self.bins), self.bins - 1)
             self._seen[place] += 1.0
-            self._stood[place] += float(stood)
-            if not stood:
+            self._accepted[place] += float(accepted)
+            if not accepted:
                 break
 
     def reprice(
         self, step_ratio: float, verify_ratio: float, max_tokens: int | None = None
     ) -> None:
-        """Other prices, and another length cap where one is given; what was learnt is kept."""
+        """Set other costs, and a length limit if given; what was learnt is kept."""
         self.step_ratio, self.verify_ratio = step_ratio, verify_ratio
         if max_tokens is not None:
             self.max_tokens = max_tokens
@@ -158,7 +162,7 @@ class ExpectedGain(StopPolicy):
 
 @dataclass
 class PricedGain(StopPolicy):
-    """Expected gain at the prices of whatever plan it is given."""
+    """`ExpectedGain` with the costs of the plan of each round."""
 
     max_tokens: int = 16
 
@@ -168,7 +172,7 @@ class PricedGain(StopPolicy):
         self._gain = ExpectedGain(1.0, max_tokens=self.max_tokens)
 
     def price(self, plan: DraftPlan, context: Context) -> None:
-        """Costs of a draft step and of verification, in autoregressive steps."""
+        """Set the costs of a draft step and of verification, in autoregressive steps."""
         costs, n = context.costs, context.length - 1
         plain = costs.autoregressive(n)
         step = costs.draft_step(plan.skips, n) / plain
@@ -176,7 +180,7 @@ class PricedGain(StopPolicy):
         self._gain.reprice(max(step, FREE), verify)
 
     def rule(self) -> StopRule:
-        """As `ExpectedGain` at the last prices."""
+        """As `ExpectedGain`, with the costs last set."""
         return self._gain.rule()
 
     def observe(self, outcome: Outcome) -> None:

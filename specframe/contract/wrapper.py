@@ -1,4 +1,4 @@
-"""A strategy around another one: everything that it does not change is the inner one's."""
+"""Bases for a strategy and a planner that wrap another one and change parts of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class WrappedSelector(LayerSelector):
         return self.inner.start(shape)
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
-        """The inner strategy learns."""
+        """A strategy whose inner strategy is calibrated."""
         return replace(self, inner=self.inner.calibrate(lab, prompts))
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
@@ -57,7 +57,7 @@ class WrappedSelector(LayerSelector):
         return self.inner.figures()
 
     def save(self, folder: str | Path) -> None:
-        """Write the inner strategy alone."""
+        """Write only the inner strategy."""
         self.inner.save(folder)
 
     def head(self, shape: ModelShape) -> DraftHead | None:
@@ -76,5 +76,5 @@ class WrappedPlanner(Planner):
         return self._inner.plan(context)
 
     def observe(self, outcome: Outcome) -> None:
-        """The inner planner learns."""
+        """Pass the outcome to the inner planner."""
         self._inner.observe(outcome)

@@ -1,4 +1,4 @@
-"""Where two greedy generations part, and whether rounding alone explains it."""
+"""The first token at which two greedy generations differ, and whether rounding explains it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIE_STEPS = 8  # units in the last place within which two bf16 or fp32 logits co
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """The first new token that differs, judged by the target's own logits there."""
+    """The first new token that differs, with the target's own logits at that position."""
 
     position: int  # counted from the first new token
     expected: int
@@ -37,7 +37,7 @@ class Divergence:
 def first_divergence(
     executor: Executor, prompt: Sequence[int], expected: Sequence[int], got: Sequence[int]
 ) -> Divergence | None:
-    """Compare new tokens; None when one is a beginning of the other."""
+    """Compare new tokens; None if one sequence is a prefix of the other."""
     for position, (left, right) in enumerate(zip(expected, got, strict=False)):
         if left != right:
             logits = _logits_after(executor, [*prompt, *expected[:position]])

@@ -1,4 +1,4 @@
-"""From a plan to a draft: the only loop that runs the skipped model."""
+"""Turns a plan into a draft, in the only loop that runs the model with skipped sublayers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from specframe.core.verify import without
 from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor, chain_step
+from specframe.tensors import at_least_float32
 from specframe.types import LONGEST_DRAFT, Draft, DraftPlan, Step
 
 __all__ = ["Drafter", "tree_step"]
 
 
 class Drafter:
-    """Writes one draft into scratch. A chain, or a spine whose siblings are leaves.
+    """Writes one draft, a chain or a tree, into the scratch columns of the cache.
 
-    The first candidate drawn at each depth goes on as the spine; spine nodes come first in the
-    draft and leaves after them, so that the spine's columns lie as a chain's would.
+    In a tree, the first candidate drawn at each depth continues the spine and the others are
+    leaves. Spine nodes come first in the draft, so that they use the same columns as a chain.
     """
 
     def __init__(
@@ -36,21 +37,21 @@ class Drafter:
         head: HeadRunner | None = None,
     ) -> None:
         self._executor, self._cache, self._law = executor, cache, law
-        self._tokens = tokens  # everything emitted; the last one is the root of the draft
+        self._tokens = tokens  # prompt and emitted tokens; the last one is the root of the draft
         self._ends, self._head = ends, head
 
     def run(self, plan: DraftPlan, capture: frozenset[int] = frozenset()) -> Draft:
-        """Copy what the plan says, then draft until its stop rule ends it or the scratch is full.
+        """Copy the plan's tokens, then draft until the stop rule applies or the scratch is full.
 
-        The stream at the plan's prefix, and at captured depths before it, is kept for every node:
-        there the draft computes the target's own values.
+        The residual stream after the plan's prefix, and at captured depths before it, is kept for
+        every node: up to there, the draft computes the target's own values.
         """
         keep = frozenset(d for d in capture | {plan.skips.prefix} if d <= plan.skips.prefix)
         copied = self._copied(plan)
         spine = list(copied)
         leaves: list[tuple[int, int]] = []  # (parent, token)
         confidences = [1.0] * len(copied)
-        laws: dict[int, Tensor] = {}
+        distributions: dict[int, Tensor] = {}
         states: list[dict[int, Tensor]] = []
         walked, reach = 0, 1.0
         widest = plan.tree.widest if plan.tree is not None else 1
@@ -59,13 +60,13 @@ class Drafter:
         while going:
             logits, kept = self._step(plan, spine, walked, keep)
             if not bool(torch.isfinite(logits.max())):
-                break  # a draft may fail, the target decides alone then
+                break  # the draft ends here; the target decides the next token
             states.append(kept)
             walked = 1 + len(spine)
             parent = len(spine) - 1
-            drawn, confidence, law = self._draw(plan, logits, spine)
-            if law is not None:
-                laws[parent] = law
+            drawn, confidence, distribution = self._draw(plan, logits, spine)
+            if distribution is not None:
+                distributions[parent] = distribution
             spine.append(drawn[0])
             confidences.append(confidence)
             leaves += [(parent, token) for token in drawn[1:]]
@@ -77,13 +78,13 @@ class Drafter:
             tokens=(*spine, *(token for _, token in leaves)),
             parents=(*range(-1, len(spine) - 1), *(parent for parent, _ in leaves)),
             confidences=tuple(confidences),
-            laws=laws if self._law.sampled else None,
+            laws=distributions if self._law.sampled else None,
             copied=len(copied),
         )
         return self._finish(plan, draft, states, walked, keep)
 
     def _copied(self, plan: DraftPlan) -> tuple[int, ...]:
-        """The plan's copied tokens, as far as its cap and an end token let them go."""
+        """The plan's copied tokens, up to its length limit and its first end token."""
         copied = plan.copied[: min(plan.stop.max_tokens, LONGEST_DRAFT)]
         for count, token in enumerate(copied, start=1):
             if token in self._ends:
@@ -93,7 +94,7 @@ class Drafter:
     def _step(
         self, plan: DraftPlan, spine: Sequence[int], walked: int, keep: frozenset[int]
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """Rows not walked yet through the skipped model: the last one's logits [V], kept states."""
+        """Walk the remaining rows with the skip set: logits [V] of the last one, kept states."""
         rows = [self._tokens[-1], *spine][walked:]
         step = chain_step(rows, self._cache.length + walked, self._cache.data.device)
         if plan.headed:
@@ -103,7 +104,7 @@ class Drafter:
         return passed.logits[0, 0], dict(passed.taps)
 
     def _headed_step(self, step: Step, keep: frozenset[int]) -> tuple[Tensor, dict[int, Tensor]]:
-        """The same through the trunk and the strategy's own head."""
+        """The same through the sublayers before the draft head, and the head."""
         assert self._head is not None
         trunk = self._executor.walk(
             step, self._cache, stop=self._head.depth, taps=keep, rows=NO_ROWS
@@ -115,7 +116,7 @@ class Drafter:
     def _draw(
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
     ) -> tuple[list[int], float, Tensor | None]:
-        """Candidates in the order drawn, the confidence in the first, the law they come from."""
+        """Candidates in drawing order, the first one's confidence, their distribution."""
         if self._law.sampled:
             q = self._law.probabilities(logits[None], self._tokens, [spine])[0]
             width = min(_width(plan, len(spine), float(q.max())), int((q > 0).sum()))
@@ -138,9 +139,9 @@ class Drafter:
         walked: int,
         keep: frozenset[int],
     ) -> Draft:
-        """Take the rows that no draft step walked (last spine node, leaves) through the prefix.
+        """Walk the prefix for the rows that no draft step walked (last spine node, leaves).
 
-        Where none was walked, as in a draft that is all copied, nothing is gained by it.
+        A draft of which no row was walked, such as a fully copied one, would gain nothing by it.
         """
         if plan.skips.prefix == 0 or not walked or not draft.tokens:
             return draft
@@ -158,8 +159,8 @@ class Drafter:
 def tree_step(draft: Draft, root: int, cache: CursorCache, rows: range | None = None) -> Step:
     """The step over verification rows: row 0 is the last emitted token, row i node i - 1.
 
-    Rows sit at consecutive scratch columns. A chain needs no mask; in a tree a row sees the rows on
-    its path only.
+    The rows use consecutive scratch columns. A chain needs no mask; in a tree, a row attends only
+    to the rows on its path.
     """
     device = cache.data.device
     every = range(1 + len(draft.tokens))
@@ -191,7 +192,7 @@ def _asks_confidence(plan: DraftPlan) -> bool:
 
 
 def _top_probability(scores: Tensor, top: int) -> float:
-    exact = scores if scores.dtype == torch.float64 else scores.float()
+    exact = at_least_float32(scores)
     return float(torch.exp(exact[top] - exact.logsumexp(-1)))
 
 

@@ -25,16 +25,16 @@ __all__ = ["Engine", "Limits", "Round"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where a generation ends, whichever comes first."""
+    """When a generation ends: at the first of these limits."""
 
     max_new_tokens: int
     ends: frozenset[int] = frozenset()
-    finished: Callable[[Sequence[int]], bool] | None = None  # asked after each emitted token
+    finished: Callable[[Sequence[int]], bool] | None = None  # called after each emitted token
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Tokens emitted together; round 0 is the prompt's and has no outcome."""
+    """Tokens emitted in one round; round 0 processes the prompt and has no outcome."""
 
     index: int
     tokens: tuple[int, ...]
@@ -44,7 +44,7 @@ class Round:
 
 @dataclass(slots=True)
 class _Sequence:
-    """What grows while one sequence is generated."""
+    """The state of one sequence while it is generated."""
 
     tokens: list[int]  # the cache holds all of them but the last
     prompt_length: int
@@ -55,13 +55,13 @@ class _Sequence:
     head: HeadRunner | None
     planner: Planner
     rounds: int = 0
-    ended: bool = False  # by an end token, or because `finished` said so
+    ended: bool = False  # by an end token, or because `finished` returned true
 
 
 class Engine:
-    """Generates sequences, lossless for whatever the strategy plans.
+    """Generates sequences losslessly, whatever the strategy plans.
 
-    Without `costs` every sublayer is taken to cost the same.
+    Without `costs`, all sublayers are assumed to cost the same.
     """
 
     def __init__(
@@ -158,20 +158,21 @@ class Engine:
         return self._limits.max_new_tokens - (len(live.tokens) - live.prompt_length)
 
     def _cut(self, live: _Sequence, block: list[int]) -> list[int]:
-        """The block up to its first end token or stop; the plan's clamp keeps it in the budget.
+        """The block up to its first end token, or to where `finished` returns true.
 
-        `finished` is asked once for every token, since it may keep count of them.
+        `_clamp` has kept the block within the budget. `finished` is called once for each token,
+        since it may count them.
         """
         ends, finished = self._limits.ends, self._limits.finished
         for count, token in enumerate(block, start=1):
-            told = finished is not None and finished([*live.tokens, *block[:count]])
-            if told or token in ends:
+            stopped = finished is not None and finished([*live.tokens, *block[:count]])
+            if stopped or token in ends:
                 live.ended = True
                 return block[:count]
         return block
 
     def _clamp(self, plan: DraftPlan, live: _Sequence) -> DraftPlan:
-        """Shorten the draft to what can be emitted, and a chain to what keeps its bits."""
+        """Limit a draft to the budget, and a chain to what is verified bit-identically."""
         self._refuse(plan, live.head)
         longest = min(plan.stop.max_tokens, self._budget(live) - 1)
         if plan.tree is None or plan.tree.widest == 1:
@@ -181,23 +182,23 @@ class Engine:
         return replace(plan, stop=replace(plan.stop, max_tokens=longest))
 
     def _refuse(self, plan: DraftPlan, head: HeadRunner | None) -> None:
-        """Refuse plans that this model, or the strategy's head, cannot carry out."""
+        """Raise if the plan does not fit this model or the strategy's draft head."""
         sublayers, vocabulary = self._executor.shape.sublayers, self._executor.shape.vocabulary
         if plan.skips.size != sublayers:
             raise InvalidSkipSet(
                 f"The plan's skip set covers {plan.skips.size} sublayers and the model has "
                 f"{sublayers}. Use a strategy made for this model."
             )
-        strange = [token for token in plan.copied if not 0 <= token < vocabulary]
-        if strange:
+        unknown = [token for token in plan.copied if not 0 <= token < vocabulary]
+        if unknown:
             raise InvalidDraftPlan(
-                f"The plan copies token {strange[0]}, and the model's vocabulary has {vocabulary}. "
-                f"Copy tokens of the context only."
+                f"The plan copies token {unknown[0]}, and the model's vocabulary has {vocabulary}. "
+                f"Copy only tokens of the context."
             )
         depth = None if head is None else head.depth
         rest = sublayers - (depth or 0)
         if plan.headed and (plan.skips.prefix != depth or len(plan.skips) != rest):
             raise InvalidDraftPlan(
-                f"A headed plan skips every sublayer after its head's depth and no other. The "
+                f"A headed plan must skip all sublayers after the head's depth and no others. The "
                 f"depth is {depth}, and the plan's first {plan.skips.prefix} sublayers run."
             )

@@ -1,4 +1,4 @@
-"""A strategy's draft head on one sequence: what it is shown, and when."""
+"""Runs a strategy's draft head on one sequence."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from specframe.contract.planner import DraftHead, HeadMemory
 
 __all__ = ["HeadRunner"]
 
-LONGEST_WAIT = 64  # committed rows that may wait for the next draft, whose first step takes them
+LONGEST_WAIT = 64  # most committed rows that wait for the first step of the next draft
 
 
 class HeadRunner:
-    """Shows a draft head every committed row once, then the rows of each draft.
+    """Passes every committed row to a draft head once, then the rows of each draft.
 
-    Committed rows hold the target's own stream at the head's depth, whoever computed it.
+    Committed rows hold the target's own residual stream at the head's depth, whether drafting or
+    verification computed it.
     """
 
     def __init__(self, head: DraftHead, capacity: int) -> None:
@@ -26,15 +27,15 @@ class HeadRunner:
         self._waiting: list[Tensor] = []  # each [1, S, H]
 
     def push(self, states: Tensor) -> None:
-        """Rows that were committed, in order."""
-        self._waiting.append(states.clone())  # a view would keep the whole block alive
+        """Add committed rows, in order."""
+        self._waiting.append(states.clone())  # a view would keep the whole block in memory
         if sum(rows.shape[1] for rows in self._waiting) > LONGEST_WAIT:
             self._catch_up(torch.cat(self._waiting, dim=1))
 
     def run(self, states: Tensor, slot: int) -> Tensor:
-        """The predictive stream of rows [1, S, H] that begin at this position.
+        """The head's output for rows [1, S, H] that begin at position `slot`.
 
-        Where committed rows were waiting theirs comes before it: the last S rows are these rows'.
+        The output of committed rows that were waiting comes first; the last S rows are these.
         """
         if self._waiting:
             caught_up = torch.cat([*self._waiting, states], dim=1)

@@ -60,7 +60,7 @@ class CacheProbe:
         return self._executor.logits(hidden)
 
     def _placed(self, step: Step) -> Step:
-        """On the model's device: strategies know of none."""
+        """The step on the model's device; strategies do not know which device that is."""
         device = self._executor.device
         mask = None if step.mask is None else step.mask.to(device)
         return replace(

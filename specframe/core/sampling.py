@@ -1,4 +1,4 @@
-"""From raw logits to the law a token is drawn from. All randomness enters through `Choose`."""
+"""Turns logits into next-token distributions. All randomness comes from `Choose`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from specframe.tensors import at_least_float32
+
 __all__ = ["Choose", "Law", "seeded_choice"]
 
 Choose = Callable[[Tensor], int]  # a distribution [V] -> the index drawn from it
 
-# Library processors that look at the scores only: they may run on all rows at once.
+# Processors of transformers that depend on the scores only: they can run on all rows at once.
 HISTORY_FREE = frozenset(
     {
         "EpsilonLogitsWarper",
@@ -33,9 +35,9 @@ HISTORY_FREE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """The law of the next token: the processors in order, then the top token or a draw.
+    """The sampling rule: the logits processors in order, then the top token or a random draw.
 
-    Draft and target use the same law, each row with the tokens that stand before it.
+    Draft and target use the same rule; each row is processed with the tokens before it.
     """
 
     processors: tuple[Any, ...] = ()
@@ -52,7 +54,7 @@ class Law:
         """Processed scores [R, V]; row i follows `history` and then `suffixes[i]`."""
         if not self.processors:
             return logits
-        scores = _at_least_float32(logits)
+        scores = at_least_float32(logits)
         if all(type(processor).__name__ in HISTORY_FREE for processor in self.processors):
             return self._process(history[-1:], scores)
         rows = [
@@ -64,8 +66,8 @@ class Law:
     def probabilities(
         self, logits: Tensor, history: Sequence[int], suffixes: Sequence[Sequence[int]]
     ) -> Tensor:
-        """The laws [R, V] that tokens are drawn from."""
-        return torch.softmax(_at_least_float32(self.scores(logits, history, suffixes)), dim=-1)
+        """The distributions [R, V] that tokens are drawn from."""
+        return torch.softmax(at_least_float32(self.scores(logits, history, suffixes)), dim=-1)
 
     def _process(self, history: Sequence[int], scores: Tensor) -> Tensor:
         tokens = torch.tensor([list(history)], device=scores.device).expand(scores.shape[0], -1)
@@ -81,7 +83,3 @@ def seeded_choice(generator: torch.Generator | None) -> Choose:
         return int(torch.multinomial(probabilities, 1, generator=generator))
 
     return choose
-
-
-def _at_least_float32(scores: Tensor) -> Tensor:
-    return scores if scores.dtype == torch.float64 else scores.float()

@@ -14,7 +14,7 @@ __all__ = ["StateWindow"]
 
 
 class StateWindow:
-    """Keeps what `needs` names and nothing else. All values are the target's own."""
+    """Keeps only what `needs` names. All values are the target's own."""
 
     def __init__(self, needs: Needs, shape: ModelShape) -> None:
         self._needs = needs
@@ -44,5 +44,5 @@ class StateWindow:
 
 def _last(before: Tensor | None, states: Tensor, count: int | None) -> Tensor:
     joined = states if before is None else torch.cat([before, states])
-    # a slice would keep the whole block's storage alive
+    # a slice would keep the whole block in memory
     return joined if count is None else joined[-count:].clone()

@@ -1,4 +1,4 @@
-"""What a generation cost and gained, folded from its rounds."""
+"""Statistics of a generation, computed from its rounds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ __all__ = ["GenerationStats", "StatsFold"]
 LOW_ACCEPTANCE = 0.70
 COSTLY_SELECTION = 0.05
 SHORT_DRAFTS = 1.5
-FEW_DRAFTED = 20  # below this many drafted tokens a share says nothing
+FEW_DRAFTED = 20  # with fewer drafted tokens, acceptance is too uncertain to warn about
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationStats:
-    """Figures of one generation. Seconds are wall-clock.
+    """Statistics of one generation. Seconds are wall-clock.
 
-    `mean_accepted_length` counts the bonus token: emitted tokens a round after the prompt's.
-    `position_acceptance[k]` is the share of drafts reaching depth k + 1 whose token there stood.
+    `mean_accepted_length` is the mean number of tokens emitted per round, bonus token included and
+    the prompt's round left out. `position_acceptance[k]` is the acceptance rate of the drafted
+    token at depth k + 1, among drafts that reached that depth.
     """
 
     prompt_tokens: int
@@ -48,19 +49,19 @@ class GenerationStats:
 
     @property
     def decode_seconds(self) -> float:
-        """All seconds but the prompt's."""
+        """All seconds except those of the prompt."""
         return self.select_seconds + self.draft_seconds + self.verify_seconds + self.other_seconds
 
     @property
     def tokens_per_second(self) -> float:
-        """Decoded tokens a second, the prompt's round left out."""
+        """Decoded tokens per second, without the prompt's round."""
         decoded = max(self.new_tokens - 1, 0)
         return decoded / self.decode_seconds if self.decode_seconds > 0 else 0.0
 
 
 @dataclass(slots=True)
 class StatsFold:
-    """Collects rounds as they come."""
+    """Collects rounds and computes their statistics."""
 
     prompt_tokens: int
     exactness: str
@@ -68,11 +69,11 @@ class StatsFold:
     rounds: list[Round] = field(default_factory=list)
 
     def add(self, done: Round) -> None:
-        """Take in one round."""
+        """Add one round."""
         self.rounds.append(done)
 
     def result(self) -> GenerationStats:
-        """The figures so far."""
+        """The statistics so far."""
         outcomes = [done.outcome for done in self.rounds if done.outcome is not None]
         drafting = [outcome for outcome in outcomes if outcome.drafted]
         drafted = sum(outcome.drafted for outcome in outcomes)
@@ -109,8 +110,8 @@ def _by_position(drafting: list[Outcome]) -> tuple[float, ...]:
     shares = []
     for depth in range(longest):
         reached = [o for o in drafting if o.drafted > depth and o.accepted >= depth]
-        stood = sum(outcome.accepted > depth for outcome in reached)
-        shares.append(stood / len(reached) if reached else 0.0)
+        accepted = sum(outcome.accepted > depth for outcome in reached)
+        shares.append(accepted / len(reached) if reached else 0.0)
     return tuple(shares)
 
 

@@ -1,4 +1,4 @@
-"""The full model: the only source of what is emitted."""
+"""The target, i.e. the full model, which alone decides what is emitted."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from specframe.core.states import StateWindow
 from specframe.core.verify import verify_greedy, verify_sampled
 from specframe.errors import NonFiniteLogits
 from specframe.executors.cache import CursorCache
-from specframe.executors.executor import LAST_ROW, Executor, chain_step
+from specframe.executors.executor import LAST_ROW, Executor
+from specframe.executors.filling import fill_cache
 from specframe.types import Draft, Verdict
 
 __all__ = ["Target"]
 
-PREFILL_ROWS = 512  # a long prompt goes in in blocks, so that attention memory stays linear
 NOTHING = Draft((), (), ())
 
 
@@ -30,28 +30,26 @@ class Target:
         self, executor: Executor, cache: CursorCache, law: Law, tokens: Sequence[int]
     ) -> None:
         self._executor, self._cache, self._law = executor, cache, law
-        self._tokens = tokens  # everything emitted; the last one is the root of each draft
+        self._tokens = tokens  # prompt and emitted tokens; the last one is the root of each draft
 
     def prefill(self, window: StateWindow, head: HeadRunner | None = None) -> int:
         """Commit the prompt and choose the first token."""
         taps = window.prompt_depths | ({head.depth} if head is not None else set())
-        for start in range(0, len(self._tokens), PREFILL_ROWS):
-            block = self._tokens[start : start + PREFILL_ROWS]
-            step = chain_step(block, start, self._cache.data.device)
-            passed = self._executor.walk(step, self._cache, taps=taps, rows=LAST_ROW)
+        for _, passed in fill_cache(
+            self._executor, self._cache, self._tokens, taps=taps, rows=LAST_ROW
+        ):
             window.push_prompt(passed.taps)
             if head is not None:
                 head.push(passed.taps[head.depth])
-            self._cache.commit(range(len(block)))
         assert passed.logits is not None
         return self._decide(NOTHING, passed.logits[0]).bonus
 
     def judge(
         self, draft: Draft, prefix: int, capture: frozenset[int]
     ) -> tuple[Verdict, Mapping[int, Tensor]]:
-        """Verdict on a draft, and the captured depths of its rows.
+        """The verdict on a draft, and the states of its rows at the captured depths.
 
-        Sublayers before the draft's prefix were the target's own already and are not run again.
+        Sublayers of the draft's prefix computed the target's own values and are not run again.
         """
         hidden = draft.states.get(prefix)
         passed = self._executor.walk(
@@ -65,18 +63,18 @@ class Target:
         return self._decide(draft, passed.logits[0]), passed.taps
 
     def _decide(self, draft: Draft, logits: Tensor) -> Verdict:
-        """Accepted nodes and bonus, by the target's logits [1 + nodes, V] alone."""
+        """Accepted nodes and bonus token, from the target's logits [1 + nodes, V] alone."""
         if not bool(torch.isfinite(logits.amax(-1)).all()):
             raise NonFiniteLogits(
-                "The model's own logits hold NaN or infinity, so no token can be decided. "
+                "The model's own logits contain NaN or infinity, so no token can be chosen. "
                 "Check the weights, or run the model in bfloat16 or float32."
             )
         paths = _paths(draft) if self._law.processors else ()
         if self._law.choose is None:
             scores = self._law.scores(logits, self._tokens, paths)
             return verify_greedy(draft, scores.argmax(-1).tolist())
-        laws = self._law.probabilities(logits, self._tokens, paths)
-        return verify_sampled(draft, laws, self._law.choose)
+        distributions = self._law.probabilities(logits, self._tokens, paths)
+        return verify_sampled(draft, distributions, self._law.choose)
 
 
 def _paths(draft: Draft) -> list[list[int]]:

@@ -1,8 +1,9 @@
-"""Acceptance rules: which drafted tokens stand, and which token verification itself yields.
+"""Acceptance rules: which drafted tokens are accepted, and which bonus token follows them.
 
-Greedy: a drafted token stands while it is the target's own choice. Sampled: rejection with
-residual (Leviathan et al. 2023, Chen et al. 2023); siblings without replacement in the order
-drawn. The emitted law is the target's, whatever the draft was.
+Greedy: a drafted token is accepted if it is the target's own choice. Sampled: rejection sampling
+with a residual distribution (Leviathan et al. 2023, Chen et al. 2023); siblings are drawn without
+replacement and tried in drawing order. Emitted tokens follow the target's distribution, whatever
+the draft was.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ def verify_greedy(draft: Draft, decided: Sequence[int]) -> Verdict:
     node = -1
     while True:
         token = decided[node + 1]
-        standing = [child for child in draft.children(node) if draft.tokens[child] == token]
-        if not standing:
+        matching = [child for child in draft.children(node) if draft.tokens[child] == token]
+        if not matching:
             return Verdict(tuple(path), token)
-        node = standing[0]
+        node = matching[0]
         path.append(node)
 
 
 def verify_sampled(draft: Draft, laws: Tensor, choose: Choose) -> Verdict:
-    """`laws` [1 + nodes, V] are the target's, row i after node i - 1."""
+    """`laws` [1 + nodes, V] are the target's distributions; row i follows node i - 1."""
     path: list[int] = []
     node = -1
     while True:
@@ -43,7 +44,7 @@ def verify_sampled(draft: Draft, laws: Tensor, choose: Choose) -> Verdict:
 
 
 def _accept_child(draft: Draft, parent: int, p: Tensor, choose: Choose) -> tuple[int, Tensor]:
-    """The accepted child, or -1 with the law that remains to draw from."""
+    """The accepted child and p, or -1 and the distribution to draw the bonus token from."""
     q = draft.laws[parent] if draft.laws is not None and parent in draft.laws else None
     for child in draft.children(parent):
         token = draft.tokens[child]
@@ -56,16 +57,16 @@ def _accept_child(draft: Draft, parent: int, p: Tensor, choose: Choose) -> tuple
 
 
 def acceptance(p: Tensor, q: Tensor | None, token: int) -> float:
-    """Chance that a candidate drawn from q (None: always this candidate) stands under p."""
+    """Probability of accepting a candidate drawn from q (None: not drawn but certain) under p."""
     target = float(p[token])
     return target if q is None else min(1.0, target / float(q[token]))
 
 
 def residual(p: Tensor, q: Tensor | None, token: int) -> Tensor:
-    """The law to go on with after a rejection: the normalised positive part of p - q.
+    """The distribution to use after a rejection: the normalised positive part of p - q.
 
-    Where that part vanishes p equals q and rejection has no chance; rounding can still lead here,
-    and then p itself is right.
+    If that part is zero, p equals q and a rejection has probability 0. Rounding can still lead
+    here, and then p itself is correct.
     """
     if q is None:
         rest = p.clone()
@@ -77,7 +78,7 @@ def residual(p: Tensor, q: Tensor | None, token: int) -> Tensor:
 
 
 def without(q: Tensor, token: int) -> Tensor:
-    """q given that this token is not drawn again."""
+    """q without this token, normalised."""
     rest = q.clone()
     rest[token] = 0.0
     mass = rest.sum()

@@ -1,4 +1,4 @@
-"""What drafting and verification cost: prices by context length and number of rows."""
+"""What drafting and verification cost, by context length and number of rows."""
 
 from specframe.costs.model import CostModel, Speedup
 

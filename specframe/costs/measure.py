@@ -1,4 +1,4 @@
-"""The prices of a model on this machine: the kept profile, and what rounds add to their walks."""
+"""The prices of a model on this machine: the stored profile, and the overhead of rounds."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = ["measure_profile", "measure_round_costs", "measured_profile"]
 _LOG = logging.getLogger(__name__)
 
 DRAFTS = (0, 2, 6)
-ROUNDS = (4, 16)  # of each kind, at least and at most
-ROUND_SECONDS = 5.0  # that they may take within that
+ROUNDS = (4, 16)  # of each plan, at least and at most
+ROUND_SECONDS = 5.0  # time limit beyond the minimum
 IN_A_ROW = 4
-LEAST_RATIO, MOST_SAVED = 0.1, 0.1  # where rounds are all overhead, ratios say little
+LEAST_RATIO, MOST_SAVED = 0.1, 0.1  # bounds where overhead makes ratios unreliable
 PROMPT = 96
 
 
@@ -43,7 +43,7 @@ def measured_profile(
     progress: Progress | None = None,
     budget: float | None = None,
 ) -> LatencyProfile:
-    """The profile kept for this model's shape on this machine, or measured now and kept."""
+    """The profile stored for this model's shape on this machine; measured and stored if missing."""
     kinds = layer_kinds(model, executor.shape.layers)
     kept = find_profile(machine_facts(executor, kinds), grid)
     if kept is not None:
@@ -61,7 +61,7 @@ def measure_profile(
     grid: LatencyGrid | None = None,
     progress: Progress | None = None,
 ) -> LatencyProfile:
-    """Measure walks and rounds, and keep the result for this machine."""
+    """Measure walks and rounds, and store the result for this machine."""
     kinds = layer_kinds(model, executor.shape.layers)
     profile = profile_latency(executor, grid or default_grid(executor), kinds, progress)
     profile = replace(profile, costs=measure_round_costs(executor, profile.costs))
@@ -70,12 +70,13 @@ def measure_profile(
 
 
 def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
-    """The same prices with what the engine adds: a fixed part a round and one a drafted token.
+    """The same prices with the engine's overhead: a fixed part per round, one per drafted token.
 
-    Rounds of several draft lengths and the same walks without an engine take turns. What a token
-    adds comes from their difference. The fixed part is then what lets priced rounds stand to
-    autoregressive ones as the measured ones do: speed-ups are ratios, and what prices of parts
-    miss of both cancels. It is below 0 where rounds in a row take less than their parts apart.
+    Rounds of several draft lengths are timed in alternation with the same walks without an engine.
+    The overhead per token comes from the difference. The fixed part is chosen so that the ratio of
+    drafting rounds to autoregressive rounds is the measured one: speed-ups are ratios, in which
+    errors common to both cancel. It is negative where consecutive rounds take less time than their
+    parts measured separately.
     """
     skips = _half(executor)
     plans = [DraftPlan(skips, StopRule(drafted)) for drafted in DRAFTS]
@@ -92,7 +93,7 @@ def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
 
 
 def _half(executor: Executor) -> SkipSet:
-    """Every other layer but the first, so that a prefix is reused as in real plans."""
+    """Every second layer but not the first, so that a prefix is reused as in real plans."""
     layers = executor.shape.layers
     return SkipSet.of(layers, range(1, layers, 2), range(1, layers, 2))
 
@@ -109,9 +110,9 @@ def _timed_rounds(
     limits = Limits((ROUNDS[1] + 2) * longest)
     running = [Engine(executor, ConstantPlan(p), Law(), limits).rounds(prompt) for p in plans]
     cache = executor.new_cache(PROMPT + limits.max_new_tokens + longest)
-    cache.commit(range(PROMPT - 1, -1, -1))  # turned round, so that every column is written
+    cache.commit(range(PROMPT - 1, -1, -1))  # reversed, so that every column is written
     for rounds in running:
-        next(rounds)  # the prompt's
+        next(rounds)  # the round of the prompt
     whole: list[list[float]] = [[] for _ in plans]
     bare: list[list[float]] = [[] for _ in plans]
     begun = perf_counter()
@@ -119,12 +120,12 @@ def _timed_rounds(
         if turn > ROUNDS[0] and perf_counter() - begun > ROUND_SECONDS:
             break
         for i, (plan, rounds) in enumerate(zip(plans, running, strict=True)):
-            # single tokens follow each other in decoding: only the last of a few counts
+            # in decoding, single-token rounds follow each other: the last of a few counts
             for _ in range(1 if plan.stop.max_tokens else IN_A_ROW):
                 seconds = next(rounds).seconds
             started = perf_counter()
             _bare_round(executor, cache, plan)
-            if turn:  # the first warms up
+            if turn:  # the first turn warms up
                 whole[i].append(seconds)
                 bare[i].append(perf_counter() - started)
     return list(map(typical, whole)), list(map(typical, bare))
@@ -145,4 +146,4 @@ def _bare_round(executor: Executor, cache: CursorCache, plan: DraftPlan) -> None
     rows = chain_step([0] * (drafted + 1), n, device)
     logits = executor.walk(rows, cache, start=prefix if drafted else 0, hidden=hidden).logits
     assert logits is not None
-    float(logits[0, 0, 0])  # on a GPU: wait as a round does
+    float(logits[0, 0, 0])  # waits for the GPU, as a round does

@@ -1,7 +1,7 @@
-"""Prices: expected tokens of a round, what its walks cost, and whether one more draft step pays.
+"""Cost model: expected tokens of a round, its cost, and whether one more draft step pays.
 
-n is the number of cache columns a walk starts from, d the number of drafted tokens, alpha the
-chance that a drafted token stands given that those before it did.
+n is the number of cache columns that a walk starts from, d the number of drafted tokens, alpha the
+probability that a drafted token is accepted if all tokens before it were accepted.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ LONGEST_PRICED = 32
 
 
 def expected_tokens(alpha: float, drafted: float) -> float:
-    """Tokens a round yields, bonus included, when each drafted token stands with chance alpha."""
+    """Expected tokens of a round, bonus included, if each token is accepted with chance alpha."""
     if alpha >= 1.0:
         return drafted + 1.0
     return float((1.0 - alpha ** (drafted + 1)) / (1.0 - alpha))
 
 
 def expected_tokens_by_depth(alphas: Sequence[float], drafted: int) -> float:
-    """The same with a chance for each depth; the last one given repeats."""
+    """The same with one chance per depth; the last one repeats."""
     reach, tokens = 1.0, 1.0
     for depth in range(drafted):
         reach *= alphas[min(depth, len(alphas) - 1)]
@@ -46,9 +46,10 @@ def expected_tokens_by_depth(alphas: Sequence[float], drafted: int) -> float:
 
 
 def expected_tree_tokens(alpha: float, sibling: float, tree: TreeRule, drafted: int) -> float:
-    """Tokens a round yields when, after a miss, each further sibling stands with chance `sibling`.
+    """Expected tokens of a round with a tree; `sibling` is the acceptance chance of a sibling.
 
-    Siblings are leaves: an accepted one ends the path, and verification adds its bonus.
+    A sibling is tried only after those before it were rejected. Siblings are leaves: an accepted
+    one ends the path, and verification adds the bonus token.
     """
     reach, tokens = 1.0, 1.0
     for depth in range(drafted):
@@ -60,9 +61,9 @@ def expected_tree_tokens(alpha: float, sibling: float, tree: TreeRule, drafted: 
 
 
 def tree_nodes(tree: TreeRule | None, drafted: int, copied: int = 0) -> int:
-    """Candidates of a draft of this depth: d for a chain, spine and leaves for a tree.
+    """Number of candidates in a draft of this depth: d for a chain, spine and leaves for a tree.
 
-    Copied tokens have no leaves beside them.
+    Copied tokens have no sibling leaves.
     """
     if tree is None:
         return drafted
@@ -74,7 +75,7 @@ def _width(tree: TreeRule, depth: int) -> int:
 
 
 def chance_of_acceptance(rule: GainRule, confidence: float) -> float:
-    """The calibrated chance that a token drafted with this confidence stands."""
+    """The calibrated probability that a token with this confidence is accepted."""
     left = rule.knots[0]
     for right in rule.knots:
         if confidence <= right[0]:
@@ -88,8 +89,8 @@ def chance_of_acceptance(rule: GainRule, confidence: float) -> float:
 def goes_on(rule: StopRule, drafted: int, confidence: float, reach: float) -> bool:
     """Whether to draft another token after one of this confidence.
 
-    `reach` is the chance that everything drafted so far stands, this token included; the next
-    token is expected to stand as often as this one.
+    `reach` is the probability that all tokens drafted so far are accepted, this one included; the
+    next token is expected to be accepted as often as this one.
     """
     if drafted >= rule.max_tokens or confidence < rule.confidence:
         return False
@@ -100,7 +101,7 @@ def goes_on(rule: StopRule, drafted: int, confidence: float, reach: float) -> bo
 
 @dataclass(frozen=True, slots=True)
 class Speedup:
-    """Tokens a second over autoregressive decoding, with an interval that covers 95 %."""
+    """Tokens per second relative to autoregressive decoding, with a 95 % interval."""
 
     value: float
     low: float
@@ -108,33 +109,33 @@ class Speedup:
 
     @classmethod
     def around(cls, value: float, *errors: float) -> Speedup:
-        """From independent standard errors of the value."""
+        """The interval from independent standard errors of the value."""
         half = NORMAL_95 * sqrt(sum(error**2 for error in errors))
         return cls(value, max(value - half, 0.0), value + half)
 
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """Seconds of everything a round is made of, measured on the executor that runs.
+    """Seconds of all parts of a round, measured on the executor in use.
 
-    Layers of one kind share a table. `facts` name what was measured (executor, machine, shape) and
-    must match where the prices are used. `simulated` says what was composed instead of measured.
+    Layers of one kind share a table. `facts` describe what was measured (executor, machine, shape)
+    and must match where the prices are used. `simulated` says what was composed, not measured.
     """
 
-    kinds: tuple[int, ...]  # by layer: which of the tables is its
+    kinds: tuple[int, ...]  # by layer: number of its table
     attention: tuple[Table, ...]  # by kind
     mlp: tuple[Table, ...]  # by kind
-    base: Table  # of every walk: embedding, rotary rows, mask
+    base: Table  # per walk: embedding, rotary rows, mask
     head: Table  # final norm and logits
-    step_seconds: float = 0.0  # of every drafted token besides its walk: choosing it
-    round_seconds: float = 0.0  # of every round besides its walks: verdict, commit; see `prices`
+    step_seconds: float = 0.0  # per drafted token besides its walk: choosing it
+    round_seconds: float = 0.0  # per round besides its walks: verdict, commit
     spread: float = 0.0  # relative standard error of a ratio of two prices
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)
     simulated: str = ""
 
     @classmethod
     def even(cls, layers: int) -> CostModel:
-        """Every sublayer one second, everything else free: prices where nothing was measured."""
+        """One second per sublayer, everything else free: for use where nothing was measured."""
         one, nothing = Table((0,), (1,), ((1.0,),)), Table((0,), (1,), ((0.0,),))
         return cls((0,) * layers, (one,), (one,), base=nothing, head=nothing)
 
@@ -162,7 +163,7 @@ class CostModel:
         stop: int | None = None,
         logits: float = 0,
     ) -> float:
-        """Seconds of sublayers start..stop-1 without the skipped ones, and of `logits` rows."""
+        """Seconds of sublayers start..stop-1 without skipped ones, and of `logits` logit rows."""
         stop = 2 * self.layers if stop is None else stop
         run = ((1 << stop) - 1) & ~((1 << start) - 1) & ~(skips.bits if skips is not None else 0)
         seconds = self.base.at(n, rows)
@@ -178,11 +179,11 @@ class CostModel:
         return self.walk(n, 1, skips, logits=1) + self.step_seconds
 
     def verify(self, rows: float, n: float, start: int = 0) -> float:
-        """Seconds of verifying so many rows, from sublayer `start` on."""
+        """Seconds of verifying this many rows, from sublayer `start` on."""
         return self.walk(n, rows, start=start, logits=rows)
 
     def tree_step(self, skips: SkipSet, tree: TreeRule, depth: int, n: float) -> float:
-        """Seconds that going from `depth` to the next adds to a round: its walk, its nodes' rows.
+        """Seconds that one more depth after `depth` adds to a round: its walk and its nodes' rows.
 
         Leaves are not walked in drafting, only through the prefix afterwards and in verification.
         """
@@ -190,12 +191,12 @@ class CostModel:
         return self.round(deeper, n) - self.round(DraftPlan(skips, StopRule(depth), tree), n)
 
     def round(self, plan: DraftPlan, n: float, drafted: float | None = None) -> float:
-        """Seconds of a round that drafts d tokens, the plan's cap unless said otherwise.
+        """Seconds of a round that drafts `drafted` tokens (None: the plan's maximum).
 
         Sublayers before the first skipped one compute the target's values in drafting and are not
-        repeated in verification; rows that no draft step walked take the prefix once. Copied tokens
-        cost a row of the first draft step, and nothing in drafting where there is none. A draft
-        head is priced like an attention sublayer.
+        repeated in verification; rows that no draft step walked run the prefix once. A copied token
+        costs one more row in the first draft step, or nothing in drafting if there is no such step.
+        A draft head is priced like an attention sublayer.
         """
         d = plan.stop.max_tokens if drafted is None else drafted
         if d <= 0:
@@ -217,21 +218,21 @@ class CostModel:
         return seconds + self.verify(1 + nodes, n, start=prefix) + self.round_seconds
 
     def autoregressive(self, n: float) -> float:
-        """Seconds of one token by the full model alone."""
+        """Seconds of one token of autoregressive decoding."""
         return self.verify(1, n) + self.round_seconds
 
     def tokens_per_second(
         self, alpha: float | Sequence[float], plan: DraftPlan, n: float, sibling: float = 0.0
     ) -> float:
-        """Expected tokens of a round over its seconds; trees take alpha's mean and `sibling`."""
+        """Expected tokens of a round over its seconds; trees use alpha's mean and `sibling`."""
         return _tokens(alpha, plan, sibling) / self.round(plan, n)
 
     def speedup(
         self, alpha: float | Sequence[float], plan: DraftPlan, n: float, alpha_error: float = 0.0
     ) -> Speedup:
-        """Predicted tokens a second over autoregressive decoding at the same context.
+        """Predicted speed-up over autoregressive decoding at the same context.
 
-        `alpha_error` is alpha's standard error; the tables' own spread is added.
+        `alpha_error` is alpha's standard error; the spread of the tables is added.
         """
         value = self._ratio(alpha, plan, n)
         shifts = [self._ratio(_shifted(alpha, sign * alpha_error), plan, n) for sign in (-1, 1)]
@@ -246,7 +247,7 @@ class CostModel:
         tree: TreeRule | None = None,
         sibling: float = 0.0,
     ) -> int:
-        """The d of most tokens a second; 0 says that speculation does not pay."""
+        """The d with the most tokens per second; 0 means that drafting does not pay."""
         plans = [DraftPlan(skips, StopRule(d), tree) for d in range(longest + 1)]
         return max(
             range(longest + 1),
@@ -256,7 +257,7 @@ class CostModel:
     def falling_acceptance(
         self, plan: DraftPlan, n: float, high: float = 0.9, low: float = 0.7
     ) -> tuple[float, float]:
-        """Speed-ups of the plan at a high and at a low acceptance."""
+        """Speed-ups of the plan at a high and a low acceptance rate."""
         return self._ratio(high, plan, n), self._ratio(low, plan, n)
 
     def attention_line(self, kind: int = 0, rows: int = 1) -> LineFit:
@@ -289,7 +290,7 @@ def _shifted(alpha: float | Sequence[float], by: float) -> float | Sequence[floa
 
 @lru_cache(maxsize=64)
 def _sublayers_of_kinds(kinds: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """For each kind the bits of its attention and of its MLP sublayers."""
+    """For each kind, the bits of its attention and of its MLP sublayers."""
     found = []
     for kind in range(max(kinds) + 1):
         layers = [i for i, k in enumerate(kinds) if k == kind]

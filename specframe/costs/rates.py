@@ -1,7 +1,7 @@
-"""Expected tokens a second of many skip sets x draft lengths at once, at one context length.
+"""Expected tokens per second of many skip sets and draft lengths at once, at one context length.
 
-The same prices as `CostModel.round` for chains, as arrays: a strategy that plans while it generates
-cannot afford them one by one.
+The same prices as `CostModel.round` for chains, computed as arrays: strategies that plan during
+generation need them faster than one by one.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ NEVER = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The plan of most tokens a second; `candidate` None is: do not speculate."""
+    """The plan with the most tokens per second; `candidate` None means: do not speculate."""
 
     candidate: int | None
     draft_length: int
     tokens_per_second: float
-    autoregressive: float  # tokens a second without speculation
+    autoregressive: float  # tokens per second without speculation
 
     @property
     def speedup(self) -> float:
-        """Over autoregressive decoding."""
+        """Speed-up over autoregressive decoding."""
         return self.tokens_per_second / self.autoregressive
 
 
 @dataclass(frozen=True, slots=True)
 class RoundPrices:
-    """Prices of a cost model at one context; K counts attention kinds, then MLP kinds."""
+    """Prices of a cost model at one context; the K rows are attention kinds, then MLP kinds."""
 
-    kind: NDArray[np.intp]  # [2L] which price is a sublayer's
+    kind: NDArray[np.intp]  # [2L] by sublayer: row of its prices
     lengths: Floats  # [D] draft lengths, ascending, from 1
     drafting: Floats  # [K, D] one sublayer in a draft step
     step: Floats  # [D] the rest of a draft step
@@ -53,7 +53,7 @@ class RoundPrices:
 
     @classmethod
     def at(cls, costs: CostModel, n: float, lengths: Sequence[int]) -> RoundPrices:
-        """The slice of a cost model at context n."""
+        """The prices of a cost model at context n."""
         tables = (*costs.attention, *costs.mlp)
         attention_kinds = len(costs.attention)
         kind = [attention_kinds * (b % 2) + costs.kinds[b // 2] for b in range(2 * costs.layers)]
@@ -74,7 +74,7 @@ class RoundPrices:
 
     @property
     def sublayer_seconds(self) -> Floats:
-        """[2L] seconds of each sublayer in the shortest draft's step."""
+        """[2L] seconds of each sublayer in a step of the shortest draft."""
         seconds: Floats = self.drafting[self.kind, 0]
         return seconds
 
@@ -89,21 +89,21 @@ class RoundPrices:
         return seconds
 
     def rates(self, alphas: Floats, skipped: Bools) -> Floats:
-        """Expected tokens a second of each skip set [C, 2L] and draft length: [C, D]."""
+        """Expected tokens per second of each skip set [C, 2L] and draft length: [C, D]."""
         rates: Floats = expected_token_grid(alphas, self.lengths) / self.seconds(skipped)
         return rates
 
     def speed(self, alpha: float, skips: SkipSet) -> float:
-        """Of one skip set at its best draft length, over autoregressive decoding."""
+        """Speed-up of one skip set at its best draft length."""
         rates = self.rates(np.array([alpha]), as_matrix([skips], len(self.kind)))
         return float(rates.max()) * self.autoregressive
 
     def choose(
         self, alphas: Floats, skipped: Bools, live: int | None = None, lead: float = 1.0
     ) -> Choice:
-        """The best skip set and draft length, where that beats not speculating.
+        """The best skip set and draft length, if faster than not speculating.
 
-        The live set stays while no other one is `lead` times as fast.
+        The set in use (`live`) is kept unless another one is `lead` times as fast.
         """
         plain = 1.0 / self.autoregressive
         if not len(alphas):
@@ -119,7 +119,7 @@ class RoundPrices:
         return Choice(row, int(self.lengths[column]), float(rates[row, column]), plain)
 
     def in_steps(self, skips: SkipSet) -> tuple[float, float]:
-        """Costs in autoregressive steps: of one more drafted token, of a round without any."""
+        """Costs in autoregressive steps: of one drafted token, and of a round without any."""
         seconds = self.seconds(as_matrix([skips], len(self.kind)))[0]
         span = self.lengths[-1] - self.lengths[0]
         step = float((seconds[-1] - seconds[0]) / span) if span else float(seconds[0]) / 2
@@ -127,9 +127,9 @@ class RoundPrices:
         return max(step / self.autoregressive, NEVER), max(rest / self.autoregressive, 0.0)
 
     def after_prefix(self, prefixes: Sequence[int]) -> tuple[Floats, Floats]:
-        """Seconds of a round that skips nothing: a draft step [D], and all else [P, D].
+        """Seconds of a round that skips nothing: a draft step [D], and the rest [P, D].
 
-        The first p sublayers are run in drafting, and not again in verification.
+        The first p sublayers run in drafting and not again in verification.
         """
         numbers = np.arange(len(self.kind))
         before = self._counts(numbers < np.array(prefixes)[:, None])
@@ -140,7 +140,7 @@ class RoundPrices:
         return step, finish + verify
 
     def _counts(self, members: Bools) -> Floats:
-        """[C, 2L] -> [C, K]: how many of each kind."""
+        """[C, 2L] -> [C, K]: how many sublayers of each kind."""
         kinds = np.arange(len(self.drafting))
         counts: Floats = members.astype(np.float64) @ (self.kind[:, None] == kinds)
         return counts

@@ -10,12 +10,12 @@ from specframe.errors import InvalidConfig
 
 __all__ = ["LineFit", "Table", "fit_level", "fit_line", "rising"]
 
-LINE_HOLDS = 0.15  # worst residual, as a share of the value, up to which a line describes the data
+LINE_HOLDS = 0.15  # largest residual, as a share of the value, of a line that describes the data
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Seconds by context length and rows: linear between knots and straight on past the last."""
+    """Seconds by context length and rows: linear between knots, extrapolated past the last one."""
 
     contexts: tuple[int, ...]
     rows: tuple[int, ...]
@@ -46,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class LineFit:
-    """A least-squares line `slope x + intercept` and how well it holds."""
+    """A least-squares line `slope x + intercept` and the quality of its fit."""
 
     slope: float
     intercept: float
@@ -55,7 +55,7 @@ class LineFit:
 
     @property
     def holds(self) -> bool:
-        """Whether the line may stand for the data."""
+        """Whether the line describes the data well enough."""
         return self.worst_residual <= LINE_HOLDS
 
     def at(self, x: float) -> float:
@@ -87,7 +87,7 @@ def _judged(xs: Sequence[float], ys: Sequence[float], slope: float, intercept: f
 
 
 def rising(values: Sequence[float]) -> tuple[float, ...]:
-    """The closest non-decreasing sequence in least squares: neighbours out of order are pooled."""
+    """The closest non-decreasing sequence in least squares (isotonic regression)."""
     pools: list[tuple[float, int]] = []  # (mean, how many)
     for value in values:
         pools.append((value, 1))
@@ -98,7 +98,7 @@ def rising(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def _place(knots: tuple[int, ...], x: float) -> tuple[int, float]:
-    """The knot left of x and how far x lies towards the next; past the last, beyond 1."""
+    """The knot left of x, and the share of the way to the next; above 1 past the last knot."""
     if len(knots) == 1 or x <= knots[0]:
         return 0, 0.0
     left = min(bisect_right(knots, x), len(knots) - 1) - 1

@@ -1,4 +1,4 @@
-"""The library's generation arguments as one frozen value."""
+"""The generation arguments of transformers as one frozen value."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def resolve(
     stopping_criteria: StoppingCriteriaList | None = None,
     **kwargs: Any,
 ) -> Decoding:
-    """Resolve generation arguments as the library does, or say which one is not supported.
+    """Resolve generation arguments as transformers does, or say which one is not supported.
 
     `device` is the executor's: an offloaded model's own is `meta`.
     """
@@ -97,7 +97,7 @@ def from_prepared(
     stop_strings: list[str] | str | None = None,
     tokenizer: Any = None,
 ) -> Decoding:
-    """The same from what the library's `generate` has already prepared for its own loop."""
+    """The same from what transformers' `generate` has already prepared for its own loop."""
     _refuse_unsupported(config)
     counted = (MaxLengthCriteria, EosTokenCriteria)  # the engine's limits say these
     kept = StoppingCriteriaList([c for c in criteria if not isinstance(c, counted)])

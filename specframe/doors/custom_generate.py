@@ -1,4 +1,4 @@
-"""The door into the library: `model.generate(..., custom_generate=custom_generate(...))`."""
+"""The entry point for transformers: `model.generate(..., custom_generate=...)`."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def custom_generate(
     strict: bool = False,
     costs: CostModel | None = None,
 ) -> Callable[..., Any]:
-    """A decoding method for the library's `generate`.
+    """A decoding method for the `generate` of transformers.
 
-    `strategy`, `tokenizer`, `strict` and `costs` are those of `SelfSpeculator`. The library drops
+    `strategy`, `tokenizer`, `strict` and `costs` are those of `SelfSpeculator`. transformers drops
     `streamer`, `tokenizer` and `stop_strings` on their way to a custom method: give them here, or
     to `generate` as `spec_streamer`, `spec_tokenizer` and `spec_stop_strings`.
     """

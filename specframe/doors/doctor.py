@@ -130,9 +130,9 @@ def _support(model: Any) -> Support:
 
 
 def _advice(executor: Any, attention: str) -> str | None:
-    """What may make greedy decoding exact; the next report tells whether it did."""
+    """What may make greedy decoding exact; the next report says whether it did."""
     if executor.name == "fused" and str(executor.dtype) == "torch.float32":
-        return "strict=True computes float32 rows alike in any company"
+        return "strict=True computes float32 rows bit-identically in blocks of any size"
     if attention == "sdpa" and executor.dtype.itemsize == 2:
         return "attn_implementation='eager' may be exact: load the model so and ask again"
     return None

@@ -1,4 +1,4 @@
-"""Models by name: the testbed's, planted ones, and everything the library can load."""
+"""Models by name: the testbed's, planted ones, and everything that transformers can load."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Loaded(NamedTuple):
 def load(name: str, **kwargs: Any) -> Loaded:
     """`testbed`, a name in `PLANTED`, a folder or a hub id.
 
-    Further arguments go to the library's `from_pretrained`; weights keep the dtype they have.
+    Further arguments go to `from_pretrained` of transformers; weights keep the dtype they have.
     """
     if name != "testbed" and name not in PLANTED:
         return Loaded(load_model(name, **kwargs), _tokenizer(name, kwargs))
@@ -49,7 +49,7 @@ def load(name: str, **kwargs: Any) -> Loaded:
 
 
 def load_model(name: str, **kwargs: Any) -> Any:
-    """A model of the library by folder or hub id, without its tokenizer."""
+    """A transformers model by folder or hub id, without its tokenizer."""
     from transformers import AutoModelForCausalLM
 
     with _without_weights_bar(), loading(name):
@@ -59,7 +59,7 @@ def load_model(name: str, **kwargs: Any) -> Any:
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
-    """The library's own complaint about a model that cannot be loaded, as one of ours."""
+    """An error of transformers about a model that cannot be loaded, as one of ours."""
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -80,7 +80,7 @@ def _tokenizer(name: str, kwargs: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def _without_weights_bar() -> Iterator[None]:
-    """The library's bar over weights flashes by and tears other output; downloads keep theirs."""
+    """Without the progress bar over weights, which breaks other output; downloads keep theirs."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils import logging
 

@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass
 class SpeculativeOutput(GenerateDecoderOnlyOutput):  # type: ignore[misc]
-    """The library's output with the figures of the generation."""
+    """The output of transformers with the figures of the generation."""
 
     stats: GenerationStats | None = None
 
@@ -42,8 +42,9 @@ class SelfSpeculator:
 
     `strategy` is a `LayerSelector`, a registered name or a folder that `save` wrote. `strict` pads
     products to a fixed number of rows, which makes float32 greedy decoding bit-exact as well.
-    `costs` tells what sublayers cost on this machine. Without it, the profile kept for the model's
-    shape is used; where there is none it is measured on first use and kept, which takes seconds.
+    `costs` are the prices of sublayers on this machine. Without them, the profile kept for the
+    model's shape is used; where there is none, one is measured on first use and kept, which takes
+    seconds.
     `CostModel.even(layers)` prices all sublayers alike, without measuring.
     """
 
@@ -77,24 +78,24 @@ class SelfSpeculator:
         return measured_profile(self.model, self.executor).costs
 
     def rounds(self, inputs: Any, *, seed: int | None = None, **kwargs: Any) -> Iterator[Round]:
-        """Generate round by round; the arguments are those of the library's `generate`."""
+        """Generate round by round; the arguments are those of transformers' `generate`."""
         prompt = self._prompt(inputs)
         return self._rounds(prompt, self._decoding(prompt, seed=seed, **kwargs))
 
     def stream(self, inputs: Any, **kwargs: Any) -> Iterator[int]:
-        """Committed tokens one by one, as soon as they stand."""
+        """Committed tokens one by one, as soon as they are verified."""
         for done in self.rounds(inputs, **kwargs):
             yield from done.tokens
 
     def generate(self, inputs: Any, *, streamer: Any = None, **kwargs: Any) -> SpeculativeOutput:
-        """Generate to the end. `streamer` receives committed tokens, as in the library."""
+        """Generate to the end. `streamer` receives committed tokens, as in transformers."""
         prompt = self._prompt(inputs)
         return self.collect(prompt, self._decoding(prompt, **kwargs), streamer=streamer)
 
     def collect(
         self, prompt: list[int], decoding: Decoding, *, streamer: Any = None
     ) -> SpeculativeOutput:
-        """Run all rounds. `streamer` receives the prompt, too, and first, as in the library."""
+        """Run all rounds. `streamer` receives the prompt first, as in transformers."""
         fold = StatsFold(len(prompt), self.exactness(decoding.law.sampled), self._warnings())
         tokens = list(prompt)
         if streamer is not None:
@@ -153,7 +154,7 @@ def generate(
     costs: CostModel | None = None,
     **kwargs: Any,
 ) -> SpeculativeOutput:
-    """Generate with self-speculative decoding; other arguments are the library's own."""
+    """Generate with self-speculative decoding; other arguments are those of transformers."""
     speculator = SelfSpeculator(model, strategy, tokenizer=tokenizer, strict=strict, costs=costs)
     return speculator.generate(inputs, **kwargs)
 

@@ -1,1 +1,1 @@
-"""Executors: how a model's residual stream is walked, sublayer by sublayer."""
+"""Executors run a model sublayer by sublayer over its residual stream."""

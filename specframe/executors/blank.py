@@ -1,4 +1,4 @@
-"""Models whose weights are yet to be written, made at once in any size."""
+"""Creates models of any size quickly, without initialising their weights."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["blank_model"]
 
 
 def blank_model(kind: type, config: Any, dtype: torch.dtype, device: torch.device | str) -> Any:
-    """A Llama-like model of the library; its memory is set aside and holds nothing yet."""
+    """A Llama-like model of transformers with allocated but uninitialised weights."""
     with torch.device("meta"):
         model = kind(config)
     model = model.to(dtype).to_empty(device=device).eval()
     model.tie_weights()
-    # buffers are set aside, too, and those of the rotary table are no weights
+    # buffers are uninitialised too, and those of the rotary table are not weights: compute them
     rotary = model.model.rotary_emb
     for name, buffer in type(rotary)(config=model.config).named_buffers():
         setattr(rotary, name, buffer.to(device))

@@ -1,4 +1,4 @@
-"""Keys and values with one cursor: rolling back is not committing."""
+"""A KV cache with one cursor. Rejected rows are simply not committed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from specframe.errors import PromptTooLong
 
 __all__ = ["COLUMN_BLOCK", "STORAGE_BLOCK", "STRICT_BLOCK", "CursorCache"]
 
-# columns are read in whole blocks, so that a row's sums do not move with its neighbours
+# columns are read in whole blocks, so that a row's sums do not depend on other rows
 COLUMN_BLOCK = 32
 STRICT_BLOCK = 256  # columns of one product where every product has a fixed shape
-STORAGE_BLOCK = 512  # storage comes in whole blocks of the widest reader, torch's fused kernel
+STORAGE_BLOCK = 512  # storage is a multiple of the largest block, that of torch's fused kernel
 
 
 class CursorCache:
     """Preallocated keys and values of one sequence; columns past `length` are scratch.
 
     Scratch columns may be read only in the round that wrote them. Storage is zeroed, since masked
-    columns still enter products with weight 0.
+    columns still take part in products, with weight 0.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class CursorCache:
         return self.data[:, 0, :, slot : slot + rows].transpose(1, 2).unbind(0)
 
     def reserve(self, slot: int, rows: int) -> None:
-        """Refuse rows that reach past the capacity."""
+        """Raise if rows exceed the capacity."""
         if slot + rows > self.capacity:
             raise PromptTooLong(
-                f"The cache was reserved for {self.capacity} positions, and {slot + rows} are "
+                f"The cache was reserved for {self.capacity} positions, but {slot + rows} are "
                 f"needed. Reserve prompt + budget + longest draft + 1."
             )
 

@@ -1,4 +1,4 @@
-"""The device that was asked for, or why there is none."""
+"""Checks the requested device."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["require_device"]
 
 
 def require_device(device: str) -> torch.device:
-    """Refuse what is neither cpu nor cuda, or is not here, before anything is loaded."""
+    """Raise before anything is loaded if the device is not cpu or cuda, or not available."""
     if device not in ("cpu", "cuda"):
         raise InvalidRequest(f"The device must be cpu or cuda. Got {device!r} instead.")
     if device == "cuda" and not torch.cuda.is_available():
         raise InvalidRequest(
-            f"The device 'cuda' was asked for, and torch {torch.__version__} finds none here. "
+            f"The device 'cuda' was requested, but torch {torch.__version__} finds none here. "
             f"Install a torch with CUDA, or use --device cpu."
         )
     return torch.device(device)

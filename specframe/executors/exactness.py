@@ -1,4 +1,4 @@
-"""Does a row get the same bits alone and in company? Checked on the machine that runs."""
+"""Checks on this machine whether rows computed together are bit-identical to single rows."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from torch import Tensor
 from specframe.errors import ArtefactError
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Executor, chain_step
+from specframe.executors.machine import processor_name
 from specframe.storage.user_cache import cache_folder, read_json, write_json
 
 __all__ = ["Exactness", "check_exactness", "known_exactness"]
 
-CONTEXTS = (5, 64, 191, 250, 505, 700)  # committed tokens before the rows; on either side of blocks
+CONTEXTS = (5, 64, 191, 250, 505, 700)  # committed tokens before the rows, around block boundaries
 ROWS = (2, 3, 5, 9, 17, 32)  # up to the longest chain that is drafted, with its root
 
 
 @dataclass(frozen=True, slots=True)
 class Exactness:
-    """What greedy chains promise against this executor's own autoregressive decoding."""
+    """Whether greedy chains are bit-identical to autoregressive decoding on the same executor."""
 
     exact: bool
     statement: str
 
 
 def known_exactness(executor: Executor) -> Exactness:
-    """`check_exactness`, remembered by machine, torch, threads, dtype and shapes."""
+    """`check_exactness`, with results stored by machine, torch, threads, dtype and shapes."""
     path = cache_folder() / "exactness" / f"{_key(executor)}.json"
     known = None
-    with suppress(ArtefactError):  # what cannot be read, or kept, is found anew
+    with suppress(ArtefactError):  # a result that cannot be read or stored is computed again
         known = read_json(path)
     if isinstance(known, dict) and known.keys() == {field.name for field in fields(Exactness)}:
         return Exactness(**known)
@@ -45,9 +46,9 @@ def known_exactness(executor: Executor) -> Exactness:
 
 
 def check_exactness(executor: Executor) -> Exactness:
-    """Walk random rows singly and in blocks, with the real weights, and compare every bit.
+    """Walk random rows one by one and in blocks, with the real weights, and compare all bits.
 
-    Covers all weight shapes, the head, trailing masked columns and the present thread count.
+    Covers all weight shapes, the head, trailing masked columns and the current thread count.
     """
     blocks = [rows for rows in ROWS if rows < executor.shape.positions]
     longest = max(blocks)
@@ -59,8 +60,8 @@ def check_exactness(executor: Executor) -> Exactness:
         if differing is not None:
             return Exactness(
                 False,
-                f"near-ties may fall otherwise than in autoregressive decoding: at context "
-                f"{context}, {differing} rows together and singly differ in their last bits",
+                f"near-ties may be decided differently than in autoregressive decoding: at context "
+                f"{context}, {differing} rows differ in their last bits from single rows",
             )
     return Exactness(True, "greedy chains equal autoregressive decoding bit for bit")
 
@@ -68,7 +69,7 @@ def check_exactness(executor: Executor) -> Exactness:
 def _rows_that_differ(
     executor: Executor, tokens: list[int], context: int, blocks: Sequence[int]
 ) -> int | None:
-    """The smallest block over these tokens whose rows are not those of single walks, or None."""
+    """The size of the smallest block whose rows differ from those of single walks, or None."""
     cache = executor.new_cache(len(tokens))
     _walk(executor, cache, tokens[:context])
     cache.commit(range(context))
@@ -108,12 +109,6 @@ def _key(executor: Executor) -> str:
         torch.get_num_threads(),
         platform.machine(),
         torch.backends.cpu.get_cpu_capability(),
-        _processor(executor.device),
+        processor_name(executor.device),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-
-
-def _processor(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.node()

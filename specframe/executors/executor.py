@@ -1,4 +1,4 @@
-"""What an executor offers, whatever the model behind it."""
+"""The interface of all executors."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NO_ROWS = None
 
 
 class Executor(Protocol):
-    """Walks a model's residual stream sublayer by sublayer, over a cursor cache.
+    """Runs a model sublayer by sublayer over a cursor cache; one such run is a walk.
 
-    Order of calls: `new_cache` once a sequence (it also notices weights that were moved), then
+    Order of calls: `new_cache` once per sequence (it also detects weights that were moved), then
     any number of walks. A walk never changes the model, nor the cache before `step.slot`.
     """
 
@@ -33,12 +33,12 @@ class Executor(Protocol):
 
     @property
     def traits(self) -> str:
-        """What besides shapes decides the arithmetic: family, attention implementation."""
+        """What affects the arithmetic besides shapes: family, attention implementation."""
         ...
 
     @property
     def representative_sublayers(self) -> int:
-        """How many leading sublayers show every kind of layer the model has."""
+        """How many leading sublayers contain every kind of layer of the model."""
         ...
 
     def new_cache(self, capacity: int) -> CursorCache:
@@ -60,10 +60,10 @@ class Executor(Protocol):
         """Run sublayers start..stop-1 except the skipped ones on the step's rows.
 
         `hidden` [1, S, H] is the stream after `start` sublayers (None embeds the tokens). `taps`
-        are depths (numbers of sublayers, 0..2L) whose stream is returned. `rows` says for which
-        rows logits are wanted; there are none when the walk stops before the last sublayer. Where
-        both sublayers of a layer read its input there is no stream between them, and depth 2i + 1
-        means depth 2i.
+        are depths (numbers of sublayers, 0..2L) whose stream is returned. `rows` are the rows whose
+        logits are returned; there are none if the walk stops before the last sublayer. If both
+        sublayers of a layer read its input, there is no stream between them, and depth 2i + 1 means
+        depth 2i.
         """
         ...
 
@@ -77,6 +77,6 @@ class Executor(Protocol):
 
 
 def chain_step(tokens: Sequence[int], slot: int, device: torch.device) -> Step:
-    """Rows one after another from position `slot` on, each of which sees all before it."""
+    """Consecutive rows from position `slot` on; each row sees itself and all rows before it."""
     positions = torch.arange(slot, slot + len(tokens), device=device)
     return Step(torch.tensor([tokens], device=device), positions, slot, slot)

@@ -1,4 +1,4 @@
-"""The executor that suits a model."""
+"""Chooses the executor for a model."""
 
 from __future__ import annotations
 

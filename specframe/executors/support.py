@@ -1,4 +1,4 @@
-"""What no executor can run without changing a token, and what to do instead."""
+"""Models that no executor can run losslessly, and what to do instead."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class Refusal:
 
 
 def refusal_of_config(config: Any, model_class: Any) -> Refusal | None:
-    """What can be told before weights are loaded. `model_class` is the library's, or None."""
+    """The reason known before weights are loaded; `model_class` is of transformers, or None."""
     text = config.get_text_config(decoder=True)
     return next(_config_refusals(config, text, model_class), None)
 
 
 def refusal_of_model(model: Any) -> Refusal | None:
-    """The same, and what only a loaded model shows."""
+    """The same, including reasons that only a loaded model shows."""
     found = refusal_of_config(model.config, type(model))
     return found if found is not None else next(_model_refusals(model), None)
 
 
 def refusal_of_attention(model: Any) -> Refusal | None:
-    """Whether the library's attention modules, as loaded, take the masks that trees need."""
+    """The reason if the loaded attention modules do not accept the masks that trees need."""
     attention = model.config.get_text_config(decoder=True)._attn_implementation
     if attention in ATTENTIONS:
         return None
     return Refusal(
-        f"attention {attention!r} takes no mask of arbitrary pattern",
+        f"attention {attention!r} does not accept arbitrary masks",
         "Load the model with attn_implementation='sdpa', or 'eager' where sdpa is not offered",
     )
 
@@ -51,39 +51,39 @@ def _config_refusals(config: Any, text: Any, model_class: Any) -> Iterator[Refus
     if config.is_encoder_decoder:
         yield Refusal(
             f"the {family} family is an encoder-decoder, whose decoder also reads an encoder",
-            "Use a decoder-only model, or the library's own generate",
+            "Use a decoder-only model, or transformers' own generate",
         )
     if model_class is None:
         yield Refusal(
-            f"the library has no causal language model for the {family} family",
+            f"transformers has no causal language model for the {family} family",
             "Use a model that AutoModelForCausalLM can load",
         )
     kinds = _unknown_kinds(text)
     if getattr(model_class, "_is_stateful", False) or kinds:
         what = f" (layers of kind {', '.join(kinds)})" if kinds else ""
         yield Refusal(
-            f"the {family} family keeps a recurrent or hybrid state{what}, which cannot be taken "
+            f"the {family} family keeps a recurrent or hybrid state{what}, which cannot be rolled "
             f"back when a drafted token is rejected",
             "Use a model whose every layer is full or sliding attention",
         )
     if text.model_type == "opt" and not text.do_layer_norm_before:
         yield Refusal(
-            "this OPT model normalises the residual stream itself (post-LN), so that no sublayer "
-            "of it can be skipped singly",
+            "this OPT model normalises the residual stream itself (post-LN), so no sublayer of "
+            "it can be skipped alone",
             "Use an OPT model with do_layer_norm_before=True, i.e. any size but 350m",
         )
     for name, what in (
         ("add_cross_attention", "it has cross-attention"),
         ("use_bidirectional_attention", "its attention looks ahead"),
-        ("num_kv_shared_layers", "its layers share keys and values, so none can be skipped singly"),
-        ("kv_sharing_modes", "its layers share keys and values, so none can be skipped singly"),
+        ("num_kv_shared_layers", "its layers share keys and values, so none can be skipped alone"),
+        ("kv_sharing_modes", "its layers share keys and values, so none can be skipped alone"),
     ):
         if getattr(text, name, None):
-            yield Refusal(f"{what} ({name}={getattr(text, name)!r})", "Use the library's generate")
+            yield Refusal(f"{what} ({name}={getattr(text, name)!r})", "Use transformers' generate")
 
 
 def _unknown_kinds(text: Any) -> list[str]:
-    """Kinds of layer whose state is not keys and values by position."""
+    """Kinds of layer whose state is not a KV cache with one entry per position."""
     kinds = set(getattr(text, "layer_types", None) or ())
     return sorted(kinds - set(LAYER_KINDS))
 
@@ -97,8 +97,8 @@ def _model_refusals(model: Any) -> Iterator[Refusal]:
     cache = getattr(model.generation_config, "cache_implementation", None)
     if cache == "quantized":
         yield Refusal(
-            "its generation config asks for quantised keys and values, whose last places depend "
-            "on how many positions are stored together",
+            "its generation config asks for a quantised KV cache, in which rounding depends on how "
+            "many positions are stored together",
             "Set model.generation_config.cache_implementation = None",
         )
     if _is_empty(model):
@@ -106,7 +106,7 @@ def _model_refusals(model: Any) -> Iterator[Refusal]:
 
 
 def _is_empty(model: Any) -> bool:
-    """Whether weights are missing that no hook will fetch when their module is called."""
+    """Whether weights are missing that no hook loads when their module is called."""
     plain = [module for module in model.modules() if not hasattr(module, "_hf_hook")]
     own = (parameter for module in plain for parameter in module.parameters(recurse=False))
     return any(parameter.device.type == "meta" for parameter in own)

@@ -1,1 +1,1 @@
-"""What a strategy will gain on this machine, told before it is measured."""
+"""What a strategy will gain on this machine, predicted before it is measured."""

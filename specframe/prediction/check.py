@@ -1,7 +1,7 @@
-"""Predictions of many plans, written down first and then held against the clock.
+"""Predictions of many plans, written down first and then compared with measurements.
 
-Plans are chosen by what is predicted of them, evenly between slow and fast: a check of plans that
-are all alike would say little about telling them apart.
+Plans are chosen by what is predicted of them, evenly between slow and fast: plans that are all
+alike would say little about how well predictions tell plans apart.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from specframe.profilers.acceptance import Acceptance, AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.depth import learn_correction
 from specframe.profilers.replay import predict_speedup, replay_rounds
-from specframe.types import DraftPlan, SkipSet, StopRule
+from specframe.rig import Rig
+from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
 __all__ = ["CheckedPlan", "check", "predict_plans", "rank_sublayers", "summary"]
 
 LONGEST = 8  # drafted tokens
 SLOWEST, FASTEST = 0.85, 1.7  # predicted speed-ups between which plans are chosen
 VARIETY = 0.02  # of speed-up that another skip set or draft length is worth
-Prompts = Mapping[int, Sequence[tuple[int, ...]]]  # context -> prompts
+Prompts = Mapping[int, Sequence[Prompt]]  # by context
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class CheckedPlan:
     acceptance: float  # of first tokens, estimated
     tokens_per_round: float
     predicted: Speedup
-    measured: float | None = None  # from typical seconds of rounds that took turns
+    measured: float | None = None  # from typical seconds of rounds run in turn
     wall_clock: float | None = None  # from all seconds
     measured_tokens_per_round: float | None = None
 
@@ -57,9 +58,9 @@ class CheckedPlan:
 def rank_sublayers(
     executor: Executor, prompts: Sequence[Sequence[int]], new_tokens: int
 ) -> list[int]:
-    """Sublayers from the one whose loss changes the law of the next token least."""
+    """Sublayers from the one whose loss changes the distribution of the next token least."""
     texts = continue_prompts(executor, prompts, new_tokens)
-    # overlap of laws tells sublayers apart where greedy agreement is 1 for most of them
+    # overlap of distributions ranks sublayers where greedy agreement is 1 for most of them
     estimator = AcceptanceEstimator(executor, texts, Law(choose=seeded_choice(None)))
     nothing = SkipSet.none(executor.shape.layers)
     kept = {i: estimator.estimate(nothing.flip(i)).mean for i in range(nothing.size)}
@@ -67,19 +68,14 @@ def rank_sublayers(
 
 
 def predict_plans(
-    executor: Executor,
-    costs: CostModel,
-    prompts: Prompts,
-    sets: Sequence[SkipSet],
-    new_tokens: int,
-    ends: frozenset[int] = frozenset(),
-    each: int = 3,
+    rig: Rig, prompts: Prompts, sets: Sequence[SkipSet], new_tokens: int, each: int = 3
 ) -> list[CheckedPlan]:
     """At every context `each` pairs of a skip set and a draft length, slow ones and fast ones."""
     found: list[CheckedPlan] = []
+    costs = rig.costs
     for row, (context, given) in enumerate(prompts.items()):
-        texts = continue_prompts(executor, given, new_tokens, ends=ends)
-        estimator = AcceptanceEstimator(executor, texts)
+        texts = continue_prompts(rig.executor, _tokens(given), new_tokens, ends=rig.ends)
+        estimator = AcceptanceEstimator(rig.executor, texts)
         n = fmean(text.prompt_length + len(text.tokens) for text in texts) / 2
         firsts = {skips: estimator.estimate(skips) for skips in sets}
         offset = (row + 0.5) / len(prompts)  # contexts take different speeds
@@ -137,18 +133,19 @@ def _predict(
 
 
 def check(
-    executor: Executor,
-    predicted: Sequence[CheckedPlan],
-    prompts: Prompts,
-    new_tokens: int,
-    ends: frozenset[int] = frozenset(),
+    rig: Rig, predicted: Sequence[CheckedPlan], prompts: Prompts, new_tokens: int
 ) -> Iterator[CheckedPlan]:
     """The same plans with what was measured on these prompts, a context after the other."""
     for context, given in prompts.items():
         plans = [one for one in predicted if one.context == context]
-        plain, laps = race(executor, [one.plan for one in plans], given, new_tokens, ends)
+        asked = [one.plan for one in plans]
+        plain, laps = race(rig.executor, asked, _tokens(given), new_tokens, rig.ends)
         for one, lap in zip(plans, laps, strict=True):
             yield _measured(one, plain, lap)
+
+
+def _tokens(prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
+    return [prompt.tokens for prompt in prompts]
 
 
 def _measured(one: CheckedPlan, plain: Lap, lap: Lap) -> CheckedPlan:

@@ -1,4 +1,4 @@
-"""Rounds of any strategy on a few prompts, priced by a cost model instead of by the clock."""
+"""What a strategy is predicted to gain, from priced rounds on a few prompts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from math import sqrt
 
 from specframe.contract.selector import LayerSelector
-from specframe.core.engine import Engine, Limits
-from specframe.core.sampling import Law
-from specframe.costs.model import CostModel, Speedup
-from specframe.executors.executor import Executor
+from specframe.costs.model import Speedup
+from specframe.prediction.priced_rounds import priced_rounds
 from specframe.prediction.race import require_rounds
-from specframe.types import Outcome
+from specframe.rig import Rig
+from specframe.types import Prompt
 
 __all__ = ["Played", "play"]
 
@@ -22,7 +21,7 @@ class Played:
     """What rounds emitted and what they are priced at, by prompt."""
 
     tokens: tuple[int, ...]
-    seconds: tuple[float, ...]  # priced walks, and what selecting really took
+    seconds: tuple[float, ...]  # priced rounds, and the seconds that planning took
     plain_seconds: tuple[float, ...]  # the same tokens decoded autoregressively, priced
     drafted: int
     accepted: int
@@ -42,37 +41,14 @@ class Played:
         return Speedup.around(value, error, spread * value)
 
 
-def play(
-    executor: Executor,
-    strategy: LayerSelector,
-    costs: CostModel,
-    prompts: Sequence[Sequence[int]],
-    new_tokens: int,
-    ends: frozenset[int] = frozenset(),
-) -> Played:
-    """Generate after each prompt with a fresh instance of the strategy."""
-    limits = Limits(new_tokens, ends)
-    tokens, seconds, plain = [], [], []
-    drafted = accepted = 0
-    for prompt in prompts:
-        engine = Engine(executor, strategy, Law(), limits, costs)
-        n, price, alone, emitted = len(prompt), 0.0, 0.0, 0
-        for done in engine.rounds(prompt):
-            outcome = done.outcome
-            if outcome is None:
-                continue
-            price += _price(costs, outcome, n)
-            alone += len(outcome.emitted) * costs.autoregressive(n)
-            drafted += outcome.drafted
-            accepted += outcome.accepted
-            n += len(outcome.emitted)
-            emitted += len(outcome.emitted)
-        tokens.append(emitted)
-        seconds.append(price)
-        plain.append(alone)
-    require_rounds(sum(tokens))
-    return Played(tuple(tokens), tuple(seconds), tuple(plain), drafted, accepted)
-
-
-def _price(costs: CostModel, outcome: Outcome, n: int) -> float:
-    return outcome.select_seconds + costs.round(outcome.plan, n, drafted=outcome.drafted)
+def play(rig: Rig, strategy: LayerSelector, prompts: Sequence[Prompt], new_tokens: int) -> Played:
+    """Generate after each prompt; planning counts with the seconds that it takes here."""
+    answers = [priced_rounds(rig, strategy, prompt, new_tokens, clock=True) for prompt in prompts]
+    require_rounds(sum(map(len, answers)))
+    return Played(
+        tuple(sum(done.tokens for done in rounds) for rounds in answers),
+        tuple(sum(done.seconds + done.select_seconds for done in rounds) for rounds in answers),
+        tuple(sum(done.plain_seconds for done in rounds) for rounds in answers),
+        sum(done.drafted for rounds in answers for done in rounds),
+        sum(done.accepted for rounds in answers for done in rounds),
+    )

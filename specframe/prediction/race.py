@@ -1,4 +1,4 @@
-"""Measured speed-ups: plans and autoregressive decoding take turns, a round at a time."""
+"""Measured speed-ups: rounds of plans and of autoregressive decoding, run in turn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Lap", "race", "require_rounds"]
 
 @dataclass(slots=True)
 class Lap:
-    """Rounds of one contender over all prompts."""
+    """Rounds of one plan over all prompts."""
 
     tokens: int = 0
     seconds: dict[int, list[float]] = field(default_factory=dict)  # by drafted tokens
@@ -55,15 +55,15 @@ def race(
 ) -> tuple[Lap, list[Lap]]:
     """Autoregressive decoding and each plan on the same prompts; ends of drafts are cut equally.
 
-    Whoever has emitted fewest tokens goes on, so that all are under way to the end, and rounds of
-    one kind follow each other where they would in decoding.
+    The next round is always of the one that has emitted fewest tokens. So all run to the end side
+    by side, and rounds of one kind follow each other where they would in decoding.
     """
     plain = DraftPlan(SkipSet.none(executor.shape.layers), StopRule(0))
-    contenders = [plain, *plans]
-    laps = [Lap() for _ in contenders]
+    every = [plain, *plans]
+    laps = [Lap() for _ in every]
     for prompt in prompts:
-        running = [_start(executor, plan, prompt, new_tokens, ends) for plan in contenders]
-        emitted = dict.fromkeys(range(len(contenders)), 0)
+        running = [_start(executor, plan, prompt, new_tokens, ends) for plan in every]
+        emitted = dict.fromkeys(range(len(every)), 0)
         while emitted:
             i = min(emitted, key=emitted.__getitem__)
             done = next(running[i], None)
@@ -80,7 +80,7 @@ def require_rounds(count: int) -> None:
     """Refuse prompts that are all answered by one token, which the prompt's own pass yields."""
     if not count:
         raise InvalidRequest(
-            "There were no rounds after the first token of any answer, so nothing can be said of "
+            "There were no rounds after the first token of any answer, so nothing is known of "
             "their speed. Take other prompts, or allow more new tokens."
         )
 

@@ -1,1 +1,1 @@
-"""Files: saved calibrations, and measurements kept in the user's cache folder."""
+"""Files: saved calibrations, and measurements stored in the user's cache folder."""

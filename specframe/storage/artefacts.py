@@ -1,4 +1,4 @@
-"""Frozen values on disk: manifest.json and safetensors, with a fingerprint of what they fit."""
+"""Saves frozen values as manifest.json and safetensors, with a fingerprint of what they are for."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Value = TypeVar("Value")
 def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[str, str]) -> None:
     """Write a frozen dataclass into a folder; its tensors go to one safetensors file.
 
-    The manifest is written last, so that a folder that has one is whole.
+    The manifest is written last, so a folder that has one is complete.
     """
     tensors: dict[str, Tensor] = {}
     plain = to_plain(value, tensors)
@@ -45,9 +45,9 @@ def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[s
         if tensors:
             from safetensors.torch import save_file
 
-            beside = folder / f".{TENSORS}"
-            save_file({name: kept.contiguous() for name, kept in tensors.items()}, beside)
-            beside.replace(folder / TENSORS)
+            temporary = folder / f".{TENSORS}"
+            save_file({name: kept.contiguous() for name, kept in tensors.items()}, temporary)
+            temporary.replace(folder / TENSORS)
     except (OSError, _tensor_error()) as error:
         reason = getattr(error, "strerror", None) or error
         raise ArtefactError(
@@ -65,9 +65,9 @@ def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[s
 def load_artefact(
     folder: Path, cls: type[Value], *, kind: str, fingerprint: Mapping[str, str], remedy: str
 ) -> Value:
-    """Read what `save_artefact` wrote, or refuse it with the remedy.
+    """Read what `save_artefact` wrote; an error ends with the remedy.
 
-    Every key of `fingerprint` must stand in the artefact with the same value.
+    The artefact must have every key of `fingerprint` with the same value.
     """
     manifest = read_manifest(folder, remedy)
     if manifest.get("schema_version") != SCHEMA_VERSION:
@@ -90,7 +90,7 @@ def load_artefact(
 
 
 def _refuse(what: str, made_for: Mapping[str, str], wanted: Mapping[str, str], remedy: str) -> None:
-    """Raise where a wanted fact differs from the one something was made for."""
+    """Raise if a wanted fact differs from what the artefact was made for."""
     differing = [name for name in wanted if made_for.get(name) != wanted[name]]
     if differing:
         was = ", ".join(f"{name} {made_for.get(name, 'unknown')}" for name in differing)
@@ -99,7 +99,7 @@ def _refuse(what: str, made_for: Mapping[str, str], wanted: Mapping[str, str], r
 
 
 def to_plain(value: Any, tensors: dict[str, Tensor] | None = None) -> Any:
-    """A frozen value as JSON types. Tensors are put into `tensors` and leave their name behind."""
+    """A frozen value as JSON types; tensors go to `tensors` and are replaced by their names."""
     if value is None or isinstance(value, SCALARS):
         return value
     if is_dataclass(value) and not isinstance(value, type):
@@ -125,7 +125,7 @@ def from_plain(kind: Any, plain: Any, tensors: Mapping[str, Tensor] | None = Non
 
 
 class _TensorName:
-    """Stands for torch's type, which values name without importing it."""
+    """Placeholder for the Tensor type, so that torch need not be imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def _scalar(kind: type, plain: Any) -> Any:
 
 
 def read_manifest(folder: Path, remedy: str) -> dict[str, Any]:
-    """What the folder's manifest says, or a refusal with the remedy."""
+    """The content of the folder's manifest; an error ends with the remedy."""
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -207,7 +207,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _tensor_error() -> type[Exception]:
-    """What safetensors raises for files that it cannot read or write."""
-    from safetensors import SafetensorError  # only where something went wrong
+    """The error that safetensors raises for files that it cannot read or write."""
+    from safetensors import SafetensorError  # imported only after an error
 
     return SafetensorError

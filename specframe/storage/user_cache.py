@@ -1,4 +1,4 @@
-"""Measurements of this machine that are kept between runs, as JSON in the user's cache folder."""
+"""Stores measurements of this machine between runs, as JSON in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ def cache_folder() -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """The file's content, or None where there is no such file."""
+    """The file's content, or None if there is no such file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise ArtefactError(
-            f"{path} cannot be read: {error}. Delete it to have it remade."
+            f"{path} cannot be read: {error}. Delete it; it will be created again."
         ) from error
 
 
 def write_json(path: Path, content: Any) -> None:
-    """As `write_text` does; the folder is made where there is none."""
+    """Write as `write_text` does; create the folder if it is missing."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(content, indent=1))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write beside and rename, so that no reader ever sees half a file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a temporary file and rename it, so that no reader sees a partial file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with writing(path):
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(path)
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
     finally:
-        with suppress(OSError):  # it was renamed, or never made
-            beside.unlink()
+        with suppress(OSError):  # it was renamed, or never created
+            temporary.unlink()
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """The system's complaint about a file as one of ours."""
+    """Turn a system error about a file into an `ArtefactError`."""
     try:
         yield
     except OSError as error:

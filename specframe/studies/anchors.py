@@ -1,11 +1,10 @@
-"""How many clusters and how many anchors it takes to find a prompt's skip set.
+"""How many clusters and how many anchors are needed to find a prompt's skip set.
 
-After table 6 of KNN-SSD (https://arxiv.org/abs/2505.16162). Prompts without labels are sorted into
-`clusters` by k-means; k anchors stand for each, and a test prompt belongs to the cluster of its
-nearest one. A cluster plays the set that is fastest on its own answered prompts, of those that
-`knn-ssd` found for domains and for all of them. The label of a cluster is the domain of most of its
-prompts, so that fewer clusters than domains cannot name them all. Speed-ups are measured acceptance
-at kept prices; only the look-up is timed.
+After table 6 of KNN-SSD (https://arxiv.org/abs/2505.16162). Prompts without labels are grouped into
+`clusters` by k-means; each is represented by k anchors, and a test prompt belongs to the cluster of
+its nearest one. A cluster uses whichever of `knn-ssd`'s skip sets is fastest on its own answered
+prompts. The label of a cluster is the domain of most of its prompts, so fewer clusters than domains
+cannot name them all. Speed-ups are measured acceptance at kept prices; only the look-up is timed.
 """
 
 from __future__ import annotations
@@ -22,13 +21,12 @@ from torch import Tensor
 
 from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig
-from specframe.prompts.suites import BenchPrompt
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.domain_world import (
+from specframe.studies.worlds.domain_strategies import (
     MIXED,
     QUICK,
     DomainSettings,
-    DomainWorld,
+    DomainStrategies,
     Priced,
     speedup,
 )
@@ -36,14 +34,14 @@ from specframe.types import Prompt
 
 __all__ = ["STUDY", "AnchorSettings"]
 
-NEAR = 0.01  # of the best speed-up: as good
+NEAR = 0.01  # of the best speed-up: a difference that counts as none
 SEED = 42
-LOOKS = 7  # times that each look-up is timed
+LOOKS = 7  # how often each look-up is timed
 
 
 @dataclass(frozen=True)
 class AnchorSettings(DomainSettings):
-    """`clustered` prompts of each domain are clustered, `looked_up` test prompts only looked up."""
+    """`clustered` prompts of each domain are clustered, `looked_up` test prompts are looked up."""
 
     clusters: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8, 9, 10)
     anchors: tuple[int, ...] = (1, 2, 5, 10, 20)
@@ -61,9 +59,11 @@ class AnchorSettings(DomainSettings):
 
 def run(settings: AnchorSettings, work: Work) -> Findings:
     """A row for each number of clusters and of anchors a cluster."""
-    bench = _Bench(settings, work)
+    lookups = _ClusterLookups(settings, work)
     rows = [
-        work.row({"clusters": clusters, "anchors": anchors}, partial(bench.row, clusters, anchors))
+        work.row(
+            {"clusters": clusters, "anchors": anchors}, partial(lookups.row, clusters, anchors)
+        )
         for clusters in settings.clusters
         for anchors in settings.anchors
     ]
@@ -91,44 +91,44 @@ def _findings(rows: Sequence[Row]) -> Findings:
         figures,
         f"{least['clusters']} clusters with {least['anchors']} anchors each come within {NEAR:.0%} "
         f"of the best speed-up, {best:.2f}x, where one mixed set has {mixed:.2f}x and one set per "
-        f"domain {own:.2f}x; domains are named best, {surest['accuracy']:.0%} of them, by "
-        f"{surest['clusters']} clusters with {surest['anchors']} anchors. A look-up takes "
-        f"{1e6 * min(times):.0f} to {1e6 * max(times):.0f} microseconds.",
+        f"domain {own:.2f}x; domains are recognised best, for {surest['accuracy']:.0%} of the "
+        f"prompts, by {surest['clusters']} clusters with {surest['anchors']} anchors. A look-up "
+        f"takes {1e6 * min(times):.0f} to {1e6 * max(times):.0f} microseconds.",
     )
 
 
-class _Bench:
-    """What rows are made from, made when the first one asks."""
+class _ClusterLookups:
+    """Clusters and anchors of prompts; what rows share is made on first use."""
 
     def __init__(self, settings: AnchorSettings, work: Work) -> None:
         self._settings, self._work = settings, work
-        self._world = DomainWorld(settings, work)
+        self._strategies = DomainStrategies(settings, work)
 
     def row(self, clusters: int, anchors: int) -> Row:
-        """So many clusters and anchors."""
+        """The row of this many clusters and anchors."""
         self._work.tell(f"{clusters} clusters, {anchors} anchors each")
         labels = self._labels(clusters)
         says = (
-            self._world.knn.asking(anchors=str(anchors), neighbours="1")
+            self._strategies.knn.asking(anchors=str(anchors), neighbours="1")
             .anchored(self._points, labels)
             .says
         )
         found = [says(vector).label for vector in self._looked_up]
-        names, plays = self._names(labels), self._plays(labels)
+        names, set_of = self._names(labels), self._set_of(labels)
         right = [names[label] == p.domain for label, p in zip(found, self._tests, strict=True)]
         label_of = dict(zip((p.tokens for p in self._tests), found, strict=True))
-        worth, asked = self._worth, self._asked
+        prices, asked = self._prices, self._asked
         return {
             "accuracy": sum(right) / len(right),
             "named": len(set(names.values())),
-            "speed": speedup(worth[p.tokens][plays[label_of[p.tokens]]] for p in asked),
-            "mixed": speedup(worth[p.tokens][MIXED] for p in asked),
-            "own": speedup(worth[p.tokens][p.domain] for p in asked),
+            "speed": speedup(prices[p.tokens][set_of[label_of[p.tokens]]] for p in asked),
+            "mixed": speedup(prices[p.tokens][MIXED] for p in asked),
+            "own": speedup(prices[p.tokens][p.domain] for p in asked),
             "lookup_seconds": self._seconds(says),
         }
 
     def _labels(self, clusters: int) -> list[str]:
-        """Of the prompts, without a look at their domains."""
+        """Clusters of the prompts, found without their domains."""
         from sklearn.cluster import KMeans
 
         means = KMeans(clusters, n_init=10, random_state=SEED).fit(self._points.double().numpy())
@@ -141,20 +141,20 @@ class _Bench:
             owners.setdefault(label, Counter())[prompt.domain] += 1
         return {label: counts.most_common(1)[0][0] for label, counts in owners.items()}
 
-    def _plays(self, labels: Sequence[str]) -> dict[str, str]:
+    def _set_of(self, labels: Sequence[str]) -> dict[str, str]:
         """The fastest set on the cluster's answered prompts; the mixed one where it has none."""
         members: dict[str, list[Mapping[str, Priced]]] = {label: [] for label in labels}
         for label, prompt in zip(labels, self._clustered, strict=True):
             if prompt.tokens in self._known:
                 members[label].append(self._known[prompt.tokens])
-        sets = list(self._world.sets)
+        sets = list(self._strategies.sets)
         return {
             label: max(sets, key=lambda name: speedup(one[name] for one in own)) if own else MIXED
             for label, own in members.items()
         }
 
     def _seconds(self, says: Callable[[Tensor], Any]) -> float:
-        """Of one look-up, median over prompts and repeats."""
+        """Seconds of one look-up, median over prompts and repeats."""
         took = []
         for vector in list(self._looked_up) * LOOKS:
             began = perf_counter()
@@ -164,41 +164,41 @@ class _Bench:
 
     @cached_property
     def _clustered(self) -> list[Prompt]:
-        return self._world.calibrating(count=self._settings.clustered)
+        return self._strategies.calibrating(count=self._settings.clustered)
 
     @cached_property
     def _points(self) -> Tensor:
-        return self._world.vectors(self._clustered)
+        return self._strategies.vectors(self._clustered)
 
     @cached_property
-    def _tests(self) -> list[BenchPrompt]:
-        return self._world.asked(count=self._settings.looked_up)
+    def _tests(self) -> list[Prompt]:
+        return self._strategies.asked(count=self._settings.looked_up)
 
     @cached_property
     def _looked_up(self) -> Tensor:
-        return self._world.vectors(self._tests)
+        return self._strategies.vectors(self._tests)
 
     @cached_property
-    def _asked(self) -> list[BenchPrompt]:
-        return self._world.asked()
+    def _asked(self) -> list[Prompt]:
+        return self._strategies.asked()
 
     @cached_property
-    def _worth(self) -> dict[tuple[int, ...], dict[str, Priced]]:
-        """Of each set, by test prompt that is answered."""
+    def _prices(self) -> dict[tuple[int, ...], dict[str, Priced]]:
+        """Seconds with each set, by answered test prompt."""
         asked = self._asked
-        return dict(zip((p.tokens for p in asked), self._world.worths(asked), strict=True))
+        return dict(zip((p.tokens for p in asked), self._strategies.set_prices(asked), strict=True))
 
     @cached_property
     def _known(self) -> dict[tuple[int, ...], dict[str, Priced]]:
-        """Of each set, by calibration prompt that was answered."""
-        known = self._world.calibrating()
-        return dict(zip((p.tokens for p in known), self._world.worths(known), strict=True))
+        """Seconds with each set, by answered calibration prompt."""
+        known = self._strategies.calibrating()
+        return dict(zip((p.tokens for p in known), self._strategies.set_prices(known), strict=True))
 
 
 STUDY = Study(
     "anchors",
     "Clusters and anchors",
-    "How many clusters and anchors does it take to find a prompt's set, and what does it cost?",
+    "How many clusters and anchors are needed to find a prompt's skip set, and what do they cost?",
     AnchorSettings(),
     AnchorSettings(**QUICK, clusters=(2, 5, 10), anchors=(1, 5, 20), clustered=20, looked_up=8),
     run,

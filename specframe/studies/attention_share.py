@@ -1,8 +1,8 @@
-"""What KnapSpec skips as the context grows and attention becomes the dearer half.
+"""What KnapSpec skips as the context grows and attention costs more than an MLP.
 
-What skipping loses is taken from the states of the testbed's model on prompts as they come; what it
-saves, from the prices of a 1.1B model's layers at each context. So only the price moves, and with
-it the plan: a knapsack of the same values at other weights.
+The loss of skipping comes from the states of the testbed's model on test prompts; the time saved
+from the prices of a 1.1B model's layers at each context. Only the prices differ between contexts:
+the plans are knapsacks of the same values at other weights.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
-from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.plans_at import plans_at
-from specframe.studies.worlds.priced_model import priced_model
+from specframe.studies.worlds.priced_rig import priced_rig
 from specframe.studies.worlds.prices import kept_prices
 from specframe.types import DraftPlan
 
@@ -32,7 +30,7 @@ class AttentionShareSettings:
     model: str = "testbed"
     contexts: tuple[int, ...] = (128, 512, 1024, 2048, 4096, 8192, 16384, 24576, 32768)
     prompts: int = 4
-    budget: int = 512  # tokens still to come, which planning must pay for itself with
+    budget: int = 512  # tokens still to come, over which planning must pay for itself
     profile: str = ""
 
     def __post_init__(self) -> None:
@@ -44,7 +42,7 @@ class AttentionShareSettings:
 
 def run(settings: AttentionShareSettings, work: Work) -> Findings:
     """A row for each context and kind of sublayer."""
-    shares = _Shares(settings, work)
+    shares = _SkippedShares(settings, work)
     rows = [
         work.row({"context": n, "sublayers": kind}, partial(shares.row, n, kind))
         for n in settings.contexts
@@ -58,12 +56,12 @@ def run(settings: AttentionShareSettings, work: Work) -> Findings:
     )
     return Findings(
         {"skipped": skipped, "contexts": list(settings.contexts)},
-        f"From a context of {first} to one of {last} KnapSpec goes from skipping {said}.",
+        f"From a context of {first} to one of {last} tokens, KnapSpec goes from skipping {said}.",
     )
 
 
-class _Shares:
-    """Plans at every context, made when the first row asks."""
+class _SkippedShares:
+    """Plans at every context, made on first use."""
 
     def __init__(self, settings: AttentionShareSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -75,7 +73,8 @@ class _Shares:
         skipped = [
             len(p.skips.attention if kind == "attention" else p.skips.mlp) / layers for p in plans
         ]
-        each = self._costs.attention[0] if kind == "attention" else self._costs.mlp[0]
+        costs = kept_prices(self._settings.profile)
+        each = costs.attention[0] if kind == "attention" else costs.mlp[0]
         return {
             "skipped": sum(skipped) / len(plans),
             "milliseconds": 1e3 * each.at(context, 1),  # of one such sublayer, one row
@@ -84,26 +83,15 @@ class _Shares:
         }
 
     @cached_property
-    def _costs(self) -> CostModel:
-        return kept_prices(self._settings.profile)
-
-    @cached_property
     def _plans(self) -> list[dict[int, DraftPlan]]:
         """By prompt: the plan at each context."""
         settings = self._settings
-        world = priced_model(settings.model, settings.profile)
-        selector = strategy_from("knapspec", world.executor.shape, "best", {"stop": "fixed"})
-        prompts = world.prompts(settings.prompts)
+        rig = priced_rig(settings.model, settings.profile)
+        strategy = rig.strategy("knapspec", options={"stop": "fixed"})
+        prompts = rig.testbed_prompts(settings.prompts)
         self._work.tell(f"planning at {len(settings.contexts)} contexts on {len(prompts)} prompts")
         return [
-            plans_at(
-                world.executor,
-                selector,
-                world.costs,
-                prompt.tokens,
-                settings.contexts,
-                settings.budget,
-            )
+            plans_at(rig, strategy, prompt.tokens, settings.contexts, settings.budget)
             for prompt in prompts
         ]
 
@@ -111,7 +99,8 @@ class _Shares:
 STUDY = Study(
     "attention-share",
     "What KnapSpec skips at longer contexts",
-    "How does the share of attention and of MLP sublayers that KnapSpec skips move with context?",
+    "How do the shares of attention and MLP sublayers that KnapSpec skips change with context "
+    "length?",
     AttentionShareSettings(),
     AttentionShareSettings(contexts=(128, 2048, 8192, 32768), prompts=1),
     run,

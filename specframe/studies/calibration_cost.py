@@ -1,10 +1,10 @@
-"""How long each way to find one skip set takes, and when what it finds has paid for it.
+"""How long each way to find one skip set takes, and after how many tokens it has paid off.
 
-All ways search for Draft & Verify's strategy on the same prompts. Faithful Bayesian optimisation
-times generations; the others ask the one-pass estimate, and are billed for the answers it rests on.
-Whatever a way goes by itself, its best set so far is judged alike: predicted speed-up on prompts
-that no search has seen. A search that its time cut short is called censored, since a longer one
-might have found more.
+All ways search for Draft & Verify's skip set on the same prompts. Faithful Bayesian optimisation
+times generations; the others use the one-pass estimate, and the time to generate its answers is
+added to theirs. The best set so far of every way is judged alike: by the predicted speed-up on
+prompts that no search has seen. A search that reached its time limit is called censored, since a
+longer one might have found a better set.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from math import ceil
 from time import perf_counter
 from typing import Any
 
-from specframe.contract.naming import strategy_from
-from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.search_world import SearchWorld, search_world
+from specframe.studies.worlds.timed_searches import TimedSearches, timed_searches
 from specframe.types import Prompt, SkipSet
 
 __all__ = ["STUDY", "CalibrationCostSettings"]
@@ -64,18 +62,18 @@ class CalibrationCostSettings:
 
 
 def run(settings: CalibrationCostSettings, work: Work) -> Findings:
-    """A row a way and number of prompts."""
-    bench = _Bench(settings, work)
+    """A row for each way and number of prompts."""
+    ways = _Ways(settings, work)
     asked = [(CACHED, settings.usual), (ALONE, settings.usual), (TRANSFER, settings.usual)]
     asked += [(way, count) for way in (LOCAL, KNAPSACK) for count in settings.prompts]
     rows = [
-        work.row({"way": way, "prompts": count}, partial(bench.row, way, count))
+        work.row({"way": way, "prompts": count}, partial(ways.row, way, count))
         for way, count in dict.fromkeys(asked)
     ]
     faithful = [
         work.row(
             {"way": f"{FAITHFUL}, {count} iterations", "prompts": settings.usual},
-            partial(bench.faithful, count),
+            partial(ways.faithful, count),
         )
         for count in settings.iterations
     ]
@@ -84,7 +82,7 @@ def run(settings: CalibrationCostSettings, work: Work) -> Findings:
 
 
 def _findings(rivals: Sequence[Row], faithful: Sequence[Row]) -> Findings:
-    """When each reached nearly the best of all, however many prompts it searched on."""
+    """When each way reached nearly the best speed-up of all."""
     every = {f"{row['way']}, {row['prompts']} prompts": row for row in (*rivals, *faithful)}
     best = max(row["speedup"] for row in every.values())
     reached = {name: _reached(row, ENOUGH * best) for name, row in every.items()}
@@ -112,7 +110,7 @@ def _answer(best: float, sooner: float | None, longest: Row, never: bool) -> str
     if never:
         return (
             f"{found} Local search or the knapsack reached 98 % of that at least {sooner:.0f} "
-            f"times sooner than faithful Bayesian optimisation, which did not in "
+            f"times sooner than faithful Bayesian optimisation, which did not reach it in "
             f"{longest['seconds']:.0f} s and {longest['evaluations']} sets."
         )
     return (
@@ -125,32 +123,32 @@ def _reached(row: Row, value: float) -> float | None:
     return next((seconds for seconds, found in row["curve"] if found >= value), None)
 
 
-class _Bench:
-    """Model, prices, prompts and answers, made when the first row asks."""
+class _Ways:
+    """Searches by each way; model and answers are made on first use."""
 
     def __init__(self, settings: CalibrationCostSettings, work: Work) -> None:
         self._settings, self._work = settings, work
 
     def row(self, way: str, count: int) -> Row:
-        """A way that asks the one-pass estimate, with so many prompts to search on."""
+        """A way that uses the one-pass estimate, with so many prompts to search on."""
         one = way in (ALONE, TRANSFER)
-        prompts = self._world.split_prompts(count, self._world.domains[-1:] if one else None)
+        prompts = self._searches.split_prompts(count, self._searches.domains[-1:] if one else None)
         starts = (self._elsewhere,) if way == TRANSFER else ()
-        hunt = self._search(way, prompts, starts)
-        answering = count * self._world.answer_seconds
-        return self._judged(hunt, answering, self._settings.seconds)
+        trace = self._search(way, prompts, starts)
+        answering = count * self._searches.answer_seconds
+        return self._judged(trace, answering, self._settings.seconds)
 
     def faithful(self, iterations: int) -> Row:
-        """The first so many sets of one search that is as long as time allows."""
-        hunt = self._faithful.cut(iterations)
-        row = self._judged(hunt, 0.0, self._settings.faithful_seconds)
-        return {**row, "censored": hunt.tried < iterations}
+        """The first `iterations` sets of one search, which runs as long as time allows."""
+        trace = self._faithful.cut(iterations)
+        row = self._judged(trace, 0.0, self._settings.faithful_seconds)
+        return {**row, "censored": trace.tried < iterations}
 
     @cached_property
-    def _world(self) -> SearchWorld:
+    def _searches(self) -> TimedSearches:
         settings = self._settings
         self._work.tell("loading and pricing the model, and answering prompts")
-        return search_world(
+        return timed_searches(
             settings.model,
             self._work.folder,
             most=max(*settings.prompts, settings.usual),
@@ -162,105 +160,100 @@ class _Bench:
     @cached_property
     def _elsewhere(self) -> SkipSet:
         """What the knapsack finds on another domain."""
-        prompts = self._world.split_prompts(self._settings.usual, self._world.domains[:1])
-        hunt = self._search(KNAPSACK, prompts)
-        return SkipSet(self._world.shape.sublayers, hunt.incumbents[-1][2])
+        prompts = self._searches.split_prompts(self._settings.usual, self._searches.domains[:1])
+        trace = self._search(KNAPSACK, prompts)
+        return SkipSet(self._searches.rig.shape.sublayers, trace.incumbents[-1][2])
 
     @cached_property
-    def _faithful(self) -> _Hunt:
+    def _faithful(self) -> _Trace:
         self._work.tell(f"{FAITHFUL}, {self._settings.faithful_seconds:.0f} s")
         options = {
             "seconds": str(self._settings.faithful_seconds),
             "evaluations": str(max(self._settings.iterations)),
             "prompts": str(self._settings.usual),
         }
-        return _Hunt.with_selector(
-            self._selector("faithful", options),
-            self._world,
-            self._world.split_prompts(self._settings.usual),
-        )
+        prompts = self._searches.split_prompts(self._settings.usual)
+        return _Trace.of(self._static("faithful", options), self._searches, prompts)
 
     def _search(
         self, way: str, prompts: Sequence[Prompt], starts: tuple[SkipSet, ...] = ()
-    ) -> _Hunt:
+    ) -> _Trace:
         self._work.tell(f"{way}, {len(prompts) // 2} prompts")
         options = {
             "search": SEARCHES[way],
             "seconds": str(self._settings.seconds),
             "evaluations": str(UNTIMED),
-            "every_prompt": "true",  # a row is about so many prompts, not about fewer
+            "every_prompt": "true",  # the search may not use fewer
         }
-        return _Hunt.with_selector(self._selector("best", options, starts), self._world, prompts)
+        return _Trace.of(self._static("best", options, starts), self._searches, prompts)
 
-    def _selector(
+    def _static(
         self, preset: str, options: Mapping[str, str], starts: tuple[SkipSet, ...] = ()
-    ) -> LayerSelector:
-        selector: Any = strategy_from("static-bo", self._world.shape, preset, options)
-        selected: LayerSelector = replace(selector, starts=starts)
-        return selected
+    ) -> Any:
+        strategy: Any = self._searches.rig.strategy("static-bo", preset, options)
+        return replace(strategy, starts=starts)
 
-    def _judged(self, hunt: _Hunt, answering: float, cap: float) -> Row:
-        """Best so far, and when that has paid for itself."""
+    def _judged(self, trace: _Trace, answering: float, cap: float) -> Row:
+        """Best so far, and after how many tokens that has paid off."""
         curve = [
-            [answering + seconds, self._world.speedup(bits)] for seconds, _, bits in hunt.incumbents
+            [answering + seconds, self._searches.speedup(bits)]
+            for seconds, _, bits in trace.incumbents
         ]
-        speedup, seconds = curve[-1][1], answering + hunt.seconds
-        step = self._world.step_seconds
+        speedup, seconds = curve[-1][1], answering + trace.seconds
+        step = self._searches.step_seconds
         saved = step * (1.0 - 1.0 / speedup) if speedup > 1.0 else 0.0
         return {
             "speedup": speedup,
             "seconds": seconds,
-            "evaluations": hunt.tried,
+            "evaluations": trace.tried,
             "answering_seconds": answering,
-            "censored": hunt.seconds >= cap,
+            "censored": trace.seconds >= cap,
             "break_even_tokens": ceil(seconds / saved) if saved else None,
             "curve": curve,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class _Hunt:
-    """How a search went: its best sets as (seconds, sets tried, bits), and each trial's end."""
+class _Trace:
+    """How a search went: best sets as (seconds, sets tried, bits), and when each trial ended."""
 
     incumbents: tuple[tuple[float, int, int], ...]
     ends: tuple[float, ...]
 
     @classmethod
-    def with_selector(
-        cls, selector: LayerSelector, world: SearchWorld, prompts: Sequence[Prompt]
-    ) -> _Hunt:
-        """Calibrate, and keep what its search did."""
+    def of(cls, strategy: Any, searches: TimedSearches, prompts: Sequence[Prompt]) -> _Trace:
+        """The search of a calibration of `static-bo`."""
         ends: list[float] = []
 
         def tell(what: str, done: int, of: int) -> None:
             if what.startswith("searching"):
                 ends.append(perf_counter())
 
-        found = selector.calibrate(world.lab(tell), prompts).figures()["incumbents"]
-        incumbents = tuple((seconds, count, bits) for seconds, count, bits in found)
+        found = strategy.calibrate(searches.fresh_lab(tell), prompts).found
+        incumbents = found.incumbents
         first = incumbents[0][0]  # the first trial is always the best so far
         return cls(incumbents, tuple(first + end - ends[0] for end in ends))
 
     @property
     def tried(self) -> int:
-        """Sets."""
+        """How many sets were tried."""
         return len(self.ends)
 
     @property
     def seconds(self) -> float:
-        """Until the last trial ended."""
+        """Seconds until the last trial ended."""
         return self.ends[-1]
 
-    def cut(self, trials: int) -> _Hunt:
-        """The search as if it had ended after so many."""
-        kept = tuple(incumbent for incumbent in self.incumbents if incumbent[1] <= trials)
-        return _Hunt(kept, self.ends[:trials])
+    def cut(self, trials: int) -> _Trace:
+        """The search as if it had ended after so many trials."""
+        kept = tuple(best for best in self.incumbents if best[1] <= trials)
+        return _Trace(kept, self.ends[:trials])
 
 
 STUDY = Study(
     "calibration-cost",
     "What calibration costs",
-    "How long does each way to find one skip set take, and after how many tokens has it paid?",
+    "How long does each way to find one skip set take, and after how many tokens has it paid off?",
     CalibrationCostSettings(),
     CalibrationCostSettings(faithful_seconds=20.0, seconds=2.0, prompts=(4, 8)),
     run,

@@ -1,7 +1,7 @@
-"""How plan and gain move with the length of the context.
+"""How plan and gain change with the length of the context.
 
 KnapSpec's point (https://arxiv.org/abs/2602.20217): attention costs more as the context grows, an
-MLP does not, so what is worth skipping shifts, and a set that was found at short prompts does not.
+MLP does not. What is worth skipping changes, and a set found on short prompts stays the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from statistics import fmean
 from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.paired import Paired, PairedSettings
+from specframe.studies.worlds.paired_speed import PairedSettings, PairedSpeed
 
 __all__ = ["STUDY", "ContextSettings"]
 
@@ -23,7 +23,7 @@ ONLINE, STATIC = "knapspec", "static-bo"
 
 @dataclass(frozen=True)
 class ContextSettings(PairedSettings):
-    """Contexts are lengths of prompts in tokens; `static-bo` learns from prompts as they come."""
+    """Contexts are prompt lengths in tokens; `static-bo` learns from prompts of natural length."""
 
     contexts: tuple[int, ...] = (128, 512, 1024, 1700)
     calibration: int = 12  # prompts a domain
@@ -45,11 +45,11 @@ def run(settings: ContextSettings, work: Work) -> Findings:
             f"Only the testbed's prompts come in every length. Got {settings.prompts!r}; leave "
             f"the setting out."
         )
-    paired = Paired(settings, work)
+    speed = PairedSpeed(settings, work)
     rows = [
         work.row(
             {"selector": name, "context": context},
-            partial(_measured, paired, settings, name, context),
+            partial(_measured, speed, settings, name, context),
         )
         for name in (ONLINE, STATIC)
         for context in settings.contexts
@@ -57,16 +57,16 @@ def run(settings: ContextSettings, work: Work) -> Findings:
     return _findings(rows)
 
 
-def _measured(paired: Paired, settings: ContextSettings, name: str, context: int) -> Row:
-    domains = paired.domains(settings.calibration)
+def _measured(speed: PairedSpeed, settings: ContextSettings, name: str, context: int) -> Row:
+    domains = speed.domains(settings.calibration)
     if name == ONLINE:
-        selector = paired.named(name)
+        strategy = speed.named(name)
     else:
-        prompts = [p for d in domains for p in paired.calibration_prompts(d, settings.calibration)]
-        selector = paired.calibrated(name, "all", prompts, {"seconds": str(settings.seconds)})
-    asked = [prompt for domain in domains for prompt in paired.asked(domain, context)]
+        prompts = [p for d in domains for p in speed.calibration_prompts(d, settings.calibration)]
+        strategy = speed.calibrated(name, "all", prompts, {"seconds": str(settings.seconds)})
+    asked = [prompt for domain in domains for prompt in speed.asked(domain, context)]
     tokens = fmean(len(prompt.tokens) for prompt in asked)
-    return {"prompt_tokens": tokens, **paired.speedup(selector, asked)}
+    return {"prompt_tokens": tokens, **speed.speedup(strategy, asked)}
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
@@ -91,7 +91,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
 STUDY = Study(
     name="context-length",
     title="Gain and plan against context",
-    question="How do the speed-up and what is skipped move as the context grows?",
+    question="How do the speed-up and the skipped sublayers change as the context grows?",
     settings=ContextSettings(),
     quick=ContextSettings(
         per_domain=1, repeats=1, new_tokens=48, contexts=(128, 1024), calibration=4, seconds=8.0

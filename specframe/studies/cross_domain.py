@@ -1,8 +1,8 @@
-"""What a skip set found for one domain does on the text of another.
+"""What a skip set found for one domain gains on text from another.
 
-After figure 2 of KNN-SSD (https://arxiv.org/abs/2505.16162): a set for each domain, played on the
-prompts of all. Sets are searched as `static-bo` does, on prompts of their domain alone, and then
-played as they are: nothing falls back, nothing is left.
+After figure 2 of KNN-SSD (https://arxiv.org/abs/2505.16162): a set for each domain, used on the
+prompts of all. Sets are searched as `static-bo` does, on prompts of their domain alone, and used
+unchanged: the strategy neither falls back to another set nor stops drafting.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 from specframe.contract.options import require_at_least
 from specframe.studies.framework.study import Findings, Row, Study, Work
-from specframe.studies.worlds.paired import Paired, PairedSettings
+from specframe.studies.worlds.paired_speed import PairedSettings, PairedSpeed
 
 __all__ = ["STUDY", "CrossDomainSettings"]
 
-SELECTOR = "static-bo"
+STRATEGY = "static-bo"
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class CrossDomainSettings(PairedSettings):
 
 def run(settings: CrossDomainSettings, work: Work) -> Findings:
     """A row for each pair of domains: whose skips, on whose prompts."""
-    paired = Paired(settings, work)
-    domains = paired.domains(settings.calibration)
+    speed = PairedSpeed(settings, work)
+    domains = speed.domains(settings.calibration)
     rows = [
         work.row(
-            {"selector": SELECTOR, "skips_of": home, "domain": domain},
-            partial(_measured, paired, settings, home, domain),
+            {"selector": STRATEGY, "skips_of": home, "domain": domain},
+            partial(_measured, speed, settings, home, domain),
         )
         for home in domains
         for domain in domains
@@ -49,11 +49,11 @@ def run(settings: CrossDomainSettings, work: Work) -> Findings:
     return _findings(rows)
 
 
-def _measured(paired: Paired, settings: CrossDomainSettings, home: str, domain: str) -> Row:
-    prompts = paired.calibration_prompts(home, settings.calibration)
+def _measured(speed: PairedSpeed, settings: CrossDomainSettings, home: str, domain: str) -> Row:
+    prompts = speed.calibration_prompts(home, settings.calibration)
     options = {"seconds": str(settings.seconds), "check": "0", "may_decline": "false"}
-    selector = paired.calibrated(SELECTOR, home, prompts, options)
-    return paired.speedup(selector, paired.asked(domain))
+    strategy = speed.calibrated(STRATEGY, home, prompts, options)
+    return speed.speedup(strategy, speed.asked(domain))
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
@@ -65,19 +65,19 @@ def _findings(rows: Sequence[Row]) -> Findings:
         "away": fmean(away) if away else None,
         "worst": {key: worst[key] for key in ("skips_of", "domain", "speedup_vs_own_ar")},
     }
-    answer = f"At home a set gains {figures['home']:.2f}x in the mean"
+    answer = f"In its own domain a set gains {figures['home']:.2f}x on average"
     if away:
         answer += (
-            f", away {figures['away']:.2f}x; least, {worst['speedup_vs_own_ar']:.2f}x, with the "
-            f"set of {worst['skips_of']} on {worst['domain']}"
+            f", in others {figures['away']:.2f}x; the least is {worst['speedup_vs_own_ar']:.2f}x, "
+            f"with the set of {worst['skips_of']} on {worst['domain']}"
         )
     return Findings(figures, f"{answer}.")
 
 
 STUDY = Study(
     name="cross-domain",
-    title="A skip set away from home",
-    question="How much of its speed-up does a skip set keep on the text of another domain?",
+    title="A skip set on other domains",
+    question="How much of its speed-up does a skip set keep on text from another domain?",
     settings=CrossDomainSettings(),
     quick=CrossDomainSettings(per_domain=1, new_tokens=48, repeats=1, calibration=6, seconds=5.0),
     run=run,

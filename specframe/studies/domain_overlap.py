@@ -1,11 +1,11 @@
 """Two tasks in one prompt.
 
 Prompts of two domains are `joined` in one question, or asked `in turn`, the first with its answer
-and then the second; `alone` is one task. Told is what `knn-ssd`'s look-up says, and what each
+and then the second; `alone` is one task. Rows hold the result of `knn-ssd`'s look-up, and what each
 domain's set, the mixed set and the strategy (the set it looks up, or the mixed one where its gate
 refuses) keep of the speed-up: measured acceptance on the target's answers, at kept prices. The
-model has never seen a joined question; what it answers is its own affair, since speculation only
-has to repeat it.
+model was never trained on a joined question; how good its answer is does not matter here, since
+speculation only has to repeat it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from statistics import fmean
 from typing import Any
 
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
-from specframe.studies.worlds.domain_world import (
+from specframe.studies.worlds.domain_strategies import (
     MIXED,
     QUICK,
     DomainSettings,
-    DomainWorld,
+    DomainStrategies,
     pays,
     speedup,
 )
-from specframe.studies.worlds.priced_model import PricedModel
 from specframe.testbed.corpus import DOMAINS, Conversation, Document, Exercise, document
 from specframe.testbed.model.encoding import encode_prompt
 from specframe.types import Prompt
@@ -33,28 +32,26 @@ from specframe.types import Prompt
 __all__ = ["STUDY", "two_tasks"]
 
 ALONE, JOINED, IN_TURN = "alone", "joined", "in turn"
-PLAYERS = ("first_set", "second_set", "mixed", "selector", "best_set")
+SETS = ("first_set", "second_set", "mixed", "selector", "best_set")
 SAYS = ("says_first", "says_second", "says_other", "refuses")
 
 
 def run(settings: DomainSettings, work: Work) -> Findings:
     """A row for each domain alone, and for each ordered pair in either form."""
-    bench = _Bench(settings, work)
+    pairs = _TaskPairs(settings, work)
     cases = [(ALONE, domain, domain) for domain in DOMAINS]
     cases += [(form, *pair) for form in (JOINED, IN_TURN) for pair in permutations(DOMAINS, 2)]
     rows = [
         work.row(
             {"form": form, "first": first, "second": second},
-            partial(bench.row, form, first, second),
+            partial(pairs.row, form, first, second),
         )
         for form, first, second in cases
     ]
     return _findings(rows)
 
 
-def two_tasks(
-    model: PricedModel, form: str, first: str, second: str, index: int
-) -> tuple[int, ...]:
+def two_tasks(tokenizer: Any, form: str, first: str, second: str, index: int) -> tuple[int, ...]:
     """A prompt of two test documents in the chat template."""
     tasks = [document(domain, "test", index) for domain in (first, second)]
     if form == ALONE:
@@ -64,74 +61,75 @@ def two_tasks(
     else:
         both = "\n".join(task.exercise.prompt for task in tasks)
         asked = Conversation((), Document(second, "test", index, Exercise(both, "", ())))
-    return encode_prompt(model.tokenizer, asked)
+    return encode_prompt(tokenizer, asked)
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
     forms = {
         form: [row for row in rows if row["form"] == form] for form in (ALONE, JOINED, IN_TURN)
     }
-    speeds = {form: {p: fmean(r[p] for r in own) for p in PLAYERS} for form, own in forms.items()}
+    speeds = {form: {p: fmean(r[p] for r in own) for p in SETS} for form, own in forms.items()}
     says = {form: {s: fmean(r[s] for r in own) for s in SAYS} for form, own in forms.items()}
     home = speeds[ALONE]["second_set"]
     void = not pays(home)
     keeps = {
-        form: {p: None if void else (speeds[form][p] - 1.0) / (home - 1.0) for p in PLAYERS}
+        form: {p: None if void else (speeds[form][p] - 1.0) / (home - 1.0) for p in SETS}
         for form in (JOINED, IN_TURN)
     }
     figures = {"void": void, "speeds": speeds, "says": says, "keeps": keeps}
     if void:
         return Findings(
             figures,
-            f"Void: alone a domain's own set gains {home:.2f}x only: there is little to keep.",
+            f"Void: on a task alone its domain's own set gains only {home:.2f}x, so there is "
+            f"little to keep.",
         )
     return Findings(figures, " ".join(_told(form, says[form], keeps[form]) for form in keeps))
 
 
 def _told(form: str, says: dict[str, float], keeps: dict[str, float | None]) -> str:
     kept = ", ".join(
-        f"{player.replace('_', ' ')} {share:.0%}"
-        for player, share in keeps.items()
+        f"{name.replace('_', ' ')} {share:.0%}"
+        for name, share in keeps.items()
         if share is not None
     )
     return (
-        f"Of tasks {form} the look-up names the first {says['says_first']:.0%} of the time, the "
+        f"For tasks {form} the look-up names the first {says['says_first']:.0%} of the time, the "
         f"second {says['says_second']:.0%}, another {says['says_other']:.0%}, and refuses "
-        f"{says['refuses']:.0%}; of what a domain's set gains alone is kept: {kept}."
+        f"{says['refuses']:.0%}. Of the gain of a domain's set on its task alone remains: {kept}."
     )
 
 
-class _Bench:
-    """What rows are made from, made when the first one asks."""
+class _TaskPairs:
+    """Prompts of two tasks; what rows share is made on first use."""
 
     def __init__(self, settings: DomainSettings, work: Work) -> None:
         self._settings, self._work = settings, work
-        self._world = DomainWorld(settings, work)
+        self._strategies = DomainStrategies(settings, work)
 
     def row(self, form: str, first: str, second: str) -> Row:
-        """Prompts of this form and these domains."""
-        world = self._world
+        """The row of this form and these domains."""
+        strategies = self._strategies
         self._work.tell(f"{first} and {second}, {form}" if form != ALONE else f"{first}, {form}")
         prompts = [
-            Prompt(two_tasks(world.model, form, first, second, index))
+            Prompt(two_tasks(strategies.rig.tokenizer, form, first, second, index))
             for index in range(self._settings.prompts)
         ]
-        matches = [world.knn.says(vector) for vector in world.vectors(prompts)]
-        worth = world.worths(prompts)
-        by_set = {name: speedup(one[name] for one in worth) for name in world.sets}
-        played = [match.label if match.known else MIXED for match in matches]
+        matches = [strategies.knn.says(vector) for vector in strategies.vectors(prompts)]
+        prices = strategies.set_prices(prompts)
+        by_set = {name: speedup(one[name] for one in prices) for name in strategies.sets}
+        chosen = [match.label if match.known else MIXED for match in matches]
         return {
             **_said(matches, first, second),
             "first_set": by_set[first],
             "second_set": by_set[second],
             "mixed": by_set[MIXED],
-            "selector": speedup(one[name] for one, name in zip(worth, played, strict=True)),
+            "selector": speedup(one[name] for one, name in zip(prices, chosen, strict=True)),
             "best_set": max(by_set.values()),
         }
 
 
 def _said(matches: Sequence[Any], first: str, second: str) -> Row:
-    """Shares of the prompts; alone, the first is the second."""
+    """Shares of the prompts by what the look-up returned; alone, both domains are the same."""
     known = [match.label for match in matches if match.known]
     firsts, seconds = known.count(first), known.count(second) if first != second else 0
     found = (firsts, seconds, len(known) - firsts - seconds, len(matches) - len(known))
@@ -141,7 +139,8 @@ def _said(matches: Sequence[Any], first: str, second: str) -> Row:
 STUDY = Study(
     "domain-overlap",
     "Two tasks in one prompt",
-    "What does the look-up say of two tasks in one prompt, and how much of the speed-up is kept?",
+    "What does the look-up return for two tasks in one prompt, and how much of the speed-up "
+    "remains?",
     DomainSettings(),
     DomainSettings(**{**QUICK, "prompts": 1}),
     run,

@@ -1,11 +1,11 @@
-"""Where in the model, and how pooled and measured, a prompt's domain shows.
+"""Which layer, pooling and metric identify a prompt's domain.
 
 KNN-SSD (https://arxiv.org/abs/2505.16162) reads the last hidden layer, mean over all positions, by
-cosine, of prompts with templates and exemplars. Here anchors are made and asked at several layers,
-with several poolings and metrics, for prompts with the chat template or without, with solved
-exemplars before them or not, and for anchors and prompts that are written in different ways. A
-prompt plays the set of the domain that it is said to be of, so that a mistake costs what the wrong
-set costs: measured acceptance at kept prices.
+cosine, of prompts with templates and exemplars. Here anchors are made and looked up at several
+layers, with several poolings and metrics, for prompts with the chat template or without, with
+solved exemplars before them or not, and for anchors and prompts that are written in different ways.
+A prompt uses the skip set of the domain that was found, so a mistake costs what the wrong set
+costs: measured acceptance at kept prices.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from specframe.contract.options import require_at_least
 from specframe.contract.pooling import Pooling
 from specframe.errors import InvalidConfig
 from specframe.profilers.continuations import text_states
+from specframe.rig import Rig
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.domain_world import (
+from specframe.studies.worlds.domain_strategies import (
     MIXED,
     QUICK,
     DomainSettings,
-    DomainWorld,
+    DomainStrategies,
     Priced,
     speedup,
 )
-from specframe.studies.worlds.priced_model import PricedModel
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import Prompt
 
@@ -41,7 +41,7 @@ __all__ = ["STUDY", "HiddenSettings", "written"]
 Split = Literal["validation", "test"]
 
 EXEMPLARS = 2
-# how prompts are written -> whether in the chat template, and how many exemplars stand before
+# how prompts are written -> whether in the chat template, and how many exemplars come first
 STYLES = {
     "template": (True, 0),
     "plain": (False, 0),
@@ -82,7 +82,7 @@ class HiddenSettings(DomainSettings):
 
 def run(settings: HiddenSettings, work: Work) -> Findings:
     """All layers and poolings by the usual metric, then all metrics at the last layer."""
-    bench = _Bench(settings, work)
+    lookups = _SpaceLookups(settings, work)
     last = max(settings.layers)
     spaces = [(layer, p, METRIC, CENTRED) for layer in settings.layers for p in settings.poolings]
     pooling = POOLING if POOLING in settings.poolings else settings.poolings[0]
@@ -97,7 +97,7 @@ def run(settings: HiddenSettings, work: Work) -> Findings:
                 "metric": metric,
                 "centred": centred,
             },
-            partial(bench.row, anchors_of, prompts_of, layer, pooling, metric, centred),
+            partial(lookups.row, anchors_of, prompts_of, layer, pooling, metric, centred),
         )
         for anchors_of, prompts_of in PAIRS
         for layer, pooling, metric, centred in dict.fromkeys(spaces)
@@ -105,13 +105,13 @@ def run(settings: HiddenSettings, work: Work) -> Findings:
     return _findings(rows, last)
 
 
-def written(model: PricedModel, style: str, count: int, split: Split) -> list[Prompt]:
+def written(rig: Rig, style: str, count: int, split: Split) -> list[Prompt]:
     """So many prompts of each domain, written in this style."""
     from specframe.testbed import suite
 
     templated, exemplars = STYLES[style]
     return [
-        Prompt(one.tokens(model.tokenizer), domain)
+        Prompt(one.tokens(rig.tokenizer), domain)
         for domain in DOMAINS
         for one in suite(domain, count, split=split, exemplars=exemplars, templated=templated)
     ]
@@ -149,21 +149,21 @@ def _findings(rows: Sequence[Row], last: int) -> Findings:
     layers_told = ", ".join(f"{accuracy:.0%} at {layer}" for layer, accuracy in layers.items())
     return Findings(
         figures,
-        f"Domains are named right, by layer: {layers_told}; the worst is {worst['accuracy']:.0%}, "
+        f"The domain is found, by layer: {layers_told}; the worst is {worst['accuracy']:.0%}, "
         f"{worst['pooling']} at layer {worst['layer']} ({worst['prompts_of']}), and anchors of "
-        f"prompts that were written otherwise name {figures['other_style']:.0%}. Mistakes cost at "
-        f"most {1.0 - slowest['speed'] / slowest['own']:.1%} of the speed of the right sets, where "
-        f"{slowest['accuracy']:.0%} are right.",
+        f"prompts that were written otherwise find {figures['other_style']:.0%}. Mistakes cost at "
+        f"most {1.0 - slowest['speed'] / slowest['own']:.1%} of the speed of the right sets, in a "
+        f"case where {slowest['accuracy']:.0%} are found.",
     )
 
 
 def _drawn(anchors_of: str, metric: str, centred: bool) -> bool:
-    """Whether the picture has room for it."""
+    """Whether the picture shows it."""
     return (anchors_of, metric, centred) == (USUAL, METRIC, CENTRED)
 
 
 def _means(rows: Sequence[Row], key: str) -> dict[str, float]:
-    """Accuracy in the mean, by a key's values."""
+    """Mean accuracy by the values of a key."""
     values = dict.fromkeys(row[key] for row in rows)
     return {str(v): fmean(row["accuracy"] for row in rows if row[key] == v) for v in values}
 
@@ -172,14 +172,14 @@ def _told(row: Row) -> dict[str, object]:
     return {key: row[key] for key in ("layer", "pooling", "metric", "prompts_of", "accuracy")}
 
 
-class _Bench:
-    """What rows are made from, made when the first one asks."""
+class _SpaceLookups:
+    """Look-ups in several spaces; what rows share is made on first use."""
 
     def __init__(self, settings: HiddenSettings, work: Work) -> None:
         self._settings, self._work = settings, work
-        self._world = DomainWorld(settings, work)
+        self._strategies = DomainStrategies(settings, work)
         self._texts: dict[tuple[str, Split], _Texts] = {}
-        self._worths: dict[str, list[dict[str, Priced]]] = {}
+        self._prices: dict[str, list[dict[str, Priced]]] = {}
 
     def row(
         self,
@@ -190,9 +190,9 @@ class _Bench:
         metric: str,
         centred: bool,
     ) -> Row:
-        """Anchors of one style asked about prompts of another in one space."""
+        """Prompts of one style looked up among anchors of another, in one space."""
         known, tests = self._text(anchors_of, "validation"), self._text(prompts_of, "test")
-        lookup = self._world.knn.asking(
+        lookup = self._strategies.knn.asking(
             metric=metric, centred=str(centred).lower(), anchors=str(self._settings.anchors)
         ).anchored(known.vectors[layer, pooling], known.domains)
         matches = [lookup.says(vector) for vector in tests.vectors[layer, pooling]]
@@ -210,36 +210,37 @@ class _Bench:
         }
 
     def _speeds(self, style: str, said: Sequence[str], domains: Sequence[str]) -> Row:
-        worths = self._worth(style)
+        prices = self._prices_of(style)
         answered = self._answered
         return {
-            "speed": speedup(worths[i][said[number]] for i, number in enumerate(answered)),
-            "own": speedup(worths[i][domains[number]] for i, number in enumerate(answered)),
-            "mixed": speedup(worth[MIXED] for worth in worths),
+            "speed": speedup(prices[i][said[number]] for i, number in enumerate(answered)),
+            "own": speedup(prices[i][domains[number]] for i, number in enumerate(answered)),
+            "mixed": speedup(one[MIXED] for one in prices),
         }
 
     @cached_property
     def _answered(self) -> list[int]:
-        """Which of the test prompts are: the first of each domain."""
+        """Indices of the test prompts that are answered: the first of each domain."""
         each, few = self._settings.looked_up, self._settings.prompts
         return [d * each + i for d in range(len(DOMAINS)) for i in range(few)]
 
-    def _worth(self, style: str) -> list[dict[str, Priced]]:
-        """Of each set on each answered prompt."""
-        if style not in self._worths:
+    def _prices_of(self, style: str) -> list[dict[str, Priced]]:
+        """Seconds with each set on each answered prompt."""
+        if style not in self._prices:
             self._work.tell(f"judging sets on prompts written as {style}")
             prompts = self._text(style, "test").prompts
-            self._worths[style] = self._world.worths([prompts[i] for i in self._answered])
-        return self._worths[style]
+            answered = [prompts[i] for i in self._answered]
+            self._prices[style] = self._strategies.set_prices(answered)
+        return self._prices[style]
 
     def _text(self, style: str, split: Split) -> _Texts:
         if (style, split) not in self._texts:
             self._work.tell(f"reading {split} prompts written as {style}")
             asked = self._settings
             count = asked.looked_up if split == "test" else asked.anchored
-            prompts = written(self._world.model, style, count, split)
+            prompts = written(self._strategies.rig, style, count, split)
             self._texts[style, split] = _Texts.read(
-                self._world.model, prompts, asked.layers, asked.poolings
+                self._strategies.rig, prompts, asked.layers, asked.poolings
             )
         return self._texts[style, split]
 
@@ -258,15 +259,15 @@ class _Texts:
     @classmethod
     def read(
         cls,
-        model: PricedModel,
+        rig: Rig,
         prompts: Sequence[Prompt],
         layers: Sequence[int],
         poolings: Sequence[str],
     ) -> _Texts:
-        """One pass a prompt."""
+        """Read them, one pass for each prompt."""
         found: dict[tuple[int, str], list[Tensor]] = {}
         for prompt in prompts:
-            states = text_states(model.executor, prompt.tokens, [2 * layer for layer in layers])
+            states = text_states(rig.executor, prompt.tokens, [2 * layer for layer in layers])
             for layer in layers:
                 for name in poolings:
                     pooled = Pooling(name).of(states[2 * layer][0]).cpu()
@@ -276,9 +277,9 @@ class _Texts:
 
 STUDY = Study(
     "hidden-space",
-    "Where a prompt's domain shows",
-    "Which layer, pooling and metric tell the domain of a prompt, however it is written, and what "
-    "does that do to the speed-up?",
+    "Where a prompt's domain can be read",
+    "Which layer, pooling and metric identify the domain of a prompt, however it is written, and "
+    "how does this affect the speed-up?",
     HiddenSettings(),
     HiddenSettings(**QUICK, layers=(0, 12, 24), anchored=10, looked_up=6),
     run,

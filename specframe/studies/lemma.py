@@ -6,9 +6,9 @@ its top token i and margin xi = <w_i, x> - max over j != i of <w_j, x>:
     cos(x, x') >= 1 - xi^2 / (2 |x|^2 max over j of |w_i - w_j|^2)    and |x'| = |x|
     imply that x' has the same top token.
 
-A head without bias does not care for the length of x', so equal norms may be had by scaling. The
-condition is sufficient only; what share of positions it reaches, and how well cosine ranks
-agreement where it does not, is what `check_lemma` tells.
+The length of x' does not change the top token of a head without bias, so equal norms can be had by
+scaling. The condition is sufficient only; `check_lemma` measures the share of positions that it
+covers, and how well cosine ranks agreement.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLOCK = 64  # rows whose distances to all tokens are held at a time
 
 @dataclass(frozen=True, slots=True)
 class LemmaCheck:
-    """Shares of positions. `broken` must be 0: the lemma promised agreement and there was none."""
+    """Shares of positions. `broken` must be 0: agreement was guaranteed and there was none."""
 
     positions: int
     agrees: float  # same top token
@@ -33,7 +33,7 @@ class LemmaCheck:
     broken: float  # the bound holds and the tokens differ
     beyond: float  # tokens agree although the bound does not hold
     ranking: float  # chance that an agreeing position has the higher cosine; 0.5 is no signal
-    least_cosine: float  # median of what the bound asks
+    least_cosine: float  # median of the bound
 
 
 def least_cosines(head: Tensor, inputs: Tensor) -> Tensor:

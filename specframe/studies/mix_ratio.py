@@ -1,12 +1,13 @@
 """Streams of prompts that change domain more or less often.
 
-After table 2 of KNN-SSD (https://arxiv.org/abs/2505.16162). A stream begins in some domain, and
-each prompt changes to another one with chance r. `fixed` is the set of the domain that its stream
-begins in, `mixed` one set searched on all domains; both are played as they are, as in the paper.
-Streams begin in every domain equally often, so that whatever r is each domain is asked as often.
+After table 2 of KNN-SSD (https://arxiv.org/abs/2505.16162). A stream begins in one domain, and
+before each following prompt it changes to another one with probability r. `fixed` is the skip set
+of the domain in which the stream begins, `mixed` one set searched on all domains; both are used
+without any fallback, as in the paper. Streams begin in every domain equally often, so that every r
+has as many prompts of each domain.
 
-No strategy keeps anything from one prompt to the next. A prompt is therefore played once, and a
-stream only says how often its rounds count.
+No strategy keeps anything from one prompt to the next. A prompt is therefore answered once, and a
+stream only decides how often its rounds count.
 """
 
 from __future__ import annotations
@@ -17,26 +18,25 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import count, pairwise
 
-from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
 from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
-from specframe.prompts.suites import BenchPrompt
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.domain_world import (
+from specframe.studies.worlds.domain_strategies import (
     QUICK,
     DomainSettings,
-    DomainWorld,
+    DomainStrategies,
     pays,
     speedup,
 )
 from specframe.testbed.corpus import DOMAINS
+from specframe.types import Prompt
 
 __all__ = ["STUDY", "MixSettings"]
 
 FIXED, MIX = "fixed", "mixed"
-SELECTORS = (FIXED, MIX, "knn-ssd", "knap-knn", "swift")
-AS_IT_IS = {"check": "0", "may_decline": "false"}
+STRATEGIES = (FIXED, MIX, "knn-ssd", "knap-knn", "swift")
+UNCHANGED = {"check": "0", "may_decline": "false"}
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class MixSettings(DomainSettings):
 
 def run(settings: MixSettings, work: Work) -> Findings:
     """A row for each strategy and ratio."""
-    bench = _Bench(settings, work)
+    streams = _Streams(settings, work)
     rows = [
-        work.row({"selector": name, "ratio": ratio}, partial(bench.row, name, ratio))
-        for name in SELECTORS
+        work.row({"selector": name, "ratio": ratio}, partial(streams.row, name, ratio))
+        for name in STRATEGIES
         for ratio in sorted(settings.ratios)
     ]
     return _findings(rows)
@@ -76,21 +76,21 @@ def stream(home: str, ratio: float, length: int, seed: int) -> Iterator[str]:
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
-    speeds = {name: [r["speed"] for r in rows if r["selector"] == name] for name in SELECTORS}
+    speeds = {name: [r["speed"] for r in rows if r["selector"] == name] for name in STRATEGIES}
     loses = {name: 1.0 - found[-1] / found[0] for name, found in speeds.items()}
-    low, high = rows[0]["ratio"], rows[len(rows) // len(SELECTORS) - 1]["ratio"]
+    low, high = rows[0]["ratio"], rows[len(rows) // len(STRATEGIES) - 1]["ratio"]
     void = not pays(speeds[FIXED][0])
     figures = {"void": void, "speeds": speeds, "loses": loses}
     if void:
         return Findings(
             figures,
-            f"Void: at r = {low:g} a domain's own set gains {speeds[FIXED][0]:.2f}x only, so that "
-            f"there is little to lose.",
+            f"Void: at r = {low:g} a domain's own set gains only {speeds[FIXED][0]:.2f}x, so there "
+            f"is little to lose.",
         )
     told = ", ".join(
         f"{name} from {found[0]:.2f}x to {found[-1]:.2f}x" for name, found in speeds.items()
     )
-    best = max(SELECTORS, key=lambda name: speeds[name][-1])
+    best = max(STRATEGIES, key=lambda name: speeds[name][-1])
     return Findings(
         figures,
         f"As r goes from {low:g} to {high:g}: {told}. Fastest at r = {high:g} is {best}, "
@@ -98,64 +98,64 @@ def _findings(rows: Sequence[Row]) -> Findings:
     )
 
 
-class _Bench:
-    """What rows are made from, made when the first one asks."""
+class _Streams:
+    """Streams of prompts; what rows share is made on first use."""
 
     def __init__(self, settings: MixSettings, work: Work) -> None:
         self._settings, self._work = settings, work
-        self._world = DomainWorld(settings, work)
-        self._selectors: dict[tuple[str, str], LayerSelector] = {}
+        self._strategies = DomainStrategies(settings, work)
+        self._made: dict[tuple[str, str], LayerSelector] = {}
 
     def row(self, name: str, ratio: float) -> Row:
         """One strategy on all streams of this ratio."""
-        self._work.tell(f"playing {name} at r = {ratio:g}")
+        self._work.tell(f"{name} at r = {ratio:g}")
         parts, at_home, changes = [], 0, 0
         for home in DOMAINS:
             label = f"{name} {home}" if name == FIXED else name
-            selector = self._selector(name, home)
+            strategy = self._strategy(name, home)
             for seed in range(self._settings.streams):
                 domains = list(stream(home, ratio, self._settings.length, seed))
                 at_home += domains.count(home)
                 changes += sum(a != b for a, b in pairwise(domains))
                 turn = {domain: count(seed) for domain in DOMAINS}
                 prompts = [self._prompt(domain, next(turn[domain])) for domain in domains]
-                parts += [self._world.played(label, selector, prompt) for prompt in prompts]
+                parts += [self._strategies.rounds_price(label, strategy, p) for p in prompts]
         return {
             "speed": speedup(parts),
             "at_home": at_home / len(parts),
             "changes": changes / len(parts),
         }
 
-    def _prompt(self, domain: str, number: int) -> BenchPrompt:
-        """Of the domain's prompts in turn."""
+    def _prompt(self, domain: str, number: int) -> Prompt:
+        """One of the domain's prompts; numbers beyond the last begin again."""
         own = self._prompts[domain]
         return own[number % len(own)]
 
     @cached_property
-    def _prompts(self) -> Mapping[str, list[BenchPrompt]]:
-        found = self._world.asked()
+    def _prompts(self) -> Mapping[str, list[Prompt]]:
+        found = self._strategies.asked()
         return {domain: [p for p in found if p.domain == domain] for domain in DOMAINS}
 
-    def _selector(self, name: str, home: str) -> LayerSelector:
+    def _strategy(self, name: str, home: str) -> LayerSelector:
         """Calibrated on its own domain only if it is the fixed one."""
         key = (name, home if name == FIXED else "")
-        if key not in self._selectors:
-            self._selectors[key] = self._made(*key)
-        return self._selectors[key]
+        if key not in self._made:
+            self._made[key] = self._make(*key)
+        return self._made[key]
 
-    def _made(self, name: str, home: str) -> LayerSelector:
+    def _make(self, name: str, home: str) -> LayerSelector:
         if name in (FIXED, MIX):
             domains = (home,) if home else DOMAINS
-            return self._world.calibrated("static-bo", domains, options=AS_IT_IS)
+            return self._strategies.calibrated("static-bo", domains, options=UNCHANGED)
         if name == "swift":
-            return strategy_from(name, self._world.model.executor.shape)
-        return self._world.calibrated(name)
+            return self._strategies.rig.strategy(name)
+        return self._strategies.calibrated(name)
 
 
 STUDY = Study(
     "mix-ratio",
     "Streams that change domain",
-    "What happens to the speed-up as prompts change domain more and more often?",
+    "How does the speed-up change as prompts change domain more often?",
     MixSettings(),
     MixSettings(**QUICK),
     run,

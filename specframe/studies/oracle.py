@@ -1,12 +1,11 @@
-"""How far strategies are from the best plan there is, where every plan can be tried.
+"""How far strategies are from the best plan, where every plan can be tried.
 
 The 6-layer testbed has 4,096 skip sets. On the target's own answers to test prompts the one-pass
-estimate gives the acceptance of each; with the prices of a 1.1B model, spread over six layers, that
-is an exact speed-up for every set and draft length. A strategy can only be as good as what it
-looks at allows: one that keeps one set for everything is compared with the best such set, one that
-looks at the domain with the best set for each, one that looks at the prompt with the best for each.
-What counts is the plan of every round, weighed by the tokens it emitted; what choosing it would
-cost is told beside. Answers are sampled: this little model's greedy ones repeat themselves, and a
+estimate gives the acceptance rate of each; with the prices of a 1.1B model, spread over six layers,
+that is an exact speed-up for every set and draft length. A strategy is compared with the best plan
+that its information allows: one for all prompts, one for each domain or one for each prompt. The
+plans of its rounds are weighted by the tokens they emitted; the cost of choosing them is reported
+separately. Answers are sampled: the greedy answers of such a small model repeat themselves, and a
 model that repeats itself needs no layers at all.
 """
 
@@ -16,20 +15,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
 from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
-from specframe.prompts.suites import BenchPrompt
+from specframe.prediction.priced_rounds import PricedRound
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
-from specframe.studies.worlds.calibrations import UNHURRIED, kept_or
+from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
 from specframe.studies.worlds.every_plan import EveryPlan, Plan, pooled
-from specframe.studies.worlds.priced_play import PlayedRound, play
-from specframe.studies.worlds.small_world import LONGEST, SmallWorld, law_of, small_world
+from specframe.studies.worlds.small_testbed import LONGEST, SmallTestbed, small_testbed
+from specframe.types import Prompt
 
 __all__ = ["STUDY", "OracleSettings"]
 
-# strategy -> what its plan may depend on
+# strategy -> what its plans may depend on
 LOOKS_AT = {
     "static-bo": "nothing",
     "knn-ssd": "domain",
@@ -38,13 +36,13 @@ LOOKS_AT = {
 }
 ONE = {"nothing": "one plan for everything", "domain": "one per domain", "prompt": "one per prompt"}
 MEAN = "mean"
-LEAST = 1.2  # speed-up of the best plan, below which there is nothing to be far from
+LEAST = 1.2  # speed-up of the best plan, below which there is too little to lose
 AIM = 0.03
 
 
 @dataclass(frozen=True)
 class OracleSettings:
-    """Prompts are counted by domain; `profile` is a folder of prices, empty for the package's."""
+    """Prompts are counted by domain; `profile` names prices, empty for the package's 1.1B."""
 
     prompts: int = 6
     calibration: int = 16
@@ -57,11 +55,11 @@ class OracleSettings:
 
 def run(settings: OracleSettings, work: Work) -> Findings:
     """A row for each strategy and domain."""
-    bench = _Bench(settings, work)
+    regrets = _Regrets(settings, work)
     rows = [
-        work.row({"selector": name, "domain": domain}, partial(bench.row, name, domain))
+        work.row({"selector": name, "domain": domain}, partial(regrets.row, name, domain))
         for name in LOOKS_AT
-        for domain in (*bench.domains, MEAN)
+        for domain in (*regrets.domains, MEAN)
     ]
     means = {row["selector"]: row for row in rows if row["domain"] == MEAN}
     best = {LOOKS_AT[name]: row["optimum"] for name, row in means.items()}
@@ -82,20 +80,19 @@ def run(settings: OracleSettings, work: Work) -> Findings:
 def _answer(best: Mapping[str, float], regret: Mapping[str, float | None]) -> str:
     if best["nothing"] < LEAST:
         return (
-            f"Void: the best plan of all gains {best['nothing']:.2f}x only, so that little can be "
-            f"lost."
+            f"Void: the best plan of all gains only {best['nothing']:.2f}x, so little can be lost."
         )
     lost = ", ".join(f"{name} {value:.1%}" for name, value in regret.items() if value is not None)
     gained = ", ".join(f"{value:.2f}x by {ONE[kind]}" for kind, value in best.items())
-    return f"Can be gained: {gained}. Of that is lost: {lost}."
+    return f"The best possible speed-ups are {gained}. Of these are lost: {lost}."
 
 
-class _Bench:
-    """What rows are made from, made when the first one asks."""
+class _Regrets:
+    """Plans of strategies and the best ones; what rows share is made on first use."""
 
     def __init__(self, settings: OracleSettings, work: Work) -> None:
         self._settings, self._work = settings, work
-        self._played: dict[str, dict[str, list[PlayedRound]]] = {}
+        self._rounds: dict[str, dict[str, list[PricedRound]]] = {}
 
     @property
     def domains(self) -> list[str]:
@@ -104,23 +101,23 @@ class _Bench:
         return list(DOMAINS)
 
     @cached_property
-    def _world(self) -> SmallWorld:
+    def _testbed(self) -> SmallTestbed:
         asked = self._settings
-        return small_world(asked.prompts, asked.calibration, asked.new_tokens, asked.profile)
+        return small_testbed(asked.prompts, asked.calibration, asked.new_tokens, asked.profile)
 
     @cached_property
     def _plans(self) -> dict[str, EveryPlan]:
-        """By test prompt."""
-        self._work.tell(f"trying every skip set on {len(self._world.tests)} prompts")
-        return {prompt.name: self._world.every_plan(prompt) for prompt in self._world.tests}
+        """Speeds of every plan, by test prompt."""
+        self._work.tell(f"trying every skip set on {len(self._testbed.tests)} prompts")
+        return {prompt.name: self._testbed.every_plan(prompt) for prompt in self._testbed.tests}
 
     @cached_property
     def _best(self) -> dict[tuple[str, str], Plan]:
-        """The best plan by what is looked at and prompt."""
+        """The best plan by what plans may depend on and prompt."""
         found: dict[tuple[str, str], Plan] = {}
         for kind in ("nothing", "domain", "prompt"):
-            for prompt in self._world.tests:
-                alike = [p for p in self._world.tests if _key(kind, p) == _key(kind, prompt)]
+            for prompt in self._testbed.tests:
+                alike = [p for p in self._testbed.tests if _key(kind, p) == _key(kind, prompt)]
                 if prompt is alike[0]:
                     plan = pooled([self._plans[p.name] for p in alike]).best()
                     found |= {(kind, p.name): plan for p in alike}
@@ -128,15 +125,15 @@ class _Bench:
 
     def row(self, name: str, domain: str) -> Row:
         """One strategy on one domain's prompts, or on all of them."""
-        prompts = [p for p in self._world.tests if domain in (MEAN, p.domain)]
-        kind, played = LOOKS_AT[name], self._rounds(name)
+        prompts = [p for p in self._testbed.tests if domain in (MEAN, p.domain)]
+        kind, rounds = LOOKS_AT[name], self._rounds_of(name)
         best = {p.name: [(self._best[kind, p.name], 1.0)] for p in prompts}
         chosen = {
-            p.name: [(_plan(done), float(done.tokens)) for done in played[p.name]] for p in prompts
+            p.name: [(_plan(done), float(done.tokens)) for done in rounds[p.name]] for p in prompts
         }
         speed, optimum = self._speed(prompts, chosen), self._speed(prompts, best)
         plain = sum(self._plans[p.name].seconds for p in prompts)
-        selecting = sum(done.select_seconds for p in prompts for done in played[p.name])
+        selecting = sum(done.select_seconds for p in prompts for done in rounds[p.name])
         return {
             "looks_at": kind,
             "speed": speed,
@@ -146,9 +143,9 @@ class _Bench:
         }
 
     def _speed(
-        self, prompts: Sequence[BenchPrompt], plans: Mapping[str, Sequence[tuple[Plan, float]]]
+        self, prompts: Sequence[Prompt], plans: Mapping[str, Sequence[tuple[Plan, float]]]
     ) -> float:
-        """Speed-up over all prompts; a prompt's plans share its tokens as their weights say."""
+        """Speed-up over all prompts; a prompt's plans share its tokens by their weights."""
         plain = spent = 0.0
         for prompt in prompts:
             every, weighed = self._plans[prompt.name], plans[prompt.name]
@@ -157,48 +154,41 @@ class _Bench:
             spent += every.seconds * sum(w / whole / every.speeds[plan] for plan, w in weighed)
         return float(plain / spent)
 
-    def _rounds(self, name: str) -> dict[str, list[PlayedRound]]:
+    def _rounds_of(self, name: str) -> dict[str, list[PricedRound]]:
         """What the strategy planned on each test prompt."""
-        if name not in self._played:
-            selector, world = self._selector(name), self._world
-            self._work.tell(f"letting {name} plan")
-            self._played[name] = {
-                p.name: play(
-                    world.executor, selector, world.costs, p.tokens, law_of(p), world.limits
-                )
-                for p in world.tests
-            }
-        return self._played[name]
+        if name not in self._rounds:
+            strategy, testbed = self._strategy(name), self._testbed
+            self._work.tell(f"planning with {name}")
+            self._rounds[name] = {p.name: testbed.rounds(strategy, p) for p in testbed.tests}
+        return self._rounds[name]
 
-    def _selector(self, name: str) -> LayerSelector:
+    def _strategy(self, name: str) -> LayerSelector:
         """Calibrated on the validation split, or as an interrupted run left it."""
-        world, folder = self._world, self._work.folder
-        shape = world.executor.shape
+        testbed, folder = self._testbed, self._work.folder
         options = {"stop": "fixed"}  # the length is a part of the plan that is judged
         if not strategy_class(name).traits.calibrated:
-            return strategy_from(name, shape, "best", options)
+            return testbed.rig.strategy(name, options=options)
+        return kept_or_calibrated(
+            testbed.rig.strategy(name, options={**options, "seconds": str(UNHURRIED)}),
+            testbed.lab(folder / "measurements.jsonl"),
+            testbed.calibrating,
+            folder / "calibrations" / name,
+            lambda: self._work.tell(f"calibrating {name}"),
+        )
 
-        def calibrate() -> LayerSelector:
-            self._work.tell(f"calibrating {name}")
-            lab = world.lab(folder / "measurements.jsonl")
-            chosen = strategy_from(name, shape, "best", {**options, "seconds": str(UNHURRIED)})
-            return chosen.calibrate(lab, world.calibrating)
 
-        return kept_or(folder / "calibrations" / name, shape, calibrate)
-
-
-def _key(kind: str, prompt: BenchPrompt) -> str:
+def _key(kind: str, prompt: Prompt) -> str:
     return {"nothing": "", "domain": prompt.domain, "prompt": prompt.name}[kind]
 
 
-def _plan(done: PlayedRound) -> Plan:
+def _plan(done: PricedRound) -> Plan:
     return done.plan.skips.bits, min(done.plan.stop.max_tokens, LONGEST)
 
 
 STUDY = Study(
     "oracle",
-    "Regret against the best plan there is",
-    "How much of the speed of the best possible plan does each strategy lose?",
+    "Regret against the best possible plan",
+    "How much speed does each strategy lose compared with the best possible plan?",
     OracleSettings(),
     OracleSettings(prompts=2, calibration=8, new_tokens=32),
     run,

@@ -1,11 +1,10 @@
-"""KnapSpec's cosine threshold, and what Lemma 4.1 says of it.
+"""KnapSpec's cosine threshold, and what Lemma 4.1 says about it.
 
-The program (https://arxiv.org/abs/2602.20217) gives up a path once its mean cosine with the
-target's stream falls below a threshold. It runs once in each answer of the testbed's model, as
-published, at one threshold after another: what it computes is priced, and the plan it comes to is
-judged on the tokens that follow, which no decision saw. The lemma promises agreement where the
-cosine of the head's inputs exceeds a bound; where it does is counted on sets of the sublayers that
-other prompts can best do without.
+The program (https://arxiv.org/abs/2602.20217) drops a path once its mean cosine with the target's
+stream falls below a threshold. It runs once in each answer of the testbed's model, as published, at
+several thresholds: its cost is priced, and its plan is judged on the tokens that follow, which no
+decision used. The lemma guarantees agreement where the cosine of the head's inputs exceeds a bound;
+how often it does is counted on skip sets of the sublayers that matter least on other prompts.
 """
 
 from __future__ import annotations
@@ -19,21 +18,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
-from specframe.core.engine import Limits
-from specframe.core.sampling import Law
 from specframe.errors import InvalidConfig, UnsupportedModel
 from specframe.executors.executor import NO_ROWS
 from specframe.prediction.check import rank_sublayers
+from specframe.prediction.priced_rounds import priced_rounds
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, Judged, continue_prompts, judge
-from specframe.prompts.suites import BenchPrompt
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.lemma import check_lemma
-from specframe.studies.worlds.priced_model import PricedModel, priced_model
-from specframe.studies.worlds.priced_play import play
-from specframe.types import DraftPlan, SkipSet, Step, StopRule
+from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
+from specframe.types import DraftPlan, Prompt, SkipSet, Step, StopRule
 
 __all__ = ["STUDY", "PruningSettings"]
 
@@ -42,12 +37,12 @@ PUBLISHED = 0.5
 PROGRAM, LEMMA = "program", "lemma"
 LONGEST = 16  # drafted tokens
 ROUND = 11  # tokens that a round of the published strategy emits at most
-FREE = 0.01  # of the speed: what a threshold may lose and still be said to lose nothing
+FREE = 0.01  # of the speed: a threshold that loses no more counts as losing nothing
 
 
 @dataclass(frozen=True)
 class PruningSettings:
-    """`prompts` of each domain; what `judged` tokens after the program say of its plan.
+    """`prompts` of each domain; the plan is judged on `judged` tokens after the program ran.
 
     `rounds` give the program its reference rows. `shares` of the sublayers are skipped for the
     lemma. `profile` names prices, empty for the package's 1.1B.
@@ -72,13 +67,13 @@ class PruningSettings:
 
 def run(settings: PruningSettings, work: Work) -> Findings:
     """A row for each threshold, and one for each share of the lemma's sets."""
-    bench = _Bench(settings, work)
+    checks = _Checks(settings, work)
     program = [
-        work.row({"of": PROGRAM, "threshold": threshold}, partial(bench.program, threshold))
+        work.row({"of": PROGRAM, "threshold": threshold}, partial(checks.program, threshold))
         for threshold in (UNPRUNED, *settings.thresholds)
     ]
     lemma = [
-        work.row({"of": LEMMA, "share": share}, partial(bench.lemma, share))
+        work.row({"of": LEMMA, "share": share}, partial(checks.lemma, share))
         for share in settings.shares
     ]
     return _findings(program, lemma)
@@ -118,7 +113,7 @@ def _said(saves: Mapping[float, float], loses: Mapping[float, float], free: floa
     told.append(
         "every threshold tried loses speed"
         if free == UNPRUNED
-        else f"the highest that loses at most {FREE:.0%}, {free}, saves {saves[free]:.0%}"
+        else f"the highest threshold that loses at most {FREE:.0%}, {free}, saves {saves[free]:.0%}"
     )
     return f"{'; '.join(told)}."
 
@@ -134,13 +129,14 @@ def _lemma_said(lemma: Sequence[Row]) -> str:
     kept = "and was never broken" if not any(row["broken"] for row in lemma) else "and was BROKEN"
     chances = [row["ranking"] for row in lemma]
     return (
-        f"Lemma 4.1 promises agreement at {at(least)}) and at {at(most)}), {kept}; cosine is the "
-        f"higher where tokens agree with a chance of {min(chances):.2f} to {max(chances):.2f}."
+        f"Lemma 4.1 guarantees agreement at {at(least)}) and at {at(most)}), {kept}. An agreeing "
+        f"position has the higher cosine with a probability of {min(chances):.2f} to "
+        f"{max(chances):.2f}."
     )
 
 
-class _Bench:
-    """Model, prices and answers, made when the first row asks."""
+class _Checks:
+    """Checks of the program and of the lemma; model and answers are made on first use."""
 
     def __init__(self, settings: PruningSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -148,7 +144,7 @@ class _Bench:
         self._speeds: dict[tuple[str, int, SkipSet], float] = {}
 
     def program(self, threshold: float) -> Row:
-        """Means over the answers; speeds are weighed by time."""
+        """Means over the answers; speeds are weighted by time."""
         decided, unpruned = self._decisions(threshold), self._decisions(UNPRUNED)
         return {
             "seconds": fmean(one.seconds for one in decided),
@@ -161,10 +157,10 @@ class _Bench:
         }
 
     def lemma(self, share: float) -> Row:
-        """On the set of this share of the sublayers, at every place of the answers."""
-        layers = self._world.executor.shape.layers
+        """On the set of this share of the sublayers, at every position of the answers."""
+        layers = self._rig.executor.shape.layers
         skips = SkipSet.from_sublayers(layers, self._order[: max(round(share * 2 * layers), 1)])
-        pairs = [_streams(self._world, text, skips) for text in self._texts]
+        pairs = [_streams(self._rig, text, skips) for text in self._texts]
         norm, head = self._read_out
         target, draft = (norm(torch.cat(rows)).detach() for rows in zip(*pairs, strict=True))
         cosines = torch.cosine_similarity(target.double(), draft.double(), dim=-1)
@@ -172,29 +168,29 @@ class _Bench:
         return {"cosine": float(cosines.median()), **found}
 
     @cached_property
-    def _world(self) -> PricedModel:
-        return priced_model(self._settings.model, self._settings.profile)
+    def _rig(self) -> PricedRig:
+        return priced_rig(self._settings.model, self._settings.profile).without_ends()
 
     @cached_property
     def _read_out(self) -> tuple[Any, Tensor]:
         """The final norm and the head's rows."""
-        model = self._world.model
+        model = self._rig.model
         norm, head = getattr(model.base_model, "norm", None), model.get_output_embeddings()
         if norm is None or getattr(head, "bias", None) is not None:
             raise UnsupportedModel(
                 f"The lemma is about a head without bias behind one norm, which "
-                f"{type(model).__name__} does not have. Take a Llama-shaped model."
+                f"{type(model).__name__} does not have. Use a Llama-shaped model."
             )
         return norm, head.weight.detach()
 
     @cached_property
-    def _prompts(self) -> list[BenchPrompt]:
-        return self._world.prompts(self._settings.prompts)
+    def _prompts(self) -> list[Prompt]:
+        return self._rig.testbed_prompts(self._settings.prompts)
 
     @cached_property
     def _texts(self) -> list[Judged]:
         """Answers, with the target's keys and values."""
-        executor = self._world.executor
+        executor = self._rig.executor
         self._work.tell(f"answering {len(self._prompts)} prompts")
         asked = [prompt.tokens for prompt in self._prompts]
         return [
@@ -204,34 +200,33 @@ class _Bench:
 
     @cached_property
     def _order(self) -> list[int]:
-        """Sublayers, dispensable ones first, as other prompts say."""
+        """Sublayers, those that matter least on other prompts first."""
         self._work.tell("ranking sublayers")
-        seen = self._world.prompts(1, split="validation")
+        seen = self._rig.testbed_prompts(1, split="validation")
         return rank_sublayers(
-            self._world.executor, [prompt.tokens for prompt in seen], self._settings.judged
+            self._rig.executor, [prompt.tokens for prompt in seen], self._settings.judged
         )
 
     def _decisions(self, threshold: float) -> list[_Decision]:
-        """Of each answer."""
+        """What the program decided in each answer."""
         if threshold not in self._decided:
             self._work.tell(f"the program at threshold {_name(threshold)}")
             self._decided[threshold] = [self._decide(p, threshold) for p in self._prompts]
         return self._decided[threshold]
 
-    def _decide(self, prompt: BenchPrompt, threshold: float) -> _Decision:
-        """Let the published strategy decode until its program has run once."""
-        rounds, world = self._settings.rounds, self._world
+    def _decide(self, prompt: Prompt, threshold: float) -> _Decision:
+        """Decode with the published strategy until its program has run once."""
+        rounds, rig = self._settings.rounds, self._rig
         options = {"similarity": str(threshold), "first_kept": "1", "last_kept": str(rounds)}
-        selector = strategy_from("knapspec", world.executor.shape, "faithful", options)
-        limits = Limits((rounds + 1) * ROUND)
-        played = play(world.executor, selector, world.costs, prompt.tokens, Law(), limits)
-        when = next(i for i, done in enumerate(played) if done.select_seconds > 0.0)
-        skips = played[when].plan.skips
-        middle = 1 + sum(done.tokens for done in played[:when])
+        strategy = rig.strategy("knapspec", "faithful", options)
+        run = priced_rounds(rig, strategy, prompt, (rounds + 1) * ROUND)
+        when = next(i for i, done in enumerate(run) if done.select_seconds > 0.0)
+        skips = run[when].plan.skips
+        middle = 1 + sum(done.tokens for done in run[:when])
         key = prompt.name, middle, skips
         if key not in self._speeds:
-            self._speeds[key] = _speed(world, prompt, skips, middle, self._settings.judged)
-        return _Decision(skips, played[when].select_seconds, self._speeds[key])
+            self._speeds[key] = _speed(rig, prompt, skips, middle, self._settings.judged)
+        return _Decision(skips, run[when].select_seconds, self._speeds[key])
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,37 +238,35 @@ class _Decision:
     speed: float
 
 
-def _speed(
-    world: PricedModel, prompt: BenchPrompt, skips: SkipSet, middle: int, judged: int
-) -> float:
-    """On the tokens after the first `middle`, at the best draft length; 1 where none pays."""
+def _speed(rig: PricedRig, prompt: Prompt, skips: SkipSet, middle: int, judged: int) -> float:
+    """The speed-up after the first `middle` tokens, at the best draft length; 1 where none pays."""
     if not skips:
         return 1.0
-    (text,) = continue_prompts(world.executor, [prompt.tokens], middle + judged)
+    (text,) = continue_prompts(rig.executor, [prompt.tokens], middle + judged)
     rest = Continuation(text.tokens, text.prompt_length + middle)
-    alpha = AcceptanceEstimator(world.executor, [rest]).estimate(skips).mean
+    alpha = AcceptanceEstimator(rig.executor, [rest]).estimate(skips).mean
     n = rest.prompt_length + judged / 2
-    length = world.costs.best_draft_length(alpha, skips, n, LONGEST)
-    return world.costs.speedup(alpha, DraftPlan(skips, StopRule(length)), n).value
+    length = rig.costs.best_draft_length(alpha, skips, n, LONGEST)
+    return rig.costs.speedup(alpha, DraftPlan(skips, StopRule(length)), n).value
 
 
-def _streams(world: PricedModel, text: Judged, skips: SkipSet) -> tuple[Tensor, Tensor]:
+def _streams(rig: PricedRig, text: Judged, skips: SkipSet) -> tuple[Tensor, Tensor]:
     """Target's and draft's last states [places, H], each place as a draft that begins there."""
-    device = world.executor.device
+    device = rig.executor.device
     positions = torch.arange(text.first, len(text.tokens), device=device)
     columns = torch.arange(len(text.tokens), device=device)
     itself = torch.eye(len(positions), dtype=torch.bool, device=device)
     mask = torch.cat([columns < positions[:, None], itself], dim=1)
     tokens = torch.tensor([text.tokens[text.first :]], device=device)
     step = Step(tokens, positions, None, len(text.tokens), mask)
-    draft = world.executor.walk(step, text.cache, skips, rows=NO_ROWS).hidden
+    draft = rig.executor.walk(step, text.cache, skips, rows=NO_ROWS).hidden
     return text.hidden[0], draft[0]
 
 
 STUDY = Study(
     "pruning",
     "What the cosine threshold prunes",
-    "What does pruning by cosine save and lose, and how far does Lemma 4.1 reach?",
+    "What does pruning by cosine similarity save and lose, and how far does Lemma 4.1 reach?",
     PruningSettings(),
     PruningSettings(thresholds=(0.5, 0.9, 0.97, 0.99), shares=(0.2, 0.5, 0.8), prompts=1),
     run,

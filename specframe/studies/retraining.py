@@ -1,11 +1,11 @@
-"""One deployment of a skip set against recalibrating it while the text it is used on drifts.
+"""One calibration of a skip set against recalibration while the text it is used on drifts.
 
 The stream goes through the testbed's domains: each period is half of one domain and half of the
-next, at a longer context than the one before. Sets are searched as `static-bo` does, by knapsack.
-`once` keeps the first period's set, `broad` one found on all domains beforehand; `periodic`
-searches again after each period, on what that period served and from the set it has; `foreseen` has
-a set for each period before it begins, which no server can. Searches and the answers they rest on
-are billed at the prices at which tokens are decoded: no clock is looked at.
+next, at a longer context than the period before. Sets are searched as `static-bo` does, by
+knapsack. `once` keeps the first period's set, `broad` one found on all domains beforehand;
+`periodic` searches again after each period, on the prompts of that period and from the current set;
+`foreseen` knows each period before it begins, which no real server can. Searches and the answers
+they use are charged at the prices at which tokens are decoded: no time is measured.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from statistics import fmean, harmonic_mean
 from typing import Any
 
 from specframe.calibration.lab import ModelLab
-from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
 from specframe.contract.selector import LayerSelector
 from specframe.costs.model import CostModel
@@ -26,10 +25,9 @@ from specframe.errors import InvalidConfig
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.replay import predict_speedup, replay_rounds
-from specframe.prompts.suites import BenchPrompt
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.calibrations import UNHURRIED
-from specframe.studies.worlds.priced_model import PricedModel, priced_model
+from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import DraftPlan, Estimate, Prompt, SkipSet, StopRule
 
@@ -44,7 +42,7 @@ LONGEST = 12  # drafted tokens
 class RetrainingSettings:
     """`prompts` of each period are measured, as many more searched on; contexts in tokens.
 
-    `tokens` are served in a period. `profile` names prices, empty for the package's 1.1B.
+    `tokens` are decoded in a period. `profile` names prices, empty for the package's 1.1B.
     """
 
     model: str = "testbed"
@@ -68,16 +66,16 @@ class RetrainingSettings:
             raise InvalidConfig.of(owner, "longest", "at least `shortest`", self.longest)
 
     def context(self, period: int) -> int:
-        """Equal factors from the shortest to the longest."""
+        """The context of a period; it grows by equal factors."""
         factor: float = (self.longest / self.shortest) ** (period / (self.periods - 1))
         return round(self.shortest * factor)
 
 
 def run(settings: RetrainingSettings, work: Work) -> Findings:
     """A row for each policy and period."""
-    stream = _Stream(settings, work)
+    drift = _Drift(settings, work)
     rows = [
-        work.row({"policy": policy, "period": period}, partial(stream.row, policy, period))
+        work.row({"policy": policy, "period": period}, partial(drift.row, policy, period))
         for period in range(settings.periods)
         for policy in POLICIES
     ]
@@ -98,44 +96,44 @@ def _findings(rows: Sequence[Row], settings: RetrainingSettings) -> Findings:
 
 
 def _seconds(row: Row, tokens: int) -> float:
-    """Of serving so many tokens in the row's period, calibration included."""
+    """Seconds of decoding so many tokens in the row's period, calibration included."""
     return float(row["calibration_seconds"] + tokens * row["token_seconds"])
 
 
 def _break_even(rows: Sequence[Row], once: Sequence[Row]) -> int | None:
-    """Tokens a period from which on calibrating more than once pays; None: never."""
-    dearer = sum(r["calibration_seconds"] for r in rows) - sum(
+    """Tokens per period above which calibrating more than once pays off; None: never."""
+    extra = sum(r["calibration_seconds"] for r in rows) - sum(
         r["calibration_seconds"] for r in once
     )
     saved = sum(r["token_seconds"] for r in once) - sum(r["token_seconds"] for r in rows)
     if saved <= 0.0:
         return None
-    return max(ceil(float(dearer / saved)), 0)
+    return max(ceil(float(extra / saved)), 0)
 
 
 def _answer(figures: Mapping[str, Any], settings: RetrainingSettings) -> str:
     speed, gain, pays = (figures[key] for key in ("speed", "gain", "break_even_tokens"))
     told = [
-        f"A set found once gains {speed[ONCE]:.2f}x over the drift, one found on all domains "
-        f"{speed[BROAD]:.2f}x, recalibrating each period {speed[PERIODIC]:.2f}x"
+        f"A set found once has a speed-up of {speed[ONCE]:.2f}x over the drift, one found on all "
+        f"domains {speed[BROAD]:.2f}x, recalibrating each period {speed[PERIODIC]:.2f}x"
     ]
     if pays[PERIODIC] is None:
-        told.append("recalibrating never pays for itself")
+        told.append("recalibrating never pays off")
     else:
         told.append(
-            f"recalibrating pays from {pays[PERIODIC]} tokens a period on, {gain[PERIODIC]:+.1%} "
-            f"net at {settings.tokens}"
+            f"recalibrating pays off from {pays[PERIODIC]} tokens per period, "
+            f"{gain[PERIODIC]:+.1%} net at {settings.tokens}"
         )
     told.append(
-        "a broad calibration never pays"
+        "a broad calibration never pays off"
         if pays[BROAD] is None
         else f"a broad calibration from {pays[BROAD]}, {gain[BROAD]:+.1%} net"
     )
     return f"{'; '.join(told)}."
 
 
-class _Stream:
-    """What rows are made from, made when the first one asks."""
+class _Drift:
+    """Policies over a drifting stream; what rows share is made on first use."""
 
     def __init__(self, settings: RetrainingSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -143,7 +141,7 @@ class _Stream:
         self._judges: dict[int, _Judge] = {}
 
     def row(self, policy: str, period: int) -> Row:
-        """What the policy's set is worth in this period."""
+        """The speed of the policy's set in this period."""
         deployed, judge = self._deployed(policy, period), self._judge(period)
         draft, speed = judge.best(deployed.skips)
         return {
@@ -158,19 +156,19 @@ class _Stream:
         }
 
     @cached_property
-    def _world(self) -> PricedModel:
-        return priced_model(self._settings.model, self._settings.profile)
+    def _rig(self) -> PricedRig:
+        return priced_rig(self._settings.model, self._settings.profile).without_ends()
 
     def _mix(self, period: int) -> tuple[str, str]:
         names = list(DOMAINS)
         return names[period], names[(period + 1) % len(names)]
 
-    def _prompts(self, period: int, split: str) -> list[BenchPrompt]:
-        """By turns of both domains; no prompt of a split serves two periods."""
+    def _prompts(self, period: int, split: str) -> list[Prompt]:
+        """The two domains alternate; no prompt of a split is used in two periods."""
         half, context = self._settings.prompts // 2, self._settings.context(period)
         found = []
         for place, domain in enumerate(self._mix(period)):  # each domain is first once, second once
-            both = self._world.prompts(
+            both = self._rig.testbed_prompts(
                 2 * half, domains=(domain,), contexts=(context,), split=split
             )
             found.append(both[place * half : (place + 1) * half])
@@ -180,11 +178,11 @@ class _Stream:
         if period not in self._judges:
             self._work.tell(f"answering prompts of period {period + 1}")
             prompts = [prompt.tokens for prompt in self._prompts(period, "test")]
-            self._judges[period] = _Judge(self._world, prompts, self._settings.new_tokens)
+            self._judges[period] = _Judge(self._rig, prompts, self._settings.new_tokens)
         return self._judges[period]
 
     def _deployed(self, policy: str, period: int) -> _Deployed:
-        """The set in use, billed in the period that it is first used in."""
+        """The set in use, charged in the period in which it is first used."""
         if policy in (ONCE, BROAD) and period:
             return replace(self._deployed(policy, 0), seconds=0.0)
         if policy in (PERIODIC, FORESEEN) and period == 0:
@@ -195,14 +193,14 @@ class _Stream:
         return self._found[policy, period]
 
     def _calibrated(self, policy: str, period: int) -> _Deployed:
-        """On what the policy can know before the period begins."""
+        """A search on what the policy can know before the period begins."""
         if policy == PERIODIC:
-            before = self._deployed(PERIODIC, period - 1).selector
+            before = self._deployed(PERIODIC, period - 1).strategy
             return self._search(before, self._prompts(period - 1, "test"))
         if policy == BROAD:
             each = -(-2 * self._settings.prompts // len(DOMAINS))
             context = self._settings.context(0)
-            found = self._world.prompts(each, contexts=(context,), split="validation")
+            found = self._rig.testbed_prompts(each, contexts=(context,), split="validation")
             return self._search(self._fresh, found)
         return self._search(self._fresh, self._prompts(period, "validation"))
 
@@ -210,54 +208,51 @@ class _Stream:
     def _fresh(self) -> LayerSelector:
         options = {"search": "knapsack", "evaluations": str(self._settings.evaluations)}
         options["seconds"] = str(UNHURRIED)
-        return strategy_from("static-bo", self._world.executor.shape, "best", options)
+        return self._rig.strategy("static-bo", options=options)
 
-    def _search(self, selector: LayerSelector, prompts: Sequence[BenchPrompt]) -> _Deployed:
-        """No labels: halves of what is dealt are alike, since domains take turns."""
-        lab = _BilledLab(self._world, self._settings.new_tokens)
-        found = selector.calibrate(lab, [Prompt(prompt.tokens) for prompt in prompts])
-        return _Deployed(found, lab.shape.layers, lab.seconds)
+    def _search(self, strategy: LayerSelector, prompts: Sequence[Prompt]) -> _Deployed:
+        """Prompts have no labels: domains alternate, so halves of them are alike."""
+        lab = _ChargedLab(self._rig, self._settings.new_tokens)
+        found = strategy.calibrate(lab, [Prompt(prompt.tokens) for prompt in prompts])
+        return _Deployed(found, lab.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Deployed:
     """A set in use, and the priced seconds of finding it."""
 
-    selector: LayerSelector
-    layers: int
+    strategy: LayerSelector
     seconds: float
 
     @property
     def skips(self) -> SkipSet:
-        """The set."""
-        (judged,) = self.selector.figures()["sets"].values()
-        return SkipSet.of(self.layers, judged["attention"], judged["mlp"])
+        """The skip set."""
+        (judged,) = self.strategy.skip_sets().values()
+        return judged.skips
 
 
 class _Judge:
     """A period's prompts with the target's answers."""
 
-    def __init__(
-        self, world: PricedModel, prompts: Sequence[tuple[int, ...]], new_tokens: int
-    ) -> None:
-        texts = continue_prompts(world.executor, prompts, new_tokens)
-        self._costs = world.costs
-        self._estimator = AcceptanceEstimator(world.executor, texts)
+    def __init__(self, rig: PricedRig, prompts: Sequence[tuple[int, ...]], new_tokens: int) -> None:
+        texts = continue_prompts(rig.executor, prompts, new_tokens)
+        self._costs = rig.costs
+        self._estimator = AcceptanceEstimator(rig.executor, texts)
         self._n = fmean(map(len, prompts)) + new_tokens / 2
 
     @property
     def plain_seconds(self) -> float:
-        """Of a token by autoregressive decoding."""
+        """Seconds of a token by autoregressive decoding."""
         return self._costs.autoregressive(self._n)
 
     def acceptance(self, skips: SkipSet) -> float:
-        """Of first tokens."""
+        """Acceptance of first tokens."""
         return self._estimator.estimate(skips).mean
 
     def best(self, skips: SkipSet) -> tuple[int, float]:
-        """The draft length of most tokens a second on the answers, and that over plain decoding.
+        """The draft length of most tokens a second on the answers, and its speed-up.
 
-        Strategies end drafts by what they see, so no length is held against a set.
+        Strategies end drafts by confidence, so each set is judged at its best length.
         """
         found = self._estimator.estimate(skips)
         best = 0, 1.0
@@ -269,24 +264,24 @@ class _Judge:
         return best
 
 
-class _BilledLab(ModelLab):
-    """A lab that adds up what its answers and estimates would take at the prices."""
+class _ChargedLab(ModelLab):
+    """A lab that adds up what its answers and estimates cost at the prices."""
 
-    def __init__(self, world: PricedModel, new_tokens: int) -> None:
-        super().__init__(world.executor, world.costs, new_tokens=new_tokens, facts=world.facts)
+    def __init__(self, rig: PricedRig, new_tokens: int) -> None:
+        super().__init__(rig.executor, rig.costs, new_tokens=new_tokens, facts=rig.facts)
         self.seconds = 0.0
-        self._billed: set[tuple[int, tuple[int, ...]]] = set()
+        self._charged: set[tuple[int, tuple[int, ...]]] = set()
         self._answered: set[tuple[int, ...]] = set()
 
     def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
-        """See `Lab.acceptance`; a set is paid for once on each prompt."""
+        """See `Lab.acceptance`; a set is charged once on each prompt."""
         for tokens in {prompt.tokens for prompt in prompts}:
             if tokens not in self._answered:
                 self._answered.add(tokens)
                 self.seconds += _answer_seconds(self.costs, len(tokens), self.new_tokens)
             for wanted in skips:
-                if (wanted.bits, tokens) not in self._billed:
-                    self._billed.add((wanted.bits, tokens))
+                if (wanted.bits, tokens) not in self._charged:
+                    self._charged.add((wanted.bits, tokens))
                     self.seconds += _estimate_seconds(
                         self.costs, wanted, len(tokens), self.new_tokens
                     )
@@ -294,20 +289,20 @@ class _BilledLab(ModelLab):
 
 
 def _answer_seconds(costs: CostModel, prompt: int, new: int) -> float:
-    """Reading a prompt, answering it, and reading both again to keep the target's states."""
+    """Seconds to read a prompt, to answer it, and to read both to keep the target's states."""
     reading = costs.walk(0, prompt) + costs.walk(0, prompt + new, logits=new)
     return reading + new * costs.autoregressive(prompt + new / 2)
 
 
 def _estimate_seconds(costs: CostModel, skips: SkipSet, prompt: int, new: int) -> float:
-    """One walk over all places of an answer, side by side."""
+    """Seconds of one walk over all positions of an answer, side by side."""
     return costs.walk(prompt + new, new, skips, logits=new)
 
 
 STUDY = Study(
     "retraining",
-    "One deployment or many calibrations",
-    "What does recalibrating gain over one deployment when domains and contexts drift?",
+    "One calibration or many",
+    "What does recalibration gain over a single calibration when domains and contexts drift?",
     RetrainingSettings(),
     RetrainingSettings(periods=3, prompts=6, new_tokens=32, evaluations=40, longest=512),
     run,

@@ -1,10 +1,9 @@
 """What KnapSpec plans, and what that gains, at the prices of models too large for this machine.
 
 Prices of an 8B, a 32B and a 70B model are composed: one of their layers was measured, the others
-are taken to cost the same. Nothing was generated with them: what skipping loses, and how often
-drafts stand, is that of the testbed's model on its own answers, its layers standing for as many
-more. So the figures say what changes because prices do, and nothing of how redundant a large model
-is.
+are taken to cost the same. Nothing was generated with them: the loss of skipping and the acceptance
+rates are those of the testbed's model on its own answers, each of its layers standing for several.
+The figures show only the effect of the prices, not how redundant a large model is.
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ from functools import cached_property, partial
 from statistics import fmean, harmonic_mean
 from typing import Any
 
-from specframe.contract.naming import strategy_from
 from specframe.contract.options import require_at_least
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
-from specframe.prompts.suites import BenchPrompt
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.plans_at import plans_at
-from specframe.studies.worlds.priced_model import PricedModel, priced_model
+from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
 from specframe.studies.worlds.prices import SHIPPED, kept_prices, spread_over
-from specframe.types import DraftPlan, SkipSet
+from specframe.types import DraftPlan, Prompt, SkipSet
 
 __all__ = ["STUDY", "ScaleSettings"]
 
@@ -40,7 +37,7 @@ class ScaleSettings:
     contexts: tuple[int, ...] = (128, 512, 2048, 8192, 16384, 32768)
     prompts: int = 4
     new_tokens: int = 64
-    budget: int = 512  # tokens still to come, which planning must pay for itself with
+    budget: int = 512  # tokens still to come, over which planning must pay for itself
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
@@ -53,9 +50,9 @@ class ScaleSettings:
 
 def run(settings: ScaleSettings, work: Work) -> Findings:
     """A row for each profile and context."""
-    bench = _Bench(settings, work)
+    planned = _PlansAtPrices(settings, work)
     rows = [
-        work.row({"profile": name, "context": n}, partial(bench.row, name, n))
+        work.row({"profile": name, "context": n}, partial(planned.row, name, n))
         for name in settings.profiles
         for n in settings.contexts
     ]
@@ -85,13 +82,13 @@ def _answer(
         for name, own in by_profile.items()
     ]
     return (
-        f"From a context of {contexts[0]} to one of {contexts[-1]} the predicted speed-up goes "
-        f"from {', '.join(told)}."
+        f"From a context of {contexts[0]} to one of {contexts[-1]} tokens, the predicted speed-up "
+        f"goes from {', '.join(told)}."
     )
 
 
-class _Bench:
-    """Model, answers and plans, made when the first row asks."""
+class _PlansAtPrices:
+    """Plans at each profile's prices; model and answers are made on first use."""
 
     def __init__(self, settings: ScaleSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -99,7 +96,7 @@ class _Bench:
         self._judged: dict[tuple[str, SkipSet], float] = {}
 
     def row(self, name: str, context: int) -> Row:
-        """Means over the prompts; speeds are weighed by time."""
+        """Means over the prompts; speeds are weighted by time."""
         prices = kept_prices(name)
         costs = self._costs(name)
         plans = [plans[context] for plans in self._plans(name)]
@@ -118,7 +115,7 @@ class _Bench:
             "simulated": bool(prices.simulated),
         }
 
-    def _speed(self, costs: CostModel, prompt: BenchPrompt, plan: DraftPlan, context: int) -> float:
+    def _speed(self, costs: CostModel, prompt: Prompt, plan: DraftPlan, context: int) -> float:
         """Measured acceptance at the profile's prices."""
         if plan.stop.max_tokens == 0:
             return 1.0
@@ -128,18 +125,18 @@ class _Bench:
         return costs.speedup(self._judged[key], plan, context).value
 
     @cached_property
-    def _world(self) -> PricedModel:
-        return priced_model(self._settings.model)
+    def _rig(self) -> PricedRig:
+        return priced_rig(self._settings.model)
 
     @cached_property
-    def _prompts(self) -> list[BenchPrompt]:
-        return self._world.prompts(self._settings.prompts)
+    def _prompts(self) -> list[Prompt]:
+        return self._rig.testbed_prompts(self._settings.prompts)
 
     @cached_property
     def _estimators(self) -> dict[str, AcceptanceEstimator]:
         """By prompt, on the model's own answers."""
         self._work.tell(f"answering {len(self._prompts)} prompts")
-        executor, new = self._world.executor, self._settings.new_tokens
+        executor, new = self._rig.executor, self._settings.new_tokens
         return {
             prompt.name: AcceptanceEstimator(
                 executor, continue_prompts(executor, [prompt.tokens], new)
@@ -148,18 +145,17 @@ class _Bench:
         }
 
     def _costs(self, name: str) -> CostModel:
-        return spread_over(kept_prices(name), self._world.executor.shape.layers)
+        return spread_over(kept_prices(name), self._rig.shape.layers)
 
     def _plans(self, name: str) -> list[dict[int, DraftPlan]]:
         """By prompt: the plan at each context."""
         if name not in self._planned:
-            executor, costs = self._world.executor, self._costs(name)
+            rig = self._rig.priced(self._costs(name))
             self._work.tell(f"planning at the prices of {name}")
-            selector = strategy_from("knapspec", executor.shape, "best", {"stop": "fixed"})
+            strategy = rig.strategy("knapspec", options={"stop": "fixed"})
             contexts, budget = self._settings.contexts, self._settings.budget
             self._planned[name] = [
-                plans_at(executor, selector, costs, prompt.tokens, contexts, budget)
-                for prompt in self._prompts
+                plans_at(rig, strategy, prompt.tokens, contexts, budget) for prompt in self._prompts
             ]
         return self._planned[name]
 
@@ -167,7 +163,8 @@ class _Bench:
 STUDY = Study(
     "scale",
     "Plans and gains at the prices of large models",
-    "What do plans and predicted speed-ups become at an 8B, a 32B and a 70B model's prices?",
+    "How do plans and predicted speed-ups change with the latencies of an 8B, a 32B and a 70B "
+    "model?",
     ScaleSettings(),
     ScaleSettings(contexts=(128, 2048, 8192, 32768), prompts=1, new_tokens=48),
     run,

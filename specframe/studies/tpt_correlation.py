@@ -1,9 +1,9 @@
-"""Which figure of a plan tells its throughput: acceptance, tokens per layer, or tokens per time?
+"""Which figure predicts a plan's throughput: acceptance, tokens per layer, or tokens per time?
 
 KnapSpec (https://arxiv.org/abs/2602.20217) plans by expected tokens per time and reports a Pearson
 correlation of 0.837 with measured throughput. Plans of many skip sets, draft lengths and contexts
-are predicted on some prompts, then really decode others, round by round in turns; so this study
-looks at the clock. Tokens per layer is the same figure with all sublayers at one price (DEL's),
+are predicted on some prompts, then decode others, alternating round by round; this study measures
+time. Tokens per layer is the same figure with all sublayers at one price (DEL's),
 `round` prices the whole round: head, rows of verification, reuse of the prefix. Intervals come from
 drawing skip sets again with all their plans, since plans of one set are alike.
 """
@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 
 from specframe.bench.timing import Interval, bootstrap
 from specframe.contract.options import require_at_least
-from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel, expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.prediction.check import rank_sublayers
 from specframe.prediction.race import race
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
-from specframe.prompts.prediction import suite_prompts
+from specframe.prompts.testbed import suite_prompts
+from specframe.rig import Rig
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.priced_model import PricedModel, priced_model
+from specframe.studies.worlds.priced_rig import require_tokenizer
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["STUDY", "TptSettings"]
@@ -43,7 +43,7 @@ PREDICTORS = ("acceptance", "tokens_per_layer", "tokens_per_time", "round")
 
 @dataclass(frozen=True)
 class TptSettings:
-    """Sets skip such shares of the sublayers: `ranked`, dispensable ones first, or `random` ones.
+    """Sets skip these shares of the sublayers: `ranked` by how little they matter, or `random`.
 
     `prompts` of each context are predicted on, as many others are measured on.
     """
@@ -73,9 +73,9 @@ class TptSettings:
 
 def run(settings: TptSettings, work: Work) -> Findings:
     """A row for each plan and context."""
-    bench = _Bench(settings, work)
+    races = _Races(settings, work)
     rows = [
-        work.row({"context": n, "set": name, "draft": length}, partial(bench.row, n, name, length))
+        work.row({"context": n, "set": name, "draft": length}, partial(races.row, n, name, length))
         for n in settings.contexts
         for name in _names(settings)
         for length in settings.lengths
@@ -129,7 +129,7 @@ def _interval(
 
 
 def _pearson(x: Floats, y: Floats) -> float:
-    """0 where either does not vary."""
+    """Pearson's correlation; 0 where either does not vary."""
     if np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
         return 0.0
     x, y = x - x.mean(), y - y.mean()
@@ -149,19 +149,21 @@ def _answer(found: Mapping[str, Any], plans: int) -> str:
 
     def verdict(name: str) -> str:
         _, low, high = found["pearson_of_time_less"][name]
-        return "better than" if low > 0.0 else "worse than" if high < 0.0 else "not surely unlike"
+        if low > 0.0:
+            return "better than"
+        return "worse than" if high < 0.0 else "not significantly better or worse than"
 
     return (
-        f"Over {plans} plans measured throughput correlates with tokens per time at "
+        f"Over {plans} plans, measured throughput correlates with tokens per time at "
         f"{told('tokens_per_time')}, with acceptance at {told('acceptance')}, with tokens per "
         f"layer at {told('tokens_per_layer')} and with the whole round's price at "
-        f"{told('round')}. So tokens per time predicts {verdict('acceptance')} acceptance and "
+        f"{told('round')}. Tokens per time predict it {verdict('acceptance')} acceptance and "
         f"{verdict('tokens_per_layer')} tokens per layer."
     )
 
 
-class _Bench:
-    """Model, prices and races, made when the first row asks."""
+class _Races:
+    """Plans that are predicted and timed; model and prices are made on first use."""
 
     def __init__(self, settings: TptSettings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -174,20 +176,22 @@ class _Bench:
         return self._raced[context][name, length]
 
     @cached_property
-    def _world(self) -> PricedModel:
-        return priced_model(self._settings.model)
+    def _rig(self) -> Rig:
+        rig = Rig.load(self._settings.model)
+        require_tokenizer(rig)
+        return rig
 
     @cached_property
     def _costs(self) -> CostModel:
         self._work.tell("pricing sublayers on this machine")
-        return measured_profile(self._world.model, self._world.executor).costs
+        return self._rig.costs
 
     @cached_property
     def _sets(self) -> dict[str, SkipSet]:
-        settings, executor = self._settings, self._world.executor
+        settings, executor = self._settings, self._rig.executor
         self._work.tell("ranking sublayers")
         layers, size = executor.shape.layers, executor.shape.sublayers
-        prompts = suite_prompts(self._world.tokenizer, settings.contexts[0], settings.prompts)
+        prompts = self._prompts(settings.contexts[0], 0)
         order = rank_sublayers(executor, prompts, settings.new_tokens)
         drawn = random.Random(0)
         members = [order[: max(round(share * size), 1)] for share in settings.ranked]
@@ -199,11 +203,9 @@ class _Bench:
 
     def _race(self, context: int) -> dict[tuple[str, int], Row]:
         """All plans at this context: predicted on some prompts, then timed on others."""
-        settings, executor, costs = self._settings, self._world.executor, self._costs
-        count, plans = settings.prompts, self._plans
-        seen, asked = (
-            suite_prompts(self._world.tokenizer, context, count, start) for start in (0, count)
-        )
+        settings, executor, costs = self._settings, self._rig.executor, self._costs
+        plans = self._plans
+        seen, asked = (self._prompts(context, start) for start in (0, settings.prompts))
         texts = continue_prompts(executor, seen, settings.new_tokens)
         estimator = AcceptanceEstimator(executor, texts)
         alphas = {name: estimator.estimate(skips).mean for name, skips in self._sets.items()}
@@ -215,6 +217,10 @@ class _Bench:
             key: {**predicted[key], MEASURED: 1.0 / lap.seconds_per_token}
             for key, lap in zip(plans, laps, strict=True)
         }
+
+    def _prompts(self, context: int, start: int) -> list[tuple[int, ...]]:
+        found = suite_prompts(self._rig.tokenizer, context, self._settings.prompts, start)
+        return [prompt.tokens for prompt in found]
 
     @property
     def _plans(self) -> dict[tuple[str, int], DraftPlan]:
@@ -245,8 +251,9 @@ def _tokens_per(attention: float, mlp: float, plan: DraftPlan, alpha: float) -> 
 
 STUDY = Study(
     "tpt-correlation",
-    "What tells a plan's throughput",
-    "Do tokens per time predict measured throughput better than acceptance or tokens per layer?",
+    "What predicts a plan's throughput",
+    "Do tokens per time predict measured throughput better than acceptance rate or tokens per "
+    "layer?",
     TptSettings(),
     TptSettings(
         ranked=(0.2, 0.4, 0.6, 0.75),

@@ -1,10 +1,10 @@
 """What tree drafting adds to each strategy.
 
 Any strategy can be given a tree by configuration (`draft_tree`): siblings beside its drafted chain,
-which verification looks at in the same walk. Every strategy decodes the same prompts greedily with
-a chain and with each tree, on the testbed's model at the prices of a 1.1B one. The text is the same
-each time, since decoding is lossless, so prompts are compared one by one; rounds are priced with
-the nodes they really had, and what a strategy computes is billed too. No clock is looked at.
+which are verified in the same walk. Every strategy decodes the same prompts greedily with a chain
+and with each tree, on the testbed's model at the prices of a 1.1B one. The text is the same each
+time, since decoding is lossless, so prompts are compared one by one. Rounds are priced with the
+nodes they really had; the computation of the strategy is included. No time is measured.
 """
 
 from __future__ import annotations
@@ -12,23 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 
 from specframe.bench.timing import bootstrap
-from specframe.calibration.lab import ModelLab, ends_of
-from specframe.contract.drafting_options import dressed, tree_from
-from specframe.contract.naming import strategy_from
+from specframe.contract.drafting_options import tree_from, with_drafting
 from specframe.contract.options import require_at_least
 from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
-from specframe.core.engine import Limits
-from specframe.core.sampling import Law
 from specframe.errors import InvalidConfig
-from specframe.prompts.suites import BenchPrompt
+from specframe.prediction.priced_rounds import priced_rounds
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
-from specframe.studies.worlds.calibrations import UNHURRIED, kept_or
-from specframe.studies.worlds.priced_model import PricedModel, priced_model
-from specframe.studies.worlds.priced_play import play
+from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
+from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
 from specframe.types import Prompt
 
 __all__ = ["STUDY", "TreeSettings"]
@@ -73,13 +67,13 @@ class TreeSettings:
 
 def run(settings: TreeSettings, work: Work) -> Findings:
     """A row for each strategy and tree; a chain's rows come first."""
-    bench = _Bench(settings, work)
+    gains = _Gains(settings, work)
     rows = []
     for name in settings.selectors:
-        chain = work.row({"selector": name, "tree": CHAIN}, partial(bench.row, name, CHAIN, None))
+        chain = work.row({"selector": name, "tree": CHAIN}, partial(gains.row, name, CHAIN, None))
         rows.append(chain)
         rows += [
-            work.row({"selector": name, "tree": tree}, partial(bench.row, name, tree, chain))
+            work.row({"selector": name, "tree": tree}, partial(gains.row, name, tree, chain))
             for tree in settings.trees
         ]
     return _findings(rows)
@@ -101,8 +95,8 @@ def _findings(rows: Sequence[Row]) -> Findings:
     )
     return Findings(
         {"adds": adds, "best_tree": {name: row["tree"] for name, row in best.items()}},
-        f"With the best tree tried each strategy's speed changes by: {told}. The gain is beyond "
-        f"chance for {', '.join(sure) if sure else 'none'}.",
+        f"With the best of these trees, the speed of each strategy changes by: {told}. The gain is "
+        f"significant for {', '.join(sure) if sure else 'none'}.",
     )
 
 
@@ -111,71 +105,55 @@ def _added(pairs: Pairs) -> float:
     return sum(chain for chain, _ in pairs) / sum(tree for _, tree in pairs) - 1.0
 
 
-class _Bench:
-    """Model, prices and prompts, made when the first row asks."""
+class _Gains:
+    """Gains of trees over chains; model and prompts are made on first use."""
 
     def __init__(self, settings: TreeSettings, work: Work) -> None:
         self._settings, self._work = settings, work
-        self._selectors: dict[str, LayerSelector] = {}
+        self._strategies: dict[str, LayerSelector] = {}
 
     def row(self, name: str, tree: str, chain: Row | None) -> Row:
         """One strategy with a tree, compared with its own chain."""
         options = {} if chain is None else {"draft_tree": tree}
-        selector = dressed(self._selector(name), options)
-        self._work.tell(f"playing {name}, {tree}")
+        strategy = with_drafting(self._strategy(name), options)
+        self._work.tell(f"{name}, {tree}")
         seconds, plain, tokens, rounds = [], 0.0, 0, 0
         for prompt in self._prompts:
-            played = play(
-                self._world.executor,
-                selector,
-                self._world.costs,
-                prompt.tokens,
-                Law(),
-                Limits(self._settings.new_tokens, ends_of(self._world.model)),
-            )
-            seconds.append(sum(done.seconds + done.select_seconds for done in played))
-            plain += sum(done.plain_seconds for done in played)
-            tokens += sum(done.tokens for done in played)
-            rounds += len(played)
+            run = priced_rounds(self._rig, strategy, prompt, self._settings.new_tokens)
+            seconds.append(sum(done.seconds + done.select_seconds for done in run))
+            plain += sum(done.plain_seconds for done in run)
+            tokens += sum(done.tokens for done in run)
+            rounds += len(run)
         row = {"speed": plain / sum(seconds), "tokens_a_round": tokens / rounds}
         return {**row, **_compared(chain, seconds), "seconds": seconds}
 
     @cached_property
-    def _world(self) -> PricedModel:
-        return priced_model(self._settings.model, self._settings.profile)
+    def _rig(self) -> PricedRig:
+        return priced_rig(self._settings.model, self._settings.profile)
 
     @cached_property
-    def _prompts(self) -> list[BenchPrompt]:
-        return self._world.prompts(self._settings.prompts)
+    def _prompts(self) -> list[Prompt]:
+        return self._rig.testbed_prompts(self._settings.prompts)
 
-    def _selector(self, name: str) -> LayerSelector:
-        if name not in self._selectors:
-            self._selectors[name] = self._made(name, self._work.folder / "calibrations" / name)
-        return self._selectors[name]
+    def _strategy(self, name: str) -> LayerSelector:
+        if name not in self._strategies:
+            self._strategies[name] = self._made(name)
+        return self._strategies[name]
 
-    def _made(self, name: str, kept: Path) -> LayerSelector:
+    def _made(self, name: str) -> LayerSelector:
         """Calibrated on the validation split where it needs that, or as the folder keeps it."""
-        shape = self._world.executor.shape
+        rig, settings = self._rig, self._settings
         if not strategy_class(name).traits.calibrated:
-            return strategy_from(name, shape)
-        return kept_or(kept, shape, lambda: self._calibrated(name))
-
-    def _calibrated(self, name: str) -> LayerSelector:
-        world, settings = self._world, self._settings
-        self._work.tell(f"calibrating {name}")
+            return rig.strategy(name)
         options = {"search": "knapsack", "evaluations": str(settings.evaluations)}
         options["seconds"] = str(UNHURRIED)
-        lab = ModelLab(
-            world.executor,
-            world.costs,
-            new_tokens=settings.new_tokens,
-            ends=ends_of(world.model),
-            facts=world.facts,
+        return kept_or_calibrated(
+            rig.strategy(name, options=options),
+            rig.lab(new_tokens=settings.new_tokens),
+            rig.testbed_prompts(settings.calibration, split="validation"),
+            self._work.folder / "calibrations" / name,
+            lambda: self._work.tell(f"calibrating {name}"),
         )
-        found = world.prompts(settings.calibration, split="validation")
-        prompts = [Prompt(prompt.tokens, prompt.domain) for prompt in found]
-        chosen = strategy_from(name, world.executor.shape, "best", options)
-        return chosen.calibrate(lab, prompts)
 
 
 def _compared(chain: Row | None, seconds: Sequence[float]) -> Mapping[str, float | None]:
@@ -189,7 +167,7 @@ def _compared(chain: Row | None, seconds: Sequence[float]) -> Mapping[str, float
 STUDY = Study(
     "tree",
     "What a tree adds",
-    "What does tree drafting add to each strategy?",
+    "How much does tree drafting add to each strategy?",
     TreeSettings(),
     TreeSettings(
         selectors=("static-bo", "swift", "knapspec"),

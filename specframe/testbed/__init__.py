@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from specframe.testbed.evaluation.scoring import score
     from specframe.testbed.model.shipped import load, load_tiny
-    from specframe.testbed.prompts import Prompt, suite
+    from specframe.testbed.prompts import Question, suite
 
-__all__ = ["Prompt", "load", "load_tiny", "score", "suite"]
+__all__ = ["Question", "load", "load_tiny", "score", "suite"]
 
 _HOMES = {
-    "Prompt": "prompts",
+    "Question": "prompts",
     "load": "model.shipped",
     "load_tiny": "model.shipped",
     "score": "evaluation.scoring",

@@ -1,4 +1,4 @@
-"""Prompt suites: documents of one domain and split, ready to be answered."""
+"""Question suites: documents of one domain and split, ready to be answered."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,11 +10,11 @@ from specframe.testbed.model.encoding import encode_prompt
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Prompt", "suite"]
+__all__ = ["Question", "suite"]
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class Question:
     """A conversation up to the answer, its reference answer, and how it is to be written down."""
 
     conversation: Conversation
@@ -62,11 +62,11 @@ def suite(
     start: int = 0,
     exemplars: int = 0,
     templated: bool = True,
-) -> tuple[Prompt, ...]:
+) -> tuple[Question, ...]:
     """The prompts number start..start+count-1 of a domain; equal arguments give equal prompts."""
     if domain not in NAMES:
         raise InvalidRequest(f"No domain named {domain!r}. Known: {', '.join(NAMES)}.")
     return tuple(
-        Prompt(conversation(domain, split, index, exemplars), templated)
+        Question(conversation(domain, split, index, exemplars), templated)
         for index in range(start, start + count)
     )

@@ -1,6 +1,6 @@
-"""For tests of models, executors and strategies, here and elsewhere.
+"""Checks and models for tests of executors and strategies, in this package and in others.
 
-Plain assertions, so that any test runner will do; `*_checks` yield named checks one by one.
+The checks are plain assertions and work with any test runner; `*_checks` yield named checks.
 """
 
 from specframe.testing.branches import exact_law, walk_branches

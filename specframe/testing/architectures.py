@@ -1,4 +1,4 @@
-"""A tiny random model of every family, made from the library's own config classes."""
+"""A tiny random model of every family, created from the config classes of transformers."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ ROTARY = {"rope_type": "default", "rope_theta": 10_000.0}
 class _Recipe:
     """A config class, a model class and what differs from the common shape."""
 
-    family: str  # FamilyConfig and FamilyForCausalLM in the library
+    family: str  # FamilyConfig and FamilyForCausalLM in transformers
     settings: dict[str, Any] = field(default_factory=dict)
-    without: tuple[str, ...] = ()  # common settings that the family does not know
+    without: tuple[str, ...] = ()  # common settings that the family does not have
     model: str = ""
     config: str = ""
 
@@ -171,7 +171,7 @@ REFUSED = ("mamba", "jamba", "t5", "opt_post_norm", "bloom")
 def tiny_model(
     name: str, dtype: torch.dtype = torch.float64, seed: int = 0, **settings: Any
 ) -> Any:
-    """A model of a few thousand weights; every gain, bias and matrix is random.
+    """A model with a few thousand random weights; norms and biases are random too.
 
     `name` is one of `FUSED`, `MODULE`, `STRUCTURE` (not in the layout table) or `REFUSED`;
     `settings` go to its config.
@@ -188,13 +188,13 @@ def tiny_model(
 
 
 def save_tiny_model(name: str, folder: str | Path, dtype: torch.dtype = torch.float32) -> Path:
-    """Write a tiny model as `from_pretrained` reads it."""
+    """Save a tiny model for `from_pretrained`."""
     tiny_model(name, dtype).save_pretrained(str(folder))
     return Path(folder)
 
 
 def _draw(weights: torch.Tensor, generator: torch.Generator) -> None:
-    """Matrices wide enough that logits lie apart, gains around 1, biases around 0."""
+    """Matrices large enough to separate the logits, norm weights around 1, biases around 0."""
     noise = torch.randn(weights.shape, generator=generator).to(weights.dtype)
     if weights.ndim >= 2:
         weights.copy_(noise * 1.5 / weights.shape[-1] ** 0.5)

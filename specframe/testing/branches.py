@@ -1,4 +1,4 @@
-"""Every branch of a program whose randomness enters by `choose(probabilities) -> index`."""
+"""Runs all branches of a program whose only randomness is `choose(probabilities) -> index`."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Outcome = TypeVar("Outcome", bound=Hashable)
 
 @dataclass(slots=True)
 class _Event:
-    """One choice of the branch at hand."""
+    """One choice of the current branch."""
 
     chances: list[float]
     taken: int
 
     def next(self) -> int | None:
-        """The following alternative that has a chance at all."""
+        """The next alternative with a probability above 0."""
         later = range(self.taken + 1, len(self.chances))
         return next((index for index in later if self.chances[index] > 0.0), None)
 
 
 def walk_branches(run: Callable[[Choose], Result]) -> Iterator[tuple[Result, float]]:
-    """Run once for each branch; yields what each came to, with its probability.
+    """Run once for each branch; yields its result and its probability.
 
-    Depth first: a branch replays the choices of the one before it up to its last event that has
-    an alternative left. `run` must depend on nothing but what is chosen.
+    Depth first: a branch replays the choices of the one before it, up to the last event that has
+    an alternative left. `run` must depend only on the values that `choose` returns.
     """
     events: list[_Event] = []
     while True:
@@ -49,8 +49,8 @@ def walk_branches(run: Callable[[Choose], Result]) -> Iterator[tuple[Result, flo
             event = events[position]
             if event.chances != chances:
                 raise AssertionError(
-                    f"event {position} of a replayed branch had the law {event.chances} and now "
-                    f"has {chances}: something besides `choose` decides"
+                    f"event {position} of a replayed branch had the distribution {event.chances} "
+                    f"and now has {chances}: `run` depends on more than `choose`"
                 )
             position += 1
             probability *= chances[event.taken]
@@ -68,11 +68,11 @@ def walk_branches(run: Callable[[Choose], Result]) -> Iterator[tuple[Result, flo
 
 
 def exact_law(run: Callable[[Choose], Outcome]) -> dict[Outcome, float]:
-    """The law of what a program comes to: the probabilities of its branches, added up."""
-    law: dict[Outcome, float] = defaultdict(float)
+    """The exact distribution of a program's result, summed over its branches."""
+    distribution: dict[Outcome, float] = defaultdict(float)
     for result, probability in walk_branches(run):
-        law[result] += probability
-    return dict(law)
+        distribution[result] += probability
+    return dict(distribution)
 
 
 def _first(chances: list[float]) -> int:

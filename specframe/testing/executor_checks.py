@@ -1,7 +1,7 @@
-"""The contract of an `Executor`, one named check a rule, told by what its walks return.
+"""The contract of an `Executor` as named checks, one per rule, on the results of its walks.
 
-`check_executor(executor)` runs them all over whatever model stands behind it; `executor_checks`
-yields them one by one. The model needs positions for 60 tokens.
+`check_executor(executor)` runs them all on the executor's model; `executor_checks` yields them one
+by one. The model needs at least 60 positions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Check = Callable[[Executor, float], None]
 
 
 def check_executor(executor: Executor, tolerance: float | None = None) -> None:
-    """Run every check. `tolerance` bounds differences of logits and states by rounding."""
+    """Run every check. `tolerance` limits differences of logits and states due to rounding."""
     for _, check in executor_checks(executor, tolerance):
         check()
 
@@ -44,7 +44,7 @@ def executor_checks(
 
 
 def rows_together_are_rows_one_by_one(executor: Executor, tolerance: float) -> None:
-    """A block of rows gives what single walks over the same tokens give."""
+    """A block of rows gives the same results as single walks over the same tokens."""
     tokens = _tokens(executor, 14)
     cache = _prefilled(executor, tokens[:6])
     together = _logits(executor, cache, _chain(executor, tokens[6:], 6))
@@ -56,7 +56,7 @@ def rows_together_are_rows_one_by_one(executor: Executor, tolerance: float) -> N
 
 
 def a_long_block_is_its_parts(executor: Executor, tolerance: float) -> None:
-    """Prompts may take another path than a few rows do, to the same values."""
+    """A prompt may use another code path than a few rows, with the same results."""
     tokens = _tokens(executor, 50)
     cache = executor.new_cache(50)
     whole = _logits(executor, cache, _chain(executor, tokens, 0))
@@ -72,14 +72,14 @@ def a_long_block_is_its_parts(executor: Executor, tolerance: float) -> None:
 
 
 def a_walk_does_not_move_the_cursor(executor: Executor, tolerance: float) -> None:
-    """Only `commit` does."""
+    """Only `commit` moves the cursor."""
     cache = _prefilled(executor, _tokens(executor, 6))
     _logits(executor, cache, _chain(executor, [1, 2], 6))
-    assert cache.length == 6, f"after a walk the cursor stands at {cache.length} instead of 6"
+    assert cache.length == 6, f"after a walk the cursor is at {cache.length} instead of 6"
 
 
 def old_scratch_is_not_read(executor: Executor, tolerance: float) -> None:
-    """What earlier walks wrote past the cursor does not reach later ones."""
+    """Later walks do not read what earlier walks wrote past the cursor."""
     tokens = _tokens(executor, 9)
     clean, used = (_prefilled(executor, tokens[:6]) for _ in range(2))
     _logits(executor, used, _chain(executor, _tokens(executor, 12, seed=1), 6))
@@ -88,7 +88,7 @@ def old_scratch_is_not_read(executor: Executor, tolerance: float) -> None:
 
 
 def taps_are_the_stream_at_their_depth(executor: Executor, tolerance: float) -> None:
-    """A tap at depth d is what a walk that stops at d returns."""
+    """A tap at depth d equals the result of a walk that stops at d."""
     tokens = _tokens(executor, 9)
     depths = range(executor.shape.sublayers + 1)
     cache = _prefilled(executor, tokens[:6])
@@ -111,11 +111,11 @@ def a_walk_resumes_where_another_stopped(executor: Executor, tolerance: float) -
         hidden = executor.walk(step, cache, stop=depth, rows=NO_ROWS).hidden
         found = executor.walk(step, cache, start=depth, hidden=hidden).logits
         assert found is not None
-        _close(found, wanted, tolerance, f"a walk resumed at depth {depth} and one in one go")
+        _close(found, wanted, tolerance, f"a walk resumed at depth {depth} and a single walk")
 
 
 def skipping_nothing_is_the_model(executor: Executor, tolerance: float) -> None:
-    """An empty skip set and none at all are the same."""
+    """An empty skip set and no skip set give the same results."""
     tokens = _tokens(executor, 9)
     cache = _prefilled(executor, tokens[:6])
     step = _chain(executor, tokens[6:], 6)
@@ -125,7 +125,7 @@ def skipping_nothing_is_the_model(executor: Executor, tolerance: float) -> None:
 
 
 def a_skipped_layer_leaves_the_stream_alone(executor: Executor, tolerance: float) -> None:
-    """With both sublayers skipped, what enters a layer leaves it; others still run."""
+    """With both sublayers skipped, a layer does not change the stream; others still run."""
     tokens = _tokens(executor, 9)
     cache = _prefilled(executor, tokens[:6])
     layers = executor.shape.layers
@@ -142,7 +142,7 @@ def a_skipped_layer_leaves_the_stream_alone(executor: Executor, tolerance: float
 
 
 def a_skipped_sublayer_is_left_out_alone(executor: Executor, tolerance: float) -> None:
-    """Skipping one sublayer keeps the other sublayer of its layer."""
+    """If one sublayer is skipped, the other one of its layer still runs."""
     tokens = _tokens(executor, 9)
     cache = _prefilled(executor, tokens[:6])
     layers = executor.shape.layers
@@ -158,7 +158,7 @@ def a_skipped_sublayer_is_left_out_alone(executor: Executor, tolerance: float) -
 
 
 def logits_are_of_the_rows_asked(executor: Executor, tolerance: float) -> None:
-    """All rows, the last one, or none; and none where the walk stops early."""
+    """All rows, the last one, or none; none if the walk stops early."""
     cache = _prefilled(executor, _tokens(executor, 6))
     step = _chain(executor, _tokens(executor, 4, seed=1), 6)
     every = executor.walk(step, cache)
@@ -166,16 +166,16 @@ def logits_are_of_the_rows_asked(executor: Executor, tolerance: float) -> None:
     assert every.logits.shape == (1, 4, executor.shape.vocabulary)
     last = executor.walk(step, cache, rows=LAST_ROW).logits
     assert last is not None
-    assert last.shape[1] == 1, f"one row was asked for, {last.shape[1]} came"
+    assert last.shape[1] == 1, f"one row was requested, {last.shape[1]} were returned"
     _close(last, every.logits[:, -1:], tolerance, "the last row alone and among all")
-    assert executor.walk(step, cache, rows=NO_ROWS).logits is None, "no row was asked for"
+    assert executor.walk(step, cache, rows=NO_ROWS).logits is None, "no row was requested"
     early = executor.walk(step, cache, stop=executor.shape.sublayers - 1).logits
     assert early is None, "a walk that stops early has no logits"
     _close(executor.logits(every.hidden), every.logits, tolerance, "`logits` and the walk's own")
 
 
 def a_row_sees_what_its_mask_opens(executor: Executor, tolerance: float) -> None:
-    """Two branches side by side give what each gives alone."""
+    """Two branches in one walk give the same results as each branch alone."""
     tokens = _tokens(executor, 9)
     cache = _prefilled(executor, tokens[:6])
     forked = _step(executor, tokens[6:], (6, 7, 7), 6, 6, FORK)
@@ -186,12 +186,12 @@ def a_row_sees_what_its_mask_opens(executor: Executor, tolerance: float) -> None
 
 
 def commit_keeps_the_rows_named(executor: Executor, tolerance: float) -> None:
-    """A branch that is committed is as if it alone had been walked."""
+    """Committing a branch has the same effect as walking that branch alone."""
     tokens = _tokens(executor, 10)
     cache = _prefilled(executor, tokens[:6])
     _logits(executor, cache, _step(executor, tokens[6:9], (6, 7, 7), 6, 6, FORK))
     cache.commit([0, 2])
-    assert cache.length == 8, f"two rows were committed, the cursor stands at {cache.length}"
+    assert cache.length == 8, f"two rows were committed, but the cursor is at {cache.length}"
     found = _logits(executor, cache, _chain(executor, tokens[9:], 8))
     plain = _prefilled(executor, [*tokens[:7], tokens[8]])
     wanted = _logits(executor, plain, _chain(executor, tokens[9:], 8))
@@ -199,7 +199,7 @@ def commit_keeps_the_rows_named(executor: Executor, tolerance: float) -> None:
 
 
 def walking_beside_sees_what_walking_in_sees(executor: Executor, tolerance: float) -> None:
-    """Rows beside the cache read as many columns as they say, and each other."""
+    """Rows without a slot read the number of columns they name, and each other."""
     tokens = _tokens(executor, 12)
     cache = _prefilled(executor, tokens[:9])
     for visible in (9, 6, 1):
@@ -208,26 +208,26 @@ def walking_beside_sees_what_walking_in_sees(executor: Executor, tolerance: floa
         found = _logits(executor, cache, beside)
         inside = _prefilled(executor, tokens[:visible])
         wanted = _logits(executor, inside, _chain(executor, rows, visible))
-        _close(found, wanted, tolerance, f"walks beside and into a cache of {visible} columns")
+        _close(found, wanted, tolerance, f"walks without and with a slot, over {visible} columns,")
 
 
 def walking_beside_writes_nothing(executor: Executor, tolerance: float) -> None:
-    """Neither the cursor nor any column moves, scratch included."""
+    """A walk without a slot changes neither the cursor nor any column, including scratch."""
     tokens = _tokens(executor, 10)
     cache = _prefilled(executor, tokens[:6])
     _logits(executor, cache, _chain(executor, tokens[6:9], 6))
     others = _tokens(executor, 5, seed=1)
     _logits(executor, cache, _step(executor, others, range(4, 9), None, 4))
-    assert cache.length == 6, f"walking beside moved the cursor to {cache.length}"
+    assert cache.length == 6, f"a walk without a slot moved the cursor to {cache.length}"
     cache.commit(range(3))
     found = _logits(executor, cache, _chain(executor, tokens[9:], 9))
     plain = _prefilled(executor, tokens[:9])
     wanted = _logits(executor, plain, _chain(executor, tokens[9:], 9))
-    _close(found, wanted, tolerance, "walks with and without one beside them")
+    _close(found, wanted, tolerance, "walks with and without an earlier walk that has no slot")
 
 
 def a_probe_refuses_to_write(executor: Executor, tolerance: float) -> None:
-    """A strategy's walks are beside the committed columns, or a typed error."""
+    """A strategy's walk that would write, or read scratch, raises `InvalidRequest`."""
     tokens = _tokens(executor, 9)
     cache = _prefilled(executor, tokens[:6])
     probe = CacheProbe(executor, cache)
@@ -246,7 +246,7 @@ def a_probe_refuses_to_write(executor: Executor, tolerance: float) -> None:
 
 
 def rows_past_the_capacity_are_refused(executor: Executor, tolerance: float) -> None:
-    """They would overwrite something, or be lost."""
+    """Rows past the capacity raise `PromptTooLong`."""
     cache = executor.new_cache(8)
     _logits(executor, cache, _chain(executor, _tokens(executor, 6), 0))
     cache.commit(range(6))
@@ -254,7 +254,7 @@ def rows_past_the_capacity_are_refused(executor: Executor, tolerance: float) -> 
         _logits(executor, cache, _chain(executor, [0, 1, 2], 6))
     except PromptTooLong:
         return
-    raise AssertionError("a cache for 8 positions took rows 6 to 8")
+    raise AssertionError("a cache for 8 positions accepted rows 6 to 8")
 
 
 _CHECKS: dict[str, Check] = {

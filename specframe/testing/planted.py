@@ -1,8 +1,8 @@
-"""Models of any shape whose sublayers matter by a set amount.
+"""Models of any shape whose sublayers have a chosen importance.
 
-Planted models stand in for real ones where a test or a benchmark needs a known acceptance at a
-given cost: shapes, dtypes and seconds are real, the text is not. A planted figure never stands
-for the speed of real text.
+Planted models replace real ones where a test or a benchmark needs a known acceptance rate at a
+given cost: shapes, dtypes and seconds are real, the text is not. Speed measured on a planted model
+says nothing about the speed on real text.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from specframe.types import ModelShape, SkipSet
 
 __all__ = ["falling_noise", "planted_llama", "planted_order", "planted_skips"]
 
-POOL = 1_000_003  # random numbers drawn once and laid out over all weights; a prime, no row repeats
+POOL = 1_000_003  # random numbers, reused for all weights; a prime number, so that no row repeats
 PROBE_TOKENS = 48  # tokens on which the sublayers' amplitudes are set
 SHARPNESS = 3.0  # standard deviation of the logits
-LIFT = 5.0  # how many of them each token's successor stands above the others
-TEMPER = 3.0  # gain of queries and keys, so that attention picks rows instead of averaging them
+LIFT = 5.0  # how many of these each token's successor is above the other tokens
+TEMPER = 3.0  # scale of queries and keys, so that attention selects rows instead of averaging them
 
 
 def planted_llama(
@@ -69,23 +69,23 @@ def planted_llama(
 
 
 def planted_order(layers: int, seed: int = 0) -> tuple[int, ...]:
-    """The sublayers from the least important one to the most, evenly mixed over the depth."""
+    """The sublayers from the least to the most important one, in random order of depth."""
     order = list(range(2 * layers))
     random.Random(seed).shuffle(order)
     return tuple(order)
 
 
 def planted_skips(layers: int, share: float, seed: int = 0) -> SkipSet:
-    """The least important sublayers, this share of all."""
+    """The least important sublayers; `share` is their share of all sublayers."""
     count = round(share * 2 * layers)
     return SkipSet.from_sublayers(layers, planted_order(layers, seed)[:count])
 
 
 def falling_noise(layers: int, seed: int = 0) -> dict[int, float]:
-    """Amplitudes that grow along `planted_order`.
+    """Amplitudes that increase along `planted_order`.
 
-    The first drafted token of `planted_skips(layers, share)` then stands with a chance of about
-    0.97, 0.90 and 0.75 at shares of 0.40, 0.55 and 0.70.
+    With `planted_skips(layers, share)`, the first drafted token is then accepted with a probability
+    of about 0.97, 0.90 and 0.75 at shares of 0.40, 0.55 and 0.70.
     """
     order = planted_order(layers, seed)
     size = [_lost(rank / len(order)) for rank in range(len(order) + 1)]
@@ -94,12 +94,12 @@ def falling_noise(layers: int, seed: int = 0) -> dict[int, float]:
 
 
 def _lost(share: float) -> float:
-    """Size of all that the first `share` of the sublayers adds, relative to the embeddings."""
+    """Size of what the first `share` of the sublayers adds in total, relative to embeddings."""
     return 0.33 * math.exp(6.0 * (share - 0.7))
 
 
 def _fill(model: Any, seed: int) -> None:
-    """Random weights with unit rows: every product of a normed stream has about unit size."""
+    """Random weights with rows of norm 1: products with a normed stream have about size 1."""
     pool = torch.randn(POOL, generator=torch.Generator().manual_seed(seed))
     offset = 0
     for name, parameter in model.named_parameters():
@@ -125,7 +125,7 @@ def _gain(name: str, parameter: nn.Parameter) -> float:
 def _lift_successors(model: Any, seed: int) -> None:
     """Give each token a likely successor, on one cycle through the vocabulary.
 
-    A purely random head decides by gaps so small that bf16 rounds them away.
+    With a purely random head, gaps between logits are too small for bf16.
     """
     head, embedding = model.lm_head.weight.data, model.model.embed_tokens.weight.data
     cycle = torch.randperm(head.shape[0], generator=torch.Generator().manual_seed(seed))
@@ -133,7 +133,7 @@ def _lift_successors(model: Any, seed: int) -> None:
 
 
 def _lay_out(weight: Tensor, pool: Tensor, offset: int) -> None:
-    """Fill with the pool over and over: as fast as copying, whatever the size."""
+    """Fill the weight with repeated copies of the pool, which is as fast as copying."""
     flat = weight.view(-1)
     values = torch.cat([pool[offset:], pool[:offset]]).to(weight.dtype)
     for start in range(0, flat.numel(), POOL):
@@ -143,7 +143,7 @@ def _lay_out(weight: Tensor, pool: Tensor, offset: int) -> None:
 
 @torch.no_grad()
 def _set_amplitudes(model: Any, amplitudes: Sequence[float]) -> None:
-    """Scale each sublayer's last matrix, during one pass, so that it adds what it should."""
+    """Scale each sublayer's last matrix during one pass, so that its output has this size."""
     hooks = []
     for layer, (attention, mlp) in zip(
         model.model.layers, zip(amplitudes[::2], amplitudes[1::2], strict=True), strict=True

@@ -1,4 +1,4 @@
-"""Rounds as a strategy sees them, played over a tiny model without drafting anything."""
+"""Simulated rounds for a strategy, on a tiny model and without real drafting."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Play", "StrategyScene"]
 
 VOCABULARY = 31
 POSITIONS = 256
-LONGEST = 5  # drafted tokens of a played round
+LONGEST = 5  # most drafted tokens of a simulated round
 
 
 class StrategyScene:
-    """A tiny model of so many layers and a text for it."""
+    """A tiny model with the given number of layers, and a text for it."""
 
     def __init__(self, layers: int) -> None:
         self.layers = layers
@@ -35,7 +35,7 @@ class StrategyScene:
 
     @cached_property
     def executor(self) -> Executor:
-        """Over random float64 weights."""
+        """An executor with random float64 weights."""
         with torch.random.fork_rng():
             torch.manual_seed(0)
             config = LlamaConfig(
@@ -54,18 +54,18 @@ class StrategyScene:
 
     @property
     def shape(self) -> ModelShape:
-        """The model's."""
+        """The shape of the model."""
         return self.executor.shape
 
     def play(
         self, strategy: LayerSelector, *, prompt: int = 12, budget: int = 60, sampled: bool = False
     ) -> Play:
-        """A sequence whose states are those that this strategy needs."""
+        """A sequence that keeps the states that this strategy needs."""
         return Play(self, strategy, prompt, budget, sampled)
 
 
 class Play:
-    """One sequence. `context` is what the engine would give to `plan`; `advance` emits tokens."""
+    """One sequence: `context` is what the engine would pass to `plan`; `advance` emits tokens."""
 
     def __init__(
         self, scene: StrategyScene, strategy: LayerSelector, prompt: int, budget: int, sampled: bool
@@ -80,7 +80,7 @@ class Play:
         self._window.push_prompt(self._commit(self.tokens[:-1], self._window.prompt_depths))
 
     def context(self) -> Context:
-        """What the engine would show now."""
+        """The context that the engine would pass now."""
         return Context(
             shape=self._executor.shape,
             tokens=self.tokens,
@@ -95,11 +95,11 @@ class Play:
         )
 
     def stateless_context(self) -> Context:
-        """The same before any states were captured."""
+        """The same context without captured states."""
         return replace(self.context(), prompt_states={}, states={})
 
     def advance(self, plan: DraftPlan, accepted: int = 1) -> Outcome:
-        """A chain was drafted as long as the plan allows, and so many of its tokens stood."""
+        """A chain of the plan's length was drafted, and `accepted` of its tokens were accepted."""
         drafted = min(plan.stop.max_tokens, LONGEST)
         accepted = min(accepted, drafted)
         coming = self._coming(drafted + 1)
@@ -110,24 +110,24 @@ class Play:
             tokens,
             tuple(range(-1, drafted - 1)),
             (1.0,) * copied + (0.9,) * (drafted - copied),
-            self._laws(drafted, copied),
+            self._distributions(drafted, copied),
             copied=copied,
         )
         return self._outcome(plan, draft, accepted, coming[: accepted + 1])
 
     def advance_undrafted(self, plan: DraftPlan) -> Outcome:
-        """The engine had no room for a draft, or the draft broke down."""
-        return self._outcome(plan, Draft((), (), (), self._laws(0)), 0, self._coming(1))
+        """Nothing was drafted, for lack of room or because the draft failed."""
+        return self._outcome(plan, Draft((), (), (), self._distributions(0)), 0, self._coming(1))
 
     def advance_to_the_end(self, plan: DraftPlan) -> Outcome:
-        """All drafted tokens stood, and the first of them was an end token."""
+        """All drafted tokens were accepted, and the first one was an end token."""
         return replace(self.advance(plan, LONGEST), emitted=tuple(self._coming(1)))
 
     def advance_by_a_leaf(self, plan: DraftPlan) -> Outcome:
-        """A tree was drafted: a spine of two with a sibling each; the root's leaf stood."""
+        """A tree was drafted, a spine of two with a leaf each; the first leaf was accepted."""
         leaf, bonus = self._coming(2)
         wrong = (leaf + 1) % VOCABULARY
-        draft = Draft((wrong, 0, leaf, 1), (-1, 0, -1, 0), (0.6, 0.4), self._laws(2))
+        draft = Draft((wrong, 0, leaf, 1), (-1, 0, -1, 0), (0.6, 0.4), self._distributions(2))
         return self._outcome(plan, draft, 1, [leaf, bonus])
 
     def _outcome(self, plan: DraftPlan, draft: Draft, accepted: int, emitted: list[int]) -> Outcome:
@@ -140,7 +140,7 @@ class Play:
     def _coming(self, count: int) -> list[int]:
         return self._text[len(self.tokens) : len(self.tokens) + count]
 
-    def _laws(self, drafted: int, copied: int = 0) -> dict[int, torch.Tensor] | None:
+    def _distributions(self, drafted: int, copied: int = 0) -> dict[int, torch.Tensor] | None:
         if not self._sampled:
             return None
         even = torch.full((VOCABULARY,), 1 / VOCABULARY)

@@ -1,7 +1,7 @@
-"""The contract of a `LayerSelector`, one named check a rule.
+"""The contract of a `LayerSelector` as named checks, one per rule.
 
 `check_selector(MySelector(...), layers=L)` runs them all; `selector_checks` yields them one by one,
-so that a test runner can name each:
+so that a test runner can show their names:
 
     @pytest.mark.parametrize(("name", "check"), selector_checks(MySelector(), layers=4))
     def test_my_selector(name, check):
@@ -39,23 +39,23 @@ def check_selector(
     layers: int,
     expected_failures: Mapping[str, str] | None = None,
 ) -> None:
-    """Run every check on a strategy made for a model of so many layers.
+    """Run every check on a strategy made for a model with this number of layers.
 
-    `expected_failures` maps names of checks to the reason why the strategy fails them; a check
-    that passes although a reason is given is an error too.
+    `expected_failures` maps names of checks to the reasons why the strategy fails them. A check in
+    it that passes is an error too.
     """
-    excused = dict(expected_failures or {})
-    unknown = sorted(set(excused) - set(_CHECKS))
+    expected = dict(expected_failures or {})
+    unknown = sorted(set(expected) - set(_CHECKS))
     assert not unknown, f"no such checks: {unknown}. Known: {sorted(_CHECKS)}"
     for name, check in selector_checks(strategy, layers):
-        if name not in excused:
+        if name not in expected:
             check()
             continue
         try:
             check()
-        except Exception:  # noqa: BLE001 - whatever way it fails, the failure was expected
+        except Exception:  # noqa: BLE001 - any kind of failure was expected
             continue
-        raise AssertionError(f"{name} passes: drop its excuse ({excused[name]})")
+        raise AssertionError(f"{name} passes: remove it from expected_failures ({expected[name]})")
 
 
 def selector_checks(
@@ -83,19 +83,19 @@ def plans_cover_the_models_sublayers(strategy: LayerSelector, scene: StrategySce
 
 
 def plans_with_a_budget_of_one(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """When one token is left, nothing can be drafted; `plan` must cope."""
+    """`plan` must also work if one token is left and nothing can be drafted."""
     planner = strategy.start(scene.shape)
     assert isinstance(planner.plan(scene.play(strategy, budget=1).context()), DraftPlan)
 
 
 def plans_after_a_prompt_of_one_token(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """The shortest sequence there is: a prompt of one token and the first emitted one."""
+    """The shortest possible sequence: a prompt of one token and the first emitted token."""
     planner = strategy.start(scene.shape)
     assert isinstance(planner.plan(scene.play(strategy, prompt=1).context()), DraftPlan)
 
 
 def plans_without_states(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """States may not be captured yet; a strategy that wants them plans without."""
+    """States may not be captured yet; a strategy that needs them must plan without them."""
     planner = strategy.start(scene.shape)
     play = scene.play(strategy)
     for _ in range(3):
@@ -110,19 +110,19 @@ def plan_can_be_repeated(strategy: LayerSelector, scene: StrategyScene) -> None:
     play = scene.play(strategy)
     for _ in range(4):
         first, again = planner.plan(play.context()), planner.plan(play.context())
-        assert first == again, f"asked twice, it planned {first} and then {again}"
+        assert first == again, f"called twice, it planned {first} and then {again}"
         planner.observe(play.advance(first))
 
 
 def equal_histories_give_equal_plans(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """Plans follow from configuration, contexts and outcomes, not from luck or the clock."""
+    """Plans depend on configuration, contexts and outcomes, not on chance or time."""
     first, again = (_plans(strategy, scene, rounds=8) for _ in range(2))
     for index, (one, other) in enumerate(zip(first, again, strict=True)):
-        assert one == other, f"the same history led to {one} and to {other} in round {index}"
+        assert one == other, f"the same history led to {one} and {other} in round {index}"
 
 
 def a_new_planner_knows_nothing(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """What one sequence taught does not reach the next one."""
+    """What was learnt in one sequence does not affect the next one."""
     wanted = _plans(strategy, scene, rounds=3)
     _plans(strategy, scene, rounds=6, accepted=0)
     found = _plans(strategy, scene, rounds=3)
@@ -130,16 +130,16 @@ def a_new_planner_knows_nothing(strategy: LayerSelector, scene: StrategyScene) -
 
 
 def planners_share_no_state(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """Two sequences at a time: what one observes does not change the other."""
+    """Of two sequences at the same time, the outcomes of one do not affect the other."""
     wanted = _plans(strategy, scene, rounds=3)
     quiet, busy = strategy.start(scene.shape), strategy.start(scene.shape)
     _planned(busy, strategy, scene, rounds=3, accepted=0)
     found = _planned(quiet, strategy, scene, rounds=3)
-    assert found == wanted, f"another sequence's outcomes turned {wanted} into {found}"
+    assert found == wanted, f"another sequence's outcomes changed {wanted} to {found}"
 
 
 def the_strategy_is_frozen(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """No attribute can be set, and using a strategy changes none."""
+    """No attribute can be set, and using the strategy does not change any."""
     before = _state(strategy)
     try:
         strategy.another_attribute = 1  # type: ignore[attr-defined]
@@ -148,11 +148,11 @@ def the_strategy_is_frozen(strategy: LayerSelector, scene: StrategyScene) -> Non
     else:
         raise AssertionError("an attribute can be set: make the class a frozen dataclass")
     _plans(strategy, scene, rounds=4)
-    assert _state(strategy) == before, "attributes of the strategy changed in use"
+    assert _state(strategy) == before, "attributes of the strategy changed while it was used"
 
 
 def plan_leaves_the_context_alone(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """Tokens and states belong to the engine."""
+    """`plan` must not change the engine's tokens and states."""
     planner = strategy.start(scene.shape)
     play = scene.play(strategy)
     for _ in range(3):
@@ -167,7 +167,7 @@ def plan_leaves_the_context_alone(strategy: LayerSelector, scene: StrategyScene)
 
 
 def observe_accepts_every_outcome(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """Nothing drafted; all rejected; all accepted; a leaf of a tree; cut by an end token."""
+    """Nothing drafted, all rejected, all accepted, a leaf accepted, cut by an end token."""
     for sampled in (False, True):
         planner = strategy.start(scene.shape)
         play = scene.play(strategy, sampled=sampled)
@@ -184,10 +184,10 @@ def observe_accepts_every_outcome(strategy: LayerSelector, scene: StrategyScene)
 
 
 def plans_are_plain_data(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """A plan can be hashed, compared, written down and read back."""
+    """A plan can be hashed, compared and pickled."""
     for plan in _plans(strategy, scene, rounds=3):
         hash(plan)
-        assert pickle.loads(pickle.dumps(plan)) == plan, f"{plan} does not survive pickling"
+        assert pickle.loads(pickle.dumps(plan)) == plan, f"{plan} changes when it is pickled"
 
 
 def needs_name_states_the_model_has(strategy: LayerSelector, scene: StrategyScene) -> None:
@@ -198,22 +198,22 @@ def needs_name_states_the_model_has(strategy: LayerSelector, scene: StrategyScen
         depths = Needs.depths(getattr(needs, name), scene.shape)
         outside = sorted(depth for depth in depths if not 0 <= depth <= scene.shape.sublayers)
         assert not outside, (
-            f"needs.{name} names depth {outside[0]}; there are 0 to {scene.shape.sublayers}"
+            f"needs.{name} names depth {outside[0]}; depths are 0 to {scene.shape.sublayers}"
         )
     assert not needs.committed or needs.window > 0, "needs.committed without a window keeps nothing"
 
 
 def the_global_generators_stay_untouched(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """Drawing from torch's, numpy's or Python's own generator would change sampled tokens."""
+    """Using the global generators of torch, numpy or Python would change sampled tokens."""
     before = _global_generators()
     _plans(strategy, scene, rounds=3)
     after = _global_generators()
     used = [name for name, state in before.items() if state != after[name]]
-    assert not used, f"the generator of {used[0]} was used or seeded; keep an own one"
+    assert not used, f"the global generator of {used[0]} was used or seeded; create a separate one"
 
 
 def greedy_tokens_are_the_targets_own(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """With the real engine on a tiny float64 model, no token differs from plain decoding."""
+    """With the real engine on a tiny float64 model, tokens equal autoregressive decoding."""
     plain = ConstantPlan(DraftPlan(SkipSet.none(scene.shape.layers), StopRule(0)))
     wanted, found = _greedy(plain, scene), _greedy(strategy, scene)
     assert found == wanted, f"decoding gave {found} instead of {wanted}"
@@ -244,7 +244,7 @@ _CHECKS: dict[str, Check] = {
 def _plans(
     strategy: LayerSelector, scene: StrategyScene, rounds: int, accepted: int = 1
 ) -> list[DraftPlan]:
-    """What a new planner plans as rounds pass in which so many drafted tokens are accepted."""
+    """The plans of a new planner if `accepted` drafted tokens are accepted in each round."""
     return _planned(strategy.start(scene.shape), strategy, scene, rounds, accepted)
 
 
@@ -277,7 +277,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _state(thing: Any) -> Any:
-    """All attributes, those of attributes included; what has none as bytes."""
+    """All attributes, recursively; values without attributes as bytes."""
     if isinstance(thing, type):
         return thing
     attributes = None if isinstance(thing, Tensor) else getattr(thing, "__dict__", None)
@@ -295,7 +295,7 @@ def _global_generators() -> dict[str, bytes]:
 
 
 def _greedy(strategy: LayerSelector, scene: StrategyScene) -> list[int]:
-    """A budget that is never used up, so that the last rounds are like the others."""
+    """Greedy tokens; the budget is larger than needed, so it does not limit the last rounds."""
     engine = Engine(scene.executor, strategy, Law(), Limits(150))
     tokens: list[int] = []
     for done in engine.rounds(scene.tokens[:12]):

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specframe.tensors import at_least_float32
 from specframe.types import ModelShape
 
 __all__ = ["Adapter", "Lesson", "TrainingRules", "agreement", "train_adapter"]
@@ -120,9 +121,9 @@ class _Memory:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """The target's stream over one text: where the adapter stands, and at the end.
+    """The target's stream over one text: at the adapter's depth, and after the last sublayer.
 
-    Rows from `first` on are learnt from; those before them are what attention sees.
+    Training uses rows from `first` on; attention also sees those before.
     """
 
     states: Tensor  # [S, H]
@@ -132,7 +133,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class TrainingRules:
-    """How long and how fast; `rate` falls to nothing along a cosine after a warm-up."""
+    """How long and how fast; `rate` falls to 0 along a cosine after a warm-up."""
 
     epochs: int = 20
     seconds: float = 240.0
@@ -150,10 +151,9 @@ def train_adapter(
     rules: TrainingRules,
     tell: Callable[[int, int], None] = lambda done, of: None,
 ) -> Adapter:
-    """Soft cross-entropy between the adapter's law and the target's, by AdamW.
+    """Soft cross-entropy between the adapter's distribution and the target's, by AdamW.
 
-    When the seconds are over the rate has fallen to nothing too: progress is the larger share of
-    steps and of seconds.
+    Progress is the larger share of steps and of seconds, so that either can end training.
     """
     adapter = adapter.with_weights(lambda w: w.clone().requires_grad_())
     weights = adapter.weights()
@@ -166,7 +166,7 @@ def train_adapter(
             break
         for group in optimiser.param_groups:
             group["lr"] = rules.rate * _factor(progress, rules.warmup)
-        # not `backward`: the model's own parameters must not gather gradients
+        # not `backward`: the model's own parameters must not collect gradients
         gradients = torch.autograd.grad(_loss(adapter, batch, read_out), weights)
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient
@@ -178,7 +178,7 @@ def train_adapter(
 
 @torch.no_grad()
 def agreement(adapter: Adapter | None, lesson: Lesson, read_out: ReadOut) -> list[bool]:
-    """For each row learnt from, whether the draft's top token is the target's; None: bare exit."""
+    """For each row of training, whether the draft's top token is the target's; None: bare exit."""
     states = lesson.states[None].float()
     stream = states if adapter is None else adapter.whole(states)
     drafted = _read(read_out, stream[:, lesson.first :], lesson.final.dtype)
@@ -201,7 +201,7 @@ def _loss(adapter: Adapter, batch: Sequence[Lesson], read_out: ReadOut) -> Tenso
     states = torch.nn.utils.rnn.pad_sequence(
         [lesson.states.float() for lesson in batch], batch_first=True
     )
-    stream = adapter.whole(states)  # padding stands last, where causal attention never looks
+    stream = adapter.whole(states)  # padding comes last, where causal attention never looks
     rows = [stream[i, lesson.first : len(lesson.states)] for i, lesson in enumerate(batch)]
     final = torch.cat([lesson.final[lesson.first :] for lesson in batch])
     with torch.no_grad():
@@ -213,7 +213,7 @@ def _loss(adapter: Adapter, batch: Sequence[Lesson], read_out: ReadOut) -> Tenso
 def _read(read_out: ReadOut, stream: Tensor, dtype: torch.dtype) -> Tensor:
     """Logits in float32 or better, through a head of this dtype."""
     logits = read_out(stream.to(dtype))
-    return logits if logits.dtype == torch.float64 else logits.float()
+    return at_least_float32(logits)
 
 
 def _factor(progress: float, warmup: float) -> float:

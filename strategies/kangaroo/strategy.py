@@ -1,16 +1,16 @@
-"""Kangaroo: a shallow trunk and a small trained adapter draft; drafts end when the adapter doubts.
+"""Kangaroo: a shallow trunk and a small trained adapter draft; drafts end at unlikely tokens.
 
 Liu, Tang, Liu, Ni, Tang, Han, Wang 2024, https://arxiv.org/abs/2404.18911. Numbers in the code:
 
     (1) trunk = layers 0..l-1 of the model, l = 2; verification runs the others only
     (2) adapter = norm, attention with its own keys and values, residual, norm; the model's head
-    (3) the adapter minimises the soft cross-entropy to the target's law
+    (3) the adapter minimises the soft cross-entropy to the target's distribution
     (4) a draft ends after 6 tokens, or after one less likely than eta = 0.6
 
 Differs from the paper, preset `faithful`: the second norm of (2) is a learnt gain before the
 model's own final norm; the adapter is trained on the target's own answers to the prompts given,
 AdamW at a rate that suits small models, in minutes instead of a day; drafts are chains; sampling is
-exact, by rejection against the law that was drawn from.
+exact, by rejection against the distribution that was drawn from.
 
 Differs from the paper, preset `best`: l is an eighth of the layers; (4) becomes the expected gain
 of one more token, priced with adapter, head and prefix reuse at the context of the moment, and
@@ -25,8 +25,8 @@ from typing import Any, ClassVar, Self
 
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
-from specframe.contract.planner import Context, DraftHead
-from specframe.contract.selector import Traits
+from specframe.contract.planner import Context, DraftHead, Planner
+from specframe.contract.selector import Needs, Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.kangaroo.adapter import (
@@ -37,13 +37,13 @@ from specframe.strategies.kangaroo.adapter import (
     train_adapter,
 )
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
-from specframe.strategies.shared.planners.fallback import REPRICE
+from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
 __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
 
 FEWEST = 3
-HELD_OUT = 8  # every so-manieth prompt judges what the others taught
+HELD_OUT = 8  # of so many prompts one is kept to judge by
 NEVER = 1e-6  # least price of a step, where noise says less
 
 
@@ -79,13 +79,23 @@ class KangarooConfig:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """An adapter, and how often it and the bare exit were right on prompts it never saw."""
+    """An adapter, and the acceptance of it and of the bare exit on prompts it never saw."""
 
     adapter: Adapter
     acceptance: Estimate
     bare: Estimate
     shape: ModelShape
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> int:
+        """Of the trunk."""
+        return self.adapter.depth // 2
+
+    @property
+    def skips(self) -> SkipSet:
+        """What drafts skip of the model."""
+        return SkipSet.after(self.shape.layers, self.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,57 @@ class _Saved:
     found: Trained
 
 
-@dataclass
+class KangarooPlanner(Planner):
+    """Drafts through the adapter by equation (4), or where that pays."""
+
+    def __init__(self, trained: Trained, config: KangarooConfig) -> None:
+        self._trained, self._config = trained, config
+        self._policy: StopPolicy | None = None
+        self._repricing = Repricing()
+        self._pays = True
+
+    def plan(self, context: Context) -> DraftPlan:
+        """The trunk's layers, the adapter, and a stop rule."""
+        policy = self._priced(context)
+        if not self._pays:
+            return draft_nothing(context.shape.layers)
+        return DraftPlan(self._trained.skips, policy.rule(), capture=False, headed=True)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Which confidences were accepted."""
+        if self._policy is not None and outcome.drafted:
+            self._policy.observe(outcome)
+
+    def _priced(self, context: Context) -> StopPolicy:
+        """The stop rule; priced again when the context has grown, and what was learnt is kept."""
+        config = self._config
+        if not self._repricing.due(context) and self._policy is not None:
+            return self._policy
+        if config.stop == "confidence":
+            self._policy = FixedStop(StopRule(config.longest, confidence=config.confidence))
+            return self._policy
+        step, verify = self._price(context)
+        if self._policy is None:
+            self._policy = ExpectedGain(step, verify, max_tokens=config.longest)
+        else:
+            self._policy.reprice(step, verify)
+        return self._policy
+
+    def _price(self, context: Context) -> tuple[float, float]:
+        """A draft step and verification in autoregressive steps; also whether drafting pays."""
+        costs, n, longest = context.costs, context.length - 1, self._config.longest
+        skips = self._trained.skips
+        plans = [DraftPlan(skips, StopRule(d), headed=True) for d in range(max(longest, 2) + 1)]
+        alpha, plain = self._trained.acceptance.low, costs.autoregressive(n)
+        rates = [costs.tokens_per_second(alpha, plan, n) for plan in plans]
+        best = max(range(longest + 1), key=rates.__getitem__)
+        self._pays = best > 0
+        step = max((costs.round(plans[2], n) - costs.round(plans[1], n)) / plain, NEVER)
+        drafted = max(best, 1)
+        return step, max(costs.round(plans[drafted], n) / plain - drafted * step, 0.0)
+
+
+@dataclass(frozen=True)
 class Kangaroo(CalibratedStrategy):
     """A shallow trunk of the model and a trained adapter draft."""
 
@@ -118,20 +178,19 @@ class Kangaroo(CalibratedStrategy):
         "faithful": KangarooConfig(layers=2, stop="confidence", longest=6),
     }
 
-    def __post_init__(self) -> None:
-        self._policy: StopPolicy | None = None
-        self._pays = True
-        self._priced = 0
-
     @classmethod
-    def configured(cls, shape: ModelShape, preset: str = "best", /, **options: str) -> Self:
+    def from_config(cls, config: KangarooConfig, shape: ModelShape) -> Self:
         """The trunk must be shallower than the model."""
-        found = super().configured(shape, preset, **options)
-        if found.config.trunk(shape.layers) >= shape.layers:
+        if config.trunk(shape.layers) >= shape.layers:
             raise InvalidConfig.of(
-                "KangarooConfig", "layers", f"below the model's {shape.layers}", found.config.layers
+                "KangarooConfig", "layers", f"below the model's {shape.layers}", config.layers
             )
-        return found
+        return cls(config)
+
+    @property
+    def needs(self) -> Needs:  # type: ignore[override]
+        """Prices where drafts end by expected gain."""
+        return Needs(prices=self.config.stop == "gain")
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3) on most of the prompts, judged on the others."""
@@ -156,76 +215,47 @@ class Kangaroo(CalibratedStrategy):
         trained, bare = (_share(lab, chosen, held) for chosen in (adapter, None))
         return replace(self, found=Trained(adapter, trained, bare, lab.shape, lab.facts))
 
+    def start(self, shape: ModelShape) -> KangarooPlanner:
+        """A planner that drafts through the adapter."""
+        return KangarooPlanner(self.required(shape), self.config)
+
     def head(self, shape: ModelShape) -> DraftHead | None:
         """Equation (2)."""
         found: Trained = self.required(shape)
         return found.adapter
 
-    def select(self, context: Context) -> DraftPlan:
-        """Equation (4), or what stands in for it."""
-        trained, layers = self.required(context.shape), context.shape.layers
-        if self._policy is None or context.length > REPRICE * self._priced:
-            self._price(context, trained)
-        if not self._pays:
-            return DraftPlan(SkipSet.none(layers), StopRule(0), capture=False)
-        assert self._policy is not None
-        skips = SkipSet.after(layers, trained.adapter.depth // 2)
-        return DraftPlan(skips, self._policy.rule(), capture=False, headed=True)
+    def warnings(self) -> tuple[str, ...]:
+        """Where training has gained nothing."""
+        if self.found is None or self.found.acceptance.value > self.found.bare.value:
+            return ()
+        return (
+            "The adapter is accepted no more often than the bare exit. Train on more prompts, or "
+            "longer: --per-domain, --set seconds=...",
+        )
 
-    def observe(self, outcome: Outcome) -> None:
-        """Which confidences stood."""
-        if self._policy is not None and outcome.drafted:
-            self._policy.observe(outcome)
+    def notes(self) -> tuple[str, ...]:
+        """Acceptance on prompts that taught nothing, beside that of the bare exit."""
+        if self.found is None:
+            return ()
+        return (
+            f"acceptance on unseen prompts {self.found.acceptance.value:.3f}, of the bare exit "
+            f"{self.found.bare.value:.3f}, after {self.found.layers} layers",
+        )
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Mapping[str, Any]:
         """Acceptance on prompts that taught nothing, beside that of the bare exit."""
         if self.found is None:
             return {}
-        trained = self.found
-        found = {"acceptance": trained.acceptance.value, "bare_exit": trained.bare.value}
-        warnings = []
-        if trained.acceptance.value <= trained.bare.value:
-            warnings.append(
-                "The adapter is right no more often than the bare exit. Train on more prompts, or "
-                "longer: --per-domain, --set seconds=..."
-            )
-        note = (
-            f"acceptance on unseen prompts {trained.acceptance.value:.3f}, of the bare exit "
-            f"{trained.bare.value:.3f}, after {trained.adapter.depth // 2} layers"
-        )
-        return found | {
-            "notes": [note],
-            "layers": trained.adapter.depth // 2,
-            "tokens": trained.acceptance.count,
-            "warnings": warnings,
+        return {
+            "acceptance": self.found.acceptance.value,
+            "bare_exit": self.found.bare.value,
+            "layers": self.found.layers,
+            "tokens": self.found.acceptance.count,
         }
-
-    def _price(self, context: Context, trained: Trained) -> None:
-        """Whether drafting pays at this context, and what a step costs; what was learnt is kept."""
-        self._priced = context.length
-        config, costs, n = self.config, context.costs, context.length - 1
-        if config.stop == "confidence":
-            self._policy = FixedStop(StopRule(config.longest, confidence=config.confidence))
-            return
-        step, verify = 0.25, 1.1  # in autoregressive steps, where nothing was measured
-        if costs is not None:
-            skips = SkipSet.after(context.shape.layers, trained.adapter.depth // 2)
-            lengths = range(max(config.longest, 2) + 1)
-            plans = [DraftPlan(skips, StopRule(d), headed=True) for d in lengths]
-            alpha, plain = trained.acceptance.low, costs.autoregressive(n)
-            rates = [costs.tokens_per_second(alpha, plan, n) for plan in plans]
-            best = max(range(config.longest + 1), key=rates.__getitem__)
-            self._pays = best > 0
-            step = max((costs.round(plans[2], n) - costs.round(plans[1], n)) / plain, NEVER)
-            verify = max(costs.round(plans[max(best, 1)], n) / plain - max(best, 1) * step, 0.0)
-        if self._policy is None:
-            self._policy = ExpectedGain(step, verify, max_tokens=config.longest)
-        else:
-            self._policy.reprice(step, verify)
 
 
 def _lessons(lab: Lab, prompts: Sequence[Prompt], depth: int) -> list[Lesson]:
-    """The target's stream over each prompt and its answer; the answer's rows are learnt from."""
+    """The target's stream over each prompt and its answer; training uses the answer's rows."""
     last = lab.shape.sublayers
     found = []
     for done, prompt in enumerate(prompts, start=1):

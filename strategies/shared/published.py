@@ -1,8 +1,7 @@
 """Skip-set files that authors of self-speculative decoding published.
 
-All three formats map a name to the layers whose attention and whose MLP are skipped; they differ
-in what the name says: Draft & Verify names the model, SWIFT `model_dataset`, KNN-SSD
-`domain_model`.
+All three formats map a name to the layers whose attention and whose MLP are skipped. The name is
+the model in Draft & Verify, `model_dataset` in SWIFT, and `domain_model` in KNN-SSD.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ FORMATS: Mapping[str, Callable[[str], tuple[str, str]]] = {
 }
 
 
-def read_skip_sets(path: Path, format: str) -> tuple[PublishedSet, ...]:
+def read_skip_sets(path: str | Path, format: str) -> tuple[PublishedSet, ...]:
     """All entries of a file, in its order."""
     if format not in FORMATS:
         raise InvalidConfig.of("read_skip_sets", "format", " or ".join(FORMATS), format)
@@ -83,7 +82,7 @@ def read_skip_sets(path: Path, format: str) -> tuple[PublishedSet, ...]:
     return tuple(found)
 
 
-def read_anchors(vectors: Path, labels: Path) -> Anchors:
+def read_anchors(vectors: str | Path, labels: str | Path) -> Anchors:
     """KNN-SSD's anchor file [A, H] and its labels [A], both numpy arrays."""
     try:
         points, names = np.load(vectors, allow_pickle=False), np.load(labels, allow_pickle=False)
@@ -95,7 +94,7 @@ def read_anchors(vectors: Path, labels: Path) -> Anchors:
     return Anchors(torch.from_numpy(points).float(), tuple(str(name) for name in names))
 
 
-def _layers(path: Path, name: str, entry: Any, kind: str) -> tuple[int, ...]:
+def _layers(path: str | Path, name: str, entry: Any, kind: str) -> tuple[int, ...]:
     layers = entry.get(kind) if isinstance(entry, dict) else None
     whole = isinstance(layers, list) and all(type(i) is int and i >= 0 for i in layers)
     if not whole or not isinstance(layers, list):
@@ -103,14 +102,14 @@ def _layers(path: Path, name: str, entry: Any, kind: str) -> tuple[int, ...]:
     return tuple(sorted(set(layers)))
 
 
-def _unreadable(path: Path, reason: str) -> ArtefactError:
+def _unreadable(path: str | Path, reason: str) -> ArtefactError:
     return ArtefactError(
         f"{path} is not a published skip-set file: {reason}. Each name must map to "
         f'{{"attention": [layers], "mlp": [layers]}}.'
     )
 
 
-def _no_anchors(vectors: Path, labels: Path, reason: str) -> ArtefactError:
+def _no_anchors(vectors: str | Path, labels: str | Path, reason: str) -> ArtefactError:
     return ArtefactError(
         f"{vectors} and {labels} are not anchors with their labels: {reason}. Both are numpy "
         f"arrays, one row and one label an anchor."

@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
 from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE, LIBRARY
+from specframe.calibration.run import CALIBRATED_ON
 from specframe.commands.cli import app
+from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
-from specframe.prompts.suites import CALIBRATED_ON
 
 GRID = """[grid]
 strategies = ["static-bo", "knapspec", "knn-ssd:faithful"]
@@ -80,7 +81,7 @@ def test_a_comparison_holds_what_its_schema_says(whole):
 
 
 @pytest.mark.slow
-def test_own_selectors_are_exact_and_account_for_their_time(whole):
+def test_own_strategies_are_exact_and_account_for_their_time(whole):
     own = [e for e in whole["summary"] if not e["selector"].startswith(LIBRARY)]
     for entry in own:
         assert entry["exact_match"] == 1.0
@@ -103,10 +104,10 @@ def test_the_run_becomes_a_page(whole, place):
 
 
 @pytest.mark.slow
-def test_a_selector_calibrated_on_what_is_asked_is_refused(whole, place, monkeypatch):
+def test_a_strategy_calibrated_on_what_is_asked_is_refused(whole, place, monkeypatch):
     from specframe.bench import compare as comparing
 
-    monkeypatch.setattr(comparing, "_calibrating", lambda *given: given[-1])
+    monkeypatch.setattr(comparing, "calibration_prompts", lambda *given: given[-1])
     done = CliRunner().invoke(app, arguments(place, "--run", str(place / "seen")))
     assert isinstance(done.exception, InvalidRequest)
     assert "calibrated on" in str(done.exception)
@@ -119,7 +120,7 @@ def test_a_folder_that_was_calibrated_on_what_is_asked_is_refused(whole, place):
     shutil.copytree(place / "whole" / "calibrations" / "static-bo", calibrated)
     seen = [whole["prompts"][0]["digest"]]
     (calibrated / CALIBRATED_ON).write_text(json.dumps(seen), encoding="utf-8")
-    more = ("--selectors", str(calibrated), "--run", str(place / "folder"))
+    more = ("--strategies", str(calibrated), "--run", str(place / "folder"))
     done = CliRunner().invoke(app, arguments(place, *more))
     assert isinstance(done.exception, InvalidRequest)
     assert "1 benchmark prompts were calibrated on" in str(done.exception)
@@ -128,19 +129,19 @@ def test_a_folder_that_was_calibrated_on_what_is_asked_is_refused(whole, place):
 def test_calibration_stops_where_answers_do(place, monkeypatch, tmp_path):
     from specframe.bench import compare as comparing
 
-    loaded, ends = comparing.load(str(place / "model")), []
+    loaded, labs = load(str(place / "model")), []
     loaded.model.generation_config.eos_token_id = [7, 9]
 
-    def lab(*given: Any, **named: Any) -> None:
-        ends.append(named["ends"])
+    def prepare(*given: Any) -> None:
+        labs.append(given[2])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparing, "load", lambda name: loaded)
-    monkeypatch.setattr(comparing, "ModelLab", lab)
-    grid = BenchSettings(model="here", prompts=str(place / "prompts.jsonl"))
+    monkeypatch.setattr("specframe.rig.load", lambda name: loaded)
+    monkeypatch.setattr(comparing, "prepare", prepare)
+    settings = BenchSettings(model="here", prompts=str(place / "prompts.jsonl"))
     with pytest.raises(KeyboardInterrupt):
-        comparing.compare(grid, tmp_path / "run")
-    assert ends == [frozenset({7, 9})]
+        comparing.compare(settings, tmp_path / "run")
+    assert [lab._ends for lab in labs] == [frozenset({7, 9})]
 
 
 @pytest.mark.slow
@@ -164,7 +165,7 @@ def test_what_was_never_begun_is_not_resumed(place):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_tells_how_its_selectors_were_calibrated(whole, place):
+def test_a_resumed_run_tells_how_its_strategies_were_calibrated(whole, place):
     run = place / "again"
     shutil.copytree(place / "whole", run)
     done = CliRunner().invoke(app, arguments(place, "--resume", str(run)))
@@ -182,7 +183,7 @@ def test_compare_is_the_comparison_with_plain_settings(place, monkeypatch):
     for more in ((), ("--quick",)):
         done = CliRunner().invoke(app, ["compare", "--model", "testbed", *more])
         assert done.exit_code == 0, done.output
-    assert [grid.selectors for grid in asked] == [("all",), ("all",)]
+    assert [grid.strategies for grid in asked] == [("all",), ("all",)]
     assert [grid.rivals for grid in asked] == [True, False]
     assert asked[1].per_domain < asked[0].per_domain
 

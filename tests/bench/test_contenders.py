@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from doubles.learning import KIND, LearnsOneSet
 from doubles.tiny import Tiny, tiny_model
 
+from specframe.bench import library
 from specframe.bench import prepare as preparing
 from specframe.bench.compare import _explainer
 from specframe.bench.contenders import Asked, LibraryContender, StrategyContender
@@ -16,13 +19,13 @@ from specframe.bench.harness import Schedule, run_rows
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE, summarise
-from specframe.contract.naming import strategy_from
+from specframe.contract.judged_set import JudgedSet
 from specframe.core.engine import Round
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
 from specframe.doors.speculator import SelfSpeculator
-from specframe.prompts.suites import BenchPrompt
-from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
+from specframe.rig import Rig
+from specframe.types import Draft, DraftPlan, Estimate, Outcome, Prompt, SkipSet, StopRule
 
 
 class Played:
@@ -54,7 +57,7 @@ class InBlocks:
 
 
 def row_of(contender: Any, tmp_path: Path) -> dict[str, Any]:
-    schedule = Schedule((BenchPrompt("sql/0", "sql", (1, 2)),), repeats=1, warm_ups=0)
+    schedule = Schedule((Prompt((1, 2), "sql", "sql/0"),), repeats=1, warm_ups=0)
     folder = RunFolder(tmp_path / "run")
     with folder.held({}, resume=False) as finished:
         (row,) = run_rows(schedule, [contender], folder, finished)
@@ -63,7 +66,7 @@ def row_of(contender: Any, tmp_path: Path) -> dict[str, Any]:
 
 def test_rounds_that_draft_count_whatever_they_skip(tmp_path):
     played: Any = Played((3, (1,)), (3, (2,)), (2, ()), (0, (1, 2)))
-    row = row_of(StrategyContender("played", "best", played), tmp_path)
+    row = row_of(StrategyContender("played", "best", played, CostModel.even(2)), tmp_path)
     assert row["drafting_share"] == pytest.approx(3 / 4)
     assert row["skips"] == {"1": 1, "2": 1}
     assert row["first_tokens"] == 1
@@ -78,17 +81,18 @@ def test_it_is_noted_how_many_tokens_the_library_hands_over_first(tmp_path):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_tree_rows_are_exact_in_float64_and_else_part_at_near_ties_only(dtype, tmp_path):
     model = tiny_model(Tiny(layers=4, sharpness=1.0, dtype=dtype))
-    executor = SelfSpeculator(model).executor
-    swift = strategy_from("swift", executor.shape, "faithful")
+    rig = Rig.of(model, costs=CostModel.even(4))
     contenders = [
-        StrategyContender(BASELINE, "", SelfSpeculator(model)),
-        StrategyContender("swift", "faithful", SelfSpeculator(model, swift)),
+        StrategyContender(name, preset, rig.speculator(rig.strategy(name, preset)), rig.costs)
+        for name, preset in ((BASELINE, "best"), ("swift", "faithful"))
     ]
-    asked = tuple(BenchPrompt(f"sql/{i}", "sql", (1 + i, 2, 3, 5 + i)) for i in range(4))
+    asked = tuple(Prompt((1 + i, 2, 3, 5 + i), "sql", f"sql/{i}") for i in range(4))
     folder = RunFolder(tmp_path / "run")
     with folder.held({}, resume=False) as finished:
         schedule = Schedule(asked, repeats=1, new_tokens=60)
-        rows = run_rows(schedule, contenders, folder, finished, explain=_explainer(executor, asked))
+        rows = run_rows(
+            schedule, contenders, folder, finished, explain=_explainer(rig.executor, asked)
+        )
     (mean,) = [e for e in summarise(rows) if (e["selector"], e["domain"]) == ("swift", "mean")]
     assert mean["tree_rounds"] > 0.5
     assert mean["exact_match"] + mean["near_ties"] == pytest.approx(1.0)
@@ -98,7 +102,7 @@ def test_tree_rows_are_exact_in_float64_and_else_part_at_near_ties_only(dtype, t
 
 def test_an_answer_that_parts_for_no_reason_is_no_near_tie(tmp_path):
     executor = SelfSpeculator(tiny_model(Tiny())).executor
-    asked = [BenchPrompt("sql/0", "sql", (1, 2, 3))]
+    asked = [Prompt((1, 2, 3), "sql", "sql/0")]
     explain = _explainer(executor, asked)
     told = [explain("sql/0", [4, 5], [4, token]) for token in range(23)]
     assert told[5] is None
@@ -106,40 +110,50 @@ def test_an_answer_that_parts_for_no_reason_is_no_near_tie(tmp_path):
     assert {one["position"] for one in told if one} == {1}
 
 
-def test_the_yardstick_searches_last_and_from_what_the_others_found(monkeypatch):
+def test_the_yardstick_searches_last_and_from_what_the_others_found(monkeypatch, tmp_path):
     asked: list[tuple[str, tuple[SkipSet, ...]]] = []
+    found = SkipSet.of(2, [1], [0])
 
-    class Calibrated:
-        def figures(self) -> dict[str, Any]:
-            return {"sets": {"every domain": {"attention": [1], "mlp": [0]}}}
+    def made(self: Any, text: str, starts: tuple[SkipSet, ...]) -> tuple[Any, dict[str, Any]]:
+        asked.append((text, starts))
+        judged = JudgedSet(found, Estimate(0.9, 0.8, 1.0, 9), 4, 1.2, 0.5, 1.0, 9, 0.9, 1)
+        return LearnsOneSet(found=judged), {}
 
-    def selector(text: str, *given: Any) -> tuple[Any, dict[str, Any]]:
-        asked.append((text, given[4]))
-        return Calibrated(), {}
-
-    monkeypatch.setattr(preparing, "_selector", selector)
-    monkeypatch.setattr(preparing, "_faster_library", lambda *given: None)
-    monkeypatch.setattr(preparing, "SelfSpeculator", lambda *given, **more: None)
-    lab: Any = type("Lab", (), {"costs": None, "shape": type("Shape", (), {"layers": 2})})
-    grid = BenchSettings(selectors=("oracle", "static-bo"))
-    prepared = preparing.prepare(grid, None, lab, (), BenchPrompt("a", "b", (1,)), Path("run"))
-    found = (SkipSet.of(2, [1], [0]),)
-    assert asked == [("static-bo", ()), ("oracle", found)]
+    monkeypatch.setattr(preparing._Strategies, "made", made)
+    monkeypatch.setattr(preparing, "faster_library", lambda *given: None)
+    rig = Rig.of(tiny_model(Tiny()), costs=CostModel.even(Tiny().layers))
+    settings = BenchSettings(strategies=("oracle", "static-bo"))
+    prompt = Prompt((1,), "b", "a")
+    prepared = preparing.prepare(settings, rig, rig.lab(), (), prompt, tmp_path)
+    assert asked == [("static-bo", ()), ("oracle", (found,))]
     names = [contender.name for contender in prepared.contenders if contender is not None]
     assert names == [BASELINE, "oracle", "static-bo"]
 
 
-def test_the_library_exits_early_only_where_its_models_can(monkeypatch):
-    monkeypatch.setattr(preparing, "_best_exit", lambda lab, prompts: (2, 4))
+def test_a_strategy_is_calibrated_once_a_run(tmp_path):
+    rig = Rig.of(tiny_model(Tiny(vocabulary=61)), costs=CostModel.even(Tiny().layers))
+    lab, told = rig.lab(new_tokens=8), []
+    settings = BenchSettings(strategies=(KIND,), calibration_seconds=7.0)
+    prompts = [Prompt((1 + i, 2, 3), "sql", f"sql/{i}") for i in range(3)]
+    maker = preparing._Strategies(settings, rig, lab, prompts, tmp_path, told.append)
+    first, facts = maker.made(KIND, ())
+    assert first.config.seconds == 7.0
+    assert facts["prompts"] == tuple(prompt.digest for prompt in prompts)
+    assert maker.made(KIND, ()) == (first, facts)
+    assert len(told) == 1
+
+
+def test_early_exit_of_the_library_takes_part_only_where_its_models_can(monkeypatch):
+    monkeypatch.setattr(library, "_best_exit", lambda lab, prompts: (2, 4))
     names = {}
     for executor in ("fused", "module"):
         told: list[str] = []
-        lab: Any = type("Lab", (), {"facts": {"executor": executor}})
-        found = preparing._rivals(None, lab, (), told.append)
+        rig: Any = SimpleNamespace(model=None, executor=SimpleNamespace(name=executor))
+        found = library.library_drafting(rig, None, (), told.append)
         names[executor] = [contender.name for contender in found]
         assert bool(told) == (executor == "module")
-    assert names["fused"] == [preparing.LOOKUP, preparing.EARLY_EXIT]
-    assert names["module"] == [preparing.LOOKUP]
+    assert names["fused"] == [library.LOOKUP, library.EARLY_EXIT]
+    assert names["module"] == [library.LOOKUP]
 
 
 def test_a_contender_takes_part_once_however_it_is_spelt():
@@ -151,7 +165,7 @@ def test_a_contender_takes_part_once_however_it_is_spelt():
     ]
 
 
-def test_all_selectors_draft_a_tree_somewhere():
+def test_all_strategies_draft_a_tree_somewhere():
     wanted = preparing._wanted(("all",))
     assert "swift:faithful" in wanted
     assert {"static-bo", "oracle", "swift"} <= set(wanted)

@@ -160,7 +160,7 @@ def test_the_verdict_names_those_that_cannot_be_told_apart():
 
 
 def test_the_verdict_names_all_that_overlap_the_fastest():
-    names = [f"selector-{i}" for i in range(6)]
+    names = [f"strategy-{i}" for i in range(6)]
     paces = {("autoregressive", "best"): 1.0} | {(name, "best"): 1.5 for name in names}
     said = verdict(Comparison(made_results((0,), per_domain=2, paces=paces, noise=0.05)))
     others = said.sentence.partition("The intervals of ")[2].partition(" overlap it.")[0]

@@ -1,21 +1,18 @@
-"""Rows, resuming and prompts of a comparison."""
+"""Rows of a comparison, and how it is resumed."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from doubles.reference_data import REFERENCE
-from doubles.word_tokenizer import Words
 
 from specframe.bench.contenders import Answer, Asked
 from specframe.bench.harness import Schedule, run_rows
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.schema import ROW
 from specframe.errors import ArtefactError, InvalidRequest
-from specframe.prompts.suites import BenchPrompt, digest, prompts_from, refuse_overlap
+from specframe.types import Prompt
 
-PROMPTS = (BenchPrompt("sql/0", "sql", (1, 2)), BenchPrompt("story/0", "story", (3,)))
+PROMPTS = (Prompt((1, 2), "sql", "sql/0"), Prompt((3,), "story", "story/0"))
 
 
 class Scripted:
@@ -107,74 +104,6 @@ def test_an_unwritable_folder_is_refused_at_once(tmp_path):
     within = RunFolder(file / "run").held({}, False)
     with pytest.raises(ArtefactError, match="cannot be written"), within:
         pass
-
-
-def test_prompts_come_from_lines_with_their_domains(tmp_path):
-    path = tmp_path / "prompts.jsonl"
-    lines = [{"prompt": "a bb", "domain": "x"}, {"prompt": "c", "domain": "y"}, {"prompt": "dd d"}]
-    path.write_text("\n".join(json.dumps(line) for line in lines))
-    found = prompts_from(str(path), Words())
-    assert [(p.domain, p.tokens) for p in found] == [("x", (1, 2)), ("y", (1,)), ("", (2, 1))]
-    assert [p.domain for p in prompts_from(str(path), Words(), domains=["y"])] == ["y"]
-
-
-def test_spec_bench_questions_are_read_by_their_first_turn(tmp_path):
-    path = tmp_path / "question.jsonl"
-    lines = [
-        {"question_id": 81, "category": "writing", "turns": ["a b", "c"]},
-        {"question_id": 200, "category": "translation", "turns": ["dd"]},
-    ]
-    path.write_text("\n".join(json.dumps(line) for line in lines))
-    found = prompts_from(str(path), Words())
-    assert [(p.name, p.domain) for p in found] == [
-        ("mt_bench/81", "mt_bench"),
-        ("translation/200", "translation"),
-    ]
-
-
-def test_unreadable_prompts_say_what_is_wrong_and_where(tmp_path):
-    with pytest.raises(InvalidRequest, match="cannot be read"):
-        prompts_from(str(tmp_path / "none.jsonl"), Words())
-    path = tmp_path / "prompts.jsonl"
-    path.write_text('{"prompt": "a"}\n{broken')
-    with pytest.raises(InvalidRequest, match="line 2"):
-        prompts_from(str(path), Words())
-    path.write_text('{"question": "a"}')
-    with pytest.raises(InvalidRequest, match="neither 'prompt' nor 'turns'"):
-        prompts_from(str(path), Words())
-
-
-@pytest.mark.parametrize(
-    ("line", "complaint"),
-    [
-        (b'["a"]', "Line 3 of the prompts must be a JSON object"),
-        (b'{"prompt": null}', "'prompt' in line 3 of the prompts must be text. Got None"),
-        (b'{"turns": []}', "first of 'turns' in line 3 of the prompts must be text"),
-        (b'{"turns": [["a"]]}', "first of 'turns' in line 3"),
-        (b'{"question": "a"}', "Line 3 of the prompts has neither"),
-        (b'{"prompt": "\xff"}', "line 3: not UTF-8"),
-    ],
-)
-def test_a_bad_line_is_named_by_its_number_in_the_file(tmp_path, line, complaint):
-    path = tmp_path / "prompts.jsonl"
-    path.write_bytes(b'{"prompt": "a"}\r\n\n' + line)
-    with pytest.raises(InvalidRequest, match=complaint):
-        prompts_from(str(path), Words())
-
-
-def test_a_prompt_that_was_calibrated_on_may_not_be_asked():
-    refuse_overlap(PROMPTS, [digest((9, 9))])
-    with pytest.raises(InvalidRequest, match="'story/0' first"):
-        refuse_overlap(PROMPTS, [digest((3,))])
-
-
-def test_the_published_questions_are_read_where_they_are_at_hand():
-    path = REFERENCE / "spec_bench_question.jsonl"
-    if not path.exists():
-        pytest.skip("the published questions are not at hand")
-    found = prompts_from(str(path), Words(), per_domain=80)
-    assert len(found) == 480
-    assert len({prompt.domain for prompt in found}) == 6
 
 
 def test_every_key_of_a_row_has_a_sentence(tmp_path):

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from doubles.lab_doubles import plain_costs
 from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_lab, planted_prompts
+from doubles.written_lab import plain_costs
 
 from specframe.calibration.lab import ModelLab, ends_of, model_facts
 from specframe.core.engine import Engine, Limits

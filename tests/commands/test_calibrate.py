@@ -5,11 +5,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from doubles.lab_doubles import plain_costs
+from doubles.written_lab import plain_costs
 
 from specframe.commands import cli
 from specframe.contract.naming import strategy_from
-from specframe.prompts.suites import digest, prompts_from
+from specframe.doors.loading import Loaded
+from specframe.prompts.source import prompts_from
 from specframe.strategies.knn_ssd import KnnSsd
 from specframe.testing import planted_llama
 from specframe.types import ModelShape, SkipSet
@@ -32,9 +33,9 @@ def planted(monkeypatch):
     """A planted model by the name of `here`, at prices that need no measuring."""
     noise = {i: 0.0 if i in PLANTED else 1.0 for i in range(2 * LAYERS)}
     model = planted_llama(SHAPE, noise)
-    monkeypatch.setattr("specframe.doors.loading.load", lambda name: (model, Letters()))
+    monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(model, Letters()))
     profile = SimpleNamespace(costs=plain_costs(LAYERS))
-    monkeypatch.setattr("specframe.costs.measure.measured_profile", lambda *a, **k: profile)
+    monkeypatch.setattr("specframe.rig.measured_profile", lambda *a, **k: profile)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def run(monkeypatch, *arguments):
     return int(ended.value.code or 0)
 
 
-def test_a_calibrated_folder_makes_a_selector(monkeypatch, capsys, planted, prompts, tmp_path):
+def test_a_calibrated_folder_makes_a_strategy(monkeypatch, capsys, planted, prompts, tmp_path):
     out, figures = tmp_path / "out", tmp_path / "f.json"
     arguments = ("static-bo", "--model", "here", "--prompts", prompts, "--out", out)
     assert run(monkeypatch, *arguments, *QUICK, "--json", figures) == 0
@@ -65,9 +66,10 @@ def test_a_calibrated_folder_makes_a_selector(monkeypatch, capsys, planted, prom
     assert SkipSet.of(LAYERS, attention=row["attention"], mlp=row["mlp"]) == PLANTED
     assert row["acceptance"] == 1.0
     assert (found["selector"], found["preset"], found["prompts"]) == ("static-bo", "best", 12)
-    selector = strategy_from(str(out), SHAPE)
-    assert selector.found.judged.skips == PLANTED
-    assert selector.figures()["sets"] == found["sets"]
+    strategy = strategy_from(str(out), SHAPE)
+    assert strategy.found.judged.skips == PLANTED
+    assert {n: one.figures() for n, one in strategy.skip_sets().items()} == found["sets"]
+    assert {"warnings", "notes", "best_so_far", "ended", "incumbents"} <= set(found)
     captured = capsys.readouterr()
     assert str(out) in captured.out.replace("\n", "")
     assert "of 60" in captured.err
@@ -78,7 +80,7 @@ def test_what_was_calibrated_on_is_written_down(monkeypatch, planted, prompts, t
     run(monkeypatch, "static-bo", "--model", "here", "--prompts", prompts, "--out", out, *QUICK)
     seen = json.loads((out / "calibrated_on.json").read_text())
     asked = prompts_from(str(prompts), Letters(), per_domain=20)
-    assert seen == [digest(prompt.tokens) for prompt in asked]
+    assert seen == [prompt.digest for prompt in asked]
     assert sorted(path.name for path in out.iterdir() if path.suffix == ".jsonl") == []
 
 
@@ -86,9 +88,9 @@ def test_each_domain_is_calibrated(monkeypatch, planted, prompts, tmp_path):
     out = tmp_path / "out"
     arguments = ("knn-ssd", "--model", "here", "--prompts", prompts, "--out", out)
     assert run(monkeypatch, *arguments, *QUICK, "--set", "domain-evaluations=5") == 0
-    selector = strategy_from(str(out), SHAPE)
-    assert isinstance(selector, KnnSsd)
-    assert set(selector.found.sets) == {"mixed", "low", "high"}
+    strategy = strategy_from(str(out), SHAPE)
+    assert isinstance(strategy, KnnSsd)
+    assert set(strategy.found.sets) == {"mixed", "low", "high"}
 
 
 def test_an_interrupted_calibration_goes_on(monkeypatch, planted, prompts, tmp_path):
@@ -124,13 +126,13 @@ def refusal(monkeypatch, capsys, *arguments):
     return captured.err
 
 
-def test_a_selector_that_learns_nothing_is_refused(monkeypatch, capsys, planted, tmp_path):
+def test_a_strategy_that_learns_nothing_is_refused(monkeypatch, capsys, planted, tmp_path):
     text = refusal(monkeypatch, capsys, "fixed", "--model", "here", "--out", tmp_path / "o")
     assert "needs no calibration" in text
     assert "static-bo" in text
 
 
-def test_an_unknown_selector_is_refused(monkeypatch, capsys, planted, tmp_path):
+def test_an_unknown_strategy_is_refused(monkeypatch, capsys, planted, tmp_path):
     assert "static-bo" in refusal(
         monkeypatch, capsys, "static-bu", "--model", "here", "--out", tmp_path / "o"
     )
@@ -144,6 +146,16 @@ def test_an_unknown_setting_is_refused(monkeypatch, capsys, planted, prompts, tm
         *("--set", "evaluation=3"),
     )
     assert "'evaluations'" in text
+
+
+def test_a_drafting_option_is_refused(monkeypatch, capsys, planted, prompts, tmp_path):
+    text = refusal(
+        monkeypatch,
+        capsys,
+        *("static-bo", "--model", "here", "--prompts", prompts, "--out", tmp_path / "o"),
+        *("--set", "draft_stop=gain:8"),
+    )
+    assert "draft_stop is set when a strategy is used" in text
 
 
 def test_a_model_without_known_prompts_needs_a_file(monkeypatch, capsys, planted, tmp_path):
@@ -175,14 +187,14 @@ def test_the_small_testbed_is_calibrated_on_its_validation_split(monkeypatch, tm
     from specframe import testbed
 
     model, tokenizer = testbed.load_tiny()
-    monkeypatch.setattr("specframe.doors.loading.load", lambda name: (model, tokenizer))
+    monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(model, tokenizer))
     out = tmp_path / "out"
     quick = ("--per-domain", "4", "--set", "evaluations=40", "--set", "domain_evaluations=20")
     assert run(monkeypatch, "knn-ssd", "--out", out, *quick) == 0
     seen = set(json.loads((out / "calibrated_on.json").read_text()))
     for split, expected in (("validation", 20), ("test", 0), ("train", 0)):
         asked = prompts_from("testbed", tokenizer, per_domain=4, split=split)
-        assert sum(digest(prompt.tokens) in seen for prompt in asked) == expected
+        assert sum(prompt.digest in seen for prompt in asked) == expected
 
 
 def test_training_takes_the_same_command_and_tells_both_acceptances(

@@ -90,8 +90,8 @@ def test_an_unknown_command_has_status_two_and_no_traceback():
     assert "Traceback" not in done.stderr
 
 
-def test_ls_lists_the_selectors_also_as_json(monkeypatch, tmp_path, capsys):
-    target = tmp_path / "selectors.json"
+def test_ls_lists_the_strategies_also_as_json(monkeypatch, tmp_path, capsys):
+    target = tmp_path / "strategies.json"
     assert main_with(monkeypatch, "ls", "--json", str(target)) == 0
     assert "autoregressive" in capsys.readouterr().out
     found = json.loads(target.read_text(encoding="utf-8"))["selectors"]
@@ -110,7 +110,7 @@ def test_ls_shows_a_broken_plug_in_and_the_others(monkeypatch, tmp_path):
         return real(name)
 
     monkeypatch.setattr(registry, "strategy_class", broken)
-    target = tmp_path / "selectors.json"
+    target = tmp_path / "strategies.json"
     assert main_with(monkeypatch, "ls", "--json", str(target)) == 0
     found = json.loads(target.read_text(encoding="utf-8"))["selectors"]
     assert "cannot be loaded" in found["fixed"]["summary"]

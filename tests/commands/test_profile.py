@@ -7,8 +7,7 @@ import pytest
 import torch
 from doubles.tiny import Tiny, tiny_model
 
-from specframe.commands import cli, prediction_setup
-from specframe.doors import loading
+from specframe.commands import cli
 from specframe.doors.loading import Loaded
 
 TINY = Tiny(layers=3, vocabulary=40, dtype=torch.float32, positions=256)
@@ -23,9 +22,7 @@ def tiny_everywhere(tmp_path, monkeypatch):
 
 
 def replace_load(monkeypatch, load):
-    """Wherever it is known: a module that is first imported later would keep it for good."""
-    for module in (loading, prediction_setup):
-        monkeypatch.setattr(module, "load", load)
+    monkeypatch.setattr("specframe.rig.load", load)
 
 
 def run(monkeypatch, *arguments):
@@ -79,7 +76,9 @@ def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
         (("profile", "--plot", "no/such/p.png"), "cannot be written"),
         (("profile", *GRID, "--plot", "p.unknown"), "cannot be written"),
         (("predict", "--model", "some/hub-id"), "Pass --prompts FILE"),
+        (("predict", "--strategy", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--selector", "knapspek", "--prompts", "random"), "no strategy named"),
+        (("predict", "--selector", "fixed", "--strategy", "swift"), "Keep --strategy."),
         (("predict", "--prompts", "missing.txt"), "needs a tokenizer"),
     ],
 )

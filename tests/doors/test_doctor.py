@@ -65,7 +65,7 @@ def test_a_supported_model_is_described(
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("mamba", "recurrent or hybrid state"), ("bloom", "no known shape")]
+    ("name", "reason"), [("mamba", "recurrent or hybrid state"), ("bloom", "no known layout")]
 )
 def test_an_unsupported_model_is_told_with_its_reason_and_status_two(
     name, reason, folders, tmp_path, monkeypatch, capsys

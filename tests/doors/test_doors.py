@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import pytest
 import torch
-from doubles.lab_doubles import plain_costs
+from doubles.strategies import Answering
+from doubles.written_lab import plain_costs
 from tokenizers import Tokenizer
 from tokenizers.decoders import Fuse
 from tokenizers.models import WordLevel
@@ -21,6 +22,7 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 
 import specframe
+from specframe.contract.selector import Needs
 from specframe.errors import InvalidRequest
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import SkipSet, StopRule
@@ -97,11 +99,12 @@ def test_the_library_generates_the_same_tokens_through_the_door(model, strategy)
 class Pricing(FixedSkips):
     """Notes which prices it plans with."""
 
+    needs = Needs()
     seen: ClassVar[list] = []
 
-    def select(self, context):
-        self.seen.append(context.costs)
-        return super().select(context)
+    def start(self, shape):
+        planner = super().start(shape)
+        return Answering(lambda context: self.seen.append(context.costs) or planner.plan(context))
 
 
 def test_every_door_hands_on_the_machines_prices(model, strategy):

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from doubles.lab_doubles import plain_costs
+from doubles.written_lab import plain_costs
 from specframe.calibration.lab import ModelLab
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.selector import LayerSelector

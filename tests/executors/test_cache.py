@@ -85,7 +85,7 @@ def test_keys_come_before_values_in_each_row():
 def test_rows_past_the_capacity_are_refused_with_the_remedy():
     cache = new_cache(capacity=10)
     cache.scratch(8, 2)
-    message = "reserved for 10 positions, and 11 are needed. Reserve prompt"
+    message = "reserved for 10 positions, but 11 are needed. Reserve prompt"
     with pytest.raises(PromptTooLong, match=message.replace(".", r"\.")):
         cache.scratch(8, 3)
 

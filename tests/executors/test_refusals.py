@@ -25,7 +25,7 @@ REASONS = {
     "jamba": ("hybrid state", "full or sliding attention"),
     "t5": ("encoder-decoder", "decoder-only"),
     "opt_post_norm": ("post-LN", "do_layer_norm_before=True"),
-    "bloom": ("no known shape", "library's own generate"),
+    "bloom": ("no known layout", "transformers' own generate"),
 }
 
 
@@ -148,7 +148,7 @@ def test_a_layer_with_a_part_that_no_layout_calls_is_not_recognised():
     model = tiny_model("starcoder2")
     model.model.layers[1].adapter = nn.Linear(4, 4)
     assert list(candidates(model)) == []
-    with pytest.raises(UnsupportedModel, match="its parts are elsewhere"):
+    with pytest.raises(UnsupportedModel, match="its parts have other names"):
         ModuleExecutor(model)
 
 
@@ -156,7 +156,7 @@ def test_a_layer_with_a_part_that_no_layout_calls_is_not_recognised():
 def test_a_model_with_a_part_between_its_layers_that_no_layout_calls_is_refused(name):
     model = tiny_model(name)
     model.model.memory = nn.Linear(4, 4)
-    with pytest.raises(UnsupportedModel, match="its parts are elsewhere"):
+    with pytest.raises(UnsupportedModel, match="its parts have other names"):
         ModuleExecutor(model)
 
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from doubles.tiny import Tiny, tiny_executor
+from doubles.strategies import Answering
+from doubles.tiny import Tiny, tiny_executor, tiny_model
 
 from specframe.core.engine import Engine
 from specframe.costs.model import CostModel, Speedup
@@ -21,26 +22,30 @@ from specframe.prediction.check import (
 )
 from specframe.prediction.play import play
 from specframe.prediction.race import Lap, race
-from specframe.prompts.prediction import file_prompts, random_prompts, suite_prompts
+from specframe.rig import Rig
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
-from specframe.types import DraftPlan, SkipSet, StopRule
+from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
 DEEP = Tiny(layers=4, sharpness=8.0)
 ONE = Table((1,), (1,), ((1.0,),))
 COSTS = CostModel((0,) * 4, (ONE,), (ONE,), Table((1,), (1,), ((0.0,),)), ONE)
-PROMPTS = [(1, 2, 3, 4, 5), (6, 7, 8, 9)]
+TOKENS = [(1, 2, 3, 4, 5), (6, 7, 8, 9)]
+PROMPTS = [Prompt(tokens) for tokens in TOKENS]
+
+
+def rig_of(costs=COSTS, ends=frozenset()):
+    return replace(Rig.of(tiny_model(DEEP), costs=costs), ends=ends)
 
 
 def test_playing_autoregressive_decoding_is_priced_at_exactly_one():
-    played = play(tiny_executor(DEEP), Autoregressive(), COSTS, PROMPTS, 12)
+    played = play(rig_of(), Autoregressive(), PROMPTS, 12)
     assert played.tokens == (11, 11)  # the prompt's own round is not decoding
     assert played.drafted == 0
     assert played.speedup(0.0).value == pytest.approx(1.0, abs=0.01)
 
 
 def test_playing_prices_the_rounds_that_were_run(monkeypatch):
-    executor = tiny_executor(DEEP)
     strategy = FixedSkips(SkipSet.of(4, [3], [3]), StopRule(3))
     rounds = []
     original = Engine._round
@@ -50,7 +55,7 @@ def test_playing_prices_the_rounds_that_were_run(monkeypatch):
         return replace(rounds[-1], select_seconds=0.0)
 
     monkeypatch.setattr(Engine, "_round", kept)
-    played = play(executor, strategy, COSTS, PROMPTS[:1], 20)
+    played = play(rig_of(), strategy, PROMPTS[:1], 20)
     priced = sum(COSTS.round(outcome.plan, 5, drafted=outcome.drafted) for outcome in rounds)
     assert played.seconds == (pytest.approx(priced),)
     assert played.plain_seconds == (pytest.approx(19 * COSTS.autoregressive(5)),)
@@ -59,14 +64,14 @@ def test_playing_prices_the_rounds_that_were_run(monkeypatch):
 
 def test_what_selecting_took_makes_a_prediction_slower():
     class Slow(FixedSkips):
-        def select(self, context):
-            sum(range(300_000))
-            return super().select(context)
+        def start(self, shape):
+            planner = super().start(shape)
+            return Answering(lambda context: sum(range(300_000)) and planner.plan(context))
 
     skips, stop = SkipSet.of(4, [3], [3]), StopRule(3)
     cheap = replace(COSTS, attention=(Table((1,), (1,), ((1e-4,),)),), mlp=(ONE,))
-    quick = play(tiny_executor(DEEP), FixedSkips(skips, stop), cheap, PROMPTS, 12)
-    slow = play(tiny_executor(DEEP), Slow(skips, stop), cheap, PROMPTS, 12)
+    quick = play(rig_of(cheap), FixedSkips(skips, stop), PROMPTS, 12)
+    slow = play(rig_of(cheap), Slow(skips, stop), PROMPTS, 12)
     assert slow.tokens == quick.tokens
     assert slow.seconds[0] > quick.seconds[0]
 
@@ -80,7 +85,7 @@ def test_a_lap_counts_rounds_of_one_length_at_their_typical_seconds():
 
 def test_a_race_runs_every_plan_over_the_same_tokens():
     plans = [DraftPlan(SkipSet.of(4, [2]), StopRule(d)) for d in (1, 3)]
-    plain, laps = race(tiny_executor(DEEP), plans, PROMPTS, 15)
+    plain, laps = race(tiny_executor(DEEP), plans, TOKENS, 15)
     assert [lap.tokens for lap in (plain, *laps)] == [28, 28, 28]
     assert plain.rounds == 28
     assert all(lap.rounds < 28 for lap in laps)
@@ -91,9 +96,9 @@ def test_answers_that_end_at_their_first_token_have_no_speed():
     executor = tiny_executor(DEEP)
     every = frozenset(range(executor.shape.vocabulary))
     with pytest.raises(InvalidRequest, match="no rounds after the first token"):
-        race(executor, [DraftPlan(SkipSet.none(4), StopRule(2))], PROMPTS, 15, every)
+        race(executor, [DraftPlan(SkipSet.none(4), StopRule(2))], TOKENS, 15, every)
     with pytest.raises(InvalidRequest, match="no rounds after the first token"):
-        play(executor, Autoregressive(), COSTS, PROMPTS, 12, every)
+        play(rig_of(ends=every), Autoregressive(), PROMPTS, 12)
 
 
 def test_a_race_lets_whoever_has_fewest_tokens_go_on(monkeypatch):
@@ -101,25 +106,25 @@ def test_a_race_lets_whoever_has_fewest_tokens_go_on(monkeypatch):
     original = Engine._round
 
     def kept(self, live):
-        order.append(self._selector.plan.stop.max_tokens)
+        order.append(self._strategy.plan.stop.max_tokens)
         return original(self, live)
 
     monkeypatch.setattr(Engine, "_round", kept)
     perfect = DraftPlan(SkipSet.none(4), StopRule(3))  # emits four tokens a round
-    race(tiny_executor(DEEP), [perfect], PROMPTS[:1], 13)
+    race(tiny_executor(DEEP), [perfect], TOKENS[:1], 13)
     assert order == [0, 3, 0, 0, 0, 0, 3, 0, 0, 0, 0, 3, 0, 0, 0]
 
 
 def test_plans_are_chosen_at_every_context_from_slow_to_fast_and_then_measured():
-    executor = tiny_executor(DEEP)
+    rig = rig_of()
     sets = [SkipSet.of(4, [3]), SkipSet.of(4, [2, 3], [3]), SkipSet.of(4, [], [1, 2])]
-    seen = {5: PROMPTS, 9: [(*PROMPTS[0], *PROMPTS[1])]}
-    predicted = predict_plans(executor, COSTS, seen, sets, 24)
+    seen = {5: PROMPTS, 9: [Prompt((*TOKENS[0], *TOKENS[1]))]}
+    predicted = predict_plans(rig, seen, sets, 24)
     assert [one.context for one in predicted] == [5] * 3 + [9] * 3
     assert len({one.draft_length for one in predicted}) > 1
     assert all(one.measured is None for one in predicted)
     assert all(one.predicted.low <= one.predicted.value <= one.predicted.high for one in predicted)
-    checked = list(check(executor, predicted, seen, 24))
+    checked = list(check(rig, predicted, seen, 24))
     assert [replace(one, measured=None, wall_clock=None, measured_tokens_per_round=None)
             for one in checked] == predicted  # fmt: skip
     # on the prompts that the estimator saw, the tokens of a round are told well
@@ -139,12 +144,12 @@ def test_chosen_plans_are_spread_evenly_between_the_slowest_and_the_fastest():
 
 def test_the_ranking_puts_sublayers_that_matter_less_first():
     executor = tiny_executor(DEEP)
-    order = rank_sublayers(executor, PROMPTS, 16)
+    order = rank_sublayers(executor, TOKENS, 16)
     assert sorted(order) == list(range(8))
 
     def chance(sublayer):
         plan = DraftPlan(SkipSet.from_sublayers(4, [sublayer]), StopRule(1))
-        _, (lap,) = race(executor, [plan], PROMPTS, 24)
+        _, (lap,) = race(executor, [plan], TOKENS, 24)
         return lap.tokens / lap.rounds
 
     assert sum(map(chance, order[:2])) > sum(map(chance, order[-2:]))
@@ -162,66 +167,3 @@ def test_the_summary_of_a_check_by_hand():
     assert found["rank_correlation"] == pytest.approx(1.0)
     assert found["inside_interval"] == pytest.approx(1 / 3)
     assert found["plans_between_0.85_and_1.7"] == 2
-
-
-def test_other_random_prompts_come_from_another_start():
-    first, second = random_prompts(50, 20, 2), random_prompts(50, 20, 2, start=2)
-    assert len({*first, *second}) == 4
-    assert random_prompts(50, 20, 2) == first
-    assert {len(prompt) for prompt in first} == {20}
-
-
-def test_a_prompt_file_gives_its_lines_in_order(tmp_path):
-    path = tmp_path / "prompts.txt"
-    path.write_text("abc\n\ndefgh\nij\n")
-
-    def tokenizer(text):
-        return {"input_ids": [ord(letter) for letter in text]}
-
-    assert file_prompts(path, tokenizer, 3, 2) == [tuple(map(ord, "abc")), tuple(map(ord, "fgh"))]
-    assert file_prompts(path, tokenizer, 3, 1, start=2) == [tuple(map(ord, "ij"))]
-    with pytest.raises(InvalidRequest, match="3 prompts, and 4 are needed"):
-        file_prompts(path, tokenizer, 3, 4)
-    with pytest.raises(InvalidRequest, match="cannot be read"):
-        file_prompts(tmp_path / "none", tokenizer, 3, 1)
-    with pytest.raises(InvalidRequest, match="needs a tokenizer"):
-        file_prompts(path, None, 3, 1)
-    path.write_bytes(b"abc\n\nd\xff")
-    with pytest.raises(InvalidRequest, match="line 3: not UTF-8"):
-        file_prompts(path, tokenizer, 3, 1)
-
-
-def test_a_prompt_file_may_be_one_that_comparisons_read(tmp_path):
-    path = tmp_path / "prompts.jsonl"
-    lines = ('{"prompt": "abc", "domain": "x"}', '{"question": "d"}', "[1]", '{"prompt": 2}', "{e")
-    path.write_text("\r\n".join(lines))
-
-    def tokenizer(text):
-        return {"input_ids": [ord(letter) for letter in text]}
-
-    wanted = [tuple(map(ord, text)) for text in ("abc", *lines[1:])]
-    assert file_prompts(path, tokenizer, 99, 5) == wanted
-
-
-def test_testbed_prompts_fill_the_context_and_no_domain_bursts_it():
-    class Letters:
-        """A character a token, as far as prompts need it."""
-
-        def convert_tokens_to_ids(self, name):
-            return 0
-
-        @property
-        def backend_tokenizer(self):
-            return self
-
-        def encode(self, text, add_special_tokens):
-            return type("Encoding", (), {"ids": list(map(ord, text))})
-
-    first = suite_prompts(Letters(), 1500, 4)
-    assert len(first) == 4
-    assert all(500 < len(prompt) <= 1875 for prompt in first)
-    assert not {*first} & {*suite_prompts(Letters(), 1500, 4, start=1000)}
-    with pytest.raises(InvalidRequest, match="as short as 10 tokens"):
-        suite_prompts(Letters(), 10, 1)
-    with pytest.raises(InvalidRequest, match="need a tokenizer"):
-        suite_prompts(None, 10, 1)

@@ -21,7 +21,7 @@ from specframe.profilers.latency import (
     profile_latency,
 )
 from specframe.profilers.machine import layer_kinds, machine_facts
-from specframe.profilers.parts import split_walks, telling_sets
+from specframe.profilers.parts import split_walks, timed_sets
 from specframe.profilers.store import find_profile, load_profile, save_profile
 from specframe.types import SkipSet
 
@@ -100,7 +100,7 @@ def test_parts_are_found_exactly_where_walks_are_their_sums(kinds):
         kept = [truth[1 + 2 * kinds[i // 2] + i % 2] for i in skips.kept]
         return truth[0] + sum(kept)
 
-    sets = telling_sets(kinds)
+    sets = timed_sets(kinds)
     found = split_walks([walk(skips) for skips in sets], sets, kinds)
     assert found.seconds == pytest.approx(truth)
     assert found.miss == pytest.approx(0.0, abs=1e-9)
@@ -108,7 +108,7 @@ def test_parts_are_found_exactly_where_walks_are_their_sums(kinds):
 
 def test_the_set_left_out_tells_how_badly_parts_add_up():
     kinds = (0, 0, 0, 0)
-    sets = telling_sets(kinds)
+    sets = timed_sets(kinds)
     seconds = [1.0 + len(skips.kept) for skips in sets]
     seconds[-1] *= 1.25
     assert split_walks(seconds, sets, kinds).miss == pytest.approx(0.2)
@@ -217,7 +217,7 @@ def test_a_profile_warns_where_lines_parts_or_quiet_do_not_hold(usual):
     table = usual.costs.attention[0]
     bent = replace(table, contexts=(8, 96, 100, 104), seconds=((1.0,) * 2,) * 3 + ((9.0,) * 2,))
     costs: CostModel = replace(usual.costs, attention=(bent,))
-    assert "no straight line" in LatencyProfile(costs, 0.0, 0.0, 3, 1.0).warnings[0]
+    assert "not linear" in LatencyProfile(costs, 0.0, 0.0, 3, 1.0).warnings[0]
     assert any("busy" in text for text in replace(fine, noise=0.5).warnings)
     assert any("whole walks differ" in text for text in replace(fine, worst_miss=0.5).warnings)
 

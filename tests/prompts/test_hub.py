@@ -8,7 +8,7 @@ from doubles.word_tokenizer import Words
 
 from specframe.errors import InvalidRequest
 from specframe.prompts.hub import HubPrompts
-from specframe.prompts.suites import prompts_from
+from specframe.prompts.source import prompts_from
 
 
 class Rows(list):

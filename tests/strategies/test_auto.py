@@ -6,7 +6,6 @@ from functools import cache
 import pytest
 from doubles.contexts import plain_context
 from doubles.heads import Headed, MixingHead
-from doubles.lab_doubles import small_shape
 from doubles.laws import Case, law_error
 from doubles.planted_labs import (
     PLANTED,
@@ -18,6 +17,7 @@ from doubles.planted_labs import (
 from doubles.replayed import Stream, clustered, seconds_between
 from doubles.strategies import Listening
 from doubles.strategies_worlds import prices
+from doubles.written_lab import small_shape
 
 from specframe.contract.naming import strategy_from
 from specframe.contract.selector import Needs

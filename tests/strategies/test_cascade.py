@@ -7,7 +7,6 @@ import pytest
 import torch
 from doubles.contexts import plain_context
 from doubles.heads import Headed, MixingHead
-from doubles.lab_doubles import flat, plain_costs, small_shape
 from doubles.laws import Case, law_error
 from doubles.planted_labs import (
     PLANTED,
@@ -17,6 +16,7 @@ from doubles.planted_labs import (
     planted_prompts,
 )
 from doubles.strategies import Listening
+from doubles.written_lab import flat, plain_costs, small_shape
 
 from specframe.contract.drafting_options import WithDrafting
 from specframe.contract.naming import strategy_from

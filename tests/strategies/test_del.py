@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from doubles.lab_doubles import plain_costs
 from doubles.planted_labs import own_tokens, planted_prompts
 from doubles.strategies import Started
 from doubles.strategies_worlds import prices, world
+from doubles.written_lab import plain_costs
 
 from specframe.contract.naming import strategy_from
 from specframe.contract.selector import Needs

@@ -5,13 +5,12 @@ from functools import cache
 
 import pytest
 import torch
-from doubles.lab_doubles import plain_costs, small_shape
 from doubles.laws import THREE_TOKENS, Case, law_error
 from doubles.planted_labs import greedy_tokens, own_tokens, planted_lab, planted_prompts
 from doubles.tiny import tiny_executor
+from doubles.written_lab import context_at, plain_costs, small_shape
 
 from specframe.contract.naming import strategy_from
-from specframe.contract.planner import Context
 from specframe.costs.tables import Table
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
@@ -53,7 +52,7 @@ def test_rows_one_by_one_and_in_blocks_are_the_whole():
     whole = adapter.whole(states)
     memory = adapter.memory(20, states)
     found = [memory.run(states[:, :4], 0), memory.run(torch.zeros_like(states[:, :3]), 4)]
-    found = found[:1]  # the rows at 4 to 6 were a draft that fell: they are written again
+    found = found[:1]  # the rows at 4 to 6 were a rejected draft: they are written again
     found += [memory.run(states[:, 4:9], 4), memory.run(states[:, 9:10], 9)]
     found += [memory.run(states[:, 10:], 10)]
     torch.testing.assert_close(torch.cat(found, dim=1), whole, rtol=0, atol=1e-12)
@@ -65,7 +64,7 @@ def test_training_begins_at_the_bare_exit():
     assert torch.equal(adapter.whole(states), states)
 
 
-def test_training_learns_what_attention_can_say():
+def test_training_learns_what_attention_can_express():
     """The end is the trunk's stream and a map of the mean so far, which one attention can be."""
     shape = ModelShape(LAYERS, 16, 40, 2, 2, 8, 24, 64)
     mixing, head = drawn(16, 16, seed=1), drawn(40, 16, seed=2)
@@ -107,7 +106,8 @@ def test_training_leaves_the_model_alone_and_beats_the_bare_exit_or_says_so():
     figures = strategy.figures()
     assert figures["layers"] == 1
     assert figures["tokens"] == 2 * lab.new_tokens
-    assert bool(figures["warnings"]) == (figures["acceptance"] <= figures["bare_exit"])
+    assert bool(strategy.warnings()) == (figures["acceptance"] <= figures["bare_exit"])
+    assert "after 1 layers" in strategy.notes()[0]
 
 
 @cache
@@ -129,7 +129,7 @@ def test_drafts_through_the_adapter_change_no_token(family, stop):
 
 
 def test_the_share_kept_is_the_acceptance_of_real_drafts():
-    """Judged by whole texts, drafted token by token: the same tokens stand."""
+    """Judged by whole texts, drafted token by token: the same tokens are accepted."""
     strategy = calibrated("llama")
     lab = planted_lab("llama")
     prompt = planted_prompts(each=16)[0]
@@ -137,17 +137,17 @@ def test_the_share_kept_is_the_acceptance_of_real_drafts():
     lesson = Lesson(states[2], states[2 * LAYERS], len(prompt.tokens) - 1)
     agreed = agreement(strategy.found.adapter, lesson, lab.read_out)
     config = KangarooConfig(layers=1, stop="confidence", longest=1, confidence=0.0)
-    stood, place = {}, 0
+    accepted, place = {}, 0
     from specframe.core.engine import Engine, Limits
     from specframe.core.sampling import Law
 
     engine = Engine(lab._executor, Kangaroo(config, strategy.found), Law(), Limits(24))
     for done in engine.rounds(prompt.tokens):
         if done.outcome is not None and done.outcome.drafted:
-            stood[place] = done.outcome.accepted > 0
+            accepted[place] = done.outcome.accepted > 0
         place += len(done.tokens)
-    assert len(stood) > 10
-    assert {place: agreed[place] for place in stood} == stood
+    assert len(accepted) > 10
+    assert {place: agreed[place] for place in accepted} == accepted
 
 
 @pytest.mark.parametrize("stop", ["gain", "confidence"])
@@ -160,26 +160,30 @@ def test_sampling_emits_the_models_law(stop):
 SHAPE = small_shape(LAYERS)
 
 
-def context(**given):
-    return Context(SHAPE, [1] * 50, 10, 100, 0, **given)
+def configured(preset="best", **options):
+    return strategy_from("kangaroo", SHAPE, preset, options)
+
+
+def first_plan(strategy):
+    return strategy.start(SHAPE).plan(context_at(SHAPE))
 
 
 def test_faithful_stops_after_doubt_or_six():
-    strategy = Kangaroo.configured(SHAPE, "faithful")
+    strategy = configured("faithful")
     assert strategy.config.trunk(LAYERS) == 2
-    plan = Kangaroo(strategy.config, trained(SHAPE, 4)).select(context(costs=plain_costs(LAYERS)))
+    plan = first_plan(Kangaroo(strategy.config, trained(SHAPE, 4)))
     wanted = StopRule(6, confidence=0.6)
     assert plan == DraftPlan(SkipSet.after(LAYERS, 2), wanted, capture=False, headed=True)
 
 
 def test_best_prices_the_adapter_and_declines_where_it_does_not_pay():
     costs, skips = plain_costs(LAYERS), SkipSet.after(LAYERS, 1)
-    plan = Kangaroo(found=trained(SHAPE, 2)).select(context(costs=costs))
+    plan = first_plan(Kangaroo(found=trained(SHAPE, 2)))
     assert (plan.skips, plan.headed) == (skips, True)
     plans = [DraftPlan(skips, StopRule(d), headed=True) for d in (1, 2)]
     step = costs.round(plans[1], 49) - costs.round(plans[0], 49)
     assert plan.stop.gain.price == pytest.approx(step / costs.autoregressive(49))
-    declined = Kangaroo(found=trained(SHAPE, 2, DOUBTED)).select(context(costs=costs))
+    declined = first_plan(Kangaroo(found=trained(SHAPE, 2, DOUBTED)))
     assert declined.stop.max_tokens == 0
 
 
@@ -195,15 +199,15 @@ def test_the_artefact_holds_everything(tmp_path):
         assert torch.equal(kept, read)
 
 
-def test_without_an_adapter_it_says_what_to_run(tmp_path):
-    for act in (lambda: Kangaroo().select(context()), lambda: Kangaroo().save(tmp_path)):
+def test_without_an_adapter_it_names_the_command_to_run(tmp_path):
+    for act in (lambda: Kangaroo().start(SHAPE), lambda: Kangaroo().save(tmp_path)):
         with pytest.raises(InvalidRequest, match="specframe calibrate kangaroo"):
             act()
 
 
 def test_an_adapter_of_another_model_is_refused():
     with pytest.raises(CalibrationMismatch, match="4 layers"):
-        Kangaroo(found=trained(small_shape(5), 2)).select(context())
+        Kangaroo(found=trained(small_shape(5), 2)).start(SHAPE)
 
 
 def test_too_few_prompts_are_refused():
@@ -216,7 +220,7 @@ def test_too_few_prompts_are_refused():
 )
 def test_settings_out_of_range_are_refused_by_name(given):
     with pytest.raises(InvalidConfig, match=next(iter(given))):
-        Kangaroo.configured(SHAPE, **given)
+        configured(**given)
 
 
 @pytest.mark.parametrize("stop", ["gain", "confidence"])
@@ -254,4 +258,5 @@ def test_a_noisy_profile_does_not_stop_a_generation():
     noisy = replace(costs, attention=(falling,), mlp=(falling,), head=falling)
     kangaroo = Kangaroo(KangarooConfig(), Trained(Adapter.new(shape, 2, 0), SURE, DOUBTED, shape))
     for prices in (costs, noisy):
-        kangaroo.spawn().select(Context(shape, [1] * 20, 10, 100, 0, costs=prices))
+        plan = kangaroo.start(shape).plan(context_at(shape, 20, costs=prices))
+        assert plan.stop.gain is None or plan.stop.gain.price >= 0.0

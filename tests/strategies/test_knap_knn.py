@@ -1,11 +1,10 @@
-"""Losses a domain, the knapsack at the context of the moment."""
+"""Losses a domain, the knapsack at the current context."""
 
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
-from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape, vector_of
 from doubles.planted_labs import (
     FAMILIES,
     LAYERS,
@@ -17,15 +16,22 @@ from doubles.planted_labs import (
     planted_prompts,
 )
 from doubles.strategies_worlds import prices
+from doubles.written_lab import (
+    WrittenLab,
+    context_at,
+    plain_costs,
+    prompts_of,
+    small_shape,
+    vector_of,
+)
 
 from specframe.calibration.lab import ModelLab
 from specframe.contract.naming import strategy_from
-from specframe.contract.planner import Context
 from specframe.costs.rates import RoundPrices
 from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.knap_knn import KnapKnn, KnapKnnConfig
 from specframe.strategies.shared.judging.additive import AdditiveModel, link_through
-from specframe.strategies.shared.judging.find_set import MIXED, split_prompts
+from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.searching.knapsack_search import KnapsackSearch
 from specframe.strategies.shared.searching.search import Budget, run_search
 from specframe.testing.scene import StrategyScene
@@ -51,11 +57,14 @@ def calibrated():
     return KnapKnn(QUICK).calibrate(written(), PROMPTS)
 
 
+def configured(preset="best", **options):
+    return strategy_from("knap-knn", SHAPE, preset, options)
+
+
 def context(domain="sql", length=50, **given):
     first = list(LOSSES).index(domain)
     states = {2 * LAYERS: vector_of((first, 99, 7))[None]}
-    given = {"costs": plain_costs(LAYERS), "prompt_states": states, **given}
-    return Context(SHAPE, [1] * length, 10, 1000, 0, **given)
+    return context_at(SHAPE, length, **{"budget": 1000, "prompt_states": states, **given})
 
 
 # the search
@@ -91,15 +100,15 @@ def test_the_search_ends_when_every_set_was_measured():
 
 def test_each_domain_is_found_and_gets_its_own_planted_set(calibrated):
     for domain, losses in LOSSES.items():
-        live = calibrated.spawn()
-        plan = live.select(context(domain))
+        live = calibrated.start(SHAPE)
+        plan = live.plan(context(domain))
         assert live.match.label == domain
         assert all(losses[sublayer] <= 0.02 for sublayer in plan.skips)
         assert len(plan.skips) >= 2
 
 
 def test_figures_come_from_prompts_that_decided_nothing():
-    lab = written(luck=0.05)
+    lab = written(noise=0.05)
     KnapKnn(QUICK).calibrate(lab, PROMPTS)
     judge = {prompt.tokens for prompt in split_prompts(PROMPTS).judge}
     fitted = [skips for skips, asked in lab.asked if judge & {p.tokens for p in asked}]
@@ -115,32 +124,34 @@ def test_plans_count_on_the_lower_end_of_what_was_unseen(calibrated):
     for domain in calibrated.found.models.values():
         for one in domain.sets:
             assert one.acceptance.low < one.acceptance.value or one.acceptance.value == 0.0
-    live = calibrated.spawn()
-    live.select(context("sql"))
-    solved = live._solver.solved
+    live = calibrated.start(SHAPE)
+    live.plan(context("sql"))
+    solved = live.solver.solved
     true = written().true_acceptance(solved.skips, "sql")
     assert solved.alpha < true
 
 
 def test_a_prompt_of_no_domain_gets_the_mixed_model(calibrated):
     far = {2 * LAYERS: -100.0 * torch.ones(1, 8)}
-    live = calibrated.spawn()
-    live.select(context(prompt_states=far))
+    live = calibrated.start(SHAPE)
+    live.plan(context(prompt_states=far))
     assert not live.match.known
-    assert live._solver._model is calibrated.found.models[MIXED].model
+    assert live.solver._model is calibrated.found.models[MIXED].model
 
 
-def test_luck_of_small_samples_is_said(calibrated):
-    few = KnapKnn(QUICK).calibrate(written(luck=0.2), prompts_of(list(LOSSES), 3))
-    assert few.figures()["warnings"]
+def test_selection_bias_of_small_samples_is_warned_of(calibrated):
+    few = KnapKnn(QUICK).calibrate(written(noise=0.2), prompts_of(list(LOSSES), 3))
+    assert any("by chance" in text for text in few.warnings())
 
 
 def test_figures_name_every_domain_and_how_far_its_model_is_off(calibrated):
     figures = calibrated.figures()
-    assert set(figures["sets"]) == {MIXED, *LOSSES}
+    assert list(figures) == ["best_so_far", "lookup_accuracy", "anchors", "models"]
+    assert set(calibrated.skip_sets()) == {MIXED, *LOSSES}
     for name in LOSSES:
         assert figures["models"][name]["mean_abs_error"] < 0.15
-        assert figures["sets"][name]["acceptance_low"] <= figures["sets"][name]["acceptance"]
+        acceptance = calibrated.skip_sets()[name].acceptance
+        assert acceptance.low <= acceptance.value
     assert figures["lookup_accuracy"] == 1.0
 
 
@@ -150,7 +161,7 @@ def test_the_artefact_holds_everything(calibrated, tmp_path):
     assert isinstance(loaded, KnapKnn)
     assert loaded.config == calibrated.config
     assert loaded.found.models == calibrated.found.models
-    assert loaded.spawn().select(context()) == calibrated.spawn().select(context())
+    assert loaded.start(SHAPE).plan(context()) == calibrated.start(SHAPE).plan(context())
 
 
 def test_another_strategys_folder_is_refused(tmp_path):
@@ -159,16 +170,16 @@ def test_another_strategys_folder_is_refused(tmp_path):
         KnapKnn.load(tmp_path)
 
 
-def test_a_selector_that_learnt_nothing_says_what_to_run(tmp_path):
+def test_a_strategy_that_learnt_nothing_names_the_command_to_run(tmp_path):
     with pytest.raises(InvalidRequest, match="specframe calibrate knap-knn"):
-        KnapKnn().select(context())
+        KnapKnn().start(SHAPE)
     with pytest.raises(InvalidRequest, match="specframe calibrate knap-knn"):
         KnapKnn().save(tmp_path)
 
 
 def test_models_of_another_shape_are_refused(calibrated):
     with pytest.raises(CalibrationMismatch, match="5 layers"):
-        calibrated.spawn().select(replace(context(), shape=small_shape(5)))
+        calibrated.start(small_shape(5))
 
 
 # while generating
@@ -180,12 +191,12 @@ def outcome(plan, accepted):
 
 
 def test_the_knapsack_is_solved_again_only_where_the_context_crosses_a_boundary(calibrated):
-    live = calibrated.spawn()
+    live = calibrated.start(SHAPE)
     costs = prices(LAYERS, attention=(0.2, 0.02), mlp=1.0)
     solutions = []
     for length in range(100, 400):
-        live.select(context(length=length, costs=costs))
-        solutions.append(live._solver.solutions)
+        live.plan(context(length=length, costs=costs))
+        solutions.append(live.solver.solutions)
     changes = sum(a != b for a, b in pairwise(solutions))
     assert 8 <= changes <= 20
 
@@ -196,18 +207,18 @@ def test_longer_contexts_skip_more_attention(calibrated):
         name: replace(domain, model=model, sets=())
         for name, domain in calibrated.found.models.items()
     }
-    live = replace(calibrated, found=replace(calibrated.found, models=models)).spawn()
+    live = replace(calibrated, found=replace(calibrated.found, models=models)).start(SHAPE)
     costs = prices(LAYERS, attention=(0.2, 0.02), mlp=1.0)
-    short, long = (live.select(context(length=n, costs=costs)).skips for n in (12, 1500))
+    short, long = (live.plan(context(length=n, costs=costs)).skips for n in (12, 1500))
     assert len(long.attention) - len(long.mlp) > len(short.attention) - len(short.mlp)
 
 
-def test_a_set_whose_tokens_fall_is_left_and_drafting_rests(calibrated):
-    live = calibrated.spawn()
-    first = live.select(context())
+def test_a_set_whose_tokens_are_rejected_is_left_and_drafting_rests(calibrated):
+    live = calibrated.start(SHAPE)
+    first = live.plan(context())
     drafted = []
     for _ in range(120):
-        plan = live.select(context())
+        plan = live.plan(context())
         drafted.append(plan.stop.max_tokens > 0)
         live.observe(outcome(plan, 0) if drafted[-1] else Outcome(plan, Draft((), (), ()), 0, (5,)))
     assert first.stop.max_tokens > 0
@@ -215,36 +226,36 @@ def test_a_set_whose_tokens_fall_is_left_and_drafting_rests(calibrated):
     assert drafted[0]
 
 
-def test_better_acceptance_than_promised_skips_no_less(calibrated):
-    live = calibrated.spawn()
-    first = live.select(context())
+def test_better_acceptance_than_calibrated_skips_no_less(calibrated):
+    live = calibrated.start(SHAPE)
+    first = live.plan(context())
     for _ in range(64):
-        live.observe(outcome(live.select(context()), 3))
-    assert len(live.select(context()).skips) >= len(first.skips)
+        live.observe(outcome(live.plan(context()), 3))
+    assert len(live.plan(context()).skips) >= len(first.skips)
 
 
 def test_the_faithful_preset_takes_both_papers_constants():
-    config = KnapKnn.configured(SHAPE, "faithful").config
+    config = configured("faithful").config
     assert (config.neighbours, config.gate, config.centred) == (1, 0.0, False)
     assert (config.most_skipped, config.heaviest, config.protected) == (0.5, 5, 1)
     strategy = KnapKnn(replace(config, pooling="mean", evaluations=60, domain_evaluations=50))
-    plan = strategy.calibrate(written(), PROMPTS).spawn().select(context())
+    plan = strategy.calibrate(written(), PROMPTS).start(SHAPE).plan(context())
     assert plan.stop == StopRule(10, confidence=0.7)
     assert not set(plan.skips) & {0, 1, 6, 7}
 
 
 def test_a_fixed_stop_drafts_the_planned_length(calibrated):
-    live = replace(calibrated, config=replace(calibrated.config, stop="fixed")).spawn()
-    plan = live.select(context())
-    assert plan.stop == StopRule(live._solver.solved.choice.draft_length)
+    live = replace(calibrated, config=replace(calibrated.config, stop="fixed")).start(SHAPE)
+    plan = live.plan(context())
+    assert plan.stop == StopRule(live.solver.solved.choice.draft_length)
 
 
 def test_options_are_read_from_text():
-    assert KnapKnn.configured(SHAPE, evaluations="7").config.evaluations == 7
+    assert configured(evaluations="7").config.evaluations == 7
     with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        KnapKnn.configured(SHAPE, "bold")
+        configured("bold")
     with pytest.raises(InvalidConfig, match="boundary"):
-        KnapKnn.configured(SHAPE, boundary="0")
+        configured(boundary="0")
 
 
 # on models
@@ -284,15 +295,15 @@ def test_check_selector(of_the_scene, check):
     dict(selector_checks(of_the_scene, layers=LAYERS))[check]()
 
 
-def test_a_set_that_goes_on_keeps_what_its_stop_rule_learnt(calibrated):
+def test_a_set_that_stays_keeps_what_its_stop_rule_learnt(calibrated):
     costs = prices(LAYERS, attention=(0.2, 0.02), mlp=1.0)
     for review in (0, 4):
-        live = replace(calibrated, config=replace(calibrated.config, review=review)).spawn()
-        first = live.select(context(length=100, costs=costs))
+        live = replace(calibrated, config=replace(calibrated.config, review=review)).start(SHAPE)
+        first = live.plan(context(length=100, costs=costs))
         for _ in range(6):
-            live.observe(outcome(live.select(context(length=100, costs=costs)), 1))
-        learnt = live.select(context(length=100, costs=costs))
-        later = live.select(context(length=130, costs=costs))
-        assert live._solver.solutions >= 2
+            live.observe(outcome(live.plan(context(length=100, costs=costs)), 1))
+        learnt = live.plan(context(length=100, costs=costs))
+        later = live.plan(context(length=130, costs=costs))
+        assert live.solver.solutions >= 2
         assert later.skips == learnt.skips == first.skips
         assert later.stop.gain.knots == learnt.stop.gain.knots != first.stop.gain.knots

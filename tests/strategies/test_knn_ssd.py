@@ -1,10 +1,10 @@
-"""KNN-SSD: a set a domain, the prompt's own looked up, and a way back when it fails."""
+"""KNN-SSD: a set a domain, looked up by the prompt, and the mixed set when that fails."""
 
+import sys
 from functools import cache
 
 import pytest
 import torch
-from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape, vector_of
 from doubles.planted_labs import (
     FAMILIES,
     as_good_as_planted,
@@ -15,14 +15,23 @@ from doubles.planted_labs import (
     planted_prompts,
 )
 from doubles.reference_data import REFERENCE
+from doubles.written_lab import (
+    WrittenLab,
+    context_at,
+    plain_costs,
+    prompts_of,
+    small_shape,
+    vector_of,
+)
 
 from specframe.contract.naming import strategy_from
-from specframe.contract.planner import Context
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig, label_prompts
+from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig
+from specframe.strategies.shared.domains.labels import label_prompts
 from specframe.strategies.shared.domains.lookup import Memory
-from specframe.strategies.shared.judging.find_set import MIXED
+from specframe.strategies.shared.domains.neighbours import GraphIndex
+from specframe.strategies.shared.judging.prompt_split import MIXED
 from specframe.strategies.shared.published import read_anchors, read_skip_sets
 from specframe.testing import selector_checks
 from specframe.testing.scene import StrategyScene
@@ -45,8 +54,12 @@ def learnt():
     return KnnSsd(QUICK).calibrate(written(), prompts_of(DOMAINS, 8))
 
 
+def configured(preset="best", **options):
+    return strategy_from("knn-ssd", SHAPE, preset, options)
+
+
 def context(states, length=30, round_index=0):
-    return Context(SHAPE, [1] * length, 10, 100, round_index, prompt_states={2 * LAYERS: states})
+    return context_at(SHAPE, length, round=round_index, prompt_states={2 * LAYERS: states})
 
 
 def prompt_like(tokens, rows=5):
@@ -64,9 +77,9 @@ def set_of(domain):
     return SkipSet.from_sublayers(LAYERS, FREE[domain])
 
 
-def fail(strategy, plan):
+def fail(planner, plan):
     draft = Draft((5, 5), (-1, 0), (0.9, 0.9))
-    strategy.observe(Outcome(plan, draft, 0, (6,), 0.0, 0.0, 0.0))
+    planner.observe(Outcome(plan, draft, 0, (6,), 0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -75,35 +88,35 @@ def test_each_domain_gets_the_set_that_costs_nothing_there(learnt, domain):
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_a_new_prompt_is_played_with_its_domains_set(learnt, domain):
-    live = learnt.spawn()
-    plan = live.select(context(prompt_like((DOMAINS.index(domain), 99, 7))))
+def test_a_new_prompt_is_drafted_with_its_domains_set(learnt, domain):
+    live = learnt.start(SHAPE)
+    plan = live.plan(context(prompt_like((DOMAINS.index(domain), 99, 7))))
     assert plan.skips == set_of(domain)
     assert (live.match.label, live.match.known) == (domain, True)
 
 
 def test_a_prompt_of_no_domain_gets_the_mixed_set(learnt):
-    live = learnt.spawn()
+    live = learnt.start(SHAPE)
     stranger = torch.full((3, 8), -5.0)
     stranger[:, 6] = 30.0
-    plan = live.select(context(stranger))
+    plan = live.plan(context(stranger))
     assert not live.match.known
     assert plan.skips == learnt.found.sets[MIXED].skips
 
 
 def test_a_narrow_vote_gets_the_mixed_set(learnt):
-    live = learnt.spawn()
+    live = learnt.start(SHAPE)
     between = (vector_of((0, 99, 7)) + vector_of((1, 99, 7))) / 2
-    live.select(context(between[None]))
+    live.plan(context(between[None]))
     assert not live.match.known
 
 
 def test_a_set_that_fails_is_left_for_the_mixed_one(learnt):
-    live = learnt.spawn()
+    live = learnt.start(SHAPE)
     states = prompt_like((0, 99, 7))
     seen = []
     for i in range(30):
-        plan = live.select(context(states, 30, i))
+        plan = live.plan(context(states, 30, i))
         if plan.stop.max_tokens:
             seen.append(plan.skips)
             fail(live, plan)
@@ -112,14 +125,15 @@ def test_a_set_that_fails_is_left_for_the_mixed_one(learnt):
 
 
 def test_the_lookup_happens_once_a_request(learnt):
-    live = learnt.spawn()
-    first = live.select(context(prompt_like((0, 99, 7))))
-    again = live.select(context(prompt_like((1, 99, 7)), round_index=1))
+    live = learnt.start(SHAPE)
+    first = live.plan(context(prompt_like((0, 99, 7))))
+    again = live.plan(context(prompt_like((1, 99, 7)), round_index=1))
     assert again.skips == first.skips
-    assert learnt.spawn().match is None
+    assert learnt.start(SHAPE).match is None
+    assert learnt.start(SHAPE)._lookup is live._lookup
 
 
-def test_held_out_prompts_say_how_good_the_lookup_is(learnt):
+def test_held_out_prompts_tell_how_good_the_lookup_is(learnt):
     assert learnt.found.memory.accuracy == 1.0
     assert set(learnt.found.memory.reach) == set(DOMAINS)
 
@@ -153,21 +167,46 @@ def test_some_prompts_with_a_domain_and_some_without_are_refused():
 
 
 def test_the_faithful_preset_follows_the_paper():
-    config = KnnSsd.configured(SHAPE, "faithful").config
+    config = configured("faithful").config
     assert (config.anchors, config.kind, config.neighbours) == (10, "centroids", 1)
     assert (config.metric, config.pooling, config.centred) == ("cosine", "normed-mean", False)
     assert (config.stop, config.longest, config.confidence) == ("confidence", 12, 0.8)
     assert (config.search, config.domain_evaluations, config.mixed) == ("bayes", 1000, False)
 
 
-def test_the_faithful_preset_lets_every_prompt_in_and_never_declines():
-    config = KnnSsd.configured(SHAPE, "faithful", domain_evaluations="3", prompts="2").config
+def test_the_faithful_preset_accepts_every_prompt_and_never_declines():
+    config = configured("faithful", domain_evaluations="3", prompts="2").config
     found = KnnSsd(config).calibrate(written(), prompts_of(DOMAINS, 4))
     assert set(found.found.sets) == set(DOMAINS)
-    live = found.spawn()
-    plan = live.select(context(torch.randn(4, 8, generator=torch.Generator().manual_seed(1))))
+    live = found.start(SHAPE)
+    plan = live.plan(context(torch.randn(4, 8, generator=torch.Generator().manual_seed(1))))
     assert live.match.known
     assert plan.stop == StopRule(12, confidence=0.8)
+
+
+def test_the_graph_index_is_a_setting_and_plans_the_same(learnt):
+    pytest.importorskip("hnswlib", reason="hnswlib is not installed: pip install 'specframe[ann]'")
+    assert configured(index="graph").config.index == "graph"
+    graph = learnt.asking(index="graph")
+    assert isinstance(graph.lookup._index, GraphIndex)
+    for domain in range(3):
+        states = prompt_like((domain, 77, 7))
+        one, other = graph.start(SHAPE), learnt.start(SHAPE)
+        assert one.plan(context(states)) == other.plan(context(states))
+        assert one.match.label == other.match.label == DOMAINS[domain]
+        assert one.match.distance == pytest.approx(other.match.distance, abs=1e-5)
+
+
+def test_a_graph_without_its_library_names_the_remedy(learnt, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+    with pytest.raises(InvalidConfig, match=r"pip install 'specframe\[ann\]'"):
+        learnt.asking(index="graph")
+
+
+def test_skip_sets_and_figures_are_told_apart(learnt):
+    assert learnt.skip_sets() == learnt.found.sets
+    assert list(learnt.figures()) == ["best_so_far", "lookup_accuracy", "anchors", "ended"]
+    assert (KnnSsd().skip_sets(), KnnSsd().figures()) == ({}, {})
 
 
 def test_the_artefact_holds_everything(learnt, tmp_path):
@@ -177,20 +216,19 @@ def test_the_artefact_holds_everything(learnt, tmp_path):
     assert loaded.figures() == learnt.figures()
     for domain in range(3):
         states = prompt_like((domain, 77, 7))
-        one, other = loaded.spawn(), learnt.spawn()
-        assert one.select(context(states)) == other.select(context(states))
+        one, other = loaded.start(SHAPE), learnt.start(SHAPE)
+        assert one.plan(context(states)) == other.plan(context(states))
         assert one.match == other.match
 
 
 def test_a_calibration_of_another_model_is_refused(learnt):
-    other = Context(small_shape(5), [1] * 30, 10, 100, 0, prompt_states={10: torch.ones(3, 8)})
     with pytest.raises(CalibrationMismatch, match="5 layers"):
-        learnt.spawn().select(other)
+        learnt.start(small_shape(5))
 
 
-def test_a_selector_without_sets_says_what_to_run():
+def test_a_strategy_without_sets_names_the_command_to_run():
     with pytest.raises(InvalidRequest, match="specframe calibrate knn-ssd"):
-        KnnSsd().select(context(torch.ones(3, 8)))
+        KnnSsd().start(SHAPE)
 
 
 def test_a_domain_may_not_have_the_name_of_the_fallback():
@@ -206,14 +244,21 @@ def test_only_what_is_pooled_is_captured():
 
 @pytest.mark.parametrize(
     "given",
-    [{"pooling": "max"}, {"metric": "x"}, {"kind": "x"}, {"neighbours": "0"}, {"margin": "2"}],
+    [
+        {"pooling": "max"},
+        {"metric": "x"},
+        {"kind": "x"},
+        {"neighbours": "0"},
+        {"margin": "2"},
+        {"index": "tree"},
+    ],
 )
 def test_settings_out_of_range_are_refused(given):
     with pytest.raises(InvalidConfig):
-        KnnSsd.configured(SHAPE, **given)
+        configured(**given)
 
 
-def test_the_authors_files_make_a_selector():
+def test_the_authors_files_make_a_strategy():
     folder = REFERENCE / "published"
     if not folder.is_dir():
         pytest.skip(f"the published anchors and sets are not at {folder}")
@@ -225,9 +270,9 @@ def test_the_authors_files_make_a_selector():
     noise = 0.2 * torch.randn(50, 5120, generator=torch.Generator().manual_seed(3))
     by_domain = {published.domain: published.skips(40) for published in sets}
     for vector, label, off in zip(anchors.vectors, anchors.labels, noise, strict=True):
-        live = strategy.spawn()
+        live = strategy.start(shape)
         near = vector + off * vector.norm() / 5120**0.5
-        plan = live.select(Context(shape, [1] * 9, 8, 50, 0, prompt_states={80: near[None]}))
+        plan = live.plan(context_at(shape, 9, prompt_states={80: near[None]}))
         assert live.match.label == label
         assert plan.skips == by_domain[label]
         assert plan.stop == StopRule(12, confidence=0.8)
@@ -256,9 +301,9 @@ def test_the_planted_set_is_recovered_in_each_domain_and_changes_no_token(family
         assert drafted > 10
 
 
-def test_without_states_the_mixed_set_is_played(learnt):
-    blind = Context(SHAPE, [1] * 30, 10, 100, 0)
-    assert learnt.spawn().select(blind).skips == learnt.found.sets[MIXED].skips
+def test_without_states_the_mixed_set_is_used(learnt):
+    blind = context_at(SHAPE, 30)
+    assert learnt.start(SHAPE).plan(blind).skips == learnt.found.sets[MIXED].skips
 
 
 @cache

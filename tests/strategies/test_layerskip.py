@@ -1,14 +1,13 @@
-"""LayerSkip: the sweep over exit and draft length, and playing what it found."""
+"""LayerSkip: the sweep over exit and draft length, and drafting with what it found."""
 
 from functools import cache
 
 import pytest
-from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
 from doubles.planted_labs import greedy_tokens, own_tokens, planted_prompts
+from doubles.written_lab import WrittenLab, context_at, plain_costs, prompts_of, small_shape
 
 from specframe.calibration.lab import ModelLab
 from specframe.contract.naming import strategy_from
-from specframe.contract.planner import Context
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
@@ -30,19 +29,24 @@ def written():
     return WrittenLab(SHAPE, LOSSES, plain_costs(LAYERS))
 
 
-def context(**given):
-    return Context(SHAPE, [1] * 50, 10, 100, 0, **given)
+def configured(preset="best", **options):
+    return strategy_from("layerskip", SHAPE, preset, options)
+
+
+def first_plan(strategy):
+    return strategy.start(SHAPE).plan(context_at(SHAPE))
 
 
 def test_the_sweep_finds_the_exit_that_costs_nothing():
     lab = written()
-    strategy = LayerSkip.configured(SHAPE).calibrate(lab, PROMPTS)
+    strategy = configured().calibrate(lab, PROMPTS)
     assert strategy.found.judged.skips == WANTED
     assert {skips for skips, _ in lab.asked} == {SkipSet.after(LAYERS, e) for e in (1, 2, 3)}
-    assert strategy.figures()["exit"] == 2
+    assert strategy.figures() == {"best_so_far": {}, "exit": 2}
+    assert strategy.skip_sets() == {"every domain": strategy.found.judged}
 
 
-def test_the_faithful_sweep_times_every_pair_and_plays_the_quickest():
+def test_the_faithful_sweep_times_every_pair_and_uses_the_quickest():
     timed = {}
 
     def seconds(plan, prompts, new_tokens):
@@ -52,21 +56,22 @@ def test_the_faithful_sweep_times_every_pair_and_plays_the_quickest():
 
     lab = written()
     lab.seconds_per_token = seconds
-    strategy = LayerSkip.configured(SHAPE, "faithful").calibrate(lab, PROMPTS)
+    strategy = configured("faithful").calibrate(lab, PROMPTS)
     assert set(timed) == {(e, d) for e in (1, 2, 3) for d in range(1, 7)}
     wanted = DraftPlan(SkipSet.after(LAYERS, 3), StopRule(5), capture=False)
-    assert strategy.select(context(costs=lab.costs)) == wanted
+    assert first_plan(strategy) == wanted
 
 
 def test_an_exit_given_by_hand_needs_no_calibration():
-    strategy = LayerSkip.configured(SHAPE, "faithful", exit="2", draft="6")
-    assert strategy.select(context()) == DraftPlan(WANTED, StopRule(6), capture=False)
+    strategy = configured("faithful", exit="2", draft="6")
+    assert first_plan(strategy) == DraftPlan(WANTED, StopRule(6), capture=False)
+    assert not strategy.needs.prices
 
 
 def test_an_exit_that_does_not_pay_drafts_nothing():
     lossy = WrittenLab(SHAPE, {"sql": [0.9] * 8}, plain_costs(LAYERS))
     strategy = LayerSkip().calibrate(lossy, PROMPTS)
-    assert strategy.select(context(costs=lossy.costs)).stop.max_tokens == 0
+    assert first_plan(strategy).stop.max_tokens == 0
 
 
 def test_the_artefact_holds_everything(tmp_path):
@@ -77,9 +82,9 @@ def test_the_artefact_holds_everything(tmp_path):
     assert loaded == strategy
 
 
-def test_without_an_exit_it_says_what_to_run(tmp_path):
+def test_without_an_exit_it_names_the_command_to_run(tmp_path):
     with pytest.raises(InvalidRequest, match="specframe calibrate layerskip"):
-        LayerSkip().select(context())
+        LayerSkip().start(SHAPE)
     with pytest.raises(InvalidRequest, match="specframe calibrate layerskip"):
         LayerSkip().save(tmp_path)
 
@@ -89,7 +94,7 @@ def test_without_an_exit_it_says_what_to_run(tmp_path):
 )
 def test_settings_out_of_range_are_refused_by_name(given):
     with pytest.raises(InvalidConfig, match=next(iter(given))):
-        LayerSkip.configured(SHAPE, **given)
+        configured(**given)
 
 
 def test_a_planted_exit_is_recovered_and_changes_no_token():

@@ -2,9 +2,9 @@
 
 import pytest
 from doubles.contexts import plain_context
-from doubles.lab_doubles import flat, plain_costs, small_shape
 from doubles.laws import Case, law_error
 from doubles.planted_labs import greedy_tokens, own_tokens, planted_executor, planted_prompts
+from doubles.written_lab import flat, plain_costs, small_shape
 from hypothesis import given
 from hypothesis import strategies as st
 

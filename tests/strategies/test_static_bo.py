@@ -1,9 +1,8 @@
-"""Draft & Verify's one set: found, kept, played."""
+"""Draft & Verify's one set: found, kept, drafted with."""
 
 from functools import cache
 
 import pytest
-from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
 from doubles.planted_labs import (
     FAMILIES,
     as_good_as_planted,
@@ -13,9 +12,9 @@ from doubles.planted_labs import (
     planted_lab,
     planted_prompts,
 )
+from doubles.written_lab import WrittenLab, context_at, plain_costs, prompts_of, small_shape
 
 from specframe.contract.naming import strategy_from
-from specframe.contract.planner import Context
 from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.shared.published import PublishedSet
@@ -36,13 +35,17 @@ def written():
     return WrittenLab(SHAPE, LOSSES, plain_costs(LAYERS))
 
 
-def context(shape=SHAPE, **given):
-    return Context(shape, [1] * 50, 10, 100, 0, **given)
+def configured(preset="best", **options):
+    return strategy_from("static-bo", SHAPE, preset, options)
+
+
+def first_plan(strategy):
+    return strategy.start(SHAPE).plan(context_at(SHAPE))
 
 
 @pytest.mark.parametrize("search", ["local+bayes", "local", "knapsack", "annealing"])
 def test_each_search_finds_the_set_that_costs_nothing(search):
-    best = StaticBO.configured(SHAPE, search=search, evaluations="60")
+    best = configured(search=search, evaluations="60")
     assert best.calibrate(written(), PROMPTS).found.judged.skips == WANTED
 
 
@@ -50,7 +53,7 @@ def test_each_search_finds_the_set_that_costs_nothing(search):
 def test_a_search_in_a_hurry_leaves_prompts_out_unless_told_not_to(every, count):
     lab = written()
     hurried = {"search": "local", "evaluations": "12", "seconds": "20", "every_prompt": every}
-    StaticBO.configured(SHAPE, **hurried).calibrate(lab, PROMPTS)
+    configured(**hurried).calibrate(lab, PROMPTS)
     searched_on = set(PROMPTS[:4])  # `split_prompts`: half of eight
     seen = {p for skips, prompts in lab.asked[:12] for p in prompts}
     assert seen <= searched_on
@@ -59,12 +62,12 @@ def test_a_search_in_a_hurry_leaves_prompts_out_unless_told_not_to(every, count)
 
 @pytest.mark.parametrize("search", ["bayes", "random"])
 def test_a_weak_search_still_finds_a_set_that_pays(search):
-    found = StaticBO.configured(SHAPE, search=search, evaluations="9").calibrate(written(), PROMPTS)
+    found = configured(search=search, evaluations="9").calibrate(written(), PROMPTS)
     assert found.found.judged.speed > 1.0
 
 
-def test_the_faithful_search_times_generations_of_the_plan_it_plays():
-    faithful = StaticBO.configured(SHAPE, "faithful", evaluations="3", prompts="2")
+def test_the_faithful_search_times_generations_of_the_plan_it_uses():
+    faithful = configured("faithful", evaluations="3", prompts="2")
     lab = written()
     timed = []
     lab.seconds_per_token = lambda plan, prompts, n: timed.append((plan, len(prompts), n)) or 1.0
@@ -76,7 +79,7 @@ def test_the_faithful_search_times_generations_of_the_plan_it_plays():
 
 
 def test_the_faithful_preset_follows_the_paper():
-    config = StaticBO.configured(SHAPE, "faithful").config
+    config = configured("faithful").config
     assert (config.search, config.objective, config.evaluations) == ("bayes", "clock", 1000)
     assert (config.stop, config.longest, config.confidence) == ("adaptive", 12, 0.6)
 
@@ -113,7 +116,9 @@ def test_the_artefact_holds_everything(tmp_path):
     loaded = strategy_from(str(tmp_path), SHAPE)
     assert isinstance(loaded, StaticBO)
     assert loaded == strategy
-    assert loaded.spawn().select(context()) == strategy.spawn().select(context())
+    assert first_plan(loaded) == first_plan(strategy)
+    StaticBO.load(str(tmp_path)).save(str(tmp_path))
+    assert StaticBO.load(tmp_path) == strategy
 
 
 def test_another_strategys_folder_is_refused(tmp_path):
@@ -122,9 +127,9 @@ def test_another_strategys_folder_is_refused(tmp_path):
         StaticBO.load(tmp_path)
 
 
-def test_a_selector_without_a_set_says_what_to_run(tmp_path):
+def test_a_strategy_without_a_set_names_the_command_to_run(tmp_path):
     with pytest.raises(InvalidRequest, match="specframe calibrate static-bo"):
-        StaticBO().select(context())
+        StaticBO().start(SHAPE)
     with pytest.raises(InvalidRequest, match="specframe calibrate static-bo"):
         StaticBO().save(tmp_path)
 
@@ -133,12 +138,12 @@ def test_a_set_of_another_model_is_refused():
     strategy = StaticBO(OfflineConfig(evaluations=20, search="local"))
     strategy = strategy.calibrate(written(), PROMPTS)
     with pytest.raises(CalibrationMismatch, match="5 layers"):
-        strategy.select(context(small_shape(5)))
+        strategy.start(small_shape(5))
 
 
-def test_a_published_set_is_played_as_the_paper_plays_it():
+def test_a_published_set_is_drafted_with_as_in_the_paper():
     published = PublishedSet("llama", "", (0, 2), (1,))
-    plan = StaticBO.from_published(published, LAYERS).select(context())
+    plan = first_plan(StaticBO.from_published(published, LAYERS))
     skips = SkipSet.of(LAYERS, attention=(0, 2), mlp=(1,))
     assert plan == DraftPlan(skips, StopRule(12, confidence=0.6), capture=False)
 
@@ -149,12 +154,27 @@ def test_a_published_set_is_played_as_the_paper_plays_it():
 )
 def test_settings_out_of_range_are_refused_by_name(given):
     with pytest.raises(InvalidConfig, match=next(iter(given))):
-        StaticBO.configured(SHAPE, **given)
+        configured(**given)
+
+
+def test_skip_sets_warnings_and_figures_are_told_apart():
+    strategy = StaticBO(OfflineConfig(search="local", evaluations=40))
+    assert (strategy.skip_sets(), strategy.warnings(), strategy.figures()) == ({}, (), {})
+    strategy = strategy.calibrate(written(), PROMPTS)
+    judged = strategy.found.judged
+    assert strategy.skip_sets() == {"every domain": judged}
+    assert strategy.warnings() == tuple(f"every domain: {text}" for text in judged.warnings)
+    assert list(strategy.figures()) == ["best_so_far", "ended", "incumbents"]
+
+
+def test_prices_are_needed_where_plans_depend_on_them():
+    assert configured().needs.prices
+    assert not configured("faithful").needs.prices
 
 
 def test_an_unknown_preset_is_refused():
     with pytest.raises(InvalidConfig, match="preset"):
-        StaticBO.configured(SHAPE, "quick")
+        configured("quick")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -170,7 +190,7 @@ def test_the_planted_set_is_recovered_and_changes_no_token(family):
         assert drafted > 10
 
 
-def test_bayesian_optimisation_has_the_last_word_in_the_best_search():
+def test_the_best_search_ends_with_bayesian_optimisation():
     lab, alone = written(), written()
     StaticBO(OfflineConfig(evaluations=60)).calibrate(lab, PROMPTS)
     StaticBO(OfflineConfig(evaluations=60, search="local")).calibrate(alone, PROMPTS)

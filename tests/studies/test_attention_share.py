@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from specframe.errors import InvalidConfig, InvalidRequest
-from specframe.prompts.suites import BenchPrompt
 from specframe.studies.attention_share import STUDY, AttentionShareSettings
 from specframe.studies.framework.running import run_study
-from specframe.studies.worlds import priced_model
+from specframe.studies.worlds import priced_rig
 from specframe.testing import planted_llama
-from specframe.types import ModelShape
+from specframe.types import ModelShape, Prompt
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
 
@@ -22,10 +21,10 @@ def small(monkeypatch):
     model = planted_llama(
         SHAPE, {i: float(i % 4 in (0, 3)) for i in range(16)}, dtype=torch.float64
     )
-    prompts = [BenchPrompt(f"{i}", "", tuple(range(1 + i, 31 + i))) for i in range(2)]
-    loaded = SimpleNamespace(tokenizer="some")
-    monkeypatch.setattr(priced_model, "load", lambda name: (model, loaded.tokenizer))
-    monkeypatch.setattr(priced_model, "prompts_from", lambda *a, **k: prompts)
+    prompts = [Prompt(tuple(range(1 + i, 31 + i)), "", f"{i}") for i in range(2)]
+    loaded = SimpleNamespace(model=model, tokenizer="some")
+    monkeypatch.setattr("specframe.rig.load", lambda name: loaded)
+    monkeypatch.setattr(priced_rig, "prompts_from", lambda *a, **k: prompts)
     return loaded
 
 

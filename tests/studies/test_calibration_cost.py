@@ -1,10 +1,10 @@
 """What searches cost: curves judged alike, time-capped searches called censored."""
 
 import pytest
-from doubles.lab_doubles import plain_costs
-from doubles.planted_labs import LAYERS, PLANTED, planted_executor, planted_prompts
+from doubles.planted_labs import LAYERS, PLANTED, planted_prompts
+from doubles.priced_worlds import planted_rig
+from doubles.written_lab import plain_costs
 
-from specframe.calibration.lab import ModelLab
 from specframe.studies import calibration_cost
 from specframe.studies.calibration_cost import (
     FAITHFUL,
@@ -13,35 +13,30 @@ from specframe.studies.calibration_cost import (
     STUDY,
     CalibrationCostSettings,
     _findings,
-    _Hunt,
+    _Trace,
 )
 from specframe.studies.framework.running import run_study
-from specframe.studies.worlds.search_world import SearchWorld
+from specframe.studies.worlds.timed_searches import TimedSearches
 
 DOMAINS = ("sql", "story")
 
 
-def planted_world(folder, most, usual):
+def planted_searches(folder, most, usual):
     prompts = planted_prompts(DOMAINS, 10)
     own = {domain: [p for p in prompts if p.domain == domain] for domain in DOMAINS}
-
-    def make_lab(notes, tell):
-        return ModelLab(
-            planted_executor("llama"), plain_costs(LAYERS), new_tokens=8, notes=notes, tell=tell
-        )
-
     unseen = [prompt for mine in own.values() for prompt in mine[:2]]
-    world = SearchWorld(make_lab, folder, {d: mine[2:] for d, mine in own.items()}, unseen)
-    world.answer(most, usual)
-    return world
+    rig = planted_rig().priced(plain_costs(LAYERS)).without_ends()
+    searches = TimedSearches(rig, folder, {d: mine[2:] for d, mine in own.items()}, unseen, 8)
+    searches.answer(most, usual)
+    return searches
 
 
 @pytest.mark.slow
 def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
     def small(model, folder, *, most, usual, judged, new_tokens):
-        return planted_world(folder, most, usual)
+        return planted_searches(folder, most, usual)
 
-    monkeypatch.setattr(calibration_cost, "search_world", small)
+    monkeypatch.setattr(calibration_cost, "timed_searches", small)
     settings = CalibrationCostSettings(
         faithful_seconds=0.4, seconds=0.2, prompts=(2, 4), usual=4, iterations=(1, 4000)
     )
@@ -58,23 +53,23 @@ def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
         )
         assert rows[way, 4]["curve"][0][0] > rows[way, 4]["answering_seconds"] > 0.0
         assert rows[way, 4]["break_even_tokens"] > 0
-    judge = planted_world(tmp_path / "judge", 4, 4)
+    judge = planted_searches(tmp_path / "judge", 4, 4)
     assert results["best"] == pytest.approx(judge.speedup(PLANTED.bits))
 
 
-def test_prompts_take_turns_by_domain(tmp_path):
-    world = planted_world(tmp_path, 2, 2)
-    dealt = world.split_prompts(2)
-    assert [p.tokens[0] > 30 for p in dealt] == [False, True, False, True]
-    assert {p.domain for p in dealt} == {""}
-    assert all(p.tokens[0] > 30 for p in world.split_prompts(3, ["story"]))
+def test_prompts_alternate_between_domains(tmp_path):
+    searches = planted_searches(tmp_path, 2, 2)
+    found = searches.split_prompts(2)
+    assert [p.tokens[0] > 30 for p in found] == [False, True, False, True]
+    assert {p.domain for p in found} == {""}
+    assert all(p.tokens[0] > 30 for p in searches.split_prompts(3, ["story"]))
 
 
 def test_a_cut_search_is_the_search_so_far():
-    hunt = _Hunt(((0.5, 1, 0), (1.5, 3, 6), (4.0, 8, 7)), tuple(0.5 * i for i in range(1, 9)))
-    cut = hunt.cut(4)
+    trace = _Trace(((0.5, 1, 0), (1.5, 3, 6), (4.0, 8, 7)), tuple(0.5 * i for i in range(1, 9)))
+    cut = trace.cut(4)
     assert (cut.tried, cut.seconds) == (4, 2.0)
-    assert cut.incumbents == hunt.incumbents[:2]
+    assert cut.incumbents == trace.incumbents[:2]
 
 
 def made_row(way, curve, seconds, tried=9):
@@ -116,6 +111,5 @@ def test_where_nobody_arrives_nothing_is_claimed():
 
 
 def test_answers_made_before_an_interruption_are_not_timed_again(tmp_path):
-    world = planted_world(tmp_path, 4, 4)
-    first = world.answer_seconds
-    assert planted_world(tmp_path, 4, 4).answer_seconds == first  # all of them were kept
+    first = planted_searches(tmp_path, 4, 4).answer_seconds
+    assert planted_searches(tmp_path, 4, 4).answer_seconds == first  # all of them were kept

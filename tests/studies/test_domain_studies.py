@@ -1,24 +1,23 @@
-"""Studies of domains in a world where it is known who is how fast on what."""
+"""Studies of domains where the speed of every skip set on every domain is known."""
 
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from doubles.priced_worlds import planted_world
+from doubles.priced_worlds import planted_rig
 
-from specframe.prompts.suites import BenchPrompt
 from specframe.strategies.knn_ssd import DomainSets, KnnSsd
 from specframe.strategies.shared.domains.lookup import memory_of
 from specframe.studies import anchors, domain_overlap, hidden_space, mix_ratio, out_of_domain
 from specframe.studies.framework.running import run_study
-from specframe.studies.worlds.domain_world import MIXED, DomainSettings, Priced
+from specframe.studies.worlds.domain_strategies import MIXED, DomainSettings, Priced
 from specframe.testbed.corpus import DOMAINS, HELD_OUT
 from specframe.types import Prompt
 
 HOME, AWAY, EVERYWHERE = 2.0, 1.25, 1.6
 WIDTH = 8
-SHAPELESS = SimpleNamespace(executor=SimpleNamespace(shape=None))
+NO_RIG = SimpleNamespace(tokenizer=None, strategy=lambda name: SimpleNamespace())
 
 
 def tokens(domain, index=0, kind=0):
@@ -35,18 +34,18 @@ def vector(prompt):
 
 
 @dataclass
-class KnownWorld:
-    """Stands in for a `DomainWorld`: a set gains `home` where it belongs and AWAY elsewhere."""
+class KnownStrategies:
+    """Stands in for `DomainStrategies`: a set gains `home` where it belongs and AWAY elsewhere."""
 
     settings: object
     home: float = HOME
     away: float = AWAY
     everywhere: float = EVERYWHERE
-    model: object = field(default_factory=lambda: SHAPELESS)
+    rig: object = field(default_factory=lambda: NO_RIG)
 
     def asked(self, domains=DOMAINS, count=0):
         each = range(count or self.settings.prompts)
-        return [BenchPrompt(f"{d}/{i}", d, tokens(d, i)) for d in domains for i in each]
+        return [Prompt(tokens(d, i), d, f"{d}/{i}") for d in domains for i in each]
 
     def calibrating(self, domains=DOMAINS, count=0):
         each = range(count or self.settings.calibration)
@@ -67,20 +66,20 @@ class KnownWorld:
     @property
     def knn(self):
         known = self.calibrating()
-        selector = KnnSsd.configured(None)
-        memory = memory_of(self.vectors(known), [p.domain for p in known], selector.config)
+        strategy = KnnSsd()
+        memory = memory_of(self.vectors(known), [p.domain for p in known], strategy.config)
         memory = replace(memory, reach=dict.fromkeys(DOMAINS, 0.01))
-        return replace(selector, found=DomainSets(memory, self.sets), lookup=None)
+        return replace(strategy, found=DomainSets(memory, self.sets))
 
     @property
     def sets(self):
         return dict.fromkeys((MIXED, *DOMAINS))
 
-    def worths(self, prompts):
+    def set_prices(self, prompts):
         return [{name: self._priced(name, p.tokens[0]) for name in self.sets} for p in prompts]
 
-    def played(self, label, selector, prompt):
-        domains = getattr(selector, "domains", DOMAINS)
+    def rounds_price(self, label, strategy, prompt):
+        domains = getattr(strategy, "domains", DOMAINS)
         name = prompt.domain if label[:2] == "kn" else MIXED
         return self._priced(domains[0] if len(domains) == 1 else name, prompt.tokens[0])
 
@@ -93,12 +92,11 @@ class KnownWorld:
 
 @pytest.fixture
 def answer(monkeypatch, tmp_path):
-    """Runs a module's study in a known world."""
+    """Runs a module's study on known strategies."""
 
     def answered(module, settings, **given):
-        made = lambda asked, work: KnownWorld(asked, **given)  # noqa: E731
-        monkeypatch.setattr(module, "DomainWorld", made)
-        monkeypatch.setattr(mix_ratio, "strategy_from", lambda *asked: SimpleNamespace())
+        made = lambda asked, work: KnownStrategies(asked, **given)  # noqa: E731
+        monkeypatch.setattr(module, "DomainStrategies", made)
         return run_study(module.STUDY, settings, tmp_path / str(len(list(tmp_path.iterdir()))))
 
     return answered
@@ -132,11 +130,11 @@ def test_the_gate_refuses_domains_that_it_does_not_know(answer):
         assert rows["mixed", domain]["refused"] is None
     assert found["refused"]["known"] == 0.0
     assert found["void"] == []
-    assert "2.00x at home" in found["answer"]
+    assert "2.00x on known domains" in found["answer"]
     slow = {"home": 1.0, "away": 0.9, "everywhere": 1.0}
     void = answer(out_of_domain, out_of_domain.OutOfDomainSettings(held_out=1), **slow)
     assert void["void"] == list(HELD_OUT)
-    assert "say little" in void["answer"]
+    assert f"Results on {' and '.join(HELD_OUT)} are void" in void["answer"]
 
 
 def test_as_many_clusters_as_domains_name_them_all(answer):
@@ -156,8 +154,8 @@ def test_as_many_clusters_as_domains_name_them_all(answer):
 def spaces(answer, monkeypatch, prompts_of):
     """`prompts_of` says which domains' tokens a domain's prompts are drawn from."""
 
-    def written(model, style, count, split):
-        known = model.prompts(count, split=split)
+    def written(rig, style, count, split):
+        known = rig.testbed_prompts(count, split=split)
         own = {domain: [p.tokens for p in known if p.domain == domain] for domain in DOMAINS}
         return [Prompt(own[prompts_of(d, i)][i], d) for d in DOMAINS for i in range(count)]
 
@@ -165,7 +163,7 @@ def spaces(answer, monkeypatch, prompts_of):
     settings = hidden_space.HiddenSettings(
         layers=(0, 4), poolings=("normed-mean", "last"), anchored=5, looked_up=5, prompts=1
     )
-    return answer(hidden_space, settings, model=planted_world())
+    return answer(hidden_space, settings, rig=planted_rig())
 
 
 def test_domains_of_their_own_words_are_told_apart(answer, monkeypatch):
@@ -186,7 +184,7 @@ def test_domains_that_share_all_words_are_not(answer, monkeypatch):
 
 
 def test_a_second_task_may_take_over_the_look_up(answer, monkeypatch):
-    def two_tasks(model, form, first, second, index):
+    def two_tasks(tokenizer, form, first, second, index):
         return tokens({"joined": first, "in turn": second, "alone": second}[form], index)
 
     monkeypatch.setattr(domain_overlap, "two_tasks", two_tasks)
@@ -205,9 +203,8 @@ def test_two_tasks_are_written_into_one_prompt():
     from specframe.testbed import load
 
     _, tokenizer = load()
-    model = SimpleNamespace(tokenizer=tokenizer)
     alone, joined, in_turn = (
-        tokenizer.decode(domain_overlap.two_tasks(model, form, "story", "sql", 0))
+        tokenizer.decode(domain_overlap.two_tasks(tokenizer, form, "story", "sql", 0))
         for form in ("alone", "joined", "in turn")
     )
     assert joined.count("<|user|>") == 1

@@ -1,4 +1,4 @@
-"""Studies by name: settings, rows that outlive a kill, and what becomes of them."""
+"""Studies by name: settings, rows that outlive a kill, and what is written of them."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ STUDY = made_study.STUDY
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch):
-    monkeypatch.setitem(MODULES, "made", "made_study")
+    monkeypatch.setitem(MODULES, "made", "doubles.made_study")
     made_study.made.clear()
     return made_study.made
 

@@ -4,16 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
-from doubles.planted_labs import LAYERS, planted_executor
-from doubles.strategies_worlds import prices
+from doubles.priced_worlds import PlantedRig, planted_rig
 
-from specframe.core.engine import Limits
 from specframe.errors import InvalidConfig
-from specframe.prompts.suites import BenchPrompt
 from specframe.studies import oracle
 from specframe.studies.framework.running import run_study
 from specframe.studies.oracle import MEAN, STUDY, OracleSettings
-from specframe.studies.worlds.small_world import SmallWorld
+from specframe.studies.worlds.small_testbed import SmallTestbed
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import Prompt
 
@@ -26,39 +23,37 @@ def tokens(domain, index):
     return tuple(1 + 12 * domain + (5 * index + 7 * i) % 12 for i in range(9 + index))
 
 
-def world(head):
-    return SmallWorld(
-        planted_executor("llama"),
-        prices(LAYERS, head=head),
-        tuple(BenchPrompt(f"{d}/0/0", d, tokens(i, 9)) for i, d in enumerate(DOMAINS)),
+def planted_testbed():
+    return SmallTestbed(
+        planted_rig(head=0.1).without_ends(),
+        tuple(Prompt(tokens(i, 9), d, f"{d}/0/0") for i, d in enumerate(DOMAINS)),
         tuple(Prompt(tokens(i, k), d) for i, d in enumerate(DOMAINS) for k in range(4)),
-        Limits(32),
-        {"model": "planted"},
+        32,
     )
 
 
 @pytest.fixture
 def made(monkeypatch):
-    """Worlds made; the study is told to search little."""
-    worlds = []
+    """Testbeds made; calibrations are told to search little."""
+    testbeds = []
 
-    def small_world(*asked):
-        worlds.append(world(head=0.1))
-        return worlds[-1]
+    def small_testbed(*asked):
+        testbeds.append(planted_testbed())
+        return testbeds[-1]
 
-    real = oracle.strategy_from
+    real = PlantedRig.strategy
 
-    def quickly(named, shape, preset="best", options=None):
+    def quickly(rig, named, preset="best", options=None):
         few = {"evaluations": "40", "domain_evaluations": "20"}
         if options and "seconds" in options:
             options = options | {
                 k: v for k, v in few.items() if named != "static-bo" or k in "evaluations"
             }
-        return real(named, shape, preset, options)
+        return real(rig, named, preset, options)
 
-    monkeypatch.setattr(oracle, "small_world", small_world)
-    monkeypatch.setattr(oracle, "strategy_from", quickly)
-    return worlds
+    monkeypatch.setattr(oracle, "small_testbed", small_testbed)
+    monkeypatch.setattr(PlantedRig, "strategy", quickly)
+    return testbeds
 
 
 def check_study(made, monkeypatch, folder):
@@ -80,7 +75,7 @@ def check_study(made, monkeypatch, folder):
 
 
 @pytest.mark.slow
-def test_selectors_find_a_planted_plan_and_lose_little(made, monkeypatch, tmp_path):
+def test_strategies_find_a_planted_plan_and_lose_little(made, monkeypatch, tmp_path):
     few = {"static-bo": "nothing", "knapspec": "prompt"}
     monkeypatch.setattr(oracle, "LOOKS_AT", few)
     check_study(made, monkeypatch, tmp_path)

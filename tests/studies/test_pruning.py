@@ -1,7 +1,9 @@
 """Pruning where nothing can be lost, where something is, and what the lemma says of both."""
 
+from dataclasses import replace
+
 import pytest
-from doubles.priced_worlds import planted_world
+from doubles.priced_worlds import planted_rig
 
 from specframe.errors import InvalidConfig, UnsupportedModel
 from specframe.studies import pruning
@@ -13,14 +15,14 @@ SETTINGS = PruningSettings(
 )
 
 
-def findings(monkeypatch, folder, world):
-    monkeypatch.setattr(pruning, "priced_model", lambda *asked: world)
+def findings(monkeypatch, folder, rig):
+    monkeypatch.setattr(pruning, "priced_rig", lambda *asked: rig)
     return run_study(STUDY, SETTINGS, folder)
 
 
 @pytest.mark.slow
 def test_a_path_that_loses_nothing_is_never_pruned(monkeypatch, tmp_path):
-    results = findings(monkeypatch, tmp_path, planted_world())
+    results = findings(monkeypatch, tmp_path, planted_rig())
     program = [row for row in results["rows"] if row["of"] == "program"]
     assert program[0]["speed"] > 1.2  # the planted set is found
     assert all(row["speed"] >= program[0]["speed"] - 1e-9 for row in program)
@@ -34,7 +36,7 @@ def test_a_path_that_loses_nothing_is_never_pruned(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_the_lemma_is_counted_where_tokens_differ(monkeypatch, tmp_path):
-    results = findings(monkeypatch, tmp_path, planted_world(noise=0.9))
+    results = findings(monkeypatch, tmp_path, planted_rig(noise=0.9))
     lemma = results["lemma"]
     assert lemma["broken"] == 0.0
     assert 0.0 < lemma["agrees"] < 1.0
@@ -48,7 +50,6 @@ def test_the_lemma_is_counted_where_tokens_differ(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_what_the_lemma_is_not_about_is_refused(monkeypatch, tmp_path):
-    world = planted_world()
 
     class Other:
         base_model = object()
@@ -56,7 +57,7 @@ def test_what_the_lemma_is_not_about_is_refused(monkeypatch, tmp_path):
         def get_output_embeddings(self):
             return None
 
-    other = type(world)(Other(), world.tokenizer, world.executor, world.costs)
+    other = replace(planted_rig(), model=Other())
     with pytest.raises(UnsupportedModel, match="one norm"):
         findings(monkeypatch, tmp_path, other)
 

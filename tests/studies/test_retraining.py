@@ -1,10 +1,10 @@
-"""Who knows what when: policies on a made stream, billing, and from when on calibrating pays."""
+"""What each policy knows on a made stream, what it is charged, and when calibrating pays off."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from doubles.priced_worlds import planted_world
+from doubles.priced_worlds import planted_rig
 
 from specframe.errors import InvalidConfig
 from specframe.studies import retraining
@@ -20,19 +20,19 @@ SMALL = RetrainingSettings(
 
 @dataclass(frozen=True)
 class Deployed:
-    selector: Any
+    strategy: Any
     skips: SkipSet
     seen: frozenset
     seconds: float
 
 
-class Drifting(retraining._Stream):
+class Drifting(retraining._Drift):
     """A set is worth something where it was searched: so much for each domain it has seen."""
 
-    def _search(self, selector, prompts):
+    def _search(self, strategy, prompts):
         seen = frozenset(prompt.domain for prompt in prompts)
         self.asked.append((seen, {prompt.tokens for prompt in prompts}))
-        return Deployed(selector, SkipSet(8, 1), seen, 50.0)
+        return Deployed(strategy, SkipSet(8, 1), seen, 50.0)
 
     def _judge(self, period):
         mix = self._mix(period)
@@ -59,13 +59,13 @@ class Drifting(retraining._Stream):
 def drifting(monkeypatch):
     made = []
 
-    def stream(settings, work):
+    def drift(settings, work):
         made.append(Drifting(settings, work))
         made[-1].asked, made[-1].judged = [], {}
         return made[-1]
 
-    monkeypatch.setattr(retraining, "priced_model", lambda *asked: planted_world())
-    monkeypatch.setattr(retraining, "_Stream", stream)
+    monkeypatch.setattr(retraining, "priced_rig", lambda *asked: planted_rig())
+    monkeypatch.setattr(retraining, "_Drift", drift)
     return made
 
 
@@ -91,27 +91,27 @@ def test_each_policy_knows_what_it_may_and_no_more(drifting, tmp_path):
     assert results["break_even_tokens"]["broad"] == 0
     without, with_it = 50 + 1000 * (11 / 6), 150 + 1000 * (8 / 6)
     assert results["gain"]["periodic"] == pytest.approx(without / with_it - 1)
-    assert "pays from 200 tokens" in results["answer"]
+    assert "pays off from 200 tokens" in results["answer"]
 
 
 @pytest.mark.slow
 def test_where_nothing_drifts_recalibrating_never_pays(monkeypatch, tmp_path):
-    monkeypatch.setattr(retraining, "priced_model", lambda *asked: planted_world(head=0.1))
+    monkeypatch.setattr(retraining, "priced_rig", lambda *asked: planted_rig(head=0.1))
     results = run_study(STUDY, SMALL, tmp_path)
     speeds = {row["policy"]: row["speed"] for row in results["rows"] if row["period"] == 2}
     assert speeds["once"] > 1.2
     assert speeds["periodic"] <= speeds["once"] + 1e-9
     assert results["break_even_tokens"]["periodic"] is None
     assert results["gain"]["periodic"] < 0.0
-    assert "never pays" in results["answer"]
+    assert "never pays off" in results["answer"]
 
 
-def test_answers_and_sets_are_billed_once_on_each_prompt():
-    world = planted_world()
-    lab = retraining._BilledLab(world, 16)
+def test_answers_and_sets_are_charged_once_on_each_prompt():
+    rig = planted_rig()
+    lab = retraining._ChargedLab(rig, 16)
     skips, prompt = SkipSet(8, 4), Prompt(tuple(range(1, 11)))
     lab.acceptance([skips], [prompt])
-    costs = world.costs
+    costs = rig.costs
     answering = costs.walk(0, 10) + costs.walk(0, 26, logits=16) + 16 * costs.autoregressive(18)
     judging = costs.walk(26, 16, skips, logits=16)
     assert lab.seconds == pytest.approx(answering + judging)

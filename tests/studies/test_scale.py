@@ -1,7 +1,7 @@
 """Profiles of large models that come with the package, and plans at their prices."""
 
 import pytest
-from doubles.priced_worlds import planted_world
+from doubles.priced_worlds import planted_rig
 
 from specframe.errors import ArtefactError, InvalidConfig
 from specframe.studies import scale
@@ -36,8 +36,7 @@ def test_an_unknown_profile_is_refused_with_those_there_are():
 
 
 def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_path):
-    world = planted_world()
-    monkeypatch.setattr(scale, "priced_model", lambda *asked: world)
+    monkeypatch.setattr(scale, "priced_rig", lambda *asked: planted_rig())
     settings = ScaleSettings(contexts=(128, 32768), prompts=1, new_tokens=24)
     results = run_study(STUDY, settings, tmp_path)
     assert [(row["profile"], row["context"]) for row in results["rows"]] == [

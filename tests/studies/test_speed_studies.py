@@ -1,4 +1,4 @@
-"""Studies of speed on a tiny model: their rows, their sums, and going on after an interruption."""
+"""Studies of speed on a tiny model: their rows, their sums, and resuming after an interruption."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,11 +9,11 @@ import pytest
 from doubles.tiny_place import TEXTS, tiny_place
 
 from specframe.bench.report import figures, read_run
+from specframe.doors.loading import load
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.studies import context_length, cross_domain
 from specframe.studies.framework.running import run_study, study_folder
-from specframe.studies.worlds import paired
-from specframe.studies.worlds.paired import Paired
+from specframe.studies.worlds.paired_speed import PairedSettings, PairedSpeed
 
 SMALL = {"per_domain": 1, "repeats": 1, "new_tokens": 10, "calibration": 4, "seconds": 0.2}
 
@@ -26,16 +26,16 @@ def place(tmp_path_factory) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_calibration_stops_where_answers_do(place, monkeypatch):
-    loaded = paired.load(str(place / "model"))
+    loaded = load(str(place / "model"))
     loaded.model.generation_config.eos_token_id = 5
-    monkeypatch.setattr(paired, "load", lambda name: loaded)
-    monkeypatch.setattr(paired, "ModelLab", lambda *given, **named: named["ends"])
+    monkeypatch.setattr("specframe.rig.load", lambda name: loaded)
+    monkeypatch.setattr("specframe.rig.ModelLab", lambda *given, **named: named["ends"])
     work = SimpleNamespace(tell=lambda text: None)
-    assert Paired(paired.PairedSettings(), work)._lab == {5}
+    assert PairedSpeed(PairedSettings(), work)._lab == {5}
 
 
 @pytest.mark.slow
-def test_every_set_is_played_on_every_domain_and_drawn(place, monkeypatch):
+def test_every_set_is_used_on_every_domain_and_drawn(place, monkeypatch):
     study = cross_domain.STUDY
     settings = cross_domain.CrossDomainSettings(
         model=str(place / "model"), prompts=str(place / "prompts.jsonl"), **SMALL
@@ -49,12 +49,12 @@ def test_every_set_is_played_on_every_domain_and_drawn(place, monkeypatch):
     assert results["home"] == pytest.approx(sum(homes) / len(homes))
     drawn = {figure.name: figure.marks for figure in figures(read_run(place / "run"))}
     assert drawn["cross-domain"] == len(pairs)
-    monkeypatch.setattr(Paired, "speedup", None)  # a second run measures nothing
+    monkeypatch.setattr(PairedSpeed, "speedup", None)  # a second run measures nothing
     assert run_study(study, settings, folder)["rows"] == results["rows"]
 
 
 @pytest.mark.slow
-def test_every_selector_is_asked_at_every_context(place):
+def test_every_strategy_is_measured_at_every_context(place):
     study = context_length.STUDY
     settings = context_length.ContextSettings(
         model=str(place / "model"), contexts=(80, 200), **SMALL

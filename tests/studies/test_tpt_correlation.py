@@ -1,10 +1,10 @@
 """Correlations of made plans, and a race of a few real ones."""
 
 import pytest
-from doubles.priced_worlds import planted_world
+from doubles.priced_worlds import planted_rig
 
 from specframe.errors import InvalidConfig
-from specframe.prompts.prediction import random_prompts
+from specframe.prompts.random import random_prompts
 from specframe.strategies.knapspec.paper import SublayerPrices, tokens_per_time
 from specframe.studies import tpt_correlation
 from specframe.studies.framework.running import run_study
@@ -44,13 +44,12 @@ def test_where_acceptance_is_all_that_counts_it_wins():
 
 @pytest.mark.slow
 def test_plans_are_predicted_and_raced(monkeypatch, tmp_path):
-    world = planted_world()
-    monkeypatch.setattr(tpt_correlation, "priced_model", lambda *asked: world)
-    monkeypatch.setattr(tpt_correlation, "measured_profile", lambda *asked: world)
+    rig = planted_rig()
+    monkeypatch.setattr(tpt_correlation.Rig, "load", lambda name: rig)
     monkeypatch.setattr(
         tpt_correlation,
         "suite_prompts",
-        lambda tokenizer, *asked: random_prompts(world.executor.shape.vocabulary, *asked),
+        lambda tokenizer, *asked: random_prompts(rig.executor.shape.vocabulary, *asked),
     )
     settings = TptSettings(
         ranked=(0.25, 0.5),
@@ -66,7 +65,7 @@ def test_plans_are_predicted_and_raced(monkeypatch, tmp_path):
     assert all(row["tokens_per_second"] > 0.0 for row in rows.values())
     good, bad = rows[12, "ranked 0.5", 3], rows[12, "random 0.5", 3]
     assert good["acceptance"] == 1.0 > bad["acceptance"]  # the planted half comes first
-    line, level = world.costs.attention_line(), world.costs.mlp_level()
+    line, level = rig.costs.attention_line(), rig.costs.mlp_level()
     prices = SublayerPrices(line.at(12 + 8), level.intercept)
     skips = tpt_correlation.SkipSet.from_sublayers(4, [2, 3, 5, 6])
     assert good["tokens_per_time"] == pytest.approx(tokens_per_time(prices, skips, 1.0, 3))

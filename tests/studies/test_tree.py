@@ -1,7 +1,9 @@
-"""What trees add: nothing where every draft stands, something where siblings do."""
+"""What trees add: nothing where every draft is accepted, something where siblings are."""
+
+from dataclasses import replace
 
 import pytest
-from doubles.priced_worlds import planted_world
+from doubles.priced_worlds import planted_rig
 
 from specframe.errors import InvalidConfig
 from specframe.studies import tree
@@ -9,14 +11,14 @@ from specframe.studies.framework.running import run_study
 from specframe.studies.tree import CHAIN, STUDY, TreeSettings
 
 
-def findings(monkeypatch, folder, world, **given):
-    monkeypatch.setattr(tree, "priced_model", lambda *asked: world)
+def findings(monkeypatch, folder, rig, **given):
+    monkeypatch.setattr(tree, "priced_rig", lambda *asked: rig)
     settings = {"selectors": ("knapspec",), "trees": ("3",), "prompts": 1, "new_tokens": 48}
     return run_study(STUDY, TreeSettings(**{**settings, **given}), folder)
 
 
 def test_where_drafts_stand_a_tree_costs_its_rows(monkeypatch, tmp_path):
-    results = findings(monkeypatch, tmp_path, planted_world(row=0.05))
+    results = findings(monkeypatch, tmp_path, planted_rig(row=0.05))
     chain, leaves = results["rows"]
     assert chain["tree"] == CHAIN
     assert chain["adds"] is None
@@ -25,33 +27,32 @@ def test_where_drafts_stand_a_tree_costs_its_rows(monkeypatch, tmp_path):
     assert -0.5 < leaves["adds"] < 0.0
     assert leaves["adds_low"] <= leaves["adds"] <= leaves["adds_high"]
     assert results["adds"] == {"knapspec": {"3": leaves["adds"]}}
-    assert "beyond chance for none" in results["answer"]
+    assert "significant for none" in results["answer"]
 
 
 @pytest.mark.slow
 def test_where_siblings_stand_and_rows_are_free_a_tree_adds(monkeypatch, tmp_path):
-    world = planted_world(row=0.0)
-    results = findings(monkeypatch, tmp_path, world, selectors=("uniform-skip",), trees=("2", "9"))
+    rig = planted_rig(row=0.0)
+    results = findings(monkeypatch, tmp_path, rig, selectors=("uniform-skip",), trees=("2", "9"))
     chain, two, nine = results["rows"]
     assert chain["tokens_a_round"] < two["tokens_a_round"] < nine["tokens_a_round"]
     assert 0.0 < two["adds"] < nine["adds"]
     assert results["best_tree"] == {"uniform-skip": "9"}
-    monkeypatch.setattr(tree, "play", None)  # a second run plays nothing
-    again = findings(monkeypatch, tmp_path, world, selectors=("uniform-skip",), trees=("2", "9"))
+    monkeypatch.setattr(tree, "priced_rounds", None)  # a second run decodes nothing
+    again = findings(monkeypatch, tmp_path, rig, selectors=("uniform-skip",), trees=("2", "9"))
     assert again["rows"] == results["rows"]
 
 
 def test_calibration_stops_where_answers_do(monkeypatch, tmp_path):
-    world, ends = planted_world(), []
-    monkeypatch.setattr(world.model.generation_config, "eos_token_id", 5)
+    rig, ends = replace(planted_rig(), ends=frozenset({5})), []
 
     def lab(*given, **named):
         ends.append(named["ends"])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tree, "ModelLab", lab)
+    monkeypatch.setattr("specframe.rig.ModelLab", lab)
     with pytest.raises(KeyboardInterrupt):
-        findings(monkeypatch, tmp_path, world, selectors=("static-bo",))
+        findings(monkeypatch, tmp_path, rig, selectors=("static-bo",))
     assert ends == [frozenset({5})]
 
 

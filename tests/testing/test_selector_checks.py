@@ -285,9 +285,9 @@ def test_an_excuse_for_an_unknown_check_is_an_error():
     ("mutant", "message"),
     [
         ("WrongSizeWhenSampled", "round 0 the plan covers 10 sublayers and the model has 8"),
-        ("CountsInPlan", "asked twice, it planned"),
+        ("CountsInPlan", "called twice, it planned"),
         ("ErasesStates", r"plan changed context.states\[8\]"),
-        ("NeedsWhatIsNotThere", "needs.prompt names depth 9; there are 0 to 8"),
+        ("NeedsWhatIsNotThere", "needs.prompt names depth 9; depths are 0 to 8"),
         ("DrawsFromTorch", "generator of torch was used"),
     ],
 )

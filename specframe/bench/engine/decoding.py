@@ -1,4 +1,4 @@
-"""Plain greedy decoding, the library's ways and ours, timed by one streamer."""
+"""Plain greedy decoding by transformers and by our engine, timed by one streamer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from specframe.doors.speculator import SelfSpeculator
 __all__ = ["ARMS", "FUSED", "LIBRARY", "DecodeClock", "decode_trials"]
 
 FUSED = "fused"
-LIBRARY = ("dynamic", "static")  # the library's caches
+LIBRARY = ("dynamic", "static")  # caches of transformers
 ARMS = (FUSED, *LIBRARY)
 
 
@@ -49,7 +49,7 @@ class DecodeClock:
 def decode_trials(
     model: Any, prompt: Sequence[int], tokens: int, finish: Callable[[], object]
 ) -> dict[str, Callable[[], float]]:
-    """Per arm a trial that decodes `tokens` + 1 tokens and tells the seconds of all but one."""
+    """Per arm a trial that decodes `tokens` + 1 tokens and returns the seconds of all but one."""
     speculator = SelfSpeculator(model)
     ids = torch.tensor([list(prompt)], device=model.device)
 

@@ -100,7 +100,7 @@ def bench_engine(options: EngineOptions) -> dict[str, Any]:
 
 
 def _decoding(model: Any, prompt: Sequence[int], options: EngineOptions) -> dict[str, Any]:
-    """Tokens a second by arm, and fused over the faster of the library's."""
+    """Tokens a second by arm, and fused over the faster of transformers' two."""
     shape = options.shape
     trials = decode_trials(model, prompt, shape.block_tokens, options.finish)
     seconds = in_turns(trials, shape.blocks)

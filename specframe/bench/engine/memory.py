@@ -35,7 +35,7 @@ class MemoryUse:
 
 
 def measure_memory(shape: BenchShape, threads: int, device: str) -> MemoryUse | None:
-    """Generate 128 tokens after 1,500 in a fresh process; None where the system tells no peak."""
+    """Generate 128 tokens after 1,500 in a fresh process; None where the system reports no peak."""
     if device == "cpu" and not STATUS.exists():
         return None
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
@@ -53,8 +53,8 @@ def _generate(shape: BenchShape, threads: int, device: str) -> MemoryUse:
     executor = load_executor(model)
     prompt = [token % shape.vocabulary for token in range(PROMPT_TOKENS)]
     before, was_reset = _start_peak(device)
-    selector = strategy_class("autoregressive")()
-    for _ in Engine(executor, selector, Law(), Limits(NEW_TOKENS)).rounds(prompt):
+    strategy = strategy_class("autoregressive")()
+    for _ in Engine(executor, strategy, Law(), Limits(NEW_TOKENS)).rounds(prompt):
         pass
     growth = _peak(device) - before
     cache = executor.new_cache(PROMPT_TOKENS + NEW_TOKENS)

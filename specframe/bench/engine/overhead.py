@@ -68,8 +68,8 @@ def measure_overhead(
     shares, walk_seconds, other_seconds, accepted = [], [], [], []
     for turn in range(turns + 1):
         timed = TimedExecutor(executor, finish)
-        selector = ConstantPlan(DraftPlan(skips, StopRule(DRAFTS, confidence=CONFIDENCE)))
-        rounds = Engine(timed, selector, Law(), Limits(NEW_TOKENS)).rounds(prompt)
+        strategy = ConstantPlan(DraftPlan(skips, StopRule(DRAFTS, confidence=CONFIDENCE)))
+        rounds = Engine(timed, strategy, Law(), Limits(NEW_TOKENS)).rounds(prompt)
         next(rounds)  # the prompt's
         timed.seconds, timed.walks = 0.0, 0
         started = perf_counter()

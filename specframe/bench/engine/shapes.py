@@ -90,7 +90,7 @@ def spread_skips(layers: int, share: float) -> SkipSet:
 
 
 def plant(model: Any, skips: SkipSet) -> None:
-    """Make these sublayers contribute nothing, so that every greedy draft without them stands."""
+    """Make these sublayers contribute nothing: every greedy draft without them is accepted."""
     for layer in skips.attention:
         model.model.layers[layer].self_attn.o_proj.weight.data.zero_()
     for layer in skips.mlp:

@@ -39,7 +39,7 @@ DRAWN = (
 def figures(comparison: Comparison) -> list[Figure]:
     """All figures of a run in the order of the page, those without data included.
 
-    Where only studies were run, nobody misses the figures of a comparison.
+    Where only studies were run, figures of a comparison are left out without a note.
     """
     found = [draw(comparison) for draw in DRAWN]
     if comparison.only_studies:

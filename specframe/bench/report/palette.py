@@ -1,4 +1,4 @@
-"""Series told apart by colour and by shape: colours alone are lost on many eyes and printers.
+"""Series that differ in colour and in shape: colours alone are lost on many eyes and printers.
 
 The colours (classes s0 ... s7 of the style sheet) are Okabe and Ito's, darker on light paper.
 """

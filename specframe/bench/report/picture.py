@@ -1,4 +1,4 @@
-"""The mean speed-ups of a run as one small drawing that stands alone, for a README or a slide."""
+"""The mean speed-ups of a run as one small drawing of its own, for a README or a slide."""
 
 from __future__ import annotations
 

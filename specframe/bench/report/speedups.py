@@ -1,4 +1,4 @@
-"""Speed-up bars: every contender against own autoregressive decoding and the library."""
+"""Speed-up bars: every contender against own autoregressive decoding and against transformers."""
 
 from __future__ import annotations
 

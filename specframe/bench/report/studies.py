@@ -139,7 +139,7 @@ def _points(row: Row, shows: Mapping[str, Any], log: bool) -> Points:
 def _mark(
     name: str, number: int, label: str, points: Points, frame: Frame, shows: Mapping[str, Any]
 ) -> Markup:
-    """What stands for one row: its points, and their curve where the row has one of its own."""
+    """What one row is drawn as: its points, and their curve where the row has one of its own."""
     curve = _curve(number, points, frame, shows) if shows.get("points") else EMPTY
     dots = (shape(number, frame.x(x), frame.y(y), 3.0, class_=series(number)) for x, y in points)
     said = tag("title", text(f"{label}: {points[-1][1]:.4g}"))

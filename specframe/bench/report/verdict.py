@@ -139,7 +139,7 @@ def _exactness(entry: Entry) -> str:
         return ", and every greedy answer is the autoregressive one, token for token"
     told = f", and {percent(match, 1)} of the greedy answers are the autoregressive ones"
     explained = match + entry["near_ties"] > 1.0 - 1e-9
-    return told + (", the others part at a near-tie of the target's logits" if explained else "")
+    return told + (", the others differ at a near-tie of the target's logits" if explained else "")
 
 
 def _declined(comparison: Comparison, setting: Setting, best: Entry) -> str:

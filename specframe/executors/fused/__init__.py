@@ -1,1 +1,1 @@
-"""The fast executor for Llama-shaped models."""
+"""The fast executor for Llama-like models."""

@@ -1,8 +1,8 @@
 """Attention of a few rows whose result does not depend on how many rows are computed together.
 
-Two plain products with a softmax between them: in bf16 on CPU each row then comes out bitwise the
-same alone and in a block. torch's fused kernel does not promise that; it is quicker, and used where
-it is found to hold.
+Two plain products with a softmax between them: in bf16 on CPU, a row computed alone is then
+bit-identical to the same row in a block. torch's fused kernel is faster but does not promise that;
+it is used where a check finds that it holds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = [
     "open_columns",
 ]
 
-LEAST_FOR_PRODUCTS = 8  # lines of queries; below them half-precision products round otherwise
+LEAST_FOR_PRODUCTS = 8  # lines of queries; with fewer, half-precision products round differently
 LEAST_FOR_KERNEL = 4
 
 
@@ -30,9 +30,9 @@ def open_columns(
 ) -> Tensor:
     """Which of `columns` cache columns each row may read, [S, columns] bool.
 
-    Rows sit at columns visible, visible + 1, ...; with no mask row i reads up to its own. A given
-    mask covers the columns that end at visible + S. A window closes columns that lie `window` or
-    more positions back; committed columns hold the position of their own number.
+    Rows use columns visible, visible + 1, ...; without a mask, each row reads up to its own column.
+    A given mask covers the last columns before visible + S. A window hides columns that are
+    `window` or more positions back; a committed column's position equals its number.
     """
     rows = positions.shape[0]
     column = torch.arange(columns, device=positions.device)
@@ -51,7 +51,7 @@ def open_columns(
 
 
 def additive_mask(allowed: Tensor, group: int, dtype: torch.dtype) -> Tensor:
-    """0 where open and -inf where closed, one line for each (row, query head of a group)."""
+    """0 for visible columns and -inf for others; one line per row and query head of a group."""
     mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
     mask.masked_fill_(~allowed, float("-inf"))
     return mask.repeat_interleave(group, 0)  # [S x group, columns]
@@ -82,7 +82,7 @@ def attend_fused(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scal
 def attend_in_blocks(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scale: float, block: int
 ) -> Tensor:
-    """Like `attend`, in products of one fixed shape: closed blocks to the right add exact zeros."""
+    """Like `attend`, in products of a fixed shape: hidden blocks on the right add exact zeros."""
     products = [_products(query, part.transpose(-1, -2)) for part in keys.split(block, dim=1)]
     weights = _weights(torch.cat(products, dim=-1), mask, scale)
     parts = zip(weights.split(block, dim=-1), values.split(block, dim=1), strict=True)
@@ -98,7 +98,7 @@ def attend_beside(
     mask: Tensor,
     scale: float,
 ) -> Tensor:
-    """Like `attend`, over cache columns and, to their right, columns that are in no cache."""
+    """Like `attend`, over cache columns followed by columns that are not in the cache."""
     cached = values.shape[1]
     products = [_products(query, part.transpose(-1, -2)) for part in (keys, own_keys)]
     weights = _weights(torch.cat(products, dim=-1), mask, scale)
@@ -109,9 +109,9 @@ def attend_beside(
 def attend_prompt(
     query: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None, scale: float
 ) -> Tensor:
-    """Many rows at once: [heads, S, D] queries; memory does not grow with the square of the prompt.
+    """Many rows at once, [heads, S, D] queries, in memory linear in the length of the prompt.
 
-    No mask means plain causal over a cache that held nothing before.
+    Without a mask, attention is causal over an empty cache.
     """
     return F.scaled_dot_product_attention(
         query[None],
@@ -125,7 +125,7 @@ def attend_prompt(
 
 
 def _at_least(least: int, query: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Queries and mask with the first line repeated: fewer lines get other bits than many."""
+    """Queries and mask padded with the first line: fewer lines would round differently."""
     missing = least - query.shape[1]
     if missing <= 0 or query.dtype in (torch.float32, torch.float64):
         return query, mask
@@ -134,9 +134,9 @@ def _at_least(least: int, query: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _products(left: Tensor, right: Tensor) -> Tensor:
-    """bmm without a copy of `right`, which is a part of the cache."""
+    """torch.bmm without copying `right`, which is a part of the cache."""
     if left.is_cpu and left.dtype in (torch.bfloat16, torch.float16):
-        # oneDNN's bmm makes its arguments contiguous first; each head by itself is so already
+        # oneDNN's bmm makes its arguments contiguous first; a single head already is
         pairs = zip(left.unbind(0), right.unbind(0), strict=True)
         return torch.stack([torch.mm(one, other) for one, other in pairs])
     return torch.bmm(left, right)
@@ -144,4 +144,4 @@ def _products(left: Tensor, right: Tensor) -> Tensor:
 
 def _weights(products: Tensor, mask: Tensor, scale: float) -> Tensor:
     scores = torch.add(mask, products, alpha=scale)
-    return torch.softmax(scores, dim=-1)  # adds up in float32 whatever the scores are
+    return torch.softmax(scores, dim=-1)  # sums in float32 whatever the dtype of the scores

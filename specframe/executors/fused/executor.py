@@ -1,4 +1,4 @@
-"""The fast executor for Llama-shaped models: own forward over fused weights."""
+"""The fast executor for Llama-like models: its own forward pass over fused weights."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from specframe.types import Pass, SkipSet, Step
 
 __all__ = ["FusedExecutor"]
 
-PROMPT_ROWS = 32  # above this many, rows are a prompt's and take the attention that saves memory
-PAIR_ROWS = 2  # bf16 products give a lone row other bits than the same row in company
-STRICT_ROWS = 16  # float32 products are invariant only at one fixed number of rows
+PROMPT_ROWS = 32  # more rows belong to a prompt and use the attention that saves memory
+PAIR_ROWS = 2  # in bf16, a single row is not bit-identical to the same row in a block
+STRICT_ROWS = 16  # float32 products are bit-identical only for a fixed number of rows
 
 
 @dataclass(slots=True)
@@ -50,15 +50,15 @@ class _Frame:
     sin: Tensor
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
-    targets: tuple[Tensor, ...] | None  # where keys and values go; None writes nothing
+    targets: tuple[Tensor, ...] | None  # where keys and values are written; None: nowhere
     masks: dict[int | None, Tensor | None]  # by window
 
 
 class FusedExecutor:
     """Runs Llama, Mistral, Qwen2, Qwen3, SmolLM3 and Granite models.
 
-    The fused weights share storage with the model's own parameters. `strict` computes every
-    product of a few rows on the same number of rows, which makes float32 decoding bit-exact too.
+    The fused weights share storage with the model's parameters. `strict` pads every product of a
+    few rows to the same number of rows, which makes float32 decoding bit-identical too.
     """
 
     name = "fused"
@@ -85,7 +85,7 @@ class FusedExecutor:
         self._attend, self._block = self._choose_attention()
 
     def _choose_attention(self) -> tuple[Attend, int]:
-        """The kernel, and the whole blocks of columns it must read for a row to keep its bits."""
+        """The kernel, and the block size of columns that it needs for bit-identical rows."""
         if self.strict:
             return partial(attend_in_blocks, block=STRICT_BLOCK), STRICT_BLOCK
         quickest = quickest_attention(self.shape, self.dtype, self.device)
@@ -93,18 +93,18 @@ class FusedExecutor:
 
     @property
     def traits(self) -> str:
-        """What besides shapes decides the arithmetic."""
+        """What affects the arithmetic besides shapes."""
         return str(self._source.config.model_type)
 
     @property
     def representative_sublayers(self) -> int:
-        """How many leading sublayers show every kind of layer the model has."""
+        """How many leading sublayers contain every kind of layer of the model."""
         kinds = [(layer.window, layer.rotary) for layer in self._model.layers]
         return 2 * (1 + max(kinds.index(kind) for kind in set(kinds)))
 
     def new_cache(self, capacity: int) -> CursorCache:
-        """Reserve keys and values; weights that were moved or changed since are taken over."""
-        self._refuse_unfusible()  # an adapter may have been put in
+        """Reserve keys and values; fuse the weights again if they were moved or changed."""
+        self._refuse_unfusible()  # an adapter may have been added
         if addresses(self._source) != self._model.addresses:
             self._refresh()
         copy_norms(self._source, self._model)
@@ -216,7 +216,7 @@ class FusedExecutor:
         return mixed.view(shape.kv_heads, rows, group, -1).transpose(0, 1)
 
     def _rotate(self, layer: FusedLayer, heads: Tensor, frame: _Frame) -> None:
-        """Queries and keys in place: optional norms, then rotary positions."""
+        """Apply optional norms and rotary positions to queries and keys, in place."""
         if layer.qk_norm is not None:
             normed = F.rms_norm(heads, heads.shape[-1:], None, self._model.eps)
             heads.copy_(normed.mul_(layer.qk_norm))
@@ -268,11 +268,11 @@ class FusedExecutor:
         cos, sin = self._model.rotary(self._model.embedding, positions)
         half = cos.shape[-1] // 2
         sign = torch.ones_like(sin)
-        sign[..., :half] = -1  # rotate-half's minus, folded into the table
+        sign[..., :half] = -1  # the minus sign of rotate-half is part of the table
         self._cos, self._sin = cos[0, :, None], (sin * sign)[0, :, None]
 
     def _padded(self, rows: int) -> int:
-        """How many rows are really computed, so that a row's bits do not depend on its company."""
+        """How many rows are computed, so that results do not depend on the number of rows."""
         if rows > PROMPT_ROWS:
             return rows
         if self.strict:

@@ -1,4 +1,4 @@
-"""Which models the fused executor can run, and where their parts live."""
+"""Which models the fused executor can run, and how their weights are collected."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ STATIC_ROPES = ("default", "linear", "llama3", "yarn")
 
 @dataclass(frozen=True, slots=True)
 class FusedLayer:
-    """Weights and traits of one layer."""
+    """Weights and properties of one layer."""
 
     attention_norm: Tensor  # [H]
     qkv: FusedLinear
-    qk_norm: Tensor | None  # [heads + kv heads, D], gains of the q and k norms
+    qk_norm: Tensor | None  # [heads + kv heads, D], weights of the q and k norms
     output: FusedLinear
     mlp_norm: Tensor  # [H]
     gate_up: FusedLinear
@@ -42,7 +42,7 @@ class FusedLayer:
 
 @dataclass(frozen=True, slots=True)
 class FusedModel:
-    """Everything a walk needs, plus the addresses that tell when weights were moved."""
+    """All weights of a walk, and their addresses, which show when weights were moved."""
 
     shape: ModelShape
     layers: tuple[FusedLayer, ...]
@@ -59,7 +59,7 @@ class FusedModel:
 
 
 def reason_not_fusible(model: Any) -> str | None:
-    """Why the fused executor cannot run this model, or None if it can."""
+    """The reason why the fused executor cannot run this model, or None if it can."""
     config: Any = model.config
     if config.model_type not in FAMILIES:
         return f"the {config.model_type!r} family is not Llama-shaped"
@@ -80,7 +80,7 @@ def reason_not_fusible(model: Any) -> str | None:
             return f"{name} holds {weight.dtype} on {weight.device}"
     for i, layer in enumerate(model.model.layers):
         if _has_mixed_biases(layer):
-            return f"layers.{i} has biases on some of the products that are joined, not on all"
+            return f"layers.{i} has biases on some but not all of the linear layers that are fused"
     return None
 
 
@@ -92,7 +92,7 @@ def _has_mixed_biases(layer: Any) -> bool:
 
 
 def collect(model: Any) -> FusedModel:
-    """Fuse the weights layer by layer; the model's parameters become views of the fused ones."""
+    """Fuse the weights of each layer; the model's parameters become views of the fused ones."""
     config, stack = model.config, model.model
     shape = module_shape(config)
     return FusedModel(
@@ -112,12 +112,12 @@ def collect(model: Any) -> FusedModel:
 
 
 def addresses(model: Any) -> tuple[int, ...]:
-    """Where the weights lie now; changes when the model is moved or its parameters replaced."""
+    """Addresses of the weights; they change if the model is moved or parameters are replaced."""
     return tuple(parameter.data_ptr() for parameter in model.parameters())
 
 
 def copy_norms(model: Any, fused: FusedModel) -> None:
-    """Take over the gains of q and k norms, the only weights that are copies and not views."""
+    """Copy the weights of the q and k norms again, the only ones that are not views."""
     for layer, source in zip(fused.layers, model.model.layers, strict=True):
         if layer.qk_norm is not None:
             gains = _qk_norm(source.self_attn, fused.shape)

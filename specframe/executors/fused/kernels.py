@@ -1,4 +1,4 @@
-"""Which attention kernel may be used: the quickest one that keeps a row's bits."""
+"""Chooses the fastest attention kernel in which a row does not depend on the other rows."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Attend", "quickest_attention"]
 
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
-CONTEXTS = (30, 505, 1017)  # the last two just before the kernel's blocks of columns end
+CONTEXTS = (30, 505, 1017)  # the last two are just below the ends of the kernel's column blocks
 ROWS = (3, 9)
-HEADS = 32  # each an independent trial; a kernel that fails does so in a few of a hundred
+HEADS = 32  # each is an independent trial; a kernel that fails does so in a few of a hundred
 
 
 def quickest_attention(shape: ModelShape, dtype: torch.dtype, device: torch.device) -> Attend:
-    """torch's fused kernel where rows keep their bits in it, plain products elsewhere."""
+    """torch's fused kernel if its rows are bit-identical in any block, else plain products."""
     if dtype not in (torch.bfloat16, torch.float16):
-        return attend  # bits are only promised in half precision, or with `strict`
+        return attend  # bit-identity is only promised in half precision, or with `strict`
     group = shape.heads // shape.kv_heads
     threads = torch.get_num_threads()
     agree = _rows_agree(group, shape.head_size, dtype, device, threads)
@@ -36,7 +36,7 @@ def quickest_attention(shape: ModelShape, dtype: torch.dtype, device: torch.devi
 def _rows_agree(
     group: int, head_size: int, dtype: torch.dtype, device: torch.device, threads: int
 ) -> bool:
-    """Does a row get the same bits in a pair as in any block, wherever it stands?"""
+    """Whether a row in a pair is bit-identical to the same row in any block, at any position."""
     columns = _whole_blocks(max(CONTEXTS) + max(ROWS)) + STORAGE_BLOCK
     query, keys, values = (
         _random(HEADS, count, head_size).to(device, dtype)

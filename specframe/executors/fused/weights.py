@@ -1,4 +1,4 @@
-"""Several linear layers as one matrix whose storage becomes the model's own."""
+"""Several linear layers fused into one matrix that shares storage with the model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FusedLinear:
     bias: Tensor | None
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """[S, in] -> [S, out]; of a few rows the result may lie column by column."""
+        """[S, in] -> [S, out]; the result for few rows may be stored column by column."""
         if not self._is_better_on_the_left(rows):
             return F.linear(rows, self.weight, self.bias)
         if self.bias is None:
@@ -31,15 +31,15 @@ class FusedLinear:
 
     @staticmethod
     def _is_better_on_the_left(rows: Tensor) -> bool:
-        """On a CPU, few rows in half precision: the same bits, the matrix read a third faster."""
+        """Few rows in half precision on a CPU: same bits, and the matrix is read a third faster."""
         half = rows.dtype in (torch.bfloat16, torch.float16)
         return half and rows.device.type == "cpu" and rows.shape[0] <= FEW_ROWS
 
 
 def fuse_rows(linears: Sequence[nn.Linear]) -> FusedLinear:
-    """Stack linear layers; their parameters turn into views, so memory does not double.
+    """Stack linear layers; their parameters become views, so memory use does not double.
 
-    All of them have a bias or none has.
+    Either all of them have a bias or none.
     """
     weight = _stack([linear.weight for linear in linears])
     if linears[0].bias is None:
@@ -60,7 +60,7 @@ def _stack(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _already_joined(parts: Sequence[Tensor]) -> Tensor | None:
-    """The one matrix behind the parts where they already lie one after another in one storage."""
+    """One view of all parts, if they are already adjacent in one storage; otherwise None."""
     first = parts[0].data
     if len(parts) == 1:
         return first

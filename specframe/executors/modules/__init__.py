@@ -1,1 +1,1 @@
-"""The executor for every other architecture."""
+"""The executor for models that the fused executor cannot run."""

@@ -1,4 +1,4 @@
-"""Keys and values for the library's own attention modules, under the one cursor."""
+"""A cursor cache for the attention modules of transformers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["LayerCache", "StepView"]
 
 
 class LayerCache(CursorCache):
-    """A cursor cache whose layers take shape, type and device from the first rows they see."""
+    """A cursor cache whose layers take shape, dtype and device from their first rows."""
 
     def __init__(
         self, layers: int, capacity: int, dtype: torch.dtype, device: torch.device
@@ -27,7 +27,7 @@ class LayerCache(CursorCache):
         self._layers: list[tuple[Tensor, Tensor] | None] = [None] * layers
 
     def storage(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The layer's keys and values, made like these rows on first use."""
+        """The layer's keys and values, created to match these rows on first use."""
         found = self._layers[layer]
         if found is None:
             found = (self._zeros(keys), self._zeros(values))
@@ -55,10 +55,10 @@ class LayerCache(CursorCache):
 
 
 class StepView(Cache):  # type: ignore[misc]
-    """What attention modules take for the library's cache during one walk.
+    """The cache object that attention modules of transformers receive during one walk.
 
-    `update` writes the step's rows into scratch, or nowhere where the step has no slot, and
-    returns the columns the rows may see.
+    `update` writes the step's rows into scratch, unless the step has no slot, and returns the
+    columns that the rows may see.
     """
 
     def __init__(self, cache: LayerCache, step: Step, columns: int) -> None:
@@ -69,7 +69,7 @@ class StepView(Cache):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Called by the library's attention with [1, kv heads, rows, D]; padding rows come last."""
+        """Called by attention modules with [1, kv heads, rows, D]; padding rows come last."""
         rows, slot = self._step.rows, self._step.slot
         own_keys, own_values = key_states[:, :, :rows], value_states[:, :, :rows]
         keys, values = self._cache.storage(layer_idx, key_states, value_states)
@@ -81,9 +81,9 @@ class StepView(Cache):  # type: ignore[misc]
         return keys[:, :, : self._read], values[:, :, : self._read]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Positions before the step's rows: the cursor's answer, whatever was skipped."""
+        """Positions before the step's rows, from the cursor; skipped layers do not matter."""
         return self._step.visible
 
     def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
-        """Columns and their offset, for modules that would build a mask."""
+        """Number of columns and their offset, for modules that build a mask."""
         return self._step.visible + query_length, 0

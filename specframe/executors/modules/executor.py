@@ -1,4 +1,4 @@
-"""The executor for every other architecture: walks the library's own submodules."""
+"""The executor for all other architectures; it calls the modules of transformers."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class _Frame:
 
 
 class ModuleExecutor:
-    """Runs any decoder whose parts a `Layout` names, quantised or spread over devices as it is.
+    """Runs any decoder that a `Layout` describes, also quantised or spread over devices.
 
-    Both sublayers of a parallel layer begin at the layer's input. Inside such a layer depth 2i + 1
-    therefore means depth 2i: taps there hold the layer's input, a walk that stops there has not
-    entered the layer, and one that starts there runs the whole layer (less what is skipped).
+    Both sublayers of a parallel layer read the layer's input. Inside such a layer, depth 2i + 1
+    therefore means depth 2i: a tap there holds the layer's input, a walk that stops there does not
+    run the layer, and a walk that starts there runs the whole layer without skipped sublayers.
     """
 
     name = "module"
@@ -66,18 +66,18 @@ class ModuleExecutor:
 
     @property
     def traits(self) -> str:
-        """What besides shapes decides the arithmetic."""
+        """What affects the arithmetic besides shapes."""
         config = self._source.config.get_text_config(decoder=True)
         return f"{config.model_type}/{config._attn_implementation}"
 
     @property
     def representative_sublayers(self) -> int:
-        """How many leading sublayers show every kind of layer the model has."""
+        """How many leading sublayers contain every kind of layer of the model."""
         kinds = [_kind(layer) for layer in self._layers]
         return 2 * (1 + max(kinds.index(kind) for kind in set(kinds)))
 
     def new_cache(self, capacity: int) -> LayerCache:
-        """Reserve keys and values; the model's weights are read where they lie now."""
+        """Reserve keys and values for `capacity` positions, on the model's current device."""
         self._refuse_training()
         self._refresh()
         return LayerCache(self.shape.layers, capacity, self.dtype, self.device)
@@ -138,11 +138,11 @@ class ModuleExecutor:
         return logits
 
     def _padded(self, rows: int) -> int:
-        """In half precision no row goes alone: its bits would differ from those in company."""
+        """At least two rows in half precision: a single row would not be bit-identical."""
         return max(rows, PAIR_ROWS) if self.dtype.itemsize == 2 else rows
 
     def _bound(self, depth: int) -> int:
-        """The depth a walk can really begin or end at: not inside a parallel layer."""
+        """The nearest depth at which a walk can begin or end: not inside a parallel layer."""
         inside = depth % 2 == 1 and self._layers[depth // 2].parallel
         return depth - 1 if inside else depth
 
@@ -205,7 +205,7 @@ class ModuleExecutor:
         return _Frame(step, rows, columns, positions, StepView(cache, step, columns), {}, {})
 
     def _mask(self, window: int | None, frame: _Frame) -> Tensor:
-        """0 where open and the lowest number where closed, [1, 1, rows, columns]."""
+        """0 for visible columns and the lowest number for others, [1, 1, rows, columns]."""
         if window not in frame.masks:
             step = frame.step
             columns = frame.columns if step.slot is not None else step.visible + step.rows
@@ -227,8 +227,8 @@ class ModuleExecutor:
     def _refuse_training(self) -> None:
         if self._source.training:
             raise InvalidRequest(
-                "The model is in training mode, in which its modules may drop activations at "
-                "random. Call model.eval() first."
+                "The model is in training mode, so its modules may drop activations at random. "
+                "Call model.eval() first."
             )
 
 
@@ -238,7 +238,7 @@ def _through(module: Any, rows: Tensor) -> Tensor:
 
 
 def _first(output: Any) -> Tensor:
-    """Attention returns its weights too, and some routers their scores."""
+    """The output alone: attention also returns its weights, and some routers their scores."""
     found: Tensor = output[0] if isinstance(output, tuple) else output
     return found
 
@@ -252,7 +252,7 @@ def _pad(rows: Tensor, count: int) -> Tensor:
 
 
 def _device_of(embed: Any) -> torch.device:
-    """Where the embedding computes, which is not where it lies if it is offloaded."""
+    """The device on which the embedding runs; offloaded weights are stored on another one."""
     hook = getattr(embed, "_hf_hook", None)
     device = getattr(hook, "execution_device", None)
     return torch.device(embed.weight.device if device is None else device)

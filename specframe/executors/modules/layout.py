@@ -1,7 +1,7 @@
-"""Where the parts of a decoder live: a small table of layer shapes, and the families that use them.
+"""Names of the parts of decoders: a small table of layer layouts and the families that use them.
 
 A sublayer maps the residual stream x to x + r * after(part(before(x))); `before` and `after` are
-norms that may be missing. In a parallel layer both parts read the layer's input.
+norms, each of which may be missing. In a parallel layer, both parts read the layer's input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Layer", "Layout", "Stack", "candidates"]
 
 @dataclass(frozen=True, slots=True)
 class LayerNames:
-    """Attribute names in a decoder layer; an MLP of several modules calls them one by one."""
+    """Attribute names in a decoder layer; the modules of an MLP are called in order."""
 
     title: str
     attention: str
@@ -31,7 +31,7 @@ class LayerNames:
 
     @property
     def used(self) -> frozenset[str]:
-        """Every child the walk calls."""
+        """All children that a walk calls."""
         norms = (self.before_attention, self.after_attention, self.before_mlp, self.after_mlp)
         return frozenset({self.attention, *self.mlp, *(name for name in norms if name)})
 
@@ -181,12 +181,12 @@ class Layer:
     after_mlp: Any
     parallel: bool
     window: int | None  # sliding window in positions
-    kind: str | None  # names the rotary table, where a model has several
+    kind: str | None  # selects the rotary table, if a model has several
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The modules around the layers, and the plain factors a family puts between them."""
+    """The modules around the layers, and the constant factors of the family."""
 
     embed: Any
     positions: Any  # learned position embeddings, or None
@@ -207,28 +207,28 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A model's parts in walking order."""
+    """A model's parts in the order in which they run."""
 
     title: str
-    in_table: bool  # otherwise recognised by structure, which asks for a probe
+    in_table: bool  # otherwise recognised by structure and checked with a probe
     stack: Stack
     layers: tuple[Layer, ...]
 
 
 def _family_names(config: Any) -> LayerNames | None:
-    """The layer shape of a family in the table, or None."""
+    """The layer layout of a family in the table, or None."""
     if config.model_type == "gpt_neox":
         return TWO_NORMS if config.use_parallel_residual else NEOX
     return FAMILIES.get(config.model_type)
 
 
 def candidates(model: Any) -> Iterator[Layout]:
-    """Layouts that may be the model's: the table's one, else all that account for every part."""
+    """Possible layouts of the model: that of the table, else all that cover every parameter."""
     config = model.config.get_text_config(decoder=True)
     stack = _stack(model, config)
     if stack is None:
         return
-    # a wrapper around a text model may do more with its logits, so it is probed
+    # a wrapper around a text model may process its logits further, so it is probed
     known = _family_names(config) if config is model.config else None
     for names in EVERY if known is None else (known,):
         if all(_fits(layer, names) for layer in stack.layers):
@@ -274,12 +274,12 @@ def _first(module: Any, *names: str) -> Any:
 
 
 def _takes(module: Any, argument: str) -> bool:
-    # hooks replace forward on the instance, the class still tells
+    # hooks replace forward on the instance; the class keeps the original signature
     return module is not None and argument in inspect.signature(type(module).forward).parameters
 
 
 def _all_called(module: nn.Module, called: list[Any]) -> bool:
-    """Whether every parameter under the module belongs to a part that the walk calls."""
+    """Whether every parameter of the module belongs to a part that a walk calls."""
     if any(True for _ in module.parameters(recurse=False)):
         return False
     rest = [child for child in module.children() if not any(child is part for part in called)]

@@ -1,4 +1,4 @@
-"""Which layout is the model's: the table's, else one whose walk gives the model's own logits."""
+"""Finds a model's layout: in the table, or by a walk that gives the model's own logits."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from specframe.types import ModelShape, Step
 __all__ = ["module_shape", "recognise"]
 
 PROBE_ROWS = 24
-LONGEST_PROBE = 600  # windows wider than that are taken from the config unprobed
+LONGEST_PROBE = 600  # wider windows are taken from the config without a probe
 TOLERANCES = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 1e-2}
 COARSE = 5e-2  # bfloat16: wrong layouts are off by the size of the logits themselves
 MISFITS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 def recognise(model: Any, over: Callable[[Layout], Executor]) -> Layout:
-    """The model's layout; `over` makes an executor that a layout outside the table is tried on."""
+    """The model's layout; `over` creates an executor to test other layouts."""
     tried = []
     for layout in candidates(model):
         if layout.in_table or _walks_like(model, over(layout), layout):
             return layout
         tried.append(layout.title)
-    why = f"tried as {', '.join(tried)}, its logits differ" if tried else "its parts are elsewhere"
+    why = (
+        f"tried as {', '.join(tried)}, its logits differ" if tried else "its parts have other names"
+    )
     raise UnsupportedModel(
         f"No executor runs this model: the layers of the {model.config.model_type!r} family have "
-        f"no known shape ({why}). Use the library's own generate, or add the family to the "
+        f"no known layout ({why}). Use transformers' own generate, or add the family to the "
         f"layout table."
     )
 
 
 def module_shape(config: Any) -> ModelShape:
-    """Shape facts from the config of any family."""
+    """The dimensions of a model, from the config of any family."""
     text = config.get_text_config(decoder=True)
     heads = text.num_attention_heads
     return ModelShape(
@@ -60,7 +62,7 @@ def _intermediate(text: Any) -> int:
 
 
 def _positions(text: Any) -> int:
-    """Positions whose rotary angles do not depend on how far the sequence has grown."""
+    """Positions whose rotary angles do not depend on the length of the sequence."""
     rope = getattr(text, "rope_parameters", None) or {}
     tables = [rope, *(table for table in rope.values() if isinstance(table, dict))]
     limits = [
@@ -82,7 +84,7 @@ def _walks_like(model: Any, executor: Executor, layout: Layout) -> bool:
     try:
         walked = _walk_in_two(executor, tokens)
     except MISFITS:
-        return False  # a module that wants other arguments is of another shape
+        return False  # a module that needs other arguments has another layout
     own = model(tokens, use_cache=False).logits.to(walked.device)
     worst = (walked - own).abs().max() / own.abs().max()
     return bool(worst <= TOLERANCES.get(executor.dtype, COARSE))

@@ -1,4 +1,4 @@
-"""All studies in one run's folder: one that fails does not take the others with it."""
+"""All studies in one run's folder; the others still run if one fails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["EveryStudy", "run_every"]
 
 @dataclass(frozen=True, slots=True)
 class EveryStudy:
-    """Results of the studies that ended, and why others did not, by name."""
+    """Results of the studies that finished, and why others failed, by name."""
 
     results: Mapping[str, Mapping[str, Any]]
     failed: Mapping[str, str]
@@ -33,13 +33,13 @@ class EveryStudy:
         return {"schema_version": 1, "studies": dict(self.results), "failed": dict(self.failed)}
 
     def require_all(self) -> None:
-        """Refuse to call it a success if any failed."""
+        """Raise if any failed."""
         if self.failed:
             count = len(self.failed) + len(self.results)
             reasons = " ".join(f"{name}: {reason}" for name, reason in self.failed.items())
             raise StudiesFailed(
-                f"{len(self.failed)} of {count} studies failed. {reasons} The same command tries "
-                f"these again; the others are kept."
+                f"{len(self.failed)} of {count} studies failed. {reasons} The same command runs "
+                f"these again and keeps the others."
             )
 
 
@@ -51,7 +51,7 @@ def run_every(
     ended: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = perf_counter,
 ) -> EveryStudy:
-    """One after another in the run's folder; `ended` is called after each that did not fail.
+    """Run them one after another in the run's folder; `ended` is called after each success.
 
     Finished studies and rows of an interrupted run are taken from the folder.
     """
@@ -83,7 +83,7 @@ def _finished(run: Path, chosen: Study) -> bool:
 
 
 def _remaining(took: Sequence[float], left: int) -> str:
-    """As if those to come took as long as those of this run so far."""
+    """An estimate: the rest take as long as those of this run so far."""
     if not took or not left:
         return ""
     seconds = left * sum(took) / len(took)

@@ -1,4 +1,4 @@
-"""A study's findings as a picture, by what the study says of itself."""
+"""A study's findings as a picture, as the study's `shows` describes it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def draw_study(results: Mapping[str, Any], path: Path) -> None:
     shows = results["shows"]
     if shows is None:
         raise InvalidRequest(
-            f"The study {results['study']!r} has no picture. Leave out --plot; its rows are in the "
-            f"report."
+            f"The study {results['study']!r} has no picture. Leave out --plot; the report has its "
+            f"rows."
         )
     try:
         from matplotlib.figure import Figure

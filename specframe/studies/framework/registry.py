@@ -1,4 +1,4 @@
-"""Studies by name; a new one is a file here and a line in the table."""
+"""Studies by name; a new one is a file in `studies` and a line in the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running a study in a folder: finished rows are kept, and a run that was killed goes on."""
+"""Running a study in a folder: finished rows are kept, and an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def settings_of(
     model: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Any:
-    """The study's settings with what the command line says."""
+    """The study's settings with the changes of the command line."""
     settings = study.quick if quick else study.settings
     changes = dict(options or {})
     if model is not None:
@@ -72,14 +72,14 @@ def run_study(
         }
         taken = sorted(set(results) & set(found.figures))
         if taken:
-            raise ValueError(f"names of figures that the results use themselves: {taken}")
+            raise ValueError(f"figures have names that the results use: {taken}")
         results |= found.figures
         run.write(RESULTS_FILE, results)
     return results
 
 
 class _Work:
-    """See `Work`; `rows` are those that were asked for, in order."""
+    """See `Work`; `rows` are those that were requested, in order."""
 
     def __init__(self, run: RunFolder, finished: Sequence[Row], tell: Tell) -> None:
         self.rows: list[Row] = []

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Draws a bar a row: `value` is the key of its length, `labels` those of its name."""
+    """A bar for each row: `value` is the key of its length, `labels` are those of its name."""
 
     value: str
     labels: tuple[str, ...]
@@ -23,25 +23,25 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Draws a point a row at the keys `x` and `y`; what the keys `series` share is joined, or not.
+    """A point for each row at the keys `x` and `y`; rows that share their `series` form a line.
 
-    With `points`, that key of each row holds [x, y] pairs: a line a row, and `x` and `y` only
-    name the axes.
+    With `points`, that key of each row holds the [x, y] pairs of a line of its own, and `x` and `y`
+    only name the axes.
     """
 
     x: str
     y: str
     series: tuple[str, ...]
     points: str = ""
-    steps: bool = False  # a value holds until the next one
+    steps: bool = False  # a value applies until the next one
     log_x: bool = False
-    joined: bool = True
+    joined: bool = True  # the points of a line
     kind: str = field(default="lines", init=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the rows come to: figures by name, and the answer in a sentence or two."""
+    """What follows from the rows: figures by name, and the answer in a sentence or two."""
 
     figures: Mapping[str, Any]
     answer: str
@@ -52,23 +52,23 @@ class Work(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Its own folder, for what is worth keeping between an interrupted run and the next."""
+        """Its own folder, for what an interrupted run keeps for the next one."""
         ...
 
     @property
     def shared(self) -> Path:
-        """The folder of what all studies of one run may use."""
+        """A folder that all studies of one run share."""
         ...
 
     def row(self, name: Mapping[str, Any], make: Callable[[], Row]) -> Row:
-        """The row of this name from an earlier run, or `make`'s figures, on the disk at once.
+        """The row of this name from an earlier run; else `make`'s figures, written to disk at once.
 
-        The row holds the name's keys and the figures' together.
+        The row holds the keys of the name and of the figures.
         """
         ...
 
     def tell(self, text: str) -> None:
-        """Say what is being done now."""
+        """Report what is being done."""
         ...
 
 
@@ -76,7 +76,7 @@ class Work(Protocol):
 class Study:
     """A study; its settings are a frozen dataclass whose fields the command line can set.
 
-    `run` asks its `Work` for every row. Where the settings have a field `model`, `--model` sets it.
+    `run` requests every row from its `Work`. If the settings have a field `model`, `--model` sets it.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Models, prices and prompts that several studies run on."""
+"""Models, prices, prompts and calibrated strategies that several studies share."""

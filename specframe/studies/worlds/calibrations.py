@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from specframe.contract.naming import strategy_from
+from specframe.calibration.run import calibrate_and_keep, kept_calibration
+from specframe.contract.lab import Lab
 from specframe.contract.selector import LayerSelector
-from specframe.storage.artefacts import MANIFEST
-from specframe.types import ModelShape
+from specframe.types import Prompt
 
-__all__ = ["UNHURRIED", "kept_or"]
+__all__ = ["UNHURRIED", "kept_or_calibrated"]
 
 UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
 
 
-def kept_or(kept: Path, shape: ModelShape, calibrate: Callable[[], LayerSelector]) -> LayerSelector:
-    """What the folder keeps, else what calibrating gives, which it keeps from then on."""
-    if not (kept / MANIFEST).exists():
-        calibrate().save(kept)
-    return strategy_from(str(kept), shape)
+def kept_or_calibrated(
+    strategy: LayerSelector,
+    lab: Lab,
+    prompts: Sequence[Prompt],
+    folder: Path,
+    tell: Callable[[], None],
+) -> LayerSelector:
+    """What the folder keeps; else the strategy is calibrated and kept there, after `tell`."""
+    found = kept_calibration(folder, lab.shape)
+    if found is None:
+        tell()
+        found = calibrate_and_keep(strategy, lab, prompts, folder)
+    return found.strategy

@@ -1,4 +1,4 @@
-"""What every skip set at every draft length is worth on given answers, and the best of them."""
+"""The speed of every skip set at every draft length on given answers, and the best of them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def pooled(answers: Sequence[EveryPlan]) -> EveryPlan:
 
 
 def _alike(size: int) -> tuple[list[SkipSet], NDArray[np.intp]]:
-    """Sets that cost differently, and which of them each set costs like."""
+    """One set for each distinct cost, and which of them each set costs the same as."""
     known: dict[tuple[int, int, int], int] = {}
     kinds: list[SkipSet] = []
     number = np.empty(1 << size, dtype=np.intp)

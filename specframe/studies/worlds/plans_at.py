@@ -10,24 +10,22 @@ from specframe.contract.selector import LayerSelector
 from specframe.contract.wrapper import WrappedSelector
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
-from specframe.costs.model import CostModel
-from specframe.executors.executor import Executor
+from specframe.rig import Rig
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 __all__ = ["plans_at"]
 
 
 def plans_at(
-    executor: Executor,
+    rig: Rig,
     strategy: LayerSelector,
-    costs: CostModel,
     prompt: Sequence[int],
     contexts: Sequence[int],
     budget: int,
 ) -> dict[int, DraftPlan]:
     """The plan at each context, with so many tokens still to come; states are the prompt's own."""
     asked = _AtContexts(strategy, tuple(contexts), budget, {})
-    for _ in Engine(executor, asked, Law(), Limits(2), costs).rounds(prompt):
+    for _ in Engine(rig.executor, asked, Law(), Limits(2), rig.costs).rounds(prompt):
         pass
     return asked.plans
 
@@ -50,7 +48,7 @@ class _AskingPlanner(Planner):
         self._asked, self._shape = asked, shape
 
     def plan(self, context: Context) -> DraftPlan:
-        """Nothing, after having asked."""
+        """A plan that drafts nothing, after having asked."""
         for n in self._asked.contexts:
             # only the number of tokens is looked at
             longer = replace(

@@ -23,7 +23,7 @@ REMEDY = (
 
 
 def kept_prices(profile: str = "") -> CostModel:
-    """Of a profile that comes with the package, by name, or in a folder; of the 1.1B if empty."""
+    """Those of a profile: one of the package's by name, the 1.1B's if empty, or a folder's."""
     name = profile or USUAL
     path = PROFILES / name if name in SHIPPED else Path(name)
     found = load_artefact(path, LatencyProfile, kind=KIND, fingerprint={}, remedy=REMEDY)
@@ -31,7 +31,7 @@ def kept_prices(profile: str = "") -> CostModel:
 
 
 def spread_over(costs: CostModel, layers: int) -> CostModel:
-    """The same model with another number of equal layers, which together cost what they did."""
+    """The same model with another number of equal layers, which cost the same in total."""
     factor = costs.layers / layers
     name = costs.facts.get("shape", "a model")
     spread = f"The seconds of {costs.layers} layers spread over {layers} ({name})."

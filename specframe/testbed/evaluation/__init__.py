@@ -1,1 +1,1 @@
-"""How good the testbed's model is, and how many sublayers it can skip."""
+"""Measures the quality of the testbed's model and how many sublayers it can skip."""

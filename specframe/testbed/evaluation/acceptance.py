@@ -1,7 +1,7 @@
-"""Acceptance of any skip set in one walk over stored answers, and a greedy search with it.
+"""Acceptance rate of any skip set in one walk over stored answers, and a greedy search with it.
 
-Row t of an answer runs the skipped model with the full model's keys and values left of t and its
-own at t. Where its argmax agrees with the full model's, the first drafted token would be accepted.
+Row t of an answer runs the skipped model with the full model's keys and values before t and its
+own at t. If its argmax equals the full model's, the first drafted token would be accepted.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ __all__ = ["Answered", "acceptance", "prepare", "search"]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A full pass over prompt and answer, and one step that drafts at every place of the answer."""
+    """A full pass over prompt and answer, and one step that drafts at every answer position."""
 
     cache: CursorCache
     step: Step
-    chosen: Tensor  # [S]: the full model's greedy token at each place
+    chosen: Tensor  # [S]: the full model's greedy token at each position
 
 
 def prepare(executor: Executor, tokens: Sequence[int], answer_start: int) -> Answered:
@@ -45,7 +45,7 @@ def prepare(executor: Executor, tokens: Sequence[int], answer_start: int) -> Ans
 
 
 def acceptance(executor: Executor, texts: Sequence[Answered], skips: SkipSet) -> float:
-    """Share of places at which the skipped model chooses the full model's token."""
+    """Share of positions at which the skipped model chooses the full model's token."""
     agreed = sum(_agreed(executor, text, skips, 0, None) for text in texts)
     return agreed / sum(len(text.chosen) for text in texts)
 
@@ -53,7 +53,7 @@ def acceptance(executor: Executor, texts: Sequence[Answered], skips: SkipSet) ->
 def search(
     executor: Executor, texts: Sequence[Answered], counts: Sequence[int]
 ) -> dict[int, SkipSet]:
-    """Skip the sublayers that cost least, a pair at a time; sets of the sizes asked."""
+    """Skip the least important sublayers, two at a time; skip sets of the requested sizes."""
     found: dict[int, SkipSet] = {}
     skips = SkipSet(executor.shape.sublayers)
     while len(skips) < max(counts):
@@ -66,7 +66,7 @@ def search(
 
 
 def _cheapest(executor: Executor, texts: Sequence[Answered], skips: SkipSet) -> list[int]:
-    """The two that change fewest choices; each trial starts from the stream below it."""
+    """The two sublayers that change the fewest choices; each trial resumes at its sublayer."""
     agreed = dict.fromkeys(skips.kept, 0)
     for text in texts:
         below = executor.walk(text.step, text.cache, skips, taps=skips.kept, rows=NO_ROWS).taps
@@ -85,6 +85,6 @@ def _agreed(
 
 
 def _own_and_before(places: Tensor, count: int) -> Tensor:
-    """Mask [S, count + S]: the full model's columns left of each place, and the place's own."""
+    """Mask [S, count + S]: the full model's columns before each position, and the row itself."""
     before = torch.arange(count, device=places.device) < places[:, None]
     return torch.cat([before, torch.eye(len(places), dtype=torch.bool, device=places.device)], 1)

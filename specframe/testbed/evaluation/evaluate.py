@@ -1,4 +1,4 @@
-"""The testbed's own report: how good the model is, and how skippable."""
+"""The testbed's report: quality of the model, and acceptance with skipped sublayers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ from specframe.testbed.evaluation.acceptance import Answered, acceptance, prepar
 from specframe.testbed.evaluation.pricing import Prices
 from specframe.testbed.evaluation.scoring import difference, repeat4, score
 from specframe.testbed.model.encoding import encode
-from specframe.testbed.prompts import Prompt, suite
+from specframe.testbed.prompts import Question, suite
 from specframe.types import SkipSet, Step
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["DomainReport", "Effort", "Report", "answer", "answer_loss", "evaluat
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many documents of a domain each part of the report uses."""
+    """Number of documents per domain that each part of the report uses."""
 
     loss: int = 24
     answers: int = 8
@@ -54,7 +54,7 @@ class DomainReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The keys of `testbed eval --json`; acceptance is that of the first drafted token."""
+    """The keys of `testbed eval --json`; acceptance is for the first drafted token."""
 
     schema_version: int
     domains: dict[str, DomainReport]
@@ -80,7 +80,7 @@ def evaluate(
     effort: Effort = Effort(),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Measure everything; `tell` hears what is being measured."""
+    """Measure everything; `tell` is called with progress messages."""
     executor = load_executor(model)
     size = executor.shape.sublayers
     half, most = size // 2, -(-size * 7 // 10)
@@ -127,7 +127,9 @@ def _search(
     return _Skippable(search(executor, known, counts), unseen)
 
 
-def _answered(executor: Executor, tokenizer: "PreTrainedTokenizerFast", prompt: Prompt) -> Answered:
+def _answered(
+    executor: Executor, tokenizer: "PreTrainedTokenizerFast", prompt: Question
+) -> Answered:
     encoded = encode(tokenizer, prompt.conversation, prompt.templated)
     return prepare(executor, encoded.tokens, encoded.answer_start)
 
@@ -167,9 +169,12 @@ def _report(
 
 
 def answer(
-    model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", prompt: Prompt, new_tokens: int
+    model: "LlamaForCausalLM",
+    tokenizer: "PreTrainedTokenizerFast",
+    prompt: Question,
+    new_tokens: int,
 ) -> list[int]:
-    """The model's greedy answer, at most so many tokens."""
+    """The model's greedy answer of at most `new_tokens` tokens."""
     tokens = list(prompt.tokens(tokenizer))
     output = SelfSpeculator(model).generate(tokens, max_new_tokens=new_tokens)
     sequence: list[int] = output.sequences[0, len(tokens) :].tolist()
@@ -177,7 +182,7 @@ def answer(
 
 
 def answer_loss(
-    executor: Executor, tokenizer: "PreTrainedTokenizerFast", prompts: Sequence[Prompt]
+    executor: Executor, tokenizer: "PreTrainedTokenizerFast", prompts: Sequence[Question]
 ) -> float:
     """Mean nats per token of the reference answers."""
     total, count = 0.0, 0

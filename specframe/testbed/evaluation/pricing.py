@@ -1,4 +1,4 @@
-"""Predicted speed-up of a skip set: measured seconds of its draft steps and of verification."""
+"""Predicted speed-up of a skip set, from measured times of draft steps and verification."""
 
 from statistics import median
 from time import perf_counter
@@ -17,7 +17,7 @@ _REPEATS = 15
 
 
 class Prices:
-    """Seconds of walks at one context length, measured when first asked for."""
+    """Seconds of walks at one context length, measured on first use."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -25,7 +25,7 @@ class Prices:
         self._verify: dict[int, float] = {}
 
     def predicted_speedup(self, alpha: float, skips: SkipSet, longest: int = 12) -> float:
-        """Tokens a second against plain decoding at the best draft length; alpha is acceptance."""
+        """Speed-up at the best draft length; alpha is the acceptance rate."""
         draft = measure(self._executor, self._cache, 1, skips)
         plain = self._seconds(1)
         rates = (
@@ -43,7 +43,7 @@ class Prices:
 
 
 def measure(executor: Executor, cache: CursorCache, rows: int, skips: SkipSet) -> float:
-    """Median seconds of a walk over so many rows."""
+    """Median seconds of a walk over this number of rows."""
     positions = torch.arange(_CONTEXT, _CONTEXT + rows, device=executor.device)
     step = Step(
         torch.ones(1, rows, dtype=torch.long, device=executor.device), positions, _CONTEXT, _CONTEXT

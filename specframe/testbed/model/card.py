@@ -79,8 +79,8 @@ def write_card(
 
 
 def _curve(path: Path) -> str:
-    told = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    lines = list({line["step"]: line for line in told}.values())  # a resumed run repeats steps
+    points = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    lines = list({line["step"]: line for line in points}.values())  # a resumed run repeats steps
     size = max(1, -(-len(lines) // _POINTS))
     rows = [_point(lines[start : start + size]) for start in range(0, len(lines), size)]
     head = f"| million tokens | {' | '.join(DOMAINS)} |\n|---|" + "---|" * len(DOMAINS)
@@ -119,7 +119,7 @@ def _scores(report: dict[str, Any]) -> str:
     cross_head = f"| searched on \\ measured on | {' | '.join(names)} |\n|---|" + "---|" * len(
         names
     )
-    told = (
+    explanation = (
         "## Scores\n\nResults of `specframe testbed eval` on the test split. The loss is in nats "
         "per answer token. The acceptance rates are those of the first drafted token after a "
         "verified prefix, with half or 70 % of the sublayers skipped. These were chosen by a "
@@ -130,4 +130,4 @@ def _scores(report: dict[str, Any]) -> str:
     )
     across = "Acceptance rate with half of the sublayers skipped, across domains:"
     between = f"\nMeans: {means}.\n\n{across}\n"
-    return "\n".join([told, head, *rows, between, cross_head, *cross, ""])
+    return "\n".join([explanation, head, *rows, between, cross_head, *cross, ""])

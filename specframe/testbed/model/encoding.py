@@ -1,4 +1,4 @@
-"""Conversations as token numbers, with and without the chat template."""
+"""Conversations as token ids, with and without the chat template."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token numbers, and for each whether it belongs to an answer."""
+    """Token ids, and which of them belong to an answer."""
 
     tokens: tuple[int, ...]
     answer_start: int  # first token of the last answer
-    answers: tuple[bool, ...]  # token by token: part of any answer
+    answers: tuple[bool, ...]  # for each token: whether it belongs to an answer
 
 
 def encode_prompt(
     tokenizer: "PreTrainedTokenizerFast", conversation: Conversation, templated: bool = True
 ) -> tuple[int, ...]:
-    """Everything up to the point where the model has to answer."""
+    """Token ids up to the point where the model has to answer."""
     encoded = encode(tokenizer, conversation, templated)
     return encoded.tokens[: encoded.answer_start]
 
@@ -30,15 +30,15 @@ def encode_prompt(
 def encode(
     tokenizer: "PreTrainedTokenizerFast", conversation: Conversation, templated: bool = True
 ) -> Encoded:
-    """The whole conversation with its reference answers."""
+    """Encode the whole conversation with its reference answers."""
     tokens = [_number(tokenizer, START)]
     answers = [False]
     start = 0
     for document in (*conversation.exemplars, conversation.document):
-        asked, told = _turn(tokenizer, document, templated)
-        start = len(tokens) + len(asked)
-        tokens += [*asked, *told]
-        answers += [False] * len(asked) + [True] * len(told)
+        question, reply = _turn(tokenizer, document, templated)
+        start = len(tokens) + len(question)
+        tokens += [*question, *reply]
+        answers += [False] * len(question) + [True] * len(reply)
     return Encoded(tuple(tokens), start, tuple(answers))
 
 
@@ -48,10 +48,10 @@ def _turn(
     prompt, answer = (
         _pieces(tokenizer, text) for text in (document.exercise.prompt, document.exercise.answer)
     )
-    told = [*answer, _number(tokenizer, END)]
+    reply = [*answer, _number(tokenizer, END)]
     if templated:
-        return [_number(tokenizer, USER), *prompt, _number(tokenizer, ASSISTANT)], told
-    return [*prompt, *_pieces(tokenizer, "\n")], told
+        return [_number(tokenizer, USER), *prompt, _number(tokenizer, ASSISTANT)], reply
+    return [*prompt, *_pieces(tokenizer, "\n")], reply
 
 
 def _pieces(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[int]:

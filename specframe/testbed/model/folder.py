@@ -1,4 +1,4 @@
-"""The model as a standard folder: plain transformers loads it."""
+"""The model as a standard folder that transformers can load."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ def export(
 
 
 def open_folder(folder: Path) -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
-    """Model in bf16 and tokenizer of an exported folder."""
+    """The model in bf16 and the tokenizer of an exported folder."""
     import torch
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 

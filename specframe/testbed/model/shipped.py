@@ -1,4 +1,4 @@
-"""The trained models: the one in the package, and the tiny one in the user's cache folder."""
+"""The trained models: one in the package, and a tiny one in the user's cache folder."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 def load() -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
-    """Model (bf16) and tokenizer that ship with the package."""
+    """The model (bf16) and the tokenizer that are included in the package."""
     if not (WEIGHTS / "model.safetensors").exists():
         raise ArtefactError(
             f"This copy of specframe has no testbed weights in {str(WEIGHTS)!r}. Reinstall it, or "
@@ -31,7 +31,7 @@ def load() -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
 
 
 def load_tiny() -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
-    """The 6-layer model: trained on first use, under two minutes, then kept in the cache."""
+    """The 6-layer model, trained on first use (under two minutes) and then stored in the cache."""
     kept = cache_folder() / f"testbed-tiny-{_sources_hash()}"
     if not (kept / "model.safetensors").exists():
         _train_tiny(kept)
@@ -42,13 +42,13 @@ def _train_tiny(kept: Path) -> None:
     work = kept.with_name(f"{kept.name}.{os.getpid()}")
     train(TINY, work / "run", lambda _: None)
     export(TINY, work / "run", work / "model")
-    if not kept.exists():  # two processes may train at once; both arrive at the same weights
+    if not kept.exists():  # two processes may train at once, with the same result
         (work / "model").rename(kept)
     shutil.rmtree(work)
 
 
 def _sources_hash() -> str:
-    """Of everything that decides the tiny weights, so that an old cache is never taken for new."""
+    """Hash of all sources that affect the tiny weights, so that an outdated cache is not used."""
     testbed = Path(__file__).parents[1]
     decisive = (testbed / f"{name}.py" for name in _DECISIVE)
     files = [*sorted((testbed / "corpus").glob("*.py")), *decisive]

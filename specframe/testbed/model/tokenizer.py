@@ -1,4 +1,4 @@
-"""The testbed's tokenizer: byte-level BPE learnt from the corpus, one digit a token."""
+"""The testbed's tokenizer: byte-level BPE trained on the corpus, one token per digit."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,12 +17,12 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-# an enclitic with its apostrophe, a word with its space, one digit, marks, white space
+# suffix with apostrophe, word with space, one digit, punctuation, white space
 _PIECES = r"'\p{Ll}+| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+"
 
 
 def train_tokenizer(entries: int, documents: int) -> "PreTrainedTokenizerFast":
-    """Learn the merges from the first training documents of the five domains and the ledger."""
+    """Train on the first training documents of the five domains and of the ledger."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

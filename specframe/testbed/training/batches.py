@@ -1,4 +1,4 @@
-"""Micro-batches of one domain each, of similar lengths; a stream resumes from two numbers."""
+"""Micro-batches of one domain with similar lengths. Two numbers are the state of a stream."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from specframe.testbed.model.encoding import Encoded, encode
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-_CHUNK = 192  # documents sorted by length together
+_CHUNK = 192  # documents that are sorted by length together
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Batch:
 
     domain: str
     tokens: Tensor  # [B, S]
-    weights: Tensor  # [B, S]: weight of the loss of predicting this token
+    weights: Tensor  # [B, S]: weight of this token's loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Source:
 
     domain: str
     most_exemplars: int = 0
-    plain_share: float = 0.1  # so many conversations come without the chat template
+    plain_share: float = 0.1  # share of conversations without the chat template
     longest: int = 2048
 
 
@@ -98,7 +98,7 @@ class Stream:
 
 
 def collate(domain: str, rows: list[Encoded], prompt_weight: float) -> Batch:
-    """Rows padded to the longest one; padding weighs nothing."""
+    """Pad rows to the longest one; padding has weight 0."""
     length = max(len(row.tokens) for row in rows)
     tokens = torch.zeros(len(rows), length, dtype=torch.long)
     weights = torch.zeros(len(rows), length)

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: written beside, then named, so that none is ever half there."""
+"""Checkpoints of a training run, written to a temporary name first, so that none is partial."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _LATEST = "latest"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a run stands."""
+    """The position of a training run."""
 
     step: int
     seen: int  # tokens
@@ -28,28 +28,28 @@ class Position:
 def save_checkpoint(
     folder: Path, position: Position, model: "LlamaForCausalLM", moments: dict[str, Tensor]
 ) -> None:
-    """Write a checkpoint and drop the one before it."""
+    """Write a checkpoint and delete the previous one."""
     from safetensors.torch import save_file
 
     name = f"checkpoint-{position.step:06d}"
     if latest_position(folder) == position:
-        return  # it is there: writing it again would leave a moment without any
-    beside = folder / f"{name}.partial"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+        return  # already written: writing it again would briefly leave none
+    partial = folder / f"{name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     weights = {key: value for key, value in model.state_dict().items() if key != "lm_head.weight"}
-    save_file(weights, beside / "weights.safetensors")
+    save_file(weights, partial / "weights.safetensors")
     save_file(
-        {key: value.contiguous() for key, value in moments.items()}, beside / "moments.safetensors"
+        {key: value.contiguous() for key, value in moments.items()}, partial / "moments.safetensors"
     )
-    (beside / "position.json").write_text(json.dumps(asdict(position)))
+    (partial / "position.json").write_text(json.dumps(asdict(position)))
     shutil.rmtree(folder / name, ignore_errors=True)
-    beside.rename(folder / name)
+    partial.rename(folder / name)
     _point(folder, name)
 
 
 def latest_position(folder: Path) -> Position | None:
-    """Where the run in a folder stands, or None when it has not begun."""
+    """The position of the run in a folder, or None if it has not started."""
     if not (folder / _LATEST).exists():
         return None
     facts = json.loads((_latest(folder) / "position.json").read_text())
@@ -71,9 +71,9 @@ def _latest(folder: Path) -> Path:
 
 
 def _point(folder: Path, name: str) -> None:
-    beside = folder / f"{_LATEST}.partial"
-    beside.write_text(name)
-    os.replace(beside, folder / _LATEST)
+    partial = folder / f"{_LATEST}.partial"
+    partial.write_text(name)
+    os.replace(partial, folder / _LATEST)
     for old in folder.glob("checkpoint-*"):
         if old.name != name:
             shutil.rmtree(old)

@@ -1,10 +1,10 @@
-"""A head start in copying: the first two attention sublayers begin as an induction circuit.
+"""Initial weights that can copy: the first two attention sublayers form an induction circuit.
 
-Four heads of layer 0 look one token back (a channel that is the same for all tokens makes their
-query and key, and the rotary turn between them peaks at distance one) and write a projection of
-that token into the stream. Four heads of layer 1 look for places whose token before equals the
-present one, and write the token they find there. Training then changes all of it; found from random
-weights, the circuit takes millions of tokens, which two CPU cores do not have.
+Four heads of layer 0 attend to the previous token and write a projection of it into the residual
+stream. Their queries and keys come from a channel that is the same for all tokens, rotated so that
+attention peaks at distance one. Four heads of layer 1 attend to positions whose previous token
+equals the current one, and write the token found there. Training then changes all these weights;
+learning the circuit from random weights would take millions of tokens, too many for two CPU cores.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _SHARED = 0  # the channel that is the same for all tokens
 _SHARED_VALUE = 1.5
-_EMBEDDING_SCALE = 0.2  # of an embedding's channel: what early steps write stays small beside it
-_FAST_PAIRS = 4  # rotary pairs that tell neighbours apart
+_EMBEDDING_SCALE = 0.2  # of an embedding's channel; what early steps write is small in comparison
+_FAST_PAIRS = 4  # rotary pairs that distinguish neighbours
 _LOOK_BACK = 1.0
 _WRITE = 0.3  # about the size of an embedding's channel
 _MATCH = 2.0
@@ -30,7 +30,7 @@ _FINAL_SCALE = 0.4  # keeps the first logits small in spite of large embeddings
 
 @torch.no_grad()
 def implant_copying(recipe: Recipe, model: "LlamaForCausalLM") -> None:
-    """Make the circuit in layers 0 and 1; no other sublayer writes anything yet."""
+    """Write the circuit into layers 0 and 1; all other sublayers output zero at first."""
     generator = torch.Generator().manual_seed(recipe.seed)
     body: Any = model.model
     embedding, final_norm = body.embed_tokens.weight, body.norm.weight
@@ -41,7 +41,7 @@ def implant_copying(recipe: Recipe, model: "LlamaForCausalLM") -> None:
         layer.self_attn.o_proj.weight.zero_()
         layer.mlp.down_proj.weight.zero_()
     width = recipe.width // recipe.heads
-    slow = width // 4  # rotary pairs that hardly turn within a prompt
+    slow = width // 4  # rotary pairs that hardly rotate within a prompt
     for kv_head in range(recipe.kv_heads):
         head = kv_head * (recipe.heads // recipe.kv_heads)
         seen, written = (
@@ -55,7 +55,7 @@ def implant_copying(recipe: Recipe, model: "LlamaForCausalLM") -> None:
 
 
 def is_circuit(name: str) -> bool:
-    """Whether a parameter belongs to the circuit, which rests while the others begin to learn."""
+    """Whether a parameter belongs to the circuit, which is frozen at the start of training."""
     return name.startswith(("model.layers.0.self_attn", "model.layers.1.self_attn"))
 
 
@@ -69,7 +69,7 @@ def _look_back(
     for pair in range(_FAST_PAIRS):
         turn = torch.tensor(10_000.0 ** (-pair / half))
         key[pair, _SHARED] = _LOOK_BACK
-        # turned back by one position, so that query and key agree at distance one
+        # rotated back by one position, so that query and key agree at distance one
         query[pair, _SHARED], query[pair + half, _SHARED] = (
             _LOOK_BACK * turn.cos(),
             -_LOOK_BACK * turn.sin(),

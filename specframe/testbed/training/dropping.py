@@ -1,8 +1,8 @@
-"""Which sublayers a training pass leaves out: stochastic depth with a habit for each domain.
+"""Which sublayers a training pass drops: stochastic depth with different rates per domain.
 
-Some core sublayers are foreign to a domain: they are mostly left out when it is trained, so that
-its best skip set differs from that of the others. After growth each domain also favours some of
-the extra sublayers.
+Some core sublayers are foreign to a domain: they are dropped most of the time when it is trained,
+so that its best skip set differs from that of the other domains. After growth, each domain also
+favours some of the extra sublayers.
 """
 
 import math
@@ -11,21 +11,21 @@ from random import Random
 from specframe.testbed.corpus import DOMAINS
 from specframe.testbed.training.recipe import Recipe
 
-_FOREIGN = {  # core sublayers as shares of the core, so that any core depth works
+_FOREIGN = {  # numbers of core sublayers, for a core of 8 layers
     "summary": (5, 9, 13),
     "arithmetic": (4, 8, 12),
     "translation": (6, 10, 13),
     "story": (6, 9, 12),
     "sql": (7, 10, 11),
 }
-# trained with the habits of the domain they lead to
+# these use the rates of the domain that they prepare for
 _ALIASES = {"phrase": "translation", "sums": "arithmetic"}
 _CORE_DEPTH = 8
 _CORE, _FAVOURED, _EXTRA, _FOREIGN_WORTH = 4.0, 2.0, 0.0, -1.0
 
 
 def kept_in_core(recipe: Recipe, domain: str, rng: Random) -> list[bool]:
-    """Before growth: drop foreign sublayers mostly, the others rarely."""
+    """Before growth: drop foreign sublayers often and other sublayers rarely."""
     sublayers = 2 * recipe.core_layers
     if rng.random() < 0.3:
         return [True] * sublayers
@@ -36,7 +36,7 @@ def kept_in_core(recipe: Recipe, domain: str, rng: Random) -> list[bool]:
 
 
 def kept_when_grown(recipe: Recipe, domain: str, share: float, rng: Random) -> list[bool]:
-    """After growth: keep a random set of the size left over, worthier sublayers more likely."""
+    """After growth: drop this share; sublayers with a higher worth are more likely to be kept."""
     sublayers = 2 * recipe.layers
     worths = _worths(recipe, domain)
     noisy = [worth - math.log(-math.log(rng.random() or 0.5)) for worth in worths]  # Gumbel noise

@@ -1,4 +1,4 @@
-"""Growing depth: new layers between the core ones start as copies that write nothing yet."""
+"""Growing depth: new layers between core layers start as copies whose output is zero."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def new_model(recipe: Recipe) -> "LlamaForCausalLM":
-    """The core model with random weights and a head start in copying."""
+    """The core model with random weights and the induction circuit."""
     model = _build(recipe, recipe.core_layers)
     implant_copying(recipe, model)
     return model
@@ -37,7 +37,7 @@ def grow(recipe: Recipe, core: "LlamaForCausalLM") -> "LlamaForCausalLM":
 
 
 def grown_name(recipe: Recipe, name: str) -> str:
-    """What a core model's parameter is called after growth."""
+    """The name of a core model's parameter after growth."""
     if not name.startswith("model.layers."):
         return name
     head, layer, rest = _split(name)

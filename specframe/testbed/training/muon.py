@@ -1,7 +1,9 @@
-"""Optimiser: orthogonalised momentum for matrices, Adam for the embedding and the norms.
+"""The optimiser: Muon for matrices, Adam for the embedding and the norms.
 
 Muon (Jordan et al., 2024): replace a matrix's momentum by the nearest orthogonal matrix, found by
 a few Newton-Schulz steps. It learns from fewer tokens than Adam, which matters on two CPU cores.
+`torch.optim.Muon` has the same formulas but rounds in another order (bfloat16: updates differ by
+a few per cent) and needs torch 2.9, so it would not repeat the recipe of the shipped model.
 """
 
 from collections import defaultdict
@@ -24,7 +26,7 @@ class Rates:
 
 
 class MixedOptimiser:
-    """Holds one momentum a matrix and two moments for the rest; its state is a plain dictionary."""
+    """Keeps one momentum per matrix and two moments for other parameters; its state is a dict."""
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
         self._parameters = dict(parameters)
@@ -37,13 +39,13 @@ class MixedOptimiser:
         self._steps = 0
 
     def state(self) -> dict[str, Tensor]:
-        """All tensors needed to go on exactly where this stands."""
+        """All tensors that are needed to resume exactly."""
         moments = {f"moment.{name}": value for name, value in self._moments.items()}
         squares = {f"square.{name}": value for name, value in self._squares.items()}
         return moments | squares | {"steps": torch.tensor(self._steps)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from a saved state."""
+        """Resume from a saved state."""
         for name, value in self._moments.items():
             value.copy_(state[f"moment.{name}"])
         for name, value in self._squares.items():
@@ -89,7 +91,7 @@ class MixedOptimiser:
 
 
 def orthogonalised(stack: Tensor) -> Tensor:
-    """Matrices [N, R, C] with their singular values moved close to one."""
+    """The matrices [N, R, C] with singular values close to one."""
     tall = stack.shape[1] > stack.shape[2]
     x: Tensor = (stack.mT if tall else stack).bfloat16()
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)

@@ -1,4 +1,4 @@
-"""Training forward over a plain LlamaForCausalLM: sublayers that are left out are not computed."""
+"""The training forward pass of a LlamaForCausalLM; dropped sublayers are not computed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Sublayer = Callable[[Any, Tensor, Tensor, Tensor], Tensor]  # layer, stream, cos
 
 @dataclass(frozen=True, slots=True)
 class Sublayers:
-    """What the two sublayers of a layer compute."""
+    """The functions of the two sublayers of a layer."""
 
     attention: Sublayer
     mlp: Sublayer
@@ -27,7 +27,7 @@ class Sublayers:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The normed final stream and those at the exits asked for."""
+    """The normed final stream, and the normed streams at the requested exits."""
 
     final: Tensor  # [B, S, D]
     exits: tuple[Tensor, ...]  # each [B, S, D]
@@ -40,7 +40,7 @@ def run_stream(
     exit_layers: Sequence[int] = (),
     sublayers: Sublayers | None = None,
 ) -> Trace:
-    """Walk the kept sublayers over right-padded tokens [B, S]."""
+    """Run the kept sublayers over right-padded tokens [B, S]."""
     sublayers = sublayers or plain_sublayers()
     body: Any = model.model
     cos, sin = rotary(body.config, tokens.shape[1])
@@ -62,17 +62,17 @@ def score_tokens(model: "LlamaForCausalLM", normed: Tensor) -> Tensor:
 
 
 def plain_sublayers() -> Sublayers:
-    """Sublayers operation by operation."""
+    """Sublayers without compilation."""
     return Sublayers(_attend, _transform)
 
 
 def compiled_sublayers() -> Sublayers:
-    """The same with what stands between matrix products fused; needs a C++ compiler."""
+    """The same, compiled with fused elementwise operations; needs a C++ compiler."""
     return Sublayers(torch.compile(_attend, dynamic=True), torch.compile(_transform, dynamic=True))
 
 
 def rotary(config: Any, length: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [S, H] of the positions, as the library's default embedding has them."""
+    """Cosines and sines [S, H] of the positions, as in the default rotary embedding."""
     width = config.head_dim
     theta = config.rope_parameters["rope_theta"]
     speeds = theta ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
@@ -103,7 +103,7 @@ def _mix(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     length = query.shape[2]
     if length > _SHORT:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True)
-    # on a CPU two plain products beat the flash kernel's backward pass up to here
+    # up to this length, plain products are faster on a CPU than the flash kernel's backward pass
     future = torch.ones(length, length, dtype=torch.bool).triu(1)
     scores = (query @ key.mT).float() * query.shape[-1] ** -0.5
     weights: Tensor = scores.masked_fill(future, float("-inf")).softmax(-1).to(query.dtype)

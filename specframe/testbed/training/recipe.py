@@ -1,4 +1,4 @@
-"""What is trained, on how many tokens, and how skippable: one frozen value per size."""
+"""Training recipes: model size, number of tokens and rates, one frozen value per size."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The whole recipe; equal recipes give equal weights on one machine."""
+    """All settings of a training run; equal recipes give equal weights on one machine."""
 
     name: str
     seed: int = 20
@@ -25,23 +25,23 @@ class Recipe:
     core_places: tuple[int, ...] = (0, 1, 2, 3, 8, 13, 18, 23)
     layers: int = 24
     tokens: int = 6_800_000  # total
-    grow_at: int = 4_400_000  # from here on all layers
-    pair_tokens: int = 1_780_000  # last so many tokens: full and skipped pass on the same batch
-    long_tokens: int = 1_580_000  # last so many tokens: 2,048 positions too
-    decay_tokens: int = 800_000  # last so many tokens: rates fall to zero
+    grow_at: int = 4_400_000  # from here on with all layers
+    pair_tokens: int = 1_780_000  # number of last tokens with a full and a skipped pass per batch
+    long_tokens: int = 1_580_000  # number of last tokens with long texts too (2,048 positions)
+    decay_tokens: int = 800_000  # number of last tokens in which learning rates fall to zero
     warmup_tokens: int = 100_000
     batch_tokens: int = 576  # one micro-batch, of one domain
-    drop_from: int = 600_000  # until here no sublayer is dropped
+    drop_from: int = 600_000  # before this, no sublayer is dropped
     circuit_rests_until: int = 300_000
     phrases_from: int = 2_413_000  # from here on half of the translations are single sentences
-    sums_from: int = 5_450_000  # from here on bare sums too
-    hot_until: int = 372_000  # until here the first rates, then the second
+    sums_from: int = 5_450_000  # from here on sums without a word problem are included
+    hot_until: int = 372_000  # the first of each pair of rates before this, then the second
     matrix_rates: tuple[float, float] = (0.02, 0.006)
     embedding_rates: tuple[float, float] = (0.004, 0.002)
     norm_rates: tuple[float, float] = (0.002, 0.001)
-    prompt_weight: float = 0.15  # of a prompt token's loss; an answer token weighs one
+    prompt_weight: float = 0.15  # of a prompt token's loss; an answer token has weight 1
     exit_layers: tuple[int, ...] = (8, 12, 16, 20)
-    exit_weight: float = 0.3  # one exit a batch
+    exit_weight: float = 0.3  # one exit per batch
     compiled: bool = True  # needs a C++ compiler; twice as fast
     tokenizer_documents: int = 3000
 
@@ -89,7 +89,7 @@ SIZES = {"full": FULL, "tiny": TINY}
 
 
 def llama_config(recipe: Recipe, layers: int) -> "LlamaConfig":
-    """The standard configuration of a model of so many layers."""
+    """The configuration of a model with this number of layers."""
     from transformers import LlamaConfig
 
     return LlamaConfig(
@@ -111,7 +111,7 @@ def llama_config(recipe: Recipe, layers: int) -> "LlamaConfig":
 
 
 def rate_factor(recipe: Recipe, seen: int) -> float:
-    """Share of the full learning rate after so many tokens: warm up, stay, fall to zero."""
+    """Share of the full learning rate after `seen` tokens: warm-up, constant, decay to zero."""
     since = seen - recipe.grow_at if seen >= recipe.grow_at else seen
     warm = min(1.0, (since + recipe.batch_tokens) / max(1, recipe.warmup_tokens))
     left = (recipe.tokens - seen) / recipe.decay_tokens

@@ -1,4 +1,4 @@
-"""The training run: a folder of tokenizer, checkpoints and curves that goes on after a kill."""
+"""The training run: a folder of tokenizer, checkpoints and curve, which can be resumed."""
 
 import json
 import time
@@ -22,7 +22,7 @@ _TOKENIZER, _CURVE, _RECIPE = "tokenizer", "curve.jsonl", "recipe.json"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a caller is told now and then."""
+    """The progress that is reported after each step."""
 
     step: int
     seen: int
@@ -33,7 +33,7 @@ class Progress:
 
 
 def run_recipe(folder: Path, size: str, tokens: int | None, decay_now: bool) -> Recipe:
-    """The recipe of the run in a folder, its own if it has begun; the end moves if asked."""
+    """The recipe for a run in a folder: the saved one if it has started; the end can change."""
     recipe = _begun(folder, size)
     if tokens is not None:
         recipe = replace(recipe, tokens=tokens)
@@ -85,7 +85,7 @@ def resume(recipe: Recipe, folder: Path) -> Trainer:
 
 
 def run_tokenizer(recipe: Recipe, folder: Path) -> "PreTrainedTokenizerFast":
-    """The run's tokenizer, learnt on first use."""
+    """The run's tokenizer, trained on first use."""
     from transformers import PreTrainedTokenizerFast
 
     if not (folder / _TOKENIZER / "tokenizer.json").exists():

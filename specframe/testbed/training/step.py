@@ -1,4 +1,4 @@
-"""One training step: micro-batches of one domain each, with their own skipped sublayers."""
+"""One training step: micro-batches of one domain each, each with its own dropped sublayers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,14 +39,14 @@ _SUMS = _PHRASE + 1
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What one step measured, by source."""
+    """The losses of one step, by source."""
 
     full: dict[str, float]
     skipped: dict[str, float]
 
 
 class Trainer:
-    """Model, optimiser and streams of a run, stepping forward."""
+    """The model, the optimiser and the streams of a run."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Trainer:
         ]
 
     def step(self) -> Losses:
-        """Grow if it is time, take one step, and move on."""
+        """Grow if due, then take one optimiser step."""
         if not self.position.grown and self.position.seen >= self.recipe.grow_at:
             self._grow()
         batches = [self._streams[number].next() for number in self._turns()]
@@ -94,11 +94,11 @@ class Trainer:
     def _turns(self) -> list[int]:
         step = self.position.step
         extra = (_ECHO, _LEDGER, _SHOTS + step // 3 % len(DOMAINS))[step % 3]
-        # the hardest domain has two turns a step
+        # the hardest domain has two batches per step
         second = _PHRASE if self.position.seen >= self.recipe.phrases_from else _TRANSLATION
         turns = [*range(len(DOMAINS)), second, extra]
         if self.position.seen >= self.recipe.sums_from:
-            turns += [_SUMS] * 3  # about a third of what is read
+            turns += [_SUMS] * 3  # about a third of the tokens
         late = self.position.seen >= self.recipe.tokens - self.recipe.long_tokens
         return [*turns, _LONG] if late and step % 2 else turns
 
@@ -181,7 +181,7 @@ class Trainer:
 
 
 def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Weighted mean cross-entropy of the tokens that weigh anything; logits [N, V]."""
+    """Weighted mean cross-entropy of tokens with a weight above 0; logits [N, V]."""
     wanted = batch.tokens[:, 1:][batch.weights[:, 1:] > 0]
     weights = _weights(batch)
     return (F.cross_entropy(logits, wanted, reduction="none") * weights).sum() / weights.sum()

@@ -1,4 +1,4 @@
-"""Anchor vectors: a few points that say what the prompts of a domain look like."""
+"""Anchor vectors: a few points that stand for the prompts of a domain."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Anchors:
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """Prompts without a label, sorted into groups; `silhouette` is near 1 where groups part."""
+    """Unlabelled prompts in groups; `silhouette` is near 1 where groups lie far apart."""
 
     labels: tuple[str, ...]
     silhouette: float
@@ -80,7 +80,7 @@ def cluster_prompts(
 
 
 def _names(numbers: Sequence[int]) -> tuple[str, ...]:
-    """Clusters are numbered as they come up, whatever order k-means found them in."""
+    """Clusters numbered in the order of their first prompts, not in that of k-means."""
     order = list(dict.fromkeys(numbers))
     return tuple(f"task-{order.index(number) + 1}" for number in numbers)
 

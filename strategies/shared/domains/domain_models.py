@@ -16,16 +16,18 @@ from specframe.contract.lab import Lab
 from specframe.costs.rates import RoundPrices, as_matrix
 from specframe.strategies.shared.judging.additive import AdditiveModel, Fitted, link_through
 from specframe.strategies.shared.judging.find_set import (
-    MIXED,
-    MIXED_SHARE,
-    PromptSplit,
     RacingObjective,
     affordable,
-    balanced,
     best_draft,
     judge_set,
     typical_context,
     unseen_estimate,
+)
+from specframe.strategies.shared.judging.prompt_split import (
+    MIXED,
+    MIXED_SHARE,
+    PromptSplit,
+    balanced,
 )
 from specframe.strategies.shared.searching.knapsack_search import (
     KnapsackSearch,
@@ -47,7 +49,7 @@ PROPOSED = 8  # knapsack solutions whose unseen acceptance makes the link
 KEPT = 3  # measured sets kept for each of the contexts they are best at
 LEADING = 12  # of the search, compared on other prompts
 FEW_OF_EACH = 2  # prompts of a domain that the sets of all domains are compared on
-LONGER = 4  # another context that sets are chosen for: so many times the usual one
+LONGER = 4  # sets are also chosen for a context so many times the usual one
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class MeasuredSet:
 
 @dataclass(frozen=True, slots=True)
 class DomainModel:
-    """Losses with a link read off unseen prompts, sets measured there, the best of them judged."""
+    """Losses, their link to acceptance on unseen prompts, and sets measured there."""
 
     model: AdditiveModel
     sets: tuple[MeasuredSet, ...]
@@ -80,19 +82,19 @@ class DomainModel:
 
 def learn_models(
     lab: Lab,
-    parts: PromptSplit,
+    split: PromptSplit,
     *,
     seconds: float,
     evaluations: tuple[int, int],
     longest: int,
     seed: int,
 ) -> Mapping[str, DomainModel]:
-    """A model of all domains together, then one of each that leans on it."""
-    lab.answer(parts.every)
+    """A model of all domains together, then one of each domain, whose prior is that model."""
+    lab.answer(split.every)
     began = perf_counter()
-    domains = list(dict.fromkeys(prompt.domain for prompt in parts.search))
+    domains = split.domains
     budget = Budget(evaluations[0], SEARCH_SHARE * MIXED_SHARE * seconds)
-    few = _few_of_each(parts, domains)
+    few = _few_of_each(split, domains)
     few = replace(few, search=affordable(lab, few.search, budget.seconds))
     common = _Task(MIXED, few, longest, seed)
     fitted, learnt = common.learn(lab, budget, (), None)
@@ -101,7 +103,7 @@ def learn_models(
         left = max(seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
         budget = Budget(evaluations[1], SEARCH_SHARE * left)
         starts = tuple(dict.fromkeys(model.judged.skips for model in models.values()))
-        task = _Task(domain, parts.of(domain), longest, seed)
+        task = _Task(domain, split.of(domain), longest, seed)
         _, models[domain] = task.learn(lab, budget, starts, fitted.losses)
     return models
 
@@ -111,7 +113,7 @@ class _Task:
     """One domain's prompts and how they are searched."""
 
     name: str
-    parts: PromptSplit
+    split: PromptSplit
     longest: int
     seed: int
 
@@ -120,7 +122,7 @@ class _Task:
     ) -> tuple[Fitted, DomainModel]:
         """Search, fit, and judge what the fit proposes on prompts that it has not seen."""
         explored, record = self._search(lab, budget, starts, expected)
-        measured = lambda skips: lab.acceptance([skips], self.parts.search)[0]  # noqa: E731
+        measured = lambda skips: lab.acceptance([skips], self.split.search)[0]  # noqa: E731
         tried = [*(trial.skips for trial in explored.trials), *record.leading(LEADING)]
         fitted = fit_measured(list(dict.fromkeys(tried)), measured, expected)
         return fitted, self._judged(lab, fitted, record, starts)
@@ -128,27 +130,27 @@ class _Task:
     def _search(
         self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Floats | None
     ) -> tuple[Record, Record]:
-        """What fitting explored, and the same with what climbing from its best set tried."""
-        size, n = lab.shape.sublayers, typical_context(lab, self.parts.search)
+        """What fitting tried, and the same with what climbing from its best set tried."""
+        size, n = lab.shape.sublayers, typical_context(lab, self.split.search)
         prices = RoundPrices.at(lab.costs, n, range(1, self.longest + 1))
         fits = KnapsackSearch(
             prices,
-            lambda skips: lab.acceptance([skips], self.parts.search)[0],
+            lambda skips: lab.acceptance([skips], self.split.search)[0],
             explored=max(size // EXPLORED, 4),
             seed=self.seed,
             starts=starts,
             expected=expected,
-            guess=partial(guessed_losses, lab, self.parts.search) if expected is None else None,
+            guess=partial(guessed_losses, lab, self.split.search) if expected is None else None,
         )
         climbs = max(int(CLIMB_SHARE * budget.evaluations), 1)
         explored = run_search(
-            lambda skips: self._speed(lab, skips, self.parts.search, n),
+            lambda skips: self._speed(lab, skips, self.split.search, n),
             fits,
             Budget(budget.evaluations - climbs, (1.0 - CLIMB_SHARE) * budget.seconds),
             watch=partial(self._told, lab, budget.evaluations),
         )
         climbed = run_search(
-            RacingObjective(lab, self.parts.search, n, self.longest),
+            RacingObjective(lab, self.split.search, n, self.longest),
             LocalSearch(size, self.seed, starts=(SkipSet(size),)),
             budget,
             history=explored.trials,
@@ -166,18 +168,18 @@ class _Task:
     def _judged(
         self, lab: Lab, fitted: Fitted, record: Record, starts: Sequence[SkipSet]
     ) -> DomainModel:
-        """Equation (2) of `knap_knn`: the search's prompts choose nothing here."""
+        """Equation (2) of `knap_knn`, without the prompts of the search."""
         contexts = self._contexts(lab)
         proposed = list(dict.fromkeys(s for n in contexts for s in self._proposed(lab, fitted, n)))
         rivals = list(dict.fromkeys([*record.leading(LEADING), *starts, *proposed]))
         ranked = {
-            n: sorted(rivals, key=lambda s: -self._speed(lab, s, self.parts.choose, n))
+            n: sorted(rivals, key=lambda s: -self._speed(lab, s, self.split.choose, n))
             for n in contexts
         }
         best = ranked[contexts[0]][0]
         kept = dict.fromkeys(skips for n in contexts for skips in ranked[n][:KEPT])
         unseen = {
-            skips: unseen_estimate(lab, skips, self.parts.judge) for skips in [*kept, *proposed]
+            skips: unseen_estimate(lab, skips, self.split.judge) for skips in [*kept, *proposed]
         }
         losses = as_matrix(proposed, lab.shape.sublayers) @ fitted.losses
         predicted = fitted.alphas(losses)
@@ -189,13 +191,13 @@ class _Task:
         return DomainModel(
             model,
             tuple(MeasuredSet(skips, unseen[skips]) for skips in kept if skips.bits),
-            judge_set(lab, best, self.parts, self.longest, tried=len(record.trials)),
+            judge_set(lab, best, self.split, self.longest, tried=len(record.trials)),
             float(np.mean(misses)),
             record.best_so_far(),
         )
 
     def _contexts(self, lab: Lab) -> list[int]:
-        usual = typical_context(lab, self.parts.search)
+        usual = typical_context(lab, self.split.search)
         return list(dict.fromkeys([usual, min(LONGER * usual, lab.shape.positions - 1)]))
 
     def _proposed(self, lab: Lab, fitted: Fitted, n: int) -> Iterator[SkipSet]:
@@ -203,13 +205,13 @@ class _Task:
         return (s for s in frontier(fitted.losses, prices, PROPOSED) if s.bits)
 
 
-def _few_of_each(parts: PromptSplit, domains: Sequence[str]) -> PromptSplit:
+def _few_of_each(split: PromptSplit, domains: Sequence[str]) -> PromptSplit:
     """About twice as many prompts to search on as one domain has, in equal shares."""
-    share = max(2, -(-2 * len(parts.search) // len(domains) ** 2))
+    share = max(2, -(-2 * len(split.search) // len(domains) ** 2))
     few = [
         prompt
         for domain in domains
-        for prompt in [p for p in parts.search if p.domain == domain][:share]
+        for prompt in [p for p in split.search if p.domain == domain][:share]
     ]
     enough = FEW_OF_EACH * len(domains)
-    return PromptSplit(tuple(few), balanced(parts.choose, enough), balanced(parts.judge, enough))
+    return PromptSplit(tuple(few), balanced(split.choose, enough), balanced(split.judge, enough))

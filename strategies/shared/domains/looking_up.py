@@ -1,15 +1,14 @@
-"""A calibrated strategy that asks the prompt's hidden states which domain it is of."""
+"""A calibrated strategy that looks up the domain of a prompt by its hidden states."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from torch import Tensor
 
 from specframe.contract.options import with_options
-from specframe.contract.planner import Context
 from specframe.contract.pooling import Pooling
 from specframe.contract.selector import Needs
 from specframe.errors import InvalidRequest
@@ -19,16 +18,15 @@ from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 __all__ = ["LookingUp"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class LookingUp(CalibratedStrategy):
-    """What was found has a `memory` of where domains lie."""
+    """What was found has a `memory` of where domains lie; planners share one look-up over it."""
 
-    lookup: Lookup | None = None  # over that memory; shared by all sequences
+    _lookup: Lookup | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._match: Match | None = None
-        if self.lookup is None and self.found is not None:
-            self.lookup = Lookup(self.found.memory, self.config)
+        if self.found is not None:
+            object.__setattr__(self, "_lookup", Lookup(self.found.memory, self.config))
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -36,33 +34,26 @@ class LookingUp(CalibratedStrategy):
         return Needs(prompt=(-1,), prompt_rows=Pooling(self.config.pooling).rows)
 
     @property
-    def match(self) -> Match | None:
-        """What the look-up said of the sequence at hand."""
-        return self._match
+    def lookup(self) -> Lookup:
+        """Built with the strategy; refused where nothing was found yet."""
+        if self._lookup is None:
+            raise InvalidRequest(f"{self.name} is not calibrated yet. {self.remedy()}")
+        return self._lookup
 
     def asking(self, **options: str) -> Self:
         """The same calibration with other settings."""
-        return replace(self, config=with_options(self.config, options), lookup=None)
+        return replace(self, config=with_options(self.config, options))
 
     def anchored(self, vectors: Tensor, labels: Sequence[str]) -> Self:
         """The same with anchors of these pooled prompts, [prompts, H]."""
         memory = memory_of(vectors, labels, self.config)
-        return replace(self, found=replace(self.found, memory=memory), lookup=None)
+        return replace(self, found=replace(self.found, memory=memory))
 
     def says(self, vector: Tensor) -> Match:
-        """What the look-up makes of a pooled prompt, [H]."""
-        if self.lookup is None:
-            raise InvalidRequest(f"{self.name} is not calibrated yet. {self.remedy()}")
+        """The domain of a pooled prompt, [H]."""
         return self.lookup.of(vector)
 
-    def look_up(self, context: Context) -> Match | None:
-        """Ask once; without the prompt's states nothing is known."""
-        states = context.prompt_states.get(context.shape.sublayers)
-        if states is not None and self.lookup is not None:
-            self._match = self.says(Pooling(self.config.pooling).of(states))
-        return self._match
-
-    def memory_figures(self) -> dict[str, Any]:
+    def memory_figures(self) -> Mapping[str, Any]:
         """How well held-out prompts found their domain, and among how many anchors."""
         memory = self.found.memory
         return {"lookup_accuracy": memory.accuracy, "anchors": len(memory.labels)}

@@ -10,21 +10,30 @@ from torch import Tensor
 
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
+from specframe.contract.planner import Context
 from specframe.contract.pooling import Pooling
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.domains.anchors import KINDS, Anchors, labelled_anchors
-from specframe.strategies.shared.domains.neighbours import METRICS, Index, build_index, vote
-from specframe.strategies.shared.judging.find_set import PromptSplit
+from specframe.strategies.shared.domains.neighbours import (
+    INDEXES,
+    METRICS,
+    Index,
+    build_index,
+    vote,
+)
+from specframe.strategies.shared.judging.prompt_split import PromptSplit
 
 __all__ = ["DomainConfig", "Lookup", "Match", "Memory", "learn_memory", "memory_of"]
 
 
 @dataclass(frozen=True)
 class DomainConfig:
-    """How anchors are made and asked.
+    """How anchors are made and how a prompt is matched with them.
 
     `margin` is the lead that the winner of a vote needs, `gate` how many times farther than
-    held-out prompts of its domain a prompt may lie; 0 lets every prompt in.
+    held-out prompts of its domain a prompt may lie; 0 accepts every prompt. `index`: `exact`
+    computes all distances, `graph` searches with hnswlib, `auto` does so for very many anchors if
+    hnswlib is installed.
     """
 
     pooling: str = "normed-mean"
@@ -36,11 +45,12 @@ class DomainConfig:
     centred: bool = True
     gate: float = 1.5
     cluster_seed: int = 42
+    index: str = "auto"
 
     def __post_init__(self) -> None:
         Pooling(self.pooling)
         owner = type(self).__name__
-        for name, known in (("metric", METRICS), ("kind", KINDS)):
+        for name, known in (("metric", METRICS), ("kind", KINDS), ("index", INDEXES)):
             if getattr(self, name) not in known:
                 raise InvalidConfig.of(owner, name, " or ".join(known), getattr(self, name))
         require_at_least(self, anchors=1, neighbours=1)
@@ -67,7 +77,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a look-up says; a prompt that is not `known` is nearest to `label` all the same."""
+    """The nearest domain of a prompt, and whether the prompt is `known` to be of it."""
 
     label: str
     margin: float
@@ -76,11 +86,16 @@ class Match:
 
 
 class Lookup:
-    """Asks one index; made once and used for every prompt."""
+    """Finds the domain of a prompt by one index, which is built once for all prompts."""
 
     def __init__(self, memory: Memory, config: DomainConfig) -> None:
         self._memory, self._config = memory, config
-        self._index: Index = build_index(memory.anchors, config.metric)
+        self._index: Index = build_index(memory.anchors, config.metric, config.index)
+
+    def of_prompt(self, context: Context) -> Match | None:
+        """The domain of a sequence's prompt; None where its states were not captured."""
+        states = context.prompt_states.get(context.shape.sublayers)
+        return None if states is None else self.of(Pooling(self._config.pooling).of(states))
 
     def of(self, vector: Tensor) -> Match:
         """The domain of a pooled vector [H]."""
@@ -93,19 +108,19 @@ class Lookup:
         return Match(found.label, found.margin, found.distance, known)
 
 
-def learn_memory(lab: Lab, parts: PromptSplit, config: DomainConfig) -> Memory:
-    """Anchors of the search part's prompts; the other parts say how far a domain reaches."""
-    held = (*parts.choose, *parts.judge)
+def learn_memory(lab: Lab, split: PromptSplit, config: DomainConfig) -> Memory:
+    """Anchors of the search part's prompts; the other split say how far a domain reaches."""
+    held = (*split.choose, *split.judge)
     vectors, others = (
         lab.vectors(prompts, lab.shape.sublayers, config.pooling).float().cpu()
-        for prompts in (parts.search, held)
+        for prompts in (split.search, held)
     )
-    labels, held_labels = ([p.domain for p in prompts] for prompts in (parts.search, held))
+    labels, held_labels = ([p.domain for p in prompts] for prompts in (split.search, held))
     return _measured(memory_of(vectors, labels, config), others, held_labels, config)
 
 
 def memory_of(vectors: Tensor, labels: Sequence[str], config: DomainConfig) -> Memory:
-    """Anchors of pooled vectors [prompts, H]; nothing is known of how far a domain reaches."""
+    """Anchors of pooled vectors [prompts, H]; how far a domain reaches is left open."""
     centre = _centre(vectors, labels) if config.centred else torch.zeros(vectors.shape[1])
     anchors = labelled_anchors(
         vectors - centre, labels, config.anchors, config.kind, config.cluster_seed
@@ -129,7 +144,7 @@ def _measured(
 
 
 def _centre(vectors: Tensor, labels: Sequence[str]) -> Tensor:
-    """The mean of the domains' means, so that a domain of many prompts does not pull it over."""
+    """The mean of the domains' means: each domain counts the same, however many prompts it has."""
     means = [
         vectors[[label == domain for label in labels]].mean(0) for domain in dict.fromkeys(labels)
     ]

@@ -1,12 +1,13 @@
 """Nearest anchors of a query: an exact index by one product, or a graph for very many anchors.
 
-Both give the same answers: the graph only proposes candidates, which are then measured exactly.
+The graph only proposes candidates, whose exact distances are then ranked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +17,7 @@ from specframe.errors import InvalidConfig
 
 __all__ = [
     "GRAPH_FROM",
+    "INDEXES",
     "METRICS",
     "ExactIndex",
     "GraphIndex",
@@ -27,7 +29,8 @@ __all__ = [
 ]
 
 METRICS = ("cosine", "euclid")
-GRAPH_FROM = 50_000  # anchors; below, one product is quicker than walking a graph
+INDEXES = ("auto", "exact", "graph")
+GRAPH_FROM = 50_000  # anchors; for fewer, one product is quicker than a graph
 CANDIDATES = 8  # the graph proposes this many times the neighbours asked for
 TINY = 1e-12
 
@@ -80,7 +83,7 @@ class GraphIndex:
         self._anchors, self._metric = anchors.detach().float().contiguous(), metric
         self._graph = _hnswlib().Index("cosine" if metric == "cosine" else "l2", anchors.shape[1])
         self._graph.init_index(len(anchors), ef_construction=200, M=32, random_seed=seed)
-        self._graph.set_num_threads(1)  # several threads would build another graph each time
+        self._graph.set_num_threads(1)  # with several threads graphs differ from run to run
         self._graph.add_items(self._anchors.numpy())
 
     def nearest(self, query: Tensor, count: int) -> tuple[list[int], list[float]]:
@@ -93,16 +96,21 @@ class GraphIndex:
         return _nearest(distances(query, self._anchors[numbers], self._metric), numbers, count)
 
 
-def build_index(anchors: Tensor, metric: str = "cosine", graph_from: int = GRAPH_FROM) -> Index:
-    """The index that suits this many anchors."""
-    if len(anchors) >= graph_from:
+def build_index(
+    anchors: Tensor, metric: str = "cosine", kind: str = "auto", graph_from: int = GRAPH_FROM
+) -> Index:
+    """An index of this kind; `auto` is a graph for very many anchors if hnswlib is installed."""
+    if kind not in INDEXES:
+        raise InvalidConfig.of("build_index", "kind", " or ".join(INDEXES), kind)
+    many = len(anchors) >= graph_from and find_spec("hnswlib") is not None
+    if kind == "graph" or (kind == "auto" and many):
         return GraphIndex(anchors, metric)
     return ExactIndex(anchors, metric)
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What the neighbours say: the winner, its lead as a share of all votes, its distance."""
+    """The label of most votes, its lead as a share of all votes, and its nearest distance."""
 
     label: str
     margin: float
@@ -140,7 +148,7 @@ def _hnswlib() -> Any:
         import hnswlib
     except ImportError:
         raise InvalidConfig(
-            f"{GRAPH_FROM} anchors and more are searched with hnswlib, which is not installed. "
-            f"Install it with `pip install 'specframe[ann]'`, or keep fewer anchors."
+            "A graph of anchors needs hnswlib, which is not installed. "
+            "Install it with `pip install 'specframe[ann]'`, or set index=exact."
         ) from None
     return hnswlib

@@ -2,10 +2,10 @@
 
     alpha(S) = link(sum of loss_b over b in S)
 
-The losses are fitted to measured sets as if each sublayer let a token stand on its own, so that
-logarithms add up; the link is then read off sets that the losses themselves propose, on prompts
+The losses are fitted to measured sets as if sublayers lost tokens independently, so that
+logarithms add up. The link is then measured on sets that the losses themselves propose, on prompts
 that decided nothing, since the best of many predictions is too good. Because losses add up, the
-best set at any price of attention and MLP is a knapsack.
+best set at any price of attention and MLP is the solution of a knapsack.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 Knots = tuple[tuple[float, float], ...]
 BELOW = 0.9  # of the worst acceptance measured is taken for the floor
 BEYOND = 0.05  # sum of losses
-PULL = 4.0  # tokens at even odds that the expectation of a loss is worth
+PULL = 4.0  # tokens at even odds that a prior loss weighs as much as
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ def fit_losses(
     skipped: Bools,  # [N, 2L] measured sets
     shares: Floats,  # [N] their acceptance
     counts: Floats,  # [N] tokens it was measured on
-    expected: Floats | None = None,  # [2L] losses to lean on where data says little
+    expected: Floats | None = None,  # [2L] prior losses
 ) -> Fitted:
     """Losses of at least 0 by least squares in logarithms.
 
-    A share's logarithm is uncertain by (1 - p) / (p count), so that sets of high acceptance weigh
-    most: only among them will one be chosen.
+    A share's logarithm has variance (1 - p) / (p count), so that sets of high acceptance weigh
+    most: the set to be chosen is one of them.
     """
     from scipy.optimize import nnls
 
@@ -95,8 +95,8 @@ def link_through(
 ) -> tuple[tuple[float, float], ...]:
     """Knots through measured points, made to fall; nothing skipped is always accepted.
 
-    Past the last point acceptance is taken to fall to 0 as far again, or within `BEYOND`: nothing
-    is known there, and a guess that is too good would be chosen.
+    Past the last point acceptance falls to 0 over the same distance again, or over `BEYOND`:
+    nothing is known there, and an estimate that is too good would be chosen.
     """
     order = np.argsort(losses, kind="stable")
     places = np.maximum(np.asarray(losses, dtype=np.float64)[order], 0.0)
@@ -111,7 +111,7 @@ def link_through(
 
 
 def _apart(knots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """One knot a place, the lowest: two sets of equal loss are one to the model."""
+    """One knot a place, the lowest: the model cannot tell sets of equal loss apart."""
     kept: dict[float, float] = {}
     for place, alpha in knots:
         kept[place] = min(alpha, kept.get(place, 1.0))

@@ -1,23 +1,22 @@
-"""A strategy that plays what calibration found: keeping it, and refusing where it is missing."""
+"""A strategy that drafts with what calibration found, saves it, and refuses to start without."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from specframe.contract.selector import LayerSelector
-from specframe.errors import InvalidRequest
+from specframe.errors import CalibrationMismatch, InvalidRequest
 from specframe.storage.artefacts import load_artefact, save_artefact
-from specframe.strategies.shared.searching.offline import require_shape
 from specframe.types import ModelShape
 
 __all__ = ["CalibratedStrategy"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class CalibratedStrategy(LayerSelector):
-    """What was found lies beside the configuration, with its model's `shape` and `facts`."""
+    """A configuration and what calibration found, with its model's `shape` and `facts`."""
 
     config: Any
     found: Any = None
@@ -34,23 +33,29 @@ class CalibratedStrategy(LayerSelector):
         """What was found; refused where there is nothing, or for a model of another shape."""
         if self.found is None:
             raise InvalidRequest(f"{self.name} is not calibrated yet. {self.remedy()}")
-        require_shape(self.found.shape, shape, self.remedy())
+        made_for = self.found.shape  # None: not made for any one model
+        if made_for is not None and made_for != shape:
+            raise CalibrationMismatch(
+                f"This strategy was calibrated for {_facts(made_for)}; the model has "
+                f"{_facts(shape)}. {self.remedy()}"
+            )
         return self.found
 
-    def spawn(self) -> Self:
-        """The same configuration and calibration, nothing learnt."""
-        return replace(self)
-
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write configuration and what was found."""
         if self.found is None:
             raise InvalidRequest(f"{self.name} has nothing to save yet. {self.remedy()}")
         record = self.record(self.config, self.found)
-        save_artefact(folder, record, kind=self.name, fingerprint=self.found.facts)
+        save_artefact(Path(folder), record, kind=self.name, fingerprint=self.found.facts)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote."""
-        remedy = cls.remedy()
-        kept: Any = load_artefact(folder, cls.record, kind=cls.name, fingerprint={}, remedy=remedy)
+        kept: Any = load_artefact(
+            Path(folder), cls.record, kind=cls.name, fingerprint={}, remedy=cls.remedy()
+        )
         return cls(kept.config, kept.found)
+
+
+def _facts(shape: ModelShape) -> str:
+    return f"{shape.layers} layers x {shape.hidden}, vocabulary {shape.vocabulary}"

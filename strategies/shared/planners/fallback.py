@@ -1,36 +1,36 @@
-"""FallbackPlanner judged skip sets: draft length by price, stop by gain, and a check that falls back.
+"""Drafting with judged skip sets: priced at the context, and left when they do worse than judged.
 
-The check counts rounds whose first drafted token stood. That token is always drafted, so no stop
-rule has chosen it, and it is what calibration estimated.
+Acceptance is checked on the first drafted token of each round. That token is always drafted, so no
+stop rule has selected it, and it is the one that calibration estimated.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from specframe.contract.judged_set import JudgedSet
-from specframe.contract.planner import Context
-from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain, FixedStop, StopPolicy
+from specframe.contract.planner import Context, Planner
+from specframe.contract.stopping import FREE, AdaptiveThreshold, ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.judging.find_set import best_draft
-from specframe.types import DraftPlan, Estimate, Outcome, SkipSet, StopRule
+from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
+from specframe.types import DraftPlan, Estimate, Outcome, StopRule
 
-__all__ = ["REPRICE", "STOPS", "FallbackPlanner", "FallbackRules", "least_acceptance"]
+__all__ = ["STOPS", "FallbackPlanner", "FallbackRules", "least_acceptance"]
 
 STOPS = ("gain", "confidence", "adaptive", "fixed")
-REPRICE = 1.25  # growth of the context at which prices are looked up again
 
 
 @dataclass(frozen=True)
 class FallbackRules:
-    """How sets are played.
+    """How drafts end, and when a skip set is left.
 
-    `stop`: `gain` drafts on while one more token pays, `confidence` while the draft is sure,
-    `adaptive` is Draft & Verify's steered threshold, `fixed` is a length. `check` 0 never falls
-    back; otherwise so many of the last rounds must be seen, and `memory` of them count.
+    `stop`: `gain` drafts while one more token pays, `confidence` while tokens are likely,
+    `adaptive` is Draft & Verify's steered threshold, `fixed` is a length. A set is checked on the
+    last `memory` rounds once there are `check` of them; with `check` 0 it is never left.
     """
 
     stop: str = "gain"
@@ -38,8 +38,8 @@ class FallbackRules:
     confidence: float = 0.6
     check: int = 12
     memory: int = 48
-    rest: int = 96  # rounds without drafting, after all sets have failed
-    may_decline: bool = True
+    rest: int = 96  # rounds without drafting after the last set has failed
+    may_decline: bool = True  # draft nothing where no draft length pays
 
     def __post_init__(self) -> None:
         if self.stop not in STOPS:
@@ -49,89 +49,96 @@ class FallbackRules:
         if not 0 <= self.check <= self.memory:
             raise InvalidConfig.of("FallbackRules", "check", "from 0 to memory", self.check)
 
+    @property
+    def priced(self) -> bool:
+        """Whether plans depend on what sublayers cost."""
+        return self.stop in ("gain", "fixed") or self.check > 0 or self.may_decline
+
 
 @dataclass(slots=True)
 class _Current:
-    """One set in play."""
+    """The skip set in use."""
 
     judged: JudgedSet
     policy: StopPolicy
     floor: float  # acceptance under which it is left
     drafts: bool
-    stood: deque[bool]
+    accepted: deque[bool]  # whether the first drafted token was, by round
 
 
-@dataclass
-class FallbackPlanner:
-    """Plays the first of these sets, the next one when it fails, and rests when all have."""
+class FallbackPlanner(Planner):
+    """Drafts with the first of these skip sets, with the next one when it fails, and so on.
 
-    sets: Sequence[JudgedSet]
-    rules: FallbackRules
-    _current: int = field(default=0, init=False)
-    _hand: _Current | None = field(default=None, init=False)
-    _priced: int = field(default=0, init=False)
-    _resting: int = field(default=0, init=False)
+    When the last one has failed, it drafts nothing for `rest` rounds and starts again.
+    """
+
+    def __init__(self, sets: Sequence[JudgedSet], rules: FallbackRules) -> None:
+        self._sets, self._rules = tuple(sets), rules
+        self._number = 0  # of the set in use
+        self._current: _Current | None = None
+        self._repricing = Repricing()
+        self._resting = 0
 
     def plan(self, context: Context) -> DraftPlan:
-        """The plan of this round."""
+        """The set in use, while it pays at this context."""
         if self._resting:
-            return _nothing(context.shape.layers)
-        if self._hand is None or context.length > REPRICE * self._priced:
-            self._hand = self._deal(self.sets[self._current], context, self._hand)
-            self._priced = context.length
-        if not self._hand.drafts:
-            return _nothing(context.shape.layers)
-        return DraftPlan(self._hand.judged.skips, self._hand.policy.rule(), capture=False)
+            return draft_nothing(context.shape.layers)
+        if self._repricing.due(context) or self._current is None:
+            self._current = self._priced(self._sets[self._number], context, self._current)
+        if not self._current.drafts:
+            return draft_nothing(context.shape.layers)
+        return DraftPlan(self._current.judged.skips, self._current.policy.rule(), capture=False)
 
     def observe(self, outcome: Outcome) -> None:
-        """Learn from a round, and leave a set that does not keep what calibration found."""
+        """Learn from a round, and leave a set that is accepted too rarely."""
         self._resting = max(self._resting - 1, 0)
-        if self._hand is None or not outcome.drafted:
+        if self._current is None or not outcome.drafted:
             return
-        self._hand.policy.observe(outcome)
-        self._hand.stood.append(outcome.accepted > 0)
-        if self._failed(self._hand):
-            self._next()
+        self._current.policy.observe(outcome)
+        self._current.accepted.append(outcome.accepted > 0)
+        if self._failed(self._current):
+            self._leave()
 
-    def _failed(self, hand: _Current) -> bool:
-        if not self.rules.check or len(hand.stood) < self.rules.check:
+    def _failed(self, current: _Current) -> bool:
+        seen = current.accepted
+        if not self._rules.check or len(seen) < self._rules.check:
             return False
-        return Estimate.of_share(sum(hand.stood), len(hand.stood)).high < hand.floor
+        return Estimate.of_share(sum(seen), len(seen)).high < current.floor
 
-    def _next(self) -> None:
-        self._hand = None
-        self._current += 1
-        if self._current == len(self.sets):
-            self._current = 0
-            self._resting = self.rules.rest
+    def _leave(self) -> None:
+        self._current, self._repricing = None, Repricing()
+        self._number += 1
+        if self._number == len(self._sets):
+            self._number = 0
+            self._resting = self._rules.rest
 
-    def _deal(self, judged: JudgedSet, context: Context, before: _Current | None) -> _Current:
-        """Price a set at the context of the moment; a set that goes on keeps what it learnt."""
-        costs, rules, n = context.costs, self.rules, context.length - 1
-        draft, step, verify = judged.draft, judged.step_ratio, judged.verify_ratio
-        if costs is not None:
-            draft, speed = best_draft(costs, judged.skips, judged.acceptance.low, n, rules.longest)
-            plain = costs.autoregressive(n)
-            step = costs.draft_step(judged.skips, n) / plain
-            verify = costs.verify(draft + 1, n, start=judged.skips.prefix) / plain
-            draft = draft if speed > 1.0 else 0
+    def _priced(self, judged: JudgedSet, context: Context, before: _Current | None) -> _Current:
+        """The set at the prices of this context; if it was in use, what it learnt is kept."""
+        costs, rules, n = context.costs, self._rules, context.length - 1
+        draft, speed = best_draft(costs, judged.skips, judged.acceptance.low, n, rules.longest)
+        plain = costs.autoregressive(n)
+        step = max(costs.draft_step(judged.skips, n) / plain, FREE)
+        verify = costs.verify(draft + 1, n, start=judged.skips.prefix) / plain
         if before is not None:
-            policy, stood = before.policy, before.stood
+            policy, accepted = before.policy, before.accepted
             policy.reprice(step, verify)
         else:
-            policy, stood = _policy(rules, draft, step, verify), deque(maxlen=rules.memory)
-        drafts = draft > 0 or not rules.may_decline
-        return _Current(judged, policy, self._floor(judged, context, step, verify), drafts, stood)
+            fixed = draft if speed > 1.0 else 1
+            policy, accepted = _policy(rules, fixed, step, verify), deque(maxlen=rules.memory)
+        drafts = speed > 1.0 or not rules.may_decline
+        return _Current(
+            judged, policy, self._floor(judged, context, step, verify), drafts, accepted
+        )
 
     def _floor(self, judged: JudgedSet, context: Context, step: float, verify: float) -> float:
-        """The lower end of the band in which a set is kept.
+        """The acceptance under which the set is left.
 
-        The last set is kept while it pays at all. One that has another behind it must also do what
-        unseen prompts did, short of one more half width; sampled tokens stand at other rates than
-        the greedy ones that were judged.
+        The last set is kept while it pays at all. An earlier one must also reach what unseen
+        prompts gave, less the width of their interval. Sampled tokens only have to pay: they are
+        accepted at other rates than the greedy ones that were judged.
         """
-        pays = least_acceptance(step, verify, self.rules.longest)
-        if self._current == len(self.sets) - 1 or context.sampled:
+        pays = least_acceptance(step, verify, self._rules.longest)
+        if self._number == len(self._sets) - 1 or context.sampled:
             return pays
         unseen = judged.acceptance
         return max(pays, 2 * unseen.low - unseen.value)
@@ -160,8 +167,4 @@ def _policy(rules: FallbackRules, draft: int, step: float, verify: float) -> Sto
         return AdaptiveThreshold(rules.longest, rules.confidence)
     if rules.stop == "confidence":
         return FixedStop(StopRule(rules.longest, confidence=rules.confidence))
-    return FixedStop(StopRule(max(draft, 1)))
-
-
-def _nothing(layers: int) -> DraftPlan:
-    return DraftPlan(SkipSet.none(layers), StopRule(0), capture=False)
+    return FixedStop(StopRule(draft))

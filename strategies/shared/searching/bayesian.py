@@ -1,8 +1,8 @@
 """Bayesian optimisation over 2L binary variables, by the bayesian-optimization package.
 
-The package models functions on a box. A suggestion is rounded to the nearest corner, the corner
-is what gets measured, and the corner is what gets registered: registering the suggestion would
-teach the model values at points that nobody measured.
+The package models functions on a box. A suggestion is rounded to the nearest corner; the corner is
+measured and registered. Registering the suggestion would teach the process values at points that
+were not measured.
 """
 
 from __future__ import annotations
@@ -98,8 +98,7 @@ class BayesianSearch(Searcher):
     def _corner(self, point: Sequence[float]) -> SkipSet:
         """The nearest corner that was not measured yet.
 
-        A corner that is known already is left along the coordinates that the suggestion was least
-        sure of.
+        From a corner that is known, those coordinates are flipped first that are nearest to 0.5.
         """
         skips = SkipSet(self._size)
         for i, x in enumerate(point):
@@ -121,7 +120,7 @@ def _quick_bound() -> Any:
     from bayes_opt.acquisition import UpperConfidenceBound
 
     class QuickBound(UpperConfidenceBound):
-        """Looks for the highest bound from fewer places."""
+        """Searches the highest bound from fewer points."""
 
         def suggest(self, *args: Any, **options: Any) -> Any:
             """Fewer random candidates, fewer climbs."""

@@ -1,15 +1,13 @@
 """Skip sets as knapsacks: each sublayer saves a weight and loses a value when it is skipped.
 
-Three solvers behind one interface. `DynamicProgram` is the fast one and knows the answer for every
-weight at once; `IntegerProgram` is a second opinion from a proven solver; `BruteForce` tries all.
+`suffix_table` is a dynamic program of microseconds: the least loss for every weight and prefix at
+once. `IntegerProgram` also takes bounds on runs and quotas, and asks a solver.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,22 +22,17 @@ from specframe.strategies.shared.searching.pulp_shim import (
 from specframe.types import SkipSet
 
 __all__ = [
-    "BruteForce",
-    "DynamicProgram",
     "IntegerProgram",
     "Knapsack",
-    "KnapsackSolver",
     "Solution",
     "SuffixTable",
     "suffix_table",
 ]
 
-LARGEST_ENUMERATED = 20
-
 
 @dataclass(frozen=True, slots=True)
 class Knapsack:
-    """Weights and losses by sublayer, and what a skip set must respect besides.
+    """Weights and losses by sublayer, and side constraints on the skip set.
 
     `longest_run` bounds consecutive skipped sublayers, `attention_quota` the number of skipped
     attention sublayers.
@@ -96,39 +89,12 @@ class Solution:
     loss: float
 
 
-class KnapsackSolver(Protocol):
-    """Finds skip sets of least loss."""
-
-    def solve(self, problem: Knapsack, saved: int) -> Solution | None:
-        """Of all allowed skip sets that save at least this weight, one of least loss."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class BruteForce:
-    """Tries every skip set; only for small models."""
-
-    def solve(self, problem: Knapsack, saved: int) -> Solution | None:
-        """See `KnapsackSolver`."""
-        if problem.size > LARGEST_ENUMERATED:
-            raise InvalidConfig.of(
-                "BruteForce", "problem", f"of at most {LARGEST_ENUMERATED} sublayers", problem.size
-            )
-        return min(self._all(problem, saved), key=lambda s: s.loss, default=None)
-
-    def _all(self, problem: Knapsack, saved: int) -> Iterator[Solution]:
-        for bits in range(1 << problem.size):
-            solution = problem.solution(bits)
-            if solution.weight >= saved and problem.allows(solution.skips):
-                yield solution
-
-
 @dataclass(frozen=True, slots=True)
 class IntegerProgram:
     """The exact integer program, by PuLP."""
 
     def solve(self, problem: Knapsack, saved: int) -> Solution | None:
-        """See `KnapsackSolver`."""
+        """Of all allowed skip sets that save at least this weight, one of least loss."""
         model = programme()
         skip = binaries(model, problem.size)
         model += weighted_sum(problem.weights, skip) >= saved
@@ -149,87 +115,11 @@ class IntegerProgram:
 
 
 @dataclass(frozen=True, slots=True)
-class DynamicProgram:
-    """Least loss for every exact weight at once, vectorised over weights and side constraints.
-
-    best[q, r, j]: q attention sublayers skipped, the last r sublayers skipped in a row, weight j
-    saved. Without a quota q is always 0; without a bound on runs r only says whether the last
-    sublayer was skipped.
-    """
-
-    def solve(self, problem: Knapsack, saved: int) -> Solution | None:
-        """See `KnapsackSolver`."""
-        enough = [s for s in self.frontier(problem) if s.weight >= saved]
-        return min(enough, key=lambda s: s.loss, default=None)
-
-    def frontier(self, problem: Knapsack) -> list[Solution]:
-        """One solution of least loss for each weight that can be saved exactly."""
-        best = self._start(problem)
-        origins = []
-        for sublayer in range(problem.size):
-            origins.append(best.argmin(axis=1))
-            best = self._advance(problem, best, sublayer)
-        return [
-            problem.solution(self._trace(problem, best, origins, weight))
-            for weight in range(best.shape[2])
-            if best[:, :, weight].min() < inf
-        ]
-
-    def _start(self, problem: Knapsack) -> NDArray[np.float64]:
-        quota = problem.attention_quota or 0
-        run = 1 if problem.longest_run is None else problem.longest_run
-        best = np.full((quota + 1, run + 1, sum(problem.weights) + 1), inf)
-        best[0, 0, 0] = 0.0
-        return best
-
-    def _advance(
-        self, problem: Knapsack, best: NDArray[np.float64], sublayer: int
-    ) -> NDArray[np.float64]:
-        after = np.full_like(best, inf)
-        easiest = best.min(axis=1)
-        after[:, 0] = easiest
-        if sublayer in problem.protected or best.shape[1] == 1:
-            return after
-        weight, loss = problem.weights[sublayer], problem.losses[sublayer]
-        source = easiest[:, None] if problem.longest_run is None else best[:, :-1]
-        skipped = source[..., :-weight] + loss
-        if self._counted(problem, sublayer):
-            after[1:, 1:, weight:] = skipped[:-1]
-        else:
-            after[:, 1:, weight:] = skipped
-        return after
-
-    def _trace(
-        self,
-        problem: Knapsack,
-        best: NDArray[np.float64],
-        origins: list[NDArray[np.intp]],
-        weight: int,
-    ) -> int:
-        """The bits behind the least loss at this weight, from the last sublayer back."""
-        quota, run = np.unravel_index(int(best[:, :, weight].argmin()), best.shape[:2])
-        bits = 0
-        for sublayer in range(problem.size - 1, -1, -1):
-            if run == 0:
-                run = origins[sublayer][quota, weight]
-                continue
-            bits |= 1 << sublayer
-            weight -= problem.weights[sublayer]
-            quota -= self._counted(problem, sublayer)
-            run = origins[sublayer][quota, weight] if problem.longest_run is None else run - 1
-        return bits
-
-    @staticmethod
-    def _counted(problem: Knapsack, sublayer: int) -> bool:
-        return problem.attention_quota is not None and sublayer % 2 == 0
-
-
-@dataclass(frozen=True, slots=True)
 class SuffixTable:
     """Least loss for every exact weight among sublayers from `p` on, for every p at once.
 
     A skip set whose first p sublayers run lets verification start at p, so the best set depends on
-    p; one program from the last sublayer to the first knows them all.
+    p; one program from the last sublayer to the first solves for all of them.
     """
 
     weights: tuple[int, ...]
@@ -247,7 +137,7 @@ class SuffixTable:
 
 
 def suffix_table(problem: Knapsack) -> SuffixTable:
-    """The program without bounds on runs or quotas: a few microseconds a sublayer."""
+    """Solve without bounds on runs or quotas, in a few microseconds a sublayer."""
     if problem.longest_run is not None or problem.attention_quota is not None:
         raise InvalidConfig.of("suffix_table", "problem", "without run or quota bounds", problem)
     width = 1 + sum(w for b, w in enumerate(problem.weights) if b not in problem.protected)

@@ -1,10 +1,10 @@
 """Searching skip sets by fitting losses that add up and solving the knapsack they make.
 
 Where losses can be guessed, nested sets of those guessed lightest come first; else random sets, so
-that every sublayer is seen with and without the others. Then, in turns, the losses are fitted to
-all that was measured and the sets they propose are measured: at the price of the moment, at every
-weight, and with the losses jittered, since a model that only measures what it believes in never
-learns otherwise.
+that every sublayer is measured with and without the others. Then the losses are fitted to all
+measurements, the sets that they propose are measured, and so on: at the current prices, at every
+weight, and with the losses jittered, since a fit that is only tested on its own proposals does not
+correct itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from specframe.contract.lab import Lab
@@ -26,9 +25,10 @@ from specframe.strategies.shared.judging.additive import (
 from specframe.strategies.shared.searching.knapsack import Knapsack, suffix_table
 from specframe.strategies.shared.searching.resolve import resolve, whole_weights
 from specframe.strategies.shared.searching.search import Proposals, Scripted
+from specframe.strategies.shared.streams.stream_change import nested_sets, stream_change
 from specframe.types import Estimate, Prompt, SkipSet
 
-__all__ = ["KnapsackSearch", "fit_measured", "frontier", "guessed_losses", "nested_sets"]
+__all__ = ["KnapsackSearch", "fit_measured", "frontier", "guessed_losses", "nested_by_loss"]
 
 Floats = NDArray[np.float64]
 LIGHTEST, HEAVIEST = 0.15, 0.75  # shares of the sublayers that random sets skip
@@ -42,8 +42,8 @@ FEWEST = 1e-3  # loss that jitter can move
 class KnapsackSearch(Scripted):
     """Proposes the knapsack solutions of a model that is fitted to what was measured.
 
-    `measured` tells the acceptance of a set that was proposed; `expected` are losses known from
-    other domains. `guess` tells losses up to a factor, and is asked when the search begins.
+    `measured` gives the acceptance of a set that was proposed; `expected` are losses known from
+    other domains. `guess` gives losses up to a factor, and is called when the search begins.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class KnapsackSearch(Scripted):
                 yield skips
 
     def _guessed(self, losses: Floats) -> Proposals:
-        """Nested sets, light sublayers first; what they lose tells the factor of the guess."""
+        """Nested sets, light sublayers first; their acceptance gives the factor of the guess."""
         factors = []
-        for skips in nested_sets(losses):
+        for skips in nested_by_loss(losses):
             _ = yield skips
             lost = -np.log(max(self._measured(skips).value, FEWEST))
             factors.append(lost / max(float(losses[list(skips)].sum()), FEWEST))
@@ -119,27 +119,20 @@ class KnapsackSearch(Scripted):
 
 
 def guessed_losses(lab: Lab, prompts: Sequence[Prompt]) -> Floats:
-    """How far each sublayer turns the target's stream, in the mean over its own answers.
+    """How much each sublayer changes the target's stream, in the mean over its own answers.
 
     One walk a prompt instead of one a set and prompt.
     """
     size = lab.shape.sublayers
-    turned = np.zeros(size)
-    for prompt in prompts:
-        states = lab.states(prompt, range(size + 1))
-        for b in range(size):
-            before, after = states[b].float(), states[b + 1].float()
-            cosines = F.cosine_similarity(before, after, dim=-1)
-            turned[b] += 1.0 - float(cosines.mean())
-    return turned / len(prompts)
+    changes = [stream_change(lab.states(prompt, range(size + 1)), size) for prompt in prompts]
+    found: Floats = np.mean(changes, axis=0)
+    return found
 
 
-def nested_sets(losses: Floats) -> list[SkipSet]:
+def nested_by_loss(losses: Floats) -> list[SkipSet]:
     """Sets of growing size, the sublayers that lose least first."""
-    size = len(losses)
     order = np.argsort(losses, kind="stable").tolist()
-    counts = [max(round(share * size), 1) for share in np.linspace(LIGHTEST, MOST_NESTED, NESTED)]
-    return [SkipSet.from_sublayers(size // 2, order[:count]) for count in counts]
+    return nested_sets(order, len(order), np.linspace(LIGHTEST, MOST_NESTED, NESTED).tolist())
 
 
 def fit_measured(

@@ -1,4 +1,4 @@
-"""What strategies with an offline search share: how sets are searched, timed and played."""
+"""What strategies with an offline search share: how sets are searched, timed and drafted with."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
 from specframe.costs.rates import RoundPrices
-from specframe.errors import CalibrationMismatch, InvalidConfig
+from specframe.errors import InvalidConfig
 from specframe.strategies.shared.judging.find_set import (
-    PromptSplit,
     SearchTask,
-    balanced,
     best_draft,
     prompts_needed,
-    spread,
     typical_context,
 )
+from specframe.strategies.shared.judging.prompt_split import PromptSplit, balanced, spread
 from specframe.strategies.shared.planners.fallback import FallbackRules
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
 from specframe.strategies.shared.searching.knapsack_search import (
     KnapsackSearch,
     guessed_losses,
-    nested_sets,
+    nested_by_loss,
 )
 from specframe.strategies.shared.searching.search import Budget, InTurn, Objective, Searcher
 from specframe.strategies.shared.searching.searchers import (
@@ -33,14 +31,13 @@ from specframe.strategies.shared.searching.searchers import (
     LocalSearch,
     RandomSearch,
 )
-from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
+from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
 
 __all__ = [
     "OBJECTIVES",
     "SEARCHES",
     "OfflineConfig",
     "enough",
-    "require_shape",
     "search_task",
     "unjudged",
 ]
@@ -49,19 +46,20 @@ SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", 
 OBJECTIVES = ("cached", "clock")
 EXHAUSTED = 12  # sublayers of which every set is measured
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
-GUESSED = 2  # every so-manieth prompt tells which sublayers turn the stream least
-REMEMBERED = 96  # sets that the process learns from a local search: fits grow with their cube
+GUESSED = 2  # of so many prompts one is used to rank sublayers by how they change the stream
+REMEMBERED = 96  # sets of a local search that the process is fitted to: cost grows cubically
 UNKNOWN = Estimate(0.0, 0.0, 1.0, 0)
 
 
 @dataclass(frozen=True)
 class OfflineConfig:
-    """How sets are searched and how they are played.
+    """How sets are searched and how they are drafted with.
 
     `search`: `exhaustive` measures every set of a small model, and is `local` on a larger one.
     `objective`: `cached` predicts the speed from cached continuations and the machine's prices,
     `clock` times generations of `new_tokens` tokens on `prompts` prompts (0: all that are searched
-    on). `every_prompt` searches on all prompts even where time is too short for as many.
+    on). `every_prompt` searches on all prompts even where `seconds` are too few for that. The
+    last five settings are those of `FallbackRules`.
     """
 
     search: str = "local+bayes"
@@ -91,7 +89,7 @@ class OfflineConfig:
         self.rules()
 
     def rules(self) -> FallbackRules:
-        """How sets are played."""
+        """How sets are drafted with."""
         return FallbackRules(
             self.stop,
             self.longest,
@@ -104,7 +102,7 @@ class OfflineConfig:
 def search_task(
     name: str,
     lab: Lab,
-    parts: PromptSplit,
+    split: PromptSplit,
     config: OfflineConfig,
     starts: Sequence[SkipSet] = (),
     budget: Budget | None = None,
@@ -113,55 +111,42 @@ def search_task(
     budget = budget or Budget(config.evaluations, config.seconds, config.patience)
     return SearchTask(
         name,
-        _searcher(config, lab, parts, budget.evaluations, starts),
+        _searcher(config, lab, split, budget.evaluations, starts),
         budget,
         config.longest,
-        _objective(lab, parts, config),
+        _objective(lab, split, config),
         tuple(starts),
         config.every_prompt,
     )
 
 
-def enough(parts: PromptSplit, lab: Lab, evaluations: int) -> PromptSplit:
-    """The same parts with no more prompts to search on than so many evaluations need.
+def enough(split: PromptSplit, lab: Lab, evaluations: int) -> PromptSplit:
+    """The same split with no more prompts to search on than so many evaluations need.
 
-    Twice what keeps luck tolerable, as many of each domain: more would only make each evaluation
-    dearer.
+    Twice what keeps the selection bias tolerable, as many of each domain: more would only make
+    each evaluation more expensive.
     """
     needed = 2 * prompts_needed(evaluations, lab.new_tokens)
-    return PromptSplit(balanced(parts.search, needed), parts.choose, parts.judge)
+    return PromptSplit(balanced(split.search, needed), split.choose, split.judge)
 
 
 def unjudged(skips: SkipSet, draft: int) -> JudgedSet:
-    """A set from elsewhere, of which nothing is known here."""
+    """A set from elsewhere: nothing is known of its acceptance."""
     return JudgedSet(skips, UNKNOWN, draft, 1.0, 1.0, 1.0, 0, 0.0, 0)
 
 
-def require_shape(made_for: ModelShape | None, shape: ModelShape, remedy: str) -> None:
-    """Refuse a calibration of another model; None was not made for any one model."""
-    if made_for is not None and made_for != shape:
-        raise CalibrationMismatch(
-            f"This strategy was calibrated for {_facts(made_for)}; the model has {_facts(shape)}. "
-            f"{remedy}"
-        )
-
-
-def _facts(shape: ModelShape) -> str:
-    return f"{shape.layers} layers x {shape.hidden}, vocabulary {shape.vocabulary}"
-
-
 def _searcher(
-    config: OfflineConfig, lab: Lab, parts: PromptSplit, evaluations: int, starts: Sequence[SkipSet]
+    config: OfflineConfig, lab: Lab, split: PromptSplit, evaluations: int, starts: Sequence[SkipSet]
 ) -> Searcher:
     seed, size = config.seed, lab.shape.sublayers
     if config.search == "knapsack":
-        n = typical_context(lab, parts.search)
+        n = typical_context(lab, split.search)
         return KnapsackSearch(
             RoundPrices.at(lab.costs, n, range(1, config.longest + 1)),
-            lambda skips: lab.acceptance([skips], parts.search)[0],
+            lambda skips: lab.acceptance([skips], split.search)[0],
             seed=seed,
             starts=starts,
-            guess=lambda: guessed_losses(lab, parts.search[::GUESSED]),
+            guess=lambda: guessed_losses(lab, split.search[::GUESSED]),
         )
     if config.search == "random":
         return RandomSearch(size, seed, starts)
@@ -171,41 +156,41 @@ def _searcher(
         return BayesianSearch(size, seed, starts)
     if config.search == "exhaustive" and size <= EXHAUSTED:
         return EverySet(size)
-    local = LocalSearch(size, seed, starts or _guessed_starts(lab, parts))
+    local = LocalSearch(size, seed, starts or _guessed_starts(lab, split))
     if config.search in ("local", "exhaustive"):
         return local
     bayes = BayesianSearch(size, seed, quick=True, remembered=REMEMBERED)
     return InTurn((local, round(LOCAL_SHARE * evaluations)), (bayes, evaluations))
 
 
-def _guessed_starts(lab: Lab, parts: PromptSplit) -> list[SkipSet]:
-    """Where a short search begins that knows of no set yet."""
-    return nested_sets(guessed_losses(lab, parts.search[::GUESSED]))
+def _guessed_starts(lab: Lab, split: PromptSplit) -> list[SkipSet]:
+    """Where a search begins that knows no set yet."""
+    return nested_by_loss(guessed_losses(lab, split.search[::GUESSED]))
 
 
-def _objective(lab: Lab, parts: PromptSplit, config: OfflineConfig) -> Objective | None:
-    """None leaves it to `find_set`, which gives sets up that fall behind on a few prompts."""
+def _objective(lab: Lab, split: PromptSplit, config: OfflineConfig) -> Objective | None:
+    """None: the racing objective of `find_set`, which drops sets that are behind on few prompts."""
     if config.objective == "clock":
-        return _clock(lab, parts, config)
+        return _clock(lab, split, config)
     every = config.search == "exhaustive" and lab.shape.sublayers <= EXHAUSTED
     whole = config.search == "knapsack" or every
-    return _predicted(lab, parts, config) if whole else None
+    return _predicted(lab, split, config) if whole else None
 
 
-def _predicted(lab: Lab, parts: PromptSplit, config: OfflineConfig) -> Objective:
+def _predicted(lab: Lab, split: PromptSplit, config: OfflineConfig) -> Objective:
     """Predicted speed on all search prompts."""
-    n = typical_context(lab, parts.search)
+    n = typical_context(lab, split.search)
 
     def speed(skips: SkipSet) -> float:
-        alpha = lab.acceptance([skips], parts.search)[0].value
+        alpha = lab.acceptance([skips], split.search)[0].value
         return best_draft(lab.costs, skips, alpha, n, config.longest)[1]
 
     return speed
 
 
-def _clock(lab: Lab, parts: PromptSplit, config: OfflineConfig) -> Objective:
+def _clock(lab: Lab, split: PromptSplit, config: OfflineConfig) -> Objective:
     """Tokens a second of generations, prompts included."""
-    prompts = spread(parts.search, config.prompts) if config.prompts else parts.search
+    prompts = spread(split.search, config.prompts) if config.prompts else split.search
     stop = StopRule(config.longest, confidence=config.confidence)
 
     def tokens_per_second(skips: SkipSet) -> float:

@@ -1,4 +1,4 @@
-"""PuLP 3.3 and 4.x behind four functions. Version 3.3 warns of what 4 will drop: not here."""
+"""PuLP 3.3 and 4.x behind four functions, without the deprecation warnings of 3.3."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ def _solver(pulp: Any) -> Any:
             return solver
     raise SolverMissing(
         "The exact integer program needs a solver and none of CBC and HiGHS was found. "
-        "Install one (pip install highspy), or use the dynamic program."
+        "Install one: pip install highspy."
     )

@@ -1,7 +1,7 @@
-"""The knapsack of the moment: the best skip set at the prices of one context length.
+"""The best skip set at the prices of one context length.
 
-Losses that add up make it a dynamic program of a few microseconds a sublayer. One table knows the
-best set for every weight saved and every prefix left alone; tokens a second are computed for all
+Losses that add up make it a dynamic program of a few microseconds a sublayer. One table holds the
+best set for every weight saved and every prefix that runs; tokens a second are computed for all
 cells at once, and the best few cells are priced exactly, beside sets that were measured.
 """
 
@@ -34,7 +34,7 @@ class KnownSet:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The set of most tokens a second, with the chance that a drafted token stands."""
+    """The set of most tokens a second, with the chance that a drafted token is accepted."""
 
     skips: SkipSet | None  # None: speculation does not pay
     alpha: float
@@ -44,7 +44,7 @@ class Resolved:
 def whole_weights(seconds: Floats, parts: int, heaviest: int) -> tuple[tuple[int, ...], float]:
     """Seconds by sublayer as whole weights, and the seconds of weight 1.
 
-    The cheapest sublayer weighs `parts`, the dearest at most `heaviest` times that.
+    The cheapest sublayer weighs `parts`, the most expensive one at most `heaviest` times that.
     """
     unit = max(float(seconds.min()), float(seconds.max()) / heaviest, NEVER * float(seconds.sum()))
     unit /= parts
@@ -67,7 +67,7 @@ def resolve(
 ) -> Resolved:
     """Choose between the best cells of the table and the known sets.
 
-    `shift` moves all acceptances in log-odds: what was observed against what was promised.
+    `shift` moves all acceptances in log-odds, as far as observed ones differ from estimated ones.
     """
     weights, unit = whole_weights(prices.sublayer_seconds, parts, heaviest)
     table = suffix_table(Knapsack(weights, model.losses, protected))

@@ -1,6 +1,6 @@
 """Searching for a skip set: one interface, whatever proposes the next set.
 
-A searcher is asked for a set and told its value (higher is better); the loop measures, remembers
+A searcher proposes a set and receives its value (higher is better); the loop measures, remembers
 what was measured, and stops by evaluations, seconds or patience.
 """
 
@@ -31,7 +31,7 @@ Objective = Callable[[SkipSet], float]
 Watch = Callable[["Trial", int], None]  # a trial and how many were measured with it
 Proposals = Generator[SkipSet, float, None]
 
-KNOWN_IN_A_ROW = 1_000  # proposals without a new one among them: the searcher has nothing left
+KNOWN_IN_A_ROW = 1_000  # known proposals after which the search counts as exhausted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When a search ends, whichever comes first. `patience` 0 never loses it."""
+    """When a search ends, whichever comes first; `patience` 0 sets no limit."""
 
     evaluations: int
     seconds: float = inf
@@ -98,7 +98,7 @@ class Record:
 
 
 class Searcher(ABC):
-    """Proposes skip sets. It is told what is known already, then asked and told in turn."""
+    """Proposes skip sets: `tell` gives it known values first, then `ask` and `tell` alternate."""
 
     @abstractmethod
     def ask(self) -> SkipSet | None:
@@ -148,7 +148,7 @@ class Scripted(Searcher):
 
 
 class InTurn(Searcher):
-    """One searcher after another; each is told all that those before it learnt."""
+    """One searcher after another; each receives all values that were measured before it."""
 
     def __init__(self, *stages: tuple[Searcher, int]) -> None:
         self._stages = list(stages)  # (searcher, proposals it may make)
@@ -186,9 +186,9 @@ def run_search(
     watch: Watch | None = None,
     clock: Callable[[], float] = perf_counter,
 ) -> Record:
-    """Search until the budget ends. `history` are trials of an earlier search to go on from.
+    """Search until the budget ends. `history` are trials of an earlier search to resume.
 
-    A set is measured once; proposed again, its value is told again and nothing is counted.
+    A set is measured once; when it is proposed again, its value is given again without counting.
     """
     began = clock() - (history[-1].seconds if history else 0.0)
     trials = list(history)

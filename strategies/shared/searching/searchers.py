@@ -11,7 +11,7 @@ from specframe.types import SkipSet
 
 __all__ = ["Annealing", "EverySet", "LocalSearch", "RandomSearch"]
 
-WORSE = 6  # a nested row ends after a sixth of the sublayers without a better set
+WORSE = 6  # nested sets end after a sixth of the sublayers without a better one
 
 Climb = Generator[SkipSet, float, SkipSet]  # a script that returns the set where it ends
 
@@ -46,7 +46,7 @@ class RandomSearch(Scripted):
 
 
 class LocalSearch(Scripted):
-    """Climbs from the best of many starts by flips and exchanges, then again from a shaken top.
+    """Climbs from the best of many starts by flips and exchanges, then from disturbed optima.
 
     Without starts, sublayers are ranked by what skipping each alone is worth, and the nested sets
     along that ranking are the starts.
@@ -60,7 +60,7 @@ class LocalSearch(Scripted):
         self._shaken = max(2, round(shake * size))
 
     def propose(self) -> Proposals:
-        """Until no shaken climb is left in the budget."""
+        """Without end."""
         chance = random.Random(self._seed)
         yield from self._all_starts()
         yield SkipSet(self._size)
@@ -92,7 +92,7 @@ class LocalSearch(Scripted):
                 return
 
     def _climb(self, top: SkipSet, chance: random.Random) -> Climb:
-        """Take the first better neighbour until there is none; returns where it ends."""
+        """Take the first better neighbour until there is none; returns the set where it ends."""
         improved = True
         while improved:
             improved = False

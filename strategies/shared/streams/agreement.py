@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from specframe.contract.planner import Probe
+from specframe.tensors import at_least_float32
 from specframe.types import SkipSet, Step
 
 __all__ = ["Agreement", "RowJudge", "compare_heads"]
@@ -71,8 +72,7 @@ class RowJudge:
 
 def _agreement(drafts: Tensor, target: Tensor) -> Agreement:
     """From logits [branches, R, V] and [1, R, V]."""
-    exact = torch.float64 if drafts.dtype == torch.float64 else torch.float32
-    laws, own = torch.softmax(drafts.to(exact), dim=-1), torch.softmax(target.to(exact), dim=-1)
+    laws, own = (torch.softmax(at_least_float32(logits), dim=-1) for logits in (drafts, target))
     shared = torch.minimum(laws, own).sum(-1)
     return Agreement(
         greedy=tuple((drafts.argmax(-1) == target.argmax(-1)).double().mean(-1).tolist()),

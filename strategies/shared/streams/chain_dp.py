@@ -27,6 +27,7 @@ from torch import Tensor
 from specframe.contract.planner import Probe
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.streams.stream_change import read_one_stream
+from specframe.tensors import at_least_float32
 from specframe.types import Step
 
 __all__ = [
@@ -190,7 +191,7 @@ def _run(
 
 def _scores(states: Tensor, reference: Tensor) -> list[float]:
     """Equation (1)."""
-    exact = states if states.dtype == torch.float64 else states.float()
+    exact = at_least_float32(states)
     cosines = F.cosine_similarity(exact, reference.to(exact.dtype)[None], dim=-1)
     scores: list[float] = cosines.sum(-1).tolist()
     return scores

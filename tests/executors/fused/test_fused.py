@@ -266,7 +266,7 @@ def test_products_of_which_only_some_have_a_bias_are_not_joined(part):
     model = tiny_model(Tiny(layers=3))
     linear = model.model.layers[1].get_submodule(part)
     linear.bias = torch.nn.Parameter(torch.ones(linear.out_features, dtype=torch.float64))
-    with pytest.raises(UnsupportedModel, match=r"layers\.1 has biases on some of the products"):
+    with pytest.raises(UnsupportedModel, match=r"layers\.1 has biases on some but not all"):
         FusedExecutor(model)
     assert load_executor(model).name == "module"
 

@@ -1,13 +1,13 @@
-"""Sets are played while they pay, and left when they do not do what calibration found."""
+"""Sets are drafted with while they pay, and left when their acceptance is below the judged one."""
 
 import pytest
-from doubles.lab_doubles import plain_costs, small_shape
 from doubles.strategies_worlds import prices
+from doubles.written_lab import context_at, plain_costs, small_shape
 
 from specframe.contract.judged_set import JudgedSet
-from specframe.contract.planner import Context
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
+from specframe.strategies.shared.judging.find_set import best_draft
 from specframe.strategies.shared.planners.fallback import (
     FallbackPlanner,
     FallbackRules,
@@ -26,62 +26,62 @@ def judged(skips=GOOD, hits=180, draft=4):
     return JudgedSet(skips, unseen, draft, 1.3, 0.5, 1.1, 100, 0.9, 10)
 
 
-def context(length=50, sampled=False, costs=None, round_index=0):
-    return Context(SHAPE, [1] * length, 10, 100, round_index, sampled, costs)
+def context(length=50, **given):
+    return context_at(SHAPE, length, **given)
 
 
-def outcome(plan, stood: int, drafted: int = 3):
+def outcome(plan, accepted: int, drafted: int = 3):
     draft = Draft((5,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-    return Outcome(plan, draft, stood, (5,) * (stood + 1), 0.0, 0.0, 0.0)
+    return Outcome(plan, draft, accepted, (5,) * (accepted + 1), 0.0, 0.0, 0.0)
 
 
-def play(playing, rounds, stood, **given):
+def run(planner, rounds, accepted, **given):
     """The skip sets drafted with, round by round; None where nothing was drafted."""
     seen = []
     for i in range(rounds):
-        plan = playing.plan(context(50 + i, **given))
+        plan = planner.plan(context(50 + i, **given))
         seen.append(plan.skips if plan.stop.max_tokens else None)
-        playing.observe(outcome(plan, stood) if plan.stop.max_tokens else outcome(plan, 0, 0))
+        planner.observe(outcome(plan, accepted) if plan.stop.max_tokens else outcome(plan, 0, 0))
     return seen
 
 
-def test_a_set_that_does_well_is_played_to_the_end():
-    assert set(play(FallbackPlanner((judged(), judged(OTHER)), FallbackRules()), 200, 3)) == {GOOD}
+def test_a_set_that_does_well_is_used_to_the_end():
+    assert set(run(FallbackPlanner((judged(), judged(OTHER)), FallbackRules()), 200, 3)) == {GOOD}
 
 
 def test_a_set_that_fails_is_left_for_the_next_and_then_for_none():
     rules = FallbackRules(check=12, rest=20)
-    seen = play(FallbackPlanner((judged(), judged(OTHER)), rules), 60, 0)
+    seen = run(FallbackPlanner((judged(), judged(OTHER)), rules), 60, 0)
     assert seen == [GOOD] * 12 + [OTHER] * 12 + [None] * 20 + [GOOD] * 12 + [OTHER] * 4
 
 
 def test_no_set_is_left_before_enough_rounds_were_seen():
-    assert play(FallbackPlanner((judged(),), FallbackRules(check=30)), 30, 0) == [GOOD] * 30
+    assert run(FallbackPlanner((judged(),), FallbackRules(check=30)), 30, 0) == [GOOD] * 30
 
 
 def test_prices_are_looked_up_again_and_what_was_learnt_is_kept():
-    playing = FallbackPlanner((judged(),), FallbackRules(check=0))
+    planner = FallbackPlanner((judged(),), FallbackRules(check=0))
     dear = prices(LAYERS, attention=(1.0, 0.02), mlp=1.0)
-    before = playing.plan(context(50, costs=dear))
-    playing.observe(outcome(before, 1))
-    learnt = playing.plan(context(51, costs=dear)).stop.gain
-    later = playing.plan(context(900, costs=dear)).stop.gain
+    before = planner.plan(context(50, costs=dear))
+    planner.observe(outcome(before, 1))
+    learnt = planner.plan(context(51, costs=dear)).stop.gain
+    later = planner.plan(context(900, costs=dear)).stop.gain
     assert later.knots == learnt.knots != before.stop.gain.knots
     assert later.price != pytest.approx(learnt.price)
 
 
 def test_without_a_check_a_failing_set_stays():
-    assert set(play(FallbackPlanner((judged(),), FallbackRules(check=0)), 100, 0)) == {GOOD}
+    assert set(run(FallbackPlanner((judged(),), FallbackRules(check=0)), 100, 0)) == {GOOD}
 
 
 def test_the_band_ends_below_what_unseen_prompts_did():
-    """Acceptance 0.6 still pays at these prices, but 0.9 was found; the last set may go on."""
+    """Acceptance 0.6 still pays at these prices, but 0.9 was found; the last set is kept."""
 
-    def mixed(playing):
+    def mixed(planner):
         left = None
         for i in range(200):
-            plan = playing.plan(context(50))
-            playing.observe(outcome(plan, 3 if i % 5 < 3 else 0))
+            plan = planner.plan(context(50))
+            planner.observe(outcome(plan, 3 if i % 5 < 3 else 0))
             if plan.skips != GOOD and left is None:
                 left = i
         return left
@@ -94,42 +94,42 @@ def test_the_band_ends_below_what_unseen_prompts_did():
 
 
 def test_sampled_tokens_are_only_held_to_paying():
-    playing = FallbackPlanner((judged(hits=196), judged(OTHER)), FallbackRules())
+    planner = FallbackPlanner((judged(hits=196), judged(OTHER)), FallbackRules())
     for i in range(200):
-        plan = playing.plan(context(50, sampled=True))
+        plan = planner.plan(context(50, sampled=True))
         assert plan.skips == GOOD
-        playing.observe(outcome(plan, 3 if i % 5 < 3 else 0))
+        planner.observe(outcome(plan, 3 if i % 5 < 3 else 0))
 
 
-def test_a_set_without_a_paying_draft_is_not_drafted_with():
-    assert play(FallbackPlanner((judged(draft=0),), FallbackRules()), 3, 0) == [None] * 3
-    assert (
-        play(FallbackPlanner((judged(draft=0),), FallbackRules(may_decline=False)), 3, 3)
-        == [GOOD] * 3
-    )
+def test_nothing_is_drafted_with_a_set_that_does_not_pay():
+    hopeless = (judged(hits=2, draft=0),)
+    assert run(FallbackPlanner(hopeless, FallbackRules()), 3, 0) == [None] * 3
+    always = FallbackRules(may_decline=False)
+    assert run(FallbackPlanner(hopeless, always), 3, 3) == [GOOD] * 3
 
 
 def test_the_machines_prices_overrule_those_of_calibration():
     dear = plain_costs(LAYERS, attention=1e-6, mlp=1e-6)  # nothing to save by skipping
-    assert play(FallbackPlanner((judged(),), FallbackRules()), 3, 3, costs=dear) == [None] * 3
-    assert (
-        play(FallbackPlanner((judged(draft=0),), FallbackRules()), 3, 3, costs=plain_costs(LAYERS))
-        == [GOOD] * 3
-    )
+    assert run(FallbackPlanner((judged(),), FallbackRules()), 3, 3, costs=dear) == [None] * 3
+    declined = FallbackPlanner((judged(draft=0),), FallbackRules())
+    assert run(declined, 3, 3, costs=plain_costs(LAYERS)) == [GOOD] * 3
 
 
 def test_a_longer_context_is_priced_anew_and_keeps_what_was_learnt():
-    playing = FallbackPlanner((judged(),), FallbackRules())
-    plan = playing.plan(context(50))
+    planner = FallbackPlanner((judged(),), FallbackRules())
+    plan = planner.plan(context(50))
     for _ in range(30):
-        playing.observe(outcome(plan, 3))
-    learnt = playing.plan(context(52)).stop
-    assert playing.plan(context(500)).stop == learnt
+        planner.observe(outcome(plan, 3))
+    learnt = planner.plan(context(52)).stop
+    assert planner.plan(context(500)).stop == learnt
+
+
+PRICED_LENGTH = best_draft(plain_costs(LAYERS), GOOD, judged().acceptance.low, 49, 12)[0]
 
 
 @pytest.mark.parametrize(
     ("stop", "rule"),
-    [("confidence", StopRule(12, confidence=0.6)), ("fixed", StopRule(4))],
+    [("confidence", StopRule(12, confidence=0.6)), ("fixed", StopRule(PRICED_LENGTH))],
 )
 def test_a_stop_rule_is_what_its_name_says(stop, rule):
     plan = FallbackPlanner((judged(),), FallbackRules(stop=stop)).plan(context())
@@ -138,15 +138,17 @@ def test_a_stop_rule_is_what_its_name_says(stop, rule):
 
 def test_the_gain_rule_knows_the_price_of_a_step():
     plan = FallbackPlanner((judged(),), FallbackRules(stop="gain")).plan(context())
-    assert plan.stop.gain.price == pytest.approx(0.5)
+    costs = plain_costs(LAYERS)
+    step = costs.draft_step(GOOD, 49) / costs.autoregressive(49)
+    assert plan.stop.gain.price == pytest.approx(step)
 
 
 def test_the_adaptive_rule_moves():
-    playing = FallbackPlanner((judged(),), FallbackRules(stop="adaptive", check=0))
-    before = playing.plan(context())
-    playing.observe(outcome(before, 0))
+    planner = FallbackPlanner((judged(),), FallbackRules(stop="adaptive", check=0))
+    before = planner.plan(context())
+    planner.observe(outcome(before, 0))
     assert before.stop.confidence == 0.6
-    assert playing.plan(context()).stop.confidence > 0.6
+    assert planner.plan(context()).stop.confidence > 0.6
 
 
 def test_at_the_least_acceptance_a_round_yields_exactly_what_it_costs():

@@ -1,7 +1,7 @@
 """The figure kept with a skip set comes from prompts that decided nothing."""
 
 import pytest
-from doubles.lab_doubles import WrittenLab, plain_costs, prompts_of, small_shape
+from doubles.written_lab import WrittenLab, plain_costs, prompts_of, small_shape
 
 from specframe.errors import InvalidRequest
 from specframe.strategies.shared.judging.find_set import (
@@ -11,10 +11,9 @@ from specframe.strategies.shared.judging.find_set import (
     find_set,
     prompts_needed,
     selection_bias,
-    split_prompts,
-    spread,
     unseen_estimate,
 )
+from specframe.strategies.shared.judging.prompt_split import split_prompts, spread
 from specframe.strategies.shared.searching.search import Budget
 from specframe.strategies.shared.searching.searchers import LocalSearch
 from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
@@ -24,26 +23,26 @@ LOSSES = {"sql": [0.3, 0.0, 0.3, 0.0, 0.3, 0.3, 0.0, 0.3]}
 PLANTED = SkipSet.from_sublayers(LAYERS, [1, 3, 6])
 
 
-def written(luck=0.0, losses=LOSSES):
-    return WrittenLab(small_shape(LAYERS), losses, plain_costs(LAYERS), luck=luck)
+def written(noise=0.0, losses=LOSSES):
+    return WrittenLab(small_shape(LAYERS), losses, plain_costs(LAYERS), noise=noise)
 
 
-def hunt(evaluations=80, searcher=None):
+def task(evaluations=80, searcher=None):
     return SearchTask(
         "searching", searcher or LocalSearch(2 * LAYERS, 1), Budget(evaluations), longest=12
     )
 
 
 def test_each_domain_gives_half_to_the_search_and_a_quarter_to_each_judgement():
-    parts = split_prompts(prompts_of(["sql", "story"], 8))
-    for part, share in ((parts.search, 4), (parts.choose, 2), (parts.judge, 2)):
+    split = split_prompts(prompts_of(["sql", "story"], 8))
+    for part, share in ((split.search, 4), (split.choose, 2), (split.judge, 2)):
         assert [sum(p.domain == d for p in part) for d in ("sql", "story")] == [share, share]
 
 
 def test_no_prompt_is_in_two_parts_even_if_it_was_given_twice():
     prompts = prompts_of(["sql"], 8)
-    parts = split_prompts([*prompts, *prompts])
-    tokens = [p.tokens for part in (parts.search, parts.choose, parts.judge) for p in part]
+    split = split_prompts([*prompts, *prompts])
+    tokens = [p.tokens for part in (split.search, split.choose, split.judge) for p in part]
     assert len(tokens) == len(set(tokens)) == 8
 
 
@@ -62,48 +61,48 @@ def test_a_few_of_many_prompts_are_of_every_domain():
 
 
 def test_the_search_never_sees_what_judges_it():
-    lab, parts = written(), split_prompts(prompts_of(["sql"], 12))
-    judged, record = find_set(lab, parts, hunt())
+    lab, split = written(), split_prompts(prompts_of(["sql"], 12))
+    judged, record = find_set(lab, split, task())
     searched = {trial.skips for trial in record.trials}
-    first_choice = next(i for i, (_, seen) in enumerate(lab.asked) if seen == parts.choose)
+    first_choice = next(i for i, (_, seen) in enumerate(lab.asked) if seen == split.choose)
     before = {prompt for _, seen in lab.asked[:first_choice] for prompt in seen}
     assert {skips for skips, _ in lab.asked[:first_choice]} == searched
-    assert before == set(parts.search)
-    assert judged.acceptance.count == 50 * len(parts.judge)
+    assert before == set(split.search)
+    assert judged.acceptance.count == 50 * len(split.judge)
 
 
 def test_a_set_that_falls_behind_early_is_not_measured_to_the_end():
-    lab, parts = written(), split_prompts(prompts_of(["sql"], 24))
-    _, record = find_set(lab, parts, hunt())
-    runs = [len(seen) for _, seen in lab.asked if set(seen) <= set(parts.search)]
+    lab, split = written(), split_prompts(prompts_of(["sql"], 24))
+    _, record = find_set(lab, split, task())
+    runs = [len(seen) for _, seen in lab.asked if set(seen) <= set(split.search)]
     assert runs.count(4) == len(record.trials)  # a third of twelve
     assert 0 < runs.count(8) < len(record.trials) / 2
 
 
 def test_the_planted_set_is_found():
-    judged, _ = find_set(written(), split_prompts(prompts_of(["sql"], 8)), hunt())
+    judged, _ = find_set(written(), split_prompts(prompts_of(["sql"], 8)), task())
     assert judged.skips == PLANTED
     assert judged.acceptance.value == 1.0
 
 
-def test_what_is_kept_is_nearer_the_truth_than_what_the_search_saw():
+def test_the_kept_figure_is_nearer_the_truth_than_what_the_search_saw():
     losses = {"sql": [0.03, 0.04, 0.05, 0.06] * 2 + [0.6] * 8}
-    flattered, kept = [], []
+    seen_by_search, kept = [], []
     for seed in range(12):
-        lab = WrittenLab(small_shape(8), losses, plain_costs(8), luck=0.06)
-        parts = split_prompts([Prompt((0, i, seed), "sql") for i in range(16)])
-        judged, record = find_set(lab, parts, hunt(150, LocalSearch(16, seed)))
+        lab = WrittenLab(small_shape(8), losses, plain_costs(8), noise=0.06)
+        split = split_prompts([Prompt((0, i, seed), "sql") for i in range(16)])
+        judged, record = find_set(lab, split, task(150, LocalSearch(16, seed)))
         winner = record.best.skips
-        seen = lab.acceptance([winner], parts.search)[0].value
-        flattered.append(seen - lab.true_acceptance(winner, "sql"))
+        seen = lab.acceptance([winner], split.search)[0].value
+        seen_by_search.append(seen - lab.true_acceptance(winner, "sql"))
         kept.append(judged.acceptance.value - lab.true_acceptance(judged.skips, "sql"))
-    assert sum(flattered) / 12 > 0.02
-    assert abs(sum(kept)) < sum(flattered) / 2
+    assert sum(seen_by_search) / 12 > 0.02
+    assert abs(sum(kept)) < sum(seen_by_search) / 2
 
 
 def test_plans_are_made_by_the_lower_end():
-    lab = written(luck=0.1, losses={"sql": [0.02] * 8})
-    judged, _ = find_set(lab, split_prompts(prompts_of(["sql"], 12)), hunt())
+    lab = written(noise=0.1, losses={"sql": [0.02] * 8})
+    judged, _ = find_set(lab, split_prompts(prompts_of(["sql"], 12)), task())
     n = judged.context
     assert judged.acceptance.low < judged.acceptance.value
     expected = best_draft(lab.costs, judged.skips, judged.acceptance.low, n, 12)
@@ -124,7 +123,7 @@ def test_the_best_draft_length_is_the_best_of_all():
 
 def test_a_set_that_cannot_pay_is_kept_with_no_draft():
     lab = written(losses={"sql": [0.9] * 8})
-    judged, _ = find_set(lab, split_prompts(prompts_of(["sql"], 8)), hunt())
+    judged, _ = find_set(lab, split_prompts(prompts_of(["sql"], 8)), task())
     assert (judged.draft, judged.speed) == (0, 1.0)
 
 
@@ -138,7 +137,7 @@ def test_prompts_that_differ_widen_the_interval():
     assert unlike.high - unlike.low > 2 * (alike.high - alike.low)
 
 
-def test_luck_grows_with_the_choices_and_shrinks_with_the_tokens():
+def test_selection_bias_grows_with_the_choices_and_shrinks_with_the_tokens():
     assert selection_bias(1, 10) == 0.0
     assert (
         selection_bias(1_000, 400)
@@ -154,15 +153,15 @@ def test_the_prompts_asked_for_are_enough():
         assert selection_bias(tried, 64 * (prompts_needed(tried, 64) - 1)) > 0.05
 
 
-def test_too_few_tokens_for_the_choices_are_told():
+def test_too_few_tokens_for_the_choices_are_warned_of():
     lab = written(0.1, {"sql": [0.1] * 8})
-    judged, _ = find_set(lab, split_prompts(prompts_of(["sql"], 4)), hunt())
-    assert "luck alone" in judged.warnings[0]
+    judged, _ = find_set(lab, split_prompts(prompts_of(["sql"], 4)), task())
+    assert "too high by chance" in judged.warnings[0]
     assert "More prompts" in judged.warnings[-1]
 
 
 def test_enough_tokens_are_not_warned_about():
-    judged, _ = find_set(written(), split_prompts(prompts_of(["sql"], 80)), hunt(60))
+    judged, _ = find_set(written(), split_prompts(prompts_of(["sql"], 80)), task(60))
     assert judged.warnings == ()
 
 

@@ -1,6 +1,7 @@
-"""Three solvers of one problem, and the table that knows every prefix."""
+"""The integer program and the table of every prefix, against trying everything."""
 
 import time
+from functools import cache
 
 import numpy as np
 import pytest
@@ -9,8 +10,6 @@ from hypothesis import strategies as st
 
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.searching.knapsack import (
-    BruteForce,
-    DynamicProgram,
     IntegerProgram,
     Knapsack,
     suffix_table,
@@ -32,31 +31,47 @@ def knapsacks(draw):
     )
 
 
-@given(knapsacks(), st.integers(0, 20))
-def test_the_dynamic_program_finds_what_trying_everything_finds(problem, saved):
-    expected = BruteForce().solve(problem, saved)
-    found = DynamicProgram().solve(problem, saved)
-    assert (found is None) == (expected is None)
-    if found is not None:
-        assert found.loss == pytest.approx(expected.loss)
-        assert found.weight >= saved
-        assert problem.allows(found.skips)
+@cache
+def every_set(size):
+    """[2^size, size]: all skip sets."""
+    return (np.arange(1 << size)[:, None] >> np.arange(size) & 1).astype(bool)
+
+
+def allowed_sets(problem):
+    """Brute force: weights and losses of all skip sets that respect the side constraints."""
+    sets = every_set(problem.size)
+    allowed = ~sets[:, sorted(problem.protected)].any(axis=1)
+    if problem.attention_quota is not None:
+        allowed &= sets[:, ::2].sum(axis=1) <= problem.attention_quota
+    if problem.longest_run is not None and problem.longest_run < problem.size:
+        runs = np.lib.stride_tricks.sliding_window_view(sets, problem.longest_run + 1, axis=1)
+        allowed &= ~runs.all(axis=2).any(axis=1)
+    sets = sets[allowed]
+    return sets @ np.array(problem.weights), sets @ np.array(problem.losses)
 
 
 def assert_the_integer_program_agrees(problem, saved):
-    expected = DynamicProgram().solve(problem, saved)
+    weights, losses = allowed_sets(problem)
+    enough = losses[weights >= saved]
     found = IntegerProgram().solve(problem, saved)
-    assert (found is None) == (expected is None)
+    assert (found is None) == (not len(enough))
     if found is not None:
-        assert found.loss == pytest.approx(expected.loss, abs=1e-6)
+        assert found.loss == pytest.approx(enough.min(), abs=1e-6)
         assert found.weight >= saved
         assert problem.allows(found.skips)
 
 
+@given(knapsacks())
+def test_allowed_sets_are_those_of_the_side_constraints(problem):
+    sets = [SkipSet(problem.size, bits) for bits in range(1 << problem.size)]
+    weights, _ = allowed_sets(problem)
+    assert len(weights) == sum(map(problem.allows, sets))
+
+
 @pytest.mark.parametrize("seed", range(12))
-def test_the_integer_program_agrees_on_whole_models(seed):
+def test_the_integer_program_finds_what_trying_everything_finds(seed):
     rng = np.random.default_rng(seed)
-    size = 2 * int(rng.integers(2, 13))
+    size = 2 * int(rng.integers(2, 9))
     problem = Knapsack(
         tuple(int(w) for w in rng.integers(1, 6, size)),
         tuple(float(x) for x in rng.random(size)),
@@ -74,19 +89,18 @@ def test_the_integer_program_agrees_on_any_small_problem(problem, saved):
     assert_the_integer_program_agrees(problem, saved)
 
 
-@given(knapsacks())
-def test_the_frontier_holds_each_exact_weight_once_at_its_least_loss(problem):
-    frontier = DynamicProgram().frontier(problem)
-    assert len({s.weight for s in frontier}) == len(frontier)
-    for solution in frontier:
-        assert problem.allows(solution.skips)
-        assert solution.loss == pytest.approx(problem.loss(solution.skips))
-    least: dict[int, float] = {}
-    for bits in range(1 << problem.size):
-        one = problem.solution(bits)
-        if problem.allows(one.skips):
-            least[one.weight] = min(one.loss, least.get(one.weight, np.inf))
-    assert {s.weight: s.loss for s in frontier} == pytest.approx(least)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_integer_program_agrees_with_the_suffix_table_on_a_whole_model(seed):
+    rng = np.random.default_rng(seed)
+    size = 24
+    problem = Knapsack(
+        tuple(int(w) for w in rng.integers(1, 6, size)),
+        tuple(float(x) for x in rng.random(size)),
+        frozenset(int(b) for b in rng.integers(0, size, 2)),
+    )
+    saved = sum(problem.weights) // 2
+    found = IntegerProgram().solve(problem, saved)
+    assert found.loss == pytest.approx(suffix_table(problem).losses[0, saved:].min(), abs=1e-6)
 
 
 @given(knapsacks())
@@ -95,15 +109,16 @@ def test_every_row_of_the_suffix_table_is_the_problem_with_its_prefix_protected(
     table = suffix_table(free)
     for first in range(problem.size + 1):
         protected = free.protected | frozenset(range(first))
-        frontier = DynamicProgram().frontier(Knapsack(free.weights, free.losses, protected))
+        weights, losses = allowed_sets(Knapsack(free.weights, free.losses, protected))
         reached = np.flatnonzero(np.isfinite(table.losses[first]))
-        assert [s.weight for s in frontier] == list(reached)
-        for solution in frontier:
-            assert table.losses[first, solution.weight] == pytest.approx(solution.loss)
-            bits = table.bits(first, solution.weight)
-            assert free.solution(bits).weight == solution.weight
-            assert free.solution(bits).loss == pytest.approx(solution.loss)
-            assert SkipSet(free.size, bits).prefix >= min(first, free.size)
+        assert sorted(set(weights.tolist())) == list(reached)
+        for weight in reached.tolist():
+            least = losses[weights == weight].min()
+            assert table.losses[first, weight] == pytest.approx(least)
+            solution = free.solution(table.bits(first, weight))
+            assert (solution.weight, solution.loss) == (weight, pytest.approx(least))
+            assert solution.skips.prefix >= min(first, free.size)
+            assert free.allows(solution.skips)
 
 
 def test_the_suffix_table_of_forty_eight_sublayers_takes_under_a_millisecond():
@@ -129,8 +144,3 @@ def test_the_suffix_table_of_forty_eight_sublayers_takes_under_a_millisecond():
 def test_a_knapsack_that_makes_no_sense_is_refused(arguments):
     with pytest.raises(InvalidConfig, match="must be"):
         Knapsack(**arguments)
-
-
-def test_trying_everything_is_refused_for_a_model_of_many_layers():
-    with pytest.raises(InvalidConfig, match="at most 20 sublayers"):
-        BruteForce().solve(Knapsack((1,) * 40, (0.0,) * 40), 1)

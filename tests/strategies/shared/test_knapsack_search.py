@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from doubles.lab_doubles import WrittenLab, plain_costs, small_shape
+from doubles.written_lab import WrittenLab, plain_costs, small_shape
 
 from specframe.costs.rates import RoundPrices, as_matrix, expected_token_grid
 from specframe.strategies.shared.searching.knapsack_search import (
@@ -67,14 +67,14 @@ def test_a_guess_up_to_a_factor_saves_most_measurements(seed):
     )
 
 
-def test_a_guess_that_is_all_wrong_is_unlearnt():
+def test_a_wrong_guess_is_corrected():
     losses = world(0)
     wrong = losses.max() - losses + 1e-3
     found = best_after(losses, guessing(losses, wrong), 120)
     assert found > 0.9 * best_after(losses, LocalSearch(2 * LAYERS, seed=1), 120)
 
 
-def test_a_stream_tells_which_sublayers_turn_it():
+def test_guessed_losses_are_how_much_sublayers_change_the_stream():
     shape = small_shape(2)
     lab = WrittenLab(shape, {"a": [0.1, 0.4, 0.0, 0.2]}, plain_costs(2))
     found = guessed_losses(lab, [Prompt((0, 1), "a"), Prompt((0, 2), "a")])

@@ -1,6 +1,6 @@
 """What the look-up costs: capture, pooling, search and pricing against whole generations.
 
-`pytest -m slow -s tests/strategies/test_lookup_cost.py` prints the shares.
+`pytest -m slow -s tests/strategies/shared/test_lookup_cost.py` prints the shares.
 """
 
 import sys
@@ -18,7 +18,7 @@ from specframe.doors.loading import PLANTED, load
 from specframe.executors.load import load_executor
 from specframe.strategies.knn_ssd import DomainSets, KnnSsd, KnnSsdConfig
 from specframe.strategies.shared.domains.lookup import Memory
-from specframe.strategies.shared.judging.find_set import MIXED
+from specframe.strategies.shared.judging.prompt_split import MIXED
 from specframe.testing import planted_skips
 from specframe.types import Estimate
 
@@ -28,7 +28,7 @@ PROMPT = 300
 MOST = 0.005  # of a generation of 128 tokens
 
 
-def domain_selector() -> KnnSsd:
+def strategy_of_domains() -> KnnSsd:
     """Five domains, ten anchors each, all with the same set: only the look-up is at stake."""
     anchors = torch.randn(50, SHAPE.hidden, generator=torch.Generator().manual_seed(0))
     skips = planted_skips(SHAPE.layers, 0.5)
@@ -40,7 +40,7 @@ def domain_selector() -> KnnSsd:
 
 def capture_seconds() -> float:
     """Keeping the prompt's last states, in the blocks in which a prompt goes in."""
-    window = StateWindow(domain_selector().needs, SHAPE)
+    window = StateWindow(strategy_of_domains().needs, SHAPE)
     states = torch.zeros(1, PROMPT, SHAPE.hidden, dtype=torch.bfloat16)
     began = perf_counter()
     window.push_prompt({SHAPE.sublayers: states})
@@ -48,14 +48,14 @@ def capture_seconds() -> float:
 
 
 def generated(executor, strategy, prompt, count):
-    return Engine(executor, strategy.spawn(), Law(), Limits(count)).rounds(prompt)
+    return Engine(executor, strategy, Law(), Limits(count)).rounds(prompt)
 
 
 @pytest.mark.slow
 def test_the_lookup_is_a_small_part_of_a_generation():
     executor = load_executor(load("planted-19M").model)
     drawn = torch.randint(SHAPE.vocabulary, (PROMPT,), generator=torch.Generator().manual_seed(1))
-    strategy = domain_selector()
+    strategy = strategy_of_domains()
     capture = median(capture_seconds() for _ in range(9))
     lookup = median(
         list(generated(executor, strategy, drawn.tolist(), 4))[1].outcome.select_seconds

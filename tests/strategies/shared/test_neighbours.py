@@ -1,4 +1,6 @@
-"""Nearest anchors: exact, by the graph, and what a vote says."""
+"""Nearest anchors, exact and by the graph, and their vote."""
+
+import sys
 
 import pytest
 import torch
@@ -63,11 +65,21 @@ def test_the_number_of_anchors_decides_between_the_two():
     pytest.importorskip("hnswlib", reason="hnswlib is not installed: pip install 'specframe[ann]'")
     assert isinstance(build_index(cloud(30), graph_from=31), ExactIndex)
     assert isinstance(build_index(cloud(31), graph_from=31), GraphIndex)
+    assert isinstance(build_index(cloud(31), kind="exact", graph_from=31), ExactIndex)
+    assert isinstance(build_index(cloud(4), kind="graph"), GraphIndex)
+
+
+def test_very_many_anchors_are_searched_exactly_where_there_is_no_graph_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+    assert isinstance(build_index(cloud(31), graph_from=31), ExactIndex)
+
+
+def test_an_unknown_kind_of_index_is_refused():
+    with pytest.raises(InvalidConfig, match="auto or exact or graph"):
+        build_index(cloud(4), kind="tree")
 
 
 def test_a_missing_graph_library_is_named_with_its_remedy(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     with pytest.raises(InvalidConfig, match=r"specframe\[ann\]"):
         GraphIndex(cloud(4))

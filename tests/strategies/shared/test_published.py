@@ -34,6 +34,10 @@ def test_a_name_says_model_and_domain_in_its_format(tmp_path, format, name, mode
     assert found.skips(4).mlp == (2,)
 
 
+def test_files_can_be_named_by_text(tmp_path):
+    assert read_skip_sets(str(written(tmp_path, {"m": ENTRY})), "swift")[0].mlp == (2,)
+
+
 def test_a_set_that_names_more_layers_than_the_model_has_is_refused(tmp_path):
     (found,) = read_skip_sets(written(tmp_path, {"m": ENTRY}), "draft-verify")
     with pytest.raises(InvalidSkipSet, match="3 layers"):

@@ -1,4 +1,4 @@
-"""The knapsack of the moment: the best set at the prices of one context."""
+"""The best set at the prices of one context, as a knapsack."""
 
 import time
 
@@ -47,8 +47,8 @@ def test_a_measured_set_is_taken_where_it_beats_what_the_model_proposes():
 
 
 def test_nothing_is_skipped_where_speculation_does_not_pay():
-    dear = prices(4, row=2.0)
-    found = resolve(random_model(0, 4), (), RoundPrices.at(dear, 10, LENGTHS))
+    expensive = prices(4, row=2.0)
+    found = resolve(random_model(0, 4), (), RoundPrices.at(expensive, 10, LENGTHS))
     assert found.skips is None
 
 
@@ -67,7 +67,7 @@ def test_weights_keep_the_ratio_of_seconds():
     assert max(whole_weights(np.array([1.0, 100.0]), parts=2, heaviest=8)[0]) <= 16
 
 
-def test_dearer_attention_moves_the_skips_to_attention():
+def test_more_expensive_attention_moves_the_skips_to_attention():
     model = AdditiveModel((0.2,) * 16, link_through([0.2, 1.0, 2.0, 3.0], [0.98, 0.9, 0.75, 0.5]))
     balance = []
     for attention in (0.2, 1.0, 5.0):

@@ -119,7 +119,7 @@ def test_the_curve_rises_and_keeps_its_seconds():
     assert [s.bits for s in record.leading(3)] == [4, 2, 3]
 
 
-def test_a_resumed_search_goes_on_and_repeats_nothing():
+def test_a_resumed_search_repeats_nothing():
     first = run_search(likeness, searcher("local"), Budget(20), clock=Clock())
     measured = []
     second = run_search(

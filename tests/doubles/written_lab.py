@@ -1,12 +1,14 @@
-"""A lab without a model: what every skip set is worth is written down, and what was asked, too."""
+"""A lab without a model, where the acceptance of every skip set is written down, and contexts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from specframe.contract.planner import Context, Probe
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
 from specframe.types import DraftPlan, Estimate, ModelShape, Prompt, SkipSet
@@ -33,17 +35,24 @@ def prompts_of(domains: Sequence[str], each: int) -> tuple[Prompt, ...]:
     return tuple(Prompt((d, i, 7), domain) for i, (d, domain) in pairs)
 
 
+def context_at(shape: ModelShape, length: int = 50, **given: Any) -> Context:
+    """The first round after so many tokens, for planners that run no probe."""
+    first = {"prompt_length": 10, "budget": 100, "round": 0, "probe": cast(Probe, None)}
+    costs = plain_costs(shape.layers)
+    return Context(**{"shape": shape, "tokens": [1] * length, "costs": costs, **first, **given})
+
+
 @dataclass
 class WrittenLab:
     """Acceptance is the product over skipped sublayers of (1 - loss); losses depend on the domain.
 
-    `luck` adds to the acceptance on single prompts, by prompt and set, without changing its mean.
+    `noise` adds to the acceptance on single prompts, by prompt and set, without changing its mean.
     """
 
     shape: ModelShape
     losses: Mapping[str, Sequence[float]]  # domain -> [2L]
     costs: CostModel
-    luck: float = 0.0
+    noise: float = 0.0
     new_tokens: int = 64
     facts: Mapping[str, str] = field(default_factory=lambda: {"model": "written"})
     asked: list[tuple[SkipSet, tuple[Prompt, ...]]] = field(default_factory=list)
@@ -69,7 +78,7 @@ class WrittenLab:
     def _one(self, skips: SkipSet, prompt: Prompt) -> float:
         seed = hash((skips.bits, prompt.tokens)) % 2**31
         drawn = float(torch.randn((), generator=torch.Generator().manual_seed(seed)))
-        return min(max(self.true_acceptance(skips, prompt.domain) + self.luck * drawn, 0.0), 1.0)
+        return min(max(self.true_acceptance(skips, prompt.domain) + self.noise * drawn, 0.0), 1.0)
 
     def seconds_per_token(self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int):
         alpha = sum(self.true_acceptance(plan.skips, p.domain) for p in prompts) / len(prompts)
@@ -81,7 +90,7 @@ class WrittenLab:
         return torch.stack([vector_of(prompt.tokens, self.shape.hidden) for prompt in prompts])
 
     def states(self, prompt: Prompt, depths: Sequence[int]):
-        """A stream that each sublayer turns by its loss."""
+        """A stream whose direction each sublayer changes by its loss."""
         angles = [sum(self.losses[prompt.domain][:depth]) for depth in depths]
         rows = [torch.tensor([[np.cos(angle), np.sin(angle)]]) for angle in angles]
         return dict(zip(depths, rows, strict=True))

@@ -1,7 +1,7 @@
-"""What studies of domains share: calibrated strategies, and what skip sets and rounds are worth.
+"""What studies of domains share: calibrated strategies, and the speed of skip sets and rounds.
 
 Everything is deterministic: acceptance is measured on the target's own greedy answers or in real
-rounds, and seconds are a cost model's. No clock is looked at.
+rounds, and seconds are a cost model's. No time is measured.
 """
 
 from __future__ import annotations
@@ -11,30 +11,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
-from specframe.calibration.lab import ModelLab, ends_of
-from specframe.contract.naming import strategy_from
+from specframe.calibration.lab import ModelLab
+from specframe.contract.judged_set import JudgedSet
 from specframe.contract.options import require_at_least
 from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
-from specframe.core.engine import Limits
-from specframe.core.sampling import Law
-from specframe.prompts.suites import BenchPrompt
+from specframe.prediction.priced_rounds import priced_rounds
 from specframe.studies.framework.study import Work
-from specframe.studies.worlds.calibrations import UNHURRIED, kept_or
-from specframe.studies.worlds.priced_model import PricedModel, priced_model
-from specframe.studies.worlds.priced_play import play
+from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
+from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
 from specframe.testbed.corpus import DOMAINS
-from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
+from specframe.types import DraftPlan, Prompt, StopRule
 
 __all__ = [
     "MIXED",
     "QUICK",
     "DomainSettings",
-    "DomainWorld",
+    "DomainStrategies",
     "Priced",
     "pays",
     "speedup",
@@ -48,7 +45,7 @@ LEAST = 1.05  # speed-up below which there is nothing to lose
 
 @dataclass(frozen=True)
 class DomainSettings:
-    """Prompts are counted by domain: those that strategies learn from, and those that are asked.
+    """Prompts are counted by domain, those to calibrate on as well as those that are asked.
 
     `evaluations` are those of a search over all domains, `domain_evaluations` of one of them.
     `profile` names prices, empty for the package's 1.1B.
@@ -85,16 +82,6 @@ class Priced:
     spent: float
 
 
-class PlayedSet(Protocol):
-    """A skip set with the draft length that its calibration chose; 0 says not to draft."""
-
-    @property
-    def skips(self) -> SkipSet: ...
-
-    @property
-    def draft(self) -> int: ...
-
-
 def speedup(parts: Iterable[Priced]) -> float:
     """Of all these tokens together."""
     known = list(parts)
@@ -106,35 +93,23 @@ def pays(speed: float) -> bool:
     return speed >= LEAST
 
 
-class DomainWorld:
-    """A model at kept prices, and strategies calibrated on domains; made when first asked for."""
+class DomainStrategies:
+    """A model at kept prices and strategies calibrated on domains, each made on first use."""
 
     def __init__(self, settings: DomainSettings, work: Work) -> None:
         self._settings, self._work = settings, work
-        self._played: dict[tuple[str, str], Priced] = {}
+        self._run: dict[tuple[str, str], Priced] = {}
 
     @cached_property
-    def model(self) -> PricedModel:
+    def rig(self) -> PricedRig:
         """Model, tokenizer and prices."""
-        return priced_model(self._settings.model, self._settings.profile)
-
-    @property
-    def limits(self) -> Limits:
-        """Where answers end."""
-        return Limits(self._settings.new_tokens, ends_of(self.model.model))
+        return priced_rig(self._settings.model, self._settings.profile)
 
     @cached_property
     def lab(self) -> ModelLab:
         """Remembers what it measures in the study's folder."""
-        model = self.model
-        return ModelLab(
-            model.executor,
-            model.costs,
-            new_tokens=self._settings.new_tokens,
-            ends=self.limits.ends,
-            facts=model.facts,
-            notes=self._work.folder / "measurements.jsonl",
-        )
+        notes = self._work.folder / "measurements.jsonl"
+        return self.rig.lab(new_tokens=self._settings.new_tokens, notes=notes)
 
     @cached_property
     def knn(self) -> Any:
@@ -142,30 +117,28 @@ class DomainWorld:
         return self.calibrated("knn-ssd")
 
     @property
-    def sets(self) -> Mapping[str, PlayedSet]:
+    def sets(self) -> Mapping[str, JudgedSet]:
         """Of `knn-ssd`, by domain and MIXED."""
-        found: Mapping[str, PlayedSet] = self.knn.found.sets
+        found: Mapping[str, JudgedSet] = self.knn.skip_sets()
         return found
 
-    def asked(self, domains: Sequence[str] = DOMAINS, count: int = 0) -> list[BenchPrompt]:
+    def asked(self, domains: Sequence[str] = DOMAINS, count: int = 0) -> list[Prompt]:
         """Test prompts, as many of each domain as the settings say or `count`."""
-        return self.model.prompts(count or self._settings.prompts, domains=domains)
+        return self.rig.testbed_prompts(count or self._settings.prompts, domains=domains)
 
     def calibrating(self, domains: Sequence[str] = DOMAINS, count: int = 0) -> list[Prompt]:
         """Validation prompts."""
-        found = self.model.prompts(
-            count or self._settings.calibration, domains=domains, split="validation"
-        )
-        return [Prompt(prompt.tokens, prompt.domain) for prompt in found]
+        each = count or self._settings.calibration
+        return self.rig.testbed_prompts(each, domains=domains, split="validation")
 
-    def vectors(self, prompts: Sequence[BenchPrompt | Prompt]) -> Tensor:
+    def vectors(self, prompts: Sequence[Prompt]) -> Tensor:
         """As `knn-ssd` reads them, [prompts, H]."""
-        asked = [Prompt(prompt.tokens) for prompt in prompts]
-        return self.lab.vectors(asked, self.lab.shape.sublayers, self.knn.config.pooling)
+        return self.lab.vectors(prompts, self.lab.shape.sublayers, self.knn.config.pooling)
 
-    def worths(self, prompts: Sequence[BenchPrompt | Prompt]) -> list[dict[str, Priced]]:
+    def set_prices(self, prompts: Sequence[Prompt]) -> list[dict[str, Priced]]:
         """Of each of `knn-ssd`'s sets on each prompt."""
-        return [{name: self.worth(one, p) for name, one in self.sets.items()} for p in prompts]
+        sets = self.sets
+        return [{name: self.set_price(one, p) for name, one in sets.items()} for p in prompts]
 
     def calibrated(
         self,
@@ -179,43 +152,34 @@ class DomainWorld:
         On `count` prompts of each, as many as the settings say if it is 0.
         """
         digest = self._digest(domains, count, options)
-        kept = self._work.shared / "calibrations" / f"{name}-{digest}"
-        shape = self.model.executor.shape
-
-        def calibrate() -> LayerSelector:
-            where = domains[0] if len(domains) == 1 else "all domains"
-            self._work.tell(f"calibrating {name} on {where}")
-            chosen = strategy_from(name, shape, "best", {**self._budget(name, domains), **options})
-            return chosen.calibrate(self.lab, self.calibrating(domains, count))
-
-        return kept_or(kept, shape, calibrate)
+        where = domains[0] if len(domains) == 1 else "all domains"
+        return kept_or_calibrated(
+            self.rig.strategy(name, options={**self._budget(name, domains), **options}),
+            self.lab,
+            self.calibrating(domains, count),
+            self._work.shared / "calibrations" / f"{name}-{digest}",
+            lambda: self._work.tell(f"calibrating {name} on {where}"),
+        )
 
     def ungated(self, name: str) -> LayerSelector:
-        """Plays the nearest domain's, however far that is and however narrow the vote."""
+        """Uses what was learnt on the nearest domain, however far or uncertain that is."""
         gated: Any = self.calibrated(name)
         found: LayerSelector = gated.asking(gate="0", margin="0")
         return found
 
-    def played(self, label: str, selector: LayerSelector, prompt: BenchPrompt) -> Priced:
-        """Real rounds on a prompt, priced; `label` is the strategy's own, so that they run once."""
-        if (label, prompt.name) not in self._played:
-            rounds = play(
-                self.model.executor,
-                selector,
-                self.model.costs,
-                prompt.tokens,
-                Law(),
-                self.limits,
-            )
+    def rounds_price(self, label: str, strategy: LayerSelector, prompt: Prompt) -> Priced:
+        """Of real rounds on a prompt, which run once for each `label` of a strategy."""
+        if (label, prompt.name) not in self._run:
+            rounds = priced_rounds(self.rig, strategy, prompt, self._settings.new_tokens)
             spent = sum(done.seconds + done.select_seconds for done in rounds)
             plain = sum(done.plain_seconds for done in rounds)
-            self._played[label, prompt.name] = Priced(plain, spent)
-        return self._played[label, prompt.name]
+            self._run[label, prompt.name] = Priced(plain, spent)
+        return self._run[label, prompt.name]
 
-    def worth(self, judged: PlayedSet, prompt: BenchPrompt | Prompt) -> Priced:
+    def set_price(self, judged: JudgedSet, prompt: Prompt) -> Priced:
         """A set at its calibrated draft length, at its acceptance on the answer to a prompt."""
         costs = self.lab.costs
-        found = self.lab.acceptance([judged.skips], [Prompt(prompt.tokens)])[0]
+        found = self.lab.acceptance([judged.skips], [prompt])[0]
         n = len(prompt.tokens) + found.count / 2
         plan = DraftPlan(judged.skips, StopRule(judged.draft))
         speed = costs.speedup(found.value, plan, n).value if judged.draft else 1.0
@@ -238,7 +202,7 @@ class DomainWorld:
         asked = self._settings
         parts = (
             version("specframe"),
-            sorted(self.model.facts.items()),
+            sorted(self.rig.facts.items()),
             asked.profile,
             (asked.calibration, asked.evaluations, asked.domain_evaluations, asked.new_tokens),
             (tuple(domains), count),

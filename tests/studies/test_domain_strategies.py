@@ -1,20 +1,20 @@
-"""What studies of domains stand on: a planted model at made prices."""
+"""What studies of domains share, on a planted model at made prices."""
 
 from types import SimpleNamespace
 
 import pytest
 from doubles.planted_labs import PLANTED
-from doubles.priced_worlds import planted_world
+from doubles.priced_worlds import planted_rig
 
 from specframe.errors import InvalidConfig
 from specframe.strategies.knn_ssd import KnnSsd
 from specframe.studies.framework.running import run_study, study_folder
 from specframe.studies.framework.study import Findings, Study
-from specframe.studies.worlds import domain_world
-from specframe.studies.worlds.domain_world import (
+from specframe.studies.worlds import domain_strategies
+from specframe.studies.worlds.domain_strategies import (
     MIXED,
     DomainSettings,
-    DomainWorld,
+    DomainStrategies,
     Priced,
     speedup,
 )
@@ -27,38 +27,38 @@ SETTINGS = DomainSettings(
 
 
 @pytest.fixture
-def world(monkeypatch, tmp_path):
-    monkeypatch.setattr(domain_world, "priced_model", lambda *asked: planted_world())
+def made(monkeypatch, tmp_path):
+    monkeypatch.setattr(domain_strategies, "priced_rig", lambda *asked: planted_rig())
     work = SimpleNamespace(
         folder=tmp_path / "one", shared=tmp_path / "shared", tell=lambda text: None
     )
-    return DomainWorld(SETTINGS, work), work
+    return DomainStrategies(SETTINGS, work), work
 
 
-def test_sets_are_worth_what_their_prices_and_acceptance_say(world, monkeypatch):
-    found, work = world
+def test_sets_are_worth_what_their_prices_and_acceptance_say(made, monkeypatch):
+    found, work = made
     (prompt,) = found.asked(DOMAINS[:1])
     planted = SimpleNamespace(skips=PLANTED, draft=4)
     costs, n = found.lab.costs, len(prompt.tokens) + 12
-    worth = found.worth(planted, prompt)
+    price = found.set_price(planted, prompt)
     plan = DraftPlan(PLANTED, StopRule(4))
-    assert worth.plain == pytest.approx(24 * costs.autoregressive(n))
-    assert worth.plain / worth.spent == pytest.approx(costs.speedup(1.0, plan, n).value)
+    assert price.plain == pytest.approx(24 * costs.autoregressive(n))
+    assert price.plain / price.spent == pytest.approx(costs.speedup(1.0, plan, n).value)
     harmful = SimpleNamespace(skips=SkipSet.from_sublayers(4, [0, 1, 4, 7]), draft=4)
-    assert speedup([found.worth(harmful, prompt)]) < 1.0 < speedup([worth])
+    assert speedup([found.set_price(harmful, prompt)]) < 1.0 < speedup([price])
     idle = SimpleNamespace(skips=PLANTED, draft=0)
-    assert speedup([found.worth(idle, prompt)]) == 1.0
+    assert speedup([found.set_price(idle, prompt)]) == 1.0
 
     assert set(found.sets) == {MIXED, *DOMAINS}
-    assert speedup([found.played("knn", found.knn, prompt)]) > 1.1
+    assert speedup([found.rounds_price("knn", found.knn, prompt)]) > 1.1
     for known in found.calibrating()[:: SETTINGS.calibration]:
         assert found.knn.says(found.vectors([known])[0]).label == known.domain
     assert found.ungated("knn-ssd").config.gate == 0.0 < found.knn.config.gate
 
     monkeypatch.setattr(KnnSsd, "calibrate", None)  # another study of the run finds it made
-    again = DomainWorld(SETTINGS, work)
+    again = DomainStrategies(SETTINGS, work)
     assert again.sets == found.sets
-    other = DomainWorld(DomainSettings(**{**vars(SETTINGS), "evaluations": 13}), work)
+    other = DomainStrategies(DomainSettings(**{**vars(SETTINGS), "evaluations": 13}), work)
     with pytest.raises(TypeError):
         other.knn  # noqa: B018 - other settings are another calibration
 

@@ -1,4 +1,4 @@
-"""What studies of speed share: a model, its prices, prompts, and answers that take turns."""
+"""What studies of speed share: a strategy and autoregressive decoding answer by turns."""
 
 from __future__ import annotations
 
@@ -10,21 +10,17 @@ from typing import Any
 
 from specframe.bench.contenders import Answer, Asked, StrategyContender
 from specframe.bench.timing import bootstrap
-from specframe.calibration.lab import ModelLab, ends_of, model_facts
-from specframe.contract.naming import strategy_from
+from specframe.calibration.lab import ModelLab
 from specframe.contract.options import require_at_least
 from specframe.contract.selector import LayerSelector
-from specframe.costs.measure import measured_profile
-from specframe.doors.loading import Loaded, load
 from specframe.doors.speculator import SelfSpeculator
-from specframe.executors.executor import Executor
-from specframe.executors.load import load_executor
-from specframe.prompts.suites import BenchPrompt, prompts_from
+from specframe.prompts.source import prompts_from
+from specframe.rig import Rig
 from specframe.studies.framework.study import Row, Work
-from specframe.studies.worlds.calibrations import kept_or
+from specframe.studies.worlds.calibrations import kept_or_calibrated
 from specframe.types import Prompt
 
-__all__ = ["Paired", "PairedSettings"]
+__all__ = ["PairedSettings", "PairedSpeed"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,8 @@ class PairedSettings:
         require_at_least(self, per_domain=1, repeats=1, new_tokens=1)
 
 
-class Paired:
-    """A strategy against autoregressive decoding on the same prompts, taking turns.
+class PairedSpeed:
+    """Speed-ups of strategies, from pairs of answers that are timed one after the other.
 
     The model is loaded when the first row is really measured.
     """
@@ -66,9 +62,9 @@ class Paired:
         else:
             skipped = self._settings.per_domain
             found = self._read(skipped + count, (domain,))[skipped:]
-        return [Prompt(prompt.tokens, prompt.domain) for prompt in found]
+        return found
 
-    def asked(self, domain: str, context: int = 0) -> list[BenchPrompt]:
+    def asked(self, domain: str, context: int = 0) -> list[Prompt]:
         """Prompts of a domain, filled up to the context where one is named."""
         return self._read(self._settings.per_domain, (domain,), contexts=(context,))
 
@@ -76,25 +72,24 @@ class Paired:
         self, name: str, label: str, prompts: Sequence[Prompt], options: Mapping[str, str]
     ) -> LayerSelector:
         """Calibrated on these prompts, or as the study's folder keeps it."""
-        kept = self._work.folder / "calibrations" / f"{name}-{label}"
-        shape = self._executor.shape
-
-        def calibrate() -> LayerSelector:
-            self._work.tell(f"calibrating {name} on {label}")
-            return strategy_from(name, shape, "best", options).calibrate(self._lab, prompts)
-
-        return kept_or(kept, shape, calibrate)
+        return kept_or_calibrated(
+            self._rig.strategy(name, options=options),
+            self._lab,
+            prompts,
+            self._work.folder / "calibrations" / f"{name}-{label}",
+            lambda: self._work.tell(f"calibrating {name} on {label}"),
+        )
 
     def named(self, name: str) -> LayerSelector:
         """A strategy that needs no calibration."""
-        return strategy_from(name, self._executor.shape)
+        return self._rig.strategy(name)
 
-    def speedup(self, selector: LayerSelector, prompts: Sequence[BenchPrompt]) -> Row:
+    def speedup(self, strategy: LayerSelector, prompts: Sequence[Prompt]) -> Row:
         """Median over prompts of the median over repeats, and what was drafted."""
         costs, settings = self._lab.costs, self._settings
-        model = self._loaded.model
-        own = StrategyContender("", "", SelfSpeculator(model))
-        tried = StrategyContender("", "", SelfSpeculator(model, selector, costs=costs))
+        model = self._rig.model
+        own = StrategyContender("", "", SelfSpeculator(model, costs=costs), costs)
+        tried = StrategyContender("", "", SelfSpeculator(model, strategy, costs=costs), costs)
         asked = Asked(settings.new_tokens)
         for one in (own, tried):
             one.answer(prompts[0].tokens, Asked(min(settings.new_tokens, 16)))  # warms up
@@ -114,40 +109,28 @@ class Paired:
             **_drafted(answers),
         }
 
-    def _read(self, count: int, domains: Sequence[str] = (), **more: Any) -> list[BenchPrompt]:
-        tokenizer = self._loaded.tokenizer
-        return prompts_from(
-            self._settings.prompts, tokenizer, domains=domains, per_domain=count, **more
-        )
+    def _read(self, count: int, domains: Sequence[str] = (), **more: Any) -> list[Prompt]:
+        source, tokenizer = self._settings.prompts, self._rig.tokenizer
+        return prompts_from(source, tokenizer, domains=domains, per_domain=count, **more)
 
     @cached_property
-    def _loaded(self) -> Loaded:
-        return load(self._settings.model)
-
-    @cached_property
-    def _executor(self) -> Executor:
-        return load_executor(self._loaded.model)
+    def _rig(self) -> Rig:
+        return Rig.load(self._settings.model)
 
     @cached_property
     def _lab(self) -> ModelLab:
         self._work.tell("pricing sublayers on this machine")
-        return ModelLab(
-            self._executor,
-            measured_profile(self._loaded.model, self._executor).costs,
-            new_tokens=self._settings.new_tokens,
-            ends=ends_of(self._loaded.model),
-            facts=model_facts(self._loaded.model, self._executor),
-        )
+        return self._rig.lab(new_tokens=self._settings.new_tokens)
 
 
 def _in_turn(
     own: StrategyContender,
     tried: StrategyContender,
-    prompt: BenchPrompt,
+    prompt: Prompt,
     asked: Asked,
     own_first: bool,
 ) -> tuple[Answer, Answer]:
-    """Nobody always goes first."""
+    """Both answers; which is timed first alternates."""
     if own_first:
         before = own.answer(prompt.tokens, asked)
         return before, tried.answer(prompt.tokens, asked)

@@ -1,0 +1,61 @@
+"""The prompts that a benchmark asks, and those that its strategies learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from specframe.bench.settings import BenchSettings
+from specframe.doors.loading import PLANTED
+from specframe.errors import InvalidRequest
+from specframe.prompts.random import random_prompts
+from specframe.prompts.source import prompts_from
+from specframe.rig import Rig
+from specframe.types import Prompt
+
+__all__ = ["asked_prompts", "calibration_prompts"]
+
+PLANTED_PROMPT = 128  # tokens of a random prompt
+ASKED_SEED = 10_000  # of random prompts that are asked; those calibrated on start at 0
+
+
+def asked_prompts(settings: BenchSettings, rig: Rig) -> list[Prompt]:
+    """What every contender answers."""
+    if settings.model in PLANTED:
+        return _random(rig, settings.per_domain, ASKED_SEED)
+    asked = prompts_from(
+        settings.prompts,
+        rig.tokenizer,
+        domains=settings.domains,
+        per_domain=settings.per_domain,
+        contexts=settings.contexts,
+    )
+    if not asked:
+        raise InvalidRequest(f"{settings.prompts!r} holds no prompts. Name a file that does.")
+    return asked
+
+
+def calibration_prompts(settings: BenchSettings, rig: Rig, asked: Sequence[Prompt]) -> list[Prompt]:
+    """Validation prompts of the testbed; of a file, those that are not asked."""
+    wanted = settings.calibration_prompts
+    if settings.model in PLANTED:
+        return _random(rig, wanted, 0)
+    if settings.prompts == "testbed":
+        return prompts_from(
+            "testbed",
+            rig.tokenizer,
+            domains=settings.domains,
+            per_domain=wanted,
+            split="validation",
+        )
+    every = prompts_from(
+        settings.prompts,
+        rig.tokenizer,
+        domains=settings.domains,
+        per_domain=settings.per_domain + wanted,
+    )
+    taken = {prompt.digest for prompt in asked}
+    return [prompt for prompt in every if prompt.digest not in taken]
+
+
+def _random(rig: Rig, count: int, seed: int) -> list[Prompt]:
+    return random_prompts(rig.shape.vocabulary, PLANTED_PROMPT, count, seed)

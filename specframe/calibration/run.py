@@ -1,0 +1,108 @@
+"""Calibrate a strategy and keep it in a folder, with the prompts that it was calibrated on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from specframe.calibration.lab import ModelLab
+from specframe.contract.lab import Lab
+from specframe.contract.naming import strategy_from
+from specframe.contract.selector import LayerSelector
+from specframe.errors import InvalidRequest
+from specframe.rig import Rig
+from specframe.storage.artefacts import MANIFEST
+from specframe.storage.user_cache import read_json, write_json
+from specframe.types import ModelShape, Prompt
+
+__all__ = [
+    "CALIBRATED_ON",
+    "Calibration",
+    "calibrate_and_keep",
+    "kept_calibration",
+    "refuse_overlap",
+    "resumable_lab",
+]
+
+CALIBRATED_ON = "calibrated_on.json"  # digests of the prompts
+FACTS = "facts.json"  # how the calibration came about
+NOTES = "measurements.jsonl"  # of a calibration that has not ended
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A calibrated strategy and how it came about."""
+
+    strategy: LayerSelector
+    digests: tuple[str, ...]  # of the prompts
+    seconds: float | None  # None where it is not known
+
+
+def resumable_lab(
+    rig: Rig,
+    prompts: Sequence[Prompt],
+    folder: Path,
+    *,
+    new_tokens: int = 64,
+    sampled: bool = False,
+) -> ModelLab:
+    """A lab that notes its measurements in the folder.
+
+    A calibration on the same prompts that was interrupted is resumed there without measuring twice.
+    """
+    every = " ".join(prompt.digest for prompt in prompts)
+    return rig.lab(
+        new_tokens=new_tokens,
+        sampled=sampled,
+        facts={"prompts": hashlib.sha256(every.encode()).hexdigest()[:16]},
+        notes=folder / NOTES,
+    )
+
+
+def calibrate_and_keep(
+    strategy: LayerSelector, lab: Lab, prompts: Sequence[Prompt], folder: Path
+) -> Calibration:
+    """Calibrate, and write the strategy and its prompts' digests to the folder.
+
+    The manifest is written last: a folder that has one is whole. Notes of a `resumable_lab` go.
+    """
+    began = perf_counter()
+    calibrated = strategy.calibrate(lab, prompts)
+    found = Calibration(calibrated, _digests(prompts), perf_counter() - began)
+    write_json(folder / CALIBRATED_ON, list(found.digests))
+    write_json(folder / FACTS, {"seconds": found.seconds})
+    calibrated.save(folder)
+    (folder / NOTES).unlink(missing_ok=True)
+    return found
+
+
+def kept_calibration(
+    folder: Path, shape: ModelShape, options: Mapping[str, str] | None = None
+) -> Calibration | None:
+    """What the folder holds, with drafting options; None where no calibration has ended there."""
+    if not (folder / MANIFEST).exists():
+        return None
+    facts: Mapping[str, Any] = read_json(folder / FACTS) or {}
+    digests = tuple(read_json(folder / CALIBRATED_ON) or ())
+    return Calibration(
+        strategy_from(str(folder), shape, options=options), digests, facts.get("seconds")
+    )
+
+
+def refuse_overlap(asked: Iterable[Prompt], calibrated: Iterable[str]) -> None:
+    """A strategy may not be measured on a prompt whose digest is among those calibrated on."""
+    seen = set(calibrated)
+    both = [prompt.name for prompt in asked if prompt.digest in seen]
+    if both:
+        raise InvalidRequest(
+            f"{len(both)} benchmark prompts were calibrated on, {both[0]!r} first. "
+            f"Calibrate on other prompts."
+        )
+
+
+def _digests(prompts: Sequence[Prompt]) -> tuple[str, ...]:
+    return tuple(prompt.digest for prompt in prompts)

@@ -1,0 +1,39 @@
+"""Options that several commands have, and their names in version 0.1."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from specframe.errors import InvalidRequest
+
+__all__ = [
+    "Device",
+    "OldSelector",
+    "OldSelectors",
+    "Preset",
+    "Setting",
+    "Threads",
+    "either",
+]
+
+# names of 0.1, which go in 0.3
+OldSelector = Annotated[str | None, typer.Option("--selector", hidden=True)]
+OldSelectors = Annotated[str | None, typer.Option("--selectors", hidden=True)]
+
+Preset = Annotated[str, typer.Option(help="best or faithful.")]
+Setting = Annotated[
+    list[str] | None, typer.Option("--set", help="name=value for the strategy; repeatable.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+
+
+def either(name: str, given: str | None, old: str | None) -> str | None:
+    """What an option was given under its name or its old one; both are refused."""
+    if given is not None and old is not None:
+        raise InvalidRequest(
+            f"--{name} and its old name were both given: {given!r} and {old!r}. Keep --{name}."
+        )
+    return old if given is None else given

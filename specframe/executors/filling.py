@@ -1,0 +1,36 @@
+"""Filling a cache with a text, in blocks, so that attention memory stays linear in its length."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import NO_ROWS, Executor, chain_step
+from specframe.types import Pass
+
+__all__ = ["BLOCK", "fill_cache"]
+
+BLOCK = 512  # tokens that go in together
+
+
+def fill_cache(
+    executor: Executor,
+    cache: CursorCache,
+    tokens: Sequence[int],
+    *,
+    stop: int | None = None,
+    taps: Collection[int] = (),
+    taps_from: int = 0,
+    rows: slice | None = NO_ROWS,
+) -> Iterator[tuple[int, Pass]]:
+    """Walk and commit the tokens block by block; yields each block's first position and its pass.
+
+    A block is committed when the next one is asked for, so the iterator must be exhausted. Blocks
+    that end at or before position `taps_from` are walked without taps.
+    """
+    for first in range(0, len(tokens), BLOCK):
+        block = tokens[first : first + BLOCK]
+        wanted = taps if first + len(block) > taps_from else ()
+        step = chain_step(block, first, executor.device)
+        yield first, executor.walk(step, cache, stop=stop, taps=wanted, rows=rows)
+        cache.commit(range(len(block)))

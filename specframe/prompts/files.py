@@ -1,0 +1,82 @@
+"""Prompts from a file that a user wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from specframe.errors import InvalidRequest
+from specframe.prompts.rows import prompt_from_row
+from specframe.types import Prompt
+
+__all__ = ["cut_prompts", "file_prompts"]
+
+
+def file_prompts(path: Path, tokenizer: Any) -> list[Prompt]:
+    """Every line's; each line is a JSON object as `prompt_from_row` reads it."""
+    found = []
+    for number, line in _numbered_lines(
+        path, "Name a file of one JSON object per line, or testbed."
+    ):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InvalidRequest(
+                f"{path}, line {number}: not JSON ({error}). Write one JSON object per line."
+            ) from error
+        found.append(prompt_from_row(row, number, tokenizer))
+    return found
+
+
+def cut_prompts(
+    path: Path, tokenizer: Any, context: int, count: int, start: int = 0
+) -> list[Prompt]:
+    """`count` lines from number `start` on, each cut to its last `context` tokens.
+
+    A line is plain text, or a JSON object whose "prompt" is text.
+    """
+    if tokenizer is None:
+        raise InvalidRequest("A prompt file needs a tokenizer, and planted models have none.")
+    lines = _numbered_lines(path, "Name a file with one prompt per line.")
+    chosen = lines[start : start + count]
+    if len(chosen) < count:
+        raise InvalidRequest(
+            f"{path} has {len(lines)} prompts, and {start + count} are needed. Add more, or ask "
+            f"for fewer."
+        )
+    return [_cut(tokenizer, number, line, context) for number, line in chosen]
+
+
+def _cut(tokenizer: Any, number: int, line: str, context: int) -> Prompt:
+    tokens = tokenizer(_text(line))["input_ids"]
+    return Prompt(tuple(tokens[-context:]), name=str(number), context=context)
+
+
+def _text(line: str) -> str:
+    """The prompt of a JSON object, else the whole line."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return line
+    prompt = found.get("prompt") if isinstance(found, dict) else None
+    return prompt if isinstance(prompt, str) else line
+
+
+def _numbered_lines(path: Path, remedy: str) -> list[tuple[int, str]]:
+    """All lines that are not blank, each with its number in the file.
+
+    `remedy` says what to name instead of a file that cannot be read.
+    """
+    try:
+        lines = path.read_bytes().decode("utf-8").split("\n")
+    except OSError as error:
+        raise InvalidRequest(
+            f"The prompts {str(path)!r} cannot be read: {error.strerror}. {remedy}"
+        ) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InvalidRequest(
+            f"{path}, line {line}: not UTF-8 ({error.reason}). Save the file as UTF-8."
+        ) from error
+    return [(n, line.rstrip("\r")) for n, line in enumerate(lines, start=1) if line.strip()]

@@ -1,0 +1,19 @@
+"""Prompts of random tokens, for models whose text means nothing."""
+
+from __future__ import annotations
+
+import torch
+
+from specframe.types import Prompt
+
+__all__ = ["random_prompts"]
+
+
+def random_prompts(vocabulary: int, context: int, count: int, start: int = 0) -> list[Prompt]:
+    """Tokens drawn at random; another start gives other prompts."""
+    found = []
+    for index in range(count):
+        generator = torch.Generator().manual_seed(start + index)
+        tokens: list[int] = torch.randint(vocabulary, (context,), generator=generator).tolist()
+        found.append(Prompt(tuple(tokens), "random", f"random/{index}"))
+    return found

@@ -1,0 +1,55 @@
+"""Prompts from what a command line or a settings file names as their source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from specframe.errors import InvalidRequest
+from specframe.prompts.files import file_prompts
+from specframe.prompts.hub import PREFIX, HubPrompts
+from specframe.prompts.rows import prompt_from_row
+from specframe.prompts.testbed import domain_prompts
+from specframe.testbed.corpus import Split
+from specframe.types import Prompt
+
+__all__ = ["prompts_from"]
+
+
+def prompts_from(
+    source: str,
+    tokenizer: Any,
+    *,
+    domains: Sequence[str] = (),
+    per_domain: int = 4,
+    contexts: Sequence[int] = (0,),
+    split: Split = "test",
+) -> list[Prompt]:
+    """From the testbed's split, a file with a JSON object a line, or `datasets:ID` (`HubPrompts`).
+
+    No domains means all there are; contexts and the split are the testbed's alone.
+    """
+    if source == "testbed":
+        return domain_prompts(
+            tokenizer, domains=domains, per_domain=per_domain, contexts=contexts, split=split
+        )
+    if source.startswith(PREFIX):
+        rows = enumerate(HubPrompts.read(source).lines(), start=1)
+        asked = [prompt_from_row(row, number, tokenizer) for number, row in rows]
+    else:
+        asked = file_prompts(Path(source), tokenizer)
+    return _first_of_each(asked, domains, per_domain)
+
+
+def _first_of_each(
+    asked: Sequence[Prompt], domains: Sequence[str], per_domain: int
+) -> list[Prompt]:
+    known = list(dict.fromkeys(prompt.domain for prompt in asked))
+    unknown = [domain for domain in domains if domain not in known]
+    if unknown:
+        raise InvalidRequest(f"No prompts of domain {unknown[0]!r}. Known: {', '.join(known)}.")
+    found = []
+    for domain in domains or known:
+        found += [prompt for prompt in asked if prompt.domain == domain][:per_domain]
+    return found

@@ -1,0 +1,127 @@
+"""A model with answered prompts, for timing searches for one skip set."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import chain, zip_longest
+from math import ceil
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from specframe.calibration.lab import ModelLab, Tell
+from specframe.prompts.source import prompts_from
+from specframe.rig import Rig
+from specframe.storage.user_cache import read_json, write_json
+from specframe.studies.worlds.priced_rig import require_tokenizer
+from specframe.testbed.corpus import DOMAINS
+from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
+
+__all__ = ["TimedSearches", "timed_searches"]
+
+LONGEST = 12
+ANSWERS, JUDGED, SEARCH = "answers.jsonl", "judged.jsonl", "search.jsonl"
+SECONDS = "answer_seconds.json"
+
+
+class TimedSearches:
+    """Each search begins with nothing but the answers; `speedup` judges what it finds."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        folder: Path,
+        by_domain: Mapping[str, Sequence[Prompt]],
+        unseen: Sequence[Prompt],
+        new_tokens: int,
+    ) -> None:
+        self.rig = rig
+        self.domains = list(by_domain)
+        self._folder, self._new_tokens = folder, new_tokens
+        self._by_domain, self._unseen = by_domain, tuple(unseen)
+
+    def answer(self, most: int, usual: int) -> None:
+        """Let the target answer all prompts that are searched or judged on, and time that.
+
+        `most` are those of the largest search over all domains, `usual` of one of a single domain.
+        """
+        asked = [*self._unseen, *self.split_prompts(most)]
+        for domain in (self.domains[0], self.domains[-1]):
+            asked += self.split_prompts(usual, [domain])
+        lab = self._lab(ANSWERS)
+        timed = self._folder / SECONDS
+        seconds: list[float] = read_json(timed) or []
+        for prompt in list(dict.fromkeys(asked))[len(seconds) :]:  # the others were answered before
+            began = perf_counter()
+            lab.answer([prompt])
+            seconds.append(perf_counter() - began)
+            write_json(timed, seconds)
+
+    @property
+    def answer_seconds(self) -> float:
+        """Of answering one prompt."""
+        seconds: list[float] = read_json(self._folder / SECONDS)
+        return median(seconds)
+
+    @property
+    def step_seconds(self) -> float:
+        """Of one token by autoregressive decoding."""
+        return self.rig.costs.autoregressive(self._context)
+
+    def fresh_lab(self, tell: Tell | None = None) -> ModelLab:
+        """A lab that knows the answers and has judged no skip set."""
+        shutil.copy(self._folder / ANSWERS, self._folder / SEARCH)
+        return self._lab(SEARCH, tell)
+
+    def split_prompts(self, count: int, domains: Sequence[str] | None = None) -> list[Prompt]:
+        """Prompts of which so many are searched on; as many again choose and judge, uncharged.
+
+        Domains alternate and prompts have no label, so that halves are alike.
+        """
+        own = [self._by_domain[domain] for domain in domains or self.domains]
+        turns = [p for p in chain.from_iterable(zip_longest(*own)) if p is not None]
+        return [Prompt(prompt.tokens) for prompt in turns[: 2 * count]]
+
+    def speedup(self, bits: int) -> float:
+        """Predicted on the unseen prompts, at the best draft length."""
+        costs, n = self.rig.costs, self._context
+        skips = SkipSet(self.rig.shape.sublayers, bits)
+        alpha = self._judge.acceptance([skips], self._unseen)[0].value
+        length = costs.best_draft_length(alpha, skips, n, LONGEST)
+        return costs.speedup(alpha, DraftPlan(skips, StopRule(length)), n).value if length else 1.0
+
+    @cached_property
+    def _judge(self) -> ModelLab:
+        if not (self._folder / JUDGED).exists():
+            shutil.copy(self._folder / ANSWERS, self._folder / JUDGED)
+        return self._lab(JUDGED)
+
+    def _lab(self, notes: str, tell: Tell | None = None) -> ModelLab:
+        return self.rig.lab(new_tokens=self._new_tokens, notes=self._folder / notes, tell=tell)
+
+    @property
+    def _context(self) -> float:
+        tokens = sum(len(prompt.tokens) for prompt in self._unseen) / len(self._unseen)
+        return tokens + self._new_tokens / 2
+
+
+def timed_searches(
+    model: str, folder: Path, *, most: int, usual: int, judged: int, new_tokens: int
+) -> TimedSearches:
+    """Load and price a model; prompts are the validation split's, `judged` of a domain unseen."""
+    rig = Rig.load(model)
+    require_tokenizer(rig)
+    each = judged + max(ceil(2 * most / len(DOMAINS)), 2 * usual)
+    found = prompts_from("testbed", rig.tokenizer, per_domain=each, split="validation")
+    own = {domain: [p for p in found if p.domain == domain] for domain in DOMAINS}
+    searches = TimedSearches(
+        rig,
+        folder,
+        {domain: prompts[judged:] for domain, prompts in own.items()},
+        [prompt for prompts in own.values() for prompt in prompts[:judged]],
+        new_tokens,
+    )
+    searches.answer(most, usual)
+    return searches

@@ -1,0 +1,67 @@
+"""Every registered strategy in every preset, calibrated briefly where it must be."""
+
+from functools import cache
+
+from specframe.calibration.lab import ModelLab
+from specframe.contract.naming import strategy_from
+from specframe.contract.registry import strategy_class, strategy_names
+from specframe.contract.selector import LayerSelector
+from specframe.costs.model import CostModel
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
+from specframe.testing.architectures import tiny_model
+from specframe.testing.scene import StrategyScene
+from specframe.types import Prompt
+
+LAYERS = 4
+FIXED = {"attention": "1,2", "mlp": "2", "confidence": "0"}
+# what makes a strategy act within the few rounds of a test
+EAGER = {
+    "clasp:best": {"interval": "4", "review": "1"},
+    "clasp:faithful": {"interval": "2"},
+    "fixed:best": FIXED,
+    "knapspec:best": {"interval": "4", "review": "1"},
+    "swift:best": {"window": "4", "review": "1"},
+    "swift:faithful": {"window": "4", "bayes_every": "3"},
+}
+BRIEF = {"seconds": "0.2"}  # of searching or training
+VARIANTS = tuple(
+    f"{name}:{preset}"
+    for name in strategy_names()
+    for preset in (strategy_class(name).presets or ("best",))
+)
+
+
+@cache
+def executor_of(family: str) -> Executor:
+    """A tiny model's; `scene` is the one that the contract's checks play on."""
+    if family == "scene":
+        return StrategyScene(LAYERS).executor
+    return load_executor(tiny_model(family).double())
+
+
+def configured(variant: str, executor: Executor) -> LayerSelector:
+    """As text would configure it."""
+    name, preset = variant.split(":")
+    options = BRIEF if strategy_class(name).traits.calibrated else EAGER.get(variant, {})
+    return strategy_from(name, executor.shape, preset, options)
+
+
+@cache
+def ready(variant: str, family: str = "scene") -> LayerSelector:
+    """Ready to generate with this model."""
+    executor = executor_of(family)
+    strategy = configured(variant, executor)
+    if not strategy.traits.calibrated:
+        return strategy
+    lab = ModelLab(executor, CostModel.even(executor.shape.layers), new_tokens=4)
+    return strategy.calibrate(lab, prompts(executor.shape.vocabulary))
+
+
+def prompts(vocabulary: int, each: int = 6) -> list[Prompt]:
+    """Of two domains whose tokens differ."""
+    return [
+        Prompt(tuple((start + step * k) % vocabulary for k in range(6)), domain)
+        for domain, step in (("a", 1), ("b", 3))
+        for start in range(0, 4 * each, 4)
+    ]

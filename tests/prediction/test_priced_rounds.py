@@ -1,0 +1,87 @@
+"""Rounds at prices: plans as made, planning charged, no time measured."""
+
+from dataclasses import dataclass
+
+import pytest
+from doubles.planted_labs import PLANTED, planted_prompts
+from doubles.priced_worlds import planted_rig
+
+from specframe.contract.planner import Planner
+from specframe.contract.wrapper import WrappedPlanner, WrappedSelector
+from specframe.prediction.priced_rounds import priced_rounds
+from specframe.strategies.fixed import FixedSkips
+from specframe.strategies.kangaroo.adapter import Adapter
+from specframe.strategies.kangaroo.strategy import Kangaroo, Trained
+from specframe.strategies.knapspec.strategy import KnapSpec
+from specframe.types import Estimate, StopRule
+
+RIG = planted_rig(attention=(1.0, 0.01)).without_ends()
+COSTS = RIG.costs
+PROMPT = planted_prompts(each=1)[0]
+FIXED = FixedSkips(PLANTED, StopRule(3))
+
+
+def rounds_of(strategy, tokens=30, **given):
+    return priced_rounds(RIG, strategy, PROMPT, tokens, **given)
+
+
+@dataclass(frozen=True)
+class Listening(WrappedSelector):
+    """Keeps what its planners are told."""
+
+    told: list
+
+    def start(self, shape):
+        return ListeningPlanner(self.inner.start(shape), self.told)
+
+
+class ListeningPlanner(WrappedPlanner):
+    def __init__(self, inner: Planner, told: list) -> None:
+        super().__init__(inner)
+        self._told = told
+
+    def observe(self, outcome):
+        self._told.append(outcome)
+
+
+def test_plans_are_the_strategy_s_and_cost_it_nothing():
+    rounds = rounds_of(FIXED)
+    assert {(done.plan.skips, done.plan.stop.max_tokens) for done in rounds} == {(PLANTED, 3)}
+    assert sum(done.tokens for done in rounds) == 29  # the prompt's round emits the first
+    assert {done.select_seconds for done in rounds} == {0.0}
+
+
+def test_rounds_are_priced_at_the_context_in_which_they_begin():
+    n = len(PROMPT.tokens)
+    for done in rounds_of(FIXED)[:3]:
+        assert done.drafted == done.accepted == 3
+        assert done.seconds == pytest.approx(COSTS.round(done.plan, n, drafted=3))
+        assert done.plain_seconds == pytest.approx(done.tokens * COSTS.autoregressive(n))
+        n += done.tokens
+
+
+def test_planners_are_told_prices_or_with_the_clock_what_rounds_took():
+    priced, timed = [], []
+    rounds_of(Listening(FIXED, priced))
+    rounds = rounds_of(Listening(FIXED, timed), clock=True)
+    first = priced[0]
+    n = len(PROMPT.tokens)
+    assert first.select_seconds == 0.0
+    assert first.draft_seconds == pytest.approx(3 * COSTS.draft_step(PLANTED, n))
+    assert first.verify_seconds == pytest.approx(COSTS.verify(4, n, start=PLANTED.prefix))
+    assert 0.0 < timed[0].draft_seconds < 0.5 * first.draft_seconds  # prices are whole seconds
+    assert all(done.select_seconds > 0.0 for done in rounds)
+
+
+def test_what_a_strategy_computes_is_charged_at_the_prices():
+    knapspec = KnapSpec.from_config(KnapSpec.presets["best"], RIG.shape)
+    first = rounds_of(knapspec, 200)
+    assert first[0].select_seconds > COSTS.sublayer(0, len(PROMPT.tokens), 1)
+    assert first[-1].plan.skips.bits
+    assert rounds_of(knapspec, 200) == first
+
+
+def test_a_trained_head_drafts():
+    sure = Estimate(0.9, 0.85, 0.95, 400)
+    kangaroo = Kangaroo(found=Trained(Adapter.new(RIG.shape, 2, 0), sure, sure, RIG.shape))
+    assert rounds_of(kangaroo)[0].plan.headed

@@ -1,0 +1,80 @@
+"""The road from a model's name to a calibrated strategy in use."""
+
+import pytest
+from doubles.learning import LearnsOneSet
+from doubles.planted_labs import LAYERS, PLANTED
+from doubles.word_tokenizer import Words
+from doubles.written_lab import plain_costs
+
+from specframe import Prompt, Rig, SelfSpeculator
+from specframe.costs.model import CostModel
+from specframe.doors.loading import Loaded
+from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.testing import planted_llama
+from specframe.types import ModelShape
+
+SHAPE = ModelShape(LAYERS, 32, 61, 4, 2, 8, 48, 256)
+TEXTS = [("a bb ccc dddd", "letters"), ("eeeee ff g", "letters"), ("one two three", "words")]
+
+
+def planted():
+    noise = {i: 0.0 if i in PLANTED else 1.0 for i in range(2 * LAYERS)}
+    return planted_llama(SHAPE, noise)
+
+
+@pytest.fixture
+def named(monkeypatch):
+    """`here` loads a planted model, whose prices are not measured."""
+    monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(planted(), Words()))
+    profile = type("Profile", (), {"costs": plain_costs(LAYERS), "warnings": ("noisy",)})
+    measured = []
+    monkeypatch.setattr(
+        "specframe.rig.measured_profile", lambda *a, **k: measured.append(a) or profile
+    )
+    return measured
+
+
+def test_five_lines_calibrate_keep_and_use(named, tmp_path):
+    rig = Rig.load("here")
+    learnt = LearnsOneSet().calibrate(rig.lab(new_tokens=8), rig.prompts(TEXTS))
+    learnt.save(tmp_path / "learnt")
+    speculator = SelfSpeculator(rig.model, learnt, tokenizer=rig.tokenizer)
+    output = speculator.generate("a bb ccc", max_new_tokens=12, do_sample=False)
+    assert learnt.found.skips == PLANTED
+    assert output.stats.acceptance == 1.0
+    assert rig.strategy(str(tmp_path / "learnt")) == learnt
+
+
+def test_prompts_are_made_of_texts_or_of_pairs_with_a_domain(named):
+    rig = Rig.load("here")
+    assert rig.prompts(["a bb"]) == [Prompt((1, 2))]
+    assert rig.prompts([("a bb", "x")]) == [Prompt((1, 2), "x")]
+
+
+def test_a_model_without_a_tokenizer_reads_no_texts():
+    with pytest.raises(InvalidRequest, match="no tokenizer"):
+        Rig.of(planted(), name="here").prompts(["a"])
+
+
+def test_prices_are_measured_on_first_use_and_once(named):
+    rig = Rig.load("here")
+    assert named == []
+    assert rig.costs == rig.costs == plain_costs(LAYERS)
+    assert rig.price_warnings == ("noisy",)
+    assert len(named) == 1
+
+
+def test_given_prices_are_not_measured(named):
+    even = CostModel.even(LAYERS)
+    rig = Rig.load("here", costs=even)
+    assert rig.costs is rig.lab().costs is even
+    assert rig.price_warnings == ()
+    other = plain_costs(LAYERS, attention=3.0)
+    assert rig.priced(other).costs is other
+    assert named == []
+
+
+def test_an_unknown_device_is_refused_before_anything_is_loaded(named, monkeypatch):
+    monkeypatch.setattr("specframe.rig.load", lambda name: pytest.fail("it was loaded"))
+    with pytest.raises((InvalidRequest, InvalidConfig)):
+        Rig.load("here", device="abacus")
