@@ -9,14 +9,14 @@ from specframe.errors import InvalidConfig
 
 __all__ = ["PROMPT_LOOKUP", "Copy", "CopyBeliefs", "NgramConfig", "NgramIndex"]
 
-REMEMBERED = 16  # longest match that is told apart from longer ones
+REMEMBERED = 16  # longest match that is counted apart from longer ones
 
 
 @dataclass(frozen=True)
 class NgramConfig:
     """What counts as a match and how much is copied after it.
 
-    The longest match wins; of equal ones the `latest`, or the first in the text. `prior` is how
+    The longest match is used; of equal ones the `latest`, or the first in the text. `prior` is how
     many observations the starting belief is worth: that a token after m matching ones comes again
     m times in m + 2. A copy that is not `priced` is always as long as it can be.
     """

@@ -1,4 +1,4 @@
-"""What strategies that plan while generating share: beliefs, prices of the moment, and a choice.
+"""What strategies that plan while generating share: beliefs, prices and a choice.
 
 A `CandidatePlanner` drafts with the skip set of most expected tokens a second, and drafts nothing
 where none is faster than autoregressive decoding. It believes an estimate of each set's acceptance

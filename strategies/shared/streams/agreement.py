@@ -1,4 +1,4 @@
-"""How often drafts would stand: the head's answer to draft states against the target's."""
+"""How often drafts would be accepted: the head's answer to draft states against the target's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Agreement:
     """Of each branch with the target over the same rows.
 
     `greedy` is the share of rows with the same top token, its steps are 1 / rows; `overlap` is the
-    mean of sum min(p, q), the chance that a drawn token stands.
+    mean of sum min(p, q), the chance that a drawn token is accepted.
     """
 
     greedy: tuple[float, ...]
@@ -37,7 +37,7 @@ def compare_heads(probe: Probe, drafts: Tensor, target: Tensor) -> Agreement:
 
 
 class RowJudge:
-    """How often the first token drafted with a skip set would stand, a pass a set.
+    """How often the first token drafted with a skip set would be accepted, a pass a set.
 
     The last R committed rows run the skipped model over the target's keys and values before them,
     as each would at the first step of a draft.
@@ -72,8 +72,8 @@ class RowJudge:
 
 def _agreement(drafts: Tensor, target: Tensor) -> Agreement:
     """From logits [branches, R, V] and [1, R, V]."""
-    laws, own = (torch.softmax(at_least_float32(logits), dim=-1) for logits in (drafts, target))
-    shared = torch.minimum(laws, own).sum(-1)
+    drafted, own = (torch.softmax(at_least_float32(logits), dim=-1) for logits in (drafts, target))
+    shared = torch.minimum(drafted, own).sum(-1)
     return Agreement(
         greedy=tuple((drafts.argmax(-1) == target.argmax(-1)).double().mean(-1).tolist()),
         overlap=tuple(shared.double().mean(-1).tolist()),

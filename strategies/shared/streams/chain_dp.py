@@ -3,14 +3,14 @@
 The program of KnapSpec (https://arxiv.org/abs/2602.20217) and of CLaSp
 (https://arxiv.org/abs/2505.24196). It walks the model once. A path is one way to run or skip the
 stretches so far; among paths that skip the same weight only the one whose stream points most like
-the target's lives on. All living paths run through a stretch in one call, side by side:
+the target's is kept. All kept paths run through a stretch in one call, side by side:
 
     (1) score(path, i) = sum over reference rows r of cos(state_r, X_i,r)
-    (2) a path lives while score / R >= similarity
+    (2) a path is kept while score / R >= similarity
     (3) best[i][j] = the better of run(best[i-1][j]) and skip(best[i-1][j - w])
 
 Only two rows of the table exist at any time, since each path carries its skip set along. It is a
-heuristic: what becomes of a path depends on its whole state, of which (1) is a shadow.
+heuristic: how a path continues depends on its whole state, of which (1) is only one number.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ChainRules:
     similarity: float = -1.0  # least mean cosine
     ties_skip: bool = False
     sight: Sight = "draft"
-    widest: int = 0  # paths that live on, spread over the skipped weights; 0: one a class
+    widest: int = 0  # paths that are kept, spread over the skipped weights; 0: one a class
 
     def __post_init__(self) -> None:
         if self.unit <= 0:
@@ -167,7 +167,7 @@ def branches_by_stretch(
             for weight in [weight + stretch.weight for weight in keys.values()]:
                 if weight <= rules.budget * (1 + ROUNDING):
                     keys.setdefault(rules.key(weight), weight)
-            if rules.widest:  # which of them live on, only their scores tell
+            if rules.widest:  # which of them are kept depends on their scores
                 keys = dict(sorted(keys.items())[: rules.widest])
     return counts
 
