@@ -45,6 +45,7 @@ from specframe.strategies.shared.domains.lookup import (
     learn_memory,
 )
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
+from specframe.strategies.shared.planners.candidates import draft_nothing
 from specframe.strategies.shared.searching.resolve import KnownSet, Resolved, resolve
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
@@ -234,11 +235,11 @@ class KnapsackPlanner(Planner):
             label = self.match.label if self.match is not None and self.match.known else MIXED
             self.solver = Solver(self._models[label], self._config)
         if self._resting:
-            return _nothing(context)
+            return draft_nothing(context.shape.layers)
         solved = self.solver.at(context, self._experience.shift)
         if solved.skips is None:
             self._solved = self._policy = None
-            return _nothing(context)
+            return draft_nothing(context.shape.layers)
         if solved is not self._solved or self._policy is None:
             self._policy = self._stop(solved, solved.skips, self.solver.prices)
             self._solved = solved
@@ -335,7 +336,3 @@ class KnapKnn(LookingUp):
             **self.memory_figures(),
             "models": {name: model.figures() for name, model in models.items()},
         }
-
-
-def _nothing(context: Context) -> DraftPlan:
-    return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)

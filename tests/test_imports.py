@@ -44,6 +44,7 @@ CEILINGS = {
     "specframe.profilers": LEVELS["specframe.executors"],
 }
 BARE = {"strategies", "profilers"}
+SHARED = "shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +140,26 @@ def complaint(arrow: Arrow) -> str | None:
         missing = arrow.source if source is None else arrow.target
         return f"{arrow}: give {missing} a level in this test's table"
     if source == target:
-        return None
+        return _between_methods(arrow) if source == "specframe.strategies" else None
     if target == "specframe.strategies":
         return f"{arrow}: strategies are reached by name, through the registry"
     ceiling = CEILINGS.get(source, LEVELS[source])
     if LEVELS[target] > ceiling:
         return f"{arrow}: level {LEVELS[target]} is above {ceiling}, the highest it may import"
     return None
+
+
+def method_of(module: str) -> str:
+    """The file or folder of strategies that a module belongs to."""
+    return module.removeprefix("specframe.strategies").lstrip(".").partition(".")[0]
+
+
+def _between_methods(arrow: Arrow) -> str | None:
+    """A method imports what is shared and itself; what is shared imports no method."""
+    source, target = method_of(arrow.source), method_of(arrow.target)
+    if not source or target in ("", source, SHARED):
+        return None  # the package itself only names its classes
+    return f"{arrow}: move what both need into strategies/{SHARED}/"
 
 
 def every_arrow() -> list[Arrow]:
@@ -220,6 +234,9 @@ def test_the_plug_in_folders_are_read_under_one_name():
         ("specframe.calibration.lab", "from profilers import latency", "write specframe.profilers"),
         ("tests.anything", "import strategies.fixed", "write specframe.strategies"),
         ("specframe.errors", "import specframe.nowhere", "a level"),
+        ("specframe.strategies.new", "from specframe.strategies import fixed", "move what both"),
+        ("specframe.strategies.new", "from .fixed import FixedSkips", "move what both"),
+        ("specframe.strategies.shared.x", "from specframe.strategies import fixed", "move what"),
     ],
 )
 def test_an_upward_import_is_detected(module, statement, reason):
@@ -242,7 +259,8 @@ def test_an_upward_import_is_detected(module, statement, reason):
     [
         ("specframe.core.engine", "from specframe.types import SkipSet"),
         ("specframe.strategies.new", "from specframe import SkipSet"),
-        ("specframe.strategies.new", "from .fixed import FixedSkips"),
+        ("specframe.strategies.new", "from specframe.strategies.shared import ngrams"),
+        ("specframe.strategies.fixed.new", "from specframe.strategies import fixed"),
         ("specframe.profilers.new", "from specframe.executors import fused"),
         ("specframe.calibration.lab", "from specframe.profilers import latency"),
         ("specframe.commands.cli", "from specframe.bench import report"),

@@ -125,10 +125,10 @@ def test_the_installed_version_is_the_one_in_pyproject():
 
 
 def test_every_declared_selector_is_installed_and_loads():
-    declared = project()["entry-points"]["specframe.selectors"]
+    declared = project()["entry-points"]["specframe.strategies"]
     installed = {
         entry.name: entry
-        for entry in metadata.entry_points(group="specframe.selectors")
+        for entry in metadata.entry_points(group="specframe.strategies")
         if entry.dist is not None and entry.dist.name == "specframe"
     }
     assert {name: entry.value for name, entry in installed.items()} == declared
@@ -137,7 +137,7 @@ def test_every_declared_selector_is_installed_and_loads():
 
 
 def test_selector_names_are_sorted_and_the_command_is_declared():
-    names = list(project()["entry-points"]["specframe.selectors"])
+    names = list(project()["entry-points"]["specframe.strategies"])
     assert names == sorted(names)
     assert project()["scripts"] == {"specframe": "specframe.commands.cli:main"}
 

@@ -33,8 +33,8 @@ def list_strategies(json: JsonFile = None) -> None:
 
     Training-free: nothing was trained for it. Attn, MLP apart: they are skipped separately.
     Adaptive: the plan changes while a sequence is generated. Context: it knows that attention costs
-    more at longer contexts. Domain: it distinguishes kinds of text. Calibrate: it must be calibrated
-    first.
+    more at longer contexts. Domain: it distinguishes kinds of text. Calibrate: it must be
+    calibrated first, by `specframe calibrate`.
     """
     from rich import box
     from rich.console import Console

@@ -39,7 +39,8 @@ def study(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="A run's folder, where an interrupted study is resumed; default: results/TIME.",
+            help="A run's folder; an interrupted study is resumed there. results/TIME if not "
+            "given.",
         ),
     ] = None,
     plot: Annotated[

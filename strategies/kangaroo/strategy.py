@@ -37,7 +37,7 @@ from specframe.strategies.kangaroo.adapter import (
     train_adapter,
 )
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
-from specframe.strategies.shared.planners.fallback import REPRICE
+from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
 __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
@@ -112,14 +112,14 @@ class KangarooPlanner(Planner):
     def __init__(self, trained: Trained, config: KangarooConfig) -> None:
         self._trained, self._config = trained, config
         self._policy: StopPolicy | None = None
-        self._priced_at = 0  # tokens of context
+        self._repricing = Repricing()
         self._pays = True
 
     def plan(self, context: Context) -> DraftPlan:
         """The trunk's layers, the adapter, and a stop rule."""
         policy = self._priced(context)
         if not self._pays:
-            return DraftPlan(SkipSet.none(context.shape.layers), StopRule(0), capture=False)
+            return draft_nothing(context.shape.layers)
         return DraftPlan(self._trained.skips, policy.rule(), capture=False, headed=True)
 
     def observe(self, outcome: Outcome) -> None:
@@ -130,9 +130,8 @@ class KangarooPlanner(Planner):
     def _priced(self, context: Context) -> StopPolicy:
         """The stop rule; priced again when the context has grown, and what was learnt is kept."""
         config = self._config
-        if self._policy is not None and context.length <= REPRICE * self._priced_at:
+        if not self._repricing.due(context) and self._policy is not None:
             return self._policy
-        self._priced_at = context.length
         if config.stop == "confidence":
             self._policy = FixedStop(StopRule(config.longest, confidence=config.confidence))
             return self._policy

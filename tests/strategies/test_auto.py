@@ -4,6 +4,7 @@ import random
 from functools import cache
 
 import pytest
+from doubles.contexts import plain_context
 from doubles.heads import Headed, MixingHead
 from doubles.laws import Case, law_error
 from doubles.planted_labs import (
@@ -19,15 +20,14 @@ from doubles.strategies_worlds import prices
 from doubles.written_lab import small_shape
 
 from specframe.contract.naming import strategy_from
-from specframe.contract.planner import Context
 from specframe.contract.selector import Needs
 from specframe.errors import InvalidConfig
-from specframe.strategies.auto import Auto
+from specframe.strategies.auto import Auto, AutoConfig
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
 from specframe.strategies.del_exit import Del
 from specframe.strategies.fixed import FixedSkips
-from specframe.strategies.knapspec.paper import KnapSpec
+from specframe.strategies.knapspec.strategy import KnapSpec
 from specframe.strategies.prompt_lookup import PromptLookup
 from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
@@ -126,7 +126,7 @@ def test_the_streams_are_what_they_say():
     assert gains["each has its text"] > 1.3
 
 
-def test_an_arm_that_loses_even_if_all_stood_is_never_tried():
+def test_an_arm_that_loses_even_if_all_is_accepted_is_never_tried():
     hopeless = FixedSkips(SkipSet.none(LAYERS), StopRule(2))
     good = FixedSkips(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(5))
     most = COSTS.tokens_per_second(1.0, DraftPlan(hopeless.skips, hopeless.stop), 200)
@@ -157,17 +157,17 @@ def test_an_arm_gets_another_chance_when_the_text_changes():
     assert last.count(late.skips) > 0.8 * len(last)
 
 
-def test_only_the_arm_that_played_learns_and_is_told_when_it_is_left():
+def test_only_the_arm_that_planned_learns_and_it_observes_when_it_is_left():
     skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
     first, second = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
-    live = Auto((first, second)).spawn()
-    context = Context(SHAPE, [0] * 50, 10, 500, 0, costs=COSTS)
+    planner = Auto((first, second)).start(SHAPE)
+    context = plain_context(SHAPE, [0] * 50, prompt_length=10, budget=500, costs=COSTS)
     for _ in range(400):
-        plan = live.select(context)
+        plan = planner.plan(context)
         drafted = plan.stop.max_tokens
         draft = Draft((0,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
         accepted = drafted if plan == first.plan else 0
-        live.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
+        planner.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
     for arm in (first, second):
         own = [outcome for outcome in arm.heard if outcome.emitted]
         assert {outcome.plan for outcome in own} == {arm.plan}
@@ -202,12 +202,12 @@ def test_it_emits_the_models_law():
         Headed(2, MixingHead(2, 8)),
         PromptLookup(),
     )
-    assert law_error(Case(Auto.combining(arms, block="1"), new_tokens=4)) < 1e-12
+    assert law_error(Case(Auto(arms, AutoConfig(block=1)), new_tokens=4)) < 1e-12
 
 
 def test_it_changes_no_token():
     executor = planted_executor("llama")
-    arms = (KnapSpec(), Cascade(FixedSkips(PLANTED, StopRule(4))), PromptLookup(), Del())
+    arms = (KnapSpec(), Cascade((FixedSkips(PLANTED, StopRule(4)),)), PromptLookup(), Del())
     for prompt in planted_prompts(each=2):
         tokens, drafted = greedy_tokens(executor, Auto(arms), prompt, count=80)
         assert tokens == own_tokens(executor, prompt, count=80)
@@ -216,9 +216,9 @@ def test_it_changes_no_token():
 
 def test_arms_are_made_from_names_alone():
     made = strategy_from("auto", SHAPE, "best", {"of": "knapspec, prompt-lookup", "block": "2"})
-    assert [type(arm).__name__ for arm in made.arms] == ["KnapSpec", "PromptLookup"]
+    assert [type(arm).__name__ for arm in made.parts] == ["KnapSpec", "PromptLookup"]
     assert made.config.block == 2
-    assert [type(arm) for arm in strategy_from("auto", SHAPE).arms] == [Cascade, Del]
+    assert [type(arm) for arm in strategy_from("auto", SHAPE).parts] == [Cascade, Del]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_no_arms_are_refused():
         Auto(())
 
 
-CONTRACTED = Auto((KnapSpec(), FixedSkips(SkipSet.of(4, (1, 2), (2,))), Cascade(Del())))
+CONTRACTED = Auto((KnapSpec(), FixedSkips(SkipSet.of(4, (1, 2), (2,))), Cascade((Del(),))))
 
 
 @pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), 4)])

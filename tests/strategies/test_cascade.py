@@ -1,10 +1,11 @@
-"""Lookup before another strategy: which of them drafts, and what each is told."""
+"""Lookup before another strategy: which of them drafts, and what each observes."""
 
 from dataclasses import replace
 from math import prod
 
 import pytest
 import torch
+from doubles.contexts import plain_context
 from doubles.heads import Headed, MixingHead
 from doubles.laws import Case, law_error
 from doubles.planted_labs import (
@@ -17,15 +18,15 @@ from doubles.planted_labs import (
 from doubles.strategies import Listening
 from doubles.written_lab import flat, plain_costs, small_shape
 
+from specframe.contract.drafting_options import WithDrafting
 from specframe.contract.naming import strategy_from
-from specframe.contract.planner import Context
-from specframe.contract.stopping import ExpectedGain, Planned
+from specframe.contract.stopping import ExpectedGain
 from specframe.errors import InvalidConfig
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
 from specframe.strategies.fixed import FixedSkips
-from specframe.strategies.knapspec.paper import KnapSpec
-from specframe.strategies.shared.ngrams import NgramConfig
+from specframe.strategies.knapspec.strategy import KnapSpec
+from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, NgramConfig
 from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
 
@@ -35,12 +36,18 @@ COSTS = plain_costs(LAYERS)
 SKIPS = SkipSet.of(LAYERS, (1, 2, 3), (1, 2, 3))
 EVERYTHING = SkipSet.of(LAYERS, range(LAYERS), range(LAYERS))
 CHEAP = replace(COSTS, head=flat(0.01))  # where everything is skipped, drafting is almost free
-STOOD = 100  # copies that stood
+ACCEPTED = 100  # copies
 REPEATING, NEW = [1, 2, 3, 4, 5, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def context(tokens, **given):
-    return Context(SHAPE, tokens, 2, 100, 0, costs=given.pop("costs", COSTS), **given)
+    return plain_context(
+        SHAPE, tokens, **{"prompt_length": 2, "budget": 100, "costs": COSTS, **given}
+    )
+
+
+def cascading(inner):
+    return Cascade((inner,)).start(SHAPE)
 
 
 def chain(tokens, copied, laws=None):
@@ -49,26 +56,26 @@ def chain(tokens, copied, laws=None):
     return Draft(tuple(tokens), tuple(range(-1, count - 1)), confidences, laws, copied=copied)
 
 
-def test_without_a_match_the_selector_within_drafts():
+def test_without_a_match_the_inner_strategy_drafts():
     inner = FixedSkips(SKIPS, StopRule(4, 0.5))
-    assert Cascade(inner).select(context(NEW)) == inner.select(context(NEW))
+    assert cascading(inner).plan(context(NEW)) == DraftPlan(SKIPS, StopRule(4, 0.5))
 
 
 def trusting(inner):
-    """A cascade whose copies of sixteen tokens have all stood."""
-    cascade = Cascade(inner)
-    for _ in range(STOOD):
-        plan = cascade.select(context(REPEATING))
+    """A cascade whose copies of sixteen tokens were all accepted."""
+    cascade = cascading(inner)
+    for _ in range(ACCEPTED):
+        plan = cascade.plan(context(REPEATING))
         cascade.observe(Outcome(plan, chain((7,) * 16, 16), 16, (7,) * 17))
     return cascade
 
 
-def test_a_copy_is_gone_on_from_where_that_pays():
+def test_a_draft_follows_a_copy_where_that_pays():
     cascade = trusting(FixedSkips(EVERYTHING, StopRule(4, 0.5)))
-    plan = cascade.select(context(REPEATING, costs=CHEAP))
+    plan = cascade.plan(context(REPEATING, costs=CHEAP))
     assert plan.copied[:2] == (4, 5)
     assert (len(plan.copied), plan.stop, plan.skips) == (16, StopRule(20, 0.5), EVERYTHING)
-    alone = cascade.select(context(REPEATING, costs=COSTS))
+    alone = cascade.plan(context(REPEATING, costs=COSTS))
     assert (len(alone.copied), alone.stop.max_tokens) == (16, 16)
     assert alone.skips == SkipSet.none(LAYERS)
 
@@ -76,9 +83,9 @@ def test_a_copy_is_gone_on_from_where_that_pays():
 def test_the_option_of_the_highest_predicted_rate_is_planned():
     """Against all options there are, each priced by itself."""
     for accepted in (0, 4):
-        cascade = Cascade(FixedSkips(SKIPS, StopRule(4)))
+        cascade = cascading(FixedSkips(SKIPS, StopRule(4)))
         for _ in range(40):
-            plan = cascade.select(context(NEW))
+            plan = cascade.plan(context(NEW))
             cascade.observe(Outcome(plan, chain((7, 7, 7, 7), 0), accepted, (7,) * (accepted + 1)))
         alpha, chances = (
             (0.0, 1.0)[accepted > 0],
@@ -92,42 +99,42 @@ def test_the_option_of_the_highest_predicted_rate_is_planned():
                     alphas = (*chances[:copied], *(alpha,) * more)
                     options[copied, more] = COSTS.tokens_per_second(alphas, plan, 7)
         copied, more = max(options, key=options.get)
-        chosen = cascade.select(context(REPEATING))
+        chosen = cascade.plan(context(REPEATING))
         assert (len(chosen.copied), chosen.stop.max_tokens) == (copied, copied + more)
 
 
 def test_a_copy_that_does_not_pay_is_left():
     inner = FixedSkips(SKIPS, StopRule(4))
-    cascade = Cascade(inner)
+    cascade = cascading(inner)
     for _ in range(60):
-        plan = cascade.select(context(REPEATING))
+        plan = cascade.plan(context(REPEATING))
         copied = len(plan.copied)
         if not copied:
             break
         tokens = (*plan.copied, *(7,) * (plan.stop.max_tokens - copied))
         cascade.observe(Outcome(plan, chain(tokens, copied), 0, (9,)))
-    assert cascade.select(context(REPEATING)) == inner.select(context(REPEATING))
+    assert cascade.plan(context(REPEATING)) == inner.start(SHAPE).plan(context(REPEATING))
 
 
-def test_where_the_selector_within_declines_only_a_copy_drafts():
-    cascade = Cascade(Autoregressive())
-    plan = cascade.select(context(REPEATING))
+def test_where_the_inner_strategy_drafts_nothing_a_copy_is_alone():
+    cascade = cascading(Autoregressive())
+    plan = cascade.plan(context(REPEATING))
     assert plan.stop.max_tokens == len(plan.copied) > 0
-    assert cascade.select(context(NEW)).stop.max_tokens == 0
+    assert cascade.plan(context(NEW)).stop.max_tokens == 0
 
 
-def test_a_gain_must_repay_the_chance_that_the_copy_stands():
+def test_a_gain_must_repay_the_chance_that_the_copy_is_accepted():
     cascade = trusting(FixedSkips(EVERYTHING, StopRule(4, gain=GainRule(0.1))))
-    plan = cascade.select(context(REPEATING, costs=CHEAP))
+    plan = cascade.plan(context(REPEATING, costs=CHEAP))
     assert (len(plan.copied), plan.stop.max_tokens) == (16, 20)
-    believed = [(4 * m / (m + 2) + STOOD) / (4 + STOOD) for m in range(3, 16)]
-    longest = (4 * 16 / 18 + 3 * STOOD) / (4 + 3 * STOOD)  # all further matches are alike
+    believed = [(4 * m / (m + 2) + ACCEPTED) / (4 + ACCEPTED) for m in range(3, 16)]
+    longest = (4 * 16 / 18 + 3 * ACCEPTED) / (4 + 3 * ACCEPTED)  # all further matches are alike
     assert plan.stop.gain.price == pytest.approx(0.1 / (prod(believed) * longest**3))
 
 
 def test_faithful_copies_wherever_there_is_a_match():
-    cascade = Cascade.combining([FixedSkips(SKIPS, StopRule(4))], "faithful")
-    plan = cascade.select(context(REPEATING))
+    cascade = Cascade((FixedSkips(SKIPS, StopRule(4)),), PROMPT_LOOKUP).start(SHAPE)
+    plan = cascade.plan(context(REPEATING))
     assert (len(plan.copied), plan.stop.max_tokens) == (10, 14)
 
 
@@ -136,13 +143,13 @@ PLAN = DraftPlan(SKIPS, StopRule(4))
 
 def heard(draft, accepted, emitted):
     inner = Listening(PLAN)
-    cascade = Cascade(inner)
-    plan = cascade.select(context(REPEATING))
+    cascade = cascading(inner)
+    plan = cascade.plan(context(REPEATING))
     cascade.observe(Outcome(plan, draft, accepted, emitted))
     return inner.heard[0]
 
 
-def test_the_selector_within_hears_of_its_own_part():
+def test_the_inner_planner_observes_its_own_part():
     laws = {1: torch.ones(1), 2: torch.ones(2)}
     told = heard(chain((4, 5, 6, 7), 2, laws), 3, (4, 5, 6, 9))
     assert told.plan == PLAN
@@ -152,12 +159,12 @@ def test_the_selector_within_hears_of_its_own_part():
     assert (told.accepted, told.emitted) == (1, (4, 5, 6, 9))
 
 
-def test_a_copy_that_fell_tells_it_nothing_but_what_was_emitted():
+def test_of_a_rejected_copy_it_only_observes_what_was_emitted():
     told = heard(chain((4, 5, 6, 7), 2), 1, (4, 9))
     assert (told.drafted, told.accepted, told.emitted, told.plan) == (0, 0, (4, 9), PLAN)
 
 
-def test_a_round_without_a_copy_is_told_as_it_was():
+def test_a_round_without_a_copy_is_observed_as_it_was():
     draft = chain((4, 5, 6, 7), 0)
     assert heard(draft, 1, (4, 9)).draft is draft
 
@@ -171,11 +178,11 @@ def test_leaves_keep_their_parents():
 
 INNER = {
     "fixed": FixedSkips(SkipSet.from_sublayers(2, [2, 3]), StopRule(3)),
-    "a tree": Planned(
+    "a tree": WithDrafting(
         FixedSkips(SkipSet.from_sublayers(2, [0, 3]), StopRule(3)), tree=TreeRule((2,))
     ),
     "a head": Headed(2, MixingHead(2, 8)),
-    "expected gain": Planned(
+    "expected gain": WithDrafting(
         FixedSkips(SkipSet.from_sublayers(2, [1]), StopRule(3)), ExpectedGain(0.3, prior=1.0)
     ),
 }
@@ -184,25 +191,25 @@ INNER = {
 @pytest.mark.parametrize("name", INNER)
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 def test_cascades_emit_the_models_law(name, preset):
-    strategy = Cascade.combining([INNER[name]], preset, copied="2")
+    strategy = Cascade((INNER[name],), replace(Cascade.presets[preset], copied=2))
     assert law_error(Case(strategy, new_tokens=4)) < 1e-12
 
 
-@pytest.mark.parametrize("selector", [KnapSpec(), FixedSkips(PLANTED, StopRule(4))])
+@pytest.mark.parametrize("strategy", [KnapSpec(), FixedSkips(PLANTED, StopRule(4))])
 def test_cascades_change_no_token(strategy):
     executor = planted_executor("llama")
     for prompt in planted_prompts(each=2):
-        tokens, drafted = greedy_tokens(executor, Cascade(strategy), prompt, count=80)
+        tokens, drafted = greedy_tokens(executor, Cascade((strategy,)), prompt, count=80)
         assert tokens == own_tokens(executor, prompt, count=80)
         assert drafted > 10
 
 
 def test_a_cascade_is_made_from_names_alone():
     made = strategy_from("cascade", SHAPE, "faithful", {"of": "prompt-lookup", "copied": "7"})
-    assert type(made.strategy).__name__ == "PromptLookup"
+    assert type(made.inner).__name__ == "PromptLookup"
     assert made.config.copied == 7
-    assert made.strategy.config == NgramConfig(longest=3, copied=10, latest=False, priced=False)
-    assert isinstance(strategy_from("cascade", SHAPE).strategy, KnapSpec)
+    assert made.inner.config == NgramConfig(longest=3, copied=10, latest=False, priced=False)
+    assert isinstance(strategy_from("cascade", SHAPE).inner, KnapSpec)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +220,7 @@ def test_settings_out_of_range_are_refused_by_name(options, named):
         strategy_from("cascade", SHAPE, "best", options)
 
 
-CONTRACTED = {"knapspec": Cascade(KnapSpec()), "fixed": Cascade(FixedSkips(SKIPS))}
+CONTRACTED = {"knapspec": Cascade((KnapSpec(),)), "fixed": Cascade((FixedSkips(SKIPS),))}
 
 
 @pytest.mark.parametrize("inner", CONTRACTED)

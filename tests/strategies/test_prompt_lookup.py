@@ -1,13 +1,14 @@
 """N-gram lookup: what is matched, copied, believed and worth its rows."""
 
 import pytest
+from doubles.contexts import plain_context
 from doubles.laws import Case, law_error
 from doubles.planted_labs import greedy_tokens, own_tokens, planted_executor, planted_prompts
 from doubles.written_lab import flat, plain_costs, small_shape
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.planner import Context
+from specframe.contract.naming import strategy_from
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
 from specframe.errors import InvalidConfig
@@ -27,7 +28,11 @@ FULL_PRICE = CostModel(
 
 
 def context(tokens, **given):
-    return Context(SHAPE, tokens, 2, given.pop("budget", 100), 0, **given)
+    return plain_context(SHAPE, tokens, **{"prompt_length": 2, "budget": 100, **given})
+
+
+def planner(preset="best"):
+    return strategy_from("prompt-lookup", SHAPE, preset).start(SHAPE)
 
 
 def found(tokens, most=4, **config):
@@ -50,7 +55,7 @@ def test_a_match_is_as_long_as_it_is():
     assert found(text, 1) == Copy((9,), 6)
 
 
-def test_a_copy_goes_on_with_itself():
+def test_a_copy_continues_with_itself():
     assert found([5, 1, 2, 3, 1, 2, 3], 7) == Copy((1, 2, 3, 1, 2, 3, 1), 3)
     assert found([4, 4], 3) == Copy((4, 4, 4), 1)
 
@@ -58,7 +63,7 @@ def test_a_copy_goes_on_with_itself():
 @pytest.mark.parametrize("tokens", [[1], [1, 2, 3, 4]])
 def test_where_nothing_matches_nothing_is_copied(tokens):
     assert found(tokens) is None
-    plan = PromptLookup().select(context(tokens))
+    plan = planner().plan(context(tokens))
     assert plan == DraftPlan(SkipSet.none(LAYERS), StopRule(0), capture=False)
 
 
@@ -78,54 +83,53 @@ def test_a_text_read_bit_by_bit_is_the_text_read_at_once(tokens, shortest, lates
     assert (grown is None) == (not ends)
 
 
-def test_beliefs_start_with_the_match_and_follow_what_stands():
+def test_beliefs_start_with_the_match_and_follow_what_is_accepted():
     beliefs = CopyBeliefs(prior=4.0)
     assert beliefs.chances(Copy((1, 2), 1)) == pytest.approx((1 / 3, 1 / 2))
-    beliefs.observe(1, copied=3, accepted=1)  # one stood, the next did not, the third tells nothing
+    beliefs.observe(1, copied=3, accepted=1)  # the third is not counted
     assert beliefs.chances(Copy((1, 2, 3), 1)) == pytest.approx(((4 / 3 + 1) / 5, 2 / 5, 3 / 5))
 
 
 def test_faithful_copies_ten_tokens_whatever_they_cost():
     text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 1, 2]
-    strategy = PromptLookup.configured(SHAPE, "faithful")
-    plan = strategy.select(context(text, costs=FULL_PRICE))
+    plan = planner("faithful").plan(context(text, costs=FULL_PRICE))
     assert plan.copied == (3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
     assert plan.stop == StopRule(10)
 
 
 def test_the_price_decides_how_much_is_copied():
     text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1, 2, 3]
-    assert len(PromptLookup().select(context(text, costs=FREE_ROWS)).copied) == 16
-    assert PromptLookup().select(context(text, costs=FULL_PRICE)).copied == ()
+    assert len(planner().plan(context(text, costs=FREE_ROWS)).copied) == 16
+    assert planner().plan(context(text, costs=FULL_PRICE)).copied == ()
 
 
-def test_copies_that_never_stand_are_given_up():
+def test_copies_that_are_always_rejected_are_given_up():
     rows = Table((0,), (1, 65), ((9.0, 9.0 + 64 * 1.5),))
     costs = CostModel((0,) * LAYERS, (flat(1.0),), (flat(1.0),), flat(0.0), rows)
-    strategy, tokens = PromptLookup(), [1, 2, 3, 9, 1, 2, 3]
-    assert strategy.select(context(tokens, costs=costs)).copied
+    live, tokens = planner(), [1, 2, 3, 9, 1, 2, 3]
+    assert live.plan(context(tokens, costs=costs)).copied
     for _ in range(30):
-        plan = strategy.select(context(tokens, costs=costs))
+        plan = live.plan(context(tokens, costs=costs))
         count = plan.stop.max_tokens
         draft = Draft(plan.copied, tuple(range(-1, count - 1)), (1.0,) * count, copied=count)
-        strategy.observe(Outcome(plan, draft, 0, (5,)))
-    assert not strategy.select(context(tokens, costs=costs)).copied
+        live.observe(Outcome(plan, draft, 0, (5,)))
+    assert not live.plan(context(tokens, costs=costs)).copied
 
 
 def test_no_more_is_copied_than_may_be_emitted():
-    assert len(PromptLookup().select(context([1, 1, 1, 1], budget=3)).copied) == 2
-    assert PromptLookup().select(context([1, 1, 1, 1], budget=1)).copied == ()
+    assert len(planner().plan(context([1, 1, 1, 1], budget=3)).copied) == 2
+    assert planner().plan(context([1, 1, 1, 1], budget=1)).copied == ()
 
 
 @pytest.mark.parametrize("given", [{"longest": "0"}, {"copied": "0"}, {"prior": "0"}, {"n": "1"}])
 def test_settings_out_of_range_are_refused_by_name(given):
     with pytest.raises(InvalidConfig, match=r"shortest|copied|prior|'n'"):
-        PromptLookup.configured(SHAPE, **given)
+        strategy_from("prompt-lookup", SHAPE, "best", given)
 
 
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 def test_the_models_own_law_and_tokens_come_out(preset):
-    strategy = PromptLookup.configured(SHAPE, preset)
+    strategy = strategy_from("prompt-lookup", SHAPE, preset)
     assert law_error(Case(strategy, new_tokens=4)) < 1e-12
     executor = planted_executor("llama")
     for prompt in planted_prompts(each=2):

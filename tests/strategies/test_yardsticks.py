@@ -3,9 +3,10 @@
 from itertools import pairwise
 
 import pytest
+from doubles.contexts import plain_context
 from doubles.strategies_worlds import outcome, prices
 
-from specframe.contract.planner import Context
+from specframe.contract.naming import strategy_from
 from specframe.errors import InvalidConfig
 from specframe.strategies.random_skip import RandomSkip
 from specframe.strategies.shared.planners.blind import BlindConfig
@@ -14,13 +15,8 @@ from specframe.testing.selector_checks import selector_checks
 from specframe.types import ModelShape, StopRule
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
-BLIND = (RandomSkip, UniformSkip)
+BLIND = ("random-skip", "uniform-skip")
 CHECKS = [name for name, _ in selector_checks(RandomSkip(), layers=4)]
-
-
-def context(**more):
-    given = {"tokens": [1, 2, 3], "prompt_length": 2, "budget": 50, "round": 0} | more
-    return Context(SHAPE, **given)
 
 
 # random and uniform
@@ -47,39 +43,41 @@ def test_uniform_layers_are_whole_inner_and_evenly_spread(layers, share):
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 
-@pytest.mark.parametrize("kind", BLIND)
-def test_too_few_layers_leave_nothing_to_skip_and_nothing_is_drafted(kind):
+@pytest.mark.parametrize("name", BLIND)
+def test_too_few_layers_leave_nothing_to_skip_and_nothing_is_drafted(name):
     shape = ModelShape(2, 32, 61, 4, 2, 8, 48, 256)
-    plan = kind().spawn().select(Context(shape, [1, 2], 1, 9, 0))
+    plan = strategy_from(name, shape).start(shape).plan(plain_context(shape))
     assert (len(plan.skips), plan.stop.max_tokens) == (0, 0)
 
 
-@pytest.mark.parametrize("kind", BLIND)
-def test_faithful_always_drafts_and_best_leaves_off_what_does_not_stand(kind):
-    costs = prices(8, row=0.001)
-    faithful, best = kind.configured(SHAPE, "faithful"), kind.configured(SHAPE)
+@pytest.mark.parametrize("name", BLIND)
+def test_faithful_always_drafts_and_best_stops_where_drafts_are_rejected(name):
+    context = plain_context(SHAPE, costs=prices(8, row=0.001))
+    faithful, best = (
+        strategy_from(name, SHAPE, preset).start(SHAPE) for preset in ("faithful", "best")
+    )
     for _ in range(40):
-        plan = faithful.select(context(costs=costs))
+        plan = faithful.plan(context)
         assert plan.stop == StopRule(8, confidence=0.6)
         faithful.observe(outcome(plan, 0, 3))
-    first = best.select(context(costs=costs))
+    first = best.plan(context)
     assert (first.skips, first.stop.max_tokens > 0) == (plan.skips, True)
     for _ in range(40):
-        plan = best.select(context(costs=costs))
+        plan = best.plan(context)
         best.observe(outcome(plan, 0, min(plan.stop.max_tokens, 3)))
     assert plan.stop.max_tokens == 0
 
 
-@pytest.mark.parametrize("kind", BLIND)
+@pytest.mark.parametrize("name", BLIND)
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 @pytest.mark.parametrize("check", CHECKS)
-def test_check_selector_of_blind_sets(kind, preset, check):
-    dict(selector_checks(kind.configured(SHAPE, preset), layers=4))[check]()
+def test_check_selector_of_blind_sets(name, preset, check):
+    dict(selector_checks(strategy_from(name, SHAPE, preset), layers=4))[check]()
 
 
 def test_settings_out_of_range_are_refused():
     for settings in ({"share": "1"}, {"stop": "never"}, {"longest": "0"}):
         with pytest.raises(InvalidConfig, match="BlindConfig"):
-            RandomSkip.configured(SHAPE, **settings)
+            strategy_from("random-skip", SHAPE, "best", settings)
     with pytest.raises(InvalidConfig, match="preset"):
-        UniformSkip.configured(SHAPE, "bold")
+        strategy_from("uniform-skip", SHAPE, "bold")

@@ -16,12 +16,12 @@ from specframe.contract.stopping import FREE, AdaptiveThreshold, ExpectedGain, F
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.judging.find_set import best_draft
-from specframe.types import DraftPlan, Estimate, Outcome, SkipSet, StopRule
+from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
+from specframe.types import DraftPlan, Estimate, Outcome, StopRule
 
-__all__ = ["REPRICE", "STOPS", "FallbackPlanner", "FallbackRules", "least_acceptance"]
+__all__ = ["STOPS", "FallbackPlanner", "FallbackRules", "least_acceptance"]
 
 STOPS = ("gain", "confidence", "adaptive", "fixed")
-REPRICE = 1.25  # growth of the context at which prices are looked up again
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,17 @@ class FallbackPlanner(Planner):
         self._sets, self._rules = tuple(sets), rules
         self._number = 0  # of the set in use
         self._current: _Current | None = None
-        self._priced_at = 0  # tokens of context
+        self._repricing = Repricing()
         self._resting = 0
 
     def plan(self, context: Context) -> DraftPlan:
         """The set in use, while it pays at this context."""
         if self._resting:
-            return _nothing(context.shape.layers)
-        if self._current is None or context.length > REPRICE * self._priced_at:
+            return draft_nothing(context.shape.layers)
+        if self._repricing.due(context) or self._current is None:
             self._current = self._priced(self._sets[self._number], context, self._current)
-            self._priced_at = context.length
         if not self._current.drafts:
-            return _nothing(context.shape.layers)
+            return draft_nothing(context.shape.layers)
         return DraftPlan(self._current.judged.skips, self._current.policy.rule(), capture=False)
 
     def observe(self, outcome: Outcome) -> None:
@@ -107,7 +106,7 @@ class FallbackPlanner(Planner):
         return Estimate.of_share(sum(seen), len(seen)).high < current.floor
 
     def _leave(self) -> None:
-        self._current = None
+        self._current, self._repricing = None, Repricing()
         self._number += 1
         if self._number == len(self._sets):
             self._number = 0
@@ -169,7 +168,3 @@ def _policy(rules: FallbackRules, draft: int, step: float, verify: float) -> Sto
     if rules.stop == "confidence":
         return FixedStop(StopRule(rules.longest, confidence=rules.confidence))
     return FixedStop(StopRule(draft))
-
-
-def _nothing(layers: int) -> DraftPlan:
-    return DraftPlan(SkipSet.none(layers), StopRule(0), capture=False)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from doubles.contexts import plain_context
-from doubles.lab_doubles import small_shape
 from doubles.strategies_worlds import outcome, prices
+from doubles.written_lab import small_shape
 
 from specframe.contract.planner import Planner
 from specframe.errors import InvalidConfig
