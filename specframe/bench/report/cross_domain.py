@@ -16,7 +16,7 @@ from specframe.bench.report.wording import fold
 __all__ = ["STUDY", "cross_domain"]
 
 STUDY = "cross-domain"
-NAME, TITLE = "cross-domain", "A skip set away from home"
+NAME, TITLE = "cross-domain", "A skip set on other domains"
 KEY = "speedup_vs_own_ar"
 CELL_WIDTH, CELL_HEIGHT, LETTER, HEADER = 54.0, 26.0, 6.4, 46.0
 INK = 0.45  # of the fastest cell: letters stay legible on it, light and dark

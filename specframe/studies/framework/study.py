@@ -76,7 +76,8 @@ class Work(Protocol):
 class Study:
     """A study; its settings are a frozen dataclass whose fields the command line can set.
 
-    `run` requests every row from its `Work`. If the settings have a field `model`, `--model` sets it.
+    `run` requests every row from its `Work`. If the settings have a field `model`, `--model` sets
+    it.
     """
 
     name: str
