@@ -10,6 +10,7 @@ from specframe import Prompt, Rig, SelfSpeculator
 from specframe.costs.model import CostModel
 from specframe.doors.loading import Loaded
 from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig
 from specframe.testing import planted_llama
 from specframe.types import ModelShape
 
@@ -43,6 +44,23 @@ def test_five_lines_calibrate_keep_and_use(named, tmp_path):
     assert learnt.found.skips == PLANTED
     assert output.stats.acceptance == 1.0
     assert rig.strategy(str(tmp_path / "learnt")) == learnt
+
+
+@pytest.mark.slow
+def test_the_same_lines_calibrate_a_published_method_on_the_testbed(tmp_path):
+    config = KnnSsdConfig(evaluations=6, domain_evaluations=4)
+    rig = Rig.load("testbed", costs=CostModel.even(24))
+    texts = [(f"{n} + {n} = ", "sums") for n in range(6)]
+    texts += [(f"Translate the word {word}.", "words") for word in "abcdef"]
+    knn = KnnSsd(config).calibrate(rig.lab(new_tokens=8), rig.prompts(texts))
+    knn.save(tmp_path / "knn")
+    speculator = SelfSpeculator(rig.model, knn, tokenizer=rig.tokenizer, costs=rig.costs)
+    drafted = speculator.generate("7 + 7 = ", max_new_tokens=12, do_sample=False)
+    plain = rig.speculator(rig.strategy("autoregressive"))
+    expected = plain.generate("7 + 7 = ", max_new_tokens=12, do_sample=False)
+    assert drafted.sequences.tolist() == expected.sequences.tolist()
+    assert set(knn.skip_sets()) == {"mixed", "sums", "words"}
+    assert set(rig.strategy(str(tmp_path / "knn")).skip_sets()) == set(knn.skip_sets())
 
 
 def test_prompts_are_made_of_texts_or_of_pairs_with_a_domain(named):
