@@ -14,7 +14,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -185,6 +185,7 @@ class World:
     prompts: Sequence[Prompt]
     lessons: Sequence[Prompt]
     count: int  # tokens of the first run; the others have half of them
+    longest: int  # of the first run of strategies that plan anew
     evaluations: tuple[int, int]  # of a search by predicted speed, of one by the clock
     answers: int = 16  # tokens of an answer that calibration judges on
     ends: frozenset[int] = frozenset()
@@ -196,12 +197,15 @@ class World:
         self.executor.walk = CLOCK.moved_by(self.executor.walk, work_of(self.costs))
         self.lab = lab_of(self)
 
+    def first_run(self, case: str) -> int:
+        """Tokens of a case's first run."""
+        return self.longest if case.startswith(REPLANNING) else self.count
+
     def effort(self, name: str, preset: str) -> dict[str, str]:
         """Settings of a short calibration that no clock ends."""
         settings = {"seconds": "1e9"}
         if name == "kangaroo":
-            deep = {"layers": str(self.executor.shape.layers - 2)} if preset == "best" else {}
-            return settings | {"epochs": "3"} | deep
+            return settings | {"epochs": "3"}
         if name == "layerskip":
             return settings | {"prompts": "2", "new_tokens": "9", "longest": "3", "deepest": "8"}
         timed = preset == "faithful" and name != "knap-knn"
@@ -213,10 +217,10 @@ class World:
         return settings
 
 
-def planted(layers: int, evaluations: tuple[int, int]) -> World:
-    """A tiny model whose sublayers matter unequally; each domain has tokens of its own."""
+def planted(noise: Mapping[int, float], evaluations: tuple[int, int]) -> World:
+    """A tiny model whose sublayers matter by what is set; each domain has tokens of its own."""
+    layers = len(noise) // 2
     shape = ModelShape(layers, 32, 41, 4, 2, 8, 48, 256)
-    noise = {sublayer: 1.5 * size for sublayer, size in falling_noise(layers).items()}
     model = planted_llama(shape, noise, dtype=torch.float64)
     chance = random.Random(layers)
 
@@ -226,7 +230,7 @@ def planted(layers: int, evaluations: tuple[int, int]) -> World:
 
     prompts = [drawn(0), drawn(1)]
     lessons = [drawn(domain) for domain in (0, 1) for _ in range(6)]
-    return World(load_executor(model), prompts, lessons, 80, evaluations)
+    return World(load_executor(model), prompts, lessons, 80, 200, evaluations)
 
 
 def testbed() -> World:
@@ -238,14 +242,30 @@ def testbed() -> World:
         return [Prompt(prompt.tokens(tokenizer), prompt.domain) for prompt in found]
 
     executor = load_executor(model.double())
-    return World(executor, asked("test", 1), asked("validation", 4), 48, (24, 6))
+    return World(executor, asked("test", 1), asked("validation", 4), 48, 48, (24, 6))
+
+
+def unequal(layers: int) -> dict[int, float]:
+    """Sublayers that matter unequally, all over the depth."""
+    return {sublayer: 1.5 * size for sublayer, size in falling_noise(layers).items()}
+
+
+def early(layers: int) -> dict[int, float]:
+    """Sublayers that matter little after the first layer: leaving there pays."""
+    return {sublayer: 1.0 if sublayer < 2 else 0.1 for sublayer in range(2 * layers)}
 
 
 WORLDS: dict[str, Callable[[], World]] = {
-    "planted-4": lambda: planted(4, (40, 3)),
-    "planted-9": lambda: planted(9, (48, 3)),
+    "planted-4": lambda: planted(unequal(4), (40, 3)),
+    "planted-9": lambda: planted(unequal(9), (48, 3)),
+    "early-6": lambda: planted(early(6), (24, 3)),
     "testbed": testbed,
 }
+EXITING = ("auto:", "autoregressive", "del:", "kangaroo:", "layerskip:")
+REPLANNING = (  # these look again after 64 tokens, where enough are left for it to pay
+    *("admg:best", "auto:best", "cascade:best", "clasp:best", "del:best", "knap-knn:best"),
+    *("knapspec:", "swift:best"),
+)
 CALIBRATED = ("kangaroo", "knap-knn", "knn-ssd", "layerskip", "oracle", "static-bo")
 PRESETS = (
     *("admg", "auto", "cascade", "clasp", "del", "knapspec", "prompt-lookup", "random-skip"),
@@ -272,8 +292,14 @@ CASES = (
 
 def ids() -> list[str]:
     """All that is recorded; nothing is trained for the testbed."""
-    every = [f"{case}@{name}" for name in WORLDS for case in CASES]
-    return [one for one in every if not (one.startswith("kangaroo") and one.endswith("@testbed"))]
+    return [f"{case}@{name}" for name in WORLDS for case in CASES if recorded_on(case, name)]
+
+
+def recorded_on(case: str, name: str) -> bool:
+    """Whether a case is played on this model."""
+    if name == "testbed":
+        return not case.startswith("kangaroo")
+    return name != "early-6" or case.startswith(EXITING)
 
 
 # ---- The recording.
@@ -291,7 +317,7 @@ def decisions(name: str) -> dict[str, Any]:
         first, other = world.prompts
         greedy, sampled = Law(), Law(choose=draws(SEED))
         runs = {
-            "greedy": run(strategy, world, first, greedy, world.count),
+            "greedy": run(strategy, world, first, greedy, world.first_run(case)),
             "other prompt": run(strategy, world, other, greedy, world.count // 2),
             "sampled": run(strategy, world, first, sampled, world.count // 2),
         }
