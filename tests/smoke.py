@@ -50,6 +50,25 @@ def generates() -> None:
     assert answers[1].stats.drafted > 0
 
 
+def calibrates() -> None:
+    from dataclasses import replace
+
+    from specframe import CostModel, Rig, SelfSpeculator
+    from specframe.strategies import KnnSsd
+    from specframe.testbed import suite
+
+    texts = [(p.text, d) for d in ("sql", "story") for p in suite(d, 3, split="validation")]
+    config = replace(KnnSsd.presets["best"], seconds=1.0, domain_evaluations=4, evaluations=4)
+    rig = Rig.load("testbed", costs=CostModel.even(24))
+    knn = KnnSsd(config).calibrate(rig.lab(new_tokens=8), rig.prompts(texts))
+    with tempfile.TemporaryDirectory() as folder:
+        knn.save(folder)
+        loaded = KnnSsd.load(folder)
+    assert loaded.skip_sets() == knn.skip_sets() != {}
+    speculator = SelfSpeculator(rig.model, loaded, tokenizer=rig.tokenizer, costs=rig.costs)
+    speculator.generate(texts[0][0], max_new_tokens=8)
+
+
 def commands() -> None:
     specframe = Path(sys.executable).with_name("specframe")
     with tempfile.TemporaryDirectory() as folder:
@@ -65,6 +84,7 @@ def main() -> None:
     parser.add_argument("--from", dest="home", type=Path, help="where specframe must come from")
     installed(parser.parse_args().home)
     generates()
+    calibrates()
     commands()
 
 
