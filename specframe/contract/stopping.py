@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Self
 
 from specframe.contract.planner import Context
@@ -144,6 +145,8 @@ class ExpectedGain(StopPolicy):
         self._tokens = self.memory * self._tokens + len(emitted)
         self._cost = self.memory * self._cost + cost
         for depth in range(min(len(draft.confidences), len(emitted)))[draft.copied :]:
+            if isnan(draft.confidences[depth]):
+                return  # the plan asked for none, since another stop rule replaced this one
             accepted = draft.tokens[depth] == emitted[depth]  # else a leaf may be accepted
             place = min(int(draft.confidences[depth] * self.bins), self.bins - 1)
             self._seen[place] += 1.0

@@ -154,3 +154,13 @@ def test_a_rule_that_is_started_anew_has_learnt_nothing(policy):
     assert live.rule() != fresh
     assert live.fresh().rule() == fresh
     assert policy.rule() == fresh
+
+
+def test_a_draft_without_confidences_teaches_the_rate_alone():
+    """Another stop rule may have replaced this one and asked for no confidence."""
+    rule = ExpectedGain(0.3)
+    before = rule.rule()
+    draft = Draft((1, 2), (-1, 0), (float("nan"), float("nan")))
+    rule.observe(Outcome(PLAN, draft, 2, (1, 2, 3)))
+    assert rule.rule().gain.knots == before.gain.knots
+    assert rule.rule().gain.price > before.gain.price
