@@ -1,23 +1,15 @@
-"""A run's results as the figures want them: settings, contenders, domains, entries."""
+"""A run's results by settings, contenders and domains."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from specframe.bench.report.wording import MEAN
 from specframe.bench.summary import BASELINE, LIBRARY
 
-__all__ = [
-    "Comparison",
-    "ContenderName",
-    "Entry",
-    "Setting",
-    "contender_of",
-    "grouped",
-    "setting_of",
-]
+__all__ = ["Comparison", "ContenderName", "Entry", "Setting", "contender_of", "setting_of"]
 
 Entry = Mapping[str, Any]
 
@@ -31,8 +23,8 @@ class Setting:
 
     def __str__(self) -> str:
         length = f"context {self.context}" if self.context else "prompts as they come"
-        law = f"temperature {self.temperature:g}" if self.temperature else "greedy"
-        return f"{length}, {law}"
+        choice = f"temperature {self.temperature:g}" if self.temperature else "greedy"
+        return f"{length}, {choice}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,6 +39,11 @@ class ContenderName:
             return self.selector
         name, plus, settings = self.selector.partition("+")
         return f"{name}:{self.preset}{plus}{settings}"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the marks of figures carry."""
+        return {"selector": self.selector, "preset": self.preset}
 
     @property
     def kind(self) -> str:
@@ -119,14 +116,5 @@ def setting_of(entry: Entry) -> Setting:
 
 
 def contender_of(entry: Entry) -> ContenderName:
-    """ContenderName of a row or summary entry."""
+    """Contender of a row or summary entry."""
     return ContenderName(str(entry["selector"]), str(entry["preset"]))
-
-
-def grouped(rows: Iterable[Entry]) -> dict[tuple[Setting, ContenderName, str], list[Entry]]:
-    """Rows by setting, contender and domain, in their order."""
-    groups: dict[tuple[Setting, ContenderName, str], list[Entry]] = {}
-    for row in rows:
-        key = setting_of(row), contender_of(row), str(row["domain"])
-        groups.setdefault(key, []).append(row)
-    return groups

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from specframe.bench.report.comparison import Comparison, ContenderName, Entry, contender_of
-from specframe.bench.report.figure import Figure, absent, drawing
-from specframe.bench.report.markup import Markup, join, tag, text
-from specframe.bench.report.palette import COLOURS, DASHES, series, shape
+from specframe.bench.report.figure import Figure, absent, drawing, mark
+from specframe.bench.report.markup import Markup, join, line
+from specframe.bench.report.palette import curve, series, shape
 from specframe.bench.report.panels import grid, panel, series_legend
 from specframe.bench.report.plot import Frame
 from specframe.bench.report.scales import span
@@ -25,22 +25,20 @@ def contexts(comparison: Comparison) -> Figure:
     entries = [e for e in comparison.summary if e["domain"] == MEAN and e[KEY] is not None]
     lengths = sorted({entry["context"] for entry in entries})
     if len(lengths) < 2:
-        return absent(
-            NAME, TITLE, "This run asked for one context only; name several to see the trend."
-        )
+        return absent(NAME, TITLE, "This run has one context only. Name several to compare them.")
     ordered = sorted(entries, key=lambda entry: -entry[KEY])
     names = list(dict.fromkeys(contender_of(entry) for entry in ordered))
     caption = (
-        "Decoded tokens a second over own autoregressive decoding, mean of the domains, at each "
-        "length of prompt that was asked for (0: prompts as they come). Whiskers are "
-        "95\N{NO-BREAK SPACE}% intervals."
+        "Speed-up over autoregressive decoding on the same engine, mean of the domains, for each "
+        "requested prompt length (0: prompts as they come). Whiskers are 95\N{NO-BREAK SPACE}% "
+        "intervals."
     )
-    by_law: dict[float, list[Entry]] = {}
+    by_temperature: dict[float, list[Entry]] = {}
     for entry in entries:
-        by_law.setdefault(entry["temperature"], []).append(entry)
+        by_temperature.setdefault(entry["temperature"], []).append(entry)
     panels = [
-        panel(f"temperature {law:g}" if law else "greedy", _lines(found, names, lengths))
-        for law, found in by_law.items()
+        panel(f"temperature {warmth:g}" if warmth else "greedy", _lines(found, names, lengths))
+        for warmth, found in by_temperature.items()
     ]
     body = join(series_legend([str(name) for name in names]), grid(panels, "pair"))
     return Figure(NAME, TITLE, caption, body)
@@ -54,48 +52,38 @@ def _lines(
     across = (lengths[0] - margin, lengths[-1] + margin)
     frame = Frame(across, span([*ends, 1.0]), WIDTH, HEIGHT)
     y = frame.y(1.0)
-    one = tag("line", x1=frame.x(across[0]), x2=frame.x(across[1]), y1=y, y2=y, class_="one")
-    series_of = (
-        _line(number, [e for e in entries if contender_of(e) == name], frame)
+    curves = (
+        _curve(number, [e for e in entries if contender_of(e) == name], frame)
         for number, name in enumerate(names)
     )
     return drawing(
-        "Speed-up over own autoregressive decoding against context",
+        "Speed-up over autoregressive decoding by context",
         "; ".join(f"{contender_of(e)} at {e['context']}: {fold(e[KEY])}" for e in entries),
         frame.axes("tokens of context", "speed-up", [float(v) for v in lengths], unit="×"),
-        one,
-        *series_of,
+        line((frame.x(across[0]), y), (frame.x(across[1]), y), "one"),
+        *curves,
         class_="plot",
         viewBox=frame.box,
     )
 
 
-def _line(number: int, entries: Sequence[Entry], frame: Frame) -> Markup:
+def _curve(number: int, entries: Sequence[Entry], frame: Frame) -> Markup:
     ordered = sorted(entries, key=lambda entry: entry["context"])
     places = [(frame.x(entry["context"]), frame.y(entry[KEY])) for entry in ordered]
-    path = tag(
-        "polyline",
-        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places),
-        class_=f"curve {series(number)}",
-        stroke_dasharray=DASHES[number // COLOURS % len(DASHES)],
-    )
     points = (_point(number, entry, at, frame) for entry, at in zip(ordered, places, strict=True))
-    return join(path, *points)
+    return join(curve(number, places), *points)
 
 
 def _point(number: int, entry: Entry, at: tuple[float, float], frame: Frame) -> Markup:
     x, y = at
     low, high = (frame.y(entry[f"{KEY}_{side}"]) for side in ("low", "high"))
-    said = f"{contender_of(entry)}, context {entry['context']}: {fold(entry[KEY])}"
-    return tag(
-        "g",
-        tag("title", text(f"{said} ({interval(entry, KEY)})")),
-        tag("line", x1=x, x2=x, y1=low, y2=high, class_=f"range {series(number)}"),
+    contender, context = contender_of(entry), entry["context"]
+    return mark(
+        NAME,
+        f"{contender}, context {context}: {fold(entry[KEY])} ({interval(entry, KEY)})",
+        line((x, low), (x, high), f"range {series(number)}"),
         shape(number, x, y, 4.0, class_=series(number)),
-        class_="point",
-        data_mark=NAME,
-        data_selector=entry["selector"],
-        data_preset=entry["preset"],
-        data_context=entry["context"],
-        data_value=float(entry[KEY]),
+        **contender.facts,
+        context=context,
+        value=float(entry[KEY]),
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from specframe.bench.report.comparison import Comparison, Entry
-from specframe.bench.report.figure import Figure, absent, drawing
-from specframe.bench.report.markup import Markup, tag, text
+from specframe.bench.report.figure import Figure, absent, drawing, mark
+from specframe.bench.report.markup import Markup, label, tag, text
 from specframe.bench.report.panels import grid, panel, scroller
 from specframe.bench.report.wording import fold
 
@@ -27,18 +27,16 @@ def cross_domain(comparison: Comparison) -> Figure:
     study = comparison.of_study(STUDY) or {}
     rows = [row for row in study.get("rows") or [] if row.get(KEY) is not None]
     if not rows:
-        return absent(
-            NAME, TITLE, "The study was not run here; specframe study cross-domain adds it."
-        )
+        return absent(NAME, TITLE, "The study was not run. Add it: specframe study cross-domain.")
     caption = (
-        "Speed-up over own autoregressive decoding with the skip set found for one domain (row) "
-        "on prompts of another (column). The diagonal is home; pale off it, a set does not travel."
+        "Speed-up over autoregressive decoding on the same engine, with the skip set found for "
+        "one domain (row) on prompts of another (column). On the diagonal both are the same "
+        "domain. A pale cell off the diagonal is a skip set that is slower on that domain."
     )
-    names = list(dict.fromkeys(str(row.get("selector", "")) for row in rows))
-    panels = [
-        panel(name, _matrix(name, [row for row in rows if str(row.get("selector", "")) == name]))
-        for name in names
-    ]
+    by_strategy: dict[str, list[Entry]] = {}
+    for row in rows:
+        by_strategy.setdefault(str(row.get("selector", "")), []).append(row)
+    panels = [panel(name, _matrix(name, found)) for name, found in by_strategy.items()]
     return Figure(NAME, TITLE, caption, grid(panels, "pair"))
 
 
@@ -67,54 +65,41 @@ def _matrix(name: str, rows: Sequence[Entry]) -> Markup:
 
 
 def _labels(sources: Sequence[str], domains: Sequence[str], margin: float) -> Markup:
+    left, top = margin + 0.35 * CELL_WIDTH, HEADER - 5
     tops = (
         tag(
             "text",
             text(domain),
-            transform=f"translate({margin + CELL_WIDTH * (number + 0.35):g} {HEADER - 5:g}) "
-            "rotate(-28)",
+            transform=f"translate({left + CELL_WIDTH * number:g} {top:g}) rotate(-28)",
             class_="tick",
         )
         for number, domain in enumerate(domains)
     )
     sides = (
-        tag(
-            "text",
-            text(source),
-            x=margin - 7,
-            y=HEADER + CELL_HEIGHT * (number + 0.62),
-            text_anchor="end",
-            class_="tick",
-        )
+        label(source, margin - 7, HEADER + CELL_HEIGHT * (number + 0.62), "end", class_="tick")
         for number, source in enumerate(sources)
     )
     return tag("g", *tops, *sides, aria_hidden="true")
 
 
 def _cell(row: Entry, at: tuple[float, float], rank: float) -> Markup:
-    ink = 0.05 + INK * rank
     x, y = at
-    return tag(
-        "g",
-        tag("title", text(f"skips of {row['skips_of']} on {row['domain']}: {fold(row[KEY])}")),
+    source, domain, speed = row["skips_of"], row["domain"], fold(row[KEY])
+    return mark(
+        NAME,
+        f"skips of {source} on {domain}: {speed}",
         tag(
             "rect",
             x=x,
             y=y,
             width=CELL_WIDTH - 2,
             height=CELL_HEIGHT - 2,
-            class_="heat home" if row["skips_of"] == row["domain"] else "heat",
-            fill_opacity=ink,
+            class_="heat home" if source == domain else "heat",
+            fill_opacity=0.05 + INK * rank,
         ),
-        tag(
-            "text",
-            text(fold(row[KEY])),
-            x=x + CELL_WIDTH / 2 - 1,
-            y=y + CELL_HEIGHT * 0.61,
-            text_anchor="middle",
-        ),
-        data_mark=NAME,
-        data_skips_of=row["skips_of"],
-        data_domain=row["domain"],
-        data_value=float(row[KEY]),
+        label(speed, x + CELL_WIDTH / 2 - 1, y + CELL_HEIGHT * 0.61, "middle"),
+        class_=None,
+        skips_of=source,
+        domain=domain,
+        value=float(row[KEY]),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from specframe.bench.report.markup import EMPTY, Markup, tag, text
 
-__all__ = ["Figure", "absent", "drawing"]
+__all__ = ["Figure", "absent", "drawing", "mark"]
 
 MARK = "data-mark="
 
@@ -45,8 +45,17 @@ def absent(name: str, title: str, why: str) -> Figure:
     return Figure(name, title, "", missing=why)
 
 
+def mark(
+    figure: str, said: str, *children: Markup, class_: str | None = "point", **facts: object
+) -> Markup:
+    """One entry of the results in a figure; `said` appears under the pointer."""
+    data = {f"data_{name}": value for name, value in facts.items()}
+    title = tag("title", text(said))
+    return tag("g", title, *children, class_=class_, data_mark=figure, **data)
+
+
 def drawing(title: str, description: str, *children: Markup, **attributes: object) -> Markup:
-    """An SVG that says in words what it shows."""
+    """An SVG with a text alternative."""
     return tag(
         "svg",
         tag("title", text(title)),

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from specframe.bench.report.comparison import Comparison
-from specframe.bench.report.figure import Figure, absent, drawing
-from specframe.bench.report.markup import Markup, join, tag, text
+from specframe.bench.report.figure import Figure, absent, drawing, mark
+from specframe.bench.report.markup import Markup, join, tag
 from specframe.bench.report.palette import series, shape
 from specframe.bench.report.panels import grid, panel, series_legend
 from specframe.bench.report.scales import Scale, span
@@ -28,8 +28,8 @@ def hidden(comparison: Comparison) -> Figure:
         return absent(NAME, TITLE, "No hidden vectors of the prompts were kept in this run.")
     domains = list(dict.fromkeys(str(vector["domain"]) for vector in vectors))
     caption = (
-        "Every point is a prompt, placed by the model's hidden state after reading it; near "
-        "points read alike. Lookup by neighbours can work where domains form islands."
+        "Each point is a prompt, placed by the model's hidden state after it: points that are "
+        "close have similar states. Lookup by neighbours can work where domains form clusters."
     )
     panels = [panel(PROJECTIONS[key], _scatter(key, vectors, domains)) for key in drawn]
     return Figure(NAME, TITLE, caption, join(series_legend(domains), grid(panels, "pair")))
@@ -55,13 +55,5 @@ def _scatter(key: str, vectors: Sequence[Vector], domains: Sequence[str]) -> Mar
 
 def _point(key: str, vector: Vector, number: int, at: tuple[float, float]) -> Markup:
     name, domain = vector["prompt"], vector["domain"]
-    return tag(
-        "g",
-        tag("title", text(f"{name} ({domain})")),
-        shape(number, *at, 4.5, class_=series(number)),
-        class_="point",
-        data_mark=NAME,
-        data_projection=key,
-        data_prompt=name,
-        data_domain=domain,
-    )
+    drawn = shape(number, *at, 4.5, class_=series(number))
+    return mark(NAME, f"{name} ({domain})", drawn, projection=key, prompt=name, domain=domain)

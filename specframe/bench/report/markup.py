@@ -5,11 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import NewType
 
-__all__ = ["EMPTY", "Markup", "join", "tag", "text"]
+__all__ = ["EMPTY", "Markup", "join", "label", "line", "tag", "text"]
 
 Markup = NewType("Markup", str)
 EMPTY = Markup("")
-VOID = frozenset({"br", "circle", "col", "line", "meta", "path", "polygon", "polyline", "rect"})
+VOID = frozenset({"circle", "line", "polygon", "polyline", "rect"})
 
 
 def text(value: object) -> Markup:
@@ -31,10 +31,18 @@ def tag(name: str, *children: Markup, **attributes: object) -> Markup:
     )
     content = "".join(children)
     if name in VOID and not content:
-        return Markup(
-            f"<{name}{shown}/>" if name not in ("br", "col", "meta") else f"<{name}{shown}>"
-        )
+        return Markup(f"<{name}{shown}/>")
     return Markup(f"<{name}{shown}>{content}</{name}>")
+
+
+def label(value: object, x: object, y: float, anchor: str | None = None, **rest: object) -> Markup:
+    """Text in a drawing."""
+    return tag("text", text(value), x=x, y=y, text_anchor=anchor, **rest)
+
+
+def line(from_: tuple[object, float], to: tuple[object, float], class_: str) -> Markup:
+    """A straight line between two places (x, y) of a drawing."""
+    return tag("line", x1=from_[0], x2=to[0], y1=from_[1], y2=to[1], class_=class_)
 
 
 def _plain(value: object) -> str:

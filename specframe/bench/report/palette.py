@@ -5,11 +5,11 @@ The colours (classes s0 ... s7 of the style sheet) are Okabe and Ito's, darker o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from specframe.bench.report.markup import Markup, tag
 
-__all__ = ["COLOURS", "DASHES", "series", "shape"]
+__all__ = ["curve", "series", "shape"]
 
 COLOURS = 8
 DASHES = (None, "6 3", "2 3", "8 3 2 3")
@@ -18,6 +18,16 @@ DASHES = (None, "6 3", "2 3", "8 3 2 3")
 def series(number: int) -> str:
     """Class of a series; after the last colour they start again, with another shape."""
     return f"s{number % COLOURS}"
+
+
+def curve(number: int, places: Iterable[tuple[float, float]]) -> Markup:
+    """The line of a series; after the last colour the dashes change."""
+    return tag(
+        "polyline",
+        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places),
+        class_=f"curve {series(number)}",
+        stroke_dasharray=DASHES[number // COLOURS % len(DASHES)],
+    )
 
 
 def shape(number: int, x: float, y: float, size: float, **attributes: object) -> Markup:

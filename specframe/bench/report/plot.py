@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from specframe.bench.report.markup import Markup, tag, text
+from specframe.bench.report.markup import Markup, label, line, tag, text
 from specframe.bench.report.scales import Scale, ticks
 
 __all__ = ["Frame"]
@@ -51,21 +51,17 @@ class Frame:
             places = ticks(*self.across, 4) if x_ticks is None else x_ticks
             x_names = {value: f"{value:g}" for value in places}
         lines += [self._up(value, name) for value, name in x_names.items()]
-        below = tag(
-            "text", text(x_label), x=self.width - RIGHT, y=self.height - 4, text_anchor="end"
-        )
+        below = label(x_label, self.width - RIGHT, self.height - 4, "end")
         turned = f"rotate(-90) translate({-TOP:g} 9)"
         beside = tag("text", text(y_label), transform=turned, text_anchor="end")
         return tag("g", *lines, below, beside, class_="axes", aria_hidden="true")
 
     def _across(self, value: float, unit: str) -> Markup:
         y = self.y(value)
-        label = tag("text", text(f"{value:g}{unit}"), x=LEFT - 5, y=y + 3.5, text_anchor="end")
-        line = tag("line", x1=LEFT, x2=self.width - RIGHT, y1=y, y2=y, class_="rule")
-        return tag("g", line, label, class_="tick")
+        name = label(f"{value:g}{unit}", LEFT - 5, y + 3.5, "end")
+        return tag("g", line((LEFT, y), (self.width - RIGHT, y), "rule"), name, class_="tick")
 
     def _up(self, value: float, name: str) -> Markup:
         x, bottom = self.x(value), self.height - BOTTOM
-        label = tag("text", text(name), x=x, y=bottom + 14, text_anchor="middle")
-        line = tag("line", x1=x, x2=x, y1=TOP, y2=bottom, class_="rule")
-        return tag("g", line, label, class_="tick")
+        below = label(name, x, bottom + 14, "middle")
+        return tag("g", line((x, TOP), (x, bottom), "rule"), below, class_="tick")

@@ -5,41 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from specframe.bench.report.comparison import Comparison, ContenderName, Entry, contender_of
-from specframe.bench.report.figure import Figure, absent, drawing
-from specframe.bench.report.markup import Markup, join, tag, text
+from specframe.bench.report.figure import Figure, absent, drawing, mark
+from specframe.bench.report.markup import Markup, join, line
 from specframe.bench.report.palette import series, shape
 from specframe.bench.report.panels import grid, panel, series_legend
 from specframe.bench.report.plot import Frame
 
-__all__ = ["prediction", "rates"]
+__all__ = ["prediction"]
 
 NAME, TITLE = "prediction", "Predicted against measured"
 SIZE = 210.0
-
-
-def rates(row: Entry) -> tuple[float, float] | None:
-    """Predicted and measured tokens a second of decoding; None where nothing was predicted."""
-    predicted, measured = row["predicted_seconds"], row["decode_seconds"]
-    if not predicted or not measured:
-        return None
-    tokens = max(row["new_tokens"] - 1, 1)
-    return tokens / predicted, tokens / measured
+Point = tuple[Entry, float, float]  # an answer, its predicted and its measured tokens a second
 
 
 def prediction(comparison: Comparison) -> Figure:
     """Points on the diagonal were predicted exactly."""
-    points: dict[ContenderName, list[tuple[Entry, tuple[float, float]]]] = {}
+    points: dict[ContenderName, list[Point]] = {}
     for row in comparison.rows:
-        found = rates(row)
-        if found is not None:
-            points.setdefault(contender_of(row), []).append((row, found))
+        predicted, measured = row["predicted_seconds"], row["decode_seconds"]
+        if predicted and measured:
+            tokens = max(row["new_tokens"] - 1, 1)
+            point = row, tokens / predicted, tokens / measured
+            points.setdefault(contender_of(row), []).append(point)
     if not points:
         return absent(NAME, TITLE, "No cost model predicted the rounds of this run.")
     caption = (
-        "Each point is an answer: decoded tokens a second by the cost model, for the rounds that "
-        "took place, against the clock. On the diagonal the model is exact."
+        "Each point is an answer: tokens per second that the cost model predicts for its rounds, "
+        "against those measured. On the diagonal both are equal."
     )
-    highest = max(max(pair) for found in points.values() for _, pair in found)
+    highest = max(max(pair) for found in points.values() for _, *pair in found)
     panels = [
         panel(str(contender), _points(contender, found, highest * 1.05, comparison.domains))
         for contender, found in points.items()
@@ -49,43 +43,29 @@ def prediction(comparison: Comparison) -> Figure:
 
 
 def _points(
-    contender: ContenderName,
-    found: Sequence[tuple[Entry, tuple[float, float]]],
-    highest: float,
-    domains: Sequence[str],
+    contender: ContenderName, found: Sequence[Point], highest: float, domains: Sequence[str]
 ) -> Markup:
     frame = Frame((0.0, highest), (0.0, highest), SIZE, SIZE)
-    diagonal = tag(
-        "line",
-        x1=frame.x(0.0),
-        y1=frame.y(0.0),
-        x2=frame.x(highest),
-        y2=frame.y(highest),
-        class_="one",
-    )
-    points = (_point(row, pair, frame, domains.index(row["domain"])) for row, pair in found)
+    corners = [(frame.x(value), frame.y(value)) for value in (0.0, highest)]
     return drawing(
         f"Predicted against measured tokens a second, {contender}",
         f"{len(found)} answers",
         frame.axes("measured", "predicted"),
-        diagonal,
-        *points,
+        line(corners[0], corners[1], "one"),
+        *(_point(point, frame, domains.index(point[0]["domain"])) for point in found),
         class_="plot",
         viewBox=frame.box,
     )
 
 
-def _point(row: Entry, pair: tuple[float, float], frame: Frame, domain: int) -> Markup:
-    predicted, measured = pair
-    said = f"{row['prompt']}: predicted {predicted:.1f}, measured {measured:.1f} tokens a second"
-    return tag(
-        "g",
-        tag("title", text(said)),
+def _point(point: Point, frame: Frame, domain: int) -> Markup:
+    row, predicted, measured = point
+    return mark(
+        NAME,
+        f"{row['prompt']}: predicted {predicted:.1f}, measured {measured:.1f} tokens a second",
         shape(domain, frame.x(measured), frame.y(predicted), 3.0, class_=series(domain)),
-        class_="point",
-        data_mark=NAME,
-        data_selector=row["selector"],
-        data_prompt=row["prompt"],
-        data_predicted=predicted,
-        data_measured=measured,
+        selector=row["selector"],
+        prompt=row["prompt"],
+        predicted=predicted,
+        measured=measured,
     )

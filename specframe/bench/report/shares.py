@@ -1,10 +1,10 @@
-"""Where decoding time goes: stacked shares of selection, draft, verification and the rest."""
+"""Shares of decoding time: selection, drafting, verification and the remainder, stacked."""
 
 from __future__ import annotations
 
 from specframe.bench.report.comparison import Comparison, Entry, Setting, contender_of
-from specframe.bench.report.figure import Figure, absent, drawing
-from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
+from specframe.bench.report.figure import Figure, absent, drawing, mark
+from specframe.bench.report.markup import EMPTY, Markup, join, label, tag
 from specframe.bench.report.panels import folds, legend, swatch
 from specframe.bench.report.speedups import by_speed
 from specframe.bench.report.wording import MEAN, percent
@@ -20,10 +20,11 @@ LEGIBLE = 0.09  # narrower segments have no room for their figure
 def shares(comparison: Comparison) -> Figure:
     """A bar a mean entry of the summary whose shares are known."""
     if not any(_known(entry) for entry in comparison.summary if entry["domain"] == MEAN):
-        return absent(NAME, TITLE, "No contender of this run reports where its time went.")
+        return absent(NAME, TITLE, "No contender of this run reports shares of its decoding time.")
     caption = (
-        "Shares of decoding time, mean of the domains. Selection is all that choosing the skip "
-        "set costs: capture, pooling, lookup, planning, learning. The library reports no shares."
+        "Shares of decoding time, mean of the domains. Selection is everything that choosing the "
+        "skip set takes: capture, pooling, lookup, planning, learning. transformers reports no "
+        "shares."
     )
     keys = (
         swatch(tag("rect", x=-6, y=-6, width=12, height=12, class_=f"part {part}"), part)
@@ -63,23 +64,16 @@ def _bar(entry: Entry, top: int) -> Markup:
         share = max(entry[f"{part}_share"], 0.0)
         segments.append(_segment(part, start, share, top + 18))
         start += share
-    return tag(
-        "g",
-        tag("title", text(f"{contender}: {_sentence(entry)}")),
-        tag("text", text(contender), x=0, y=top + 13, class_="name"),
-        tag(
-            "text",
-            text(f"selection {percent(entry['selection_share'], 2)}"),
-            x="100%",
-            y=top + 13,
-            text_anchor="end",
-            class_="tick",
-        ),
+    selection = f"selection {percent(entry['selection_share'], 2)}"
+    return mark(
+        NAME,
+        f"{contender}: {_sentence(entry)}",
+        label(contender, 0, top + 13, class_="name"),
+        label(selection, "100%", top + 13, "end", class_="tick"),
         *segments,
-        data_mark=NAME,
-        data_selector=contender.selector,
-        data_preset=contender.preset,
-        data_value=float(entry["selection_share"]),
+        class_=None,
+        **contender.facts,
+        value=float(entry["selection_share"]),
     )
 
 
@@ -96,8 +90,4 @@ def _segment(part: str, start: float, share: float, top: int) -> Markup:
     if share < LEGIBLE:
         return bar
     middle = f"{100 * (start + share / 2):.2f}%"
-    label = text(percent(share))
-    return join(
-        bar,
-        tag("text", label, x=middle, y=top + 11.5, text_anchor="middle", class_=f"on {part}"),
-    )
+    return join(bar, label(percent(share), middle, top + 11.5, "middle", class_=f"on {part}"))

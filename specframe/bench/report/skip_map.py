@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from specframe.bench.report.comparison import (
-    Comparison,
-    ContenderName,
-    Entry,
-    Setting,
-    grouped,
-)
+from specframe.bench.report import comparison as parts
+from specframe.bench.report.comparison import Comparison, ContenderName, Entry, Setting
 from specframe.bench.report.figure import Figure, absent, drawing
-from specframe.bench.report.markup import Markup, join, tag, text
+from specframe.bench.report.markup import Markup, join, label, tag, text
 from specframe.bench.report.panels import folds, grid, panel, scroller
 from specframe.bench.report.wording import domain_name, percent, sublayer_name
 
@@ -25,13 +19,8 @@ CELL, GAP, LETTER, HEADER = 14.0, 1.5, 6.4, 16.0
 WIDTH, NARROWEST, WIDEST = 330.0, 9.0, 24.0  # of a map where cells allow it; of a cell
 
 
-@dataclass(frozen=True, slots=True)
-class _Strip:
-    """One strategy in one domain: share of its drafting rounds in which a sublayer was skipped."""
-
-    contender: ContenderName
-    domain: str
-    shares: Sequence[float] | None  # by sublayer; None where it never drafted
+# by domain: the share of drafting rounds that skipped each sublayer; None where nothing was drafted
+Shares = Mapping[str, Sequence[float] | None]
 
 
 def skip_map(comparison: Comparison) -> Figure:
@@ -40,7 +29,7 @@ def skip_map(comparison: Comparison) -> Figure:
         return absent(NAME, TITLE, "No contender of this run drafted with sublayers skipped.")
     caption = (
         "Share of drafting rounds in which a sublayer was skipped, by strategy and domain: "
-        "the stronger the colour, the more often. Columns are layers, the first at the left."
+        "the stronger the colour, the larger the share. Columns are layers, the first at the left."
     )
     body = join(_ramp(), folds(comparison.settings, lambda s: _setting(comparison, s)))
     return Figure(NAME, TITLE, caption, body)
@@ -78,42 +67,47 @@ def _ramp() -> Markup:
 
 
 def _setting(comparison: Comparison, setting: Setting) -> Markup:
+    answers: dict[ContenderName, dict[str, list[Entry]]] = {}
+    for row in comparison.rows:
+        if parts.setting_of(row) == setting:
+            by_domain = answers.setdefault(parts.contender_of(row), {})
+            by_domain.setdefault(str(row["domain"]), []).append(row)
     sublayers = sublayers_of(comparison)
-    strips: dict[ContenderName, list[_Strip]] = {}
-    for (where, contender, domain), rows in grouped(comparison.rows).items():
-        if where == setting:
-            strip = _Strip(contender, domain, skip_shares(rows, sublayers))
-            strips.setdefault(contender, []).append(strip)
-    drafted = [found for found in strips.values() if any(_skipped(strip) for strip in found)]
-    return join(*(_contender(found, sublayers) for found in drafted))
+    blocks = []
+    for contender, by_domain in answers.items():
+        found = {domain: skip_shares(rows, sublayers) for domain, rows in by_domain.items()}
+        if any(shares is not None and any(shares) for shares in found.values()):
+            blocks.append(_contender(contender, found, sublayers))
+    return join(*blocks)
 
 
-def _skipped(strip: _Strip) -> bool:
-    return strip.shares is not None and any(strip.shares)
-
-
-def _contender(strips: Sequence[_Strip], sublayers: int) -> Markup:
-    name = str(strips[0].contender)
+def _contender(contender: ContenderName, found: Shares, sublayers: int) -> Markup:
     maps = (
-        panel(kind, scroller(_map(name, strips, kind, sublayers), f"{name}, {kind}"))
+        panel(kind, scroller(_map(contender, found, kind, sublayers), f"{contender}, {kind}"))
         for kind in KINDS
     )
-    return tag("div", tag("h4", text(name), class_="strategy"), grid(maps, "pair"), class_="block")
+    heading = tag("h4", text(contender), class_="strategy")
+    return tag("div", heading, grid(maps, "pair"), class_="block")
 
 
-def _map(name: str, strips: Sequence[_Strip], kind: str, sublayers: int) -> Markup:
-    margin = LETTER * max(len(domain_name(strip.domain)) for strip in strips) + 8
+def _map(contender: ContenderName, found: Shares, kind: str, sublayers: int) -> Markup:
+    margin = LETTER * max(len(domain_name(domain)) for domain in found) + 8
     cell = min(max((WIDTH - margin) / (sublayers / 2), NARROWEST), WIDEST)
     width = margin + cell * sublayers / 2
-    height = HEADER + CELL * len(strips)
-    lines = [
-        _line(strip, kind, (margin, HEADER + CELL * number), cell)
-        for number, strip in enumerate(strips)
-    ]
+    height = HEADER + CELL * len(found)
+    every = 4 if cell > NARROWEST else 8
+    columns = (
+        label(layer, margin + cell * layer + (cell - GAP) / 2, HEADER - 5, "middle", class_="tick")
+        for layer in range(0, sublayers // 2, every)
+    )
+    lines = (
+        _line(contender, domain, shares, kind, (margin, HEADER + CELL * number), cell)
+        for number, (domain, shares) in enumerate(found.items())
+    )
     return drawing(
-        f"{kind} sublayers skipped by {name}",
-        "; ".join(_said(strip, kind) for strip in strips),
-        _columns(margin, sublayers // 2, cell),
+        f"{kind} sublayers skipped by {contender}",
+        "; ".join(_said(domain, shares, kind) for domain, shares in found.items()),
+        tag("g", *columns, aria_hidden="true"),
         *lines,
         class_="map",
         viewBox=f"0 0 {width:g} {height:g}",
@@ -121,70 +115,47 @@ def _map(name: str, strips: Sequence[_Strip], kind: str, sublayers: int) -> Mark
     )
 
 
-def _said(strip: _Strip, kind: str) -> str:
-    if strip.shares is None:
-        return f"{strip.domain}: did not draft"
-    shares = strip.shares[KINDS.index(kind) :: 2]
-    return f"{strip.domain}: {percent(sum(shares) / len(shares))} of the sublayers"
+def _said(domain: str, shares: Sequence[float] | None, kind: str) -> str:
+    if shares is None:
+        return f"{domain}: did not draft"
+    alike = shares[KINDS.index(kind) :: 2]
+    return f"{domain}: {percent(sum(alike) / len(alike))} of the sublayers"
 
 
-def _columns(margin: float, layers: int, cell: float) -> Markup:
-    every = 4 if cell > NARROWEST else 8
-    labels = (
-        tag(
-            "text",
-            text(layer),
-            x=margin + cell * layer + (cell - GAP) / 2,
-            y=HEADER - 5,
-            text_anchor="middle",
-            class_="tick",
-        )
-        for layer in range(0, layers, every)
-    )
-    return tag("g", *labels, aria_hidden="true")
-
-
-def _line(strip: _Strip, kind: str, at: tuple[float, float], cell: float) -> Markup:
+def _line(
+    contender: ContenderName,
+    domain: str,
+    shares: Sequence[float] | None,
+    kind: str,
+    at: tuple[float, float],
+    cell: float,
+) -> Markup:
     margin, top = at
-    label = tag(
-        "text",
-        text(domain_name(strip.domain)),
-        x=margin - 6,
-        y=top + 10,
-        text_anchor="end",
-        class_="tick",
-    )
-    if strip.shares is None:
-        note = tag("text", text("did not draft"), x=margin, y=top + 10, class_="tick faint")
-        return join(label, note)
-    first = KINDS.index(kind)
+    name = label(domain_name(domain), margin - 6, top + 10, "end", class_="tick")
+    if shares is None:
+        return join(name, label("did not draft", margin, top + 10, class_="tick faint"))
     cells = (
-        _cell(strip, sublayer, (margin + cell * (sublayer // 2), top), cell - GAP)
-        for sublayer in range(first, len(strip.shares), 2)
+        tag(
+            "rect",
+            tag("title", text(f"{domain}, {sublayer_name(i)}: {percent(shares[i])}")),
+            x=margin + cell * (i // 2),
+            y=top,
+            width=cell - GAP,
+            height=CELL - GAP,
+            class_="heat",
+            fill_opacity=_ink(shares[i]),
+            data_mark=NAME,
+            data_selector=contender.selector,
+            data_preset=contender.preset,
+            data_domain=domain,
+            data_sublayer=i,
+            data_value=shares[i],
+        )
+        for i in range(KINDS.index(kind), len(shares), 2)
     )
-    return join(label, *cells)
-
-
-def _cell(strip: _Strip, sublayer: int, at: tuple[float, float], width: float) -> Markup:
-    share = strip.shares[sublayer] if strip.shares is not None else 0.0
-    return tag(
-        "rect",
-        tag("title", text(f"{strip.domain}, {sublayer_name(sublayer)}: {percent(share)}")),
-        x=at[0],
-        y=at[1],
-        width=width,
-        height=CELL - GAP,
-        class_="heat",
-        fill_opacity=_ink(share),
-        data_mark=NAME,
-        data_selector=strip.contender.selector,
-        data_preset=strip.contender.preset,
-        data_domain=strip.domain,
-        data_sublayer=sublayer,
-        data_value=share,
-    )
+    return join(name, *cells)
 
 
 def _ink(share: float) -> float:
-    """Never nothing: an empty cell is a cell."""
+    """Never 0: an empty cell remains visible."""
     return 0.07 + 0.93 * share

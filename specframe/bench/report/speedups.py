@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from specframe.bench.report.comparison import (
-    Comparison,
-    ContenderName,
-    Entry,
-    Setting,
-    contender_of,
-)
-from specframe.bench.report.figure import Figure, absent, drawing
-from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
+from specframe.bench.report import comparison as parts
+from specframe.bench.report.comparison import Comparison, ContenderName, Entry, Setting
+from specframe.bench.report.figure import Figure, absent, drawing, mark
+from specframe.bench.report.markup import EMPTY, Markup, join, label, line, tag, text
 from specframe.bench.report.panels import folds, grid, legend, panel, swatch
 from specframe.bench.report.scales import ticks
 from specframe.bench.report.wording import MEAN, domain_name, fold, interval
@@ -29,9 +24,10 @@ def speedups(comparison: Comparison) -> Figure:
     if not any(_known(entry) for entry in comparison.summary):
         return absent(NAME, TITLE, "No contender was measured against a baseline in this run.")
     caption = (
-        "Decoded tokens a second, relative to two baselines measured in the same process, taking "
-        "turns. Whiskers are 95\N{NO-BREAK SPACE}% bootstrap intervals; right of the line at 1× "
-        "it pays."
+        "Decoded tokens per second relative to two baselines, measured alternately in the same "
+        "process: own autoregressive decoding, which runs on the same engine, and transformers' "
+        "generate. Whiskers are 95\N{NO-BREAK SPACE}% bootstrap intervals. Bars that end right of "
+        "the line at 1× are faster than the baseline."
     )
     body = join(_legend(), folds(comparison.settings, lambda s: _setting(comparison, s)))
     return Figure(NAME, TITLE, caption, body)
@@ -39,8 +35,7 @@ def speedups(comparison: Comparison) -> Figure:
 
 def by_speed(entries: list[Entry]) -> list[ContenderName]:
     """Contenders of the entries, the fastest first."""
-    ordered = sorted(entries, key=lambda entry: -(entry[OWN] or 0.0))
-    return [contender_of(entry) for entry in ordered]
+    return list(map(parts.contender_of, sorted(entries, key=lambda entry: -(entry[OWN] or 0.0))))
 
 
 def _known(entry: Entry) -> bool:
@@ -67,7 +62,7 @@ def _setting(comparison: Comparison, setting: Setting) -> Markup:
     longest = max(*ends, 1.0) * ROOM
     panels = []
     for domain in [MEAN, *comparison.domains]:
-        found = {contender_of(e): e for e in comparison.entries(setting, domain)}
+        found = {parts.contender_of(e): e for e in comparison.entries(setting, domain)}
         rows = [(contender, found[contender]) for contender in order if contender in found]
         heading = domain_name(domain)
         size = "wide" if domain == MEAN else ""
@@ -89,29 +84,26 @@ def _bars(heading: str, rows: list[tuple[ContenderName, Entry]], longest: float)
 
 
 def _axis(longest: float, bottom: int) -> Markup:
-    parts = []
+    marks = []
     for value in ticks(0.0, longest / ROOM * 1.05):
         x = _place(value, longest)
-        kind = "one" if value == 1.0 else "rule"
-        parts.append(tag("line", x1=x, x2=x, y1=0, y2=bottom, class_=kind))
+        marks.append(line((x, 0), (x, bottom), "one" if value == 1.0 else "rule"))
         anchor = "start" if value == 0 else "middle"
-        parts.append(
-            tag("text", text(f"{value:g}×"), x=x, y=bottom + 14, text_anchor=anchor, class_="tick")
-        )
-    return tag("g", *parts, aria_hidden="true")
+        marks.append(label(f"{value:g}×", x, bottom + 14, anchor, class_="tick"))
+    return tag("g", *marks, aria_hidden="true")
 
 
 def _row(number: int, contender: ContenderName, entry: Entry, longest: float) -> Markup:
     top = number * ROW_HEIGHT
-    between = "" if contender.kind == "baseline" else f"{interval(entry, OWN)}  "
-    doubt = " ?" if entry["inconclusive"] and contender.kind != "baseline" else ""
-    value = f"{fold(entry[OWN])}{doubt}"
+    baseline = contender.kind == "baseline"
+    between = "" if baseline else f"{interval(entry, OWN)}  "
+    doubt = " ?" if entry["inconclusive"] and not baseline else ""
     return join(
-        tag("text", text(contender), x=0, y=top + 13, class_="name halo"),
+        label(contender, 0, top + 13, class_="name halo"),
         tag(
             "text",
             tag("tspan", text(between), class_="tick"),
-            tag("tspan", text(value), class_="value"),
+            tag("tspan", text(f"{fold(entry[OWN])}{doubt}"), class_="value"),
             x="100%",
             y=top + 13,
             text_anchor="end",
@@ -126,13 +118,16 @@ def _bar(key: str, contender: ContenderName, entry: Entry, top: int, longest: fl
     value = entry[key]
     if value is None:
         return EMPTY
-    said = f"{contender}, {entry['domain']}: {fold(value)} ({interval(entry, key)}) against "
     own = key == OWN
     unsure = " unsure" if own and entry["inconclusive"] else ""
     thick = 9 if own else 4
-    return tag(
-        "g",
-        tag("title", text(said + AGAINST[key])),
+    low, high = (_place(entry[f"{key}_{side}"], longest) for side in ("low", "high"))
+    y = top + thick / 2
+    behind = _place(max(value, entry[f"{key}_high"]), longest)
+    return mark(
+        NAME,
+        f"{contender}, {entry['domain']}: {fold(value)} ({interval(entry, key)}) against "
+        f"{AGAINST[key]}",
         tag(
             "rect",
             y=top,
@@ -141,26 +136,15 @@ def _bar(key: str, contender: ContenderName, entry: Entry, top: int, longest: fl
             rx=1.5,
             class_=f"bar {contender.kind}{unsure}" if own else "against",
         ),
-        _whisker(entry, key, top + thick / 2, longest),
-        EMPTY if own else _behind(entry, key, top, longest),
-        data_mark=NAME,
-        data_against=key.removeprefix("speedup_vs_"),
-        data_selector=contender.selector,
-        data_preset=contender.preset,
-        data_domain=entry["domain"],
-        data_value=float(value),
+        line((low, y), (high, y), "whisker"),
+        *(line((x, y - 3), (x, y + 3), "whisker") for x in (low, high)),
+        EMPTY if own else label(fold(value), behind, top + 6, dx=5, class_="small"),
+        class_=None,
+        against=key.removeprefix("speedup_vs_"),
+        **contender.facts,
+        domain=entry["domain"],
+        value=float(value),
     )
-
-
-def _whisker(entry: Entry, key: str, y: float, longest: float) -> Markup:
-    low, high = (_place(entry[f"{key}_{side}"], longest) for side in ("low", "high"))
-    ends = [tag("line", x1=x, x2=x, y1=y - 3, y2=y + 3, class_="whisker") for x in (low, high)]
-    return join(tag("line", x1=low, x2=high, y1=y, y2=y, class_="whisker"), *ends)
-
-
-def _behind(entry: Entry, key: str, top: int, longest: float) -> Markup:
-    x = _place(max(entry[key], entry[f"{key}_high"]), longest)
-    return tag("text", text(fold(entry[key])), x=x, dx=5, y=top + 6, class_="small")
 
 
 def _place(value: float, longest: float) -> str:

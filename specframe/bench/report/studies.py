@@ -1,4 +1,4 @@
-"""Studies that have no figure of their own: bars or lines as the study asks, and all its rows."""
+"""Figures of studies: bars or lines as the study asks, and all its rows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from math import ceil, floor, log10
 from typing import Any
 
 from specframe.bench.report.cross_domain import STUDY
-from specframe.bench.report.figure import Figure, drawing
+from specframe.bench.report.figure import Figure, drawing, mark
 from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
-from specframe.bench.report.palette import COLOURS, DASHES, series, shape
+from specframe.bench.report.palette import curve, series, shape
 from specframe.bench.report.panels import scroller, series_legend
 from specframe.bench.report.plot import Frame
 from specframe.bench.report.scales import span
 
-__all__ = ["study_figures"]
+__all__ = ["columns", "shown", "study_figures"]
 
 Row = Mapping[str, Any]
 Points = list[tuple[float, float]]
@@ -24,7 +24,7 @@ WIDTH, HEIGHT = 460.0, 330.0
 
 
 def study_figures(studies: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
-    """A figure a study that has rows; its `title`, `text` and `answer` say what it shows."""
+    """A figure for each study that has rows; the cross-domain study has another one."""
     return [
         _figure(f"study-{name}", study)
         for name, study in studies.items()
@@ -44,106 +44,99 @@ def _figure(name: str, study: Mapping[str, Any]) -> Figure:
     return Figure(name, title, caption, join(_plot(name, title, rows, shows), every))
 
 
-def _tables(rows: Sequence[Row], mark: str | None = None, bar: str | None = None) -> Markup:
-    """All rows, a table for each kind of them; the column `bar` is drawn beside its figures."""
+def _tables(rows: Sequence[Row], figure: str | None = None, bar: str | None = None) -> Markup:
+    """All rows, a table for each kind of row; the values of column `bar` also get bars."""
     lengths = [abs(row[bar]) for row in rows if row.get(bar) is not None] if bar else []
     longest = max(lengths, default=0.0)
-    return join(
-        *(_table(keys, list(alike), mark, bar, longest) for keys, alike in groupby(rows, _columns))
-    )
+    alike = groupby(rows, columns)
+    return join(*(_table(keys, list(found), figure, bar, longest) for keys, found in alike))
 
 
-def _columns(row: Row) -> tuple[str, ...]:
+def columns(row: Row) -> tuple[str, ...]:
+    """Keys of a study's row that a table shows."""
     return tuple(key for key, value in row.items() if not isinstance(value, list | dict))
 
 
+def shown(value: object) -> str:
+    """A value of a study's row in a table."""
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _table(
-    keys: Sequence[str], rows: Sequence[Row], mark: str | None, bar: str | None, longest: float
+    keys: Sequence[str], rows: Sequence[Row], figure: str | None, bar: str | None, longest: float
 ) -> Markup:
     heads = (tag("th", text(key), scope="col", colspan=2 if key == bar else None) for key in keys)
     lines = (
-        tag("tr", *(_cell(row[key], key == bar, longest) for key in keys), data_mark=mark)
+        tag("tr", *(_cell(row[key], key == bar, longest) for key in keys), data_mark=figure)
         for row in rows
     )
     return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *lines))
 
 
 def _cell(value: Any, drawn: bool, longest: float) -> Markup:
-    cell = tag("td", text(_shown(value)))
+    cell = tag("td", text(shown(value)))
     if not drawn:
         return cell
     length = BAR_WIDTH * abs(value or 0.0) / longest if longest else 0.0
     bar = tag("rect", width=length, height=BAR_HEIGHT, class_="bar strategy")
-    return join(
-        cell, tag("td", tag("svg", bar, width=BAR_WIDTH, height=BAR_HEIGHT, aria_hidden="true"))
-    )
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    drawn_bar = tag("svg", bar, width=BAR_WIDTH, height=BAR_HEIGHT, aria_hidden="true")
+    return join(cell, tag("td", drawn_bar))
 
 
 def _plot(name: str, title: str, rows: Sequence[Row], shows: Mapping[str, Any]) -> Markup:
-    log = bool(shows.get("log_x"))
-    named = [(", ".join(str(row[key]) for key in shows["series"]), row) for row in rows]
-    found = [(label, points) for label, row in named if (points := _points(row, shows, log))]
+    log, own = bool(shows.get("log_x")), bool(shows.get("points"))
+    labels = [", ".join(str(row[key]) for key in shows["series"]) for row in rows]
+    known = [(name, _points(row, shows, log)) for name, row in zip(labels, rows, strict=True)]
+    found = [(name, points) for name, points in known if points]
     if not found:
         return EMPTY
     every = [point for _, points in found for point in points]
     frame = Frame(span([x for x, _ in every]), span([y for _, y in every]), WIDTH, HEIGHT)
-    labels = list(dict.fromkeys(label for label, _ in found))
+    names = list(dict.fromkeys(name for name, _ in found))
+    curves = []
+    if not own and shows.get("joined", True):
+        for number, of in enumerate(names):
+            joined = sorted(p for name, points in found if name == of for p in points)
+            curves.append(_curve(number, joined, frame, shows))
     marks = [
-        _mark(name, labels.index(label), label, points, frame, shows) for label, points in found
+        _mark(name, names.index(of), of, points, frame, shows if own else None)
+        for of, points in found
     ]
-    joined = (
-        []
-        if shows.get("points") or not shows.get("joined", True)
-        else [
-            _curve(
-                number,
-                sorted(p for label, points in found if label == own for p in points),
-                frame,
-                shows,
-            )
-            for number, own in enumerate(labels)
-        ]
-    )
-    axes = frame.axes(
-        str(shows["x"]), str(shows["y"]), x_names=_powers(*frame.across) if log else None
-    )
+    powers = _powers(*frame.across) if log else None
     drawn = drawing(
         title,
-        "; ".join(f"{label}: last {points[-1][1]:.4g}" for label, points in found),
-        axes,
-        *joined,
+        "; ".join(f"{of}: last {points[-1][1]:.4g}" for of, points in found),
+        frame.axes(str(shows["x"]), str(shows["y"]), x_names=powers),
+        *curves,
         *marks,
         class_="plot",
         viewBox=frame.box,
     )
-    return join(series_legend(labels), drawn)
+    return join(series_legend(names), drawn)
 
 
 def _points(row: Row, shows: Mapping[str, Any], log: bool) -> Points:
     """A row's points with x as it is drawn; unknown values have none."""
-    own = (
-        row[shows["points"]]
-        if shows.get("points")
-        else [(row.get(shows["x"]), row.get(shows["y"]))]
-    )
-    known = [(float(x), float(y)) for x, y in own if x is not None and y is not None]
+    pairs = row[shows["points"]] if shows.get("points") else [(row[shows["x"]], row[shows["y"]])]
+    known = [(float(x), float(y)) for x, y in pairs if x is not None and y is not None]
     return [(log10(x), y) for x, y in known if x > 0] if log else known
 
 
 def _mark(
-    name: str, number: int, label: str, points: Points, frame: Frame, shows: Mapping[str, Any]
+    name: str,
+    number: int,
+    of: str,
+    points: Points,
+    frame: Frame,
+    shows: Mapping[str, Any] | None,
 ) -> Markup:
-    """What one row is drawn as: its points, and their curve where the row has one of its own."""
-    curve = _curve(number, points, frame, shows) if shows.get("points") else EMPTY
-    dots = (shape(number, frame.x(x), frame.y(y), 3.0, class_=series(number)) for x, y in points)
-    said = tag("title", text(f"{label}: {points[-1][1]:.4g}"))
-    return tag("g", said, curve, *dots, class_="point", data_mark=name, data_series=label)
+    """The points of one row, and their curve where `shows` says how it is drawn."""
+    drawn = [] if shows is None else [_curve(number, points, frame, shows)]
+    for x, y in points:
+        drawn.append(shape(number, frame.x(x), frame.y(y), 3.0, class_=series(number)))
+    return mark(name, f"{of}: {points[-1][1]:.4g}", *drawn, series=of)
 
 
 def _curve(number: int, points: Points, frame: Frame, shows: Mapping[str, Any]) -> Markup:
@@ -151,12 +144,7 @@ def _curve(number: int, points: Points, frame: Frame, shows: Mapping[str, Any]) 
     if shows.get("steps"):
         corners = [(right[0], left[1]) for left, right in pairwise(places)]
         places = [p for pair in zip(places, [*corners, places[-1]], strict=True) for p in pair]
-    return tag(
-        "polyline",
-        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places),
-        class_=f"curve {series(number)}",
-        stroke_dasharray=DASHES[number // COLOURS % len(DASHES)],
-    )
+    return curve(number, places)
 
 
 def _powers(low: float, high: float) -> dict[float, str]:
