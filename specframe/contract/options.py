@@ -15,11 +15,13 @@ Config = TypeVar("Config")
 
 
 def require_at_least(config: object, **least: float) -> None:
-    """Raise if a field of the configuration is below its minimum."""
+    """Raise if a field is below its minimum; a field of several values needs at least one."""
     for name, low in least.items():
         found = getattr(config, name)
-        if found < low:
-            raise InvalidConfig.of(type(config).__name__, name, f"at least {low}", found)
+        several = isinstance(found, tuple)
+        if (not found or min(found) < low) if several else found < low:
+            wanted = f"at least {low}{' each, one or more' * several}"
+            raise InvalidConfig.of(type(config).__name__, name, wanted, found)
 
 
 def preset_with(

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import product
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -20,16 +21,8 @@ from typing import Any
 from torch import Tensor
 
 from specframe.contract.options import require_at_least
-from specframe.errors import InvalidConfig
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.domain_strategies import (
-    MIXED,
-    QUICK,
-    DomainSettings,
-    DomainStrategies,
-    Priced,
-    speedup,
-)
+from specframe.studies.worlds import domain_strategies as shared
 from specframe.types import Prompt
 
 __all__ = ["STUDY", "AnchorSettings"]
@@ -40,7 +33,7 @@ LOOKS = 7  # how often each look-up is timed
 
 
 @dataclass(frozen=True)
-class AnchorSettings(DomainSettings):
+class AnchorSettings(shared.DomainSettings):
     """`clustered` prompts of each domain are clustered, `looked_up` test prompts are looked up."""
 
     clusters: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8, 9, 10)
@@ -49,28 +42,16 @@ class AnchorSettings(DomainSettings):
     looked_up: int = 20
 
     def __post_init__(self) -> None:
-        DomainSettings.__post_init__(self)
-        for name, least in (("clusters", 2), ("anchors", 1)):
-            found = getattr(self, name)
-            if not found or min(found) < least:
-                raise InvalidConfig.of("AnchorSettings", name, f"{least} or more each", found)
-        require_at_least(self, clustered=self.calibration, looked_up=self.prompts)
+        shared.DomainSettings.__post_init__(self)
+        require_at_least(
+            self, clusters=2, anchors=1, clustered=self.calibration, looked_up=self.prompts
+        )
 
 
 def run(settings: AnchorSettings, work: Work) -> Findings:
     """A row for each number of clusters and of anchors a cluster."""
     lookups = _ClusterLookups(settings, work)
-    rows = [
-        work.row(
-            {"clusters": clusters, "anchors": anchors}, partial(lookups.row, clusters, anchors)
-        )
-        for clusters in settings.clusters
-        for anchors in settings.anchors
-    ]
-    return _findings(rows)
-
-
-def _findings(rows: Sequence[Row]) -> Findings:
+    rows = lookups.rows("clusters anchors", product(settings.clusters, settings.anchors))
     best = max(row["speed"] for row in rows)
     mixed, own = rows[0]["mixed"], rows[0]["own"]
     least = min(
@@ -97,12 +78,8 @@ def _findings(rows: Sequence[Row]) -> Findings:
     )
 
 
-class _ClusterLookups:
-    """Clusters and anchors of prompts; what rows share is made on first use."""
-
-    def __init__(self, settings: AnchorSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._strategies = DomainStrategies(settings, work)
+class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
+    """Clusters and anchors of prompts."""
 
     def row(self, clusters: int, anchors: int) -> Row:
         """The row of this many clusters and anchors."""
@@ -117,13 +94,14 @@ class _ClusterLookups:
         names, set_of = self._names(labels), self._set_of(labels)
         right = [names[label] == p.domain for label, p in zip(found, self._tests, strict=True)]
         label_of = dict(zip((p.tokens for p in self._tests), found, strict=True))
-        prices, asked = self._prices, self._asked
+        asked = self._strategies.asked()
+        prices = self._prices
         return {
             "accuracy": sum(right) / len(right),
             "named": len(set(names.values())),
-            "speed": speedup(prices[p.tokens][set_of[label_of[p.tokens]]] for p in asked),
-            "mixed": speedup(prices[p.tokens][MIXED] for p in asked),
-            "own": speedup(prices[p.tokens][p.domain] for p in asked),
+            "speed": shared.speedup(prices[p.tokens][set_of[label_of[p.tokens]]] for p in asked),
+            "mixed": shared.speedup(prices[p.tokens][shared.MIXED] for p in asked),
+            "own": shared.speedup(prices[p.tokens][p.domain] for p in asked),
             "lookup_seconds": self._seconds(says),
         }
 
@@ -143,13 +121,15 @@ class _ClusterLookups:
 
     def _set_of(self, labels: Sequence[str]) -> dict[str, str]:
         """The fastest set on the cluster's answered prompts; the mixed one where it has none."""
-        members: dict[str, list[Mapping[str, Priced]]] = {label: [] for label in labels}
+        members: dict[str, list[Mapping[str, shared.Priced]]] = {label: [] for label in labels}
         for label, prompt in zip(labels, self._clustered, strict=True):
-            if prompt.tokens in self._known:
-                members[label].append(self._known[prompt.tokens])
+            if prompt.tokens in self._prices:
+                members[label].append(self._prices[prompt.tokens])
         sets = list(self._strategies.sets)
         return {
-            label: max(sets, key=lambda name: speedup(one[name] for one in own)) if own else MIXED
+            label: max(sets, key=lambda name: shared.speedup(one[name] for one in own))
+            if own
+            else shared.MIXED
             for label, own in members.items()
         }
 
@@ -179,20 +159,10 @@ class _ClusterLookups:
         return self._strategies.vectors(self._tests)
 
     @cached_property
-    def _asked(self) -> list[Prompt]:
-        return self._strategies.asked()
-
-    @cached_property
-    def _prices(self) -> dict[tuple[int, ...], dict[str, Priced]]:
-        """Seconds with each set, by answered test prompt."""
-        asked = self._asked
+    def _prices(self) -> dict[tuple[int, ...], dict[str, shared.Priced]]:
+        """Seconds with each set, by answered prompt of either split."""
+        asked = [*self._strategies.calibrating(), *self._strategies.asked()]
         return dict(zip((p.tokens for p in asked), self._strategies.set_prices(asked), strict=True))
-
-    @cached_property
-    def _known(self) -> dict[tuple[int, ...], dict[str, Priced]]:
-        """Seconds with each set, by answered calibration prompt."""
-        known = self._strategies.calibrating()
-        return dict(zip((p.tokens for p in known), self._strategies.set_prices(known), strict=True))
 
 
 STUDY = Study(
@@ -200,7 +170,9 @@ STUDY = Study(
     "Clusters and anchors",
     "How many clusters and anchors are needed to find a prompt's skip set, and what do they cost?",
     AnchorSettings(),
-    AnchorSettings(**QUICK, clusters=(2, 5, 10), anchors=(1, 5, 20), clustered=20, looked_up=8),
+    AnchorSettings(
+        **shared.QUICK, clusters=(2, 5, 10), anchors=(1, 5, 20), clustered=20, looked_up=8
+    ),
     run,
     Lines("clusters", "accuracy", ("anchors",)),
 )

@@ -8,10 +8,11 @@ the plans are knapsacks of the same values at other weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import product
 
 from specframe.contract.options import require_at_least
-from specframe.errors import InvalidConfig
+from specframe.studies.framework.measurement import Measurement
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.plans_at import plans_at
 from specframe.studies.worlds.priced_rig import priced_rig
@@ -34,20 +35,13 @@ class AttentionShareSettings:
     profile: str = ""
 
     def __post_init__(self) -> None:
-        owner = type(self).__name__
-        if not self.contexts or min(self.contexts) < 2:
-            raise InvalidConfig.of(owner, "contexts", "at least 2 each", self.contexts)
-        require_at_least(self, prompts=1, budget=1)
+        require_at_least(self, contexts=2, prompts=1, budget=1)
 
 
 def run(settings: AttentionShareSettings, work: Work) -> Findings:
     """A row for each context and kind of sublayer."""
     shares = _SkippedShares(settings, work)
-    rows = [
-        work.row({"context": n, "sublayers": kind}, partial(shares.row, n, kind))
-        for n in settings.contexts
-        for kind in KINDS
-    ]
+    rows = shares.rows("context sublayers", product(settings.contexts, KINDS))
     skipped = {kind: [r["skipped"] for r in rows if r["sublayers"] == kind] for kind in KINDS}
     first, last = settings.contexts[0], settings.contexts[-1]
     said = " and ".join(
@@ -60,11 +54,8 @@ def run(settings: AttentionShareSettings, work: Work) -> Findings:
     )
 
 
-class _SkippedShares:
-    """Plans at every context, made on first use."""
-
-    def __init__(self, settings: AttentionShareSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
+class _SkippedShares(Measurement[AttentionShareSettings]):
+    """Plans at every context."""
 
     def row(self, context: int, kind: str) -> Row:
         """Means over the prompts."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from math import ceil
 from time import perf_counter
 from typing import Any
 
 from specframe.errors import InvalidConfig
+from specframe.studies.framework.measurement import Measurement
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.timed_searches import TimedSearches, timed_searches
 from specframe.types import Prompt, SkipSet
@@ -66,17 +67,10 @@ def run(settings: CalibrationCostSettings, work: Work) -> Findings:
     ways = _Ways(settings, work)
     asked = [(CACHED, settings.usual), (ALONE, settings.usual), (TRANSFER, settings.usual)]
     asked += [(way, count) for way in (LOCAL, KNAPSACK) for count in settings.prompts]
-    rows = [
-        work.row({"way": way, "prompts": count}, partial(ways.row, way, count))
-        for way, count in dict.fromkeys(asked)
-    ]
-    faithful = [
-        work.row(
-            {"way": f"{FAITHFUL}, {count} iterations", "prompts": settings.usual},
-            partial(ways.faithful, count),
-        )
-        for count in settings.iterations
-    ]
+    rows = ways.rows("way prompts", dict.fromkeys(asked))
+    names = [(f"{FAITHFUL}, {count} iterations", settings.usual) for count in settings.iterations]
+    budgets = dict(zip(names, settings.iterations, strict=True))
+    faithful = ways.rows("way prompts", names, lambda *name: ways.faithful(budgets[name]))
     rivals = [row for row in rows if row["way"] in RIVALS]
     return _findings(rivals, faithful)
 
@@ -123,11 +117,8 @@ def _reached(row: Row, value: float) -> float | None:
     return next((seconds for seconds, found in row["curve"] if found >= value), None)
 
 
-class _Ways:
-    """Searches by each way; model and answers are made on first use."""
-
-    def __init__(self, settings: CalibrationCostSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
+class _Ways(Measurement[CalibrationCostSettings]):
+    """Searches by each way."""
 
     def row(self, way: str, count: int) -> Row:
         """A way that uses the one-pass estimate, with so many prompts to search on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import product
 from statistics import fmean
 
 from specframe.contract.options import require_at_least
@@ -45,28 +45,25 @@ def run(settings: ContextSettings, work: Work) -> Findings:
             f"Only the testbed's prompts come in every length. Got {settings.prompts!r}; leave "
             f"the setting out."
         )
-    speed = PairedSpeed(settings, work)
-    rows = [
-        work.row(
-            {"selector": name, "context": context},
-            partial(_measured, speed, settings, name, context),
-        )
-        for name in (ONLINE, STATIC)
-        for context in settings.contexts
-    ]
-    return _findings(rows)
+    speed = _SpeedAtContexts(settings, work)
+    return _findings(speed.rows("selector context", product((ONLINE, STATIC), settings.contexts)))
 
 
-def _measured(speed: PairedSpeed, settings: ContextSettings, name: str, context: int) -> Row:
-    domains = speed.domains(settings.calibration)
-    if name == ONLINE:
-        strategy = speed.named(name)
-    else:
-        prompts = [p for d in domains for p in speed.calibration_prompts(d, settings.calibration)]
-        strategy = speed.calibrated(name, "all", prompts, {"seconds": str(settings.seconds)})
-    asked = [prompt for domain in domains for prompt in speed.asked(domain, context)]
-    tokens = fmean(len(prompt.tokens) for prompt in asked)
-    return {"prompt_tokens": tokens, **speed.speedup(strategy, asked)}
+class _SpeedAtContexts(PairedSpeed[ContextSettings]):
+    """Speed-ups of both strategies."""
+
+    def row(self, name: str, context: int) -> Row:
+        """One strategy on prompts of this length."""
+        settings, domains = self._settings, self.domains(self._settings.calibration)
+        if name == ONLINE:
+            strategy = self.named(name)
+        else:
+            count = settings.calibration
+            prompts = [p for domain in domains for p in self.calibration_prompts(domain, count)]
+            strategy = self.calibrated(name, "all", prompts, {"seconds": str(settings.seconds)})
+        asked = [prompt for domain in domains for prompt in self.asked(domain, context)]
+        tokens = fmean(len(prompt.tokens) for prompt in asked)
+        return {"prompt_tokens": tokens, **self.speedup(strategy, asked)}
 
 
 def _findings(rows: Sequence[Row]) -> Findings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import product
 from statistics import fmean
 from typing import Any
 
@@ -36,24 +36,22 @@ class CrossDomainSettings(PairedSettings):
 
 def run(settings: CrossDomainSettings, work: Work) -> Findings:
     """A row for each pair of domains: whose skips, on whose prompts."""
-    speed = PairedSpeed(settings, work)
+    speed = _SpeedAcross(settings, work)
     domains = speed.domains(settings.calibration)
-    rows = [
-        work.row(
-            {"selector": STRATEGY, "skips_of": home, "domain": domain},
-            partial(_measured, speed, settings, home, domain),
-        )
-        for home in domains
-        for domain in domains
-    ]
-    return _findings(rows)
+    pairs = product((STRATEGY,), domains, domains)
+    return _findings(speed.rows("selector skips_of domain", pairs))
 
 
-def _measured(speed: PairedSpeed, settings: CrossDomainSettings, home: str, domain: str) -> Row:
-    prompts = speed.calibration_prompts(home, settings.calibration)
-    options = {"seconds": str(settings.seconds), "check": "0", "may_decline": "false"}
-    strategy = speed.calibrated(STRATEGY, home, prompts, options)
-    return speed.speedup(strategy, speed.asked(domain))
+class _SpeedAcross(PairedSpeed[CrossDomainSettings]):
+    """Speed-ups of each domain's set."""
+
+    def row(self, name: str, home: str, domain: str) -> Row:
+        """The set of one domain on prompts of another."""
+        prompts = self.calibration_prompts(home, self._settings.calibration)
+        seconds = str(self._settings.seconds)
+        options = {"seconds": seconds, "check": "0", "may_decline": "false"}
+        strategy = self.calibrated(name, home, prompts, options)
+        return self.speedup(strategy, self.asked(domain))
 
 
 def _findings(rows: Sequence[Row]) -> Findings:

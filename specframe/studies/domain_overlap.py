@@ -11,20 +11,12 @@ speculation only has to repeat it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import permutations
 from statistics import fmean
 from typing import Any
 
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
-from specframe.studies.worlds.domain_strategies import (
-    MIXED,
-    QUICK,
-    DomainSettings,
-    DomainStrategies,
-    pays,
-    speedup,
-)
+from specframe.studies.worlds import domain_strategies as shared
 from specframe.testbed.corpus import DOMAINS, Conversation, Document, Exercise, document
 from specframe.testbed.model.encoding import encode_prompt
 from specframe.types import Prompt
@@ -36,19 +28,12 @@ SETS = ("first_set", "second_set", "mixed", "selector", "best_set")
 SAYS = ("says_first", "says_second", "says_other", "refuses")
 
 
-def run(settings: DomainSettings, work: Work) -> Findings:
+def run(settings: shared.DomainSettings, work: Work) -> Findings:
     """A row for each domain alone, and for each ordered pair in either form."""
     pairs = _TaskPairs(settings, work)
     cases = [(ALONE, domain, domain) for domain in DOMAINS]
     cases += [(form, *pair) for form in (JOINED, IN_TURN) for pair in permutations(DOMAINS, 2)]
-    rows = [
-        work.row(
-            {"form": form, "first": first, "second": second},
-            partial(pairs.row, form, first, second),
-        )
-        for form, first, second in cases
-    ]
-    return _findings(rows)
+    return _findings(pairs.rows("form first second", cases))
 
 
 def two_tasks(tokenizer: Any, form: str, first: str, second: str, index: int) -> tuple[int, ...]:
@@ -71,7 +56,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
     speeds = {form: {p: fmean(r[p] for r in own) for p in SETS} for form, own in forms.items()}
     says = {form: {s: fmean(r[s] for r in own) for s in SAYS} for form, own in forms.items()}
     home = speeds[ALONE]["second_set"]
-    void = not pays(home)
+    void = not shared.pays(home)
     keeps = {
         form: {p: None if void else (speeds[form][p] - 1.0) / (home - 1.0) for p in SETS}
         for form in (JOINED, IN_TURN)
@@ -99,12 +84,8 @@ def _told(form: str, says: dict[str, float], keeps: dict[str, float | None]) -> 
     )
 
 
-class _TaskPairs:
-    """Prompts of two tasks; what rows share is made on first use."""
-
-    def __init__(self, settings: DomainSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._strategies = DomainStrategies(settings, work)
+class _TaskPairs(shared.DomainMeasurement[shared.DomainSettings]):
+    """Prompts of two tasks."""
 
     def row(self, form: str, first: str, second: str) -> Row:
         """The row of this form and these domains."""
@@ -116,14 +97,14 @@ class _TaskPairs:
         ]
         matches = [strategies.knn.says(vector) for vector in strategies.vectors(prompts)]
         prices = strategies.set_prices(prompts)
-        by_set = {name: speedup(one[name] for one in prices) for name in strategies.sets}
-        chosen = [match.label if match.known else MIXED for match in matches]
+        by_set = {name: shared.speedup(one[name] for one in prices) for name in strategies.sets}
+        chosen = [match.label if match.known else shared.MIXED for match in matches]
         return {
             **_said(matches, first, second),
             "first_set": by_set[first],
             "second_set": by_set[second],
-            "mixed": by_set[MIXED],
-            "selector": speedup(one[name] for one, name in zip(prices, chosen, strict=True)),
+            "mixed": by_set[shared.MIXED],
+            "selector": shared.speedup(one[name] for one, name in zip(prices, chosen, strict=True)),
             "best_set": max(by_set.values()),
         }
 
@@ -141,8 +122,8 @@ STUDY = Study(
     "Two tasks in one prompt",
     "What does the look-up return for two tasks in one prompt, and how much of the speed-up "
     "remains?",
-    DomainSettings(),
-    DomainSettings(**{**QUICK, "prompts": 1}),
+    shared.DomainSettings(),
+    shared.DomainSettings(**{**shared.QUICK, "prompts": 1}),
     run,
     Bars("selector", ("form", "first", "second")),
 )

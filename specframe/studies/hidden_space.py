@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
@@ -24,15 +24,9 @@ from specframe.contract.pooling import Pooling
 from specframe.errors import InvalidConfig
 from specframe.profilers.continuations import text_states
 from specframe.rig import Rig
+from specframe.studies.framework.measurement import remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.domain_strategies import (
-    MIXED,
-    QUICK,
-    DomainSettings,
-    DomainStrategies,
-    Priced,
-    speedup,
-)
+from specframe.studies.worlds import domain_strategies as shared
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import Prompt
 
@@ -58,7 +52,7 @@ POOLING, METRIC, CENTRED = "normed-mean", "cosine", True  # of knn-ssd's preset 
 
 
 @dataclass(frozen=True)
-class HiddenSettings(DomainSettings):
+class HiddenSettings(shared.DomainSettings):
     """`layers` count from 0, the embeddings; `anchored` prompts of a domain are clustered.
 
     `looked_up` test prompts of a domain are looked up, of which `prompts` are answered.
@@ -71,13 +65,12 @@ class HiddenSettings(DomainSettings):
     anchors: int = 10
 
     def __post_init__(self) -> None:
-        DomainSettings.__post_init__(self)
-        for name in ("layers", "poolings"):
-            if not getattr(self, name):
-                raise InvalidConfig.of("HiddenSettings", name, "one or more", getattr(self, name))
+        shared.DomainSettings.__post_init__(self)
+        if not self.poolings:
+            raise InvalidConfig.of("HiddenSettings", "poolings", "one or more", self.poolings)
         for pooling in self.poolings:
             Pooling(pooling)
-        require_at_least(self, anchored=1, looked_up=self.prompts, anchors=1)
+        require_at_least(self, layers=0, anchored=1, looked_up=self.prompts, anchors=1)
 
 
 def run(settings: HiddenSettings, work: Work) -> Findings:
@@ -87,21 +80,10 @@ def run(settings: HiddenSettings, work: Work) -> Findings:
     spaces = [(layer, p, METRIC, CENTRED) for layer in settings.layers for p in settings.poolings]
     pooling = POOLING if POOLING in settings.poolings else settings.poolings[0]
     spaces += [(last, pooling, metric, centred) for metric in METRICS for centred in (True, False)]
-    rows = [
-        work.row(
-            {
-                "anchors_of": anchors_of,
-                "prompts_of": prompts_of,
-                "layer": layer,
-                "pooling": pooling,
-                "metric": metric,
-                "centred": centred,
-            },
-            partial(lookups.row, anchors_of, prompts_of, layer, pooling, metric, centred),
-        )
-        for anchors_of, prompts_of in PAIRS
-        for layer, pooling, metric, centred in dict.fromkeys(spaces)
-    ]
+    rows = lookups.rows(
+        "anchors_of prompts_of layer pooling metric centred",
+        ((*pair, *space) for pair in PAIRS for space in dict.fromkeys(spaces)),
+    )
     return _findings(rows, last)
 
 
@@ -141,8 +123,8 @@ def _findings(rows: Sequence[Row], last: int) -> Findings:
         },
         "by_style": _means(ends, "prompts_of"),
         "other_style": fmean(row["accuracy"] for row in apart),
-        "best": _told(best),
-        "worst": _told(worst),
+        "best": _shown(best),
+        "worst": _shown(worst),
         "speed": {"best": max(r["speed"] for r in alike), "worst": min(r["speed"] for r in rows)},
     }
     slowest = min(rows, key=lambda row: row["speed"] / row["own"])
@@ -168,18 +150,12 @@ def _means(rows: Sequence[Row], key: str) -> dict[str, float]:
     return {str(v): fmean(row["accuracy"] for row in rows if row[key] == v) for v in values}
 
 
-def _told(row: Row) -> dict[str, object]:
+def _shown(row: Row) -> dict[str, object]:
     return {key: row[key] for key in ("layer", "pooling", "metric", "prompts_of", "accuracy")}
 
 
-class _SpaceLookups:
-    """Look-ups in several spaces; what rows share is made on first use."""
-
-    def __init__(self, settings: HiddenSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._strategies = DomainStrategies(settings, work)
-        self._texts: dict[tuple[str, Split], _Texts] = {}
-        self._prices: dict[str, list[dict[str, Priced]]] = {}
+class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
+    """Look-ups in several spaces."""
 
     def row(
         self,
@@ -213,9 +189,9 @@ class _SpaceLookups:
         prices = self._prices_of(style)
         answered = self._answered
         return {
-            "speed": speedup(prices[i][said[number]] for i, number in enumerate(answered)),
-            "own": speedup(prices[i][domains[number]] for i, number in enumerate(answered)),
-            "mixed": speedup(one[MIXED] for one in prices),
+            "speed": shared.speedup(prices[i][said[number]] for i, number in enumerate(answered)),
+            "own": shared.speedup(prices[i][domains[number]] for i, number in enumerate(answered)),
+            "mixed": shared.speedup(one[shared.MIXED] for one in prices),
         }
 
     @cached_property
@@ -224,25 +200,20 @@ class _SpaceLookups:
         each, few = self._settings.looked_up, self._settings.prompts
         return [d * each + i for d in range(len(DOMAINS)) for i in range(few)]
 
-    def _prices_of(self, style: str) -> list[dict[str, Priced]]:
+    @remembered
+    def _prices_of(self, style: str) -> list[dict[str, shared.Priced]]:
         """Seconds with each set on each answered prompt."""
-        if style not in self._prices:
-            self._work.tell(f"judging sets on prompts written as {style}")
-            prompts = self._text(style, "test").prompts
-            answered = [prompts[i] for i in self._answered]
-            self._prices[style] = self._strategies.set_prices(answered)
-        return self._prices[style]
+        self._work.tell(f"judging sets on prompts written as {style}")
+        prompts = self._text(style, "test").prompts
+        return self._strategies.set_prices([prompts[i] for i in self._answered])
 
+    @remembered
     def _text(self, style: str, split: Split) -> _Texts:
-        if (style, split) not in self._texts:
-            self._work.tell(f"reading {split} prompts written as {style}")
-            asked = self._settings
-            count = asked.looked_up if split == "test" else asked.anchored
-            prompts = written(self._strategies.rig, style, count, split)
-            self._texts[style, split] = _Texts.read(
-                self._strategies.rig, prompts, asked.layers, asked.poolings
-            )
-        return self._texts[style, split]
+        self._work.tell(f"reading {split} prompts written as {style}")
+        asked, rig = self._settings, self._strategies.rig
+        count = asked.looked_up if split == "test" else asked.anchored
+        prompts = written(rig, style, count, split)
+        return _Texts.read(rig, prompts, asked.layers, asked.poolings)
 
 
 @dataclass(frozen=True)
@@ -281,7 +252,7 @@ STUDY = Study(
     "Which layer, pooling and metric identify the domain of a prompt, however it is written, and "
     "how does this affect the speed-up?",
     HiddenSettings(),
-    HiddenSettings(**QUICK, layers=(0, 12, 24), anchored=10, looked_up=6),
+    HiddenSettings(**shared.QUICK, layers=(0, 12, 24), anchored=10, looked_up=6),
     run,
     Lines("layer", "lead_by_layer", ("pooling", "prompts_of")),
 )

@@ -15,20 +15,15 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import count, pairwise
+from functools import cached_property
+from itertools import count, pairwise, product
 
 from specframe.contract.options import require_at_least
 from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
+from specframe.studies.framework.measurement import remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.domain_strategies import (
-    QUICK,
-    DomainSettings,
-    DomainStrategies,
-    pays,
-    speedup,
-)
+from specframe.studies.worlds import domain_strategies as shared
 from specframe.testbed.corpus import DOMAINS
 from specframe.types import Prompt
 
@@ -40,7 +35,7 @@ UNCHANGED = {"check": "0", "may_decline": "false"}
 
 
 @dataclass(frozen=True)
-class MixSettings(DomainSettings):
+class MixSettings(shared.DomainSettings):
     """`streams` of `length` prompts begin in each domain."""
 
     ratios: tuple[float, ...] = (0.0, 0.3, 0.7, 1.0)
@@ -48,7 +43,7 @@ class MixSettings(DomainSettings):
     length: int = 12
 
     def __post_init__(self) -> None:
-        DomainSettings.__post_init__(self)
+        shared.DomainSettings.__post_init__(self)
         if len(self.ratios) < 2 or not all(0.0 <= ratio <= 1.0 for ratio in self.ratios):
             raise InvalidConfig.of("MixSettings", "ratios", "two or more in [0, 1]", self.ratios)
         require_at_least(self, streams=1, length=1)
@@ -57,12 +52,7 @@ class MixSettings(DomainSettings):
 def run(settings: MixSettings, work: Work) -> Findings:
     """A row for each strategy and ratio."""
     streams = _Streams(settings, work)
-    rows = [
-        work.row({"selector": name, "ratio": ratio}, partial(streams.row, name, ratio))
-        for name in STRATEGIES
-        for ratio in sorted(settings.ratios)
-    ]
-    return _findings(rows)
+    return _findings(streams.rows("selector ratio", product(STRATEGIES, sorted(settings.ratios))))
 
 
 def stream(home: str, ratio: float, length: int, seed: int) -> Iterator[str]:
@@ -79,7 +69,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
     speeds = {name: [r["speed"] for r in rows if r["selector"] == name] for name in STRATEGIES}
     loses = {name: 1.0 - found[-1] / found[0] for name, found in speeds.items()}
     low, high = rows[0]["ratio"], rows[len(rows) // len(STRATEGIES) - 1]["ratio"]
-    void = not pays(speeds[FIXED][0])
+    void = not shared.pays(speeds[FIXED][0])
     figures = {"void": void, "speeds": speeds, "loses": loses}
     if void:
         return Findings(
@@ -98,13 +88,8 @@ def _findings(rows: Sequence[Row]) -> Findings:
     )
 
 
-class _Streams:
-    """Streams of prompts; what rows share is made on first use."""
-
-    def __init__(self, settings: MixSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._strategies = DomainStrategies(settings, work)
-        self._made: dict[tuple[str, str], LayerSelector] = {}
+class _Streams(shared.DomainMeasurement[MixSettings]):
+    """Streams of prompts."""
 
     def row(self, name: str, ratio: float) -> Row:
         """One strategy on all streams of this ratio."""
@@ -112,7 +97,7 @@ class _Streams:
         parts, at_home, changes = [], 0, 0
         for home in DOMAINS:
             label = f"{name} {home}" if name == FIXED else name
-            strategy = self._strategy(name, home)
+            strategy = self._strategy(name, home if name == FIXED else "")
             for seed in range(self._settings.streams):
                 domains = list(stream(home, ratio, self._settings.length, seed))
                 at_home += domains.count(home)
@@ -121,7 +106,7 @@ class _Streams:
                 prompts = [self._prompt(domain, next(turn[domain])) for domain in domains]
                 parts += [self._strategies.rounds_price(label, strategy, p) for p in prompts]
         return {
-            "speed": speedup(parts),
+            "speed": shared.speedup(parts),
             "at_home": at_home / len(parts),
             "changes": changes / len(parts),
         }
@@ -136,14 +121,9 @@ class _Streams:
         found = self._strategies.asked()
         return {domain: [p for p in found if p.domain == domain] for domain in DOMAINS}
 
+    @remembered
     def _strategy(self, name: str, home: str) -> LayerSelector:
         """Calibrated on its own domain only if it is the fixed one."""
-        key = (name, home if name == FIXED else "")
-        if key not in self._made:
-            self._made[key] = self._make(*key)
-        return self._made[key]
-
-    def _make(self, name: str, home: str) -> LayerSelector:
         if name in (FIXED, MIX):
             domains = (home,) if home else DOMAINS
             return self._strategies.calibrated("static-bo", domains, options=UNCHANGED)
@@ -157,7 +137,7 @@ STUDY = Study(
     "Streams that change domain",
     "How does the speed-up change as prompts change domain more often?",
     MixSettings(),
-    MixSettings(**QUICK),
+    MixSettings(**shared.QUICK),
     run,
     Lines("ratio", "speed", ("selector",)),
 )

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import product
 
 from specframe.contract.options import require_at_least
 from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
 from specframe.prediction.priced_rounds import PricedRound
+from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
 from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
 from specframe.studies.worlds.every_plan import EveryPlan, Plan, pooled
 from specframe.studies.worlds.small_testbed import LONGEST, SmallTestbed, small_testbed
+from specframe.testbed.corpus import DOMAINS
 from specframe.types import Prompt
 
 __all__ = ["STUDY", "OracleSettings"]
@@ -56,11 +59,7 @@ class OracleSettings:
 def run(settings: OracleSettings, work: Work) -> Findings:
     """A row for each strategy and domain."""
     regrets = _Regrets(settings, work)
-    rows = [
-        work.row({"selector": name, "domain": domain}, partial(regrets.row, name, domain))
-        for name in LOOKS_AT
-        for domain in (*regrets.domains, MEAN)
-    ]
+    rows = regrets.rows("selector domain", product(LOOKS_AT, (*DOMAINS, MEAN)))
     means = {row["selector"]: row for row in rows if row["domain"] == MEAN}
     best = {LOOKS_AT[name]: row["optimum"] for name, row in means.items()}
     void = best["nothing"] < LEAST
@@ -87,18 +86,8 @@ def _answer(best: Mapping[str, float], regret: Mapping[str, float | None]) -> st
     return f"The best possible speed-ups are {gained}. Of these are lost: {lost}."
 
 
-class _Regrets:
-    """Plans of strategies and the best ones; what rows share is made on first use."""
-
-    def __init__(self, settings: OracleSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._rounds: dict[str, dict[str, list[PricedRound]]] = {}
-
-    @property
-    def domains(self) -> list[str]:
-        from specframe.testbed.corpus import DOMAINS
-
-        return list(DOMAINS)
+class _Regrets(Measurement[OracleSettings]):
+    """Plans of strategies and the best ones."""
 
     @cached_property
     def _testbed(self) -> SmallTestbed:
@@ -154,13 +143,12 @@ class _Regrets:
             spent += every.seconds * sum(w / whole / every.speeds[plan] for plan, w in weighed)
         return float(plain / spent)
 
+    @remembered
     def _rounds_of(self, name: str) -> dict[str, list[PricedRound]]:
         """What the strategy planned on each test prompt."""
-        if name not in self._rounds:
-            strategy, testbed = self._strategy(name), self._testbed
-            self._work.tell(f"planning with {name}")
-            self._rounds[name] = {p.name: testbed.rounds(strategy, p) for p in testbed.tests}
-        return self._rounds[name]
+        strategy, testbed = self._strategy(name), self._testbed
+        self._work.tell(f"planning with {name}")
+        return {p.name: testbed.rounds(strategy, p) for p in testbed.tests}
 
     def _strategy(self, name: str) -> LayerSelector:
         """Calibrated on the validation split, or as an interrupted run left it."""

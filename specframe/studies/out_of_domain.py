@@ -11,19 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from statistics import fmean, mode
 from typing import Any
 
 from specframe.contract.selector import LayerSelector
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
-from specframe.studies.worlds.domain_strategies import (
-    QUICK,
-    DomainSettings,
-    DomainStrategies,
-    pays,
-    speedup,
-)
+from specframe.studies.worlds import domain_strategies as shared
 from specframe.testbed.corpus import DOMAINS, HELD_OUT
 from specframe.types import Prompt
 
@@ -38,7 +31,7 @@ THERE_TIMES = 3  # as many prompts to search on: answers out of domain are short
 
 
 @dataclass(frozen=True)
-class OutOfDomainSettings(DomainSettings):
+class OutOfDomainSettings(shared.DomainSettings):
     """`held_out` prompts are asked of each held-out domain, `prompts` of each known one."""
 
     held_out: int = 24
@@ -47,27 +40,19 @@ class OutOfDomainSettings(DomainSettings):
 def run(settings: OutOfDomainSettings, work: Work) -> Findings:
     """A row for each strategy and held-out domain, and for the known ones together."""
     speeds = _Speeds(settings, work)
-    rows = [
-        work.row({"selector": name, "domain": domain}, partial(speeds.row, name, domain))
-        for domain in HELD_OUT
-        for name in STRATEGIES
-    ]
-    known = [
-        work.row({"selector": name, "domain": KNOWN}, partial(speeds.row, name, KNOWN))
-        for name in STRATEGIES
-        if name != THERE
-    ]
-    return _findings(rows, known)
+    asked = [(name, domain) for domain in (*HELD_OUT, KNOWN) for name in STRATEGIES]
+    asked.remove((THERE, KNOWN))
+    return _findings(speeds.rows("selector domain", asked))
 
 
-def _findings(rows: Sequence[Row], known: Sequence[Row]) -> Findings:
+def _findings(rows: Sequence[Row]) -> Findings:
     speeds = {
-        name: {row["domain"]: row["speed"] for row in (*rows, *known) if row["selector"] == name}
+        name: {row["domain"]: row["speed"] for row in rows if row["selector"] == name}
         for name in STRATEGIES
     }
     best = {domain: max(found[domain] for found in speeds.values()) for domain in HELD_OUT}
-    void = [domain for domain in HELD_OUT if not pays(best[domain])]
-    refused = {r["domain"]: r["refused"] for r in (*rows, *known) if r["selector"] == "knn-ssd"}
+    void = [domain for domain in HELD_OUT if not shared.pays(best[domain])]
+    refused = {r["domain"]: r["refused"] for r in rows if r["selector"] == "knn-ssd"}
     return Findings(
         {"void": void, "speeds": speeds, "refused": refused}, _answer(speeds, void, refused)
     )
@@ -91,12 +76,8 @@ def _answer(
     return f"{answer}."
 
 
-class _Speeds:
-    """Speeds on held-out domains; what rows share is made on first use."""
-
-    def __init__(self, settings: OutOfDomainSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._strategies = DomainStrategies(settings, work)
+class _Speeds(shared.DomainMeasurement[OutOfDomainSettings]):
+    """Speeds on held-out domains."""
 
     def row(self, name: str, domain: str) -> Row:
         """One strategy on one held-out domain, or on all known ones."""
@@ -104,7 +85,7 @@ class _Speeds:
         strategy = self._strategy(name, domain)
         self._work.tell(f"{name} on {domain}")
         asked = self._asked(domain)
-        speed = speedup(self._strategies.rounds_price(label, strategy, p) for p in asked)
+        speed = shared.speedup(self._strategies.rounds_price(label, strategy, p) for p in asked)
         return {"speed": speed, **self._looked_up(name, strategy, domain)}
 
     def _looked_up(self, name: str, strategy: LayerSelector, domain: str) -> Row:
@@ -141,7 +122,7 @@ STUDY = Study(
     "Prompts of unknown domains",
     "How fast are strategies on domains that they have never seen, with and without their gate?",
     OutOfDomainSettings(),
-    OutOfDomainSettings(**QUICK, held_out=6),
+    OutOfDomainSettings(**shared.QUICK, held_out=6),
     run,
     Bars("speed", ("selector", "domain")),
 )

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import product
 from statistics import fmean, harmonic_mean
 from typing import Any
 
@@ -25,6 +26,7 @@ from specframe.prediction.check import rank_sublayers
 from specframe.prediction.priced_rounds import priced_rounds
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, Judged, continue_prompts, judge
+from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.lemma import check_lemma
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
@@ -68,14 +70,9 @@ class PruningSettings:
 def run(settings: PruningSettings, work: Work) -> Findings:
     """A row for each threshold, and one for each share of the lemma's sets."""
     checks = _Checks(settings, work)
-    program = [
-        work.row({"of": PROGRAM, "threshold": threshold}, partial(checks.program, threshold))
-        for threshold in (UNPRUNED, *settings.thresholds)
-    ]
-    lemma = [
-        work.row({"of": LEMMA, "share": share}, partial(checks.lemma, share))
-        for share in settings.shares
-    ]
+    thresholds = product((PROGRAM,), (UNPRUNED, *settings.thresholds))
+    program = checks.rows("of threshold", thresholds, checks.program)
+    lemma = checks.rows("of share", product((LEMMA,), settings.shares), checks.lemma)
     return _findings(program, lemma)
 
 
@@ -135,15 +132,10 @@ def _lemma_said(lemma: Sequence[Row]) -> str:
     )
 
 
-class _Checks:
-    """Checks of the program and of the lemma; model and answers are made on first use."""
+class _Checks(Measurement[PruningSettings]):
+    """Checks of the program and of the lemma."""
 
-    def __init__(self, settings: PruningSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._decided: dict[float, list[_Decision]] = {}
-        self._speeds: dict[tuple[str, int, SkipSet], float] = {}
-
-    def program(self, threshold: float) -> Row:
+    def program(self, of: str, threshold: float) -> Row:
         """Means over the answers; speeds are weighted by time."""
         decided, unpruned = self._decisions(threshold), self._decisions(UNPRUNED)
         return {
@@ -156,7 +148,7 @@ class _Checks:
             ),
         }
 
-    def lemma(self, share: float) -> Row:
+    def lemma(self, of: str, share: float) -> Row:
         """On the set of this share of the sublayers, at every position of the answers."""
         layers = self._rig.executor.shape.layers
         skips = SkipSet.from_sublayers(layers, self._order[: max(round(share * 2 * layers), 1)])
@@ -207,12 +199,11 @@ class _Checks:
             self._rig.executor, [prompt.tokens for prompt in seen], self._settings.judged
         )
 
+    @remembered
     def _decisions(self, threshold: float) -> list[_Decision]:
         """What the program decided in each answer."""
-        if threshold not in self._decided:
-            self._work.tell(f"the program at threshold {_name(threshold)}")
-            self._decided[threshold] = [self._decide(p, threshold) for p in self._prompts]
-        return self._decided[threshold]
+        self._work.tell(f"the program at threshold {_name(threshold)}")
+        return [self._decide(prompt, threshold) for prompt in self._prompts]
 
     def _decide(self, prompt: Prompt, threshold: float) -> _Decision:
         """Decode with the published strategy until its program has run once."""
@@ -223,10 +214,20 @@ class _Checks:
         when = next(i for i, done in enumerate(run) if done.select_seconds > 0.0)
         skips = run[when].plan.skips
         middle = 1 + sum(done.tokens for done in run[:when])
-        key = prompt.name, middle, skips
-        if key not in self._speeds:
-            self._speeds[key] = _speed(rig, prompt, skips, middle, self._settings.judged)
-        return _Decision(skips, run[when].select_seconds, self._speeds[key])
+        return _Decision(skips, run[when].select_seconds, self._speed(prompt, skips, middle))
+
+    @remembered
+    def _speed(self, prompt: Prompt, skips: SkipSet, middle: int) -> float:
+        """The speed-up after the first `middle` tokens, at the best draft length; 1 for no skips."""
+        if not skips:
+            return 1.0
+        rig, judged = self._rig, self._settings.judged
+        (text,) = continue_prompts(rig.executor, [prompt.tokens], middle + judged)
+        rest = Continuation(text.tokens, text.prompt_length + middle)
+        alpha = AcceptanceEstimator(rig.executor, [rest]).estimate(skips).mean
+        n = rest.prompt_length + judged / 2
+        length = rig.costs.best_draft_length(alpha, skips, n, LONGEST)
+        return rig.costs.speedup(alpha, DraftPlan(skips, StopRule(length)), n).value
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,18 +237,6 @@ class _Decision:
     skips: SkipSet
     seconds: float
     speed: float
-
-
-def _speed(rig: PricedRig, prompt: Prompt, skips: SkipSet, middle: int, judged: int) -> float:
-    """The speed-up after the first `middle` tokens, at the best draft length; 1 where none pays."""
-    if not skips:
-        return 1.0
-    (text,) = continue_prompts(rig.executor, [prompt.tokens], middle + judged)
-    rest = Continuation(text.tokens, text.prompt_length + middle)
-    alpha = AcceptanceEstimator(rig.executor, [rest]).estimate(skips).mean
-    n = rest.prompt_length + judged / 2
-    length = rig.costs.best_draft_length(alpha, skips, n, LONGEST)
-    return rig.costs.speedup(alpha, DraftPlan(skips, StopRule(length)), n).value
 
 
 def _streams(rig: PricedRig, text: Judged, skips: SkipSet) -> tuple[Tensor, Tensor]:

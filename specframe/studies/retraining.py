@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from math import ceil
 from statistics import fmean, harmonic_mean
 from typing import Any
@@ -25,6 +25,7 @@ from specframe.errors import InvalidConfig
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.replay import predict_speedup, replay_rounds
+from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.calibrations import UNHURRIED
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
@@ -74,11 +75,8 @@ class RetrainingSettings:
 def run(settings: RetrainingSettings, work: Work) -> Findings:
     """A row for each policy and period."""
     drift = _Drift(settings, work)
-    rows = [
-        work.row({"policy": policy, "period": period}, partial(drift.row, policy, period))
-        for period in range(settings.periods)
-        for policy in POLICIES
-    ]
+    periods = range(settings.periods)
+    rows = drift.rows("policy period", ((policy, n) for n in periods for policy in POLICIES))
     return _findings(rows, settings)
 
 
@@ -132,13 +130,8 @@ def _answer(figures: Mapping[str, Any], settings: RetrainingSettings) -> str:
     return f"{'; '.join(told)}."
 
 
-class _Drift:
-    """Policies over a drifting stream; what rows share is made on first use."""
-
-    def __init__(self, settings: RetrainingSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._found: dict[tuple[str, int], _Deployed] = {}
-        self._judges: dict[int, _Judge] = {}
+class _Drift(Measurement[RetrainingSettings]):
+    """Policies over a drifting stream."""
 
     def row(self, policy: str, period: int) -> Row:
         """The speed of the policy's set in this period."""
@@ -174,12 +167,11 @@ class _Drift:
             found.append(both[place * half : (place + 1) * half])
         return [prompt for pair in zip(*found, strict=True) for prompt in pair]
 
+    @remembered
     def _judge(self, period: int) -> _Judge:
-        if period not in self._judges:
-            self._work.tell(f"answering prompts of period {period + 1}")
-            prompts = [prompt.tokens for prompt in self._prompts(period, "test")]
-            self._judges[period] = _Judge(self._rig, prompts, self._settings.new_tokens)
-        return self._judges[period]
+        self._work.tell(f"answering prompts of period {period + 1}")
+        prompts = [prompt.tokens for prompt in self._prompts(period, "test")]
+        return _Judge(self._rig, prompts, self._settings.new_tokens)
 
     def _deployed(self, policy: str, period: int) -> _Deployed:
         """The set in use, charged in the period in which it is first used."""
@@ -187,13 +179,12 @@ class _Drift:
             return replace(self._deployed(policy, 0), seconds=0.0)
         if policy in (PERIODIC, FORESEEN) and period == 0:
             return self._deployed(ONCE, 0)
-        if (policy, period) not in self._found:
-            self._work.tell(f"calibrating: {policy}, period {period + 1}")
-            self._found[policy, period] = self._calibrated(policy, period)
-        return self._found[policy, period]
+        return self._calibrated(policy, period)
 
+    @remembered
     def _calibrated(self, policy: str, period: int) -> _Deployed:
         """A search on what the policy can know before the period begins."""
+        self._work.tell(f"calibrating: {policy}, period {period + 1}")
         if policy == PERIODIC:
             before = self._deployed(PERIODIC, period - 1).strategy
             return self._search(before, self._prompts(period - 1, "test"))
@@ -275,16 +266,16 @@ class _ChargedLab(ModelLab):
 
     def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
         """See `Lab.acceptance`; a set is charged once on each prompt."""
+        new = self.new_tokens
         for tokens in {prompt.tokens for prompt in prompts}:
             if tokens not in self._answered:
                 self._answered.add(tokens)
-                self.seconds += _answer_seconds(self.costs, len(tokens), self.new_tokens)
+                self.seconds += _answer_seconds(self.costs, len(tokens), new)
             for wanted in skips:
                 if (wanted.bits, tokens) not in self._charged:
                     self._charged.add((wanted.bits, tokens))
-                    self.seconds += _estimate_seconds(
-                        self.costs, wanted, len(tokens), self.new_tokens
-                    )
+                    # one walk over all positions of the answer, side by side
+                    self.seconds += self.costs.walk(len(tokens) + new, new, wanted, logits=new)
         return super().acceptance(skips, prompts)
 
 
@@ -292,11 +283,6 @@ def _answer_seconds(costs: CostModel, prompt: int, new: int) -> float:
     """Seconds to read a prompt, to answer it, and to read both to keep the target's states."""
     reading = costs.walk(0, prompt) + costs.walk(0, prompt + new, logits=new)
     return reading + new * costs.autoregressive(prompt + new / 2)
-
-
-def _estimate_seconds(costs: CostModel, skips: SkipSet, prompt: int, new: int) -> float:
-    """Seconds of one walk over all positions of an answer, side by side."""
-    return costs.walk(prompt + new, new, skips, logits=new)
 
 
 STUDY = Study(

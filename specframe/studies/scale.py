@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import product
 from statistics import fmean, harmonic_mean
 from typing import Any
 
@@ -19,6 +20,7 @@ from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
+from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.plans_at import plans_at
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
@@ -40,22 +42,15 @@ class ScaleSettings:
     budget: int = 512  # tokens still to come, over which planning must pay for itself
 
     def __post_init__(self) -> None:
-        owner = type(self).__name__
         if not self.profiles:
-            raise InvalidConfig.of(owner, "profiles", "one or more", self.profiles)
-        if not self.contexts or min(self.contexts) < 2:
-            raise InvalidConfig.of(owner, "contexts", "at least 2 each", self.contexts)
-        require_at_least(self, prompts=1, new_tokens=1, budget=1)
+            raise InvalidConfig.of("ScaleSettings", "profiles", "one or more", self.profiles)
+        require_at_least(self, contexts=2, prompts=1, new_tokens=1, budget=1)
 
 
 def run(settings: ScaleSettings, work: Work) -> Findings:
     """A row for each profile and context."""
     planned = _PlansAtPrices(settings, work)
-    rows = [
-        work.row({"profile": name, "context": n}, partial(planned.row, name, n))
-        for name in settings.profiles
-        for n in settings.contexts
-    ]
+    rows = planned.rows("profile context", product(settings.profiles, settings.contexts))
     by_profile = {
         name: {
             key: [row[key] for row in rows if row["profile"] == name]
@@ -87,13 +82,8 @@ def _answer(
     )
 
 
-class _PlansAtPrices:
-    """Plans at each profile's prices; model and answers are made on first use."""
-
-    def __init__(self, settings: ScaleSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._planned: dict[str, list[dict[int, DraftPlan]]] = {}
-        self._judged: dict[tuple[str, SkipSet], float] = {}
+class _PlansAtPrices(Measurement[ScaleSettings]):
+    """Plans at each profile's prices."""
 
     def row(self, name: str, context: int) -> Row:
         """Means over the prompts; speeds are weighted by time."""
@@ -119,10 +109,11 @@ class _PlansAtPrices:
         """Measured acceptance at the profile's prices."""
         if plan.stop.max_tokens == 0:
             return 1.0
-        key = prompt.name, plan.skips
-        if key not in self._judged:
-            self._judged[key] = self._estimators[prompt.name].estimate(plan.skips).mean
-        return costs.speedup(self._judged[key], plan, context).value
+        return costs.speedup(self._acceptance(prompt.name, plan.skips), plan, context).value
+
+    @remembered
+    def _acceptance(self, prompt: str, skips: SkipSet) -> float:
+        return self._estimators[prompt].estimate(skips).mean
 
     @cached_property
     def _rig(self) -> PricedRig:
@@ -147,17 +138,16 @@ class _PlansAtPrices:
     def _costs(self, name: str) -> CostModel:
         return spread_over(kept_prices(name), self._rig.shape.layers)
 
+    @remembered
     def _plans(self, name: str) -> list[dict[int, DraftPlan]]:
         """By prompt: the plan at each context."""
-        if name not in self._planned:
-            rig = self._rig.priced(self._costs(name))
-            self._work.tell(f"planning at the prices of {name}")
-            strategy = rig.strategy("knapspec", options={"stop": "fixed"})
-            contexts, budget = self._settings.contexts, self._settings.budget
-            self._planned[name] = [
-                plans_at(rig, strategy, prompt.tokens, contexts, budget) for prompt in self._prompts
-            ]
-        return self._planned[name]
+        rig = self._rig.priced(self._costs(name))
+        self._work.tell(f"planning at the prices of {name}")
+        strategy = rig.strategy("knapspec", options={"stop": "fixed"})
+        contexts, budget = self._settings.contexts, self._settings.budget
+        return [
+            plans_at(rig, strategy, prompt.tokens, contexts, budget) for prompt in self._prompts
+        ]
 
 
 STUDY = Study(

@@ -13,7 +13,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import product
 from statistics import fmean
 from typing import Any
 
@@ -30,6 +31,7 @@ from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.prompts.testbed import suite_prompts
 from specframe.rig import Rig
+from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.priced_rig import require_tokenizer
 from specframe.types import DraftPlan, SkipSet, StopRule
@@ -64,23 +66,14 @@ class TptSettings:
                 raise InvalidConfig.of(owner, name, "in (0, 1) each", values)
         if len(self.ranked) + len(self.random) < 3:
             raise InvalidConfig.of(owner, "ranked", "3 or more with `random`", self.ranked)
-        for name in ("lengths", "contexts"):
-            values = getattr(self, name)
-            if not values or min(values) < 1:
-                raise InvalidConfig.of(owner, name, "one or more of at least 1", values)
-        require_at_least(self, prompts=1, new_tokens=8)
+        require_at_least(self, lengths=1, contexts=1, prompts=1, new_tokens=8)
 
 
 def run(settings: TptSettings, work: Work) -> Findings:
     """A row for each plan and context."""
     races = _Races(settings, work)
-    rows = [
-        work.row({"context": n, "set": name, "draft": length}, partial(races.row, n, name, length))
-        for n in settings.contexts
-        for name in _names(settings)
-        for length in settings.lengths
-    ]
-    return _findings(rows)
+    plans = product(settings.contexts, _names(settings), settings.lengths)
+    return _findings(races.rows("context set draft", plans))
 
 
 def _names(settings: TptSettings) -> list[str]:
@@ -162,18 +155,12 @@ def _answer(found: Mapping[str, Any], plans: int) -> str:
     )
 
 
-class _Races:
-    """Plans that are predicted and timed; model and prices are made on first use."""
-
-    def __init__(self, settings: TptSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._raced: dict[int, dict[tuple[str, int], Row]] = {}
+class _Races(Measurement[TptSettings]):
+    """Plans that are predicted and timed."""
 
     def row(self, context: int, name: str, length: int) -> Row:
         """Predicted and measured figures of one plan."""
-        if context not in self._raced:
-            self._raced[context] = self._race(context)
-        return self._raced[context][name, length]
+        return self._race(context)[name, length]
 
     @cached_property
     def _rig(self) -> Rig:
@@ -201,6 +188,7 @@ class _Races:
         sets = [SkipSet.from_sublayers(layers, own) for own in members]
         return dict(zip(_names(settings), sets, strict=True))
 
+    @remembered
     def _race(self, context: int) -> dict[tuple[str, int], Row]:
         """All plans at this context: predicted on some prompts, then timed on others."""
         settings, executor, costs = self._settings, self._rig.executor, self._costs

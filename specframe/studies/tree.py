@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import product
 
 from specframe.bench.timing import bootstrap
 from specframe.contract.drafting_options import tree_from, with_drafting
@@ -20,6 +21,7 @@ from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
 from specframe.errors import InvalidConfig
 from specframe.prediction.priced_rounds import priced_rounds
+from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
 from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
@@ -68,14 +70,11 @@ class TreeSettings:
 def run(settings: TreeSettings, work: Work) -> Findings:
     """A row for each strategy and tree; a chain's rows come first."""
     gains = _Gains(settings, work)
-    rows = []
+    rows: list[Row] = []
     for name in settings.selectors:
-        chain = work.row({"selector": name, "tree": CHAIN}, partial(gains.row, name, CHAIN, None))
-        rows.append(chain)
-        rows += [
-            work.row({"selector": name, "tree": tree}, partial(gains.row, name, tree, chain))
-            for tree in settings.trees
-        ]
+        (chain,) = gains.rows("selector tree", [(name, CHAIN)])
+        trees = product((name,), settings.trees)
+        rows += [chain, *gains.rows("selector tree", trees, partial(gains.row, chain=chain))]
     return _findings(rows)
 
 
@@ -105,14 +104,10 @@ def _added(pairs: Pairs) -> float:
     return sum(chain for chain, _ in pairs) / sum(tree for _, tree in pairs) - 1.0
 
 
-class _Gains:
-    """Gains of trees over chains; model and prompts are made on first use."""
+class _Gains(Measurement[TreeSettings]):
+    """Gains of trees over chains."""
 
-    def __init__(self, settings: TreeSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
-        self._strategies: dict[str, LayerSelector] = {}
-
-    def row(self, name: str, tree: str, chain: Row | None) -> Row:
+    def row(self, name: str, tree: str, chain: Row | None = None) -> Row:
         """One strategy with a tree, compared with its own chain."""
         options = {} if chain is None else {"draft_tree": tree}
         strategy = with_drafting(self._strategy(name), options)
@@ -135,12 +130,8 @@ class _Gains:
     def _prompts(self) -> list[Prompt]:
         return self._rig.testbed_prompts(self._settings.prompts)
 
+    @remembered
     def _strategy(self, name: str) -> LayerSelector:
-        if name not in self._strategies:
-            self._strategies[name] = self._made(name)
-        return self._strategies[name]
-
-    def _made(self, name: str) -> LayerSelector:
         """Calibrated on the validation split where it needs that, or as the folder keeps it."""
         rig, settings = self._rig, self._settings
         if not strategy_class(name).traits.calibrated:

@@ -11,6 +11,7 @@ from specframe.strategies.knn_ssd import DomainSets, KnnSsd
 from specframe.strategies.shared.domains.lookup import memory_of
 from specframe.studies import anchors, domain_overlap, hidden_space, mix_ratio, out_of_domain
 from specframe.studies.framework.running import run_study
+from specframe.studies.worlds import domain_strategies
 from specframe.studies.worlds.domain_strategies import MIXED, DomainSettings, Priced
 from specframe.testbed.corpus import DOMAINS, HELD_OUT
 from specframe.types import Prompt
@@ -96,7 +97,7 @@ def answer(monkeypatch, tmp_path):
 
     def answered(module, settings, **given):
         made = lambda asked, work: KnownStrategies(asked, **given)  # noqa: E731
-        monkeypatch.setattr(module, "DomainStrategies", made)
+        monkeypatch.setattr(domain_strategies, "DomainStrategies", made)
         return run_study(module.STUDY, settings, tmp_path / str(len(list(tmp_path.iterdir()))))
 
     return answered

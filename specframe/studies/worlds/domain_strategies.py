@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -21,6 +21,7 @@ from specframe.contract.options import require_at_least
 from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
 from specframe.prediction.priced_rounds import priced_rounds
+from specframe.studies.framework.measurement import Measurement
 from specframe.studies.framework.study import Work
 from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
@@ -30,6 +31,7 @@ from specframe.types import DraftPlan, Prompt, StopRule
 __all__ = [
     "MIXED",
     "QUICK",
+    "DomainMeasurement",
     "DomainSettings",
     "DomainStrategies",
     "Priced",
@@ -169,12 +171,13 @@ class DomainStrategies:
 
     def rounds_price(self, label: str, strategy: LayerSelector, prompt: Prompt) -> Priced:
         """Of real rounds on a prompt, which run once for each `label` of a strategy."""
-        if (label, prompt.name) not in self._run:
+        known = self._run.get((label, prompt.name))
+        if known is None:
             rounds = priced_rounds(self.rig, strategy, prompt, self._settings.new_tokens)
             spent = sum(done.seconds + done.select_seconds for done in rounds)
-            plain = sum(done.plain_seconds for done in rounds)
-            self._run[label, prompt.name] = Priced(plain, spent)
-        return self._run[label, prompt.name]
+            known = Priced(sum(done.plain_seconds for done in rounds), spent)
+            self._run[label, prompt.name] = known
+        return known
 
     def set_price(self, judged: JudgedSet, prompt: Prompt) -> Priced:
         """A set at its calibrated draft length, at its acceptance on the answer to a prompt."""
@@ -209,3 +212,14 @@ class DomainStrategies:
             sorted(options.items()),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+Asked = TypeVar("Asked", bound=DomainSettings)
+
+
+class DomainMeasurement(Measurement[Asked]):
+    """Makes rows of calibrated strategies."""
+
+    @cached_property
+    def _strategies(self) -> DomainStrategies:
+        return DomainStrategies(self._settings, self._work)

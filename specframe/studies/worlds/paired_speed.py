@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, median
-from typing import Any
+from typing import Any, TypeVar
 
 from specframe.bench.contenders import Answer, Asked, StrategyContender
 from specframe.bench.timing import bootstrap
@@ -16,7 +16,8 @@ from specframe.contract.selector import LayerSelector
 from specframe.doors.speculator import SelfSpeculator
 from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
-from specframe.studies.framework.study import Row, Work
+from specframe.studies.framework.measurement import Measurement
+from specframe.studies.framework.study import Row
 from specframe.studies.worlds.calibrations import kept_or_calibrated
 from specframe.types import Prompt
 
@@ -37,14 +38,14 @@ class PairedSettings:
         require_at_least(self, per_domain=1, repeats=1, new_tokens=1)
 
 
-class PairedSpeed:
+Settings = TypeVar("Settings", bound=PairedSettings)
+
+
+class PairedSpeed(Measurement[Settings]):
     """Speed-ups of strategies, from pairs of answers that are timed one after the other.
 
     The model is loaded when the first row is really measured.
     """
-
-    def __init__(self, settings: PairedSettings, work: Work) -> None:
-        self._settings, self._work = settings, work
 
     def domains(self, calibration: int) -> list[str]:
         """Of the prompts, in their order."""
@@ -97,15 +98,17 @@ class PairedSpeed:
         for prompt in prompts:
             turns = []
             for turn in range(settings.repeats):
-                before, after = _in_turn(own, tried, prompt, asked, own_first=turn % 2 == 0)
+                order = (own, tried)[:: -1 if turn % 2 else 1]  # which is timed first alternates
+                both = [one.answer(prompt.tokens, asked) for one in order]
+                before, after = both[:: -1 if turn % 2 else 1]
                 turns.append(before.decode_seconds / after.decode_seconds)
                 answers.append(after)
             ratios.append(median(turns))
-        found = bootstrap(ratios, median)
+        speedup = bootstrap(ratios, median)
         return {
-            "speedup_vs_own_ar": found.value,
-            "speedup_vs_own_ar_low": found.low,
-            "speedup_vs_own_ar_high": found.high,
+            "speedup_vs_own_ar": speedup.value,
+            "speedup_vs_own_ar_low": speedup.low,
+            "speedup_vs_own_ar_high": speedup.high,
             **_drafted(answers),
         }
 
@@ -121,21 +124,6 @@ class PairedSpeed:
     def _lab(self) -> ModelLab:
         self._work.tell("pricing sublayers on this machine")
         return self._rig.lab(new_tokens=self._settings.new_tokens)
-
-
-def _in_turn(
-    own: StrategyContender,
-    tried: StrategyContender,
-    prompt: Prompt,
-    asked: Asked,
-    own_first: bool,
-) -> tuple[Answer, Answer]:
-    """Both answers; which is timed first alternates."""
-    if own_first:
-        before = own.answer(prompt.tokens, asked)
-        return before, tried.answer(prompt.tokens, asked)
-    after = tried.answer(prompt.tokens, asked)
-    return own.answer(prompt.tokens, asked), after
 
 
 def _drafted(answers: Sequence[Answer]) -> Row:

@@ -1,0 +1,53 @@
+"""What makes a study's rows, and results that its rows share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial, wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from specframe.studies.framework.study import Row, Work
+
+__all__ = ["Measurement", "remembered"]
+
+Settings = TypeVar("Settings")
+Owner = TypeVar("Owner")
+Result = TypeVar("Result")
+Asked = ParamSpec("Asked")
+
+
+class Measurement(Generic[Settings]):
+    """Makes a study's rows; what they share is made on first use, so finished rows need nothing."""
+
+    def __init__(self, settings: Settings, work: Work) -> None:
+        self._settings, self._work = settings, work
+
+    def rows(
+        self, keys: str, values: Iterable[tuple[Any, ...]], make: Callable[..., Row] | None = None
+    ) -> list[Row]:
+        """A row for each tuple of values, named by the keys; `make`, or `row`, gets the values."""
+        names: Sequence[str] = keys.split()
+        return [
+            self._work.row(dict(zip(names, each, strict=True)), partial(make or self.row, *each))
+            for each in values
+        ]
+
+    def row(self, *values: Any, **named: Any) -> Row:
+        """The figures of one row."""
+        raise NotImplementedError
+
+
+def remembered(
+    make: Callable[Concatenate[Owner, Asked], Result],
+) -> Callable[Concatenate[Owner, Asked], Result]:
+    """A method whose result is kept for each tuple of arguments, as `cached_property` does."""
+
+    @wraps(make)
+    def result(owner: Owner, /, *asked: Asked.args, **named: Asked.kwargs) -> Result:
+        results: dict[Any, Result] = vars(owner).setdefault(f"_{make.__name__} results", {})
+        key = (asked, *named.items())
+        if key not in results:
+            results[key] = make(owner, *asked, **named)
+        return results[key]
+
+    return result
