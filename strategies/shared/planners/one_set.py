@@ -64,12 +64,7 @@ class OneSet(CalibratedStrategy):
         task = search_task("searching a skip set", lab, split, self.config, starts)
         judged, record = find_set(lab, split, task)
         found = FoundSet(
-            judged,
-            record.best_so_far(),
-            record.incumbents(),
-            record.ended,
-            lab.shape,
-            lab.facts,
+            judged, record.best_so_far(), record.incumbents(), record.ended, lab.shape, lab.facts
         )
         return replace(self, found=found)
 
