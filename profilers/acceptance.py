@@ -76,10 +76,7 @@ class AcceptanceEstimator:
     """
 
     def __init__(
-        self,
-        executor: Executor,
-        continuations: Sequence[Continuation],
-        law: Law = Law(),
+        self, executor: Executor, continuations: Sequence[Continuation], law: Law = Law()
     ) -> None:
         if not continuations:
             raise InvalidRequest(

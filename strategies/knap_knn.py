@@ -120,14 +120,6 @@ class Learnt:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """What an artefact holds."""
-
-    config: KnapKnnConfig
-    found: Learnt
-
-
 class Solver:
     """Equation (4) for one sequence: solved when a boundary was crossed, else as before."""
 
@@ -290,7 +282,6 @@ class KnapKnn(LookingUp):
     found: Learnt | None = None
 
     name = "knap-knn"
-    record = _Saved
     traits = Traits(
         "a domain's losses looked up, the knapsack solved at the context of the moment",
         adaptive=True,

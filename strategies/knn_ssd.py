@@ -113,14 +113,6 @@ class DomainSets:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """What an artefact holds."""
-
-    config: KnnSsdConfig
-    found: DomainSets
-
-
 class DomainPlanner(Planner):
     """Drafts with the set of the prompt's domain, which is looked up in the first round."""
 
@@ -151,7 +143,6 @@ class KnnSsd(LookingUp):
     found: DomainSets | None = None
 
     name = "knn-ssd"
-    record = _Saved
     traits = Traits(
         "one skip set per domain, looked up by the prompt's hidden states",
         domain_aware=True,

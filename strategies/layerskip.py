@@ -95,14 +95,6 @@ class FoundExit:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """What an artefact holds."""
-
-    config: ExitConfig
-    found: FoundExit
-
-
 class _InOrder(Scripted):
     """The given sets, one after another."""
 
@@ -118,7 +110,6 @@ class LayerSkip(CalibratedStrategy):
     found: FoundExit | None = None
 
     name = "layerskip"
-    record = _Saved
     traits = Traits(
         "early exit after one layer for everything",
         training_free=False,

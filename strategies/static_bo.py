@@ -54,10 +54,7 @@ class StaticBO(OneSet):
     """One skip set for everything, found offline; `calibrate` is equations (1) to (3)."""
 
     name = "static-bo"
-    presets: ClassVar[Mapping[str, OfflineConfig]] = {
-        "best": OfflineConfig(),
-        "faithful": FAITHFUL,
-    }
+    presets: ClassVar[Mapping[str, OfflineConfig]] = {"best": OfflineConfig(), "faithful": FAITHFUL}
     traits = Traits(
         "one skip set for everything, found offline",
         search="Bayesian optimisation",

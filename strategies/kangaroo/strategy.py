@@ -98,14 +98,6 @@ class Trained:
         return SkipSet.after(self.shape.layers, self.layers)
 
 
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """What an artefact holds."""
-
-    config: KangarooConfig
-    found: Trained
-
-
 class KangarooPlanner(Planner):
     """Drafts through the adapter by equation (4), or where that pays."""
 
@@ -164,7 +156,6 @@ class Kangaroo(CalibratedStrategy):
     found: Trained | None = None
 
     name = "kangaroo"
-    record = _Saved
     traits = Traits(
         "a shallow trunk and a trained adapter",
         training_free=False,

@@ -22,7 +22,6 @@ class CalibratedStrategy(LayerSelector):
     found: Any = None
 
     name: ClassVar[str]  # as registered
-    record: ClassVar[type]  # what an artefact holds: `config` and `found`
 
     @classmethod
     def remedy(cls) -> str:
@@ -45,16 +44,12 @@ class CalibratedStrategy(LayerSelector):
         """Write configuration and what was found."""
         if self.found is None:
             raise InvalidRequest(f"{self.name} has nothing to save yet. {self.remedy()}")
-        record = self.record(self.config, self.found)
-        save_artefact(Path(folder), record, kind=self.name, fingerprint=self.found.facts)
+        save_artefact(Path(folder), self, kind=self.name, fingerprint=self.found.facts)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote."""
-        kept: Any = load_artefact(
-            Path(folder), cls.record, kind=cls.name, fingerprint={}, remedy=cls.remedy()
-        )
-        return cls(kept.config, kept.found)
+        return load_artefact(Path(folder), cls, kind=cls.name, fingerprint={}, remedy=cls.remedy())
 
 
 def _facts(shape: ModelShape) -> str:

@@ -33,14 +33,6 @@ class FoundSet:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """What an artefact holds."""
-
-    config: OfflineConfig
-    found: FoundSet
-
-
 @dataclass(frozen=True)
 class OneSet(CalibratedStrategy):
     """One skip set for every prompt; the search tries `starts` first."""
@@ -48,8 +40,6 @@ class OneSet(CalibratedStrategy):
     config: OfflineConfig = field(default_factory=OfflineConfig)
     found: FoundSet | None = None
     starts: tuple[SkipSet, ...] = ()
-
-    record = _Saved
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -64,12 +54,7 @@ class OneSet(CalibratedStrategy):
         task = search_task("searching a skip set", lab, split, self.config, starts)
         judged, record = find_set(lab, split, task)
         found = FoundSet(
-            judged,
-            record.best_so_far(),
-            record.incumbents(),
-            record.ended,
-            lab.shape,
-            lab.facts,
+            judged, record.best_so_far(), record.incumbents(), record.ended, lab.shape, lab.facts
         )
         return replace(self, found=found)
 

@@ -21,13 +21,7 @@ from specframe.strategies.shared.searching.pulp_shim import (
 )
 from specframe.types import SkipSet
 
-__all__ = [
-    "IntegerProgram",
-    "Knapsack",
-    "Solution",
-    "SuffixTable",
-    "suffix_table",
-]
+__all__ = ["IntegerProgram", "Knapsack", "Solution", "SuffixTable", "suffix_table"]
 
 
 @dataclass(frozen=True, slots=True)

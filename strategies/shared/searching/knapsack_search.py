@@ -136,9 +136,7 @@ def nested_by_loss(losses: Floats) -> list[SkipSet]:
 
 
 def fit_measured(
-    sets: Sequence[SkipSet],
-    measured: Callable[[SkipSet], Estimate],
-    expected: Floats | None = None,
+    sets: Sequence[SkipSet], measured: Callable[[SkipSet], Estimate], expected: Floats | None = None
 ) -> Fitted:
     """Losses behind the acceptances of measured sets."""
     estimates = [measured(skips) for skips in sets]

@@ -33,14 +33,7 @@ from specframe.strategies.shared.searching.searchers import (
 )
 from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
 
-__all__ = [
-    "OBJECTIVES",
-    "SEARCHES",
-    "OfflineConfig",
-    "enough",
-    "search_task",
-    "unjudged",
-]
+__all__ = ["OBJECTIVES", "SEARCHES", "OfflineConfig", "enough", "search_task", "unjudged"]
 
 SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", "exhaustive")
 OBJECTIVES = ("cached", "clock")
@@ -91,11 +84,7 @@ class OfflineConfig:
     def rules(self) -> FallbackRules:
         """How sets are drafted with."""
         return FallbackRules(
-            self.stop,
-            self.longest,
-            self.confidence,
-            check=self.check,
-            may_decline=self.may_decline,
+            self.stop, self.longest, self.confidence, check=self.check, may_decline=self.may_decline
         )
 
 

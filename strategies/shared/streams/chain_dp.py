@@ -173,11 +173,7 @@ def branches_by_stretch(
 
 
 def _run(
-    walker: _Walker,
-    stretch: Stretch,
-    states: Tensor,
-    live: Sequence[_Entry],
-    reference: Tensor,
+    walker: _Walker, stretch: Stretch, states: Tensor, live: Sequence[_Entry], reference: Tensor
 ) -> Tensor:
     """States after the stretch. A branch that has skipped nothing is the target: nothing to run."""
     branching = [i for i, entry in enumerate(live) if entry.bits]
@@ -198,11 +194,7 @@ def _scores(states: Tensor, reference: Tensor) -> list[float]:
 
 
 def _survivors(
-    live: Sequence[_Entry],
-    stretch: Stretch,
-    scores: Sequence[float],
-    rules: ChainRules,
-    rows: int,
+    live: Sequence[_Entry], stretch: Stretch, scores: Sequence[float], rules: ChainRules, rows: int
 ) -> list[_Entry]:
     """Equations (2) and (3), ascending in weight."""
     best: dict[int, _Entry] = {}
