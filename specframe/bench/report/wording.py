@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from specframe.bench.summary import MEAN
+from specframe.bench.summary import MEAN as MEAN
 
 UNKNOWN = "–"
 Entry = Mapping[str, Any]
