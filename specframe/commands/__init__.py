@@ -1,1 +1,1 @@
-"""The commands of the `specframe` program, one file each; a file offers `register(app)`."""
+"""The commands of the `specframe` program, one file each."""

@@ -6,19 +6,13 @@ from typing import Annotated
 
 import typer
 
-from specframe.commands.comparing import compare, compare_with_settings
+from specframe.commands.comparing import compare_with_settings
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
-__all__ = ["register"]
+__all__ = ["bench"]
 
 bench = typer.Typer(help="Compare strategies, or measure the engine, on this machine.")
 bench.callback(invoke_without_command=True)(compare_with_settings)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the group, and the comparison under its own name."""
-    app.add_typer(bench, name="bench")
-    app.command("compare")(compare)
 
 
 @bench.command("engine")

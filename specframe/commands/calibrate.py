@@ -16,15 +16,10 @@ if TYPE_CHECKING:
     from specframe.rig import Rig
     from specframe.types import Prompt
 
-__all__ = ["register"]
+__all__ = ["calibrate"]
 
 EVERY = 5.0  # seconds between lines where there is no terminal to rewrite one on
 NEW_TOKENS = 64
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("calibrate")(calibrate)
 
 
 def calibrate(

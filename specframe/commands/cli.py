@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
+from specframe.commands import (
+    bench,
+    calibrate,
+    comparing,
+    doctor,
+    generate,
+    ls,
+    predict,
+    profile,
+    report,
+    study,
+    testbed,
+)
 from specframe.errors import SpecframeError
 
 __all__ = ["app", "main"]
-
-# modules of specframe.commands, each with `register(app)`, in the order of the help
-COMMANDS = (
-    "bench",
-    "calibrate",
-    "doctor",
-    "generate",
-    "ls",
-    "predict",
-    "profile",
-    "report",
-    "study",
-)
-# module with an `app` of its own -> the name it is mounted under
-GROUPS = {"specframe.commands.testbed": "testbed"}
 
 USAGE = 2
 INTERRUPTED = 130
@@ -60,15 +56,20 @@ def _options(
     """Options before the command."""
 
 
-def _mount() -> None:
-    for name in COMMANDS:
-        import_module(f"specframe.commands.{name}").register(app)
-    for module, name in GROUPS.items():
-        if find_spec(module) is not None:
-            app.add_typer(import_module(module).app, name=name)
-
-
-_mount()
+app.add_typer(bench.bench, name="bench")
+app.add_typer(testbed.app, name="testbed")
+for command in (
+    comparing.compare,
+    calibrate.calibrate,
+    doctor.doctor,
+    generate.generate,
+    ls.ls,
+    predict.predict,
+    profile.profile,
+    report.report,
+    study.study,
+):
+    app.command()(command)
 
 
 def main() -> None:

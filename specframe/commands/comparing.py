@@ -67,7 +67,8 @@ def compare_with_settings(
     named = either("strategies", strategies, selectors)
     settings = _settings(preset, grid, model, named, domains, prompts)
     if dry_run:
-        _show_settings(settings)
+        for name, value in settings.as_config().items():
+            typer.echo(f"{name} = {value}")
         return
     _run(settings, run, resume, json)
 
@@ -130,20 +131,19 @@ def _settings(
     settings = PRESETS[preset]
     if file is not None:
         settings = settings_from_toml(file, settings)
-    changes: dict[str, Any] = {}
-    if model is not None:
-        changes["model"] = model
-    if prompts is not None:
-        changes["prompts"] = prompts
-    for name, text in (("strategies", strategies), ("domains", domains)):
-        if text is not None:
-            changes[name] = tuple(part.strip() for part in text.split(",") if part.strip())
-    return replace(settings, **changes)
+    given: dict[str, Any] = {
+        "model": model,
+        "prompts": prompts,
+        "strategies": _names(strategies),
+        "domains": _names(domains),
+    }
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 
-def _show_settings(settings: BenchSettings) -> None:
-    for name, value in settings.as_config().items():
-        typer.echo(f"{name} = {value}")
+def _names(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _finish(results: dict[str, Any], folder: Path) -> None:

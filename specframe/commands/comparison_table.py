@@ -1,4 +1,4 @@
-"""A comparison on the terminal."""
+"""A comparison as a table on the terminal."""
 
 from __future__ import annotations
 

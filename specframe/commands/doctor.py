@@ -9,14 +9,9 @@ import typer
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.errors import UnsupportedModel
 
-__all__ = ["register"]
+__all__ = ["doctor"]
 
 Model = Annotated[str, typer.Argument(help="A folder with a model, a hub id, or testbed.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("doctor")(doctor)
 
 
 def doctor(model: Model, json: JsonFile = None) -> None:

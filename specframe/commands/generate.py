@@ -15,12 +15,7 @@ from specframe.prompts.chat import turn_tokens
 if TYPE_CHECKING:
     from specframe.core.stats import GenerationStats
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("generate")(generate)
+__all__ = ["generate"]
 
 
 def generate(

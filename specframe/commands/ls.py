@@ -9,12 +9,7 @@ import typer
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.errors import UnknownStrategy
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("ls")(list_strategies)
+__all__ = ["ls"]
 
 
 COLUMNS = {
@@ -28,7 +23,7 @@ COLUMNS = {
 }
 
 
-def list_strategies(json: JsonFile = None) -> None:
+def ls(json: JsonFile = None) -> None:
     """List the strategies, what they can do, and where they come from.
 
     Training-free: nothing was trained for it. Attn, MLP apart: they are skipped separately.

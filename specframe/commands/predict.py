@@ -16,14 +16,9 @@ if TYPE_CHECKING:
     from specframe.contract.selector import LayerSelector
     from specframe.prediction.check import CheckedPlan
 
-__all__ = ["register"]
+__all__ = ["predict"]
 
 CHECKED = 12  # plans, at least
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("predict")(predict)
 
 
 def predict(

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
     from specframe.profilers.clocks import Progress
     from specframe.profilers.latency import LatencyGrid, LatencyProfile
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("profile")(profile)
+__all__ = ["profile"]
 
 
 def profile(
@@ -56,7 +51,8 @@ def profile(
     from specframe.commands.profile_tables import profile_figures, show_profile
 
     console = Console()
-    found = _measure(model, device, threads, _wish(contexts, rows, budget), again)
+    lengths, counts = numbers("profile", "contexts", contexts), numbers("profile", "rows", rows)
+    found = _measure(model, device, threads, (lengths, counts, budget), again)
     show_profile(console, model, found)
     if plot is not None:
         from specframe.profilers.picture import draw_profile
@@ -69,12 +65,7 @@ def profile(
     write_figures(json, profile_figures(model, found))
 
 
-Wish = tuple[tuple[int, ...], tuple[int, ...], float]
-
-
-def _wish(contexts: str | None, rows: str | None, budget: float) -> Wish:
-    lengths, counts = numbers("profile", "contexts", contexts), numbers("profile", "rows", rows)
-    return lengths, counts, budget
+Wish = tuple[tuple[int, ...], tuple[int, ...], float]  # contexts, rows, seconds of repeats
 
 
 def numbers(command: str, name: str, text: str | None) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from specframe.storage.user_cache import write_text
 if TYPE_CHECKING:
     from specframe.bench.report import Comparison
 
-__all__ = ["register"]
+__all__ = ["report"]
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders or results files.")]
 Out = Annotated[
@@ -29,11 +29,6 @@ Picture = Annotated[
     Path | None,
     typer.Option(metavar="FILE.svg", help="Draw the first run's mean speed-ups alone, too."),
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("report")(report)
 
 
 def report(runs: Runs, out: Out = None, picture: Picture = None, json: JsonFile = None) -> None:
@@ -63,19 +58,17 @@ def _beside(runs: list[Path]) -> Path:
 
 
 def _figures(target: Path, runs: list[Comparison]) -> dict[str, Any]:
-    """What was said and how much was drawn."""
     from specframe.bench.report import figures, verdict
 
-    described = []
-    for comparison in runs:
-        said = verdict(comparison)
-        described.append(
-            {
-                "run": comparison.name,
-                "verdict": said.sentence,
-                "winner": str(said.winner) if said.winner else None,
-                "pays": said.pays,
-                "marks": {figure.name: figure.marks for figure in figures(comparison)},
-            }
-        )
+    described = [
+        {
+            "run": comparison.name,
+            "verdict": said.sentence,
+            "winner": str(said.winner) if said.winner else None,
+            "pays": said.pays,
+            "marks": {figure.name: figure.marks for figure in figures(comparison)},
+        }
+        for comparison in runs
+        for said in [verdict(comparison)]
+    ]
     return {"schema_version": 1, "page": str(target), "runs": described}

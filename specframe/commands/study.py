@@ -14,14 +14,9 @@ from specframe.commands.run_paths import PAGE, new_run
 if TYPE_CHECKING:
     from specframe.studies.framework.study import Study
 
-__all__ = ["register"]
+__all__ = ["study"]
 
 EVERY = "all"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("study")(study)
 
 
 def study(
@@ -145,19 +140,11 @@ def _show(chosen: Study, results: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    for keys, rows in groupby(results["rows"], _columns):
+    from specframe.bench.report.studies import columns, shown
+
+    for keys, rows in groupby(results["rows"], columns):
         table = Table(*keys, title=chosen.title)
         for row in rows:
-            table.add_row(*(_shown(row[key]) for key in keys))
+            table.add_row(*(shown(row[key]) for key in keys))
         Console().print(table)
     typer.echo(results["answer"])
-
-
-def _columns(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(key for key, value in row.items() if not isinstance(value, list | dict))
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,10 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from specframe.bench.report.wording import MEAN
-from specframe.bench.summary import BASELINE, LIBRARY
+from specframe.bench.report.wording import plural
+from specframe.bench.summary import BASELINE, LIBRARY, MEAN
 
-__all__ = ["Comparison", "ContenderName", "Entry", "Setting", "contender_of", "setting_of"]
+__all__ = [
+    "Comparison",
+    "ContenderName",
+    "Entry",
+    "Setting",
+    "contender_of",
+    "machine",
+    "setting_of",
+]
 
 Entry = Mapping[str, Any]
 
@@ -118,3 +126,11 @@ def setting_of(entry: Entry) -> Setting:
 def contender_of(entry: Entry) -> ContenderName:
     """Contender of a row or summary entry."""
     return ContenderName(str(entry["selector"]), str(entry["preset"]))
+
+
+def machine(comparison: Comparison) -> list[str]:
+    """Processor and threads of a run, as far as they are known."""
+    found = comparison.results.get("environment") or {}
+    threads = found.get("threads")
+    named = str(found.get("gpu") or found.get("processor") or "")
+    return [part for part in (named, plural(threads, "thread") if threads else "") if part]

@@ -1,4 +1,4 @@
-"""What a run was: machine, versions, model, settings, calibration, and what the words mean."""
+"""Machine, versions, model, settings and calibration of a run, and the meaning of the columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from specframe.bench.report.comparison import Comparison
-from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
+from specframe.bench.report.markup import Markup, join, tag, text
+from specframe.bench.report.panels import grid, panel
 from specframe.bench.report.tables import COLUMNS
 from specframe.bench.schema import ROW, SUMMARY
 
@@ -33,16 +34,12 @@ def fingerprint(comparison: Comparison) -> str:
 
 def facts(comparison: Comparison) -> Markup:
     """Every part of the results that describes the run."""
-    blocks = []
-    for key, title in PARTS.items():
-        value = comparison.results.get(key)
-        if value:
-            blocks.append(tag("div", tag("h4", text(title)), _shown(value), class_="panel"))
-    return tag("div", *blocks, class_="grid")
+    given = ((title, comparison.results.get(key)) for key, title in PARTS.items())
+    return grid(panel(title, _shown(value)) for title, value in given if value)
 
 
 def definitions() -> Markup:
-    """Every key of the summary in a sentence; ends of intervals go without saying."""
+    """Every key of the summary in a sentence, except the ends of intervals."""
     headings = {key: heading for heading, key, _ in COLUMNS}
     pairs = (
         join(
@@ -59,18 +56,11 @@ def _shown(value: Any) -> Markup:
     if not isinstance(value, Mapping):
         return tag("p", text(_plain(value)))
     pairs = (
-        join(tag("dt", text(key)), tag("dd", _nested(entry)))
+        join(tag("dt", text(key)), tag("dd", text(_plain(entry))))
         for key, entry in value.items()
         if entry is not None
     )
     return tag("dl", *pairs, class_="facts")
-
-
-def _nested(value: Any) -> Markup:
-    if isinstance(value, Mapping):
-        inner = ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())
-        return text(inner)
-    return text(_plain(value)) if value != "" else EMPTY
 
 
 def _plain(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 
-from specframe.bench.report.comparison import Comparison, contender_of
+from specframe.bench.report.comparison import Comparison, contender_of, machine
 from specframe.bench.report.contexts import contexts
 from specframe.bench.report.cross_domain import cross_domain
 from specframe.bench.report.facts import definitions, facts, fingerprint
@@ -20,20 +20,11 @@ from specframe.bench.report.speedups import speedups
 from specframe.bench.report.studies import study_figures
 from specframe.bench.report.tables import choice_table, summary_table
 from specframe.bench.report.verdict import Verdict, choices, verdict
-from specframe.bench.report.wording import domain_name, fold, interval, percent, plural
+from specframe.bench.report.wording import domain_name, fold, interval, percent
 
 __all__ = ["figures", "page"]
 
-DRAWN = (
-    speedups,
-    skip_map,
-    contexts,
-    cross_domain,
-    prediction,
-    shares,
-    hidden,
-    summary_table,
-)
+DRAWN = (speedups, skip_map, contexts, cross_domain, prediction, shares, hidden, summary_table)
 
 
 def figures(comparison: Comparison) -> list[Figure]:
@@ -116,16 +107,8 @@ def _title(comparison: Comparison) -> str:
 
 
 def _place(comparison: Comparison) -> str:
-    """Run, day and machine in a line."""
-    environment = comparison.results.get("environment") or {}
-    threads = environment.get("threads")
-    parts = [
-        comparison.name,
-        str(comparison.results.get("created") or "")[:10],
-        str(environment.get("gpu") or environment.get("processor") or ""),
-        plural(threads, "thread") if threads else "",
-    ]
-    return " · ".join(part for part in parts if part)
+    day = str(comparison.results.get("created") or "")[:10]
+    return " · ".join(part for part in (comparison.name, day, *machine(comparison)) if part)
 
 
 def _tiles(said: Verdict) -> Markup:

@@ -19,12 +19,7 @@ def folds(settings: Sequence[Setting], draw: Callable[[Setting], Markup]) -> Mar
         return drawn[0][1]
     return join(
         *(
-            tag(
-                "details",
-                tag("summary", text(setting)),
-                body,
-                open="" if number == 0 else None,
-            )
+            tag("details", tag("summary", text(setting)), body, open=None if number else "")
             for number, (setting, body) in enumerate(drawn)
         )
     )

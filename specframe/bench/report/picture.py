@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from specframe.bench.report.comparison import Comparison, Entry, contender_of
-from specframe.bench.report.markup import EMPTY, Markup, join, tag, text
+from specframe.bench.report.comparison import Comparison, Entry, contender_of, machine
+from specframe.bench.report.markup import EMPTY, Markup, join, label, line, tag, text
 from specframe.bench.report.wording import MEAN, fold, interval, plural
 from specframe.errors import InvalidRequest
 
@@ -30,7 +30,7 @@ def speedup_picture(comparison: Comparison) -> str:
     """An SVG: a bar a contender, the fastest first, in the run's first setting."""
     first = comparison.settings[:1]  # a run of studies alone has none
     entries = [entry for setting in first for entry in comparison.entries(setting, MEAN)]
-    means = [entry for entry in entries if _known(entry)]
+    means = [entry for entry in entries if entry[KEY] is not None]
     if not means:
         raise InvalidRequest(
             f"The run {comparison.name!r} measured nothing against autoregressive decoding. Name "
@@ -41,17 +41,18 @@ def speedup_picture(comparison: Comparison) -> str:
     scale = BARS / max(1.0, *(entry[f"{KEY}_high"] for entry in ordered))
     bottom = TOP + ROW * len(ordered)
     one = names + scale
+    model = (comparison.results.get("config") or {}).get("model") or "a model"
     return tag(
         "svg",
         tag("style", Markup(STYLE)),
         tag("title", text("; ".join(f"{contender_of(e)} {fold(e[KEY])}" for e in ordered))),
-        tag("text", text(_title(comparison)), x=8, y=20, class_="title"),
-        tag("text", text(RELATIVE), x=8, y=38, class_="soft"),
-        tag("line", x1=one, x2=one, y1=TOP - 6, y2=bottom + 4, class_="one"),
+        label(f"Decoded tokens per second on {model}", 8, 20, class_="title"),
+        label(RELATIVE, 8, 38, class_="soft"),
+        line((one, TOP - 6), (one, bottom + 4), "one"),
         *(_bar(entry, (names, TOP + ROW * number), scale) for number, entry in enumerate(ordered)),
         *(
-            tag("text", text(line), x=8, y=bottom + 24 + 16 * number, class_="soft")
-            for number, line in enumerate(_measured(comparison))
+            label(said, 8, bottom + 24 + 16 * number, class_="soft")
+            for number, said in enumerate(_measured(comparison))
         ),
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {names + BARS + VALUES:g} {bottom + 50:g}",
@@ -59,24 +60,11 @@ def speedup_picture(comparison: Comparison) -> str:
     )
 
 
-def _known(entry: Entry) -> bool:
-    return entry[KEY] is not None
-
-
-def _title(comparison: Comparison) -> str:
-    model = (comparison.results.get("config") or {}).get("model") or "a model"
-    return f"Decoded tokens per second on {model}"
-
-
 def _measured(comparison: Comparison) -> tuple[str, str]:
-    environment = comparison.results.get("environment") or {}
-    parts = [
-        str(environment.get("gpu") or environment.get("processor") or ""),
-        plural(environment["threads"], "thread") if environment.get("threads") else "",
-        str((comparison.results.get("model") or {}).get("dtype") or ""),
-    ]
+    dtype = (comparison.results.get("model") or {}).get("dtype")
+    parts = [*machine(comparison), *([str(dtype)] if dtype else [])]
     domains = plural(len(comparison.domains), "domain")
-    return f"mean of {domains}, 95 % intervals", " · ".join(part for part in parts if part)
+    return f"mean of {domains}, 95 % intervals", " · ".join(parts)
 
 
 def _bar(entry: Entry, at: tuple[float, float], scale: float) -> Markup:
@@ -84,9 +72,9 @@ def _bar(entry: Entry, at: tuple[float, float], scale: float) -> Markup:
     contender = contender_of(entry)
     low, high = (left + scale * entry[f"{KEY}_{side}"] for side in ("low", "high"))
     middle = top + 9
-    whisker = tag("line", x1=low, x2=high, y1=middle, y2=middle, class_="whisker")
+    whisker = line((low, middle), (high, middle), "whisker")
     return join(
-        tag("text", text(contender), x=left - 8, y=top + 13, text_anchor="end"),
+        label(contender, left - 8, top + 13, "end"),
         tag(
             "rect",
             x=left,

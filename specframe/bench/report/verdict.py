@@ -1,10 +1,11 @@
-"""The answer in a sentence: which method for this model, machine and text, and does it pay."""
+"""The result of a run in a few sentences: which contender to use, and how much faster it is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from specframe.bench.report import wording
 from specframe.bench.report.comparison import (
     Comparison,
     ContenderName,
@@ -12,15 +13,7 @@ from specframe.bench.report.comparison import (
     Setting,
     contender_of,
 )
-from specframe.bench.report.wording import (
-    MEAN,
-    domain_name,
-    fold,
-    interval,
-    listed,
-    percent,
-    plural,
-)
+from specframe.bench.report.wording import MEAN, domain_name, fold, interval
 
 __all__ = ["Choice", "Verdict", "choices", "verdict"]
 
@@ -29,12 +22,12 @@ KEY = "speedup_vs_own_ar"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The fastest way to decode in one setting and domain; None is to decode autoregressively."""
+    """The fastest contender in one setting and domain; None is to decode autoregressively."""
 
     setting: Setting
     domain: str
     winner: ContenderName | None
-    speedup: float | None  # of the best contender, even where it does not pay
+    speedup: float | None  # of the best contender, even where it is not faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +40,22 @@ class Verdict:
 
     @property
     def pays(self) -> bool:
-        """Whether anything is surely faster than autoregressive decoding."""
+        """Whether a contender is faster than autoregressive decoding, by its whole interval."""
         return self.winner is not None
 
 
 def verdict(comparison: Comparison) -> Verdict:
-    """Of the first setting; contenders that cannot be told from the best are named too."""
+    """Of the first setting; contenders whose intervals overlap that of the best are named too."""
     if comparison.only_studies:
         answers = [f"{name}: {study.get('answer')}" for name, study in comparison.studies.items()]
         return Verdict(" ".join(answers), None, None)
     if not comparison.settings:
-        return Verdict("This run holds no finished comparison, so nothing can be said.", None, None)
+        return Verdict("This run has no finished comparison, so nothing can be said.", None, None)
     setting = comparison.settings[0]
     ranked = _ranked(comparison.entries(setting, MEAN))
     if not ranked:
-        return Verdict(
-            "Nothing was measured against autoregressive decoding, so nothing can be said.",
-            None,
-            None,
-        )
+        why = "Nothing was measured against autoregressive decoding, so nothing can be said."
+        return Verdict(why, None, None)
     best = ranked[0]
     if not _pays(best):
         return Verdict(_declined(comparison, setting, best), None, best)
@@ -96,23 +86,22 @@ def _pays(entry: Entry) -> bool:
 
 def _advice(comparison: Comparison, setting: Setting, ranked: Sequence[Entry]) -> str:
     best = ranked[0]
-    parts = [
+    said = (
         f"Use {contender_of(best)}: it decodes {fold(best[KEY])} as fast as autoregressive "
         f"decoding on the same engine ({interval(best, KEY)})"
-    ]
+    )
     library = best["speedup_vs_transformers"]
     if library is not None:
-        parts.append(f" and {fold(library)} as fast as transformers' generate")
-    parts.append(f"; {_where(comparison, setting, contender_of(best))}{_exactness(best)}.")
+        said += f" and {fold(library)} as fast as transformers' generate"
+    said += f". {_where(comparison, setting, contender_of(best))}{_exactness(best)}"
     equals = [contender_of(e) for e in ranked[1:] if e[f"{KEY}_high"] >= best[f"{KEY}_low"]]
-    if equals:
-        interval_of, overlap = "The intervals of", "overlap"
-        if len(equals) == 1:
-            interval_of, overlap = "The interval of", "overlaps"
-        parts.append(f" {interval_of} {listed(equals)} {overlap} it.")
+    if len(equals) == 1:
+        said += f" The interval of {equals[0]} overlaps it."
+    elif equals:
+        said += f" The intervals of {wording.listed(equals)} overlap it."
     if best["inconclusive"]:
-        parts.append(" The figure is inconclusive: more prompts or repeats would settle it.")
-    return "".join(parts)
+        said += " The figure is inconclusive: measure with more prompts or repeats."
+    return said
 
 
 def _where(comparison: Comparison, setting: Setting, winner: ContenderName) -> str:
@@ -122,13 +111,16 @@ def _where(comparison: Comparison, setting: Setting, winner: ContenderName) -> s
         for entry in comparison.entries(setting, domain)
         if contender_of(entry) == winner and entry[KEY] is not None
     ]
-    paying = sum(_pays(entry) for entry in entries)
+    faster = sum(_pays(entry) for entry in entries)
     least = min(entries, key=lambda entry: entry[KEY])
-    domains, weakest = plural(len(entries), "domain"), domain_name(least["domain"])
+    weakest = domain_name(least["domain"])
     if len(entries) == 1:
-        return f"it pays on {weakest}"
-    where = "every one" if paying == len(entries) else f"{paying}"
-    return f"it pays in {where} of {domains}, least in {weakest} ({fold(least[KEY])})"
+        return f"It is faster on {weakest}."
+    where = "all" if faster == len(entries) else f"{faster} of"
+    return (
+        f"It is faster in {where} {len(entries)} domains, with the smallest speed-up in {weakest} "
+        f"({fold(least[KEY])})."
+    )
 
 
 def _exactness(entry: Entry) -> str:
@@ -136,10 +128,15 @@ def _exactness(entry: Entry) -> str:
     if match is None:
         return ""
     if match == 1.0:
-        return ", and every greedy answer is the autoregressive one, token for token"
-    told = f", and {percent(match, 1)} of the greedy answers are the autoregressive ones"
+        return " All greedy answers are identical to those of autoregressive decoding."
+    said = (
+        f" {wording.percent(match, 1)} of the greedy answers are identical to those of "
+        f"autoregressive decoding"
+    )
     explained = match + entry["near_ties"] > 1.0 - 1e-9
-    return told + (", the others differ at a near-tie of the target's logits" if explained else "")
+    return said + (
+        "; the others differ at a near-tie of the target's logits." if explained else "."
+    )
 
 
 def _declined(comparison: Comparison, setting: Setting, best: Entry) -> str:
@@ -148,12 +145,10 @@ def _declined(comparison: Comparison, setting: Setting, best: Entry) -> str:
         for entry in comparison.entries(setting, MEAN)
         if contender_of(entry).kind == "baseline"
     ]
-    faster = (
-        f", itself {fold(own[0])} as fast as transformers' generate"
-        if own and own[0] is not None
-        else ""
+    said = (
+        f"Decode autoregressively: no contender is measurably faster here. The best is "
+        f"{contender_of(best)} at {fold(best[KEY])} ({interval(best, KEY)})."
     )
-    return (
-        f"Decode autoregressively{faster}: no method is surely faster here (best: "
-        f"{contender_of(best)} at {fold(best[KEY])}, {interval(best, KEY)})."
-    )
+    if own and own[0] is not None:
+        said += f" Autoregressive decoding is {fold(own[0])} as fast as transformers' generate."
+    return said

@@ -1,24 +1,11 @@
-"""How figures are written for people."""
+"""How figures are written in reports."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from specframe.bench.summary import MEAN
-
-__all__ = [
-    "MEAN",
-    "bytes_",
-    "count",
-    "domain_name",
-    "fold",
-    "interval",
-    "listed",
-    "percent",
-    "plural",
-    "sublayer_name",
-]
+from specframe.bench.summary import MEAN as MEAN
 
 UNKNOWN = "–"
 Entry = Mapping[str, Any]
@@ -46,7 +33,7 @@ def count(value: float | None, digits: int = 2) -> str:
 
 
 def bytes_(value: float | None) -> str:
-    """Memory in binary units; 0 was not measured."""
+    """Memory in binary units; 0 means not measured."""
     if not value:
         return UNKNOWN
     return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
