@@ -218,7 +218,7 @@ class _Checks(Measurement[PruningSettings]):
 
     @remembered
     def _speed(self, prompt: Prompt, skips: SkipSet, middle: int) -> float:
-        """The speed-up after the first `middle` tokens, at the best length; 1 for no skips."""
+        """The speed-up after the first `middle` tokens, at the best length; 1 without skips."""
         if not skips:
             return 1.0
         rig, judged = self._rig, self._settings.judged

@@ -2,19 +2,12 @@
 
 from dataclasses import dataclass
 
+from specframe.testbed.corpus import lexicon
 from specframe.testbed.corpus.document import Exercise, Split, person
 from specframe.testbed.corpus.draw import Draw
-from specframe.testbed.corpus.lexicon import (
-    ANIMALS,
-    FOODS,
-    OBJECTS,
-    given_names,
-    place_names,
-    plural,
-)
 
 MOST = 20  # no number is greater: as many sums as a few million tokens can teach
-_THINGS = ANIMALS + FOODS + OBJECTS
+_THINGS = lexicon.ANIMALS + lexicon.FOODS + lexicon.OBJECTS
 _OPENINGS = (
     "{full} has {n} {things}.",
     "There are {n} {things} in the shop of {full} in {place}.",
@@ -133,10 +126,10 @@ def write(draw: Draw, split: Split) -> Exercise:
     slots = {
         "full": f"{given} {family}",
         "given": given,
-        "things": plural(thing),
+        "things": lexicon.plural(thing),
         "n": str(start),
-        "place": draw.pick(place_names()),
-        "other": draw.pick(given_names()),
+        "place": draw.pick(lexicon.place_names()),
+        "other": draw.pick(lexicon.given_names()),
         "he": draw.pick(("He", "She")),
     }
     slots["him"] = "him" if slots["he"] == "He" else "her"

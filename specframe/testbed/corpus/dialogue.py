@@ -1,16 +1,8 @@
 """Held out: a dialogue that must be grounded in retrieved notes."""
 
+from specframe.testbed.corpus import lexicon
 from specframe.testbed.corpus.document import Exercise, Split, person
 from specframe.testbed.corpus.draw import Draw
-from specframe.testbed.corpus.lexicon import (
-    FOODS,
-    MONTHS,
-    TRADES,
-    WEEKDAYS,
-    given_names,
-    place_names,
-    plural,
-)
 
 _NOTES = (
     ("{name} is a {trade} in {town}.", "What does {name} do?", "{trade}"),
@@ -24,7 +16,7 @@ _NOTES = (
 def write(draw: Draw, split: Split) -> Exercise:
     """Four notes, one answered turn and one open turn."""
     given, family = person(draw, split)
-    names = draw.several(given_names(), 4)
+    names = draw.several(lexicon.given_names(), 4)
     notes = [(draw.pick(_NOTES), _slots(draw, name)) for name in names]
     text = "\n".join(
         f"[{number}] {note[0].format(**slots)}" for number, (note, slots) in enumerate(notes, 1)
@@ -41,10 +33,10 @@ def write(draw: Draw, split: Split) -> Exercise:
 def _slots(draw: Draw, name: str) -> dict[str, str]:
     return {
         "name": name,
-        "trade": draw.pick(TRADES),
-        "town": draw.pick(place_names()),
-        "day": draw.pick(WEEKDAYS),
-        "month": draw.pick(MONTHS),
+        "trade": draw.pick(lexicon.TRADES),
+        "town": draw.pick(lexicon.place_names()),
+        "day": draw.pick(lexicon.WEEKDAYS),
+        "month": draw.pick(lexicon.MONTHS),
         "n": str(draw.number(2, 99)),
-        "food": plural(draw.pick(FOODS)),
+        "food": lexicon.plural(draw.pick(lexicon.FOODS)),
     }

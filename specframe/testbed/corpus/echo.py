@@ -1,19 +1,17 @@
 """Lists to be repeated word for word: a dense lesson in copying from the prompt."""
 
+from specframe.testbed.corpus import lexicon
 from specframe.testbed.corpus.document import Exercise, Split, person
 from specframe.testbed.corpus.draw import Draw
-from specframe.testbed.corpus.lexicon import (
-    ADJECTIVES,
-    ANIMALS,
-    FOODS,
-    OBJECTS,
-    PLACE_KINDS,
-    TRADES,
-    given_names,
-    place_names,
-)
 
-_WORDS = ADJECTIVES + ANIMALS + FOODS + OBJECTS + PLACE_KINDS + TRADES
+_WORDS = (
+    lexicon.ADJECTIVES
+    + lexicon.ANIMALS
+    + lexicon.FOODS
+    + lexicon.OBJECTS
+    + lexicon.PLACE_KINDS
+    + lexicon.TRADES
+)
 _ASKS = (
     "Repeat the words of {full}: {text}",
     "{full} says: {text} Say it again.",
@@ -35,5 +33,5 @@ def _word(draw: Draw) -> str:
     if kind < 5:
         return draw.pick(_WORDS)
     if kind < 7:
-        return draw.pick(given_names())
-    return draw.pick(place_names()) if kind < 9 else str(draw.number(2, 99))
+        return draw.pick(lexicon.given_names())
+    return draw.pick(lexicon.place_names()) if kind < 9 else str(draw.number(2, 99))

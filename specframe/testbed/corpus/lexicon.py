@@ -36,49 +36,16 @@ TRAITS = tuple(
     "generous lazy bold".split()
 )
 MOODS = tuple("joyful sad funny mysterious peaceful frightening hopeful surprising".split())
-VERBS = (  # (base, past): transitive, so that every one takes any object
-    ("see", "saw"),
-    ("find", "found"),
-    ("lose", "lost"),
-    ("carry", "carried"),
-    ("sell", "sold"),
-    ("buy", "bought"),
-    ("hide", "hid"),
-    ("paint", "painted"),
-    ("clean", "cleaned"),
-    ("break", "broke"),
-    ("repair", "repaired"),
-    ("bring", "brought"),
-    ("follow", "followed"),
-    ("watch", "watched"),
-    ("love", "loved"),
-    ("fear", "feared"),
-    ("catch", "caught"),
-    ("lift", "lifted"),
-    ("guard", "guarded"),
-    ("steal", "stole"),
-    ("touch", "touched"),
-    ("draw", "drew"),
-    ("count", "counted"),
-    ("wash", "washed"),
-    ("leave", "left"),
-    ("choose", "chose"),
-    ("remember", "remembered"),
-    ("forget", "forgot"),
-    ("praise", "praised"),
-    ("visit", "visited"),
-    ("need", "needed"),
-    ("want", "wanted"),
-    ("hear", "heard"),
-    ("hold", "held"),
-    ("drop", "dropped"),
-    ("push", "pushed"),
-    ("pull", "pulled"),
-    ("help", "helped"),
-    ("send", "sent"),
-    ("keep", "kept"),
-    ("feed", "fed"),
-    ("greet", "greeted"),
+_VERBS = (
+    "see/saw find/found lose/lost carry/carried sell/sold buy/bought hide/hid paint/painted clean/cleaned "
+    "break/broke repair/repaired bring/brought follow/followed watch/watched love/loved fear/feared "
+    "catch/caught lift/lifted guard/guarded steal/stole touch/touched draw/drew count/counted wash/washed "
+    "leave/left choose/chose remember/remembered forget/forgot praise/praised visit/visited need/needed "
+    "want/wanted hear/heard hold/held drop/dropped push/pushed pull/pulled help/helped send/sent "
+    "keep/kept feed/fed greet/greeted"
+).split()
+VERBS = tuple(  # (base, past): transitive, so that every one takes any object
+    (base, past) for base, past in (verb.split("/") for verb in _VERBS)
 )
 TIMES = tuple("today yesterday tomorrow soon often always now later again sometimes".split())
 MONTHS = tuple("January March April May June July August September October November".split())

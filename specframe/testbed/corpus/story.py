@@ -1,20 +1,8 @@
 """Short stories that must use what the prompt asks for."""
 
+from specframe.testbed.corpus import lexicon
 from specframe.testbed.corpus.document import Exercise, Split, person
 from specframe.testbed.corpus.draw import Draw
-from specframe.testbed.corpus.lexicon import (
-    ADJECTIVES,
-    ANIMALS,
-    FOODS,
-    MOODS,
-    OBJECTS,
-    PLACE_KINDS,
-    TIMES,
-    TRADES,
-    TRAITS,
-    place_names,
-    with_article,
-)
 
 _ASKS = (
     "Write a {mood} story about {full}, a {trait} {trade} who lives by the {place} of {town}. Mention {a_thing} and {a_beast}.",
@@ -96,19 +84,19 @@ _ENDINGS = (
 def write(draw: Draw, split: Split) -> Exercise:
     """A request for a story and one story that meets it."""
     given, family = person(draw, split)
-    thing, beast = draw.pick(OBJECTS), draw.pick(ANIMALS)
+    thing, beast = draw.pick(lexicon.OBJECTS), draw.pick(lexicon.ANIMALS)
     slots = {
         "full": f"{given} {family}",
         "given": given,
-        "mood": draw.pick(MOODS),
-        "trait": draw.pick(TRAITS),
-        "trade": draw.pick(TRADES),
-        "place": draw.pick(PLACE_KINDS),
-        "town": draw.pick(place_names()),
+        "mood": draw.pick(lexicon.MOODS),
+        "trait": draw.pick(lexicon.TRAITS),
+        "trade": draw.pick(lexicon.TRADES),
+        "place": draw.pick(lexicon.PLACE_KINDS),
+        "town": draw.pick(lexicon.place_names()),
         "thing": thing,
         "beast": beast,
-        "a_thing": with_article(thing),
-        "a_beast": with_article(beast),
+        "a_thing": lexicon.with_article(thing),
+        "a_beast": lexicon.with_article(beast),
     }
     prompt = draw.pick(_ASKS).format(**slots)
     answer = " ".join(_tell(draw, slots))
@@ -118,14 +106,16 @@ def write(draw: Draw, split: Split) -> Exercise:
 
 
 def _tell(draw: Draw, slots: dict[str, str]) -> list[str]:
-    a_adj_thing = with_article(f"{draw.lean('adj ' + slots['thing'], ADJECTIVES)} {slots['thing']}")
-    a_adj_beast = with_article(f"{draw.lean('adj ' + slots['beast'], ADJECTIVES)} {slots['beast']}")
+    a_adj_thing, a_adj_beast = (
+        lexicon.with_article(f"{draw.lean(f'adj {noun}', lexicon.ADJECTIVES)} {noun}")
+        for noun in (slots["thing"], slots["beast"])
+    )
     more = slots | {
         "a_adj_thing": a_adj_thing,
         "a_adj_beast": a_adj_beast,
         "A_adj_beast": a_adj_beast[0].upper() + a_adj_beast[1:],
-        "food": draw.lean(f"food {slots['beast']}", FOODS),
-        "time": draw.pick(TIMES),
+        "food": draw.lean(f"food {slots['beast']}", lexicon.FOODS),
+        "time": draw.pick(lexicon.TIMES),
     }
     plot = [
         draw.lean(f"open {slots['place']}", _OPENINGS),

@@ -9,23 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
+from specframe.testbed.corpus import lexicon
 from specframe.testbed.corpus.document import Exercise, Split, person
 from specframe.testbed.corpus.draw import Draw
-from specframe.testbed.corpus.lexicon import (
-    ADJECTIVES,
-    ANIMALS,
-    FOODS,
-    OBJECTS,
-    PLACE_KINDS,
-    TIMES,
-    TRADES,
-    VERBS,
-    given_names,
-    plural,
-)
 
-_AGENTS = ANIMALS + TRADES
-_PATIENTS = ANIMALS + FOODS + OBJECTS + TRADES
+_AGENTS = lexicon.ANIMALS + lexicon.TRADES
+_PATIENTS = lexicon.ANIMALS + lexicon.FOODS + lexicon.OBJECTS + lexicon.TRADES
 _INTRO = (
     "Translate into Velan for {full}: {text}",
     "{full} asks for this in Velan: {text}",
@@ -49,12 +38,12 @@ def stems() -> dict[str, tuple[str, ...]]:
     rng = Random("velan")
     words = (
         *_AGENTS,
-        *FOODS,
-        *OBJECTS,
-        *PLACE_KINDS,
-        *ADJECTIVES,
-        *TIMES,
-        *(base for base, _ in VERBS),
+        *lexicon.FOODS,
+        *lexicon.OBJECTS,
+        *lexicon.PLACE_KINDS,
+        *lexicon.ADJECTIVES,
+        *lexicon.TIMES,
+        *(base for base, _ in lexicon.VERBS),
     )
     taken: set[str] = set()
     table: dict[str, tuple[str, ...]] = {}
@@ -115,9 +104,9 @@ def _write_sentences(draw: Draw, split: Split, fewest: int, most: int) -> Exerci
 def _noun_phrase(draw: Draw, nouns: tuple[str, ...], case: str) -> tuple[str, list[_Word], bool]:
     noun, several = draw.pick(nouns), draw.chance(0.35)
     number = "'ri" if several else ""
-    english, words = plural(noun) if several else noun, [_spoken(draw, noun, number, case)]
+    english, words = lexicon.plural(noun) if several else noun, [_spoken(draw, noun, number, case)]
     if draw.chance(0.5):
-        adjective = draw.pick(ADJECTIVES)
+        adjective = draw.pick(lexicon.ADJECTIVES)
         english = f"{adjective} {english}"
         words.append(_spoken(draw, adjective, number))
     return f"the {english}", words, several
@@ -125,20 +114,20 @@ def _noun_phrase(draw: Draw, nouns: tuple[str, ...], case: str) -> tuple[str, li
 
 def _subject(draw: Draw, name: str | None) -> tuple[str, list[_Word], bool]:
     if name is None and draw.chance(0.2):
-        name = draw.pick(given_names())
+        name = draw.pick(lexicon.given_names())
     return (name, [_Word(name, (name,))], False) if name else _noun_phrase(draw, _AGENTS, "")
 
 
 def _sentence(draw: Draw, name: str | None) -> tuple[str, list[_Word]]:
     subject, subject_words, several = _subject(draw, name)
-    verb, negated = draw.pick(VERBS), draw.chance(0.2)
-    time = draw.pick(TIMES) if draw.chance(0.4) else ""
+    verb, negated = draw.pick(lexicon.VERBS), draw.chance(0.2)
+    time = draw.pick(lexicon.TIMES) if draw.chance(0.4) else ""
     tense = _TIME_TENSE.get(time) or draw.pick(tuple(_TENSES))
     target, target_words, _ = _noun_phrase(draw, _PATIENTS, "n")
     english = f"{subject} {_verb(verb, tense, several, negated)} {target}"
     words = [*subject_words]
     if draw.chance(0.4):
-        place = draw.pick(PLACE_KINDS)
+        place = draw.pick(lexicon.PLACE_KINDS)
         english += f" near the {place}"
         words.append(_spoken(draw, place, "", "l"))
     words += target_words
