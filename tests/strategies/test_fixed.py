@@ -1,46 +1,24 @@
-"""The two strategies of the core: one plan for everything, and none."""
+"""The two simplest strategies: one plan for every context, and none."""
 
 import pytest
+from doubles.contexts import plain_context
 
-import specframe
-from specframe.contract.planner import Context
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
-from specframe.testing import selector_checks
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
-LAYERS = 4
-SKIPS = SkipSet.of(LAYERS, attention=[1, 2], mlp=[2])
-SHAPE = ModelShape(LAYERS, 16, 23, 2, 1, 8, 24, 64)
+SKIPS = SkipSet.of(4, attention=[1, 2], mlp=[2])
+SHAPE = ModelShape(4, 16, 23, 2, 1, 8, 24, 64)
 
 
-def context(**changes):
-    return Context(
-        SHAPE, **{"tokens": [1, 2, 3], "prompt_length": 2, "budget": 9, "round": 0} | changes
-    )
-
-
-@pytest.mark.parametrize(("name", "check"), list(selector_checks(FixedSkips(SKIPS), LAYERS)))
-def test_fixed_skips_keeps_the_contract(name, check):
-    check()
-
-
-@pytest.mark.parametrize(("name", "check"), list(selector_checks(Autoregressive(), LAYERS)))
-def test_autoregressive_keeps_the_contract(name, check):
-    check()
-
-
-def test_the_plan_given_is_the_plan_made_whatever_the_context():
-    strategy = FixedSkips(SKIPS, StopRule(3, confidence=0.4))
-    plans = {strategy.select(context(round=n, sampled=n % 2 == 0)) for n in range(4)}
-    assert plans == {DraftPlan(SKIPS, StopRule(3, confidence=0.4))}
-
-
-def test_autoregressive_drafts_and_captures_nothing():
-    plan = Autoregressive().select(context())
-    assert (plan.stop.max_tokens, len(plan.skips), plan.capture) == (0, 0, False)
-
-
-def test_both_are_reached_by_name():
-    assert specframe.strategy_class("fixed") is FixedSkips
-    assert specframe.strategy_class("autoregressive") is Autoregressive
+@pytest.mark.parametrize(
+    ("strategy", "plan"),
+    [
+        (FixedSkips(SKIPS, StopRule(3, confidence=0.4)), DraftPlan(SKIPS, StopRule(3, 0.4))),
+        (Autoregressive(), DraftPlan(SkipSet.none(4), StopRule(0), capture=False)),
+    ],
+)
+def test_the_plan_is_the_same_whatever_the_context(strategy, plan):
+    planner = strategy.start(SHAPE)
+    contexts = [plain_context(SHAPE, round=n, sampled=n % 2 == 0) for n in range(4)]
+    assert [planner.plan(context) for context in contexts] == [plan] * 4
