@@ -1,13 +1,13 @@
 """`specframe calibrate`: from prompts to a folder that `generate` can use."""
 
 import json
-import sys
+import re
 from types import SimpleNamespace
 
 import pytest
+from doubles.command_line import specframe
 from doubles.written_lab import plain_costs
 
-from specframe.commands import cli
 from specframe.contract.naming import strategy_from
 from specframe.doors.loading import Loaded
 from specframe.prompts.source import prompts_from
@@ -50,17 +50,14 @@ def prompts(tmp_path):
     return path
 
 
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["specframe", "calibrate", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
+def calibrate(monkeypatch, *arguments):
+    return specframe(monkeypatch, "calibrate", *arguments)
 
 
 def test_a_calibrated_folder_makes_a_strategy(monkeypatch, capsys, planted, prompts, tmp_path):
     out, figures = tmp_path / "out", tmp_path / "f.json"
     arguments = ("static-bo", "--model", "here", "--prompts", prompts, "--out", out)
-    assert run(monkeypatch, *arguments, *QUICK, "--json", figures) == 0
+    assert calibrate(monkeypatch, *arguments, *QUICK, "--json", figures) == 0
     found = json.loads(figures.read_text())
     (row,) = found["sets"].values()
     assert SkipSet.of(LAYERS, attention=row["attention"], mlp=row["mlp"]) == PLANTED
@@ -77,7 +74,18 @@ def test_a_calibrated_folder_makes_a_strategy(monkeypatch, capsys, planted, prom
 
 def test_what_was_calibrated_on_is_written_down(monkeypatch, planted, prompts, tmp_path):
     out = tmp_path / "out"
-    run(monkeypatch, "static-bo", "--model", "here", "--prompts", prompts, "--out", out, *QUICK)
+    specframe(
+        monkeypatch,
+        "calibrate",
+        "static-bo",
+        "--model",
+        "here",
+        "--prompts",
+        prompts,
+        "--out",
+        out,
+        *QUICK,
+    )
     seen = json.loads((out / "calibrated_on.json").read_text())
     asked = prompts_from(str(prompts), Letters(), per_domain=20)
     assert seen == [prompt.digest for prompt in asked]
@@ -87,7 +95,7 @@ def test_what_was_calibrated_on_is_written_down(monkeypatch, planted, prompts, t
 def test_each_domain_is_calibrated(monkeypatch, planted, prompts, tmp_path):
     out = tmp_path / "out"
     arguments = ("knn-ssd", "--model", "here", "--prompts", prompts, "--out", out)
-    assert run(monkeypatch, *arguments, *QUICK, "--set", "domain-evaluations=5") == 0
+    assert calibrate(monkeypatch, *arguments, *QUICK, "--set", "domain-evaluations=5") == 0
     strategy = strategy_from(str(out), SHAPE)
     assert isinstance(strategy, KnnSsd)
     assert set(strategy.found.sets) == {"mixed", "low", "high"}
@@ -108,70 +116,47 @@ def test_an_interrupted_calibration_goes_on(monkeypatch, planted, prompts, tmp_p
         return estimate(self, skips)
 
     monkeypatch.setattr(AcceptanceEstimator, "estimate", counted)
-    assert run(monkeypatch, *arguments) == 130
+    assert calibrate(monkeypatch, *arguments) == 130
     assert not (out / "manifest.json").exists()
     before = len(measured)
-    assert run(monkeypatch, *arguments) == 0
+    assert calibrate(monkeypatch, *arguments) == 0
     resumed = len(measured) - before
-    assert run(monkeypatch, *arguments[:-1], "15", "--out", tmp_path / "other") == 0
+    assert calibrate(monkeypatch, *arguments[:-1], "15", "--out", tmp_path / "other") == 0
     assert (out / "manifest.json").exists()
     whole = len(measured) - before - resumed
     assert resumed < whole - 50
 
 
 def refusal(monkeypatch, capsys, *arguments):
-    assert run(monkeypatch, *arguments) == 2
+    assert calibrate(monkeypatch, *arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     return captured.err
 
 
-def test_a_strategy_that_learns_nothing_is_refused(monkeypatch, capsys, planted, tmp_path):
-    text = refusal(monkeypatch, capsys, "fixed", "--model", "here", "--out", tmp_path / "o")
-    assert "needs no calibration" in text
-    assert "static-bo" in text
-
-
-def test_an_unknown_strategy_is_refused(monkeypatch, capsys, planted, tmp_path):
-    assert "static-bo" in refusal(
-        monkeypatch, capsys, "static-bu", "--model", "here", "--out", tmp_path / "o"
-    )
-
-
-def test_an_unknown_setting_is_refused(monkeypatch, capsys, planted, prompts, tmp_path):
-    text = refusal(
-        monkeypatch,
-        capsys,
-        *("static-bo", "--model", "here", "--prompts", prompts, "--out", tmp_path / "o"),
-        *("--set", "evaluation=3"),
-    )
-    assert "'evaluations'" in text
-
-
-def test_a_drafting_option_is_refused(monkeypatch, capsys, planted, prompts, tmp_path):
-    text = refusal(
-        monkeypatch,
-        capsys,
-        *("static-bo", "--model", "here", "--prompts", prompts, "--out", tmp_path / "o"),
-        *("--set", "draft_stop=gain:8"),
-    )
-    assert "draft_stop is set when a strategy is used" in text
-
-
-def test_a_model_without_known_prompts_needs_a_file(monkeypatch, capsys, planted, tmp_path):
-    text = refusal(monkeypatch, capsys, "static-bo", "--model", "here", "--out", tmp_path / "o")
-    assert "--prompts FILE" in text
-
-
-def test_too_few_prompts_are_refused(monkeypatch, capsys, planted, tmp_path):
-    path = tmp_path / "two.jsonl"
-    path.write_text('{"prompt": "abc"}\n{"prompt": "abd"}\n')
-    text = refusal(
-        monkeypatch,
-        capsys,
-        *("static-bo", "--model", "here", "--prompts", path, "--out", tmp_path / "o"),
-    )
-    assert "at least 3 different prompts" in text
+@pytest.mark.parametrize(
+    ("strategy", "more", "told"),
+    [
+        ("fixed", (), "needs no calibration.*static-bo"),
+        ("static-bu", (), "static-bo"),
+        ("static-bo", (), "--prompts FILE"),
+        ("static-bo", ("--prompts", "two.jsonl"), "at least 3 different prompts"),
+        ("static-bo", ("--prompts", "all.jsonl", "--set", "evaluation=3"), "'evaluations'"),
+        (
+            "static-bo",
+            ("--prompts", "all.jsonl", "--set", "draft_stop=gain:8"),
+            "draft_stop is set when a strategy is used",
+        ),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused_in_one_line(
+    monkeypatch, capsys, planted, prompts, tmp_path, strategy, more, told
+):
+    prompts.rename(tmp_path / "all.jsonl")
+    (tmp_path / "two.jsonl").write_text('{"prompt": "abc"}\n{"prompt": "abd"}\n')
+    monkeypatch.chdir(tmp_path)
+    text = refusal(monkeypatch, capsys, strategy, "--model", "here", "--out", "o", *more)
+    assert re.search(told, text)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_loaded(
@@ -190,7 +175,7 @@ def test_the_small_testbed_is_calibrated_on_its_validation_split(monkeypatch, tm
     monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(model, tokenizer))
     out = tmp_path / "out"
     quick = ("--per-domain", "4", "--set", "evaluations=40", "--set", "domain_evaluations=20")
-    assert run(monkeypatch, "knn-ssd", "--out", out, *quick) == 0
+    assert calibrate(monkeypatch, "knn-ssd", "--out", out, *quick) == 0
     seen = set(json.loads((out / "calibrated_on.json").read_text()))
     for split, expected in (("validation", 20), ("test", 0), ("train", 0)):
         asked = prompts_from("testbed", tokenizer, per_domain=4, split=split)
@@ -202,20 +187,8 @@ def test_training_takes_the_same_command_and_tells_both_acceptances(
 ):
     out, figures = tmp_path / "out", tmp_path / "f.json"
     settings = ("--set", "layers=1", "--set", "epochs=1", "--new-tokens", "8")
-    assert (
-        run(
-            monkeypatch,
-            "kangaroo",
-            "--out",
-            out,
-            "--prompts",
-            prompts,
-            "--json",
-            figures,
-            *settings,
-        )
-        == 0
-    )
+    files = ("--out", out, "--prompts", prompts, "--json", figures)
+    assert calibrate(monkeypatch, "kangaroo", *files, *settings) == 0
     found = json.loads(figures.read_text())
     assert found["tokens"] == 2 * 8
     wanted = f"acceptance on unseen prompts {found['acceptance']:.3f}, of the bare exit "

@@ -1,12 +1,12 @@
 """The command line: quick help, one-line errors, exit statuses."""
 
-import json
 import subprocess
 import sys
 from importlib.metadata import version
 from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
+from doubles.command_line import specframe
 
 from specframe.commands import cli
 from specframe.errors import InvalidRequest, UnknownStrategy
@@ -15,16 +15,9 @@ RUN = "import sys; from specframe.commands.cli import main; sys.argv[0] = 'specf
 HELP_SECONDS = 0.5
 
 
-def specframe(*arguments: str) -> subprocess.CompletedProcess[str]:
+def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", RUN, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def main_with(monkeypatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["specframe", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
 
 
 def raise_from_app(monkeypatch, error: BaseException) -> None:
@@ -38,7 +31,7 @@ def test_help_is_quick_and_names_every_command():
     seconds = []
     for _ in range(3):  # processor time, since a machine may be shared
         before = getrusage(RUSAGE_CHILDREN)
-        done = specframe("--help")
+        done = in_a_process("--help")
         after = getrusage(RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert done.returncode == 0
@@ -54,13 +47,13 @@ def test_help_does_not_import_what_only_commands_need():
 
 
 def test_the_version_is_that_of_the_package(monkeypatch, capsys):
-    assert main_with(monkeypatch, "--version") == 0
+    assert specframe(monkeypatch, "--version") == 0
     assert capsys.readouterr().out == f"specframe {version('specframe')}\n"
 
 
 def test_an_error_of_specframe_is_one_line_and_status_two(monkeypatch, capsys):
     raise_from_app(monkeypatch, UnknownStrategy("no strategy named 'x'.\n  Known: fixed."))
-    assert main_with(monkeypatch) == 2
+    assert specframe(monkeypatch) == 2
     assert capsys.readouterr().err == "UnknownStrategy: no strategy named 'x'. Known: fixed.\n"
 
 
@@ -72,7 +65,7 @@ def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
 
 def test_an_interrupt_ends_with_status_130(monkeypatch):
     raise_from_app(monkeypatch, KeyboardInterrupt())
-    assert main_with(monkeypatch) == 130
+    assert specframe(monkeypatch) == 130
 
 
 def test_an_interrupt_within_a_command_ends_with_status_130(monkeypatch, tmp_path):
@@ -80,41 +73,14 @@ def test_an_interrupt_within_a_command_ends_with_status_130(monkeypatch, tmp_pat
         raise KeyboardInterrupt
 
     monkeypatch.setattr("specframe.contract.registry.strategy_class", interrupted)
-    assert main_with(monkeypatch, "ls") == 130
+    assert specframe(monkeypatch, "ls") == 130
 
 
 def test_an_unknown_command_has_status_two_and_no_traceback():
-    done = specframe("frobnicate")
+    done = in_a_process("frobnicate")
     assert done.returncode == 2
     assert "frobnicate" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_ls_lists_the_strategies_also_as_json(monkeypatch, tmp_path, capsys):
-    target = tmp_path / "strategies.json"
-    assert main_with(monkeypatch, "ls", "--json", str(target)) == 0
-    assert "autoregressive" in capsys.readouterr().out
-    found = json.loads(target.read_text(encoding="utf-8"))["selectors"]
-    assert found["fixed"]["class"] == "specframe.strategies.fixed:FixedSkips"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_ls_shows_a_broken_plug_in_and_the_others(monkeypatch, tmp_path):
-    from specframe.contract import registry
-
-    real = registry.strategy_class
-
-    def broken(name: str) -> type:
-        if name == "fixed":
-            raise UnknownStrategy("the strategy 'fixed' cannot be loaded")
-        return real(name)
-
-    monkeypatch.setattr(registry, "strategy_class", broken)
-    target = tmp_path / "strategies.json"
-    assert main_with(monkeypatch, "ls", "--json", str(target)) == 0
-    found = json.loads(target.read_text(encoding="utf-8"))["selectors"]
-    assert "cannot be loaded" in found["fixed"]["summary"]
-    assert found["autoregressive"]["package"] == "specframe"
 
 
 @pytest.mark.parametrize("name", ["missing/figures.json", "."])

@@ -1,13 +1,12 @@
 """`specframe profile` and `specframe predict` from the outside."""
 
 import json
-import sys
 
 import pytest
 import torch
+from doubles.command_line import specframe
 from doubles.tiny import Tiny, tiny_model
 
-from specframe.commands import cli
 from specframe.doors.loading import Loaded
 
 TINY = Tiny(layers=3, vocabulary=40, dtype=torch.float32, positions=256)
@@ -25,13 +24,6 @@ def replace_load(monkeypatch, load):
     monkeypatch.setattr("specframe.rig.load", load)
 
 
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["specframe", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
-
-
 def figures(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -39,7 +31,7 @@ def figures(path):
 @pytest.mark.slow
 def test_a_profile_is_shown_drawn_and_written(monkeypatch, capsys, tmp_path):
     files = ("--json", "p.json", "--plot", "p.png")
-    assert run(monkeypatch, "profile", "--model", "any", *GRID, *files) == 0
+    assert specframe(monkeypatch, "profile", "--model", "any", *GRID, *files) == 0
     shown = capsys.readouterr().out
     assert "attention costs more" in shown or "attention never costs more" in shown
     assert "R²" in shown
@@ -55,7 +47,7 @@ def test_a_profile_is_shown_drawn_and_written(monkeypatch, capsys, tmp_path):
 def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
     written = []
     for extra in ((), (), ("--again",)):
-        assert run(monkeypatch, "profile", *GRID, "--json", "p.json", *extra) == 0
+        assert specframe(monkeypatch, "profile", *GRID, "--json", "p.json", *extra) == 0
         written.append(figures(tmp_path / "p.json"))
     assert written[0] == written[1]
     assert written[2]["seconds"] != written[0]["seconds"]
@@ -83,7 +75,7 @@ def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
     ],
 )
 def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys, arguments, message):
-    assert run(monkeypatch, *arguments) == 2
+    assert specframe(monkeypatch, *arguments) == 2
     printed = capsys.readouterr()
     assert message in printed.err
     assert printed.err.count("\n") == 1
@@ -93,7 +85,7 @@ def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys, arguments, me
 @pytest.mark.parametrize("command", ["profile", "predict"])
 def test_a_missing_gpu_is_said_before_the_work(monkeypatch, capsys, command):
     replace_load(monkeypatch, None)
-    assert run(monkeypatch, command, "--device", "cuda") == 2
+    assert specframe(monkeypatch, command, "--device", "cuda") == 2
     assert "finds none here" in capsys.readouterr().err
 
 
@@ -104,7 +96,7 @@ def test_a_composed_shape_says_what_is_simulated(monkeypatch, capsys, tmp_path):
     small = composed.ComposedShape("llama", ModelShape(5, 32, 40, 4, 2, 8, 48, 256))
     monkeypatch.setattr(composed, "COMPOSED", {"llama-3.1-8B": small})
     name = ("--model", "llama-3.1-8B", "--json", "c.json")
-    assert run(monkeypatch, "profile", *name, *GRID) == 0
+    assert specframe(monkeypatch, "profile", *name, *GRID) == 0
     assert "Simulated. llama-3.1-8B: embedding, head and one of 5 layers" in " ".join(
         capsys.readouterr().out.split()
     )
@@ -114,7 +106,7 @@ def test_a_composed_shape_says_what_is_simulated(monkeypatch, capsys, tmp_path):
 def test_a_prediction_says_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):
     plan = ("--set", "attention=1,2", "--set", "draft=3", "--set", "confidence=0")
     where = ("--prompts", "random", "--contexts", "16", "--count", "3", "--new-tokens", "16")
-    assert run(monkeypatch, "predict", *where, *plan, "--json", "c.json") == 0
+    assert specframe(monkeypatch, "predict", *where, *plan, "--json", "c.json") == 0
     shown = capsys.readouterr().out
     found = figures(tmp_path / "c.json")
     assert shown.startswith(f"{found['go']}: fixed on testbed is predicted at")
@@ -141,7 +133,9 @@ def test_predictions_are_written_before_the_first_measurement(monkeypatch, capsy
     monkeypatch.setattr(check, "check", checked)
     where = ("--prompts", "random", "--contexts", "8,12,16,20", "--count", "2")
     assert (
-        run(monkeypatch, "predict", "--check", *where, "--new-tokens", "24", "--json", "c.json")
+        specframe(
+            monkeypatch, "predict", "--check", *where, "--new-tokens", "24", "--json", "c.json"
+        )
         == 0
     )
     before, after = seen_first[0], figures(tmp_path / "c.json")
@@ -170,7 +164,7 @@ def test_an_interrupted_check_leaves_the_plans_that_were_finished(monkeypatch, c
 
     monkeypatch.setattr(check, "race", interrupted)
     where = ("--prompts", "random", "--contexts", "8,20", "--count", "2", "--new-tokens", "24")
-    assert run(monkeypatch, "predict", "--check", *where, "--json", "c.json") != 0
+    assert specframe(monkeypatch, "predict", "--check", *where, "--json", "c.json") != 0
     assert "measured" in capsys.readouterr().out
     plans = figures(tmp_path / "c.json")["plans"]
     assert [plan["measured"] is None for plan in plans] == [False] * 6 + [True] * 6

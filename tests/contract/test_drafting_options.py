@@ -1,26 +1,20 @@
 """Any strategy with any stop rule and with trees, from what a command line says."""
 
-import json
-import sys
-from dataclasses import asdict, fields
-from functools import cache
-
 import pytest
+from doubles.every_strategy import ready
 from doubles.strategies import Listening
 from doubles.written_lab import plain_costs
 
-from specframe.calibration.lab import ModelLab
-from specframe.commands import cli
 from specframe.contract.drafting_options import WithDrafting, stop_from, tree_from
 from specframe.contract.naming import read_named, strategy_from
 from specframe.contract.planner import Context
-from specframe.contract.registry import strategy_class, strategy_names
-from specframe.contract.selector import Needs, Traits
+from specframe.contract.registry import strategy_names
+from specframe.contract.selector import Needs
 from specframe.contract.stopping import AdaptiveThreshold, FixedStop, PricedGain
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
-from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
+from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing.scene import StrategyScene
@@ -29,7 +23,6 @@ from specframe.types import (
     DraftPlan,
     ModelShape,
     Outcome,
-    Prompt,
     SkipSet,
     StopRule,
     TreeRule,
@@ -37,40 +30,18 @@ from specframe.types import (
 
 LAYERS = 4
 SHAPE = ModelShape(LAYERS, 16, 31, 2, 1, 8, 24, 256)
+SCENE = StrategyScene(LAYERS)
 STOPS = ("length:3", "confidence:5:0.2", "adaptive:4:0.3:0.8", "gain:5")
 TREES = (None, "2-1", "0.5:1-0.1:2-3")
-SETTINGS = {"fixed": {"attention": "1,2", "mlp": "2"}}
 COSTS = plain_costs(LAYERS)
 EVEN = CostModel.even(LAYERS)
 SKIPS = SkipSet.of(LAYERS, mlp=[2])
 
 
-@cache
-def scene():
-    return StrategyScene(LAYERS)
-
-
-@cache
-def plain_strategy(name):
-    """The registered strategy, calibrated briefly where it must be."""
-    executor = scene().executor
-    calibrated = strategy_class(name).traits.calibrated
-    options = {"seconds": "0.2"} if calibrated else SETTINGS.get(name, {})
-    strategy = strategy_from(name, executor.shape, "faithful", options)
-    if not calibrated:
-        return strategy
-    text = scene().tokens
-    prompts = [
-        Prompt(tuple(text[i : i + 6]), domain) for i in range(0, 60, 10) for domain in ("a", "b")
-    ]
-    prompts = [Prompt((*p.tokens, int(p.domain == "b")), p.domain) for p in prompts]
-    return strategy.calibrate(ModelLab(executor, COSTS, new_tokens=4), prompts)
-
-
 def tokens_of(strategy, count=20):
-    engine = Engine(scene().executor, strategy, Law(), Limits(60), COSTS)
+    engine = Engine(SCENE.executor, strategy, Law(), Limits(60), COSTS)
     tokens, shapes = [], set()
-    for done in engine.rounds(scene().tokens[:12]):
+    for done in engine.rounds(SCENE.tokens[:12]):
         tokens += done.tokens
         draft = None if done.outcome is None else done.outcome.draft
         if draft is not None and draft.tokens and not draft.copied:
@@ -82,7 +53,7 @@ def tokens_of(strategy, count=20):
 
 @pytest.mark.parametrize("name", strategy_names())
 def test_every_strategy_with_every_stop_rule_and_tree_keeps_the_model_s_tokens(name):
-    inner = plain_strategy(name)
+    inner = ready(f"{name}:faithful")
     own, _ = tokens_of(Autoregressive())
     found, own_shapes = tokens_of(inner)
     assert found == own
@@ -132,30 +103,21 @@ def test_options_add_a_stop_rule_and_a_tree():
 
 
 def test_a_saved_strategy_takes_drafting_options_and_no_others(tmp_path):
-    plain_strategy("static-bo").save(tmp_path / "kept")
+    ready("static-bo:faithful").save(tmp_path / "kept")
     folder = str(tmp_path / "kept")
     found = strategy_from(folder, SHAPE, options={"draft_tree": "2"})
-    assert (found.tree, found.inner.found) == (TreeRule((2,)), plain_strategy("static-bo").found)
+    assert (found.tree, found.inner.found) == (TreeRule((2,)), ready("static-bo:faithful").found)
     with pytest.raises(InvalidRequest, match="evaluations"):
         strategy_from(folder, SHAPE, options={"evaluations": "9"})
     assert read_named(folder + "+draft_tree=2").name == folder
-
-
-def test_a_list_names_presets_and_settings():
-    assert read_named("swift") == read_named("swift:best")
-    found = read_named("swift:faithful+window=8+draft_stop=confidence:5:0.5")
-    assert (found.name, found.preset) == ("swift", "faithful")
-    assert read_named("swift:fathful").preset == "fathful"  # for the strategy to refuse
-    assert read_named("swft:faithful").name == "swft"
-    assert found.options == {"window": "8", "draft_stop": "confidence:5:0.5"}
 
 
 # the priced gain, at the prices of the plan
 
 
 def context(costs=COSTS):
-    shape = scene().shape
-    return Context(shape, [1, 2], 1, 9, 0, costs, scene().play(Autoregressive()).context().probe)
+    shape = SCENE.shape
+    return Context(shape, [1, 2], 1, 9, 0, costs, SCENE.play(Autoregressive()).context().probe)
 
 
 @pytest.mark.parametrize(("costs", "expected"), [(EVEN, 5 / 8), (COSTS, 5.5 / 8.5)])
@@ -210,64 +172,3 @@ def test_the_inner_planner_and_the_stop_rule_both_learn():
     assert inner.heard == [done]
     assert planner.plan(context()).stop.confidence > before.stop.confidence
     assert first_plan(wrapped) == before
-
-
-# the columns of `specframe ls`
-
-
-@pytest.mark.parametrize("name", strategy_names())
-def test_the_columns_of_a_strategy_are_its_class_s_own(name):
-    found = strategy_class(name)
-    assert isinstance(vars(found).get("traits"), Traits)
-
-
-def test_ls_shows_every_column(monkeypatch, capsys, tmp_path):
-    target = tmp_path / "selectors.json"
-    monkeypatch.setattr(sys, "argv", ["specframe", "ls", "--json", str(target)])
-    with pytest.raises(SystemExit):
-        cli.main()
-    rows = json.loads(target.read_text(encoding="utf-8"))["selectors"]
-    assert sorted(rows) == strategy_names()
-    columns = {f.name for f in fields(Traits)} - {"split", "prompts"}
-    for name, row in rows.items():
-        traits = asdict(strategy_class(name).traits)
-        assert {column: row[column] for column in columns} == {c: traits[c] for c in columns}
-    lines = capsys.readouterr().out.splitlines()
-    (swift,) = [line.split() for line in lines if line.startswith("  swift")]
-    assert swift[:7] == ["swift", "yes", "yes", "yes", "yes", "-", "-"]
-
-
-CLASS = "specframe.strategies.fixed:FixedSkips"
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "preset"),
-    [
-        (CLASS, CLASS, "best"),
-        (f"{CLASS}:faithful", CLASS, "faithful"),
-        ("every_other:EveryOther", "every_other:EveryOther", "best"),
-    ],
-)
-def test_a_list_names_classes_that_are_not_registered(text, name, preset):
-    found = read_named(f"{text}+mlp=2")
-    assert (found.name, found.preset, found.options) == (name, preset, {"mlp": "2"})
-
-
-def test_a_class_that_is_not_registered_is_configured_as_one_that_is():
-    named = read_named(f"{CLASS}+mlp=2")
-    found = strategy_from(named.name, SHAPE, named.preset, named.options)
-    assert found == FixedSkips(SkipSet.of(LAYERS, mlp=[2]))
-
-
-@pytest.mark.parametrize("content", ["[1]", "{}", '{"kind": 3}', "{"])
-def test_a_folder_whose_manifest_names_no_strategy_is_refused(tmp_path, content):
-    (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(ArtefactError, match="Name a folder that `specframe calibrate` wrote"):
-        strategy_from(str(tmp_path), SHAPE)
-
-
-@pytest.mark.parametrize("name", ["fixed", "swift", "layerskip", "del", "cascade"])
-@pytest.mark.parametrize("setting", ["preset", "shape", "parts", "cls"])
-def test_a_setting_that_is_called_like_an_argument_is_refused_as_unknown(name, setting):
-    with pytest.raises(InvalidConfig, match=f"no parameter '{setting}'"):
-        strategy_from(name, SHAPE, options={setting: "faithful"})

@@ -1,13 +1,12 @@
 """`specframe doctor`: what is supported and how, or the typed reason why not."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from doubles.command_line import specframe
 
-from specframe.commands import cli
 from specframe.doors.doctor import diagnose, report
 from specframe.testing.architectures import save_tiny_model
 
@@ -25,14 +24,6 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "cache"))
 
 
-def doctor(monkeypatch, *arguments):
-    """Exit status of the command."""
-    monkeypatch.setattr(sys, "argv", ["specframe", "doctor", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
-
-
 @pytest.mark.parametrize(
     ("name", "executor", "layout", "cache"),
     [
@@ -46,7 +37,7 @@ def test_a_supported_model_is_described(
     name, executor, layout, cache, folders, tmp_path, monkeypatch, capsys
 ):
     figures = tmp_path / "doctor.json"
-    assert doctor(monkeypatch, folders[name], "--json", str(figures)) == 0
+    assert specframe(monkeypatch, "doctor", folders[name], "--json", str(figures)) == 0
     told = json.loads(figures.read_text())
     assert told["supported"] is True
     assert told["refusal"] is None
@@ -71,7 +62,7 @@ def test_an_unsupported_model_is_told_with_its_reason_and_status_two(
     name, reason, folders, tmp_path, monkeypatch, capsys
 ):
     figures = tmp_path / "doctor.json"
-    assert doctor(monkeypatch, folders[name], "--json", str(figures)) == 2
+    assert specframe(monkeypatch, "doctor", folders[name], "--json", str(figures)) == 2
     captured = capsys.readouterr()
     assert "UnsupportedModel: " in captured.err
     assert reason in captured.err
@@ -91,7 +82,7 @@ def test_weights_are_not_loaded_where_the_config_already_refuses(folders, tmp_pa
 
 
 def test_a_missing_model_is_one_line_and_status_two(tmp_path, monkeypatch, capsys):
-    assert doctor(monkeypatch, str(tmp_path / "nowhere")) == 2
+    assert specframe(monkeypatch, "doctor", str(tmp_path / "nowhere")) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("InvalidRequest: No model ")
     assert len(captured.err.splitlines()) == 1
@@ -102,7 +93,7 @@ def test_a_folder_without_weights_is_said_to_be_one(tmp_path, folders, monkeypat
     bare = tmp_path / "bare"
     bare.mkdir()
     (bare / "config.json").write_bytes((Path(folders["llama"]) / "config.json").read_bytes())
-    assert doctor(monkeypatch, str(bare)) == 2
+    assert specframe(monkeypatch, "doctor", str(bare)) == 2
     assert "can be loaded" in capsys.readouterr().err
 
 

@@ -15,16 +15,23 @@ from specframe.types import Prompt
 
 LAYERS = 4
 FIXED = {"attention": "1,2", "mlp": "2", "confidence": "0"}
-# what makes a strategy act within the few rounds of a test
+BRIEF = {"seconds": "0.2"}  # of searching or training
+TIMED = BRIEF | {"evaluations": "8", "prompts": "1", "new_tokens": "2"}
+# what makes a strategy act within the few rounds of a test, or calibrate within a second
 EAGER = {
+    "admg:best": {"review": "1"},
+    "admg:faithful": {"threshold": "-1"},
     "clasp:best": {"interval": "4", "review": "1"},
     "clasp:faithful": {"interval": "2"},
     "fixed:best": FIXED,
     "knapspec:best": {"interval": "4", "review": "1"},
+    "knapspec:faithful": {"interval": "8"},
+    "knn-ssd:faithful": TIMED | {"domain_evaluations": "8"},
+    "oracle:faithful": TIMED,
+    "static-bo:faithful": TIMED,
     "swift:best": {"window": "4", "review": "1"},
     "swift:faithful": {"window": "4", "bayes_every": "3"},
 }
-BRIEF = {"seconds": "0.2"}  # of searching or training
 VARIANTS = tuple(
     f"{name}:{preset}"
     for name in strategy_names()
@@ -43,8 +50,8 @@ def executor_of(family: str) -> Executor:
 def configured(variant: str, executor: Executor) -> LayerSelector:
     """As text would configure it."""
     name, preset = variant.split(":")
-    options = BRIEF if strategy_class(name).traits.calibrated else EAGER.get(variant, {})
-    return strategy_from(name, executor.shape, preset, options)
+    usual = BRIEF if strategy_class(name).traits.calibrated else {}
+    return strategy_from(name, executor.shape, preset, EAGER.get(variant, usual))
 
 
 @cache

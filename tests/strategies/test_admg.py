@@ -9,18 +9,14 @@ from doubles.strategies_worlds import outcome, prices, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.naming import strategy_from
 from specframe.doors.speculator import SelfSpeculator
-from specframe.errors import InvalidConfig
 from specframe.strategies.admg import Admg, AdmgConfig, JudgedConfig, removed_attention
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
-from specframe.testing.selector_checks import selector_checks
 from specframe.types import ModelShape, SkipSet
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = (1, 2, 5)  # the attention of these layers adds nothing
-CHECKS = [name for name, _ in selector_checks(Admg(), layers=4)]
 
 
 @pytest.fixture(scope="module")
@@ -131,23 +127,7 @@ def test_live_tokens_are_the_model_s_own(planted, family, config):
     assert found.stats.drafted > 0 or family is not None
 
 
-@pytest.mark.parametrize("config", [JudgedConfig(review=1), AdmgConfig(threshold=-1.0)])
-@pytest.mark.parametrize("check", CHECKS)
-def test_check_selector(config, check):
-    dict(selector_checks(Admg(config), layers=4))[check]()
-
-
 # configuration
-
-
-def test_presets_and_options_are_read_from_text():
-    assert strategy_from("admg", SHAPE).config == JudgedConfig()
-    faithful = strategy_from("admg", SHAPE, "faithful", {"in_a_row": "2"})
-    assert faithful.config == AdmgConfig(in_a_row=2)
-    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        strategy_from("admg", SHAPE, "bold")
-    with pytest.raises(InvalidConfig, match="target"):
-        strategy_from("admg", SHAPE, "faithful", {"target": "2"})
 
 
 def test_without_states_nothing_is_drafted():

@@ -29,7 +29,6 @@ from specframe.strategies.del_exit import Del
 from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.knapspec.strategy import KnapSpec
 from specframe.strategies.prompt_lookup import PromptLookup
-from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 LAYERS, TOKENS, LEARNT = 12, 20_000, 2_000
@@ -221,22 +220,6 @@ def test_arms_are_made_from_names_alone():
     assert [type(arm) for arm in strategy_from("auto", SHAPE).parts] == [Cascade, Del]
 
 
-@pytest.mark.parametrize(
-    ("options", "named"), [({"block": "0"}, "block"), ({"share": "-1"}, "share")]
-)
-def test_settings_out_of_range_are_refused_by_name(options, named):
-    with pytest.raises(InvalidConfig, match=named):
-        strategy_from("auto", SHAPE, "best", options)
-
-
 def test_no_arms_are_refused():
     with pytest.raises(InvalidConfig, match="one or more strategies"):
         Auto(())
-
-
-CONTRACTED = Auto((KnapSpec(), FixedSkips(SkipSet.of(4, (1, 2), (2,))), Cascade((Del(),))))
-
-
-@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), 4)])
-def test_check_selector(name):
-    dict(selector_checks(CONTRACTED, 4))[name]()

@@ -21,13 +21,11 @@ from doubles.written_lab import flat, plain_costs, small_shape
 from specframe.contract.drafting_options import WithDrafting
 from specframe.contract.naming import strategy_from
 from specframe.contract.stopping import ExpectedGain
-from specframe.errors import InvalidConfig
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
 from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.knapspec.strategy import KnapSpec
 from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, NgramConfig
-from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
 
 LAYERS = 4
@@ -210,20 +208,3 @@ def test_a_cascade_is_made_from_names_alone():
     assert made.config.copied == 7
     assert made.inner.config == NgramConfig(longest=3, copied=10, latest=False, priced=False)
     assert isinstance(strategy_from("cascade", SHAPE).inner, KnapSpec)
-
-
-@pytest.mark.parametrize(
-    ("options", "named"), [({"of": "knapspec,fixed"}, "of"), ({"copied": "0"}, "copied")]
-)
-def test_settings_out_of_range_are_refused_by_name(options, named):
-    with pytest.raises(InvalidConfig, match=named):
-        strategy_from("cascade", SHAPE, "best", options)
-
-
-CONTRACTED = {"knapspec": Cascade((KnapSpec(),)), "fixed": Cascade((FixedSkips(SKIPS),))}
-
-
-@pytest.mark.parametrize("inner", CONTRACTED)
-@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
-def test_check_selector(inner, name):
-    dict(selector_checks(CONTRACTED[inner], LAYERS))[name]()

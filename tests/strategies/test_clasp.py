@@ -4,20 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from doubles.contexts import plain_context
 from doubles.strategies_worlds import outcome, prices, tokens_and_drafted, world
 
-from specframe.contract.naming import strategy_from
-from specframe.errors import InvalidConfig
 from specframe.strategies.clasp import BEST, ClaSp, ClaSpConfig, skipped_layers, whole_layers
-from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
-from specframe.testing.selector_checks import selector_checks
 from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = SkipSet.of(6, attention=[1, 2, 4], mlp=[1, 2, 4])  # these layers add nothing
-CHECKS = [name for name, _ in selector_checks(ClaSp(), layers=4)]
 
 
 @pytest.fixture(scope="module")
@@ -121,36 +115,3 @@ def test_live_tokens_are_the_model_s_own_and_drafted(planted, config):
     found, drafted = tokens_and_drafted(planted, ClaSp(config))
     assert found == own
     assert drafted > 20
-
-
-@pytest.mark.parametrize("config", [LIVELY, ClaSpConfig(interval=6)])
-@pytest.mark.parametrize("family", ["gpt2", "phi"])
-def test_other_architectures_plan_and_keep_their_tokens(family, config):
-    model = tiny_model(family).double()
-    own, _ = tokens_and_drafted(model, "autoregressive")
-    assert tokens_and_drafted(model, ClaSp(config))[0] == own
-
-
-@pytest.mark.parametrize("config", [replace(BEST, interval=4, review=1), ClaSpConfig(interval=2)])
-@pytest.mark.parametrize("check", CHECKS)
-def test_check_selector(config, check):
-    dict(selector_checks(ClaSp(config), layers=4))[check]()
-
-
-# configuration
-
-
-def test_presets_and_options_are_read_from_text():
-    assert strategy_from("clasp", SHAPE).config == BEST
-    faithful = strategy_from("clasp", SHAPE, "faithful", {"skipped": "4"})
-    assert faithful.config == ClaSpConfig(skipped=4)
-    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        strategy_from("clasp", SHAPE, "bold")
-    with pytest.raises(InvalidConfig, match="share"):
-        strategy_from("clasp", SHAPE, "faithful", {"share": "1.5"})
-
-
-def test_a_context_without_states_gets_a_plan_and_no_walk():
-    context = plain_context(SHAPE)
-    for config in (BEST, ClaSpConfig()):
-        assert len(ClaSp(config).start(SHAPE).plan(context).skips) == 0

@@ -12,11 +12,9 @@ from specframe.contract.selector import Needs
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import expected_tokens
-from specframe.errors import InvalidConfig
 from specframe.executors.load import load_executor
-from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.del_exit import Del, DelConfig, ShadowCounts
-from specframe.testing import planted_llama, selector_checks
+from specframe.testing import planted_llama
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 LAYERS = 4
@@ -138,17 +136,3 @@ def test_exits_are_spread_over_a_deep_model():
     assert given.config.exits == (4, 5)
     assert strategy_from("del", deep, "faithful").needs.committed == Needs.every
     assert named("best").config.exits == (1, 2, 3)
-
-
-@pytest.mark.parametrize(
-    "given", [{"exits": "2,1"}, {"exits": "4"}, {"memory": "0"}, {"longest": "0"}]
-)
-def test_settings_out_of_range_are_refused_by_name(given):
-    with pytest.raises(InvalidConfig, match=next(iter(given))):
-        named("best", **given)
-
-
-@pytest.mark.parametrize("preset", ["best", "faithful"])
-@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
-def test_check_selector(preset, name):
-    dict(selector_checks(named(preset), LAYERS))[name]()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from doubles.every_strategy import LAYERS, VARIANTS, configured, executor_of, ready
+from doubles.every_strategy import FIXED, LAYERS, VARIANTS, configured, executor_of, ready
 
 from specframe.contract.naming import strategy_from
 from specframe.contract.options import settable
@@ -12,20 +12,40 @@ from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.autoregressive import Autoregressive
-from specframe.testing.selector_checks import selector_checks
+from specframe.testing.selector_checks import check_selector
 from specframe.types import ModelShape, SkipSet
 
-CHECKS = [name for name, _ in selector_checks(Autoregressive(), LAYERS)]
 SHAPE = ModelShape(LAYERS, 16, 31, 2, 1, 8, 24, 256)
 CALIBRATED = [v for v in VARIANTS if strategy_class(v.split(":")[0]).traits.calibrated]
 CONFIGURED = [v for v in VARIANTS if strategy_class(v.split(":")[0]).presets]
-FAMILIES = ("gpt2", "gemma2")
+OUT_OF_RANGE = {
+    "admg:best": "rows=0",
+    "admg:faithful": "target=2",
+    "auto:best": "block=0 share=-1",
+    "cascade:best": "of=knapspec,fixed copied=0",
+    "clasp:faithful": "share=1.5",
+    "del:best": "exits=2,1 exits=4 memory=0 longest=0",
+    "kangaroo:best": "stop=never layers=4 longest=0 rate=0",
+    "knap-knn:best": "boundary=0",
+    "knapspec:best": "rows=0 widest=1",
+    "knn-ssd:best": "pooling=max metric=x kind=x neighbours=0 margin=2 index=tree",
+    "layerskip:best": "sweep=hope draft=0 exit=4 seconds=-1",
+    "prompt-lookup:best": "longest=0 copied=0 prior=0",
+    "random-skip:best": "share=1 stop=never longest=0",
+    "static-bo:best": "search=grid objective=hope evaluations=0 stop=x",
+    "swift:faithful": "ratio=1",
+}
+OTHERS = [
+    (variant, family)
+    for family in ("gpt2", "gemma2", "phi")
+    for variant in VARIANTS
+    if variant not in CALIBRATED or family != "phi"
+]
 
 
-@pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_check_selector(variant, check):
-    dict(selector_checks(ready(variant), LAYERS))[check]()
+def test_the_contract_is_kept(variant):
+    check_selector(ready(variant), LAYERS)
 
 
 def greedy(executor, strategy, count=24):
@@ -37,8 +57,7 @@ def greedy(executor, strategy, count=24):
     return tokens[:count]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("variant", "family"), OTHERS)
 def test_other_architectures_keep_their_tokens(variant, family):
     executor = executor_of(family)
     assert greedy(executor, ready(variant, family)) == greedy(executor, Autoregressive())
@@ -53,6 +72,23 @@ def test_every_setting_can_be_given_in_text(variant):
         for field, value in settable(config).items()
     }
     assert strategy_from(name, SHAPE, preset, given) == strategy_from(name, SHAPE, preset)
+
+
+@pytest.mark.parametrize("name", strategy_names())
+def test_the_preset_is_best_unless_another_is_named(name):
+    given = FIXED if name == "fixed" else {}
+    assert strategy_from(name, SHAPE, options=given) == strategy_from(name, SHAPE, "best", given)
+
+
+@pytest.mark.parametrize(
+    ("variant", "setting"),
+    [(variant, given) for variant, settings in OUT_OF_RANGE.items() for given in settings.split()],
+)
+def test_a_setting_out_of_range_is_refused_by_name(variant, setting):
+    name, preset = variant.split(":")
+    option, _, value = setting.partition("=")
+    with pytest.raises(InvalidConfig, match=rf"(?i)\b{option}\b"):
+        strategy_from(name, SHAPE, preset, {option: value})
 
 
 @pytest.mark.parametrize("name", strategy_names())

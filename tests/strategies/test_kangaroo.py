@@ -12,8 +12,7 @@ from doubles.written_lab import context_at, plain_costs, small_shape
 
 from specframe.contract.naming import strategy_from
 from specframe.costs.tables import Table
-from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
-from specframe.strategies.autoregressive import Autoregressive
+from specframe.errors import InvalidRequest
 from specframe.strategies.kangaroo.adapter import (
     Adapter,
     Lesson,
@@ -22,8 +21,6 @@ from specframe.strategies.kangaroo.adapter import (
     train_adapter,
 )
 from specframe.strategies.kangaroo.strategy import Kangaroo, KangarooConfig, Trained
-from specframe.testing import selector_checks
-from specframe.testing.scene import StrategyScene
 from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
 
 LAYERS = 4
@@ -187,48 +184,9 @@ def test_best_prices_the_adapter_and_declines_where_it_does_not_pay():
     assert declined.stop.max_tokens == 0
 
 
-def test_the_artefact_holds_everything(tmp_path):
-    strategy = calibrated("llama")
-    strategy.save(tmp_path)
-    loaded = strategy_from(str(tmp_path), strategy.found.shape)
-    assert isinstance(loaded, Kangaroo)
-    assert loaded == strategy
-    for kept, read in zip(
-        strategy.found.adapter.weights(), loaded.found.adapter.weights(), strict=True
-    ):
-        assert torch.equal(kept, read)
-
-
-def test_without_an_adapter_it_names_the_command_to_run(tmp_path):
-    for act in (lambda: Kangaroo().start(SHAPE), lambda: Kangaroo().save(tmp_path)):
-        with pytest.raises(InvalidRequest, match="specframe calibrate kangaroo"):
-            act()
-
-
-def test_an_adapter_of_another_model_is_refused():
-    with pytest.raises(CalibrationMismatch, match="4 layers"):
-        Kangaroo(found=trained(small_shape(5), 2)).start(SHAPE)
-
-
 def test_too_few_prompts_are_refused():
     with pytest.raises(InvalidRequest, match="at least 3 prompts"):
         Kangaroo().calibrate(planted_lab("llama"), planted_prompts(each=2))
-
-
-@pytest.mark.parametrize(
-    "given", [{"stop": "never"}, {"layers": "4"}, {"longest": "0"}, {"rate": "0"}]
-)
-def test_settings_out_of_range_are_refused_by_name(given):
-    with pytest.raises(InvalidConfig, match=next(iter(given))):
-        configured(**given)
-
-
-@pytest.mark.parametrize("stop", ["gain", "confidence"])
-@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
-def test_check_selector(stop, name):
-    shape = StrategyScene(LAYERS).shape
-    strategy = Kangaroo(KangarooConfig(layers=1, stop=stop), trained(shape, 2))
-    dict(selector_checks(strategy, LAYERS))[name]()
 
 
 @pytest.mark.slow

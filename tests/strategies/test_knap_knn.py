@@ -25,18 +25,14 @@ from doubles.written_lab import (
     vector_of,
 )
 
-from specframe.calibration.lab import ModelLab
 from specframe.contract.naming import strategy_from
 from specframe.costs.rates import RoundPrices
-from specframe.errors import ArtefactError, CalibrationMismatch, InvalidConfig, InvalidRequest
 from specframe.strategies.knap_knn import KnapKnn, KnapKnnConfig
 from specframe.strategies.shared.judging.additive import AdditiveModel, link_through
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.searching.knapsack_search import KnapsackSearch
 from specframe.strategies.shared.searching.search import Budget, run_search
-from specframe.testing.scene import StrategyScene
-from specframe.testing.selector_checks import selector_checks
-from specframe.types import Draft, DraftPlan, Outcome, Prompt, SkipSet, StopRule
+from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 SHAPE = small_shape(LAYERS)
 LOSSES = {
@@ -155,33 +151,6 @@ def test_figures_name_every_domain_and_how_far_its_model_is_off(calibrated):
     assert figures["lookup_accuracy"] == 1.0
 
 
-def test_the_artefact_holds_everything(calibrated, tmp_path):
-    calibrated.save(tmp_path)
-    loaded = strategy_from(str(tmp_path), SHAPE)
-    assert isinstance(loaded, KnapKnn)
-    assert loaded.config == calibrated.config
-    assert loaded.found.models == calibrated.found.models
-    assert loaded.start(SHAPE).plan(context()) == calibrated.start(SHAPE).plan(context())
-
-
-def test_another_strategys_folder_is_refused(tmp_path):
-    (tmp_path / "manifest.json").write_text('{"schema_version": 1, "kind": "other"}')
-    with pytest.raises(ArtefactError, match="other"):
-        KnapKnn.load(tmp_path)
-
-
-def test_a_strategy_that_learnt_nothing_names_the_command_to_run(tmp_path):
-    with pytest.raises(InvalidRequest, match="specframe calibrate knap-knn"):
-        KnapKnn().start(SHAPE)
-    with pytest.raises(InvalidRequest, match="specframe calibrate knap-knn"):
-        KnapKnn().save(tmp_path)
-
-
-def test_models_of_another_shape_are_refused(calibrated):
-    with pytest.raises(CalibrationMismatch, match="5 layers"):
-        calibrated.start(small_shape(5))
-
-
 # while generating
 
 
@@ -250,14 +219,6 @@ def test_a_fixed_stop_drafts_the_planned_length(calibrated):
     assert plan.stop == StopRule(live.solver.solved.choice.draft_length)
 
 
-def test_options_are_read_from_text():
-    assert configured(evaluations="7").config.evaluations == 7
-    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        configured("bold")
-    with pytest.raises(InvalidConfig, match="boundary"):
-        configured(boundary="0")
-
-
 # on models
 
 
@@ -272,27 +233,6 @@ def test_planted_models_give_up_their_set_and_keep_their_tokens(family):
     tokens, drafted = greedy_tokens(executor, strategy, prompts[0])
     assert tokens == own_tokens(executor, prompts[0])
     assert drafted > 0
-
-
-CHECKS = [name for name, _ in selector_checks(KnapKnn(), layers=LAYERS)]
-
-
-@pytest.fixture(scope="module")
-def of_the_scene():
-    """Calibrated on the model that the checks play with."""
-    executor = StrategyScene(LAYERS).executor
-    lab = ModelLab(executor, plain_costs(LAYERS), new_tokens=12)
-    prompts = [
-        Prompt(tuple((torch.arange(6 + i) * (3 + d) % executor.shape.vocabulary).tolist()), name)
-        for d, name in enumerate(("sql", "story"))
-        for i in range(4)
-    ]
-    return KnapKnn(KnapKnnConfig(evaluations=12, domain_evaluations=12)).calibrate(lab, prompts)
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_check_selector(of_the_scene, check):
-    dict(selector_checks(of_the_scene, layers=LAYERS))[check]()
 
 
 def test_a_set_that_stays_keeps_what_its_stop_rule_learnt(calibrated):

@@ -5,16 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from doubles.contexts import plain_context
 from doubles.strategies_worlds import first_token_acceptance, outcome, prices, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.naming import strategy_from
 from specframe.costs.model import expected_tokens
 from specframe.costs.rates import RoundPrices, as_matrix
 from specframe.doors.speculator import SelfSpeculator
-from specframe.errors import InvalidConfig
 from specframe.strategies.knapspec.paper import (
     PaperConfig,
     PaperDecision,
@@ -24,13 +21,10 @@ from specframe.strategies.knapspec.paper import (
 )
 from specframe.strategies.knapspec.strategy import KnapSpec
 from specframe.strategies.shared.planners.chain_search import ChainConfig
-from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
-from specframe.testing.selector_checks import selector_checks
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
-CHECKS = [name for name, _ in selector_checks(KnapSpec(), layers=4)]
 PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
 
 
@@ -269,14 +263,6 @@ def test_more_attention_is_skipped_as_the_context_grows():
     assert shares[0] < 0 < shares[1]
 
 
-def test_a_context_without_states_gets_a_plan_and_no_walk():
-    context = plain_context(SHAPE)
-    for config in (ChainConfig(), PaperConfig()):
-        plan = KnapSpec(config).start(SHAPE).plan(context)
-        assert len(plan.skips) == 0
-        assert plan.skips.size == SHAPE.sublayers
-
-
 def test_even_prices_give_a_skip_set(after_prompt):
     plan = KnapSpec().start(SHAPE).plan(after_prompt.context(budget=1_000))
     assert len(plan.skips) >= 1
@@ -298,35 +284,7 @@ def test_live_tokens_are_the_model_s_own(config):
     assert found.stats.drafted > 0
 
 
-@pytest.mark.parametrize("family", ["qwen3", "gpt2", "phi"])
-@pytest.mark.parametrize("config", [ChainConfig(share=1.0), PaperConfig(interval=10)])
-def test_other_architectures_plan_and_keep_their_tokens(family, config):
-    model = tiny_model(family).double()
-    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
-    kept = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": None}
-    own = SelfSpeculator(model).generate(prompt, **kept)
-    speculator = SelfSpeculator(model, KnapSpec(config), costs=prices(4, row=0.001))
-    found = speculator.generate(prompt, **kept)
-    assert torch.equal(found.sequences, own.sequences)
-
-
-@pytest.mark.parametrize("config", [ChainConfig(interval=4, review=1), PaperConfig(interval=8)])
-@pytest.mark.parametrize("check", CHECKS)
-def test_check_selector(config, check):
-    dict(selector_checks(KnapSpec(config), layers=4))[check]()
-
-
 # configuration
-
-
-def test_presets_and_options_are_read_from_text():
-    assert strategy_from("knapspec", SHAPE).config == ChainConfig()
-    faithful = strategy_from("knapspec", SHAPE, "faithful", {"draft": "4"})
-    assert faithful.config == PaperConfig(draft=4)
-    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        strategy_from("knapspec", SHAPE, "bold")
-    with pytest.raises(InvalidConfig, match="rows"):
-        strategy_from("knapspec", SHAPE, "best", {"rows": "0"})
 
 
 @pytest.mark.parametrize(("layers", "protected"), [(6, 0), (12, 0), (22, 1), (32, 1), (80, 3)])
@@ -372,8 +330,3 @@ def test_all_layers_but_one_may_be_protected():
     context = world(planted).context(budget=10_000, costs=prices(4))
     plan = KnapSpec(ChainConfig(protected=0.45)).start(context.shape).plan(context)
     assert not set(plan.skips) & {0, 1, 6, 7}
-
-
-def test_a_program_of_one_path_is_refused():
-    with pytest.raises(InvalidConfig, match="'widest'"):
-        ChainConfig(widest=1)

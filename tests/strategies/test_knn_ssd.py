@@ -1,7 +1,6 @@
 """KNN-SSD: a set a domain, looked up by the prompt, and the mixed set when that fails."""
 
 import sys
-from functools import cache
 
 import pytest
 import torch
@@ -25,16 +24,13 @@ from doubles.written_lab import (
 )
 
 from specframe.contract.naming import strategy_from
-from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
-from specframe.strategies.autoregressive import Autoregressive
+from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig
 from specframe.strategies.shared.domains.labels import label_prompts
 from specframe.strategies.shared.domains.lookup import Memory
 from specframe.strategies.shared.domains.neighbours import GraphIndex
 from specframe.strategies.shared.judging.prompt_split import MIXED
 from specframe.strategies.shared.published import read_anchors, read_skip_sets
-from specframe.testing import selector_checks
-from specframe.testing.scene import StrategyScene
 from specframe.types import Draft, Outcome, Prompt, SkipSet, StopRule
 
 LAYERS = 4
@@ -209,28 +205,6 @@ def test_skip_sets_and_figures_are_told_apart(learnt):
     assert (KnnSsd().skip_sets(), KnnSsd().figures()) == ({}, {})
 
 
-def test_the_artefact_holds_everything(learnt, tmp_path):
-    learnt.save(tmp_path)
-    loaded = strategy_from(str(tmp_path), SHAPE)
-    assert isinstance(loaded, KnnSsd)
-    assert loaded.figures() == learnt.figures()
-    for domain in range(3):
-        states = prompt_like((domain, 77, 7))
-        one, other = loaded.start(SHAPE), learnt.start(SHAPE)
-        assert one.plan(context(states)) == other.plan(context(states))
-        assert one.match == other.match
-
-
-def test_a_calibration_of_another_model_is_refused(learnt):
-    with pytest.raises(CalibrationMismatch, match="5 layers"):
-        learnt.start(small_shape(5))
-
-
-def test_a_strategy_without_sets_names_the_command_to_run():
-    with pytest.raises(InvalidRequest, match="specframe calibrate knn-ssd"):
-        KnnSsd().start(SHAPE)
-
-
 def test_a_domain_may_not_have_the_name_of_the_fallback():
     named = [Prompt((1, i), MIXED) for i in range(6)]
     with pytest.raises(InvalidRequest, match="'mixed' names"):
@@ -240,22 +214,6 @@ def test_a_domain_may_not_have_the_name_of_the_fallback():
 def test_only_what_is_pooled_is_captured():
     assert KnnSsd(KnnSsdConfig(pooling="last-4")).needs.prompt_rows == 4
     assert KnnSsd(KnnSsdConfig()).needs.prompt == (-1,)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"pooling": "max"},
-        {"metric": "x"},
-        {"kind": "x"},
-        {"neighbours": "0"},
-        {"margin": "2"},
-        {"index": "tree"},
-    ],
-)
-def test_settings_out_of_range_are_refused(given):
-    with pytest.raises(InvalidConfig):
-        configured(**given)
 
 
 def test_the_authors_files_make_a_strategy():
@@ -304,15 +262,3 @@ def test_the_planted_set_is_recovered_in_each_domain_and_changes_no_token(family
 def test_without_states_the_mixed_set_is_used(learnt):
     blind = context_at(SHAPE, 30)
     assert learnt.start(SHAPE).plan(blind).skips == learnt.found.sets[MIXED].skips
-
-
-@cache
-def contracted():
-    """Calibrated for the model of the contract's scene."""
-    lab = WrittenLab(StrategyScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
-    return KnnSsd(QUICK).calibrate(lab, prompts_of(DOMAINS, 8))
-
-
-@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
-def test_check_selector(name):
-    dict(selector_checks(contracted(), LAYERS))[name]()

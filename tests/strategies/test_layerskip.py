@@ -1,20 +1,15 @@
 """LayerSkip: the sweep over exit and draft length, and drafting with what it found."""
 
-from functools import cache
-
 import pytest
 from doubles.planted_labs import greedy_tokens, own_tokens, planted_prompts
 from doubles.written_lab import WrittenLab, context_at, plain_costs, prompts_of, small_shape
 
 from specframe.calibration.lab import ModelLab
 from specframe.contract.naming import strategy_from
-from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.executors.load import load_executor
-from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.layerskip import LayerSkip
 from specframe.strategies.shared.judging.find_set import best_draft
-from specframe.testing import planted_llama, selector_checks
-from specframe.testing.scene import StrategyScene
+from specframe.testing import planted_llama
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 LAYERS = 4
@@ -74,29 +69,6 @@ def test_an_exit_that_does_not_pay_drafts_nothing():
     assert first_plan(strategy).stop.max_tokens == 0
 
 
-def test_the_artefact_holds_everything(tmp_path):
-    strategy = LayerSkip().calibrate(written(), PROMPTS)
-    strategy.save(tmp_path)
-    loaded = strategy_from(str(tmp_path), SHAPE)
-    assert isinstance(loaded, LayerSkip)
-    assert loaded == strategy
-
-
-def test_without_an_exit_it_names_the_command_to_run(tmp_path):
-    with pytest.raises(InvalidRequest, match="specframe calibrate layerskip"):
-        LayerSkip().start(SHAPE)
-    with pytest.raises(InvalidRequest, match="specframe calibrate layerskip"):
-        LayerSkip().save(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "given", [{"sweep": "hope"}, {"draft": "0"}, {"exit": "4"}, {"seconds": "-1"}]
-)
-def test_settings_out_of_range_are_refused_by_name(given):
-    with pytest.raises(InvalidConfig, match=next(iter(given))):
-        configured(**given)
-
-
 def test_a_planted_exit_is_recovered_and_changes_no_token():
     """Layers past the second add nothing, so leaving there drafts the target's own tokens."""
     shape = ModelShape(LAYERS, 32, 61, 4, 2, 8, 48, 256)
@@ -114,14 +86,3 @@ def test_a_planted_exit_is_recovered_and_changes_no_token():
         tokens, drafted = greedy_tokens(executor, strategy, prompt)
         assert tokens == own_tokens(executor, prompt)
         assert drafted > 10
-
-
-@cache
-def contracted():
-    lab = WrittenLab(StrategyScene(LAYERS).shape, LOSSES, plain_costs(LAYERS))
-    return LayerSkip().calibrate(lab, PROMPTS)
-
-
-@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
-def test_check_selector(name):
-    dict(selector_checks(contracted(), LAYERS))[name]()

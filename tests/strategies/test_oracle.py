@@ -15,15 +15,11 @@ from doubles.planted_labs import (
 from doubles.written_lab import WrittenLab, plain_costs, prompts_of, small_shape
 
 from specframe.contract.naming import strategy_from
-from specframe.errors import ArtefactError, InvalidRequest
-from specframe.strategies.autoregressive import Autoregressive
+from specframe.errors import ArtefactError
 from specframe.strategies.oracle import Oracle
 from specframe.strategies.shared.searching.offline import OfflineConfig
 from specframe.strategies.static_bo import StaticBO
-from specframe.testing.selector_checks import selector_checks
 from specframe.types import SkipSet
-
-CHECKS = [name for name, _ in selector_checks(Autoregressive(), layers=3)]
 
 
 def test_the_oracle_measures_every_set_of_a_small_model_and_finds_the_best():
@@ -84,27 +80,9 @@ def test_an_oracle_is_not_taken_for_another_strategy(tmp_path):
         StaticBO.load(tmp_path / "kept")
 
 
-def test_without_calibration_it_names_the_command_to_run():
-    with pytest.raises(InvalidRequest, match="specframe calibrate oracle"):
-        Oracle().start(small_shape(3))
-
-
 def test_preset_faithful_searches_by_the_clock():
     oracle = strategy_from("oracle", small_shape(3), "faithful", {"evaluations": "40"})
     assert (oracle.config.objective, oracle.config.search) == ("clock", "exhaustive")
     lab = WrittenLab(small_shape(3), {"a": [0.3, 0.02, 0.4, 0.01, 0.25, 0.05]}, plain_costs(3))
     found = oracle.calibrate(lab, prompts_of(["a"], 8)).found
     assert found.judged.tried == 40
-
-
-@pytest.fixture(scope="module")
-def shapeless_oracle():
-    """Made for no one shape."""
-    lab = WrittenLab(small_shape(3), {"a": [0.1] * 6}, plain_costs(3))
-    found = Oracle().calibrate(lab, prompts_of(["a"], 4)).found
-    return Oracle(found=type(found)(found.judged))
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_check_selector_of_the_oracle(shapeless_oracle, check):
-    dict(selector_checks(shapeless_oracle, layers=3))[check]()

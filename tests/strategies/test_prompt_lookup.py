@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 from specframe.contract.naming import strategy_from
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
-from specframe.errors import InvalidConfig
-from specframe.strategies.autoregressive import Autoregressive
-from specframe.strategies.prompt_lookup import PromptLookup
 from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, NgramConfig, NgramIndex
-from specframe.testing import selector_checks
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 LAYERS = 4
@@ -121,12 +117,6 @@ def test_no_more_is_copied_than_may_be_emitted():
     assert planner().plan(context([1, 1, 1, 1], budget=1)).copied == ()
 
 
-@pytest.mark.parametrize("given", [{"longest": "0"}, {"copied": "0"}, {"prior": "0"}, {"n": "1"}])
-def test_settings_out_of_range_are_refused_by_name(given):
-    with pytest.raises(InvalidConfig, match=r"shortest|copied|prior|'n'"):
-        strategy_from("prompt-lookup", SHAPE, "best", given)
-
-
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 def test_the_models_own_law_and_tokens_come_out(preset):
     strategy = strategy_from("prompt-lookup", SHAPE, preset)
@@ -136,8 +126,3 @@ def test_the_models_own_law_and_tokens_come_out(preset):
         tokens, drafted = greedy_tokens(executor, strategy, prompt, count=80)
         assert tokens == own_tokens(executor, prompt, count=80)
         assert drafted > 10
-
-
-@pytest.mark.parametrize("name", [name for name, _ in selector_checks(Autoregressive(), LAYERS)])
-def test_check_selector(name):
-    dict(selector_checks(PromptLookup(), LAYERS))[name]()

@@ -13,10 +13,8 @@ from doubles.strategies_worlds import (
     world,
 )
 
-from specframe.contract.naming import strategy_from
 from specframe.contract.selector import Needs
 from specframe.doors.speculator import SelfSpeculator
-from specframe.errors import InvalidConfig
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
 from specframe.strategies.shared.streams.agreement import RowJudge
 from specframe.strategies.shared.streams.stream_change import nested_sets, stream_change
@@ -32,13 +30,11 @@ from specframe.strategies.swift.paper import (
 from specframe.strategies.swift.strategy import Swift
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
-from specframe.testing.selector_checks import selector_checks
 from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
 QUICK = SwiftConfig(window=4, bayes_every=3)
-CHECKS = [name for name, _ in selector_checks(Swift(), layers=4)]
 
 
 @pytest.fixture(scope="module")
@@ -248,14 +244,6 @@ def test_live_tokens_are_the_model_s_own_and_drafted(planted, config):
     assert drafted > 20
 
 
-@pytest.mark.parametrize("config", [StreamConfig(window=8), QUICK])
-@pytest.mark.parametrize("family", ["gpt2", "phi"])
-def test_other_architectures_search_and_keep_their_tokens(family, config):
-    model = tiny_model(family).double()
-    own, _ = tokens_and_drafted(model, "autoregressive")
-    assert tokens_and_drafted(model, Swift(config))[0] == own
-
-
 def test_sampling_with_trees_runs_to_the_end(planted):
     how = {"do_sample": True, "temperature": 0.8, "top_k": 0, "seed": 3}
     tokens, drafted = tokens_and_drafted(planted, Swift(QUICK), **how)
@@ -263,23 +251,7 @@ def test_sampling_with_trees_runs_to_the_end(planted):
     assert drafted > 20
 
 
-@pytest.mark.parametrize("config", [StreamConfig(window=4, review=1), QUICK])
-@pytest.mark.parametrize("check", CHECKS)
-def test_check_selector(config, check):
-    dict(selector_checks(Swift(config), layers=4))[check]()
-
-
 # configuration
-
-
-def test_presets_and_options_are_read_from_text():
-    assert strategy_from("swift", SHAPE).config == StreamConfig()
-    faithful = strategy_from("swift", SHAPE, "faithful", {"window": "50"})
-    assert faithful.config == SwiftConfig(window=50)
-    with pytest.raises(InvalidConfig, match="'best' or 'faithful'"):
-        strategy_from("swift", SHAPE, "bold")
-    with pytest.raises(InvalidConfig, match="ratio"):
-        strategy_from("swift", SHAPE, "faithful", {"ratio": "1"})
 
 
 def test_needs_are_the_rows_that_sets_are_scored_on():

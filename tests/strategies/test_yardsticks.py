@@ -7,16 +7,13 @@ from doubles.contexts import plain_context
 from doubles.strategies_worlds import outcome, prices
 
 from specframe.contract.naming import strategy_from
-from specframe.errors import InvalidConfig
 from specframe.strategies.random_skip import RandomSkip
 from specframe.strategies.shared.planners.blind import BlindConfig
 from specframe.strategies.uniform_skip import UniformSkip
-from specframe.testing.selector_checks import selector_checks
 from specframe.types import ModelShape, StopRule
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
 BLIND = ("random-skip", "uniform-skip")
-CHECKS = [name for name, _ in selector_checks(RandomSkip(), layers=4)]
 
 
 # random and uniform
@@ -66,18 +63,3 @@ def test_faithful_always_drafts_and_best_stops_where_drafts_are_rejected(name):
         plan = best.plan(context)
         best.observe(outcome(plan, 0, min(plan.stop.max_tokens, 3)))
     assert plan.stop.max_tokens == 0
-
-
-@pytest.mark.parametrize("name", BLIND)
-@pytest.mark.parametrize("preset", ["best", "faithful"])
-@pytest.mark.parametrize("check", CHECKS)
-def test_check_selector_of_blind_sets(name, preset, check):
-    dict(selector_checks(strategy_from(name, SHAPE, preset), layers=4))[check]()
-
-
-def test_settings_out_of_range_are_refused():
-    for settings in ({"share": "1"}, {"stop": "never"}, {"longest": "0"}):
-        with pytest.raises(InvalidConfig, match="BlindConfig"):
-            strategy_from("random-skip", SHAPE, "best", settings)
-    with pytest.raises(InvalidConfig, match="preset"):
-        strategy_from("uniform-skip", SHAPE, "bold")

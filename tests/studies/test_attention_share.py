@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.errors import InvalidRequest
 from specframe.studies.attention_share import STUDY, AttentionShareSettings
 from specframe.studies.framework.running import run_study
 from specframe.studies.worlds import priced_rig
@@ -45,8 +45,3 @@ def test_a_model_without_a_tokenizer_is_refused(small, tmp_path):
     small.tokenizer = None
     with pytest.raises(InvalidRequest, match="no tokenizer"):
         run_study(STUDY, AttentionShareSettings(), tmp_path)
-
-
-def test_contexts_out_of_range_are_refused():
-    with pytest.raises(InvalidConfig, match="'contexts'"):
-        AttentionShareSettings(contexts=(1, 200))

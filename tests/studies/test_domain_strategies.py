@@ -6,7 +6,6 @@ import pytest
 from doubles.planted_labs import PLANTED
 from doubles.priced_worlds import planted_rig
 
-from specframe.errors import InvalidConfig
 from specframe.strategies.knn_ssd import KnnSsd
 from specframe.studies.framework.running import run_study, study_folder
 from specframe.studies.framework.study import Findings, Study
@@ -65,11 +64,6 @@ def test_sets_are_worth_what_their_prices_and_acceptance_say(made, monkeypatch):
 
 def test_speed_is_of_all_tokens_together():
     assert speedup([Priced(3.0, 1.0), Priced(1.0, 1.0)]) == 2.0
-
-
-def test_settings_out_of_range_are_refused():
-    with pytest.raises(InvalidConfig, match="'calibration'"):
-        DomainSettings(calibration=2)
 
 
 def test_studies_of_one_run_share_a_folder_and_those_of_another_do_not(tmp_path):

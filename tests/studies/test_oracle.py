@@ -1,12 +1,10 @@
 """Regret where the best plan is known: a planted model at prices under which it pays."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from doubles.priced_worlds import PlantedRig, planted_rig
 
-from specframe.errors import InvalidConfig
 from specframe.studies import oracle
 from specframe.studies.framework.running import run_study
 from specframe.studies.oracle import MEAN, STUDY, OracleSettings
@@ -84,8 +82,3 @@ def test_strategies_find_a_planted_plan_and_lose_little(made, monkeypatch, tmp_p
 @pytest.mark.slow
 def test_so_do_those_that_look_up_a_domain(made, monkeypatch, tmp_path):
     check_study(made, monkeypatch, tmp_path)
-
-
-def test_settings_out_of_range_are_refused():
-    with pytest.raises(InvalidConfig, match="'calibration'"):
-        replace(SETTINGS, calibration=2)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from doubles.priced_worlds import planted_rig
 
-from specframe.errors import InvalidConfig, UnsupportedModel
+from specframe.errors import UnsupportedModel
 from specframe.studies import pruning
 from specframe.studies.framework.running import run_study
 from specframe.studies.pruning import STUDY, PruningSettings
@@ -60,8 +60,3 @@ def test_what_the_lemma_is_not_about_is_refused(monkeypatch, tmp_path):
     other = replace(planted_rig(), model=Other())
     with pytest.raises(UnsupportedModel, match="one norm"):
         findings(monkeypatch, tmp_path, other)
-
-
-def test_thresholds_out_of_range_are_refused():
-    with pytest.raises(InvalidConfig, match="'thresholds'"):
-        PruningSettings(thresholds=(0.5, 1.5))

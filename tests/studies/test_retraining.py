@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from doubles.priced_worlds import planted_rig
 
-from specframe.errors import InvalidConfig
 from specframe.studies import retraining
 from specframe.studies.framework.running import run_study
 from specframe.studies.retraining import STUDY, RetrainingSettings
@@ -119,9 +118,3 @@ def test_answers_and_sets_are_charged_once_on_each_prompt():
     assert lab.seconds == pytest.approx(answering + judging)
     lab.acceptance([SkipSet(8, 0)], [prompt])
     assert lab.seconds == pytest.approx(answering + judging + costs.walk(26, 16, logits=16))
-
-
-@pytest.mark.parametrize(("name", "value"), [("periods", 1), ("prompts", 5), ("longest", 3)])
-def test_settings_out_of_range_are_refused(name, value):
-    with pytest.raises(InvalidConfig, match=f"'{name}'"):
-        RetrainingSettings(**{name: value})

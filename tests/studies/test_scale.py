@@ -3,7 +3,7 @@
 import pytest
 from doubles.priced_worlds import planted_rig
 
-from specframe.errors import ArtefactError, InvalidConfig
+from specframe.errors import ArtefactError
 from specframe.studies import scale
 from specframe.studies.framework.running import run_study
 from specframe.studies.scale import STUDY, ScaleSettings
@@ -51,8 +51,3 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
         assert row["token_seconds"] == prices.autoregressive(row["context"])
     assert "layers" in results["simulated"]["llama-3.1-70B"]
     assert results["speed"]["qwen3-32B"] == [row["speed"] for row in results["rows"][4:6]]
-
-
-def test_settings_out_of_range_are_refused():
-    with pytest.raises(InvalidConfig, match="'profiles'"):
-        ScaleSettings(profiles=())

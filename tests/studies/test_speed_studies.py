@@ -10,7 +10,7 @@ from doubles.tiny_place import TEXTS, tiny_place
 
 from specframe.bench.report import figures, read_run
 from specframe.doors.loading import load
-from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.errors import InvalidRequest
 from specframe.studies import context_length, cross_domain
 from specframe.studies.framework.running import run_study, study_folder
 from specframe.studies.worlds.paired_speed import PairedSettings, PairedSpeed
@@ -68,11 +68,7 @@ def test_every_strategy_is_measured_at_every_context(place):
     assert "at 200 tokens" in results["answer"]
 
 
-def test_settings_that_make_no_sense_are_refused(place):
-    with pytest.raises(InvalidConfig, match="two or more"):
-        context_length.ContextSettings(contexts=(128,))
-    with pytest.raises(InvalidConfig, match="per_domain"):
-        cross_domain.CrossDomainSettings(per_domain=0)
+def test_contexts_are_of_the_testbed_s_prompts_alone(place):
     elsewhere = replace(context_length.STUDY.quick, prompts=str(place / "prompts.jsonl"))
     with pytest.raises(InvalidRequest, match="Only the testbed's prompts"):
         run_study(context_length.STUDY, elsewhere, place / "refused")

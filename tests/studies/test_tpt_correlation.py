@@ -3,7 +3,6 @@
 import pytest
 from doubles.priced_worlds import planted_rig
 
-from specframe.errors import InvalidConfig
 from specframe.prompts.random import random_prompts
 from specframe.strategies.knapspec.paper import SublayerPrices, tokens_per_time
 from specframe.studies import tpt_correlation
@@ -70,8 +69,3 @@ def test_plans_are_predicted_and_raced(monkeypatch, tmp_path):
     skips = tpt_correlation.SkipSet.from_sublayers(4, [2, 3, 5, 6])
     assert good["tokens_per_time"] == pytest.approx(tokens_per_time(prices, skips, 1.0, 3))
     assert good["tokens_per_layer"] == pytest.approx(4.0 / (3 * 4 + 8))
-
-
-def test_too_few_sets_are_refused():
-    with pytest.raises(InvalidConfig, match="3 or more"):
-        TptSettings(ranked=(0.5,), random=(0.5,))

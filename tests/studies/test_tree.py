@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from doubles.priced_worlds import planted_rig
 
-from specframe.errors import InvalidConfig
 from specframe.studies import tree
 from specframe.studies.framework.running import run_study
 from specframe.studies.tree import CHAIN, STUDY, TreeSettings
@@ -54,8 +53,3 @@ def test_calibration_stops_where_answers_do(monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         findings(monkeypatch, tmp_path, rig, selectors=("static-bo",))
     assert ends == [frozenset({5})]
-
-
-def test_trees_that_cannot_be_are_refused_before_anything_is_played():
-    with pytest.raises(InvalidConfig, match="draft_tree"):
-        TreeSettings(trees=("3", "x"))

@@ -1,11 +1,11 @@
 """`specframe bench engine` on a shape small enough for a test."""
 
 import json
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from doubles.command_line import specframe
 from doubles.ticking import TickingClock
 
 from specframe.bench.engine import figures as bench
@@ -20,7 +20,6 @@ from specframe.bench.engine.shapes import (
     spread_skips,
     weight_bytes,
 )
-from specframe.commands import cli
 from specframe.executors.load import load_executor
 
 MINI = BenchShape("mini", 4, 64, 4, 2, 96, 128, True, turns=2, blocks=2, block_tokens=4)
@@ -95,11 +94,8 @@ def test_every_figure_is_written_and_explained(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench, "best_bandwidth", lambda *_: {"sum": 1e9, "copy": 2e9})
     target = tmp_path / "E.json"
     threads = str(torch.get_num_threads())
-    arguments = ["bench", "engine", "--shape", "mini", "--threads", threads, "--json", str(target)]
-    monkeypatch.setattr(sys, "argv", ["specframe", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 0
+    arguments = ("--shape", "mini", "--threads", threads, "--json", target)
+    assert specframe(monkeypatch, "bench", "engine", *arguments) == 0
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert set(bench.MEANING) <= set(figures)
     speeds = figures["tokens_per_second"]
@@ -121,10 +117,7 @@ def test_every_figure_is_written_and_explained(monkeypatch, tmp_path, capsys):
     ],
 )
 def test_bad_options_are_one_line_and_status_two(monkeypatch, capsys, arguments, message):
-    monkeypatch.setattr(sys, "argv", ["specframe", "bench", "engine", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
+    assert specframe(monkeypatch, "bench", "engine", *arguments) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
@@ -132,10 +125,7 @@ def test_bad_options_are_one_line_and_status_two(monkeypatch, capsys, arguments,
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_missing_gpu_is_said_before_the_work(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["specframe", "bench", "engine", "--device", "cuda"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
+    assert specframe(monkeypatch, "bench", "engine", "--device", "cuda") == 2
     assert "finds none here" in capsys.readouterr().err
 
 

@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 import torch
+from doubles.drafts import LAYERS, models, prompts, skip_sets
 from doubles.strategies import InTurn
 from doubles.tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 from hypothesis import given
@@ -23,8 +24,6 @@ from specframe.executors.fused import weights
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.types import LONGEST_CHAIN, DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
-LAYERS = 3
-
 
 class Agreeable:
     """A history-dependent processor: the last token's neighbour becomes likelier."""
@@ -36,17 +35,6 @@ class Agreeable:
         return bent
 
 
-models = st.builds(
-    Tiny,
-    family=st.sampled_from(FAMILIES),
-    layers=st.just(LAYERS),
-    heads=st.just(4),
-    kv_heads=st.sampled_from((1, 2, 4)),
-    tied=st.booleans(),
-    biases=st.booleans(),
-    window=st.sampled_from((None, 5)),
-).filter(lambda tiny: tiny.window is None or tiny.family in WINDOWED)
-skip_sets = st.integers(0, 2 ** (2 * LAYERS) - 1).map(lambda bits: SkipSet(2 * LAYERS, bits))
 stops = st.builds(
     StopRule,
     max_tokens=st.integers(0, 9),
@@ -60,7 +48,6 @@ trees = st.none() | st.builds(
 )
 plans = st.builds(DraftPlan, skips=skip_sets, stop=stops, tree=trees)
 strategies = st.lists(plans, min_size=1, max_size=3).map(lambda found: InTurn(tuple(found)))
-prompts = st.lists(st.integers(0, 22), min_size=1, max_size=9)
 arguments = st.fixed_dictionaries(
     {"max_new_tokens": st.integers(1, 14)},
     optional={
