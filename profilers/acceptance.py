@@ -167,12 +167,12 @@ class AcceptanceEstimator:
             target = self._executor.logits(text.hidden[:, places])[0]
             p = self._law.probabilities(target, (), histories)
             q = self._law.probabilities(logits, (), histories)
-            return _list(torch.minimum(p, q).sum(-1)), _list(q.amax(-1))
+            return torch.minimum(p, q).sum(-1).tolist(), q.amax(-1).tolist()
         scores = self._law.scores(logits, (), histories)
         exact = at_least_float32(scores)
         top, choice = exact.max(-1)
         agreed = choice == self._choices[index][places]
-        return _list(agreed.double()), _list(torch.exp(top - exact.logsumexp(-1)))
+        return agreed.double().tolist(), torch.exp(top - exact.logsumexp(-1)).tolist()
 
     def _choose(self, text: Judged) -> Tensor:
         """The target's greedy token at every place."""
@@ -187,8 +187,3 @@ class AcceptanceEstimator:
         if not self._law.processors:
             return []
         return [text.tokens[: text.first + place + 1] for place in map(int, places)]
-
-
-def _list(values: Tensor) -> list[float]:
-    numbers: list[float] = values.tolist()
-    return numbers

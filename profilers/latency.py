@@ -24,7 +24,7 @@ from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.profilers.clocks import Progress, time_interleaved
 from specframe.profilers.machine import machine_facts
 from specframe.profilers.parts import Parts, split_walks, timed_sets
-from specframe.types import ModelShape, SkipSet
+from specframe.types import SkipSet
 
 __all__ = ["LatencyGrid", "LatencyProfile", "default_grid", "profile_latency"]
 
@@ -50,8 +50,8 @@ class LatencyGrid:
     budget_seconds: float = 12.0
 
     def __post_init__(self) -> None:
-        for name, knots, low in (("contexts", self.contexts, 1), ("rows", self.rows, 1)):
-            if not knots or list(knots) != sorted(set(knots)) or knots[0] < low:
+        for name, knots in (("contexts", self.contexts), ("rows", self.rows)):
+            if not knots or list(knots) != sorted(set(knots)) or knots[0] < 1:
                 raise InvalidConfig.of("LatencyGrid", name, "ascending and at least 1", knots)
 
     def rows_at(self, context: int) -> tuple[int, ...]:
@@ -68,9 +68,7 @@ class LatencyProfile:
 
     costs: CostModel
     noise: float  # how far the median of repeated timings is above the typical one; median of all
-    worst_miss: (
-        float  # largest |sum of the parts - walk| / walk of a set that was left out of the fit
-    )
+    worst_miss: float  # largest |sum of parts - walk| / walk of a set that was not in the fit
     repeats: int
     seconds: float  # duration of the measurement
 
@@ -99,17 +97,14 @@ class LatencyProfile:
 
 def default_grid(executor: Executor, contexts: Sequence[int] = ()) -> LatencyGrid:
     """The usual contexts up to the model's positions, or given ones; fewer for large models."""
-    large = executor.device.type == "cpu" and _weights(executor.shape) >= LARGE
+    shape = executor.shape
+    attention = 2 * (shape.heads + shape.kv_heads) * shape.head_size
+    weights = shape.layers * shape.hidden * (attention + 3 * shape.intermediate)
+    large = executor.device.type == "cpu" and weights >= LARGE
     usual, rows = (LARGE_CONTEXTS, LARGE_ROWS) if large else (CONTEXTS, ROWS)
-    longest = min(max(executor.shape.positions - rows[-1], 1), usual[-1])
+    longest = min(max(shape.positions - rows[-1], 1), usual[-1])
     within = tuple(n for n in usual if n < longest)
     return LatencyGrid(tuple(sorted(set(contexts))) if contexts else (*within, longest), rows)
-
-
-def _weights(shape: ModelShape) -> int:
-    """Number of weights in all layers, without norms and biases."""
-    attention = 2 * (shape.heads + shape.kv_heads) * shape.head_size
-    return shape.layers * shape.hidden * (attention + 3 * shape.intermediate)
 
 
 def profile_latency(
@@ -131,6 +126,7 @@ def profile_latency(
     parts = {
         cell: split_walks([sample.typical for sample in walks[cell]], sets, kinds) for cell in cells
     }
+    head = tuple(timed[HEAD, i].typical for i in range(len(grid.rows)))
     noise = median(sample.noise for sample in timed.values())
     repeats = len(timed[HEAD, 0].seconds)
     worst_miss = max(part.miss for part in parts.values())
@@ -140,7 +136,7 @@ def profile_latency(
             attention=tuple(_table(grid, parts, 1 + 2 * kind) for kind in range(max(kinds) + 1)),
             mlp=tuple(_table(grid, parts, 2 + 2 * kind) for kind in range(max(kinds) + 1)),
             base=_table(grid, parts, 0),
-            head=_head(grid, [timed[HEAD, i].typical for i in range(len(grid.rows))]),
+            head=Table((grid.contexts[0],), grid.rows, (head,)),
             spread=_spread(noise, median(part.miss for part in parts.values()), repeats),
             facts=machine_facts(executor, kinds),
         ),
@@ -202,10 +198,6 @@ def _line(grid: LatencyGrid, parts: Mapping[Cell, Parts], part: int, n: int) -> 
         (n,), grid.rows_at(n), (tuple(parts[n, m].seconds[part] for m in grid.rows_at(n)),)
     )
     return tuple(timed.at(n, rows) for rows in grid.rows)
-
-
-def _head(grid: LatencyGrid, seconds: Sequence[float]) -> Table:
-    return Table((grid.contexts[0],), grid.rows, (tuple(seconds),))
 
 
 def _spread(noise: float, typical_miss: float, repeats: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict
-from typing import Any
 
 import torch
 from torch import nn
@@ -33,27 +32,16 @@ def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, st
 
 def layer_kinds(model: nn.Module, layers: int) -> tuple[int, ...]:
     """The kind of each layer; equal parameter shapes and sliding windows are one kind."""
-    stacks = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.ModuleList) and len(module) == layers
-    ]
-    if not stacks:
+    lists = (module for module in model.modules() if isinstance(module, nn.ModuleList))
+    stack = next((found for found in lists if len(found) == layers), None)
+    if stack is None:
         return (0,) * layers
-    signatures = [_signature(layer) for layer in stacks[0]]
+    signatures = [_signature(layer) for layer in stack]
     order = list(dict.fromkeys(signatures))
     return tuple(order.index(signature) for signature in signatures)
 
 
 def _signature(layer: nn.Module) -> Hashable:
     shapes = tuple((name, tuple(p.shape)) for name, p in layer.named_parameters())
-    windows = tuple(_window(module) for module in layer.modules() if hasattr(module, WINDOW))
+    windows = tuple(m.sliding_window for m in layer.modules() if hasattr(m, "sliding_window"))
     return shapes, windows
-
-
-WINDOW = "sliding_window"
-
-
-def _window(module: Any) -> Hashable:
-    window: Hashable = getattr(module, WINDOW)
-    return window

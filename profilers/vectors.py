@@ -37,11 +37,7 @@ def _vector(executor: Executor, prompt: Sequence[int], depth: int, pooling: Pool
     cache = executor.new_cache(len(prompt))
     kept: list[Tensor] = []
     for _, passed in fill_cache(executor, cache, prompt, stop=depth):
-        states = passed.hidden[0]
-        kept = [*kept, states] if pooling.rows is None else [_last(kept, states, pooling.rows)]
+        kept.append(passed.hidden[0])
+        if pooling.rows is not None:  # keep what is pooled alone, so that long prompts fit
+            kept = [torch.cat(kept)[-pooling.rows :]]
     return pooling.of(torch.cat(kept))
-
-
-def _last(kept: list[Tensor], states: Tensor, rows: int) -> Tensor:
-    """Keep only the rows that are pooled, so that long prompts need no extra memory."""
-    return torch.cat([*kept, states])[-rows:]

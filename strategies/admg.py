@@ -32,11 +32,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.contract.stopping import AdaptiveThreshold
-from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import (
     CandidatePlanner,
     CandidateRules,
@@ -68,8 +67,7 @@ class AdmgConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, in_a_row=1, rows=1, draft=1)
-        if not 0.0 <= self.share <= 1.0:
-            raise InvalidConfig.of("AdmgConfig", "share", "in [0, 1]", self.share)
+        require_in(self, "[0, 1]", "share")
         self.stop()
 
     def stop(self) -> AdaptiveThreshold:

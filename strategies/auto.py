@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, sqrt
+from operator import add
 from typing import ClassVar
 
 from specframe.contract.options import require_at_least
@@ -59,51 +60,43 @@ class AutoConfig:
     share: float = 0.008
 
     def __post_init__(self) -> None:
-        owner = type(self).__name__
-        require_at_least(self, block=1, half_life=1)
-        for name in ("width", "stake", "share"):
-            if getattr(self, name) < 0:
-                raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))
+        require_at_least(self, block=1, half_life=1, width=0, stake=0, share=0)
 
 
 @dataclass
 class _Evidence:
     """Fading sums over an arm's rounds; t is tokens in autoregressive seconds, s is seconds."""
 
-    rounds: float = 0.0
-    t: float = 0.0
-    s: float = 0.0
-    tt: float = 0.0
-    ts: float = 0.0
-    ss: float = 0.0
+    sums: tuple[float, ...] = (0.0,) * 6  # of 1, t, s, tt, ts, ss
 
     def add(self, t: float, s: float) -> None:
-        self.rounds += 1.0
-        self.t += t
-        self.s += s
-        self.tt += t * t
-        self.ts += t * s
-        self.ss += s * s
+        new = (1.0, t, s, t * t, t * s, s * s)
+        self.sums = tuple(map(add, self.sums, new))
 
     def fade(self, keep: float) -> None:
-        for name in ("rounds", "t", "s", "tt", "ts", "ss"):
-            setattr(self, name, keep * getattr(self, name))
+        self.sums = tuple(keep * kept for kept in self.sums)
+
+    @property
+    def rounds(self) -> float:
+        return self.sums[0]
 
     @property
     def speed(self) -> float:
         """Equation (1)."""
-        return self.t / self.s if self.s > 0.0 else 0.0
+        _, t, s, *_ = self.sums
+        return t / s if s > 0.0 else 0.0
 
     @property
     def error(self) -> float:
         """Equation (2)."""
-        if self.s <= 0.0:
+        rounds, t, s, tt, ts, ss = self.sums
+        if s <= 0.0:
             return inf
         g = self.speed
-        scatter = max(self.tt - 2.0 * g * self.ts + g * g * self.ss, 0.0)
-        prior = (PRIOR_SCATTER * self.t / self.rounds) ** 2
-        variance = (scatter + PRIOR_ROUNDS * prior) / (self.rounds + PRIOR_ROUNDS)
-        return sqrt(variance * self.rounds) / self.s
+        scatter = max(tt - 2.0 * g * ts + g * g * ss, 0.0)
+        prior = (PRIOR_SCATTER * t / rounds) ** 2
+        variance = (scatter + PRIOR_ROUNDS * prior) / (rounds + PRIOR_ROUNDS)
+        return sqrt(variance * rounds) / s
 
 
 @dataclass

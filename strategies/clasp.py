@@ -32,10 +32,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.chain_planner import ChainPlanner
 from specframe.strategies.shared.planners.chain_search import ChainConfig
 from specframe.strategies.shared.streams.chain_dp import ChainRules, Stretch, best_chains
@@ -56,8 +55,7 @@ class ClaSpConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, skipped=0, interval=2, draft=1)
-        if not 0.0 < self.share < 1.0:
-            raise InvalidConfig.of("ClaSpConfig", "share", "in (0, 1)", self.share)
+        require_in(self, "(0, 1)", "share")
 
     def count(self, layers: int) -> int:
         """M for a model of so many layers; one is always left."""

@@ -32,7 +32,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import expected_tokens
@@ -60,11 +60,9 @@ class DelConfig:
     begins_short: bool = False  # with one token from the first exit
 
     def __post_init__(self) -> None:
-        owner = type(self).__name__
         if self.exits and (min(self.exits) < 1 or list(self.exits) != sorted(set(self.exits))):
-            raise InvalidConfig.of(owner, "exits", "ascending, from 1", self.exits)
-        if not 0.0 < self.memory <= 1.0:
-            raise InvalidConfig.of(owner, "memory", "in (0, 1]", self.memory)
+            raise InvalidConfig.of("DelConfig", "exits", "ascending, from 1", self.exits)
+        require_in(self, "(0, 1]", "memory")
         require_at_least(self, longest=1, prompt_rows=1, spread=0)
 
     def exits_of(self, layers: int) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Self
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_in, require_known
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
@@ -51,7 +51,6 @@ from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, Sto
 
 __all__ = ["FAITHFUL", "KnapKnn", "KnapKnnConfig", "Learnt", "Solver"]
 
-STOPS = ("gain", "confidence", "fixed")
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 NEVER = 1e-12
 FELT = 0.25  # of the boundary: smaller changes of attention's price leave the solution as it is
@@ -83,14 +82,10 @@ class KnapKnnConfig(DomainConfig):
 
     def __post_init__(self) -> None:
         DomainConfig.__post_init__(self)
-        if self.stop not in STOPS:
-            raise InvalidConfig.of("KnapKnnConfig", "stop", " or ".join(STOPS), self.stop)
+        require_known(self, stop=("gain", "confidence", "fixed"))
         require_at_least(self, evaluations=1, domain_evaluations=1, parts=1, heaviest=1, longest=1)
-        for name in ("seconds", "protected", "review", "rest"):
-            if getattr(self, name) < 0:
-                raise InvalidConfig.of("KnapKnnConfig", name, "at least 0", getattr(self, name))
-        if not 0.0 < self.most_skipped <= 1.0:
-            raise InvalidConfig.of("KnapKnnConfig", "most_skipped", "in (0, 1]", self.most_skipped)
+        require_at_least(self, seconds=0, protected=0, review=0, rest=0)
+        require_in(self, "(0, 1]", "most_skipped")
         if self.boundary <= 0.0:
             raise InvalidConfig.of("KnapKnnConfig", "boundary", "above 0", self.boundary)
 

@@ -31,9 +31,10 @@ from typing import Any, ClassVar, Self
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
+from specframe.contract.options import require_at_least
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Needs, Traits
-from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.errors import InvalidRequest
 from specframe.strategies.shared.domains.labels import label_prompts
 from specframe.strategies.shared.domains.looking_up import LookingUp
 from specframe.strategies.shared.domains.lookup import (
@@ -77,10 +78,7 @@ class KnnSsdConfig(OfflineConfig, DomainConfig):
     def __post_init__(self) -> None:
         OfflineConfig.__post_init__(self)
         DomainConfig.__post_init__(self)
-        if self.domain_evaluations < 1:
-            raise InvalidConfig.of(
-                "KnnSsdConfig", "domain_evaluations", "at least 1", self.domain_evaluations
-            )
+        require_at_least(self, domain_evaluations=1)
 
 
 FAITHFUL = KnnSsdConfig(

@@ -31,7 +31,7 @@ from typing import Any, ClassVar, Self
 from specframe.contract.constant_plan import ConstantPlanner
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_known
 from specframe.contract.planner import Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidConfig
@@ -44,8 +44,6 @@ from specframe.strategies.shared.searching.search import Budget, Proposals, Scri
 from specframe.types import DraftPlan, ModelShape, Prompt, SkipSet, StopRule
 
 __all__ = ["ExitConfig", "FoundExit", "LayerSkip"]
-
-SWEEPS = ("predicted", "timed")
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,9 @@ class ExitConfig:
     check: int = 12
 
     def __post_init__(self) -> None:
-        owner = type(self).__name__
-        if self.sweep not in SWEEPS:
-            raise InvalidConfig.of(owner, "sweep", " or ".join(SWEEPS), self.sweep)
+        require_known(self, sweep=("predicted", "timed"))
         require_at_least(self, draft=1, longest=1, prompts=1, new_tokens=1)
-        for name in ("exit", "deepest", "seconds"):
-            if getattr(self, name) < 0:
-                raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))
+        require_at_least(self, exit=0, deepest=0, seconds=0)
         self.rules()
 
     def rules(self) -> FallbackRules:

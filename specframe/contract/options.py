@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar, get_type_hints
 
 from specframe.errors import InvalidConfig
 
-__all__ = ["preset_with", "require_at_least", "settable", "with_options"]
+__all__ = [
+    "preset_with",
+    "require_at_least",
+    "require_in",
+    "require_known",
+    "settable",
+    "with_options",
+]
 
 Config = TypeVar("Config")
 
@@ -19,9 +26,31 @@ def require_at_least(config: object, **least: float) -> None:
     for name, low in least.items():
         found = getattr(config, name)
         several = isinstance(found, tuple)
-        if (not found or min(found) < low) if several else found < low:
+        least_found = min(found, default=float("nan")) if several else found
+        if not least_found >= low:  # NaN is refused, too
             wanted = f"at least {low}{' each, one or more' * several}"
             raise InvalidConfig.of(type(config).__name__, name, wanted, found)
+
+
+def require_known(config: object, **known: Sequence[str]) -> None:
+    """Raise if a field of the configuration is none of its known names."""
+    for name, names in known.items():
+        found = getattr(config, name)
+        if found not in names:
+            raise InvalidConfig.of(type(config).__name__, name, " or ".join(names), found)
+
+
+def require_in(config: object, interval: str, *fields: str) -> None:
+    """Raise if a field is outside an interval such as "(0, 1]": above 0 and at most 1."""
+    low, high = map(float, interval[1:-1].split(","))
+    for name in fields:
+        found = getattr(config, name)
+        inside = low <= found <= high
+        at_open_end = (found == low and interval[0] == "(") or (
+            found == high and interval[-1] == ")"
+        )
+        if not inside or at_open_end:
+            raise InvalidConfig.of(type(config).__name__, name, f"in {interval}", found)
 
 
 def preset_with(

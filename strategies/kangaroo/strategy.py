@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from specframe.contract.lab import Lab
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_known
 from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
@@ -61,15 +61,11 @@ class KangarooConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        owner = type(self).__name__
-        if self.stop not in ("gain", "confidence"):
-            raise InvalidConfig.of(owner, "stop", "gain or confidence", self.stop)
-        if self.layers < 0:
-            raise InvalidConfig.of(owner, "layers", "at least 0", self.layers)
-        require_at_least(self, longest=1, epochs=1)
+        require_known(self, stop=("gain", "confidence"))
+        require_at_least(self, layers=0, longest=1, epochs=1)
         for name in ("seconds", "rate"):
             if getattr(self, name) <= 0.0:
-                raise InvalidConfig.of(owner, name, "above 0", getattr(self, name))
+                raise InvalidConfig.of("KangarooConfig", name, "above 0", getattr(self, name))
         StopRule(self.longest, self.confidence)
 
     def trunk(self, layers: int) -> int:

@@ -19,7 +19,7 @@ chosen, the best draft length is computed and not used (drafts have up to 10 tok
 after one of probability under 0.7), the program runs every 64 rounds on the states of five rounds,
 and until then drafts are the full model.
 
-Preset `best` is described in `knapspec.online`.
+Preset `best` is described in `knapspec.strategy`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from specframe.contract.options import require_at_least
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
@@ -66,8 +67,7 @@ class PaperConfig:
             raise InvalidConfig.of(
                 "PaperConfig", "first_kept", "from 1 to last_kept < interval", self.first_kept
             )
-        if self.draft < 1:
-            raise InvalidConfig.of("PaperConfig", "draft", "at least 1", self.draft)
+        require_at_least(self, draft=1)
 
     @property
     def window(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig
 
 __all__ = ["PROMPT_LOOKUP", "Copy", "CopyBeliefs", "NgramConfig", "NgramIndex"]
@@ -29,13 +30,11 @@ class NgramConfig:
     prior: float = 4.0
 
     def __post_init__(self) -> None:
-        owner = type(self).__name__
         if not 1 <= self.shortest <= self.longest:
-            raise InvalidConfig.of(owner, "shortest", "from 1 to longest", self.shortest)
-        if self.copied < 1:
-            raise InvalidConfig.of(owner, "copied", "at least 1", self.copied)
+            raise InvalidConfig.of("NgramConfig", "shortest", "from 1 to longest", self.shortest)
+        require_at_least(self, copied=1)
         if self.prior <= 0.0:
-            raise InvalidConfig.of(owner, "prior", "above 0", self.prior)
+            raise InvalidConfig.of("NgramConfig", "prior", "above 0", self.prior)
 
 
 # as prompt lookup was published: https://github.com/apoorvumang/prompt-lookup-decoding

@@ -36,25 +36,11 @@ class PublishedSet:
         return SkipSet.of(layers, attention=self.attention, mlp=self.mlp)
 
 
-def _model_alone(name: str) -> tuple[str, str]:
-    return name, ""
-
-
-def _model_first(name: str) -> tuple[str, str]:
-    model, _, domain = name.rpartition("_")
-    return model, domain
-
-
-def _model_last(name: str) -> tuple[str, str]:
-    domain, _, model = name.rpartition("_")
-    return model, domain
-
-
 # format -> how a name splits into model and domain
 FORMATS: Mapping[str, Callable[[str], tuple[str, str]]] = {
-    "draft-verify": _model_alone,
-    "swift": _model_first,
-    "knn-ssd": _model_last,
+    "draft-verify": lambda name: (name, ""),
+    "swift": lambda name: (name.rpartition("_")[0], name.rpartition("_")[2]),
+    "knn-ssd": lambda name: (name.rpartition("_")[2], name.rpartition("_")[0]),
 }
 
 
@@ -68,18 +54,13 @@ def read_skip_sets(path: str | Path, format: str) -> tuple[PublishedSet, ...]:
         raise _unreadable(path, str(error)) from error
     if not isinstance(content, dict) or not content:
         raise _unreadable(path, "no names at the top level")
-    found = []
-    for name, entry in content.items():
-        model, domain = FORMATS[format](name)
-        found.append(
-            PublishedSet(
-                model,
-                domain,
-                _layers(path, name, entry, "attention"),
-                _layers(path, name, entry, "mlp"),
-            )
+    return tuple(
+        PublishedSet(
+            *FORMATS[format](name),
+            *(_layers(path, name, entry, kind) for kind in ("attention", "mlp")),
         )
-    return tuple(found)
+        for name, entry in content.items()
+    )
 
 
 def read_anchors(vectors: str | Path, labels: str | Path) -> Anchors:
@@ -96,8 +77,7 @@ def read_anchors(vectors: str | Path, labels: str | Path) -> Anchors:
 
 def _layers(path: str | Path, name: str, entry: Any, kind: str) -> tuple[int, ...]:
     layers = entry.get(kind) if isinstance(entry, dict) else None
-    whole = isinstance(layers, list) and all(type(i) is int and i >= 0 for i in layers)
-    if not whole or not isinstance(layers, list):
+    if not isinstance(layers, list) or not all(type(i) is int and i >= 0 for i in layers):
         raise _unreadable(path, f"{name!r} has no list of layer numbers under {kind!r}")
     return tuple(sorted(set(layers)))
 

@@ -21,10 +21,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context, Planner
 from specframe.costs.rates import RoundPrices
-from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import CandidatePlanner, CandidateRules
 from specframe.strategies.shared.searching.searchers import LocalSearch
 from specframe.strategies.shared.streams.agreement import RowJudge
@@ -54,8 +53,7 @@ class StreamConfig(CandidateRules):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self, window=1, patience=1, interval=1)
-        if not 0.0 <= self.share < 1.0:
-            raise InvalidConfig.of("StreamConfig", "share", "in [0, 1)", self.share)
+        require_in(self, "[0, 1)", "share")
 
 
 FALLEN = 0.9  # of the best speed: the next wider set is not tried at once

@@ -30,9 +30,8 @@ from operator import eq
 
 import torch
 
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context, Planner, Probe
-from specframe.errors import InvalidConfig
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
 from specframe.types import DraftPlan, SkipSet, Step, StopRule, TreeRule
 
@@ -59,8 +58,7 @@ class SwiftConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, window=1, every=1, bayes_every=1, draft=1)
-        if not 0.0 < self.ratio < 1.0:
-            raise InvalidConfig.of("SwiftConfig", "ratio", "in (0, 1)", self.ratio)
+        require_in(self, "(0, 1)", "ratio")
 
 
 def every_other_layer(layers: int) -> SkipSet:

@@ -18,8 +18,8 @@ from specframe.strategies.shared.judging.additive import AdditiveModel, Fitted, 
 from specframe.strategies.shared.judging.find_set import (
     RacingObjective,
     affordable,
-    best_draft,
     judge_set,
+    predicted_speed,
     typical_context,
     unseen_estimate,
 )
@@ -37,7 +37,7 @@ from specframe.strategies.shared.searching.knapsack_search import (
 )
 from specframe.strategies.shared.searching.search import Budget, Record, Trial, run_search
 from specframe.strategies.shared.searching.searchers import LocalSearch
-from specframe.types import Estimate, Prompt, SkipSet
+from specframe.types import Estimate, SkipSet
 
 __all__ = ["DomainModel", "MeasuredSet", "learn_models"]
 
@@ -144,7 +144,7 @@ class _Task:
         )
         climbs = max(int(CLIMB_SHARE * budget.evaluations), 1)
         explored = run_search(
-            lambda skips: self._speed(lab, skips, self.split.search, n),
+            predicted_speed(lab, self.split.search, n, self.longest),
             fits,
             Budget(budget.evaluations - climbs, (1.0 - CLIMB_SHARE) * budget.seconds),
             watch=partial(self._told, lab, budget.evaluations),
@@ -161,10 +161,6 @@ class _Task:
     def _told(self, lab: Lab, of: int, trial: Trial, count: int) -> None:
         lab.tell(f"learning losses of {self.name}", count, of)
 
-    def _speed(self, lab: Lab, skips: SkipSet, prompts: Sequence[Prompt], n: int) -> float:
-        alpha = lab.acceptance([skips], prompts)[0].value
-        return best_draft(lab.costs, skips, alpha, n, self.longest)[1]
-
     def _judged(
         self, lab: Lab, fitted: Fitted, record: Record, starts: Sequence[SkipSet]
     ) -> DomainModel:
@@ -172,10 +168,8 @@ class _Task:
         contexts = self._contexts(lab)
         proposed = list(dict.fromkeys(s for n in contexts for s in self._proposed(lab, fitted, n)))
         rivals = list(dict.fromkeys([*record.leading(LEADING), *starts, *proposed]))
-        ranked = {
-            n: sorted(rivals, key=lambda s: -self._speed(lab, s, self.split.choose, n))
-            for n in contexts
-        }
+        speeds = {n: predicted_speed(lab, self.split.choose, n, self.longest) for n in contexts}
+        ranked = {n: sorted(rivals, key=speeds[n], reverse=True) for n in contexts}
         best = ranked[contexts[0]][0]
         kept = dict.fromkeys(skips for n in contexts for skips in ranked[n][:KEPT])
         unseen = {

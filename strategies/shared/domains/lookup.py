@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from specframe.contract.lab import Lab
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_in, require_known
 from specframe.contract.planner import Context
 from specframe.contract.pooling import Pooling
-from specframe.errors import InvalidConfig
 from specframe.strategies.shared.domains.anchors import KINDS, Anchors, labelled_anchors
 from specframe.strategies.shared.domains.neighbours import (
     INDEXES,
@@ -49,14 +48,9 @@ class DomainConfig:
 
     def __post_init__(self) -> None:
         Pooling(self.pooling)
-        owner = type(self).__name__
-        for name, known in (("metric", METRICS), ("kind", KINDS), ("index", INDEXES)):
-            if getattr(self, name) not in known:
-                raise InvalidConfig.of(owner, name, " or ".join(known), getattr(self, name))
-        require_at_least(self, anchors=1, neighbours=1)
-        for name, limit in (("margin", 1.0), ("gate", float("inf"))):
-            if not 0.0 <= getattr(self, name) <= limit:
-                raise InvalidConfig.of(owner, name, f"in [0, {limit}]", getattr(self, name))
+        require_known(self, metric=METRICS, kind=KINDS, index=INDEXES)
+        require_at_least(self, anchors=1, neighbours=1, gate=0)
+        require_in(self, "[0, 1]", "margin")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,9 +90,7 @@ def fit_losses(
     return Fitted(losses, floor)
 
 
-def link_through(
-    losses: Sequence[float], alphas: Sequence[float]
-) -> tuple[tuple[float, float], ...]:
+def link_through(losses: Sequence[float], alphas: Sequence[float]) -> Knots:
     """Knots through measured points, made to fall; nothing skipped is always accepted.
 
     Past the last point acceptance falls to 0 over the same distance again, or over `BEYOND`:
@@ -102,17 +100,8 @@ def link_through(
     places = np.maximum(np.asarray(losses, dtype=np.float64)[order], 0.0)
     falling = [-value for value in rising([-alphas[i] for i in order])]
     last = float(places[-1]) if len(places) else 0.0
-    knots = [
-        (0.0, 1.0),
-        *zip(places.tolist(), falling, strict=True),
-        (last + max(last, BEYOND), 0.0),
-    ]
-    return tuple((float(place), float(alpha)) for place, alpha in _apart(knots))
-
-
-def _apart(knots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """One knot a place, the lowest: the model cannot tell sets of equal loss apart."""
-    kept: dict[float, float] = {}
+    knots = [*zip(places.tolist(), falling, strict=True), (last + max(last, BEYOND), 0.0)]
+    kept = {0.0: 1.0}  # one knot a place, the lowest: sets of equal loss cannot be told apart
     for place, alpha in knots:
-        kept[place] = min(alpha, kept.get(place, 1.0))
-    return list(kept.items())
+        kept[place] = min(float(alpha), kept.get(place, 1.0))
+    return tuple(kept.items())

@@ -26,6 +26,7 @@ __all__ = [
     "best_draft",
     "find_set",
     "judge_set",
+    "predicted_speed",
     "prompts_needed",
     "selection_bias",
     "typical_context",
@@ -60,6 +61,18 @@ def best_draft(
     ]
     best = max(range(longest), key=speeds.__getitem__)
     return best + 1, speeds[best]
+
+
+def predicted_speed(
+    lab: Lab, prompts: Sequence[Prompt], n: int, longest: int
+) -> Callable[[SkipSet], float]:
+    """The best speed-up at context n, by the acceptance of a set on all of these prompts."""
+
+    def speed(skips: SkipSet) -> float:
+        alpha = lab.acceptance([skips], prompts)[0].value
+        return best_draft(lab.costs, skips, alpha, n, longest)[1]
+
+    return speed
 
 
 def unseen_estimate(lab: Lab, skips: SkipSet, prompts: Sequence[Prompt]) -> Estimate:
@@ -140,11 +153,6 @@ class RacingObjective:
 def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet, Record]:
     """Search, choose and judge, each on prompts of its own."""
     n = typical_context(lab, split.search)
-
-    def speed_on_others(skips: SkipSet) -> float:
-        alpha = lab.acceptance([skips], split.choose)[0].value
-        return best_draft(lab.costs, skips, alpha, n, task.longest)[1]
-
     record = run_search(
         task.objective or RacingObjective(lab, _searched(lab, split, task), n, task.longest),
         task.searcher,
@@ -152,7 +160,7 @@ def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet,
         watch=lambda trial, count: lab.tell(task.name, count, task.budget.evaluations),
     )
     shortlist = dict.fromkeys((*record.leading(SHORTLIST), *task.known))
-    chosen = max(shortlist, key=speed_on_others)
+    chosen = max(shortlist, key=predicted_speed(lab, split.choose, n, task.longest))
     judged = judge_set(lab, chosen, split, task.longest, tried=len(record.trials))
     return judged, record
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from specframe.contract.constant_plan import ConstantPlanner
+from specframe.contract.options import require_at_least, require_in, require_known
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Needs
-from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import (
     CandidatePlanner,
     CandidateRules,
@@ -19,8 +19,6 @@ from specframe.strategies.shared.planners.candidates import (
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["BlindConfig", "BlindSkips"]
-
-STOPS = ("gain", "confidence")
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,9 @@ class BlindConfig:
     guess: float = 0.8  # acceptance before any was observed
 
     def __post_init__(self) -> None:
-        if self.stop not in STOPS:
-            raise InvalidConfig.of("BlindConfig", "stop", " or ".join(STOPS), self.stop)
-        if self.longest < 1:
-            raise InvalidConfig.of("BlindConfig", "longest", "at least 1", self.longest)
-        for name in ("share", "guess"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise InvalidConfig.of("BlindConfig", name, "in (0, 1)", getattr(self, name))
+        require_known(self, stop=("gain", "confidence"))
+        require_at_least(self, longest=1)
+        require_in(self, "(0, 1)", "share", "guess")
 
 
 @dataclass(frozen=True)

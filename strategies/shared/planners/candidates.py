@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context, Planner
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.rates import Choice, RoundPrices, as_matrix
-from specframe.errors import InvalidConfig
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = [
@@ -55,8 +54,7 @@ class CandidateRules:
 
     def __post_init__(self) -> None:
         require_at_least(self, longest=1, review=1)
-        if not 0.0 < self.memory <= 1.0:
-            raise InvalidConfig.of(type(self).__name__, "memory", "in (0, 1]", self.memory)
+        require_in(self, "(0, 1]", "memory")
 
 
 class Beliefs:

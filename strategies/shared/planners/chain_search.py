@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_in, require_known
 from specframe.contract.planner import Context
 from specframe.costs.rates import RoundPrices
 from specframe.costs.tables import rising
-from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import CandidateRules
 from specframe.strategies.shared.streams.agreement import Agreement, compare_heads
 from specframe.strategies.shared.streams.chain_dp import (
@@ -35,7 +34,6 @@ Floats = NDArray[np.float64]
 # states by depth, weights of sublayers, protected ones at either end -> what is skipped as one
 Cut = Callable[[Mapping[int, Tensor], Sequence[float], int], list[Stretch]]
 NEVER = 1e-6
-STOPS = ("gain", "fixed")
 
 
 @dataclass(frozen=True)
@@ -58,14 +56,10 @@ class ChainConfig(CandidateRules):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        owner = type(self).__name__
         require_at_least(self, rows=1, widest=2, finalists=1, interval=1)
-        if not 0.0 < self.most_skipped <= 1.0:
-            raise InvalidConfig.of(owner, "most_skipped", "in (0, 1]", self.most_skipped)
-        if self.stop not in STOPS:
-            raise InvalidConfig.of(owner, "stop", " or ".join(STOPS), self.stop)
-        if not 0.0 <= self.protected < 0.5:
-            raise InvalidConfig.of(owner, "protected", "in [0, 0.5)", self.protected)
+        require_in(self, "(0, 1]", "most_skipped")
+        require_known(self, stop=("gain", "fixed"))
+        require_in(self, "[0, 0.5)", "protected")
 
 
 @dataclass(frozen=True)

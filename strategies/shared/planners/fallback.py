@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specframe.contract.judged_set import JudgedSet
+from specframe.contract.options import require_at_least, require_known
 from specframe.contract.planner import Context, Planner
 from specframe.contract.stopping import FREE, AdaptiveThreshold, ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import expected_tokens
@@ -19,9 +20,7 @@ from specframe.strategies.shared.judging.find_set import best_draft
 from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
 from specframe.types import DraftPlan, Estimate, Outcome, StopRule
 
-__all__ = ["STOPS", "FallbackPlanner", "FallbackRules", "least_acceptance"]
-
-STOPS = ("gain", "confidence", "adaptive", "fixed")
+__all__ = ["FallbackPlanner", "FallbackRules", "least_acceptance"]
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,8 @@ class FallbackRules:
     may_decline: bool = True  # draft nothing where no draft length pays
 
     def __post_init__(self) -> None:
-        if self.stop not in STOPS:
-            raise InvalidConfig.of("FallbackRules", "stop", " or ".join(STOPS), self.stop)
-        if self.longest < 1:
-            raise InvalidConfig.of("FallbackRules", "longest", "at least 1", self.longest)
+        require_known(self, stop=("gain", "confidence", "adaptive", "fixed"))
+        require_at_least(self, longest=1)
         if not 0 <= self.check <= self.memory:
             raise InvalidConfig.of("FallbackRules", "check", "from 0 to memory", self.check)
 

@@ -66,8 +66,7 @@ class KnapsackSearch(Scripted):
     def propose(self) -> Proposals:
         """Until no jitter brings a set that was not measured yet."""
         random = np.random.default_rng(self._seed)
-        for start in self._starts:  # noqa: UP028 - a tuple cannot be sent values
-            yield start
+        yield from self._all_starts()
         if self._guess is None:
             yield from self._random_sets(random, self._explored)
         else:
@@ -80,7 +79,7 @@ class KnapsackSearch(Scripted):
                 fresh = [s for s in many if s not in self._known]
             if not fresh:
                 return
-            for skips in fresh[:A_TURN]:  # noqa: UP028 - nor can a list
+            for skips in fresh[:A_TURN]:  # noqa: UP028 - a list cannot be sent values
                 yield skips
 
     def _guessed(self, losses: Floats) -> Proposals:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_known
 from specframe.costs.rates import RoundPrices
-from specframe.errors import InvalidConfig
 from specframe.strategies.shared.judging.find_set import (
     SearchTask,
-    best_draft,
+    predicted_speed,
     prompts_needed,
     typical_context,
 )
@@ -33,10 +32,9 @@ from specframe.strategies.shared.searching.searchers import (
 )
 from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
 
-__all__ = ["OBJECTIVES", "SEARCHES", "OfflineConfig", "enough", "search_task", "unjudged"]
+__all__ = ["SEARCHES", "OfflineConfig", "enough", "search_task", "unjudged"]
 
 SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", "exhaustive")
-OBJECTIVES = ("cached", "clock")
 EXHAUSTED = 12  # sublayers of which every set is measured
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
 GUESSED = 2  # of so many prompts one is used to rank sublayers by how they change the stream
@@ -71,14 +69,8 @@ class OfflineConfig:
     may_decline: bool = True
 
     def __post_init__(self) -> None:
-        owner = type(self).__name__
-        for name, known in (("search", SEARCHES), ("objective", OBJECTIVES)):
-            if getattr(self, name) not in known:
-                raise InvalidConfig.of(owner, name, " or ".join(known), getattr(self, name))
-        require_at_least(self, evaluations=1, new_tokens=1)
-        for name in ("seconds", "patience", "prompts"):
-            if getattr(self, name) < 0:
-                raise InvalidConfig.of(owner, name, "at least 0", getattr(self, name))
+        require_known(self, search=SEARCHES, objective=("cached", "clock"))
+        require_at_least(self, evaluations=1, new_tokens=1, seconds=0, patience=0, prompts=0)
         self.rules()
 
     def rules(self) -> FallbackRules:
@@ -162,19 +154,10 @@ def _objective(lab: Lab, split: PromptSplit, config: OfflineConfig) -> Objective
     if config.objective == "clock":
         return _clock(lab, split, config)
     every = config.search == "exhaustive" and lab.shape.sublayers <= EXHAUSTED
-    whole = config.search == "knapsack" or every
-    return _predicted(lab, split, config) if whole else None
-
-
-def _predicted(lab: Lab, split: PromptSplit, config: OfflineConfig) -> Objective:
-    """Predicted speed on all search prompts."""
-    n = typical_context(lab, split.search)
-
-    def speed(skips: SkipSet) -> float:
-        alpha = lab.acceptance([skips], split.search)[0].value
-        return best_draft(lab.costs, skips, alpha, n, config.longest)[1]
-
-    return speed
+    if config.search == "knapsack" or every:
+        n = typical_context(lab, split.search)
+        return predicted_speed(lab, split.search, n, config.longest)
+    return None
 
 
 def _clock(lab: Lab, split: PromptSplit, config: OfflineConfig) -> Objective:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from time import perf_counter
 
-from specframe.errors import InvalidConfig
+from specframe.contract.options import require_at_least
 from specframe.types import SkipSet
 
 __all__ = [
@@ -52,9 +52,7 @@ class Budget:
     patience: int = 0  # evaluations in a row that bring nothing better
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "seconds", "patience"):
-            if getattr(self, name) < 0:
-                raise InvalidConfig.of("Budget", name, "at least 0", getattr(self, name))
+        require_at_least(self, evaluations=0, seconds=0, patience=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specframe.contract.options import require_known
 from specframe.contract.planner import Probe
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.streams.stream_change import read_one_stream
@@ -81,8 +82,7 @@ class ChainRules:
     def __post_init__(self) -> None:
         if self.unit <= 0:
             raise InvalidConfig.of("ChainRules", "unit", "above 0", self.unit)
-        if self.sight not in ("draft", "target"):
-            raise InvalidConfig.of("ChainRules", "sight", "'draft' or 'target'", self.sight)
+        require_known(self, sight=("draft", "target"))
 
     def key(self, weight: float) -> int:
         """The class of a skipped weight."""
