@@ -1,4 +1,4 @@
-"""A whole comparison: load, price, calibrate, ask, sum up."""
+"""A whole comparison: load the model, price it, calibrate, measure and summarise."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def compare(
     tell: Callable[[str], None] = lambda text: None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> dict[str, Any]:
-    """Run the comparison in a folder of its own; the results are also written there."""
+    """Run the comparison in a folder; the results are also written there."""
     run = RunFolder(folder)
     if resume:
         run.require_begun()
@@ -65,9 +65,13 @@ def compare(
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "config": settings.as_config(),
             "environment": fingerprint(rig.device),
-            "model": _model_facts(rig.executor),
+            "model": asdict(rig.shape)
+            | {"dtype": rig.facts["dtype"], "executor": rig.executor.name},
             "exactness": known_exactness(rig.executor).statement,
-            "calibration": _told(prepared.calibration),
+            "calibration": {
+                name: {**facts, "prompts": len(facts.get("prompts", ()))}
+                for name, facts in prepared.calibration.items()
+            },
             "prompts": [_prompt_facts(prompt) for prompt in asked],
             "vectors": prompt_map(lab, asked),
             "rows": rows,
@@ -84,7 +88,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _explainer(executor: Executor, asked: Sequence[Prompt]) -> Explain:
-    """Explains answers that differ by the target's own logits at the first token that does."""
+    """Explains different answers by the target's logits at the first token that differs."""
     prompts = {prompt.name: prompt.tokens for prompt in asked}
 
     def explain(name: str, expected: Sequence[int], got: Sequence[int]) -> Mapping[str, Any] | None:
@@ -94,24 +98,6 @@ def _explainer(executor: Executor, asked: Sequence[Prompt]) -> Explain:
     return explain
 
 
-def _model_facts(executor: Executor) -> dict[str, Any]:
-    dtype = str(executor.dtype).removeprefix("torch.")
-    return asdict(executor.shape) | {"dtype": dtype, "executor": executor.name}
-
-
-def _told(calibration: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {
-        name: {**facts, "prompts": len(facts.get("prompts", ()))}
-        for name, facts in calibration.items()
-    }
-
-
 def _prompt_facts(prompt: Prompt) -> dict[str, Any]:
-    facts: Sequence[tuple[str, Any]] = (
-        ("name", prompt.name),
-        ("domain", prompt.domain),
-        ("context", prompt.context),
-        ("tokens", len(prompt.tokens)),
-        ("digest", prompt.digest),
-    )
-    return dict(facts)
+    facts = {name: getattr(prompt, name) for name in ("name", "domain", "context", "digest")}
+    return facts | {"tokens": len(prompt.tokens)}

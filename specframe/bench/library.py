@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from specframe.bench.contenders import Asked, LibraryContender
 from specframe.bench.summary import LIBRARY
+from specframe.bench.timing import in_turns, median
 from specframe.calibration.lab import ModelLab
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.rig import Rig
@@ -24,21 +25,21 @@ Tell = Callable[[str], None]
 
 
 def faster_library(model: Any, trial: Prompt, kept: Path, tell: Tell) -> LibraryContender:
-    """Its generate with whichever of its two caches decodes faster; a run keeps the choice."""
+    """transformers with the faster of its two caches; a run keeps the choice."""
     caches = {"dynamic": {}, "static": {"cache_implementation": "static"}}
     ways = {name: LibraryContender(LIBRARY, model, extra) for name, extra in caches.items()}
     if (chosen := read_json(kept)) in ways:
         return ways[chosen]
     tell("choosing the faster cache of transformers")
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(4):
-        for name, way in ways.items():
-            answer = way.answer(trial.tokens, Asked(16))
-            if turn:  # the first warms up
-                seconds[name].append(answer.decode_seconds)
+    trials = {name: partial(_decode_seconds, way, trial) for name, way in ways.items()}
+    seconds = in_turns(trials, turns=3)
     faster = min(ways, key=lambda name: median(seconds[name]))
     write_json(kept, faster)
     return ways[faster]
+
+
+def _decode_seconds(way: LibraryContender, trial: Prompt) -> float:
+    return way.answer(trial.tokens, Asked(16)).decode_seconds
 
 
 def library_drafting(
@@ -47,7 +48,7 @@ def library_drafting(
     """Prompt lookup, and early exit with the best exit and length on these prompts."""
     lookup = LibraryContender(LOOKUP, rig.model, {"prompt_lookup_num_tokens": LOOKUP_TOKENS})
     if rig.executor.name != FusedExecutor.name:
-        # transformers exits early by changing the config, which many of its models do not heed
+        # transformers exits early by changing the config, which many of its models ignore
         tell(f"leaving {EARLY_EXIT} out: transformers cannot exit early from this family")
         return [lookup]
     exit_layer, length = _best_exit(lab, prompts)

@@ -85,7 +85,7 @@ def _wanted(strategies: Sequence[str]) -> list[str]:
 
 
 def _contender(text: str, strategy: LayerSelector, rig: Rig) -> StrategyContender:
-    """A row that tells its settings from those of the same strategy without them."""
+    """A row whose name includes the settings, where the strategy was given any."""
     named = read_named(text)
     settings = text.partition("+")[2] if named.options else ""
     name = f"{named.name}+{settings}" if settings else named.name

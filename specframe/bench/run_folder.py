@@ -19,8 +19,6 @@ RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
 CONFIG, LOCK = "config.json", "lock"
 MACHINE = "machine"  # key of the config that holds what ran it
 
-NOWHERE: Mapping[str, Any] = {}
-
 
 class RunFolder:
     """Rows are appended as they finish; a torn last line is cut off when the run resumes."""
@@ -30,7 +28,7 @@ class RunFolder:
 
     @contextmanager
     def held(
-        self, config: Mapping[str, Any], resume: bool, machine: Mapping[str, Any] = NOWHERE
+        self, config: Mapping[str, Any], resume: bool, machine: Mapping[str, Any] | None = None
     ) -> Iterator[list[dict[str, Any]]]:
         """Hold the folder for this process; yields the rows that are finished already.
 
@@ -52,7 +50,7 @@ class RunFolder:
                     f"Another process runs in {str(self.path)!r}. Wait for it, or name another "
                     f"folder."
                 ) from error
-            self._check_config({**config, MACHINE: dict(machine)}, resume)
+            self._check_config({**config, MACHINE: dict(machine or {})}, resume)
             yield self.rows()
 
     def require_begun(self) -> None:
@@ -87,10 +85,9 @@ class RunFolder:
                 f"Free space and resume the run; finished rows are kept."
             ) from error
 
-    def write(self, name: str, content: Any) -> Path:
-        """Write a whole JSON file beside and rename."""
+    def write(self, name: str, content: Any) -> None:
+        """Write a whole JSON file."""
         write_json(self.path / name, content)
-        return self.path / name
 
     def _check_config(self, config: dict[str, Any], resume: bool) -> None:
         before, config = read_json(self.path / CONFIG), json.loads(json.dumps(config))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from specframe.bench.timing import Interval, bootstrap
+from specframe.bench.timing import bootstrap
 
 __all__ = ["BASELINE", "LIBRARY", "MEAN", "summarise"]
 
@@ -98,10 +98,6 @@ def _spread(name: str, ratios: Sequence[float]) -> dict[str, float | None]:
     if not ratios:
         return {name: None, f"{name}_low": None, f"{name}_high": None}
     found = bootstrap(ratios, median)
-    return _named(name, found)
-
-
-def _named(name: str, found: Interval) -> dict[str, float | None]:
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 

@@ -1,4 +1,4 @@
-"""What calibration may do with a model: judge skip sets, time plans, look into prompts.
+"""What calibration may do with a model: judge skip sets, time plans, read prompts.
 
 Everything measured is remembered, and kept in a file where one is named, so that a calibration
 that was killed and started again goes through the same steps without measuring twice.
@@ -39,10 +39,9 @@ Tell = Callable[[str, int, int], None]
 class ModelLab:
     """A `Lab` over a model's executor and the prices of its machine.
 
-    `ends` are the tokens after which the target stops. `sampled` draws its answers from its own
-    law, and a drafted token stands with the chance that it would have in sampling. `notes` names a
-    file that keeps what was measured; it may only be used again with the same model and
-    continuations.
+    `ends` are the tokens after which the target stops. With `sampled`, its answers are sampled, and
+    a drafted token counts with its probability of being accepted in sampling. `notes` names a file
+    that keeps what was measured; it may only be used again with the same model and answers.
     """
 
     def __init__(

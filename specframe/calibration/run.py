@@ -68,11 +68,13 @@ def calibrate_and_keep(
 ) -> Calibration:
     """Calibrate, and write the strategy and its prompts' digests to the folder.
 
-    The manifest is written last: a folder that has one is whole. Notes of a `resumable_lab` go.
+    The manifest is written last: a folder that has one is complete. The measurements of a
+    `resumable_lab` are deleted.
     """
     began = perf_counter()
     calibrated = strategy.calibrate(lab, prompts)
-    found = Calibration(calibrated, _digests(prompts), perf_counter() - began)
+    digests = tuple(prompt.digest for prompt in prompts)
+    found = Calibration(calibrated, digests, perf_counter() - began)
     write_json(folder / CALIBRATED_ON, list(found.digests))
     write_json(folder / FACTS, {"seconds": found.seconds})
     calibrated.save(folder)
@@ -102,7 +104,3 @@ def refuse_overlap(asked: Iterable[Prompt], calibrated: Iterable[str]) -> None:
             f"{len(both)} benchmark prompts were calibrated on, {both[0]!r} first. "
             f"Calibrate on other prompts."
         )
-
-
-def _digests(prompts: Sequence[Prompt]) -> tuple[str, ...]:
-    return tuple(prompt.digest for prompt in prompts)

@@ -66,9 +66,20 @@ def calibrate(
     progress.end()
     seconds = perf_counter() - began
     _show(name, calibrated, out, seconds)
-    told: dict[str, Any] = {"selector": name, "preset": preset, "model": model}
-    told |= {"prompts": len(asked), "new_tokens": new_tokens, "seconds": seconds}
-    write_figures(json, {"schema_version": 1, **told, **_figures(calibrated)})
+    figures = {
+        "schema_version": 1,
+        "selector": name,
+        "preset": preset,
+        "model": model,
+        "prompts": len(asked),
+        "new_tokens": new_tokens,
+        "seconds": seconds,
+        "sets": {name: found.figures() for name, found in calibrated.skip_sets().items()},
+        **calibrated.figures(),
+        "warnings": list(calibrated.warnings()),
+        "notes": list(calibrated.notes()),
+    }
+    write_figures(json, figures)
 
 
 class _Progress:
@@ -124,31 +135,19 @@ def _strategy(rig: Rig, name: str, preset: str, settings: list[str]) -> LayerSel
 def _prompts(rig: Rig, source: str | None, per_domain: int, split: Any) -> list[Prompt]:
     from specframe.doors.loading import PLANTED
     from specframe.errors import InvalidRequest
+    from specframe.prompts.random import random_prompts
+    from specframe.prompts.source import prompts_from
 
     if source is None and rig.name in PLANTED:
-        from specframe.prompts.random import random_prompts
-
         return random_prompts(rig.shape.vocabulary, 64, per_domain)
     if source is None and rig.name != "testbed":
         raise InvalidRequest(
             f"Prompts for {rig.name!r} are not known. Pass --prompts FILE with a JSON object a "
             f'line, {{"prompt": ..., "domain": ...}}, like those the model will see.'
         )
-    from specframe.prompts.source import prompts_from
-
     if rig.tokenizer is None:
         raise InvalidRequest(f"{rig.name!r} has no tokenizer to read prompts with. Leave them out.")
     return prompts_from(source or "testbed", rig.tokenizer, per_domain=per_domain, split=split)
-
-
-def _figures(calibrated: LayerSelector) -> dict[str, Any]:
-    """What was found, as plain data."""
-    return {
-        "sets": {name: found.figures() for name, found in calibrated.skip_sets().items()},
-        **calibrated.figures(),
-        "warnings": list(calibrated.warnings()),
-        "notes": list(calibrated.notes()),
-    }
 
 
 def _require_folder(out: Path) -> None:

@@ -53,17 +53,19 @@ def predict(
     """Predict the speed-up over autoregressive decoding from this machine's profile."""
     require_writable(json)
     named = either("strategy", strategy, selector) or "fixed"
-    from specframe.commands.prediction_setup import prepare
+    from specframe.commands.prediction_setup import Setup, usual_prompts
     from specframe.commands.profile import numbers
+    from specframe.rig import Rig
 
     lengths = numbers("predict", "contexts", contexts)
-    setup = prepare(model, prompts, device, threads, count, new_tokens)
+    rig = Rig.load(model, device=device, threads=threads)
+    setup = Setup(rig, prompts or usual_prompts(model), count, new_tokens)
     if check:
         _check(setup, lengths, json)
         return
     from specframe.contract.naming import option_pairs
 
-    chosen = setup.rig.strategy(named, preset, option_pairs(setting or []))
+    chosen = rig.strategy(named, preset, option_pairs(setting or []))
     figures = _predict(setup, chosen, lengths[0] if lengths else 256)
     figures = {"schema_version": 1, "model": model, "selector": named, **figures}
     typer.echo(_verdict(figures))
@@ -121,14 +123,14 @@ def _check(setup: Setup, lengths: tuple[int, ...], json: Path | None) -> None:
     typer.echo(f"{len(plans)} plans predicted, now measuring", err=True)
     for i, one in enumerate(check(setup.rig, plans, fresh, setup.new_tokens)):
         plans[i] = one
-        typer.echo(_told(one))
+        typer.echo(_shown(one))
         write_figures(json, _check_figures(setup, plans, {}))  # what an interrupted check leaves
     agreement = summary(plans)
     typer.echo("  ".join(f"{name} {value:.3f}" for name, value in agreement.items()))
     write_figures(json, _check_figures(setup, plans, agreement))
 
 
-def _told(one: CheckedPlan) -> str:
+def _shown(one: CheckedPlan) -> str:
     return (
         f"context {one.context:5d}  skips {len(one.skips):2d}  drafts {one.draft_length}  "
         f"predicted {one.predicted.value:.3f} ({one.predicted.low:.2f}-{one.predicted.high:.2f})  "

@@ -15,7 +15,7 @@ from specframe.rig import Rig
 from specframe.testing.planted import planted_skips
 from specframe.types import Prompt, SkipSet
 
-__all__ = ["Setup", "prepare"]
+__all__ = ["Setup", "usual_prompts"]
 
 SHARES = (0.2, 0.35, 0.5, 0.65)  # of the sublayers that checked skip sets leave out
 PLANTED_SHARES = (0.25, 0.4, 0.55, 0.7)  # where planted models are made to fall
@@ -34,7 +34,7 @@ class Setup:
 
     @property
     def slow(self) -> bool:
-        """Whether generations take so long that few of them must do."""
+        """Whether generation takes so long that few answers are measured."""
         return self.rig.costs.autoregressive(1) > SLOW
 
     def prompts(self, context: int, start: int, usual: int) -> list[Prompt]:
@@ -59,20 +59,8 @@ class Setup:
         ]
 
 
-def prepare(
-    name: str,
-    prompts: str | None,
-    device: str,
-    threads: int | None,
-    count: int | None,
-    new_tokens: int,
-) -> Setup:
-    """Load the model and say where its prompts come from."""
-    rig = Rig.load(name, device=device, threads=threads)
-    return Setup(rig, prompts or _usual_prompts(name), count, new_tokens)
-
-
-def _usual_prompts(name: str) -> str:
+def usual_prompts(name: str) -> str:
+    """Where the prompts of a model come from if none are named."""
     if name == "testbed":
         return "testbed"
     if name in PLANTED:

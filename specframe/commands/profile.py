@@ -138,7 +138,7 @@ def _grid(executor: Any, wish: Wish) -> LatencyGrid:
 
 
 def _progress() -> Progress:
-    """A line on the terminal that counts sweeps; silent where there is no terminal."""
+    """A line on the terminal that counts sweeps; nothing where there is no terminal."""
     from rich.console import Console
 
     console = Console(stderr=True)

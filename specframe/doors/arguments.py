@@ -110,7 +110,7 @@ def from_prepared(
 
 @contextmanager
 def _refusals_typed() -> Iterator[None]:
-    """The library's own complaint about a value, as one of ours."""
+    """Raise transformers' refusal of a value as `InvalidRequest`."""
     try:
         yield
     except ValueError as error:
@@ -144,7 +144,7 @@ def _budget(config: Any, prompt_length: int, positions: int, has_length: bool) -
     elif has_length:
         budget = config.max_length - prompt_length
     else:
-        budget = min(20, positions - prompt_length)  # the library's default
+        budget = min(20, positions - prompt_length)  # as in transformers
     if prompt_length >= positions or prompt_length + budget > positions:
         raise PromptTooLong(
             f"A prompt of {prompt_length} tokens and {budget} new ones exceed the model's "
@@ -171,13 +171,13 @@ def _refuse_unsupported(config: Any) -> None:
         if value is not None and value != plain:
             raise InvalidRequest(
                 f"The {name!r} parameter of generate must be {plain} (one sequence, drawn token by "
-                f"token). Got {value!r} instead. Use the library's own generate for it."
+                f"token). Got {value!r} instead. Use transformers' own generate for it."
             )
     if isinstance(config.watermarking_config, SynthIDTextWatermarkingConfig):
         raise InvalidRequest(
             "The 'watermarking_config' parameter of generate must not be SynthID's: it counts the "
-            "calls of its processor, which drafts would add to. Use a WatermarkingConfig, or the "
-            "library's own generate."
+            "calls of its processor, which drafts would add to. Use a WatermarkingConfig, or "
+            "transformers' own generate."
         )
     if getattr(config, "cache_implementation", None) == "quantized":
         raise InvalidRequest(

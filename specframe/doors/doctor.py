@@ -1,4 +1,4 @@
-"""What specframe makes of a model on this machine, as a report to paste."""
+"""Whether and how a model runs on this machine, as a report for bug reports."""
 
 from __future__ import annotations
 

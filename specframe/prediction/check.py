@@ -13,7 +13,7 @@ from statistics import fmean, median
 from specframe.core.sampling import Law, seeded_choice
 from specframe.costs.model import CostModel, Speedup
 from specframe.executors.executor import Executor
-from specframe.prediction.race import Lap, race
+from specframe.prediction.race import race
 from specframe.profilers.acceptance import Acceptance, AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.depth import learn_correction
@@ -141,20 +141,16 @@ def check(
         asked = [one.plan for one in plans]
         plain, laps = race(rig.executor, asked, _tokens(given), new_tokens, rig.ends)
         for one, lap in zip(plans, laps, strict=True):
-            yield _measured(one, plain, lap)
+            yield replace(
+                one,
+                measured=plain.seconds_per_token / lap.seconds_per_token,
+                wall_clock=plain.wall_clock / lap.wall_clock,
+                measured_tokens_per_round=lap.tokens / lap.rounds,
+            )
 
 
 def _tokens(prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
     return [prompt.tokens for prompt in prompts]
-
-
-def _measured(one: CheckedPlan, plain: Lap, lap: Lap) -> CheckedPlan:
-    return replace(
-        one,
-        measured=plain.seconds_per_token / lap.seconds_per_token,
-        wall_clock=plain.wall_clock / lap.wall_clock,
-        measured_tokens_per_round=lap.tokens / lap.rounds,
-    )
 
 
 def summary(checked: Sequence[CheckedPlan]) -> dict[str, float]:

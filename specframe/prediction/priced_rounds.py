@@ -44,9 +44,9 @@ def priced_rounds(
 ) -> list[PricedRound]:
     """Generate after a prompt, at the rig's prices; the prompt's own round is left out.
 
-    Planning costs what the walks of its probe are priced at, and the planner is told priced
+    Planning costs what the walks of its probe are priced at, and the planner observes priced
     seconds, so that plans are the same on every machine. With `clock`, planning costs the seconds
-    that it took, and the planner is told the seconds of this machine.
+    that it took, and the planner observes the seconds of this machine.
     """
     costs = rig.costs
     watched = _Watched(strategy, costs, clock, [])
@@ -90,7 +90,7 @@ class _Planning:
 
 @dataclass(frozen=True)
 class _Watched(WrappedSelector):
-    """A strategy whose plans are recorded, and whose planners are told prices."""
+    """A strategy whose plans are recorded, and whose planners observe priced seconds."""
 
     costs: CostModel
     clock: bool

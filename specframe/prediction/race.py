@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from specframe.contract.constant_plan import ConstantPlan
@@ -24,7 +24,7 @@ class Lap:
     seconds: dict[int, list[float]] = field(default_factory=dict)  # by drafted tokens
 
     def add(self, done: Round) -> None:
-        """Take in a round; the prompt's is left out."""
+        """Add a round; that of the prompt is left out."""
         if done.outcome is None:
             return
         self.tokens += len(done.tokens)
@@ -37,12 +37,12 @@ class Lap:
 
     @property
     def wall_clock(self) -> float:
-        """Seconds a token, interruptions by other programs and all."""
+        """Seconds a token, interruptions by other programs included."""
         return sum(map(sum, self.seconds.values())) / self.tokens
 
     @property
     def seconds_per_token(self) -> float:
-        """Rounds of one length count with what such a round typically takes, over all tokens."""
+        """Seconds a token, where each round takes what is typical of its draft length."""
         return sum(len(times) * typical(times) for times in self.seconds.values()) / self.tokens
 
 
@@ -53,16 +53,19 @@ def race(
     new_tokens: int,
     ends: frozenset[int] = frozenset(),
 ) -> tuple[Lap, list[Lap]]:
-    """Autoregressive decoding and each plan on the same prompts; ends of drafts are cut equally.
+    """Autoregressive decoding and each plan on the same prompts.
 
-    The next round is always of the one that has emitted fewest tokens. So all run to the end side
-    by side, and rounds of one kind follow each other where they would in decoding.
+    The next round always belongs to the one that has emitted the fewest tokens, so all proceed at
+    the same pace.
     """
     plain = DraftPlan(SkipSet.none(executor.shape.layers), StopRule(0))
     every = [plain, *plans]
     laps = [Lap() for _ in every]
     for prompt in prompts:
-        running = [_start(executor, plan, prompt, new_tokens, ends) for plan in every]
+        limits = Limits(new_tokens, ends)
+        running = [
+            Engine(executor, ConstantPlan(plan), Law(), limits).rounds(prompt) for plan in every
+        ]
         emitted = dict.fromkeys(range(len(every)), 0)
         while emitted:
             i = min(emitted, key=emitted.__getitem__)
@@ -83,13 +86,3 @@ def require_rounds(count: int) -> None:
             "There were no rounds after the first token of any answer, so nothing is known of "
             "their speed. Take other prompts, or allow more new tokens."
         )
-
-
-def _start(
-    executor: Executor,
-    plan: DraftPlan,
-    prompt: Sequence[int],
-    new_tokens: int,
-    ends: frozenset[int],
-) -> Iterator[Round]:
-    return Engine(executor, ConstantPlan(plan), Law(), Limits(new_tokens, ends)).rounds(prompt)

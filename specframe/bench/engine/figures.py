@@ -8,24 +8,18 @@ from typing import Any
 
 import torch
 
+from specframe.bench.engine import shapes
 from specframe.bench.engine.bandwidth import best_bandwidth
 from specframe.bench.engine.decoding import FUSED, LIBRARY, decode_trials
 from specframe.bench.engine.forward import VERIFY_8, forward_ms
-from specframe.bench.engine.memory import MemoryUse, measure_memory
+from specframe.bench.engine.memory import measure_memory
 from specframe.bench.engine.overhead import measure_overhead
-from specframe.bench.engine.shapes import (
-    BenchShape,
-    named_shape,
-    plant,
-    random_model,
-    spread_skips,
-    weight_bytes,
-)
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.timing import bootstrap, in_turns, median, ratio_of_medians
 from specframe.errors import InvalidRequest
 from specframe.executors.device import require_device
 from specframe.executors.load import load_executor
+from specframe.prompts.random import random_prompts
 
 __all__ = ["MEANING", "EngineOptions", "bench_engine", "engine_options"]
 
@@ -49,14 +43,14 @@ MEANING = {
 class EngineOptions:
     """What is measured, and where."""
 
-    shape: BenchShape
+    shape: shapes.BenchShape
     threads: int
     device: torch.device
 
     @property
     def finish(self) -> Callable[[], object]:
-        """Waits until the device has done all its work."""
-        return torch.cuda.synchronize if self.device.type == "cuda" else _nothing
+        """Waits until the device has done all its work; on a CPU there is nothing to wait for."""
+        return torch.cuda.synchronize if self.device.type == "cuda" else lambda: None
 
 
 def engine_options(shape: str, threads: int | None, device: str) -> EngineOptions:
@@ -64,7 +58,7 @@ def engine_options(shape: str, threads: int | None, device: str) -> EngineOption
     if threads is not None and threads < 1:
         raise InvalidRequest(f"The number of threads must be at least 1. Got {threads} instead.")
     place = require_device(device)
-    return EngineOptions(named_shape(shape), threads or torch.get_num_threads(), place)
+    return EngineOptions(shapes.named_shape(shape), threads or torch.get_num_threads(), place)
 
 
 def bench_engine(options: EngineOptions) -> dict[str, Any]:
@@ -73,14 +67,14 @@ def bench_engine(options: EngineOptions) -> dict[str, Any]:
     shape, device = options.shape, options.device
     memory = measure_memory(shape, options.threads, device.type)
     bandwidth = best_bandwidth(device, options.finish)
-    model = random_model(shape, device)
-    prompt = _prompt(shape)
+    model = shapes.random_model(shape, device)
+    prompt = random_prompts(shape.vocabulary, CONTEXT, 1)[0].tokens
     executor = load_executor(model)
     forwards = forward_ms(executor, prompt, options.finish, shape.turns)
     decoding = _decoding(model, prompt, options)
-    read = weight_bytes(model, read_per_token=True)
-    skips = spread_skips(shape.layers, 0.5)
-    plant(model, skips)
+    read = shapes.weight_bytes(model, read_per_token=True)
+    skips = shapes.spread_skips(shape.layers, 0.5)
+    shapes.plant(model, skips)
     overhead = measure_overhead(executor, prompt, skips, options.finish, OVERHEAD_TURNS)
     return {
         "schema_version": 1,
@@ -89,12 +83,13 @@ def bench_engine(options: EngineOptions) -> dict[str, Any]:
         "forward_ms": forwards,
         "verify8_over_1": forwards["0"][str(VERIFY_8)] / forwards["0"]["1"],
         **decoding,
-        "weight_bytes": {"all": weight_bytes(model), "read_per_token": read},
+        "weight_bytes": {"all": shapes.weight_bytes(model), "read_per_token": read},
         "bandwidth_bytes_per_second": bandwidth,
         "bandwidth_share": read * decoding["tokens_per_second"][FUSED] / max(bandwidth.values()),
         "overhead_share": overhead.pop("share"),
         "overhead": overhead,
-        "memory": None if memory is None else _memory(memory),
+        "memory": memory
+        and {**asdict(memory), "over_keys_and_values": memory.over_keys_and_values},
         "meaning": MEANING,
     }
 
@@ -115,17 +110,3 @@ def _decoding(model: Any, prompt: Sequence[int], options: EngineOptions) -> dict
             arm: shape.block_tokens / median(times) for arm, times in seconds.items()
         },
     }
-
-
-def _memory(use: MemoryUse) -> dict[str, Any]:
-    return {**asdict(use), "over_keys_and_values": use.over_keys_and_values}
-
-
-def _prompt(shape: BenchShape) -> list[int]:
-    generator = torch.Generator().manual_seed(0)
-    drawn: list[int] = torch.randint(shape.vocabulary, (CONTEXT,), generator=generator).tolist()
-    return drawn
-
-
-def _nothing() -> None:
-    """On a CPU a call that returned has done its work."""

@@ -1,4 +1,4 @@
-"""What the decode loop costs beside the model: time outside the executor's walks."""
+"""The cost of the decoding loop without the model: time outside the executor's walks."""
 
 from __future__ import annotations
 
