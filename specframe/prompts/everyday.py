@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -17,7 +18,12 @@ from specframe.prompts.chat import Message, conversation_tokens, plain_text
 from specframe.testbed.corpus import Split
 from specframe.types import Prompt
 
-__all__ = ["EVERYDAY_DOMAINS", "everyday_conversations", "everyday_prompts"]
+__all__ = [
+    "EVERYDAY_DOMAINS",
+    "cut_everyday_prompts",
+    "everyday_conversations",
+    "everyday_prompts",
+]
 
 EVERYDAY_DOMAINS = (
     "summarise",
@@ -30,6 +36,7 @@ EVERYDAY_DOMAINS = (
     "dialogue",
 )
 PER_SPLIT = 20  # prompts of a domain in each split
+SPLITS: tuple[Split, ...] = ("test", "validation")
 
 
 def everyday_prompts(
@@ -61,6 +68,24 @@ def everyday_prompts(
         for number, messages in enumerate(
             everyday_conversations(domain, split)[:per_domain], start=start + 1
         )
+    ]
+
+
+def cut_everyday_prompts(tokenizer: Any, context: int, count: int, start: int = 0) -> list[Prompt]:
+    """`count` of those with at least `context` tokens, from number `start` on, each cut to its end.
+
+    The test split comes first, then the validation split.
+    """
+    every = [p for split in SPLITS for p in everyday_prompts(tokenizer, split=split)]
+    fitting = [prompt for prompt in every if len(prompt.tokens) >= context]
+    if len(fitting) < start + count:
+        raise InvalidRequest(
+            f"{len(fitting)} everyday prompts have {context} tokens or more, and {start + count} "
+            f"are needed. Ask for fewer, or for a shorter context."
+        )
+    return [
+        replace(prompt, tokens=prompt.tokens[-context:], context=context)
+        for prompt in fitting[start : start + count]
     ]
 
 

@@ -10,6 +10,7 @@ from specframe.errors import InvalidRequest
 from specframe.prompts.chat import plain_text
 from specframe.prompts.everyday import (
     EVERYDAY_DOMAINS,
+    cut_everyday_prompts,
     everyday_conversations,
     everyday_prompts,
 )
@@ -140,6 +141,17 @@ def test_they_are_a_named_source():
     )
     assert has_splits("everyday")
     assert not has_splits("everyday.jsonl")
+
+
+def test_prompts_can_be_cut_to_a_context():
+    found = cut_everyday_prompts(Words(), 200, 3)
+    assert [len(prompt.tokens) for prompt in found] == [200] * 3
+    assert all(prompt.context == 200 for prompt in found)
+    assert cut_everyday_prompts(Words(), 200, 2, start=1) == found[1:]
+    whole = {prompt.name: prompt.tokens for prompt in everyday_prompts(Words())}
+    assert all(whole[prompt.name][-200:] == prompt.tokens for prompt in found)
+    with pytest.raises(InvalidRequest, match="shorter context"):
+        cut_everyday_prompts(Words(), 5000, 1)
 
 
 def test_training_uses_prompts_that_are_never_asked():
