@@ -8,7 +8,7 @@ from specframe.bench.settings import BenchSettings
 from specframe.doors.loading import PLANTED
 from specframe.errors import InvalidRequest
 from specframe.prompts.random import random_prompts
-from specframe.prompts.source import prompts_from
+from specframe.prompts.source import has_splits, prompts_from
 from specframe.rig import Rig
 from specframe.types import Prompt
 
@@ -35,13 +35,13 @@ def asked_prompts(settings: BenchSettings, rig: Rig) -> list[Prompt]:
 
 
 def calibration_prompts(settings: BenchSettings, rig: Rig, asked: Sequence[Prompt]) -> list[Prompt]:
-    """Validation prompts of the testbed; of a file, those that are not asked."""
+    """Validation prompts where there is such a split; of a file, those that are not asked."""
     wanted = settings.calibration_prompts
     if settings.model in PLANTED:
         return _random(rig, wanted, 0)
-    if settings.prompts == "testbed":
+    if has_splits(settings.prompts):
         return prompts_from(
-            "testbed",
+            settings.prompts,
             rig.tokenizer,
             domains=settings.domains,
             per_domain=wanted,

@@ -31,7 +31,8 @@ def calibrate(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help='A file with {"prompt": ..., "domain": ...} per line. The testbed has its own: '
+            help='A file with {"prompt": ..., "domain": ...} per line, or everyday (prompts in '
+            "English that come with specframe). The testbed has its own: "
             "validation prompts, or training prompts where weights are trained."
         ),
     ] = None,

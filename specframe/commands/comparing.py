@@ -29,7 +29,8 @@ Strategies = Annotated[
 ]
 Domains = Annotated[str | None, typer.Option(help="Domains with commas between them.")]
 Prompts = Annotated[
-    str | None, typer.Option(help="testbed, a file of one JSON object per line, or datasets:ID.")
+    str | None,
+    typer.Option(help="testbed, everyday, a file of one JSON object per line, or datasets:ID."),
 ]
 Run = Annotated[
     Path | None,

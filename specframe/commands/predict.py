@@ -35,7 +35,9 @@ def predict(
     setting: Setting = None,
     prompts: Annotated[
         str | None,
-        typer.Option(help="testbed, random, or a file with one prompt per line, as text or JSON."),
+        typer.Option(
+            help="testbed, everyday, random, or a file with one prompt per line, as text or JSON."
+        ),
     ] = None,
     contexts: Annotated[
         str | None, typer.Option(help="Prompt lengths; --check takes several, with commas.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from specframe.doors.loading import PLANTED
 from specframe.errors import InvalidRequest
 from specframe.prediction.check import rank_sublayers
+from specframe.prompts.everyday import cut_everyday_prompts
 from specframe.prompts.files import cut_prompts
 from specframe.prompts.random import random_prompts
 from specframe.prompts.testbed import suite_prompts
@@ -28,7 +29,7 @@ class Setup:
     """Everything a prediction starts from."""
 
     rig: Rig
-    source: str  # testbed, random or a file's name
+    source: str  # testbed, everyday, random or a file's name
     count: int | None  # prompts of each length; None leaves it to whoever asks for them
     new_tokens: int
 
@@ -44,7 +45,9 @@ class Setup:
             return suite_prompts(self.rig.tokenizer, context, count, start)
         if self.source == "random":
             return random_prompts(vocabulary, context, count, start)
-        place = count if start else 0  # a file ends somewhere: the next lines
+        place = count if start else 0  # these sources end somewhere: the next prompts
+        if self.source == "everyday":
+            return cut_everyday_prompts(self.rig.tokenizer, context, count, place)
         return cut_prompts(Path(self.source), self.rig.tokenizer, context, count, place)
 
     def skip_sets(self, context: int) -> list[SkipSet]:

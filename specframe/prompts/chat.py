@@ -1,10 +1,13 @@
-"""A user's turn as the model expects it."""
+"""A user's turn, or a conversation, as the model expects it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["turn_tokens"]
+__all__ = ["Message", "conversation_tokens", "plain_text", "turn_tokens"]
+
+Message = dict[str, str]  # "role" and "content", as chat templates take them
 
 
 def turn_tokens(tokenizer: Any, text: str) -> list[int]:
@@ -12,7 +15,21 @@ def turn_tokens(tokenizer: Any, text: str) -> list[int]:
     if not getattr(tokenizer, "chat_template", None):
         plain: list[int] = tokenizer(text)["input_ids"]
         return plain
-    turn = [{"role": "user", "content": text}]
-    encoded = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=True)
+    return conversation_tokens(tokenizer, [{"role": "user", "content": text}])
+
+
+def conversation_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Token ids in the chat template, which the tokenizer must have, up to the next answer."""
+    encoded = tokenizer.apply_chat_template(
+        list(messages), add_generation_prompt=True, tokenize=True
+    )
     ids: list[int] = encoded["input_ids"] if hasattr(encoded, "keys") else encoded
     return ids
+
+
+def plain_text(messages: Sequence[Message]) -> str:
+    """Without a template: a single turn as it is, several as a transcript up to the next answer."""
+    if len(messages) == 1:
+        return messages[0]["content"]
+    turns = [f"{message['role'].capitalize()}: {message['content']}" for message in messages]
+    return "\n\n".join([*turns, "Assistant:"])

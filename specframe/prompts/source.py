@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from specframe.errors import InvalidRequest
+from specframe.prompts.everyday import everyday_prompts
 from specframe.prompts.files import file_prompts
 from specframe.prompts.hub import PREFIX, HubPrompts
 from specframe.prompts.rows import prompt_from_row
@@ -14,7 +15,12 @@ from specframe.prompts.testbed import domain_prompts
 from specframe.testbed.corpus import Split
 from specframe.types import Prompt
 
-__all__ = ["prompts_from"]
+__all__ = ["has_splits", "prompts_from"]
+
+
+def has_splits(source: str) -> bool:
+    """Whether calibration has prompts of its own there, in the validation split."""
+    return source in ("testbed", "everyday")
 
 
 def prompts_from(
@@ -26,14 +32,17 @@ def prompts_from(
     contexts: Sequence[int] = (0,),
     split: Split = "test",
 ) -> list[Prompt]:
-    """From the testbed's split, a file with a JSON object a line, or `datasets:ID` (`HubPrompts`).
+    """From a split of `testbed` or `everyday`, a file with a JSON object a line, or `datasets:ID`.
 
-    No domains means all there are; contexts and the split are the testbed's alone.
+    No domains means all there are; contexts are the testbed's alone, and a file or a data set
+    (`HubPrompts`) has no splits.
     """
     if source == "testbed":
         return domain_prompts(
             tokenizer, domains=domains, per_domain=per_domain, contexts=contexts, split=split
         )
+    if source == "everyday":
+        return everyday_prompts(tokenizer, domains=domains, per_domain=per_domain, split=split)
     if source.startswith(PREFIX):
         rows = enumerate(HubPrompts.read(source).lines(), start=1)
         asked = [prompt_from_row(row, number, tokenizer) for number, row in rows]

@@ -14,7 +14,7 @@ from specframe.calibration.lab import ModelLab
 from specframe.contract.options import require_at_least
 from specframe.contract.selector import LayerSelector
 from specframe.doors.speculator import SelfSpeculator
-from specframe.prompts.source import prompts_from
+from specframe.prompts.source import has_splits, prompts_from
 from specframe.rig import Rig
 from specframe.studies.framework.measurement import Measurement
 from specframe.studies.framework.study import Row
@@ -57,8 +57,8 @@ class PairedSpeed(Measurement[Settings]):
         return list(dict.fromkeys(prompt.domain for prompt in found))
 
     def calibration_prompts(self, domain: str, count: int) -> list[Prompt]:
-        """Prompts that are never asked: the testbed's validation split, a file's later lines."""
-        if self._settings.prompts == "testbed":
+        """Prompts that are never asked: the validation split, or a file's later lines."""
+        if has_splits(self._settings.prompts):
             found = self._read(count, (domain,), split="validation")
         else:
             skipped = self._settings.per_domain

@@ -1,0 +1,22 @@
+"""What a benchmark asks, and what its strategies are calibrated on."""
+
+from types import SimpleNamespace
+
+from doubles.word_tokenizer import Words
+
+from specframe.bench.prompts import asked_prompts, calibration_prompts
+from specframe.bench.settings import BenchSettings
+from specframe.prompts.everyday import everyday_prompts
+
+
+def test_everyday_prompts_are_asked_and_calibrated_on_by_split():
+    settings = BenchSettings(prompts="everyday", domains=("sql", "code"), per_domain=20)
+    rig = SimpleNamespace(tokenizer=Words())
+    asked = asked_prompts(settings, rig)
+    assert asked == everyday_prompts(Words(), domains=("sql", "code"))
+    assert calibration_prompts(settings, rig, asked) == everyday_prompts(
+        Words(),
+        domains=("sql", "code"),
+        per_domain=settings.calibration_prompts,
+        split="validation",
+    )
