@@ -13,7 +13,7 @@ AdamW at a rate that suits small models, in minutes instead of a day; drafts are
 exact, by rejection against the distribution that was drawn from.
 
 Differs from the paper, preset `best`: l is an eighth of the layers; (4) becomes the expected gain
-of one more token, priced with adapter, head and prefix reuse at the context of the moment, and
+of one more token, priced with adapter, head and prefix reuse at the present context length, and
 nothing is drafted where that does not pay.
 """
 
@@ -56,7 +56,7 @@ class KangarooConfig:
     longest: int = 12
     confidence: float = 0.6
     epochs: int = 20
-    seconds: float = 240.0  # of training, besides the target's answers
+    seconds: float = 240.0  # of training, without the target's answers
     rate: float = 2e-3
     seed: int = 0
 
@@ -221,7 +221,7 @@ class Kangaroo(CalibratedStrategy):
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Acceptance on prompts that taught nothing, beside that of the bare exit."""
+        """Acceptance on prompts that were not trained on, and that of the bare exit."""
         if self.found is None:
             return ()
         return (
@@ -230,7 +230,7 @@ class Kangaroo(CalibratedStrategy):
         )
 
     def figures(self) -> Mapping[str, Any]:
-        """Acceptance on prompts that taught nothing, beside that of the bare exit."""
+        """Acceptance on prompts that were not trained on, and that of the bare exit."""
         if self.found is None:
             return {}
         return {

@@ -1,4 +1,4 @@
-"""Anchor vectors: a few points that stand for the prompts of a domain."""
+"""Anchor vectors: a few points that represent the prompts of a domain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLUSTER_COUNTS = range(2, 11)
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """Anchor vectors and the domain each stands for."""
+    """Anchor vectors and the domain of each."""
 
     vectors: Tensor  # [A, H]
     labels: tuple[str, ...]

@@ -60,7 +60,7 @@ class AdditiveModel:
         return sum((self.losses[b] for b in skips), 0.0)
 
     def alphas(self, losses: Floats) -> Floats:
-        """Acceptance at these sums of losses; infinite ones stand for no set at all."""
+        """Acceptance at these sums of losses; infinite ones mean that there is no set."""
         places, alphas = zip(*self.knots, strict=True)
         found: Floats = np.interp(losses, places, alphas)
         return found
@@ -101,7 +101,7 @@ def link_through(losses: Sequence[float], alphas: Sequence[float]) -> Knots:
     falling = [-value for value in rising([-alphas[i] for i in order])]
     last = float(places[-1]) if len(places) else 0.0
     knots = [*zip(places.tolist(), falling, strict=True), (last + max(last, BEYOND), 0.0)]
-    kept = {0.0: 1.0}  # one knot a place, the lowest: sets of equal loss cannot be told apart
+    kept = {0.0: 1.0}  # one knot a place, the lowest: sets of equal loss cannot be distinguished
     for place, alpha in knots:
         kept[place] = min(float(alpha), kept.get(place, 1.0))
     return tuple(kept.items())

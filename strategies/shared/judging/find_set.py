@@ -52,7 +52,7 @@ def best_draft(
 ) -> tuple[int, float]:
     """The draft length of most tokens a second, and that over autoregressive decoding.
 
-    At least one token is drafted, so that sets that lose can still be told apart.
+    At least one token is drafted, so that sets that lose can still be compared.
     """
     plain = costs.autoregressive(n)
     speeds = [

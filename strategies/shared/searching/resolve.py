@@ -2,7 +2,7 @@
 
 Losses that add up make it a dynamic program of a few microseconds a sublayer. One table holds the
 best set for every weight saved and every prefix that runs; tokens a second are computed for all
-cells at once, and the best few cells are priced exactly, beside sets that were measured.
+cells at once, and the best few cells are priced exactly, together with sets that were measured.
 """
 
 from __future__ import annotations

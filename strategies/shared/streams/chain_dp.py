@@ -239,7 +239,7 @@ def _successors(
 
 
 class _Walker:
-    """Runs branches side by side, beside the cache."""
+    """Runs branches side by side, without writing to the cache."""
 
     def __init__(self, probe: Probe, rows: int, sight: Sight, device: torch.device) -> None:
         self._probe, self._rows, self._sight = probe, rows, sight
