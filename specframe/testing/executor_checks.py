@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -103,36 +104,29 @@ def taps_are_the_stream_at_their_depth(executor: Executor, tolerance: float) -> 
 
 def a_walk_resumes_where_another_stopped(executor: Executor, tolerance: float) -> None:
     """Stopping at any depth and starting there again is walking through."""
-    tokens = _tokens(executor, 9)
-    cache = _prefilled(executor, tokens[:6])
-    step = _chain(executor, tokens[6:], 6)
+    cache, step = _three_after_six(executor)
     wanted = _logits(executor, cache, step)
     for depth in range(executor.shape.sublayers + 1):
         hidden = executor.walk(step, cache, stop=depth, rows=NO_ROWS).hidden
-        found = executor.walk(step, cache, start=depth, hidden=hidden).logits
-        assert found is not None
+        found = _logits(executor, cache, step, start=depth, hidden=hidden)
         _close(found, wanted, tolerance, f"a walk resumed at depth {depth} and a single walk")
 
 
 def skipping_nothing_is_the_model(executor: Executor, tolerance: float) -> None:
     """An empty skip set and no skip set give the same results."""
-    tokens = _tokens(executor, 9)
-    cache = _prefilled(executor, tokens[:6])
-    step = _chain(executor, tokens[6:], 6)
-    found = executor.walk(step, cache, SkipSet.none(executor.shape.layers)).logits
-    assert found is not None
+    cache, step = _three_after_six(executor)
+    found = _logits(executor, cache, step, skips=SkipSet.none(executor.shape.layers))
     _close(found, _logits(executor, cache, step), tolerance, "an empty skip set and none")
 
 
 def a_skipped_layer_leaves_the_stream_alone(executor: Executor, tolerance: float) -> None:
     """With both sublayers skipped, a layer does not change the stream; others still run."""
-    tokens = _tokens(executor, 9)
-    cache = _prefilled(executor, tokens[:6])
+    cache, step = _three_after_six(executor)
     layers = executor.shape.layers
     depths = range(0, 2 * layers + 1, 2)
     for layer in range(layers):
         skips = SkipSet.of(layers, (layer,), (layer,))
-        taps = executor.walk(_chain(executor, tokens[6:], 6), cache, skips, taps=depths).taps
+        taps = executor.walk(step, cache, skips, taps=depths).taps
         for other in range(layers):
             same = torch.equal(taps[2 * other], taps[2 * other + 2])
             assert same == (other == layer), (
@@ -143,15 +137,12 @@ def a_skipped_layer_leaves_the_stream_alone(executor: Executor, tolerance: float
 
 def a_skipped_sublayer_is_left_out_alone(executor: Executor, tolerance: float) -> None:
     """If one sublayer is skipped, the other one of its layer still runs."""
-    tokens = _tokens(executor, 9)
-    cache = _prefilled(executor, tokens[:6])
+    cache, step = _three_after_six(executor)
     layers = executor.shape.layers
     for sublayer in range(2 * layers):
         start = sublayer - sublayer % 2
         skips = SkipSet.from_sublayers(layers, [sublayer])
-        taps = executor.walk(
-            _chain(executor, tokens[6:], 6), cache, skips, taps=(start, start + 2)
-        ).taps
+        taps = executor.walk(step, cache, skips, taps=(start, start + 2)).taps
         assert not torch.equal(taps[start], taps[start + 2]), (
             f"with sublayer {sublayer} skipped, the other one of its layer did nothing either"
         )
@@ -164,8 +155,7 @@ def logits_are_of_the_rows_asked(executor: Executor, tolerance: float) -> None:
     every = executor.walk(step, cache)
     assert every.logits is not None
     assert every.logits.shape == (1, 4, executor.shape.vocabulary)
-    last = executor.walk(step, cache, rows=LAST_ROW).logits
-    assert last is not None
+    last = _logits(executor, cache, step, rows=LAST_ROW)
     assert last.shape[1] == 1, f"one row was requested, {last.shape[1]} were returned"
     _close(last, every.logits[:, -1:], tolerance, "the last row alone and among all")
     assert executor.walk(step, cache, rows=NO_ROWS).logits is None, "no row was requested"
@@ -317,8 +307,14 @@ def _prefilled(executor: Executor, tokens: Sequence[int]) -> CursorCache:
     return cache
 
 
-def _logits(executor: Executor, cache: CursorCache, step: Step) -> Tensor:
-    passed = executor.walk(step, cache)
+def _three_after_six(executor: Executor) -> tuple[CursorCache, Step]:
+    """A cache of six tokens, and a walk over the three that follow."""
+    tokens = _tokens(executor, 9)
+    return _prefilled(executor, tokens[:6]), _chain(executor, tokens[6:], 6)
+
+
+def _logits(executor: Executor, cache: CursorCache, step: Step, **more: Any) -> Tensor:
+    passed = executor.walk(step, cache, **more)
     assert passed.logits is not None, "a whole walk has logits"
     return passed.logits
 

@@ -1,6 +1,6 @@
 """The testbed's report: quality of the model, and acceptance with skipped sublayers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from statistics import fmean
@@ -68,12 +68,6 @@ class Report:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class _Skippable:
-    sets: dict[int, SkipSet]
-    texts: tuple[Answered, ...]
-
-
 def evaluate(
     model: "LlamaForCausalLM",
     tokenizer: "PreTrainedTokenizerFast",
@@ -81,21 +75,17 @@ def evaluate(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Measure everything; `tell` is called with progress messages."""
-    executor = load_executor(model)
-    size = executor.shape.sublayers
-    half, most = size // 2, -(-size * 7 // 10)
-    found = {}
+    measured = _Evaluation(model, tokenizer, effort)
+    half = measured.executor.shape.sublayers // 2
+    sets, texts = {}, {}
     for domain in DOMAINS:
         tell(f"searching skip sets for {domain}")
-        found[domain] = _search(
-            executor, tokenizer, domain, effort, (size // 4, half, size * 6 // 10, most)
-        )
+        sets[domain] = measured.search(domain)
+        texts[domain] = measured.answered(suite(domain, effort.measured))
     domains = {}
     for domain in DOMAINS:
         tell(f"answering prompts of {domain}")
-        domains[domain] = _report(
-            model, executor, tokenizer, domain, found[domain], half, most, effort
-        )
+        domains[domain] = measured.report(domain, sets[domain], texts[domain])
     return Report(
         1,
         domains,
@@ -104,7 +94,7 @@ def evaluate(
         fmean(report.predicted_best_speedup for report in domains.values()),
         {
             source: {
-                target: acceptance(executor, found[target].texts, found[source].sets[half])
+                target: acceptance(measured.executor, texts[target], sets[source][half])
                 for target in DOMAINS
             }
             for source in DOMAINS
@@ -112,60 +102,55 @@ def evaluate(
     )
 
 
-def _search(
-    executor: Executor,
-    tokenizer: "PreTrainedTokenizerFast",
-    domain: str,
-    effort: Effort,
-    counts: Sequence[int],
-) -> _Skippable:
-    known = [
-        _answered(executor, tokenizer, p)
-        for p in suite(domain, effort.searched, split="validation")
-    ]
-    unseen = tuple(_answered(executor, tokenizer, p) for p in suite(domain, effort.measured))
-    return _Skippable(search(executor, known, counts), unseen)
+class _Evaluation:
+    """A model, and how many documents each part of its report uses."""
+
+    def __init__(
+        self, model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", effort: Effort
+    ) -> None:
+        self._model, self._tokenizer, self._effort = model, tokenizer, effort
+        self.executor = load_executor(model)
+        self._prices = Prices(self.executor)
+
+    def search(self, domain: str) -> dict[int, SkipSet]:
+        """Skip sets by size, of a quarter, half, 60 % and 70 % of the sublayers."""
+        size = self.executor.shape.sublayers
+        known = self.answered(suite(domain, self._effort.searched, split="validation"))
+        return search(self.executor, known, (size // 4, size // 2, size * 6 // 10, _most(size)))
+
+    def answered(self, prompts: Sequence[Question]) -> list[Answered]:
+        """The reference answers, as the full model sees them."""
+        encoded = [encode(self._tokenizer, p.conversation, p.templated) for p in prompts]
+        return [prepare(self.executor, one.tokens, one.answer_start) for one in encoded]
+
+    def report(
+        self, domain: str, sets: Mapping[int, SkipSet], reference: Sequence[Answered]
+    ) -> DomainReport:
+        """One domain on the test split."""
+        effort, size = self._effort, self.executor.shape.sublayers
+        prompts = suite(domain, effort.answers)
+        answers = [answer(self._model, self._tokenizer, p, effort.new_tokens) for p in prompts]
+        texts = [self._tokenizer.decode(one, skip_special_tokens=True) for one in answers]
+        scores = [score(p.document, text) for p, text in zip(prompts, texts, strict=True)]
+        alphas = {n: acceptance(self.executor, reference, skips) for n, skips in sets.items()}
+        half, most = size // 2, _most(size)
+        return DomainReport(
+            loss=answer_loss(self.executor, self._tokenizer, suite(domain, effort.loss)),
+            score=fmean(scores),
+            repeat4=fmean(map(repeat4, answers)),
+            difference=fmean(difference(*pair) for pair in combinations(answers, 2)),
+            acceptance_at_half=alphas[half],
+            acceptance_at_70=alphas[most],
+            predicted_best_speedup=max(
+                self._prices.predicted_speedup(alphas[n], skips) for n, skips in sets.items()
+            ),
+            skips_at_half=tuple(sets[half]),
+            skips_at_70=tuple(sets[most]),
+        )
 
 
-def _answered(
-    executor: Executor, tokenizer: "PreTrainedTokenizerFast", prompt: Question
-) -> Answered:
-    encoded = encode(tokenizer, prompt.conversation, prompt.templated)
-    return prepare(executor, encoded.tokens, encoded.answer_start)
-
-
-def _report(
-    model: "LlamaForCausalLM",
-    executor: Executor,
-    tokenizer: "PreTrainedTokenizerFast",
-    domain: str,
-    found: _Skippable,
-    half: int,
-    most: int,
-    effort: Effort,
-) -> DomainReport:
-    prompts = suite(domain, effort.answers)
-    answers = [answer(model, tokenizer, prompt, effort.new_tokens) for prompt in prompts]
-    texts = [tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
-    alphas = {
-        count: acceptance(executor, found.texts, skips) for count, skips in found.sets.items()
-    }
-    prices = Prices(executor)
-    return DomainReport(
-        loss=answer_loss(executor, tokenizer, suite(domain, effort.loss)),
-        score=fmean(
-            score(prompt.document, text) for prompt, text in zip(prompts, texts, strict=True)
-        ),
-        repeat4=fmean(map(repeat4, answers)),
-        difference=fmean(difference(*pair) for pair in combinations(answers, 2)),
-        acceptance_at_half=alphas[half],
-        acceptance_at_70=alphas[most],
-        predicted_best_speedup=max(
-            prices.predicted_speedup(alphas[count], skips) for count, skips in found.sets.items()
-        ),
-        skips_at_half=tuple(found.sets[half]),
-        skips_at_70=tuple(found.sets[most]),
-    )
+def _most(size: int) -> int:
+    return -(-size * 7 // 10)
 
 
 def answer(
