@@ -48,5 +48,5 @@ def test_processors_are_refused():
     law = Law((RepetitionPenaltyLogitsProcessor(1.6),))
     executor = tiny_executor(SMALL)
     estimator = AcceptanceEstimator(executor, continue_prompts(executor, PROMPTS, 5, law), law)
-    with pytest.raises(InvalidRequest, match="without logits processors"):
+    with pytest.raises(InvalidRequest, match="one by one"):
         estimator.every_set()
