@@ -56,7 +56,7 @@ def test_a_search_in_a_hurry_leaves_prompts_out_unless_told_not_to(every, count)
 
 @pytest.mark.parametrize("search", ["bayes", "random"])
 def test_a_weak_search_still_finds_a_set_that_pays(search):
-    found = configured(search=search, evaluations="9").calibrate(written(), PROMPTS)
+    found = configured(search=search, evaluations="3").calibrate(written(), PROMPTS)
     assert found.found.judged.speed > 1.0
 
 
