@@ -18,6 +18,7 @@ COMMANDS = (
     "bench",
     "calibrate",
     "doctor",
+    "fetch",
     "generate",
     "ls",
     "predict",

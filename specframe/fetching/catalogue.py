@@ -53,7 +53,7 @@ def source_of(name: str) -> Source:
     """The model of that name."""
     if name not in CATALOGUE:
         raise InvalidRequest(
-            f"No model {name!r} can be fetched. Known: {', '.join(CATALOGUE)}. Folders, hub ids and "
-            f".gguf files need no fetching: pass them to --model."
+            f"No model {name!r} can be fetched. Known: {', '.join(CATALOGUE)}. Folders, hub ids "
+            f"and .gguf files need no fetching: pass them to --model."
         )
     return CATALOGUE[name]

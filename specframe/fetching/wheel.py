@@ -96,7 +96,8 @@ OPTIONS = (
 
 
 def pip() -> tuple[str, ...]:
-    """The command of this interpreter's pip; -P: a file in the working folder is not taken for it."""
+    """The command of this interpreter's pip."""
+    # -P: pip.py in the working folder is not taken for it
     return sys.executable, "-P", "-m", "pip"
 
 
