@@ -28,7 +28,10 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     model: Annotated[
-        str, typer.Option(help="testbed, planted-19M, planted-1.1B, a folder or a hub id.")
+        str,
+        typer.Option(
+            help="testbed, smollm2, planted-19M, planted-1.1B, a folder, a .gguf file or a hub id."
+        ),
     ] = "testbed",
     strategy: Annotated[
         str | None,

@@ -45,8 +45,7 @@ def _weights(facts: GgufFacts) -> str:
     if not facts.quantised:
         return text + "."
     return (
-        text
-        + f". **These weights were quantised to {facts.quantised} and then dequantised.** They "
+        text + f". **These weights were quantised ({facts.quantised}) and then dequantised.** They "
         "differ from the weights that the model was published with, and so do its answers. "
         "Acceptance rates and speed-ups hold for these weights."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ class GgufFacts:
     @property
     def quantised(self) -> str:
         """The kinds of tensors that hold blocks of few bits, the most frequent first."""
-        found = Counter({kind: n for kind, n in self.kinds.items() if kind not in PLAIN})
-        return ", ".join(kind for kind, _ in found.most_common())
+        found = [kind for kind, _ in Counter(self.kinds).most_common() if kind not in PLAIN]
+        return ", ".join(f"{kind}{_bits(kind)}" for kind in found)
 
     @property
     def dtype(self) -> str:
@@ -74,6 +75,12 @@ def read_facts(path: Path) -> GgufFacts:
         )
     name, split = _text(reader, "general.name"), _text(reader, "tokenizer.ggml.pre")
     return GgufFacts(architecture, name, dict(kinds), split)
+
+
+def _bits(kind: str) -> str:
+    """Of one value, as the name says: `Q4_1`, `IQ2_XS`."""
+    found = re.match(r"[A-Z]*(\d+)_", kind)
+    return f": {found[1]} bits" if found else ""
 
 
 def _text(reader: Any, key: str) -> str | None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from doubles.tiny import Tiny, tiny_model
 from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.quants import quantize
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from doubles.tiny import Tiny, tiny_model
 from specframe.fetching.catalogue import SMOLLM2, Source
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -50,7 +50,7 @@ def original() -> Any:
 
 
 def write_gguf(path: Path, kind: str = "F32", architecture: str = "llama") -> Path:
-    """The model as llama.cpp's converter writes it; matrices are of `kind` where it divides them."""
+    """The model as llama.cpp's converter writes it; matrices whose rows allow it are of `kind`."""
     model = original()
     writer = GGUFWriter(path, architecture)
     writer.add_name("tiny")

@@ -35,13 +35,18 @@ def test_a_folder_is_replaced_whole(tmp_path):
     assert names(tmp_path) == ["model"]
 
 
+def fail(target, error):
+    with replacing(target, "two") as new:
+        (new / "a.txt").write_text("half")
+        raise error
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_an_error_leaves_what_was_there(error, tmp_path):
     target = tmp_path / "model"
     fill(target, "one", "1")
-    with pytest.raises(error), replacing(target, "two") as new:
-        (new / "a.txt").write_text("half")
-        raise error
+    with pytest.raises(error):
+        fail(target, error)
     assert is_complete(target, "one")
     assert names(tmp_path) == ["model"]
 
