@@ -19,12 +19,17 @@ LOCK = ".lock"
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait until no other process is inside this block for the folder; it is made if missing."""
+    """Wait until no other process is inside this block for the folder; it is made if missing.
+
+    Hidden folders in it are what killed processes left, and are removed.
+    """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK).open("w")
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the system releases it, even after a kill
+        for leftover in folder.glob(".*/"):
+            shutil.rmtree(leftover, ignore_errors=True)
         yield
 
 

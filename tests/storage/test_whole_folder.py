@@ -60,6 +60,14 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert names(tmp_path / "model") == ["a.txt", INVENTORY]
 
 
+def test_what_a_process_killed_over_another_folder_left_is_removed_too(tmp_path):
+    (tmp_path / ".other.new").mkdir()
+    (tmp_path / ".other.new" / "half").write_text("")
+    fill(tmp_path / "model", "one", "1")
+    with one_at_a_time(tmp_path):
+        assert names(tmp_path) == [".lock", "model"]
+
+
 @pytest.mark.parametrize("damage", ["missing", "shorter"])
 def test_a_damaged_folder_is_not_complete(damage, tmp_path):
     fill(tmp_path / "model", "one", "1")
