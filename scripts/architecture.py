@@ -29,7 +29,7 @@ BANDS = {
     "drafting and verifying": ("core",),
     "executors": ("executors",),
     "contract and prices": ("contract", "costs"),
-    "values, errors, files": ("types", "errors", "storage", "tensors"),
+    "values, errors, files": ("types", "errors", "storage", "tensors", "fetching"),
 }
 WIDTH, GUTTER, CHIP, GAP, HEAD, LETTER = 460, 86, 20, 5, 24, 6.7
 STYLE = """

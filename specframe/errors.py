@@ -9,6 +9,7 @@ SpecframeError
 ├── UnknownStrategy         no strategy of that name is registered
 ├── UnsupportedModel        no executor can run this model
 ├── SolverMissing           no integer-program solver is installed
+├── DownloadFailed          a model could not be downloaded, or is not the expected one
 ├── StudiesFailed           some of several studies failed; results of the others are written
 ├── NonFiniteLogits         the model's own logits contain NaN or infinity
 └── ArtefactError           a saved artefact is unreadable, or was made for something else
@@ -18,6 +19,7 @@ SpecframeError
 __all__ = [
     "ArtefactError",
     "CalibrationMismatch",
+    "DownloadFailed",
     "InvalidConfig",
     "InvalidDraftPlan",
     "InvalidRequest",
@@ -100,6 +102,14 @@ class SolverMissing(SpecframeError):
     """No integer-program solver is installed.
 
     Remedy: `pip install highspy`, or use the dynamic program, which needs no solver.
+    """
+
+
+class DownloadFailed(SpecframeError):
+    """A model could not be downloaded, or the file that arrived is not the expected one.
+
+    Remedy: check the connection and pip's index, then run `specframe fetch` again; finished steps
+    are kept.
     """
 
 

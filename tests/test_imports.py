@@ -13,7 +13,14 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("errors",),
     ("types", "tensors"),
-    ("storage", "costs.tables", "contract.options", "contract.pooling", "core.sampling"),
+    (
+        "storage",
+        "fetching",
+        "costs.tables",
+        "contract.options",
+        "contract.pooling",
+        "core.sampling",
+    ),
     ("prompts.chat", "prompts.lines", "core.verify", "costs", "costs.rates"),
     ("contract",),
     ("core.states", "core.head", "executors"),

@@ -62,7 +62,7 @@ class BenchSettings:
 
 
 KEYS: Mapping[str, str] = {
-    "model": "`testbed`, `planted-1.1B`, a folder or a hub id.",
+    "model": "`testbed`, `smollm2`, `planted-1.1B`, a folder, a .gguf file or a hub id.",
     "prompts": "`testbed`, a file of one JSON object per line, or `datasets:ID`.",
     "strategies": "Names, `name:preset`, `name:preset+setting=value`, calibrated folders; `all`.",
     "domains": "Domains to ask; none means all there are.",

@@ -26,7 +26,10 @@ def calibrate(
     name: Annotated[str, typer.Argument(help="A strategy that learns offline, e.g. static-bo.")],
     out: Annotated[Path, typer.Option(help="The folder that will hold what was learnt.")],
     model: Annotated[
-        str, typer.Option(help="testbed, planted-19M, planted-1.1B, a folder or a hub id.")
+        str,
+        typer.Option(
+            help="testbed, smollm2, planted-19M, planted-1.1B, a folder, a .gguf file or a hub id."
+        ),
     ] = "testbed",
     prompts: Annotated[
         str | None,

@@ -23,7 +23,10 @@ EVERY = 5.0  # seconds between lines of progress
 # what lets all strategies end within five minutes on two cores, where a quick bench has four
 QUICK: dict[str, Any] = {"calibration_seconds": 10.0, "new_tokens": 48}
 
-Model = Annotated[str | None, typer.Option(help="testbed, planted-1.1B, a folder or a hub id.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="testbed, smollm2, planted-1.1B, a folder, a .gguf file or a hub id."),
+]
 Strategies = Annotated[
     str | None, typer.Option(help="Names or folders with commas between them, or all.")
 ]

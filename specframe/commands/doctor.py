@@ -11,7 +11,9 @@ from specframe.errors import UnsupportedModel
 
 __all__ = ["doctor"]
 
-Model = Annotated[str, typer.Argument(help="A folder with a model, a hub id, or testbed.")]
+Model = Annotated[
+    str, typer.Argument(help="A folder with a model, a .gguf file, a hub id, smollm2 or testbed.")
+]
 
 
 def doctor(model: Model, json: JsonFile = None) -> None:

@@ -20,7 +20,9 @@ __all__ = ["generate"]
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
-    model: Annotated[str, typer.Option(help="A folder, a hub id, or testbed.")] = "testbed",
+    model: Annotated[
+        str, typer.Option(help="A folder, a .gguf file, a hub id, smollm2 or testbed.")
+    ] = "testbed",
     strategy: Annotated[
         str | None,
         typer.Option(

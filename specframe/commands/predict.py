@@ -23,7 +23,10 @@ CHECKED = 12  # plans, at least
 
 def predict(
     model: Annotated[
-        str, typer.Option(help="testbed, planted-19M, planted-1.1B, a folder or a hub id.")
+        str,
+        typer.Option(
+            help="testbed, smollm2, planted-19M, planted-1.1B, a folder, a .gguf file or a hub id."
+        ),
     ] = "testbed",
     strategy: Annotated[
         str | None,

@@ -14,7 +14,15 @@ from specframe.types import ModelShape
 __all__ = ["Diagnosis", "Support", "diagnose", "report"]
 
 PACKAGES = ("specframe", "torch", "transformers", "tokenizers", "safetensors", "numpy")
-EXTRAS = ("accelerate", "hnswlib", "matplotlib", "optimum-quanto", "torchao", "bitsandbytes")
+EXTRAS = (
+    "accelerate",
+    "gguf",
+    "hnswlib",
+    "matplotlib",
+    "optimum-quanto",
+    "torchao",
+    "bitsandbytes",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +63,16 @@ def diagnose(name: str) -> Diagnosis:
 
     The exactness check walks random tokens through the real weights; it is remembered.
     """
-    from specframe.doors.loading import PLANTED, load, load_model
+    from specframe.doors.loading import PLANTED, load, load_model, located
 
     if name == "testbed" or name in PLANTED:
         return _examine(name, load(name).model)
-    config = _config(name)
+    place = located(name)
+    config = _config(place)
     refusal = _refusal_of(config)
     if refusal is not None:
         return _diagnosis(name, config.model_type, None, refusal)
-    return _examine(name, load_model(name))
+    return _examine(name, load_model(place))
 
 
 def report(diagnosis: Diagnosis) -> str:

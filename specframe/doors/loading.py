@@ -1,15 +1,18 @@
-"""Models by name: the testbed's, planted ones, and everything that transformers can load."""
+"""Models by name: the testbed, planted and fetched ones, and all that transformers can load."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from specframe.errors import InvalidRequest
+from specframe.fetching.bars import without_weights_bar
+from specframe.fetching.catalogue import CATALOGUE
 from specframe.types import ModelShape
 
-__all__ = ["PLANTED", "Loaded", "load", "load_model", "loading"]
+__all__ = ["PLANTED", "Loaded", "load", "load_model", "loading", "located"]
 
 # shapes of models with planted acceptance: speeds are real, the text is not
 PLANTED = {
@@ -29,12 +32,16 @@ class Loaded(NamedTuple):
 
 
 def load(name: str, **kwargs: Any) -> Loaded:
-    """`testbed`, a name in `PLANTED`, a folder or a hub id.
+    """`testbed`, a name in `PLANTED`, a fetched model, a folder, a GGUF file or a hub id.
 
     Further arguments go to `from_pretrained` of transformers; weights keep the dtype they have.
     """
     if name != "testbed" and name not in PLANTED:
-        return Loaded(load_model(name, **kwargs), _tokenizer(name, kwargs))
+        place = located(name)
+        loaded = Loaded(load_model(place, **kwargs), _tokenizer(place, kwargs))
+        if place != name:
+            loaded.model.config.name_or_path = name  # not a place in somebody's cache
+        return loaded
     if kwargs:
         raise InvalidRequest(
             f"{name!r} is made here and takes no arguments. Got {', '.join(sorted(kwargs))}; leave "
@@ -44,15 +51,29 @@ def load(name: str, **kwargs: Any) -> Loaded:
         return Loaded(_planted(PLANTED[name]), None)
     from specframe import testbed
 
-    with _without_weights_bar():
+    with without_weights_bar():
         return Loaded(*testbed.load())
+
+
+def located(name: str) -> str:
+    """The folder of a fetched model or of a GGUF file's; any other name as it is.
+
+    A GGUF file is converted on first use.
+    """
+    from specframe.fetching.kept import fetched, folder_of_file
+
+    if name in CATALOGUE:
+        return str(fetched(name))
+    if name.lower().endswith(".gguf"):
+        return str(folder_of_file(Path(name)))
+    return name
 
 
 def load_model(name: str, **kwargs: Any) -> Any:
     """A transformers model by folder or hub id, without its tokenizer."""
     from transformers import AutoModelForCausalLM
 
-    with _without_weights_bar(), loading(name):
+    with without_weights_bar(), loading(name):
         model = AutoModelForCausalLM.from_pretrained(name, **{"dtype": "auto", **kwargs})
     return model.eval()
 
@@ -65,8 +86,9 @@ def loading(name: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise InvalidRequest(
-            f"No model {name!r} can be loaded: {reason}. Name testbed, {', '.join(PLANTED)}, a "
-            f"folder with a model, or a hub id."
+            f"No model {name!r} can be loaded: {reason}. Name testbed, "
+            f"{', '.join((*CATALOGUE, *PLANTED))}, a folder with a model, a .gguf file, or a hub "
+            f"id."
         ) from error
 
 
@@ -76,23 +98,6 @@ def _tokenizer(name: str, kwargs: Mapping[str, Any]) -> Any:
     source = {key: kwargs[key] for key in SOURCE if key in kwargs}
     with loading(name):
         return AutoTokenizer.from_pretrained(name, **source)
-
-
-@contextmanager
-def _without_weights_bar() -> Iterator[None]:
-    """Without the progress bar over weights, which breaks other output; downloads keep theirs."""
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
-    from transformers.utils import logging
-
-    shown, downloads = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
-    logging.disable_progress_bar()
-    if downloads:
-        enable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _planted(shape: ModelShape) -> Any:

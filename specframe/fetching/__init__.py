@@ -1,0 +1,1 @@
+"""Real models in the user's cache: from a package index by name, or from a GGUF file."""

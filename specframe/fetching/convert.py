@@ -1,0 +1,81 @@
+"""A GGUF file as a folder that transformers loads: plain weights, tokenizer, chat template."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from specframe.errors import InvalidRequest, UnsupportedModel
+from specframe.fetching.bars import without_weights_bar
+from specframe.fetching.gguf_file import GgufFacts, read_facts
+from specframe.fetching.splitting import split_as_trained
+from specframe.storage.user_cache import writing
+from specframe.storage.whole_folder import scratch
+
+__all__ = ["convert"]
+
+
+def convert(path: Path, folder: Path) -> GgufFacts:
+    """Dequantise the file's weights once and write them with the tokenizer into `folder`."""
+    facts = read_facts(path)
+    with scratch(folder / ".source") as place, without_weights_bar(), _refusals(path, facts):
+        alone = place / "model.gguf"  # by itself: transformers would read files that are next to it
+        alone.symlink_to(path.resolve())
+        tokenizer = _tokenizer(place, alone, facts)
+        model = _model(place, alone, facts)
+    tokenizer.model_max_length = getattr(
+        model.config, "max_position_embeddings", tokenizer.model_max_length
+    )
+    with writing(folder), without_weights_bar():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        for weights in folder.glob("*.safetensors"):  # written for the owner's eyes only
+            shutil.copymode(folder / "config.json", weights)
+    return facts
+
+
+def _model(place: Path, file: Path, facts: GgufFacts) -> Any:
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    model = AutoModelForCausalLM.from_pretrained(
+        str(place),
+        gguf_file=str(file),
+        dtype=facts.dtype,
+        quantization_config=GgufConfig(dequantize=True),  # else some machines keep the blocks
+    )
+    model.hf_quantizer = None  # it is an ordinary model from here on
+    for trace in ("quantization_config", "_pre_quantization_dtype"):
+        if hasattr(model.config, trace):
+            delattr(model.config, trace)
+    return model
+
+
+def _tokenizer(place: Path, file: Path, facts: GgufFacts) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(place), gguf_file=str(file))
+    split_as_trained(tokenizer, facts.split)
+    return tokenizer
+
+
+@contextmanager
+def _refusals(path: Path, facts: GgufFacts) -> Iterator[None]:
+    """Errors of transformers about the file, as ours."""
+    try:
+        yield
+    except Exception as error:  # its readers raise whatever a file's content leads to
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        if "not supported" in reason:
+            raise UnsupportedModel(
+                f"transformers cannot read {path}, whose architecture is {facts.architecture!r}: "
+                f"{reason}. Name a folder or a hub id with the model's safetensors."
+            ) from error
+        raise InvalidRequest(
+            f"transformers cannot load {path} ({facts.architecture!r}): {reason}. Name another "
+            f"file, or a folder or a hub id with the model's safetensors."
+        ) from error
