@@ -119,7 +119,8 @@ def _plot(name: str, title: str, rows: Sequence[Row], shows: Mapping[str, Any]) 
 
 def _points(row: Row, shows: Mapping[str, Any], log: bool) -> Points:
     """A row's points with x as it is drawn; unknown values have none."""
-    pairs = row[shows["points"]] if shows.get("points") else [(row[shows["x"]], row[shows["y"]])]
+    own = shows.get("points")
+    pairs = row[own] if own else [(row.get(shows["x"]), row.get(shows["y"]))]
     known = [(float(x), float(y)) for x, y in pairs if x is not None and y is not None]
     return [(log10(x), y) for x, y in known if x > 0] if log else known
 
