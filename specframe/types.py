@@ -17,6 +17,7 @@ __all__ = [
     "EXACT_ROWS",
     "LONGEST_CHAIN",
     "LONGEST_DRAFT",
+    "LOW_BITS",
     "Draft",
     "DraftPlan",
     "Estimate",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 
+LOW_BITS = (4, 8)  # widths of low-bit weights
 LONGEST_DRAFT = 64  # scratch rows reserved for one draft
 EXACT_ROWS = 32  # most rows whose joint verification is bit-identical to single rows
 LONGEST_CHAIN = EXACT_ROWS - 1  # most drafted tokens of a chain; its root is a row as well
@@ -42,10 +44,17 @@ NORMAL_95 = 1.96  # standard errors on either side that cover 95 % of a normal d
 
 @dataclass(frozen=True, slots=True)
 class SkipSet:
-    """A set of skipped sublayers out of 2L: number 2i is layer i's attention, 2i+1 its MLP."""
+    """A set of skipped sublayers out of 2L: number 2i is layer i's attention, 2i+1 its MLP.
+
+    Sublayers that run may run on low-bit weights: those of the mask `low`, and the LM head where
+    `low_head` is true, with weights of `low_bits` bits (4 or 8; 0 where everything runs in full).
+    """
 
     size: int
     bits: int = 0
+    low: int = 0
+    low_bits: int = 0
+    low_head: bool = False
 
     def __post_init__(self) -> None:
         if self.size < 2 or self.size % 2:
@@ -58,11 +67,26 @@ class SkipSet:
                 f"A skip set of size {self.size} names sublayers 0 to {self.size - 1}. "
                 f"Got bits {self.bits:#x} instead."
             )
+        if self.low < 0 or self.low >> self.size or self.low & self.bits:
+            raise InvalidSkipSet(
+                f"Only sublayers from 0 to {self.size - 1} that run can run on low-bit weights. "
+                f"Got the mask {self.low:#x} beside the skipped {self.bits:#x}."
+            )
+        if self.low_bits not in (LOW_BITS if self.low or self.low_head else (0,)):
+            raise InvalidSkipSet(
+                f"Low-bit weights have {' or '.join(map(str, LOW_BITS))} bits, and 0 says that "
+                f"there are none. Got {self.low_bits} instead."
+            )
 
     @classmethod
     def none(cls, layers: int) -> SkipSet:
         """Skip nothing."""
         return cls(2 * layers)
+
+    @classmethod
+    def _with_low(cls, size: int, bits: int, low: int, low_bits: int, head: bool) -> SkipSet:
+        """A set whose `low_bits` is 0 if neither a sublayer nor the head is low-bit."""
+        return cls(size, bits, low, low_bits if low or head else 0, head)
 
     @classmethod
     def from_sublayers(cls, layers: int, sublayers: Iterable[int]) -> SkipSet:
@@ -103,8 +127,9 @@ class SkipSet:
 
     @property
     def prefix(self) -> int:
-        """Number of leading sublayers that run; up to there, draft and target are the same."""
-        return (self.bits & -self.bits).bit_length() - 1 if self.bits else self.size
+        """Number of leading sublayers that run in full: there, draft and target are the same."""
+        changed = self.bits | self.low
+        return (changed & -changed).bit_length() - 1 if changed else self.size
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -121,9 +146,30 @@ class SkipSet:
         """Layers whose MLP is skipped."""
         return tuple(i // 2 for i in self if i % 2 == 1)
 
+    @property
+    def lowered(self) -> tuple[int, ...]:
+        """Sublayers that run on low-bit weights, ascending."""
+        return tuple(i for i in range(self.size) if self.low >> i & 1)
+
+    @property
+    def full(self) -> SkipSet:
+        """The same skipped sublayers; all others and the head run in full."""
+        return SkipSet(self.size, self.bits)
+
     def flip(self, sublayer: int) -> SkipSet:
-        """The same set with one sublayer added or removed."""
-        return SkipSet(self.size, self.bits ^ (1 << sublayer))
+        """The same set with one sublayer added or removed; a removed one runs in full."""
+        low = self.low & ~(1 << sublayer)
+        return SkipSet._with_low(
+            self.size, self.bits ^ (1 << sublayer), low, self.low_bits, self.low_head
+        )
+
+    def lower(
+        self, bits: int, sublayers: Iterable[int] | None = None, head: bool = True
+    ) -> SkipSet:
+        """The same skipped sublayers; these of the others (None: all) run on low-bit weights."""
+        every = (1 << self.size) - 1
+        mask = every if sublayers is None else sum(1 << b for b in set(sublayers))
+        return SkipSet._with_low(self.size, self.bits, mask & ~self.bits, bits, head)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,12 +98,12 @@ class Drafter:
         rows = [self._tokens[-1], *spine][walked:]
         step = chain_step(rows, self._cache.length + walked, self._cache.data.device)
         if plan.headed:
-            return self._headed_step(step, keep)
+            return self._headed_step(plan, step, keep)
         passed = self._executor.walk(step, self._cache, plan.skips, taps=keep, rows=LAST_ROW)
         assert passed.logits is not None
         return passed.logits[0, 0], dict(passed.taps)
 
-    def _headed_step(self, step: Step, keep: frozenset[int]) -> tuple[Tensor, dict[int, Tensor]]:
+    def _headed_step(self, plan: DraftPlan, step: Step, keep: frozenset[int]) -> tuple[Tensor, dict[int, Tensor]]:
         """The same through the sublayers before the draft head, and the head."""
         assert self._head is not None
         trunk = self._executor.walk(
@@ -111,7 +111,7 @@ class Drafter:
         )
         assert step.slot is not None
         stream = self._head.run(trunk.hidden, step.slot)
-        return self._executor.logits(stream[:, -1:])[0, 0], dict(trunk.taps)
+        return self._executor.logits(stream[:, -1:], plan.skips)[0, 0], dict(trunk.taps)
 
     def _draw(
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]

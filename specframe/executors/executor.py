@@ -37,6 +37,15 @@ class Executor(Protocol):
         ...
 
     @property
+    def low_bytes(self) -> int:
+        """Memory of the low-bit copies made so far, which drafting with them needs."""
+        ...
+
+    def refuses_low(self) -> str | None:
+        """Why sublayers cannot run on low-bit weights, or None if they can."""
+        ...
+
+    @property
     def representative_sublayers(self) -> int:
         """How many leading sublayers contain every kind of layer of the model."""
         ...
@@ -67,12 +76,12 @@ class Executor(Protocol):
         """
         ...
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Final norm and head: [1, S, H] -> [1, S, V]."""
+    def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:
+        """Final norm and head, low-bit where the skip set says so: [1, S, H] -> [1, S, V]."""
         ...
 
     def read_out(self, hidden: Tensor) -> Tensor:
-        """The same, differentiable in `hidden`."""
+        """The same in full, differentiable in `hidden`."""
         ...
 
 

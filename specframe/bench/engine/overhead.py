@@ -48,10 +48,10 @@ class TimedExecutor:
         self.walks += 1
         return passed
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:
         """See `Executor.logits`."""
         started = perf_counter()
-        logits = self._executor.logits(hidden)
+        logits = self._executor.logits(hidden, skips)
         self._finish()
         self.seconds += perf_counter() - started
         return logits

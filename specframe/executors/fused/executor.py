@@ -24,13 +24,16 @@ from specframe.executors.fused.attention import (
 )
 from specframe.executors.fused.fusible import (
     FusedLayer,
+    Linear,
     addresses,
     collect,
     copy_norms,
     reason_not_fusible,
 )
 from specframe.executors.fused.kernels import Attend, quickest_attention
-from specframe.executors.fused.weights import FusedLinear
+from specframe.executors.fused.lowering import lower_attention, lower_head, lower_mlp
+from specframe.executors.low_bit import LowBitLinear
+from specframe.executors.low_bit_copies import HEAD, LowBitCopies
 from specframe.types import Pass, SkipSet, Step
 
 __all__ = ["FusedExecutor"]
@@ -67,6 +70,7 @@ class FusedExecutor:
         self._source = model
         self._refuse_unfusible()
         self.strict = strict
+        self._low = LowBitCopies(model)
         self._refresh()
 
     def _refuse_unfusible(self) -> None:
@@ -81,6 +85,7 @@ class FusedExecutor:
         self.shape = self._model.shape
         embedding = self._model.embedding
         self.dtype, self.device = embedding.dtype, embedding.device
+        self._low.drop()
         self._cos = self._sin = embedding.new_zeros(0, 1, self.shape.head_size)
         self._attend, self._block = self._choose_attention()
 
@@ -97,6 +102,15 @@ class FusedExecutor:
         return str(self._source.config.model_type)
 
     @property
+    def low_bytes(self) -> int:
+        """Memory of the low-bit copies made so far."""
+        return self._low.bytes
+
+    def refuses_low(self) -> str | None:
+        """Why sublayers cannot run on low-bit weights, or None if they can."""
+        return None
+
+    @property
     def representative_sublayers(self) -> int:
         """How many leading sublayers contain every kind of layer of the model."""
         kinds = [(layer.window, layer.rotary) for layer in self._model.layers]
@@ -108,6 +122,7 @@ class FusedExecutor:
         if addresses(self._source) != self._model.addresses:
             self._refresh()
         copy_norms(self._source, self._model)
+        self._low.drop_stale()
         shape = self.shape
         return CursorCache(
             shape.layers, shape.kv_heads, shape.head_size, capacity, self.dtype, self.device
@@ -128,7 +143,7 @@ class FusedExecutor:
     ) -> Pass:
         """See `Executor.walk`."""
         stop = self.shape.sublayers if stop is None else stop
-        bits = skips.bits if skips is not None else 0
+        skips = SkipSet(self.shape.sublayers) if skips is None else skips
         frame = self._frame(step, cache)
         stream = self._embed(step.tokens[0]) if hidden is None else hidden[0]
         stream = self._pad(stream, frame.rows)
@@ -136,9 +151,9 @@ class FusedExecutor:
         for depth in range(start, stop):
             if depth in taps:
                 tapped[depth] = stream[None, : step.rows]
-            if bits >> depth & 1:
+            if skips.bits >> depth & 1:
                 continue
-            layer = self._model.layers[depth // 2]
+            layer = self._layer(depth, skips)
             if depth % 2:
                 update = self._mlp(layer, stream)
             else:
@@ -148,19 +163,27 @@ class FusedExecutor:
             tapped[stop] = stream[None, : step.rows]
         out = stream[None, : step.rows]
         wanted = rows is not None and stop == self.shape.sublayers
-        return Pass(out, self.logits(out[:, rows]) if wanted else None, tapped)
+        return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
 
     @torch.inference_mode()
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Final norm and head: [1, S, H] -> [1, S, V]."""
-        return self.read_out(hidden)
+    def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:
+        """Final norm and head, low-bit where the skip set says so: [1, S, H] -> [1, S, V]."""
+        if skips is None:
+            return self.read_out(hidden)
+        head: Linear = self._model.head
+        if skips.low_head:
+            head = self._low.get(HEAD, skips.low_bits, partial(lower_head, head, skips.low_bits))
+        return self._read_out(hidden, head)
 
     def read_out(self, hidden: Tensor) -> Tensor:
-        """The same, differentiable in `hidden`."""
+        """The same in full, differentiable in `hidden`."""
+        return self._read_out(hidden, self._model.head)
+
+    def _read_out(self, hidden: Tensor, head: Linear) -> Tensor:
         count = hidden.shape[1]
         stream = self._pad(hidden[0], self._padded(count))
         normed = F.rms_norm(stream, stream.shape[-1:], self._model.norm, self._model.eps)
-        logits = self._linear(self._model.head, normed)[None, :count]
+        logits = self._linear(head, normed)[None, :count]
         divisor = self._model.logits_divisor
         return logits if divisor == 1.0 else logits / divisor
 
@@ -286,7 +309,16 @@ class FusedExecutor:
             return rows
         return torch.cat([rows, rows[:1].expand(missing, *rows.shape[1:])])
 
-    def _linear(self, layer: FusedLinear, rows: Tensor) -> Tensor:
+    def _layer(self, depth: int, skips: SkipSet) -> FusedLayer:
+        layer, bits = self._model.layers[depth // 2], skips.low_bits
+        if not skips.low >> depth & 1:
+            return layer
+        make = lower_mlp if depth % 2 else lower_attention
+        return self._low.get(depth, bits, partial(make, layer, bits))
+
+    def _linear(self, layer: Linear, rows: Tensor) -> Tensor:
+        if isinstance(layer, LowBitLinear):
+            return layer(rows)
         if not self.strict or rows.shape[0] > PROMPT_ROWS or rows.shape[0] == STRICT_ROWS:
             return layer(rows)
         return torch.cat([layer(block) for block in rows.split(STRICT_ROWS)])

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from specframe.executors.fused.weights import FusedLinear, fuse_rows
+from specframe.executors.low_bit import LowBitLinear
 from specframe.executors.modules.recognise import module_shape
 from specframe.types import ModelShape
 
 __all__ = [
     "FusedLayer",
     "FusedModel",
+    "Linear",
     "addresses",
     "collect",
     "copy_norms",
@@ -22,6 +24,7 @@ __all__ = [
 ]
 
 FAMILIES = ("granite", "llama", "mistral", "qwen2", "qwen3", "smollm3")
+Linear = FusedLinear | LowBitLinear
 STATIC_ROPES = ("default", "linear", "llama3", "yarn")
 
 
@@ -30,12 +33,12 @@ class FusedLayer:
     """Weights and properties of one layer."""
 
     attention_norm: Tensor  # [H]
-    qkv: FusedLinear
+    qkv: Linear
     qk_norm: Tensor | None  # [heads + kv heads, D], weights of the q and k norms
-    output: FusedLinear
+    output: Linear
     mlp_norm: Tensor  # [H]
-    gate_up: FusedLinear
-    down: FusedLinear
+    gate_up: Linear
+    down: Linear
     rotary: bool
     window: int | None  # sliding window in positions
 

@@ -14,8 +14,14 @@ from specframe.executors.cache import COLUMN_BLOCK, CursorCache
 from specframe.executors.executor import ALL_ROWS
 from specframe.executors.fused.attention import open_columns
 from specframe.executors.fused.executor import PAIR_ROWS, PROMPT_ROWS
+from specframe.executors.low_bit_copies import HEAD, LowBitCopies
 from specframe.executors.modules.cache import LayerCache, StepView
 from specframe.executors.modules.layout import Layer, Layout
+from specframe.executors.modules.lowering import (
+    lower_module,
+    lower_sublayer,
+    reason_not_lowered,
+)
 from specframe.executors.modules.recognise import module_shape, recognise
 from specframe.executors.support import refusal_of_attention, refusal_of_model
 from specframe.types import Pass, SkipSet, Step
@@ -57,6 +63,7 @@ class ModuleExecutor:
             layout = recognise(model, lambda tried: ModuleExecutor(model, tried))
         self.layout = layout
         self._stack, self._layers = layout.stack, layout.layers
+        self._low = LowBitCopies(model)
         self.shape = module_shape(model.config)
         self._refresh()
 
@@ -76,10 +83,20 @@ class ModuleExecutor:
         kinds = [_kind(layer) for layer in self._layers]
         return 2 * (1 + max(kinds.index(kind) for kind in set(kinds)))
 
+    @property
+    def low_bytes(self) -> int:
+        """Memory of the low-bit copies made so far."""
+        return self._low.bytes
+
+    def refuses_low(self) -> str | None:
+        """Why sublayers cannot run on low-bit weights, or None if they can."""
+        return reason_not_lowered(self._source)
+
     def new_cache(self, capacity: int) -> LayerCache:
         """Reserve keys and values for `capacity` positions, on the model's current device."""
         self._refuse_training()
         self._refresh()
+        self._low.drop_stale()
         return LayerCache(self.shape.layers, capacity, self.dtype, self.device)
 
     @torch.no_grad()
@@ -98,7 +115,7 @@ class ModuleExecutor:
         """See `Executor.walk`."""
         asked = self.shape.sublayers if stop is None else stop
         stop = self._bound(asked)
-        bits = skips.bits if skips is not None else 0
+        skips = SkipSet(self.shape.sublayers) if skips is None else skips
         frame = self._frame(step, cache)
         stream = self._embed(frame, step.tokens) if hidden is None else _pad(hidden, frame.rows)
         begun = stream  # what both sublayers of a parallel layer read
@@ -109,24 +126,33 @@ class ModuleExecutor:
                 begun = stream
             if depth in taps:
                 tapped[depth] = begun[:, : step.rows]
-            if bits >> depth & 1:
+            if skips.bits >> depth & 1:
                 continue
-            stream = self._add(stream, self._update(depth, begun, frame))
+            layer = self._lowered(depth, skips)
+            update = self._mlp(layer, begun) if depth % 2 else self._attention(layer, begun, frame)
+            stream = self._add(stream, update)
         out = stream[:, : step.rows]
         tapped |= {depth: out for depth in (stop, asked) if depth in taps}
         wanted = rows is not None and stop == self.shape.sublayers
-        return Pass(out, self.logits(out[:, rows]) if wanted else None, tapped)
+        return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
 
     @torch.no_grad()
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Final norm and head: [1, S, H] -> [1, S, V]."""
-        return self.read_out(hidden)
+    def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:
+        """Final norm and head, low-bit where the skip set says so: [1, S, H] -> [1, S, V]."""
+        head = self._stack.head
+        if skips is not None and skips.low_head:
+            bits = skips.low_bits
+            head = self._low.get(HEAD, bits, lambda: lower_module(head, bits))
+        return self._read_out(hidden, head)
 
     def read_out(self, hidden: Tensor) -> Tensor:
-        """The same, differentiable in `hidden`."""
+        """The same in full, differentiable in `hidden`."""
+        return self._read_out(hidden, self._stack.head)
+
+    def _read_out(self, hidden: Tensor, head: Any) -> Tensor:
         count, stack = hidden.shape[1], self._stack
         stream = _pad(hidden, self._padded(count))
-        for part in (stack.norm, stack.project_out, stack.head):
+        for part in (stack.norm, stack.project_out, head):
             stream = stream if part is None else part(stream)
         logits = stream[:, :count].to(self.device)
         if stack.logits_multiplier != 1.0:
@@ -166,9 +192,12 @@ class ModuleExecutor:
             found = stack.positions(positions)
         return found
 
-    def _update(self, depth: int, begun: Tensor, frame: _Frame) -> Tensor:
-        layer = self._layers[depth // 2]
-        return self._mlp(layer, begun) if depth % 2 else self._attention(layer, begun, frame)
+    def _lowered(self, depth: int, skips: SkipSet) -> Layer:
+        """The layer, with this sublayer on low-bit weights where the skip set says so."""
+        layer, bits = self._layers[depth // 2], skips.low_bits
+        if not skips.low >> depth & 1:
+            return layer
+        return self._low.get(depth, bits, lambda: lower_sublayer(layer, depth % 2 == 1, bits))
 
     def _attention(self, layer: Layer, begun: Tensor, frame: _Frame) -> Tensor:
         done = layer.attention(

@@ -1,0 +1,149 @@
+"""Linear layers on weights of 4 or 8 bits, for drafting.
+
+The products are private operators of torch, which compute in bfloat16. Where one is missing, the
+rounded weights are kept in full width: the same rounding, and nothing gained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from specframe.types import LOW_BITS
+
+__all__ = ["LowBitLinear", "Rounded", "lower", "round_in_groups", "round_rows"]
+
+GROUP = 64  # weights along a row that share a scale and a zero; 4.5 bits a weight in all
+CPU_TILE = 16  # the 4-bit product takes rows in multiples of this
+CUDA_TILE = 8
+INNER_TILES = 1 << 3  # of the layout for CUDA
+KERNEL = torch.bfloat16
+MULTIPLE = 64  # columns: the group, which also suits the 8-bit product (16) and CUDA's tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """Weights as `scale * (code - middle) + zero`, one scale and zero a group of a row."""
+
+    codes: Tensor  # [out, in] int32 from 0 to 15
+    scales: Tensor  # [out, groups] float32
+    zeros: Tensor  # [out, groups] float32, the value of the middle code
+
+    MIDDLE = 8
+
+    def dense(self) -> Tensor:
+        """[out, in] float32."""
+        grouped = self.codes.view(*self.scales.shape, -1) - self.MIDDLE
+        return (grouped * self.scales[..., None] + self.zeros[..., None]).flatten(1)
+
+
+def round_in_groups(weight: Tensor, group: int = GROUP) -> Rounded:
+    """4 bits, to the nearest of 16 evenly spaced values from a group's least to its greatest."""
+    grouped = weight.float().unflatten(1, (-1, group))
+    low, high = grouped.amin(-1), grouped.amax(-1)
+    scales = ((high - low) / 15).clamp_min(1e-10)
+    codes = ((grouped - low[..., None]) / scales[..., None]).round_().clamp_(0, 15)
+    return Rounded(codes.flatten(1).to(torch.int32), scales, low + Rounded.MIDDLE * scales)
+
+
+def round_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """8 bits: codes [out, in] int8 and scales [out] float32, symmetric around 0."""
+    scales = (weight.float().abs().amax(1) / 127).clamp_min(1e-10)
+    return (weight.float() / scales[:, None]).round_().to(torch.int8), scales
+
+
+@dataclass(frozen=True, slots=True)
+class LowBitLinear:
+    """A linear layer on rounded weights."""
+
+    product: Callable[[Tensor], Tensor]  # [S, in + padding] bfloat16 -> [S, out + padding]
+    padding: int  # columns of zeros that the rows get
+    outputs: int
+    bias: Tensor | None
+    bytes: int  # memory of the weights
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """[S, in] -> [S, out] in the rows' dtype."""
+        inner = rows.to(KERNEL)
+        if self.padding:
+            inner = F.pad(inner, (0, self.padding))
+        out = self.product(inner)[:, : self.outputs].to(rows.dtype)
+        return out if self.bias is None else out + self.bias
+
+
+def lower(weight: Tensor, bias: Tensor | None, bits: int) -> LowBitLinear:
+    """Round a layer's weights [out, in] to 4 or 8 bits; the layer itself is not changed."""
+    assert bits in LOW_BITS
+    outputs, inputs = weight.shape
+    padding = -inputs % MULTIPLE
+    padded = F.pad(weight.detach(), (0, padding, 0, -outputs % CPU_TILE))
+    product, size = (_four if bits == 4 else _eight)(padded)
+    return LowBitLinear(product, padding, outputs, bias, size)
+
+
+def _four(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
+    rounded = round_in_groups(weight)
+    # [groups, out, 2]
+    pairs = torch.stack([rounded.scales.t(), rounded.zeros.t()], -1).to(KERNEL).contiguous()
+    pack = _pack_on_cuda if weight.is_cuda else _pack_on_cpu
+    packed = pack(rounded.codes) if weight.device.type in ("cpu", "cuda") else None
+    if packed is None:
+        return _dense(rounded.dense())
+    multiply = (
+        torch.ops.aten._weight_int4pack_mm
+        if weight.is_cuda
+        else torch.ops.aten._weight_int4pack_mm_for_cpu
+    )
+    product = partial(_four_bit_product, multiply, packed, pairs)
+    return product, _size(packed) + _size(pairs)
+
+
+def _four_bit_product(
+    multiply: Callable[..., Tensor], packed: Tensor, pairs: Tensor, rows: Tensor
+) -> Tensor:
+    return multiply(rows, packed, GROUP, pairs)
+
+
+def _pack_on_cpu(codes: Tensor) -> Tensor | None:
+    pack = getattr(torch.ops.aten, "_convert_weight_to_int4pack_for_cpu", None)
+    return None if pack is None else pack(codes, 1)
+
+
+def _pack_on_cuda(codes: Tensor) -> Tensor | None:
+    if torch.cuda.get_device_capability(codes.device) < (8, 0):
+        return None
+    pairs = (codes[:, ::2] << 4 | codes[:, 1::2]).to(torch.uint8)  # [out, in / 2]
+    return torch.ops.aten._convert_weight_to_int4pack(pairs, INNER_TILES // 2)
+
+
+def _eight(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
+    codes, scales = round_rows(weight)
+    multiply = getattr(torch.ops.aten, "_weight_int8pack_mm", None)
+    if multiply is None or not _multiplies(multiply, codes, scales):
+        return _dense(codes * scales[:, None])
+    scales = scales.to(KERNEL)
+    return (lambda rows: multiply(rows, codes, scales)), _size(codes) + _size(scales)
+
+
+def _multiplies(multiply: Callable[..., Tensor], codes: Tensor, scales: Tensor) -> bool:
+    """Whether the device has this product."""
+    rows = torch.zeros(1, codes.shape[1], dtype=KERNEL, device=codes.device)
+    try:
+        multiply(rows, codes, scales.to(KERNEL))
+    except (NotImplementedError, RuntimeError):
+        return False
+    return True
+
+
+def _dense(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
+    weight = weight.to(KERNEL)
+    return (lambda rows: F.linear(rows, weight)), _size(weight)
+
+
+def _size(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()

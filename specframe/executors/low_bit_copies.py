@@ -1,0 +1,68 @@
+"""Low-bit copies of a model's sublayers, made when a draft first needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+__all__ = ["HEAD", "LowBitCopies"]
+
+HEAD = "head"  # the part whose copy is of the LM head; a sublayer's is its number
+
+Copy = TypeVar("Copy")
+SAMPLED = 61  # weights of each parameter that are compared to notice a change
+
+
+class LowBitCopies:
+    """Keeps one copy for each part of the model and number of bits.
+
+    A copy is older than the model once a weight has changed. Outputs would still be the model's
+    own, since nothing is verified with copies, but fewer drafted tokens would be accepted.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._kept: dict[tuple[Hashable, int], Any] = {}
+        self._sample: tuple[Tensor, ...] = ()
+        self.bytes = 0  # memory of all copies
+
+    def get(self, part: Hashable, bits: int, make: Callable[[], tuple[Copy, int]]) -> Copy:
+        """The copy of this part; `make` returns a new one and its bytes."""
+        if not self._kept:
+            self._sample = _sample(self._model)
+        found = self._kept.get((part, bits))
+        if found is None:
+            found, size = make()
+            self._kept[part, bits] = found
+            self.bytes += size
+        copy: Copy = found
+        return copy
+
+    def drop(self) -> None:
+        """Forget all copies."""
+        self._kept.clear()
+        self._sample, self.bytes = (), 0
+
+    def drop_stale(self) -> None:
+        """Forget all copies if weights were moved or changed."""
+        if self._kept and not _same(self._sample, _sample(self._model)):
+            self.drop()
+
+
+def _sample(model: Any) -> tuple[Tensor, ...]:
+    """Some weights of every parameter, evenly spaced."""
+    found = []
+    for parameter in model.parameters():
+        flat = parameter.detach().reshape(-1)
+        found.append(flat[:: max(flat.numel() // SAMPLED, 1)].clone())
+    return tuple(found)
+
+
+def _same(left: tuple[Tensor, ...], right: tuple[Tensor, ...]) -> bool:
+    return len(left) == len(right) and all(
+        one.device == other.device and one.dtype == other.dtype and torch.equal(one, other)
+        for one, other in zip(left, right, strict=True)
+    )

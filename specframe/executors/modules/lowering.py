@@ -1,0 +1,75 @@
+"""Low-bit copies of modules: the same code over linear layers with rounded weights."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from specframe.executors.low_bit import LowBitLinear, lower
+from specframe.executors.modules.layout import Layer
+
+__all__ = ["lower_module", "lower_sublayer", "reason_not_lowered"]
+
+
+class _LowBitModule(nn.Module):
+    """A linear layer of a copy."""
+
+    def __init__(self, linear: LowBitLinear) -> None:
+        super().__init__()
+        self._linear = linear
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[..., in] -> [..., out]."""
+        return self._linear(rows.flatten(0, -2)).unflatten(0, rows.shape[:-1])
+
+
+def reason_not_lowered(model: Any) -> str | None:
+    """Why no low-bit copy can be made, or None."""
+    if getattr(model, "is_quantized", False) or getattr(model, "quantization_method", None):
+        return "its weights are quantised already"
+    if getattr(model, "hf_device_map", None) and len(set(model.hf_device_map.values())) > 1:
+        return "its layers are spread over several devices"
+    if not any(_is_linear(module) for module in model.modules()):
+        return "it has no plain linear layers"
+    return None
+
+
+def lower_sublayer(layer: Layer, mlp: bool, bits: int) -> tuple[Layer, int]:
+    """The layer with one of its sublayers on low-bit weights, and the bytes of the copy."""
+    if not mlp:
+        attention, size = lower_module(layer.attention, bits)
+        return replace(layer, attention=attention), size
+    lowered = [lower_module(part, bits) for part in layer.mlp]
+    return replace(layer, mlp=tuple(part for part, _ in lowered)), sum(n for _, n in lowered)
+
+
+def lower_module(module: Any, bits: int) -> tuple[Any, int]:
+    """A copy whose linear layers have rounded weights; everything else is shared with the model."""
+    if _is_linear(module):
+        linear = lower(_weight(module), module.bias, bits)
+        return _LowBitModule(linear), linear.bytes
+    if not any(_is_linear(inner) for inner in module.modules()):
+        return module, 0
+    copied, size = copy.copy(module), 0
+    copied._modules = dict(module._modules)
+    for name, child in module.named_children():
+        copied._modules[name], more = lower_module(child, bits)
+        size += more
+    return copied, size
+
+
+def _is_linear(module: Any) -> bool:
+    """Plain ones: a subclass may compute something else, and a hook may move the weights."""
+    if type(module) not in (nn.Linear, Conv1D) or hasattr(module, "_hf_hook"):
+        return False
+    weight = module.weight
+    return weight.is_floating_point() and weight.device.type != "meta"
+
+
+def _weight(module: Any) -> Tensor:
+    weight: Tensor = module.weight
+    return weight.t() if type(module) is Conv1D else weight
