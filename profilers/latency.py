@@ -22,6 +22,7 @@ from specframe.errors import InvalidConfig
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.profilers.clocks import Progress, time_interleaved
+from specframe.profilers.low_bit import with_low_prices
 from specframe.profilers.machine import machine_facts
 from specframe.profilers.parts import Parts, split_walks, timed_sets
 from specframe.types import SkipSet
@@ -37,6 +38,7 @@ LARGE = 3e8  # weights in the layers from which walks are so slow that only a fe
 LARGE_ROWS = (1, 4, 8, 12, 32)
 LARGE_CONTEXTS = (32, 1024, 8192, 32768)
 LONG = 4096  # at longer contexts, few row counts are timed and the others are interpolated
+LOW_SHARE = 0.25  # of the budget, for low-bit weights of each number of bits
 HEAD = (0, 0)  # used as a cell for the head; no walk has 0 rows
 BEFORE = "before"  # marks a walk before the timed one that is not used
 
@@ -130,16 +132,18 @@ def profile_latency(
     noise = median(sample.noise for sample in timed.values())
     repeats = len(timed[HEAD, 0].seconds)
     worst_miss = max(part.miss for part in parts.values())
+    costs = CostModel(
+        kinds,
+        attention=tuple(_table(grid, parts, 1 + 2 * kind) for kind in range(max(kinds) + 1)),
+        mlp=tuple(_table(grid, parts, 2 + 2 * kind) for kind in range(max(kinds) + 1)),
+        base=_table(grid, parts, 0),
+        head=Table((grid.contexts[0],), grid.rows, (head,)),
+        spread=_spread(noise, median(part.miss for part in parts.values()), repeats),
+        facts=machine_facts(executor, kinds),
+    )
+    costs = with_low_prices(executor, costs, LOW_SHARE * grid.budget_seconds)
     return LatencyProfile(
-        CostModel(
-            kinds,
-            attention=tuple(_table(grid, parts, 1 + 2 * kind) for kind in range(max(kinds) + 1)),
-            mlp=tuple(_table(grid, parts, 2 + 2 * kind) for kind in range(max(kinds) + 1)),
-            base=_table(grid, parts, 0),
-            head=Table((grid.contexts[0],), grid.rows, (head,)),
-            spread=_spread(noise, median(part.miss for part in parts.values()), repeats),
-            facts=machine_facts(executor, kinds),
-        ),
+        costs,
         noise,
         worst_miss,
         repeats,

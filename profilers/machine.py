@@ -11,8 +11,14 @@ from torch import nn
 
 from specframe.executors.executor import Executor
 from specframe.executors.machine import processor_name
+from specframe.types import LOW_BITS
 
-__all__ = ["layer_kinds", "machine_facts"]
+__all__ = ["layer_kinds", "lowerable", "machine_facts"]
+
+
+def lowerable(executor: Executor) -> tuple[int, ...]:
+    """Numbers of bits that the model's weights can be rounded to for drafting."""
+    return LOW_BITS if executor.refuses_low() is None else ()
 
 
 def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, str]:
@@ -26,6 +32,7 @@ def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, st
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
         "shape": shape,
+        "states": " ".join(map(str, ("full", *lowerable(executor)))),
         "kinds": hashlib.sha256(repr(kinds).encode()).hexdigest()[:12],
     }
 

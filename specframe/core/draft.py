@@ -103,7 +103,9 @@ class Drafter:
         assert passed.logits is not None
         return passed.logits[0, 0], dict(passed.taps)
 
-    def _headed_step(self, plan: DraftPlan, step: Step, keep: frozenset[int]) -> tuple[Tensor, dict[int, Tensor]]:
+    def _headed_step(
+        self, plan: DraftPlan, step: Step, keep: frozenset[int]
+    ) -> tuple[Tensor, dict[int, Tensor]]:
         """The same through the sublayers before the draft head, and the head."""
         assert self._head is not None
         trunk = self._executor.walk(

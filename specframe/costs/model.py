@@ -17,6 +17,7 @@ from specframe.types import NORMAL_95, DraftPlan, GainRule, SkipSet, StopRule, T
 
 __all__ = [
     "CostModel",
+    "LowPrices",
     "Speedup",
     "chance_of_acceptance",
     "expected_tokens",
@@ -115,6 +116,19 @@ class Speedup:
 
 
 @dataclass(frozen=True, slots=True)
+class LowPrices:
+    """Seconds of sublayers and head on weights of `bits` bits, and the memory of their copies."""
+
+    bits: int
+    attention: tuple[Table, ...]  # by kind
+    mlp: tuple[Table, ...]  # by kind
+    head: Table
+    attention_bytes: tuple[int, ...]  # by kind, of one sublayer
+    mlp_bytes: tuple[int, ...]
+    head_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class CostModel:
     """Seconds of all parts of a round, measured on the executor in use.
 
@@ -132,6 +146,8 @@ class CostModel:
     spread: float = 0.0  # relative standard error of a ratio of two prices
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)
     simulated: str = ""
+    low: tuple[LowPrices, ...] = ()  # by number of bits; empty where nothing can be lowered
+    draft_bits: int = 0  # if not 0, all that runs in drafting has low-bit weights of so many bits
 
     @classmethod
     def even(cls, layers: int) -> CostModel:
@@ -153,6 +169,31 @@ class CostModel:
         tables = self.mlp if number % 2 else self.attention
         return tables[self.kinds[number // 2]].at(n, rows)
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Bits of the low-bit weights that have prices."""
+        return tuple(prices.bits for prices in self.low)
+
+    def lowered(self, bits: int) -> LowPrices:
+        """Prices of low-bit weights."""
+        for prices in self.low:
+            if prices.bits == bits:
+                return prices
+        raise InvalidConfig(
+            f"Drafting with {bits}-bit weights has no prices: this model cannot be lowered, or its "
+            f"profile is older. Use full precision, or run `specframe profile --again`."
+        )
+
+    def low_bytes(self, skips: SkipSet) -> int:
+        """Memory of the low-bit copies that this set needs."""
+        if not skips.low_bits:
+            return 0
+        low = self.lowered(skips.low_bits)
+        sizes = [low.mlp_bytes if b % 2 else low.attention_bytes for b in skips.lowered]
+        layers = [self.kinds[b // 2] for b in skips.lowered]
+        copies = sum(size[kind] for size, kind in zip(sizes, layers, strict=True))
+        return copies + skips.low_head * low.head_bytes
+
     def walk(
         self,
         n: float,
@@ -165,18 +206,41 @@ class CostModel:
     ) -> float:
         """Seconds of sublayers start..stop-1 without skipped ones, and of `logits` logit rows."""
         stop = 2 * self.layers if stop is None else stop
-        run = ((1 << stop) - 1) & ~((1 << start) - 1) & ~(skips.bits if skips is not None else 0)
+        skips = SkipSet(2 * self.layers) if skips is None else skips
+        run = ((1 << stop) - 1) & ~((1 << start) - 1) & ~skips.bits
         seconds = self.base.at(n, rows)
+        seconds += self._sublayers(run & ~skips.low, self.attention, self.mlp, n, rows)
+        head = self.head
+        if skips.low_bits:
+            low = self.lowered(skips.low_bits)
+            seconds += self._sublayers(run & skips.low, low.attention, low.mlp, n, rows)
+            head = low.head if skips.low_head else head
+        return seconds + (head.at(n, logits) if logits else 0.0)
+
+    def _sublayers(
+        self,
+        run: int,
+        attentions: Sequence[Table],
+        mlps: Sequence[Table],
+        n: float,
+        rows: float,
+    ) -> float:
+        """Seconds of the sublayers of a mask, at these prices."""
+        seconds = 0.0
         for kind, (attention, mlp) in enumerate(_sublayers_of_kinds(self.kinds)):
             if count := (run & attention).bit_count():
-                seconds += count * self.attention[kind].at(n, rows)
+                seconds += count * attentions[kind].at(n, rows)
             if count := (run & mlp).bit_count():
-                seconds += count * self.mlp[kind].at(n, rows)
-        return seconds + (self.head.at(n, logits) if logits else 0.0)
+                seconds += count * mlps[kind].at(n, rows)
+        return seconds
+
+    def drafting(self, skips: SkipSet) -> SkipSet:
+        """What drafts where this set is planned: the same, on low-bit weights if all drafts are."""
+        return skips.lower(self.draft_bits) if self.draft_bits else skips
 
     def draft_step(self, skips: SkipSet, n: float) -> float:
         """Seconds of drafting one token."""
-        return self.walk(n, 1, skips, logits=1) + self.step_seconds
+        return self.walk(n, 1, self.drafting(skips), logits=1) + self.step_seconds
 
     def verify(self, rows: float, n: float, start: int = 0) -> float:
         """Seconds of verifying this many rows, from sublayer `start` on."""
@@ -205,11 +269,12 @@ class CostModel:
         if copied >= d:
             return self.verify(1 + d, n) + self.round_seconds
         nodes = d if plan.tree is None else tree_nodes(plan.tree, round(d), copied)
-        prefix, steps = plan.skips.prefix, d - copied
+        skips = plan.skips if plan.headed else self.drafting(plan.skips)
+        prefix, steps = skips.prefix, d - copied
         middle = n + copied + (steps - 1) / 2
-        seconds = steps * self.draft_step(plan.skips, middle)
+        seconds = steps * (self.walk(middle, 1, skips, logits=1) + self.step_seconds)
         if copied:
-            block, alone = (self.walk(n, rows, plan.skips) for rows in (1 + copied, 1))
+            block, alone = (self.walk(n, rows, skips) for rows in (1 + copied, 1))
             seconds += block - alone
         if plan.headed:
             seconds += steps * self.sublayer(0, middle)

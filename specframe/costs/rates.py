@@ -6,16 +6,23 @@ generation need them faster than one by one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.costs.model import CostModel
+from specframe.costs.model import CostModel, LowPrices
 from specframe.types import SkipSet
 
-__all__ = ["Choice", "RoundPrices", "as_matrix", "expected_token_grid"]
+__all__ = [
+    "Choice",
+    "RoundPrices",
+    "SetMatrix",
+    "StepPrices",
+    "as_matrix",
+    "expected_token_grid",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -38,18 +45,67 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class SetMatrix:
+    """Many skip sets as arrays."""
+
+    skipped: Bools  # [C, 2L]
+    lowered: Bools  # [C, 2L] sublayers that run on low-bit weights
+    head: Bools  # [C] whether the head does
+    bits: NDArray[np.intp]  # [C] of the low-bit weights; 0 where there are none
+
+    @classmethod
+    def of(cls, sets: Sequence[SkipSet], size: int) -> SetMatrix:
+        """The arrays of these sets over 2L = `size` sublayers."""
+        return cls(
+            as_matrix(sets, size),
+            as_matrix([skips.low for skips in sets], size),
+            np.array([skips.low_head for skips in sets], dtype=bool),
+            np.array([skips.low_bits for skips in sets], dtype=np.intp),
+        )
+
+    @property
+    def prefix(self) -> Bools:
+        """[C, 2L] which sublayers come before the first that is skipped or low-bit."""
+        prefix: Bools = np.cumsum(self.skipped | self.lowered, axis=1) == 0
+        return prefix
+
+
+@dataclass(frozen=True, slots=True)
+class StepPrices:
+    """Seconds of a draft step in full or on low-bit weights, by draft length."""
+
+    sublayers: Floats  # [K, D] one sublayer
+    head: Floats  # [D]
+
+    @classmethod
+    def of(cls, prices: CostModel | LowPrices, contexts: Sequence[float]) -> StepPrices:
+        """One row at each of these contexts."""
+        tables = (*prices.attention, *prices.mlp)
+        return cls(
+            np.array([[table.at(n, 1) for n in contexts] for table in tables]),
+            np.array([prices.head.at(n, 1) for n in contexts]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RoundPrices:
-    """Prices of a cost model at one context; the K rows are attention kinds, then MLP kinds."""
+    """Prices of a cost model at one context; the K rows are attention kinds, then MLP kinds.
+
+    `low` are those of low-bit weights, by their number of bits. If the cost model drafts everything
+    with low-bit weights, `drafting` are their prices, and there is no prefix.
+    """
 
     kind: NDArray[np.intp]  # [2L] by sublayer: row of its prices
     lengths: Floats  # [D] draft lengths, ascending, from 1
-    drafting: Floats  # [K, D] one sublayer in a draft step
+    drafting: StepPrices
+    low: Mapping[int, StepPrices]
     step: Floats  # [D] the rest of a draft step
     finishing: Floats  # [K, D] one sublayer over the last drafted token
     finish: Floats  # [D] the rest of that walk
     verifying: Floats  # [K, D] one sublayer over d + 1 rows
     verify: Floats  # [D] the rest of verification and of the round
     autoregressive: float
+    reused: bool  # whether verification starts after the prefix
 
     @classmethod
     def at(cls, costs: CostModel, n: float, lengths: Sequence[int]) -> RoundPrices:
@@ -58,48 +114,63 @@ class RoundPrices:
         attention_kinds = len(costs.attention)
         kind = [attention_kinds * (b % 2) + costs.kinds[b // 2] for b in range(2 * costs.layers)]
         middle = [n + (d - 1) / 2 for d in lengths]
+        steps = {0: StepPrices.of(costs, middle)}
+        steps |= {low.bits: StepPrices.of(low, middle) for low in costs.low}
         return cls(
             kind=np.array(kind),
             lengths=np.array(lengths, dtype=np.float64),
-            drafting=np.array([[t.at(m, 1) for m in middle] for t in tables]),
-            step=np.array([costs.base.at(m, 1) + costs.head.at(m, 1) for m in middle])
-            + costs.step_seconds,
+            drafting=steps[costs.draft_bits],
+            low=steps,
+            step=np.array([costs.base.at(m, 1) for m in middle]) + costs.step_seconds,
             finishing=np.array([[t.at(n + d, 1) for d in lengths] for t in tables]),
             finish=np.array([costs.base.at(n + d, 1) for d in lengths]),
             verifying=np.array([[t.at(n, d + 1) for d in lengths] for t in tables]),
             verify=np.array([costs.base.at(n, d + 1) + costs.head.at(n, d + 1) for d in lengths])
             + costs.round_seconds,
             autoregressive=costs.autoregressive(n),
+            reused=not costs.draft_bits,
         )
 
     @property
     def sublayer_seconds(self) -> Floats:
         """[2L] seconds of each sublayer in a step of the shortest draft."""
-        seconds: Floats = self.drafting[self.kind, 0]
+        seconds: Floats = self.drafting.sublayers[self.kind, 0]
         return seconds
 
-    def seconds(self, skipped: Bools) -> Floats:
-        """Seconds of a round for each skip set [C, 2L] and draft length: [C, D]."""
-        kept = self._counts(~skipped)
-        before = self._counts(_prefix(skipped))
-        every = self._counts(np.ones_like(skipped[:1]))
+    def seconds(self, sets: SetMatrix) -> Floats:
+        """Seconds of a round for each skip set and draft length: [C, D]."""
+        before = self._counts(sets.prefix & self.reused)
+        every = self._counts(np.ones_like(sets.skipped[:1]))
         finish = before @ self.finishing + self.finish * (before.sum(1, keepdims=True) > 0)
         verify = (every - before) @ self.verifying + self.verify
-        seconds: Floats = self.lengths * (kept @ self.drafting + self.step) + finish + verify
+        seconds: Floats = self.lengths * self.draft_steps(sets) + finish + verify
         return seconds
 
-    def rates(self, alphas: Floats, skipped: Bools) -> Floats:
-        """Expected tokens per second of each skip set [C, 2L] and draft length: [C, D]."""
-        rates: Floats = expected_token_grid(alphas, self.lengths) / self.seconds(skipped)
+    def draft_steps(self, sets: SetMatrix) -> Floats:
+        """Seconds of a draft step for each skip set and draft length: [C, D]."""
+        in_full = self._counts(~(sets.skipped | sets.lowered))
+        steps: Floats = in_full @ self.drafting.sublayers + self.step + self.drafting.head
+        if not sets.bits.any():
+            return steps
+        lowered = self._counts(sets.lowered)
+        for bits in set(sets.bits.tolist()) - {0}:
+            low, here = self.low[bits], sets.bits == bits
+            steps[here] += lowered[here] @ low.sublayers
+            steps[here] += sets.head[here, None] * (low.head - self.drafting.head)
+        return steps
+
+    def rates(self, alphas: Floats, sets: SetMatrix) -> Floats:
+        """Expected tokens per second of each skip set and draft length: [C, D]."""
+        rates: Floats = expected_token_grid(alphas, self.lengths) / self.seconds(sets)
         return rates
 
     def speed(self, alpha: float, skips: SkipSet) -> float:
         """Speed-up of one skip set at its best draft length."""
-        rates = self.rates(np.array([alpha]), as_matrix([skips], len(self.kind)))
+        rates = self.rates(np.array([alpha]), SetMatrix.of([skips], len(self.kind)))
         return float(rates.max()) * self.autoregressive
 
     def choose(
-        self, alphas: Floats, skipped: Bools, live: int | None = None, lead: float = 1.0
+        self, alphas: Floats, sets: SetMatrix, live: int | None = None, lead: float = 1.0
     ) -> Choice:
         """The best skip set and draft length, if faster than not speculating.
 
@@ -108,7 +179,7 @@ class RoundPrices:
         plain = 1.0 / self.autoregressive
         if not len(alphas):
             return Choice(None, 0, plain, plain)
-        rates = self.rates(alphas, skipped)
+        rates = self.rates(alphas, sets)
         fastest = rates.max(axis=1)
         row = int(fastest.argmax())
         if live is not None and fastest[row] < lead * fastest[live]:
@@ -120,7 +191,7 @@ class RoundPrices:
 
     def in_steps(self, skips: SkipSet) -> tuple[float, float]:
         """Costs in autoregressive steps: of one drafted token, and of a round without any."""
-        seconds = self.seconds(as_matrix([skips], len(self.kind)))[0]
+        seconds = self.seconds(SetMatrix.of([skips], len(self.kind)))[0]
         span = self.lengths[-1] - self.lengths[0]
         step = float((seconds[-1] - seconds[0]) / span) if span else float(seconds[0]) / 2
         rest = float(seconds[0]) - float(self.lengths[0]) * step
@@ -132,16 +203,16 @@ class RoundPrices:
         The first p sublayers run in drafting and not again in verification.
         """
         numbers = np.arange(len(self.kind))
-        before = self._counts(numbers < np.array(prefixes)[:, None])
+        before = self._counts((numbers < np.array(prefixes)[:, None]) & self.reused)
         every = self._counts(np.ones((1, len(self.kind)), dtype=bool))
         finish = before @ self.finishing + self.finish * (before.sum(1, keepdims=True) > 0)
         verify = (every - before) @ self.verifying + self.verify
-        step: Floats = (every @ self.drafting)[0] + self.step
+        step: Floats = (every @ self.drafting.sublayers)[0] + self.step + self.drafting.head
         return step, finish + verify
 
     def _counts(self, members: Bools) -> Floats:
         """[C, 2L] -> [C, K]: how many sublayers of each kind."""
-        kinds = np.arange(len(self.drafting))
+        kinds = np.arange(len(self.finishing))
         counts: Floats = members.astype(np.float64) @ (self.kind[:, None] == kinds)
         return counts
 
@@ -164,9 +235,3 @@ def expected_token_grid(alphas: Floats, lengths: Floats) -> Floats:
         drafted = length
         columns.append(tokens)
     return np.stack(columns, axis=-1)
-
-
-def _prefix(skipped: Bools) -> Bools:
-    """[C, 2L] which sublayers come before the first skipped one."""
-    prefix: Bools = np.cumsum(skipped, axis=1) == 0
-    return prefix

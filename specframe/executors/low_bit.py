@@ -20,8 +20,7 @@ __all__ = ["LowBitLinear", "Rounded", "lower", "round_in_groups", "round_rows"]
 
 GROUP = 64  # weights along a row that share a scale and a zero; 4.5 bits a weight in all
 CPU_TILE = 16  # the 4-bit product takes rows in multiples of this
-CUDA_TILE = 8
-INNER_TILES = 1 << 3  # of the layout for CUDA
+INNER_TILES = 4  # of the layout for CUDA
 KERNEL = torch.bfloat16
 MULTIPLE = 64  # columns: the group, which also suits the 8-bit product (16) and CUDA's tiles
 
@@ -111,14 +110,16 @@ def _four_bit_product(
 
 def _pack_on_cpu(codes: Tensor) -> Tensor | None:
     pack = getattr(torch.ops.aten, "_convert_weight_to_int4pack_for_cpu", None)
-    return None if pack is None else pack(codes, 1)
+    packed: Tensor | None = None if pack is None else pack(codes, 1)
+    return packed
 
 
 def _pack_on_cuda(codes: Tensor) -> Tensor | None:
     if torch.cuda.get_device_capability(codes.device) < (8, 0):
         return None
     pairs = (codes[:, ::2] << 4 | codes[:, 1::2]).to(torch.uint8)  # [out, in / 2]
-    return torch.ops.aten._convert_weight_to_int4pack(pairs, INNER_TILES // 2)
+    packed: Tensor = torch.ops.aten._convert_weight_to_int4pack(pairs, INNER_TILES)
+    return packed
 
 
 def _eight(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:

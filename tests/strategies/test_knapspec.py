@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specframe.costs.model import expected_tokens
-from specframe.costs.rates import RoundPrices, as_matrix
+from specframe.costs.rates import RoundPrices, SetMatrix
 from specframe.doors.speculator import SelfSpeculator
 from specframe.strategies.knapspec.paper import (
     PaperConfig,
@@ -150,11 +150,11 @@ def test_prices_as_arrays_are_the_cost_model_s(bits, alpha, drafted, n):
     costs = prices(6, attention=(1.0, 0.01), mlp=2.0, head=3.0)
     skips = SkipSet(12, bits)
     slices = RoundPrices.at(costs, n, range(1, 13))
-    seconds = slices.seconds(as_matrix([skips], 12))[0, drafted - 1]
+    seconds = slices.seconds(SetMatrix.of([skips], 12))[0, drafted - 1]
     plan = DraftPlan(skips, StopRule(drafted))
     assert seconds == pytest.approx(costs.round(plan, n))
-    choice = slices.choose(np.array([alpha]), as_matrix([skips], 12))
-    rates = [expected_tokens(alpha, d) / slices.seconds(as_matrix([skips], 12))[0, d - 1]
+    choice = slices.choose(np.array([alpha]), SetMatrix.of([skips], 12))
+    rates = [expected_tokens(alpha, d) / slices.seconds(SetMatrix.of([skips], 12))[0, d - 1]
              for d in range(1, 13)]  # fmt: skip
     if choice.candidate is None:
         assert max(rates) <= choice.autoregressive * (1 + 1e-6)
@@ -171,7 +171,7 @@ def test_prices_tell_kinds_of_layers_apart():
     for bits in (0b1, 0b100, 0b11010110):
         skips = SkipSet(8, bits)
         expected = [costs.round(DraftPlan(skips, StopRule(d)), 10) for d in (1, 4)]
-        assert slices.seconds(as_matrix([skips], 8))[0] == pytest.approx(expected)
+        assert slices.seconds(SetMatrix.of([skips], 8))[0] == pytest.approx(expected)
 
 
 # preset best

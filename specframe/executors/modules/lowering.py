@@ -24,7 +24,8 @@ class _LowBitModule(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """[..., in] -> [..., out]."""
-        return self._linear(rows.flatten(0, -2)).unflatten(0, rows.shape[:-1])
+        flat = self._linear(rows.flatten(0, -2))
+        return flat.view(*rows.shape[:-1], -1)
 
 
 def reason_not_lowered(model: Any) -> str | None:
@@ -66,7 +67,7 @@ def _is_linear(module: Any) -> bool:
     """Plain ones: a subclass may compute something else, and a hook may move the weights."""
     if type(module) not in (nn.Linear, Conv1D) or hasattr(module, "_hf_hook"):
         return False
-    weight = module.weight
+    weight: Tensor = module.weight
     return weight.is_floating_point() and weight.device.type != "meta"
 
 

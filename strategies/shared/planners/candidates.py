@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context, Planner
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
-from specframe.costs.rates import Choice, RoundPrices, as_matrix
+from specframe.costs.rates import Choice, RoundPrices, SetMatrix
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = [
@@ -162,7 +162,7 @@ class CandidatePlanner(Planner):
         """Forget the candidates and what was believed of them."""
         self._candidates: tuple[SkipSet, ...] = ()
         self._beliefs: Beliefs | None = None
-        self._matrix = as_matrix((), 2)
+        self._matrix = SetMatrix.of((), 2)
         self._choice: Choice | None = None
         self._stop: StopPolicy | None = None  # None: nothing is drafted
 
@@ -172,7 +172,7 @@ class CandidatePlanner(Planner):
         """Choose among these from now on; `estimates` are of their acceptance rates."""
         self.clear()
         self._candidates = tuple(candidates)
-        self._matrix = as_matrix(self._candidates, context.shape.sublayers)
+        self._matrix = SetMatrix.of(self._candidates, context.shape.sublayers)
         found = np.asarray(estimates, dtype=np.float64)
         self._beliefs = Beliefs(found, self._rules.prior, self._rules.memory)
         self._choose(context)

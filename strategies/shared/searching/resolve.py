@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.costs.rates import Choice, RoundPrices, as_matrix, expected_token_grid
+from specframe.costs.rates import Choice, RoundPrices, SetMatrix, expected_token_grid
 from specframe.strategies.shared.judging.additive import AdditiveModel
 from specframe.strategies.shared.searching.knapsack import Knapsack, suffix_table
 from specframe.types import SkipSet
@@ -85,7 +85,7 @@ def resolve(
     candidates += [
         KnownSet(one.skips, float(_shifted(np.array([one.alpha]), shift)[0])) for one in known
     ]
-    matrix = as_matrix([one.skips for one in candidates], len(weights))
+    matrix = SetMatrix.of([one.skips for one in candidates], len(weights))
     choice = prices.choose(np.array([one.alpha for one in candidates]), matrix)
     if choice.candidate is None:
         return Resolved(None, 0.0, choice)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from doubles.written_lab import WrittenLab, plain_costs, small_shape
 
-from specframe.costs.rates import RoundPrices, as_matrix, expected_token_grid
+from specframe.costs.rates import RoundPrices, SetMatrix, expected_token_grid
 from specframe.strategies.shared.searching.knapsack_search import (
     KnapsackSearch,
     frontier,
@@ -33,7 +33,7 @@ def measured(losses, skips):
 
 def speed(skips, alpha):
     rates = expected_token_grid(np.array([alpha]), PRICES.lengths)
-    seconds = PRICES.seconds(as_matrix([skips], 2 * LAYERS))
+    seconds = PRICES.seconds(SetMatrix.of([skips], 2 * LAYERS))
     return float((rates / seconds).max() * PRICES.autoregressive)
 
 

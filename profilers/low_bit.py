@@ -1,0 +1,130 @@
+"""Prices of sublayers and head on low-bit weights.
+
+Low-bit weights change only products with matrices, whose time does not depend on the context. It is
+therefore measured at one context how much sublayers of a kind take less than in full, or more; the
+prices at other contexts differ from the full ones by as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from specframe.costs.model import CostModel, LowPrices
+from specframe.costs.tables import Table
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import NO_ROWS, Executor, chain_step
+from specframe.profilers.clocks import Sample, time_interleaved
+from specframe.profilers.machine import lowerable
+from specframe.types import SkipSet
+
+__all__ = ["with_low_prices"]
+
+ROWS = (1, 4, 16)  # drafting runs one row; after copied tokens, a few
+CONTEXT = 64
+IN_A_ROW = 3  # walks of one kind, as in drafting; the last one is timed
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Sublayers of a kind, or none: the head."""
+
+    sublayers: tuple[int, ...]
+
+    def lowered(self, skips: SkipSet, bits: int) -> SkipSet:
+        return skips.lower(bits, self.sublayers, head=False)
+
+
+def with_low_prices(executor: Executor, costs: CostModel, budget_seconds: float) -> CostModel:
+    """The same prices and those of low-bit weights, where the model can be lowered."""
+    low = [_measured(executor, costs, bits, budget_seconds) for bits in lowerable(executor)]
+    return replace(costs, low=tuple(low))
+
+
+def _measured(executor: Executor, costs: CostModel, bits: int, budget: float) -> LowPrices:
+    parts = _parts(costs.kinds)
+    rows = tuple(m for m in ROWS if m <= costs.base.rows[-1])
+    full = SkipSet.none(costs.layers)
+    sets = [full, *(part.lowered(full, bits) for part in parts)]
+    sizes = [_bytes_of(executor, chosen) for chosen in sets[1:]]
+    head = full.lower(bits, (), head=True)
+    head_bytes = _bytes_of(executor, head)
+    timed = time_interleaved(
+        _calls(executor, sets, head, rows), executor.device, budget_seconds=budget
+    )
+    saved = [
+        [(timed[0, m].typical - timed[1 + i, m].typical) / len(part.sublayers) for m in rows]
+        for i, part in enumerate(parts)
+    ]
+    tables = [table for pair in zip(costs.attention, costs.mlp, strict=True) for table in pair]
+    lowered = [_less(table, rows, less) for table, less in zip(tables, saved, strict=True)]
+    each = [size // len(part.sublayers) for size, part in zip(sizes, parts, strict=True)]
+    return LowPrices(
+        bits,
+        attention=tuple(lowered[::2]),
+        mlp=tuple(lowered[1::2]),
+        head=_less(costs.head, rows, _saved_by_head(timed, rows)),
+        attention_bytes=tuple(each[::2]),
+        mlp_bytes=tuple(each[1::2]),
+        head_bytes=head_bytes,
+    )
+
+
+def _parts(kinds: Sequence[int]) -> list[_Part]:
+    """Attention, then MLP sublayers, kind by kind."""
+    found = []
+    for kind in range(max(kinds) + 1):
+        layers = [i for i, k in enumerate(kinds) if k == kind]
+        found += [_Part(tuple(2 * i for i in layers)), _Part(tuple(2 * i + 1 for i in layers))]
+    return found
+
+
+def _bytes_of(executor: Executor, skips: SkipSet) -> int:
+    """Memory of the copies that the set needs beyond those made so far; makes them."""
+    before = executor.low_bytes
+    cache = executor.new_cache(2)
+    executor.walk(chain_step([0], 0, executor.device), cache, skips)
+    return executor.low_bytes - before
+
+
+def _calls(
+    executor: Executor, sets: Sequence[SkipSet], head: SkipSet, rows: Sequence[int]
+) -> dict[Hashable, Callable[[], object]]:
+    cache = executor.new_cache(CONTEXT + rows[-1])
+    _walk(executor, cache, 0, 1, sets[0])  # may allocate
+    cache.commit(range(CONTEXT - 1, -1, -1))  # the reversed order writes every column
+    hidden = torch.ones(
+        1, rows[-1], executor.shape.hidden, dtype=executor.dtype, device=executor.device
+    )
+    calls: dict[Hashable, Callable[[], object]] = {}
+    for m in rows:
+        for i, skips in enumerate(sets):
+            walk = partial(_walk, executor, cache, CONTEXT, m, skips)
+            calls.update({("before", turn, i, m): walk for turn in range(IN_A_ROW - 1)})
+            calls[i, m] = walk
+        calls["full head", m] = partial(executor.logits, hidden[:, :m])
+        calls["low head", m] = partial(executor.logits, hidden[:, :m], head)
+    return calls
+
+
+def _walk(executor: Executor, cache: CursorCache, n: int, rows: int, skips: SkipSet) -> None:
+    executor.walk(chain_step([0] * rows, n, executor.device), cache, skips, rows=NO_ROWS)
+
+
+def _saved_by_head(timed: dict[Hashable, Sample], rows: Sequence[int]) -> list[float]:
+    return [timed["full head", m].typical - timed["low head", m].typical for m in rows]
+
+
+def _less(table: Table, rows: Sequence[int], saved: Sequence[float]) -> Table:
+    """The table with what is saved taken off; between and beyond these rows, linear."""
+    line = Table(
+        (0,),
+        tuple(rows),
+        (tuple(table.at(CONTEXT, m) - s for m, s in zip(rows, saved, strict=True)),),
+    )
+    off = [table.at(CONTEXT, m) - line.at(0, m) for m in table.rows]
+    lines = [[max(s - o, 0.0) for s, o in zip(at, off, strict=True)] for at in table.seconds]
+    return Table(table.contexts, table.rows, tuple(map(tuple, lines)))
