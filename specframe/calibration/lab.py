@@ -115,7 +115,7 @@ class ModelLab:
             self._tell(what, done, of)
 
     def _accepted(self, skips: SkipSet, prompts: Sequence[Prompt], name: str) -> Estimate:
-        key = f"accepted {skips.bits:x} {name}"
+        key = f"accepted {_state(skips)} {name}"
         if key not in self._notes.known:
             judged = [self._judge(prompt, prompts).estimate(skips) for prompt in prompts]
             hits = sum(chance for one in judged for text in one.chances for chance in text)
@@ -234,6 +234,13 @@ def _read(lines: Sequence[str]) -> dict[str, Any]:
             break  # the line that was being written when the process was killed
         known[name] = value
     return known
+
+
+def _state(skips: SkipSet) -> str:
+    """The skipped sublayers, and what runs on low-bit weights where anything does."""
+    if not skips.low_bits:
+        return f"{skips.bits:x}"
+    return f"{skips.bits:x} {skips.low:x} {skips.low_bits} {int(skips.low_head)}"
 
 
 def _answer_name(tokens: tuple[int, ...]) -> str:

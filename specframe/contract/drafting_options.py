@@ -1,4 +1,4 @@
-"""Drafting options that any strategy accepts: a stop rule and a tree, also as text.
+"""Drafting options that any strategy accepts: a stop rule, a tree, low-bit weights; also as text.
 
 draft_stop = length:8                    8 tokens
 draft_stop = confidence:12:0.6           at most 12, until a token has a probability below 0.6
@@ -6,13 +6,17 @@ draft_stop = adaptive:12:0.6:0.9         the same; 0.6 is adapted to an acceptan
 draft_stop = gain:16                     at most 16, while one more token pays
 draft_tree = 3-2-1                       widths by depth; the last one repeats
 draft_tree = 0.9:1-0.5:2-4               width 1 above confidence 0.9, 2 above 0.5, otherwise 4
+draft_bits = 4                           whatever runs in drafting has weights of 4 bits; or of 8
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
+from specframe.contract.lab import Lab
+from specframe.contract.low_bit import LowBitLab, low_bit_context, low_bit_plan
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Traits
 from specframe.contract.stopping import AdaptiveThreshold, FixedStop, PricedGain, StopPolicy
@@ -20,26 +24,41 @@ from specframe.contract.wrapper import WrappedPlanner, WrappedSelector
 from specframe.errors import InvalidConfig
 from specframe.types import (
     LONGEST_DRAFT,
+    LOW_BITS,
     DraftPlan,
     ModelShape,
     Outcome,
+    Prompt,
     StopRule,
     TreeRule,
 )
 
-__all__ = ["DRAFTING_OPTIONS", "WithDrafting", "stop_from", "tree_from", "with_drafting"]
+__all__ = [
+    "DRAFTING_OPTIONS",
+    "WithDrafting",
+    "bits_from",
+    "stop_from",
+    "tree_from",
+    "with_drafting",
+]
 
-DRAFTING_OPTIONS = ("draft_stop", "draft_tree")
+DRAFTING_OPTIONS = ("draft_stop", "draft_tree", "draft_bits")
+BITS = " or ".join(map(str, LOW_BITS))
 STOPS = "length:N, confidence:N:P, adaptive:N:P:TARGET or gain:N"
 TREES = "widths like 3-2-1, or FLOOR:WIDTH pairs before them like 0.9:1-0.5:2-4"
 
 
 @dataclass(frozen=True)
 class WithDrafting(WrappedSelector):
-    """Any strategy with a different stop rule, a tree, or both."""
+    """Any strategy with a different stop rule, a tree, low-bit drafting, or several of them."""
 
     stop: StopPolicy | None = None
     tree: TreeRule | None = None
+    bits: int = 0  # of the weights that draft; 0 is full precision
+
+    def __post_init__(self) -> None:
+        if self.bits not in (0, *LOW_BITS):
+            raise InvalidConfig.of("any strategy", "draft_bits", BITS, self.bits)
 
     @property
     def traits(self) -> Traits:  # type: ignore[override]
@@ -50,19 +69,29 @@ class WithDrafting(WrappedSelector):
     def start(self, shape: ModelShape) -> Planner:
         """The inner strategy's planner with this stop rule and tree."""
         stop = None if self.stop is None else self.stop.fresh()
-        return _DraftingPlanner(self.inner.start(shape), stop, self.tree)
+        return _DraftingPlanner(self.inner.start(shape), stop, self.tree, self.bits)
+
+    def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
+        """The inner strategy learns from low-bit drafts if that is what it will draft with."""
+        return super().calibrate(LowBitLab(lab, self.bits) if self.bits else lab, prompts)
 
 
 class _DraftingPlanner(WrappedPlanner):
-    def __init__(self, inner: Planner, stop: StopPolicy | None, tree: TreeRule | None) -> None:
+    def __init__(
+        self, inner: Planner, stop: StopPolicy | None, tree: TreeRule | None, bits: int
+    ) -> None:
         super().__init__(inner)
-        self._stop, self._tree = stop, tree
+        self._stop, self._tree, self._bits = stop, tree, bits
 
     def plan(self, context: Context) -> DraftPlan:
         """The inner plan with these rules; a plan that drafts nothing is not changed."""
+        if self._bits:
+            context = low_bit_context(context, self._bits)
         plan = self._inner.plan(context)
         if plan.stop.max_tokens == 0:
             return plan
+        if self._bits:
+            plan = low_bit_plan(plan, self._bits)
         stop = plan.stop
         if self._stop is not None:
             self._stop.price(plan, context)
@@ -70,22 +99,31 @@ class _DraftingPlanner(WrappedPlanner):
         return replace(plan, stop=stop, tree=self._tree or plan.tree)
 
     def observe(self, outcome: Outcome) -> None:
-        """Pass the outcome to the inner planner and to the stop rule."""
-        self._inner.observe(outcome)
+        """Pass the outcome to the stop rule and, with its own plan, to the inner planner."""
+        own = replace(outcome.plan, skips=outcome.plan.skips.full) if self._bits else outcome.plan
+        self._inner.observe(replace(outcome, plan=own))
         if self._stop is not None:
             self._stop.observe(outcome)
 
 
 def with_drafting(strategy: LayerSelector, options: Mapping[str, str]) -> LayerSelector:
     """The strategy with the stop rule and the tree that the options name, if any."""
-    stop, tree = (options.get(name) for name in DRAFTING_OPTIONS)
-    if stop is None and tree is None:
+    stop, tree, bits = (options.get(name) for name in DRAFTING_OPTIONS)
+    if stop is None and tree is None and bits is None:
         return strategy
     return WithDrafting(
         strategy,
         None if stop is None else stop_from(stop),
         None if tree is None else tree_from(tree),
+        0 if bits is None else bits_from(bits),
     )
+
+
+def bits_from(text: str) -> int:
+    """A number of bits from text."""
+    if text not in map(str, LOW_BITS):
+        raise InvalidConfig.of("any strategy", "draft_bits", BITS, text)
+    return int(text)
 
 
 def stop_from(text: str) -> StopPolicy:

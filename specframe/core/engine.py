@@ -15,7 +15,7 @@ from specframe.core.sampling import Law
 from specframe.core.states import StateWindow
 from specframe.core.target import Target
 from specframe.costs.model import CostModel
-from specframe.errors import InvalidDraftPlan, InvalidSkipSet
+from specframe.errors import InvalidDraftPlan, InvalidSkipSet, UnsupportedModel
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Executor
 from specframe.types import LONGEST_CHAIN, LONGEST_DRAFT, DraftPlan, Outcome
@@ -188,6 +188,12 @@ class Engine:
             raise InvalidSkipSet(
                 f"The plan's skip set covers {plan.skips.size} sublayers and the model has "
                 f"{sublayers}. Use a strategy made for this model."
+            )
+        refusal = self._executor.refuses_low() if plan.skips.low_bits else None
+        if refusal is not None:
+            raise UnsupportedModel(
+                f"This model cannot draft with {plan.skips.low_bits}-bit weights: {refusal}. "
+                f"Draft in full precision, i.e. leave draft_bits out."
             )
         unknown = [token for token in plan.copied if not 0 <= token < vocabulary]
         if unknown:

@@ -52,6 +52,12 @@ def tokens_of(strategy, count=20):
 
 
 @pytest.mark.parametrize("name", strategy_names())
+def test_every_strategy_drafts_on_low_bit_weights_and_keeps_the_model_s_tokens(name):
+    found, _ = tokens_of(WithDrafting(ready(f"{name}:faithful"), bits=4))
+    assert found == tokens_of(Autoregressive())[0]
+
+
+@pytest.mark.parametrize("name", strategy_names())
 def test_every_strategy_with_every_stop_rule_and_tree_keeps_the_model_s_tokens(name):
     inner = ready(f"{name}:faithful")
     own, _ = tokens_of(Autoregressive())

@@ -12,6 +12,7 @@ from specframe.core.engine import Engine
 from specframe.core.sampling import Law
 from specframe.executors.cache import CursorCache
 from specframe.executors.fused import executor as fused
+from specframe.executors.low_bit_copies import LowBitCopies
 from specframe.types import Draft, SkipSet, Verdict
 
 
@@ -76,6 +77,23 @@ def rollback_missing(patch):
 
     patch.setattr(Drafter, "run", watched)
     patch.setattr(CursorCache, "commit", everything)
+
+
+def low_bit_weights_verify(patch):
+    walk = fused.FusedExecutor.walk
+
+    def lowered(self, step, cache, skips=None, **given):
+        return walk(self, step, cache, skips or SkipSet(self.shape.sublayers).lower(4), **given)
+
+    patch.setattr(fused.FusedExecutor, "walk", lowered)
+
+
+def low_bit_sublayers_counted_into_the_prefix(patch):
+    patch.setattr(SkipSet, "prefix", property(lambda skips: next(iter(skips), skips.size)))
+
+
+def low_bit_copy_of_old_weights(patch):
+    patch.setattr(LowBitCopies, "drop_stale", lambda self: None)
 
 
 def draft_keys_left_in_the_cache(patch):

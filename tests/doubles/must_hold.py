@@ -25,6 +25,7 @@ TEMPERED = Sampling({"temperature": 0.6}, (temperature(0.6),))
 ENDING = Sampling({"eos_token_id": 1}, (), frozenset({1}))
 SKIPS = SkipSet.from_sublayers(2, [2, 3])
 CHAIN = FixedSkips(SKIPS, StopRule(3))
+LOW = FixedSkips(SkipSet.from_sublayers(2, [3]).lower(4, [1, 2]), StopRule(3))
 TREE = WithDrafting(FixedSkips(SkipSet.from_sublayers(2, [0, 3]), StopRule(3)), tree=TreeRule((3,)))
 
 
@@ -36,6 +37,10 @@ def holds(case: Case) -> None:
 
 def law_of_chains() -> None:
     holds(Case(CHAIN, new_tokens=4))
+
+
+def law_of_low_bit_chains() -> None:
+    holds(Case(LOW, new_tokens=4))
 
 
 def law_at_a_temperature() -> None:
@@ -107,7 +112,30 @@ def identity_with_the_library() -> None:
         raise Wrong("the logits are not the library's")
 
 
+def copies_of_changed_weights() -> None:
+    """A low-bit walk after weights were changed in place against one that never had other ones."""
+    every = SkipSet.none(2).lower(4)
+    walked = []
+    for used_before in (True, False):
+        model = tiny_model(Tiny())
+        executor = fused.FusedExecutor(model)
+        if used_before:
+            low_bit_logits(executor, every)
+        for parameter in model.parameters():
+            parameter.data.mul_(-0.5)
+        walked.append(low_bit_logits(executor, every))
+    if not torch.equal(*walked):
+        raise Wrong("drafts run on the weights of before")
+
+
+def low_bit_logits(executor, skips) -> torch.Tensor:
+    step = Step(torch.tensor([[3, 1, 4]]), torch.arange(3), 0, 0)
+    return executor.walk(step, executor.new_cache(8), skips).logits
+
+
 HOLDS = (
+    law_of_low_bit_chains,
+    copies_of_changed_weights,
     law_of_chains,
     law_at_a_temperature,
     law_with_history,

@@ -1,0 +1,112 @@
+"""Low-bit drafting for any strategy: its measurements and its planner see low-bit drafts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from specframe.contract.lab import Lab
+from specframe.contract.planner import Context, Probe
+from specframe.types import DraftPlan, Estimate, ModelShape, Pass, Prompt, SkipSet, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from specframe.costs.model import CostModel
+
+__all__ = ["LowBitLab", "low_bit_context", "low_bit_plan"]
+
+
+def low_bit_plan(plan: DraftPlan, bits: int) -> DraftPlan:
+    """The plan with low-bit drafting; before a draft head, only the LM head is low-bit.
+
+    The sublayers before a draft head are the target's own and are not run again.
+    """
+    skips = plan.skips.lower(bits, () if plan.headed else None)
+    return replace(plan, skips=skips)
+
+
+def low_bit_context(context: Context, bits: int) -> Context:
+    """The context with prices and a probe of low-bit drafts."""
+    costs = _low_bit_costs(context.costs, bits)
+    return replace(context, costs=costs, probe=_LowBitProbe(context.probe, bits))
+
+
+def _low_bit_costs(costs: CostModel, bits: int) -> CostModel:
+    """Unchanged where nothing was measured: there, all sublayers cost the same anyway."""
+    return replace(costs, draft_bits=bits) if costs.low else costs
+
+
+@dataclass(frozen=True, slots=True)
+class _LowBitProbe:
+    """A probe whose walks with a skip set are low-bit; those without one are the target's."""
+
+    inner: Probe
+    bits: int
+
+    @property
+    def committed(self) -> int:
+        """See `Probe.committed`."""
+        return self.inner.committed
+
+    def walk(
+        self,
+        step: Step,
+        skips: SkipSet | None = None,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        hidden: Tensor | None = None,
+        taps: Sequence[int] = (),
+        rows: slice | None = None,
+    ) -> Pass:
+        """See `Probe.walk`."""
+        lowered = None if skips is None else skips.lower(self.bits)
+        return self.inner.walk(
+            step, lowered, start=start, stop=stop, hidden=hidden, taps=taps, rows=rows
+        )
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Probe.logits`."""
+        return self.inner.logits(hidden)
+
+
+class LowBitLab:
+    """A lab that measures low-bit drafts."""
+
+    def __init__(self, inner: Lab, bits: int) -> None:
+        self._inner, self._bits = inner, bits
+        self.shape: ModelShape = inner.shape
+        self.costs = _low_bit_costs(inner.costs, bits)
+        self.new_tokens, self.facts = inner.new_tokens, inner.facts
+
+    def answer(self, prompts: Sequence[Prompt]) -> None:
+        """See `Lab.answer`."""
+        self._inner.answer(prompts)
+
+    def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
+        """See `Lab.acceptance`."""
+        return self._inner.acceptance([one.lower(self._bits) for one in skips], prompts)
+
+    def seconds_per_token(
+        self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int
+    ) -> float:
+        """See `Lab.seconds_per_token`."""
+        return self._inner.seconds_per_token(low_bit_plan(plan, self._bits), prompts, new_tokens)
+
+    def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str) -> Tensor:
+        """See `Lab.vectors`."""
+        return self._inner.vectors(prompts, depth, pooling)
+
+    def states(self, prompt: Prompt, depths: Sequence[int]) -> Mapping[int, Tensor]:
+        """See `Lab.states`."""
+        return self._inner.states(prompt, depths)
+
+    def read_out(self, states: Tensor) -> Tensor:
+        """See `Lab.read_out`."""
+        return self._inner.read_out(states)
+
+    def tell(self, what: str, done: int, of: int) -> None:
+        """See `Lab.tell`."""
+        self._inner.tell(what, done, of)

@@ -1,0 +1,74 @@
+"""Low-bit drafts are lossless: the law of sampling, and greedy tokens, are the model's own."""
+
+import pytest
+from doubles.architecture_doubles import executor_of
+from doubles.laws import SAMPLINGS, Case, law_error
+from doubles.tiny import FAMILIES, Tiny, tiny_executor
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from specframe.contract.drafting_options import WithDrafting
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
+from specframe.errors import UnsupportedModel
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.fixed import FixedSkips
+from specframe.testing.architectures import MODULE
+from specframe.types import SkipSet, StopRule, TreeRule
+
+EXACT = 1e-12
+
+
+@st.composite
+def three_states(draw, layers):
+    """Any set with low-bit sublayers, a low-bit head or both."""
+    size = 2 * layers
+    states = draw(st.lists(st.sampled_from(["full", "low", "skipped"]), min_size=size))
+    skipped = [i for i, state in enumerate(states[:size]) if state == "skipped"]
+    low = [i for i, state in enumerate(states[:size]) if state == "low"]
+    head = draw(st.booleans()) or not low
+    return SkipSet.from_sublayers(layers, skipped).lower(draw(st.sampled_from([4, 8])), low, head)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("tree", [None, TreeRule((2, 1))], ids=["chain", "tree"])
+def test_low_bit_drafts_emit_the_models_law(sampling, tree):
+    skips = SkipSet.from_sublayers(2, [2]).lower(4, [0, 3])
+    strategy = WithDrafting(FixedSkips(skips, StopRule(3)), tree=tree)
+    assert law_error(Case(strategy, SAMPLINGS[sampling])) < EXACT
+
+
+@given(three_states(2))
+@settings(max_examples=12)
+def test_drafts_of_any_states_emit_the_models_law_with_low_bits(skips):
+    assert law_error(Case(FixedSkips(skips, StopRule(2)), new_tokens=3)) < EXACT
+
+
+def tokens_of(strategy, executor, prompt=(3, 1, 4, 1, 5), budget=16):
+    engine = Engine(executor, strategy, Law(), Limits(budget))
+    return [token for done in engine.rounds(prompt) for token in done.tokens]
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_tokens_of_low_bit_drafts_on_the_fused_executor(family, bits):
+    executor = tiny_executor(Tiny(family, layers=3))
+    for skips in (SkipSet.none(3).lower(bits), SkipSet.from_sublayers(3, [3]).lower(bits, [4, 5])):
+        strategy = FixedSkips(skips, StopRule(4))
+        assert tokens_of(strategy, executor) == tokens_of(Autoregressive(), executor)
+
+
+@pytest.mark.parametrize("name", MODULE)
+def test_greedy_tokens_of_low_bit_drafts_on_the_module_executor(name):
+    executor = executor_of(name)
+    layers = executor.shape.layers
+    strategy = FixedSkips(SkipSet.from_sublayers(layers, [3]).lower(4), StopRule(4))
+    assert tokens_of(strategy, executor) == tokens_of(Autoregressive(), executor)
+    assert executor.low_bytes > 0
+
+
+def test_a_model_that_cannot_be_lowered_refuses_low_bit_drafts(monkeypatch):
+    executor = tiny_executor()
+    monkeypatch.setattr(type(executor), "refuses_low", lambda self: "it is made of stone")
+    with pytest.raises(UnsupportedModel, match="made of stone"):
+        tokens_of(FixedSkips(SkipSet.none(2).lower(4), StopRule(2)), executor)

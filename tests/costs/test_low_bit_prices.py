@@ -1,0 +1,76 @@
+"""Prices of low-bit drafts, against sums written out by hand and the cost model's own."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specframe.costs.model import CostModel, LowPrices
+from specframe.costs.rates import RoundPrices, SetMatrix
+from specframe.costs.tables import Table
+from specframe.errors import InvalidConfig
+from specframe.types import DraftPlan, SkipSet, StopRule
+
+LAYERS = 3
+SIZE = 2 * LAYERS
+EVERY = (1 << SIZE) - 1
+
+
+def flat(seconds):
+    return Table((0,), (1, 9), ((seconds, 2 * seconds),))
+
+
+def low(bits, attention, mlp, head):
+    return LowPrices(bits, (flat(attention),), (flat(mlp),), flat(head), (100,), (300,), 1000)
+
+
+FULL = CostModel((0,) * LAYERS, (flat(4.0),), (flat(8.0),), flat(0.5), flat(16.0), 0.25, 0.75)
+COSTS = replace(FULL, low=(low(4, 1.0, 2.0, 3.0), low(8, 2.0, 4.0, 8.0)))
+
+
+def test_a_draft_step_is_the_sum_of_what_runs_in_each_state():
+    skips = SkipSet.from_sublayers(LAYERS, [2]).lower(4, [1, 4])
+    assert COSTS.walk(0, 1, skips, logits=1) == 0.5 + 2 * 4.0 - 4.0 + 1.0 + 2 * 8.0 + 2.0 + 3.0
+    assert COSTS.draft_step(skips, 0) == COSTS.walk(0, 1, skips, logits=1) + 0.25
+
+
+def test_verification_starts_at_the_first_low_bit_sublayer():
+    skips = SkipSet.none(LAYERS).lower(8, [1, 2], head=False)
+    plan = DraftPlan(skips, StopRule(1))
+    step = 0.5 + 2 * 4.0 + 2 * 8.0 + 2.0 + 4.0 + 16.0 + 0.25
+    prefix = 0.5 + 4.0
+    assert COSTS.round(plan, 0) == step + prefix + COSTS.verify(2, 0, start=1) + 0.75
+
+
+def test_the_memory_of_a_set_is_that_of_its_copies():
+    assert COSTS.low_bytes(SkipSet.none(LAYERS)) == 0
+    assert COSTS.low_bytes(SkipSet.none(LAYERS).lower(4, [0, 1, 3])) == 100 + 2 * 300 + 1000
+    assert COSTS.low_bytes(SkipSet.none(LAYERS).lower(4, [0], head=False)) == 100
+
+
+def test_low_bit_drafts_without_prices_are_refused_with_a_remedy():
+    with pytest.raises(InvalidConfig, match="profile --again"):
+        FULL.draft_step(SkipSet.none(LAYERS).lower(4), 0)
+
+
+@st.composite
+def sets(draw):
+    skipped = draw(st.integers(0, EVERY))
+    lowered = draw(st.integers(0, EVERY)) & ~skipped
+    head = draw(st.booleans())
+    bits = draw(st.sampled_from([4, 8])) if lowered or head else 0
+    return SkipSet(SIZE, skipped, lowered, bits, head)
+
+
+@given(st.lists(sets(), min_size=1, max_size=4), st.integers(1, 9), st.sampled_from([0, 4, 8]))
+def test_prices_of_three_states_as_arrays_are_the_cost_model_s(many, drafted, draft_bits):
+    """With `draft_bits`, all that is asked for in full is low-bit as well."""
+    costs = replace(COSTS, draft_bits=draft_bits)
+    asked = [skips.full for skips in many] if draft_bits else many
+    found = RoundPrices.at(costs, 20, range(1, 10)).seconds(SetMatrix.of(asked, SIZE))
+    for line, skips in zip(found, asked, strict=True):
+        plan = DraftPlan(skips, StopRule(drafted))
+        assert line[drafted - 1] == pytest.approx(costs.round(plan, 20))
+        lowered = DraftPlan(skips.lower(draft_bits), StopRule(drafted)) if draft_bits else plan
+        assert costs.round(plan, 20) == pytest.approx(COSTS.round(lowered, 20))
