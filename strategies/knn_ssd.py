@@ -32,6 +32,7 @@ from typing import Any, ClassVar, Self
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidRequest
@@ -52,6 +53,7 @@ from specframe.strategies.shared.judging.prompt_split import (
     split_prompts,
 )
 from specframe.strategies.shared.planners.fallback import FallbackPlanner, FallbackRules
+from specframe.strategies.shared.planners.prospects import JudgedProspect
 from specframe.strategies.shared.published import PublishedSet
 from specframe.strategies.shared.searching.offline import (
     OfflineConfig,
@@ -201,6 +203,12 @@ class KnnSsd(LookingUp):
         """Equation (4) at the first round, then the set found or one that it falls back to."""
         sets = self.required(shape).sets
         return DomainPlanner(self.lookup, sets, self.config.rules())
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of all domains' sets, where they may be declined."""
+        if not self.config.may_decline:
+            return None
+        return JudgedProspect(tuple(self.required(shape).sets.values()), self.config.longest)
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
         """The sets of all domains, and the mixed one."""

@@ -32,6 +32,7 @@ from specframe.contract.constant_plan import ConstantPlanner
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least, require_known
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidConfig
@@ -40,6 +41,7 @@ from specframe.strategies.shared.judging.prompt_split import PromptSplit, split_
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import FallbackPlanner, FallbackRules
 from specframe.strategies.shared.planners.one_set import EVERY_DOMAIN
+from specframe.strategies.shared.planners.prospects import JudgedProspect
 from specframe.strategies.shared.searching.search import Budget, Proposals, Scripted
 from specframe.types import DraftPlan, ModelShape, Prompt, SkipSet, StopRule
 
@@ -151,6 +153,12 @@ class LayerSkip(CalibratedStrategy):
         if found.draft is not None:
             return _constant(found.judged.skips, found.draft)
         return FallbackPlanner((found.judged,), self.config.rules())
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of an exit that was predicted to pay."""
+        if self.config.exit or self.required(shape).draft is not None:
+            return None
+        return JudgedProspect((self.found.judged,), self.config.longest)  # type: ignore[union-attr]
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
         """The exit found, as a skip set."""

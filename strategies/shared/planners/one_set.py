@@ -8,11 +8,13 @@ from typing import Any, Self
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
+from specframe.contract.paying import Prospect
 from specframe.contract.selector import Needs
 from specframe.strategies.shared.judging.find_set import find_set
 from specframe.strategies.shared.judging.prompt_split import split_prompts
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import FallbackPlanner
+from specframe.strategies.shared.planners.prospects import JudgedProspect
 from specframe.strategies.shared.searching.offline import OfflineConfig, enough, search_task
 from specframe.types import ModelShape, Prompt, SkipSet
 
@@ -61,6 +63,12 @@ class OneSet(CalibratedStrategy):
     def start(self, shape: ModelShape) -> FallbackPlanner:
         """A planner that drafts with the set found, or drafts nothing while that does not pay."""
         return FallbackPlanner((self.required(shape).judged,), self.config.rules())
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of the set found, where it may be declined."""
+        if not self.config.may_decline:
+            return None
+        return JudgedProspect((self.required(shape).judged,), self.config.longest)
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
         """The set found."""
