@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from typing import Any, ClassVar, Self
 
 from specframe.contract.judged_set import JudgedSet
@@ -61,7 +60,7 @@ from specframe.strategies.shared.searching.offline import (
     search_task,
     unjudged,
 )
-from specframe.strategies.shared.searching.search import Budget
+from specframe.strategies.shared.searching.search import Allowance
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet
 
 __all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig"]
@@ -170,34 +169,38 @@ class KnnSsd(LookingUp):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) to (3)."""
+        allowance = Allowance(self.config.seconds)
         split = split_prompts(label_prompts(lab, prompts, self.config.pooling))
         memory = learn_memory(lab, split, self.config)
         lab.answer(split.every)
         sets: dict[str, JudgedSet] = {}
         curves: dict[str, tuple[tuple[float, float], ...]] = {}
         ended: dict[str, str] = {}
-        began = perf_counter()
-        for name, own, budget in self._searches(lab, split, began):
-            starts = _starts(sets)
+        for name, own, evaluations, share in self._searches(lab, split):
             task = search_task(
-                f"searching a skip set for {name}", lab, own, self.config, starts, budget
+                f"searching a skip set for {name}",
+                lab,
+                own,
+                self.config,
+                _starts(sets),
+                evaluations,
+                Allowance(share * allowance.left),
             )
             sets[name], record = find_set(lab, own, task)
             curves[name], ended[name] = record.best_so_far(), record.ended
         return replace(self, found=DomainSets(memory, sets, curves, ended, lab.shape, lab.facts))
 
     def _searches(
-        self, lab: Lab, split: PromptSplit, began: float
-    ) -> Iterator[tuple[str, PromptSplit, Budget]]:
-        """Each search in order, with its share of the seconds that are left."""
+        self, lab: Lab, split: PromptSplit
+    ) -> Iterator[tuple[str, PromptSplit, int, float]]:
+        """Each search in order: its name, prompts, evaluations and share of the seconds left."""
         config, domains = self.config, split.domains
         if config.mixed:
-            budget = Budget(config.evaluations, MIXED_SHARE * config.seconds, config.patience)
-            yield MIXED, enough(split, lab, config.evaluations), budget
+            own = enough(split, lab, config.evaluations)
+            yield MIXED, own, config.evaluations, MIXED_SHARE
         for done, domain in enumerate(domains):
-            left = max(config.seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
-            budget = Budget(config.domain_evaluations, left, config.patience)
-            yield domain, split.of(domain), budget
+            share = 1.0 / (len(domains) - done)
+            yield domain, split.of(domain), config.domain_evaluations, share
 
     def start(self, shape: ModelShape) -> DomainPlanner:
         """Equation (4) at the first round, then the set found or one that it falls back to."""

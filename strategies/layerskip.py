@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from time import perf_counter
 from typing import Any, ClassVar, Self
 
 from specframe.contract.constant_plan import ConstantPlanner
@@ -42,7 +41,12 @@ from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import FallbackPlanner, FallbackRules
 from specframe.strategies.shared.planners.one_set import EVERY_DOMAIN
 from specframe.strategies.shared.planners.prospects import JudgedProspect
-from specframe.strategies.shared.searching.search import Budget, Proposals, Scripted
+from specframe.strategies.shared.searching.search import (
+    Allowance,
+    Budget,
+    Proposals,
+    Scripted,
+)
 from specframe.types import DraftPlan, ModelShape, Prompt, SkipSet, StopRule
 
 __all__ = ["ExitConfig", "FoundExit", "LayerSkip"]
@@ -139,10 +143,11 @@ class LayerSkip(CalibratedStrategy):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3)."""
+        allowance = Allowance(self.config.seconds or inf)
         split = split_prompts(prompts)
         lab.answer(split.every)
         timed = self.config.sweep == "timed"
-        judged, draft = (_timed if timed else _predicted)(lab, split, self.config)
+        judged, draft = (_timed if timed else _predicted)(lab, split, self.config, allowance)
         return replace(self, found=FoundExit(judged, draft, lab.shape, lab.facts))
 
     def start(self, shape: ModelShape) -> Planner:
@@ -176,21 +181,24 @@ def _constant(skips: SkipSet, draft: int) -> ConstantPlanner:
     return ConstantPlanner(DraftPlan(skips, StopRule(draft), capture=False))
 
 
-def _predicted(lab: Lab, split: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, None]:
+def _predicted(
+    lab: Lab, split: PromptSplit, config: ExitConfig, allowance: Allowance
+) -> tuple[JudgedSet, None]:
     exits = [SkipSet.after(lab.shape.layers, e) for e in config.exits(lab.shape.layers)]
-    budget = Budget(len(exits), config.seconds or inf)
+    budget = Budget(len(exits), allowance.left)
     task = SearchTask("sweeping exits", _InOrder(exits), budget, config.longest)
     return find_set(lab, split, task)[0], None
 
 
-def _timed(lab: Lab, split: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, int]:
+def _timed(
+    lab: Lab, split: PromptSplit, config: ExitConfig, allowance: Allowance
+) -> tuple[JudgedSet, int]:
     """Every pair while there is time, deep exits and long drafts last."""
     layers, asked = lab.shape.layers, spread(split.search, config.prompts)
     pairs = [(e, d) for e in config.exits(layers) for d in range(1, config.longest + 1)]
     seconds: dict[tuple[int, int], float] = {}
-    began = perf_counter()
     for exit_layer, draft in pairs:
-        if seconds and config.seconds and perf_counter() - began > config.seconds:
+        if seconds and not allowance.left:
             break
         plan = DraftPlan(SkipSet.after(layers, exit_layer), StopRule(draft))
         seconds[exit_layer, draft] = lab.seconds_per_token(plan, asked, config.new_tokens)

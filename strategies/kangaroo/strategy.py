@@ -40,6 +40,7 @@ from specframe.strategies.kangaroo.adapter import (
 )
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.candidates import Repricing
+from specframe.strategies.shared.searching.search import Allowance
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
 __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
@@ -58,7 +59,7 @@ class KangarooConfig:
     longest: int = 12
     confidence: float = 0.6
     epochs: int = 20
-    seconds: float = 240.0  # of training, without the target's answers
+    seconds: float = 240.0  # of answers and training
     rate: float = 2e-3
     seed: int = 0
 
@@ -200,6 +201,7 @@ class Kangaroo(CalibratedStrategy):
                 f"Training needs at least {FEWEST} prompts, so that one can be kept to judge by. "
                 f"Got {len(prompts)}."
             )
+        allowance = Allowance(self.config.seconds)
         lab.answer(prompts)
         depth = 2 * self.config.trunk(lab.shape.layers)
         lessons = _lessons(lab, prompts, depth)
@@ -210,7 +212,7 @@ class Kangaroo(CalibratedStrategy):
             Adapter.new(lab.shape, depth, config.seed),
             taught,
             lab.read_out,
-            TrainingRules(config.epochs, config.seconds, rate=config.rate, seed=config.seed),
+            TrainingRules(config.epochs, allowance.left, rate=config.rate, seed=config.seed),
             lambda done, of: lab.tell("training the adapter", done, of),
         )
         trained, bare = (_share(lab, chosen, held) for chosen in (adapter, None))

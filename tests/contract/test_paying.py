@@ -62,7 +62,8 @@ def played(planner, rounds, accepted, select=0.0, first=0):
 def test_what_cannot_pay_is_never_planned_and_says_so():
     inner = Inner()
     plans = played(PayingPlanner(inner, Hoped(0.97)), 30, 2)
-    assert inner.planned == 0 and inner.observed == 30
+    assert inner.planned == 0
+    assert inner.observed == 30
     assert {(plan.stop.max_tokens, plan.declined) for plan in plans} == {(0, 0.97)}
 
 
@@ -77,7 +78,8 @@ def test_planning_that_costs_more_than_its_stake_is_declined():
 def test_what_pays_is_not_interrupted_and_not_decided_again():
     inner, hoped = Inner(), Hoped(1.2)
     played(PayingPlanner(inner, hoped), 300, 2)
-    assert inner.planned == 300 and hoped.asked == 1
+    assert inner.planned == 300
+    assert hoped.asked == 1
 
 
 def test_rounds_that_lose_more_than_the_stake_end_drafting():

@@ -21,7 +21,7 @@ ONLINE = ("admg", "auto", "cascade", "clasp", "del", "knapspec", "swift")  # the
 @cache
 def hard():
     """Every sublayer matters, so that no draft is accepted."""
-    return planted({sublayer: 4.0 for sublayer in range(16)}, (24, 3))
+    return planted(dict.fromkeys(range(16), 4.0), (24, 3))
 
 
 def seconds_per_token(case, law):

@@ -16,6 +16,7 @@ from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import FallbackPlanner
 from specframe.strategies.shared.planners.prospects import JudgedProspect
 from specframe.strategies.shared.searching.offline import OfflineConfig, enough, search_task
+from specframe.strategies.shared.searching.search import Allowance
 from specframe.types import ModelShape, Prompt, SkipSet
 
 __all__ = ["EVERY_DOMAIN", "FoundSet", "OneSet"]
@@ -50,10 +51,11 @@ class OneSet(CalibratedStrategy):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Search a set; one that was found before is where the search starts."""
-        split = enough(split_prompts(prompts), lab, self.config.evaluations)
+        config, allowance = self.config, Allowance(self.config.seconds)
+        split = enough(split_prompts(prompts), lab, config.evaluations)
         starts = self.starts if self.found is None else (self.found.judged.skips, *self.starts)
         lab.answer(split.every)
-        task = search_task("searching a skip set", lab, split, self.config, starts)
+        task = search_task("searching a skip set", lab, split, config, starts, allowance=allowance)
         judged, record = find_set(lab, split, task)
         found = FoundSet(
             judged, record.best_so_far(), record.incumbents(), record.ended, lab.shape, lab.facts

@@ -23,7 +23,13 @@ from specframe.strategies.shared.searching.knapsack_search import (
     guessed_losses,
     nested_by_loss,
 )
-from specframe.strategies.shared.searching.search import Budget, InTurn, Objective, Searcher
+from specframe.strategies.shared.searching.search import (
+    Allowance,
+    Budget,
+    InTurn,
+    Objective,
+    Searcher,
+)
 from specframe.strategies.shared.searching.searchers import (
     Annealing,
     EverySet,
@@ -86,14 +92,20 @@ def search_task(
     split: PromptSplit,
     config: OfflineConfig,
     starts: Sequence[SkipSet] = (),
-    budget: Budget | None = None,
+    evaluations: int = 0,
+    allowance: Allowance | None = None,
 ) -> SearchTask:
-    """The search that a configuration asks for; `starts` are measured first."""
-    budget = budget or Budget(config.evaluations, config.seconds, config.patience)
+    """The search that a configuration asks for; `starts` are measured first.
+
+    `evaluations` and `allowance` replace those of the configuration.
+    """
+    allowance = allowance or Allowance(config.seconds)
+    evaluations = evaluations or config.evaluations
+    searcher = _searcher(config, lab, split, evaluations, starts)  # may rank sublayers first
     return SearchTask(
         name,
-        _searcher(config, lab, split, budget.evaluations, starts),
-        budget,
+        searcher,
+        Budget(evaluations, allowance.left, config.patience),
         config.longest,
         _objective(lab, split, config),
         tuple(starts),
