@@ -69,6 +69,7 @@ class KnapKnnConfig(DomainConfig):
     seconds: float = 120.0  # of searching
     evaluations: int = 240  # sets measured for all domains together
     domain_evaluations: int = 160  # and for each
+    searched: int = 0  # prompts of each domain that are searched on; 0: half of them
     seed: int = 1
     most_skipped: float = 1.0  # share of the weight
     protected: int = 0  # layers at either end that are never skipped
@@ -85,7 +86,7 @@ class KnapKnnConfig(DomainConfig):
         DomainConfig.__post_init__(self)
         require_known(self, stop=("gain", "confidence", "fixed"))
         require_at_least(self, evaluations=1, domain_evaluations=1, parts=1, heaviest=1, longest=1)
-        require_at_least(self, seconds=0, protected=0, review=0, rest=0)
+        require_at_least(self, seconds=0, searched=0, protected=0, review=0, rest=0)
         require_in(self, "(0, 1]", "most_skipped")
         if self.boundary <= 0.0:
             raise InvalidConfig.of("KnapKnnConfig", "boundary", "above 0", self.boundary)
@@ -296,7 +297,7 @@ class KnapKnn(LookingUp):
         memory = learn_memory(lab, split, config)
         models = learn_models(
             lab,
-            split,
+            split.searching(config.searched),
             seconds=config.seconds,
             evaluations=(config.evaluations, config.domain_evaluations),
             longest=config.longest,

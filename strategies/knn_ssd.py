@@ -44,7 +44,12 @@ from specframe.strategies.shared.domains.lookup import (
     Memory,
     learn_memory,
 )
-from specframe.strategies.shared.judging.find_set import find_set
+from specframe.strategies.shared.judging.find_set import (
+    find_set,
+    judge_set,
+    predicted_speed,
+    typical_context,
+)
 from specframe.strategies.shared.judging.prompt_split import (
     MIXED,
     MIXED_SHARE,
@@ -172,6 +177,7 @@ class KnnSsd(LookingUp):
         allowance = Allowance(self.config.seconds)
         split = split_prompts(label_prompts(lab, prompts, self.config.pooling))
         memory = learn_memory(lab, split, self.config)
+        split = split.searching(self.config.searched)
         lab.answer(split.every)
         sets: dict[str, JudgedSet] = {}
         curves: dict[str, tuple[tuple[float, float], ...]] = {}
@@ -188,7 +194,24 @@ class KnnSsd(LookingUp):
             )
             sets[name], record = find_set(lab, own, task)
             curves[name], ended[name] = record.best_so_far(), record.ended
+        if self.config.objective == "cached":
+            sets = {name: self._best_of(lab, split, name, sets) for name in sets}
         return replace(self, found=DomainSets(memory, sets, curves, ended, lab.shape, lab.facts))
+
+    def _best_of(
+        self, lab: Lab, split: PromptSplit, name: str, sets: Mapping[str, JudgedSet]
+    ) -> JudgedSet:
+        """The set of all searches that is best for a domain, by prompts of its own; first its own.
+
+        A search knows the sets of those before it and not those of the ones after it.
+        """
+        own = split if name == MIXED else split.of(name)
+        longest, n = self.config.longest, typical_context(lab, own.search)
+        found = dict.fromkeys((sets[name].skips, *(judged.skips for judged in sets.values())))
+        best = max(found, key=predicted_speed(lab, own.choose, n, longest))
+        if best == sets[name].skips:
+            return sets[name]
+        return judge_set(lab, best, own, longest, sets[name].tried)
 
     def _searches(
         self, lab: Lab, split: PromptSplit

@@ -52,7 +52,7 @@ class OneSet(CalibratedStrategy):
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Search a set; one that was found before is where the search starts."""
         config, allowance = self.config, Allowance(self.config.seconds)
-        split = enough(split_prompts(prompts), lab, config.evaluations)
+        split = enough(split_prompts(prompts).searching(config.searched), lab, config.evaluations)
         starts = self.starts if self.found is None else (self.found.judged.skips, *self.starts)
         lab.answer(split.every)
         task = search_task("searching a skip set", lab, split, config, starts, allowance=allowance)

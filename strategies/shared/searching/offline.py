@@ -55,8 +55,9 @@ class OfflineConfig:
     `search`: `exhaustive` measures every set of a small model, and is `local` on a larger one.
     `objective`: `cached` predicts the speed from cached continuations and the machine's prices,
     `clock` times generations of `new_tokens` tokens on `prompts` prompts (0: all that are searched
-    on). `every_prompt` searches on all prompts even where `seconds` are too few for that. The
-    last five settings are those of `FallbackRules`.
+    on). `every_prompt` searches on all prompts even where `seconds` are too few for that;
+    `searched` is how many prompts of each domain are searched on then (0: half of them). The last
+    five settings are those of `FallbackRules`.
     """
 
     search: str = "local+bayes"
@@ -66,6 +67,7 @@ class OfflineConfig:
     patience: int = 0
     prompts: int = 0
     every_prompt: bool = False
+    searched: int = 0
     new_tokens: int = 32
     seed: int = 1
     stop: str = "gain"
@@ -76,7 +78,9 @@ class OfflineConfig:
 
     def __post_init__(self) -> None:
         require_known(self, search=SEARCHES, objective=("cached", "clock"))
-        require_at_least(self, evaluations=1, new_tokens=1, seconds=0, patience=0, prompts=0)
+        require_at_least(
+            self, evaluations=1, new_tokens=1, seconds=0, patience=0, prompts=0, searched=0
+        )
         self.rules()
 
     def rules(self) -> FallbackRules:
@@ -109,7 +113,7 @@ def search_task(
         config.longest,
         _objective(lab, split, config),
         tuple(starts),
-        config.every_prompt,
+        config.every_prompt or config.searched > 0,
     )
 
 
