@@ -72,7 +72,7 @@ KEYS: Mapping[str, str] = {
     "repeats": "Answers of each contender to each prompt.",
     "new_tokens": "Tokens of an answer at most.",
     "calibration_prompts": "Prompts of each domain that strategies learn from.",
-    "calibration_seconds": "Seconds of each strategy that calibrates, its share of answers included.",
+    "calibration_seconds": "Seconds of each strategy that calibrates, with its share of answers.",
     "rivals": "Whether the early exit and the prompt lookup of transformers take part.",
 }
 

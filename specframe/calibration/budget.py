@@ -26,9 +26,7 @@ ANSWERS_SHARE = 0.4  # of all seconds that the target's answers may take
 FEWEST_PROMPTS = 3  # of a domain: to search on, to choose by, to judge by
 LENGTHS = (64, 48, 32, 24, 16)  # tokens that answers are shortened to
 SEARCHED_SHARE = 0.5  # of the prompts
-RACING = (
-    0.5  # of the prompts that a set runs on in the mean: sets that are behind are dropped early
-)
+RACING = 0.5  # of the prompts that a set runs on in the mean, since sets behind are dropped
 JUDGING = 0.25  # of the seconds of searching that choosing and judging take
 ENOUGH = 6  # sets for each sublayer: a search ranks all, nests them and climbs, with some slack
 

@@ -78,9 +78,8 @@ class OfflineConfig:
 
     def __post_init__(self) -> None:
         require_known(self, search=SEARCHES, objective=("cached", "clock"))
-        require_at_least(
-            self, evaluations=1, new_tokens=1, seconds=0, patience=0, prompts=0, searched=0
-        )
+        require_at_least(self, evaluations=1, new_tokens=1)
+        require_at_least(self, seconds=0, patience=0, prompts=0, searched=0)
         self.rules()
 
     def rules(self) -> FallbackRules:
