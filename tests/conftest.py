@@ -1,12 +1,13 @@
-"""Settings that every test runs under: number of property examples, threads."""
+"""Settings that every test runs under: number of property examples, threads, garbage."""
 
+import gc
 import os
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-FAST_EXAMPLES = 200
+FAST_EXAMPLES = 50
 SLOW_EXAMPLES = 2_000
 
 
@@ -29,8 +30,15 @@ register_profiles()
 
 
 def pytest_configure(config) -> None:
+    gc.disable()  # a tenth of the time of imports
     settings.load_profile(profile_for(config.getoption("markexpr", "")))
     torch.set_num_threads(int(os.environ.get("SPECFRAME_TEST_THREADS", "1")))
+
+
+def pytest_collection_finish() -> None:
+    """What imports made stays, so that it need not be looked through again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from doubles.expected_marks import expected_marks
-from doubles.made_results import DOMAINS, PACES, made_results
+from doubles.made_results import DOMAINS, PACES, made_results, summed_up
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -21,7 +21,6 @@ from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.scales import Scale, span, ticks
 from specframe.bench.report.skip_map import skip_shares
 from specframe.bench.schema import SUMMARY
-from specframe.bench.summary import summarise
 from specframe.commands.cli import app
 from specframe.contract.naming import read_named
 from specframe.errors import ArtefactError, InvalidRequest
@@ -124,7 +123,7 @@ def test_a_figure_without_data_says_why(small):
     for row in bare["rows"]:
         row["predicted_seconds"] = row["selection_seconds"] = None
         row["skips"] = {}
-    bare |= {"vectors": [], "studies": {}, "summary": summarise(bare["rows"])}
+    bare |= {"vectors": [], "studies": {}, "summary": summed_up(bare["rows"])}
     missing = {figure.name: figure.missing for figure in figures(Comparison(bare))}
     assert not missing.pop("speedups")
     assert not missing.pop("summary")
@@ -189,7 +188,7 @@ def test_the_verdict_says_that_nothing_pays_and_what_to_do_instead():
 
 def test_the_verdict_admits_differing_answers(small):
     rows = [row | {"exact_match": row["domain"] != "sql"} for row in small["rows"]]
-    said = verdict(Comparison(small | {"rows": rows, "summary": summarise(rows)}))
+    said = verdict(Comparison(small | {"rows": rows, "summary": summed_up(rows)}))
     assert re.search(r"80\.0\s% of the greedy answers", said.sentence)
 
 
@@ -254,7 +253,7 @@ def test_several_runs_share_a_page_with_ids_of_their_own(small):
 
 def test_prompts_without_a_domain_are_drawn(small):
     rows = [row | {"domain": ""} for row in small["rows"] if row["domain"] == DOMAINS[0]]
-    bare = {"model": {"layers": 12}, "rows": rows, "summary": summarise(rows)}
+    bare = {"model": {"layers": 12}, "rows": rows, "summary": summed_up(rows)}
     assert Counter(Elements(page([Comparison(bare)])).values("data-mark")) == expected_marks(bare)
     assert "It is faster on unlabelled prompts" in verdict(Comparison(bare)).sentence
 

@@ -15,7 +15,8 @@ def recorded():
 
 
 def marked(name):
-    return name if name.endswith("@planted-4") else pytest.param(name, marks=pytest.mark.slow)
+    fast = name.endswith("@planted-4") and "+draft_" not in name
+    return name if fast else pytest.param(name, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("name", [marked(name) for name in ids()])

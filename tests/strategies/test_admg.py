@@ -9,7 +9,6 @@ from doubles.strategies_worlds import outcome, prices, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.doors.speculator import SelfSpeculator
 from specframe.strategies.admg import Admg, AdmgConfig, JudgedConfig, removed_attention
 from specframe.testing.architectures import tiny_model
 from specframe.testing.planted import planted_llama
@@ -108,23 +107,6 @@ def test_best_leaves_a_set_whose_drafts_are_rejected(after_prompt):
 def test_best_drafts_nothing_where_it_does_not_pay(after_prompt):
     context = after_prompt.context(budget=1_000, costs=prices(8, attention=(0.01, 0.0)))
     assert Admg().start(SHAPE).plan(context).stop.max_tokens == 0
-
-
-# in the engine
-
-
-@pytest.mark.parametrize("config", [JudgedConfig(), AdmgConfig(threshold=0.5)])
-@pytest.mark.parametrize("family", [None, "gpt2", "phi"])
-def test_live_tokens_are_the_model_s_own(planted, family, config):
-    model = planted if family is None else tiny_model(family).double()
-    layers = model.config.num_hidden_layers
-    costs = prices(layers, attention=(4.0, 0.0), row=0.001)
-    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
-    kept = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": None}
-    own = SelfSpeculator(model).generate(prompt, **kept)
-    found = SelfSpeculator(model, Admg(config), costs=costs).generate(prompt, **kept)
-    assert torch.equal(found.sequences, own.sequences)
-    assert found.stats.drafted > 0 or family is not None
 
 
 # configuration

@@ -1,6 +1,7 @@
 """Lookup before another strategy: which of them drafts, and what each observes."""
 
 from dataclasses import replace
+from itertools import product
 from math import prod
 
 import pytest
@@ -186,8 +187,16 @@ INNER = {
 }
 
 
-@pytest.mark.parametrize("name", INNER)
-@pytest.mark.parametrize("preset", ["best", "faithful"])
+FAST = {("fixed", "best"), ("a tree", "faithful"), ("a head", "best"), ("expected gain", "best")}
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [
+        pytest.param(*case, marks=() if case in FAST else pytest.mark.slow)
+        for case in product(INNER, ("best", "faithful"))
+    ],
+)
 def test_cascades_emit_the_models_law(name, preset):
     strategy = Cascade((INNER[name],), replace(Cascade.presets[preset], copied=2))
     assert law_error(Case(strategy, new_tokens=4)) < 1e-12

@@ -125,7 +125,10 @@ def test_prices_are_needed_where_plans_depend_on_them():
     assert not configured("faithful").needs.prices
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(name, marks=() if name == "llama" else pytest.mark.slow) for name in FAMILIES],
+)
 def test_the_planted_set_is_recovered_and_changes_no_token(family):
     config = OfflineConfig(evaluations=100, search="local")
     strategy = StaticBO(config).calibrate(planted_lab(family), planted_prompts())

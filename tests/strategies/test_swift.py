@@ -236,14 +236,6 @@ def test_the_search_opens_again_where_what_was_promised_does_not_come(after_prom
 # in the engine
 
 
-@pytest.mark.parametrize("config", [StreamConfig(window=8, interval=8, review=1), QUICK])
-def test_live_tokens_are_the_model_s_own_and_drafted(planted, config):
-    own, _ = tokens_and_drafted(planted, "autoregressive")
-    found, drafted = tokens_and_drafted(planted, Swift(config))
-    assert found == own
-    assert drafted > 20
-
-
 def test_sampling_with_trees_runs_to_the_end(planted):
     how = {"do_sample": True, "temperature": 0.8, "top_k": 0, "seed": 3}
     tokens, drafted = tokens_and_drafted(planted, Swift(QUICK), **how)
