@@ -26,13 +26,22 @@ def profile_for(mark_expression: str) -> str:
     return named or ("slow" if mark_expression == "slow" else "default")
 
 
+THREADS = int(os.environ.get("SPECFRAME_TEST_THREADS", "1"))
+
 register_profiles()
 
 
 def pytest_configure(config) -> None:
     gc.disable()  # a tenth of the time of imports
     settings.load_profile(profile_for(config.getoption("markexpr", "")))
-    torch.set_num_threads(int(os.environ.get("SPECFRAME_TEST_THREADS", "1")))
+    torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads():
+    """Commands set the number for good; workers with more threads than cores are half as fast."""
+    yield
+    torch.set_num_threads(THREADS)
 
 
 def pytest_collection_finish() -> None:
