@@ -14,8 +14,6 @@ from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.verdict import verdict
 from specframe.bench.report.wording import MEAN, count, fold, interval, percent
 
-__all__ = ["environment", "everyone", "figures", "measured", "take", "take_all"]
-
 DOCS = Path(__file__).parent.parent / "docs"
 SHOWN = DOCS / "benchmarks.json"  # results files without the rows of single answers
 ALL = DOCS / "strategies.json"

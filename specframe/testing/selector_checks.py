@@ -28,8 +28,6 @@ from specframe.core.sampling import Law
 from specframe.testing.scene import LONGEST, StrategyScene
 from specframe.types import DraftPlan, SkipSet, StopRule
 
-__all__ = ["check_selector", "selector_checks"]
-
 Check = Callable[[LayerSelector, StrategyScene], None]
 GREEDY_TOKENS = 24
 

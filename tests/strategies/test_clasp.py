@@ -2,26 +2,14 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 from doubles.strategies_worlds import outcome, prices, world
 
 from specframe.strategies.clasp import BEST, ClaSp, ClaSpConfig, skipped_layers, whole_layers
-from specframe.testing.planted import planted_llama
 from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = SkipSet.of(6, attention=[1, 2, 4], mlp=[1, 2, 4])  # these layers add nothing
-
-
-@pytest.fixture(scope="module")
-def planted():
-    return planted_llama(SHAPE, dict.fromkeys(PLANTED, 0.0), dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def after_prompt(planted):
-    return world(planted)
 
 
 # the paper's program

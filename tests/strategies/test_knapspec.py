@@ -27,16 +27,6 @@ SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
 
 
-@pytest.fixture(scope="module")
-def planted():
-    return planted_llama(SHAPE, dict.fromkeys(PLANTED, 0.0), dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def after_prompt(planted):
-    return world(planted)
-
-
 # the paper's equations
 
 

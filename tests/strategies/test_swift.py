@@ -29,22 +29,11 @@ from specframe.strategies.swift.paper import (
 )
 from specframe.strategies.swift.strategy import Swift
 from specframe.testing.architectures import tiny_model
-from specframe.testing.planted import planted_llama
 from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
 QUICK = SwiftConfig(window=4, bayes_every=3)
-
-
-@pytest.fixture(scope="module")
-def planted():
-    return planted_llama(SHAPE, dict.fromkeys(PLANTED, 0.0), dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def after_prompt(planted):
-    return world(planted)
 
 
 # the paper's search

@@ -10,8 +10,6 @@ from typing import Any
 from specframe.testbed.corpus import DOMAINS
 from specframe.testbed.training.recipe import Recipe
 
-__all__ = ["write_card"]
-
 _POINTS = 12  # lines of the curve
 
 _OPENING = """\
