@@ -2,6 +2,7 @@
 
 import random
 from functools import cache
+from itertools import product
 
 import pytest
 from doubles.contexts import plain_context
@@ -93,23 +94,22 @@ def played(name, seed):
     return stream.play(Auto(arms)), plain, best
 
 
-def require_close(name, seed):
+FAST = ("one arm stands out", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [
+        pytest.param(*case, marks=() if case == FAST else pytest.mark.slow)
+        for case in product(STREAMS, range(2))
+    ],
+)
+def test_on_a_stream_it_is_close_to_the_best_arm(name, seed):
     auto, plain, best = played(name, seed)
     assert seconds_between(auto, 0, TOKENS) <= 1.05 * seconds_between(best, 0, TOKENS)
     late = seconds_between(auto, LEARNT, TOKENS)
     assert late <= 1.02 * seconds_between(best, LEARNT, TOKENS)
     assert seconds_between(auto, 0, TOKENS) <= 1.02 * seconds_between(plain, 0, TOKENS)
-
-
-def test_on_a_stream_it_is_close_to_the_best_arm():
-    require_close("one arm stands out", 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("name", STREAMS)
-def test_on_every_kind_of_stream_it_is_close_to_the_best_arm(name, seed):
-    require_close(name, seed)
 
 
 @pytest.mark.slow

@@ -79,14 +79,16 @@ def played(context, scores, monkeypatch, config=QUICK, rounds=40):
 
 
 def test_sets_keep_their_size_and_the_ends(after_prompt, monkeypatch):
-    _, tried = played(after_prompt.context(), [0.1], monkeypatch)
-    assert len(tried) == 40
+    _, tried = played(after_prompt.context(), [0.1], monkeypatch, rounds=16)
+    assert len(tried) == 16
     assert {len(skips) for skips in tried} == {int(8 * 0.45)}
     assert not set().union(*map(set, tried)) & {0, 1, 10, 11}
 
 
 def test_a_better_set_takes_over_and_a_worse_one_does_not(after_prompt, monkeypatch):
-    plans, tried = played(after_prompt.context(), [0.2, 0.5, 0.4, 0.5, 0.6, 0.1], monkeypatch)
+    plans, tried = played(
+        after_prompt.context(), [0.2, 0.5, 0.4, 0.5, 0.6, 0.1], monkeypatch, rounds=12
+    )
     expected = [tried[0], tried[1], tried[1], tried[1], tried[4]]
     assert [plan.skips for plan in plans[:5]] == expected
     assert {plan.skips for plan in plans[5:]} == {tried[4]}

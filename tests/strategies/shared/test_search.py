@@ -85,7 +85,7 @@ def test_the_same_seed_goes_the_same_way(name):
 
 def test_the_point_that_was_measured_is_what_the_process_learns():
     search = BayesianSearch(SIZE, 0, quick=True)
-    record = run_search(likeness, search, Budget(8))
+    record = run_search(likeness, search, Budget(5))
     learnt = search._optimizer.space.params
     assert set(learnt.flatten().tolist()) <= {0.0, 1.0}
     bits = {sum(1 << i for i, x in enumerate(row) if x == 1.0) for row in learnt}
