@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import OldSelectors, either
+from specframe.commands.options import OldSelectors, either, say_prompts
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.commands.run_paths import PAGE, new_run
 
@@ -33,7 +33,10 @@ Strategies = Annotated[
 Domains = Annotated[str | None, typer.Option(help="Domains with commas between them.")]
 Prompts = Annotated[
     str | None,
-    typer.Option(help="testbed, everyday, a file of one JSON object per line, or datasets:ID."),
+    typer.Option(
+        help="testbed, everyday, a file of one JSON object per line, or datasets:ID; everyday if "
+        "not given, except for the testbed."
+    ),
 ]
 Run = Annotated[
     Path | None,
@@ -105,6 +108,7 @@ def compare(
 
 
 def _run(settings: BenchSettings, run: Path | None, resume: Path | None, json: Path | None) -> None:
+    say_prompts(settings.model, settings.prompts or None)
     folder = resume or run or new_run()
     from specframe.bench.compare import compare
 

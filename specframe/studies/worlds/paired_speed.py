@@ -29,7 +29,7 @@ class PairedSettings:
     """A model, prompts that are asked, and how often; each prompt is asked `repeats` times."""
 
     model: str = "testbed"
-    prompts: str = "testbed"
+    prompts: str = ""  # the model's usual ones
     per_domain: int = 3
     repeats: int = 2
     new_tokens: int = 64
