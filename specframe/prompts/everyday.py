@@ -54,9 +54,10 @@ def everyday_prompts(
     """The first `per_domain` of each domain's split, at most 20; no domains means all.
 
     In front of a prompt come `before` others of its domain and split in the same turn, or as many
-    as fit into a context; a context of 0 asks for none. `templated` puts prompts in the tokenizer's chat template (True) or leaves them plain (False);
-    None uses the template where there is one. A plain conversation is a transcript. There is no
-    train split of its own: "train" gives the validation prompts.
+    as fit into a context; a context of 0 asks for none. `templated` puts prompts in the tokenizer's
+    chat template (True) or leaves them plain (False); None uses the template where there is one. A
+    plain conversation is a transcript. There is no train split of its own: "train" gives the
+    validation prompts.
     """
     if tokenizer is None:
         raise InvalidRequest("The everyday prompts need a tokenizer, and planted models have none.")

@@ -79,4 +79,5 @@ STUDY = Study(
     settings=CrossDomainSettings(),
     quick=CrossDomainSettings(per_domain=1, new_tokens=48, repeats=1, calibration=6, seconds=5.0),
     run=run,
+    real={"new_tokens": 32, "calibration": 4},
 )

@@ -103,7 +103,7 @@ def test_the_command_ends_with_an_error_and_the_report_of_the_rest(few, tmp_path
     assert CliRunner().invoke(app, arguments).exit_code == 0
 
 
-@pytest.mark.parametrize("more", [("--set", "rows=2"), ("--model", "x"), ("--plot", "p.png")])
+@pytest.mark.parametrize("more", [("--set", "rows=2"), ("--plot", "p.png")])
 def test_what_is_about_one_study_is_refused_for_all(more, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["study", "all", *more])
