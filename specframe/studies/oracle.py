@@ -212,5 +212,5 @@ STUDY = Study(
     OracleSettings(prompts=2, calibration=8, new_tokens=32),
     run,
     Bars("regret", ("selector", "domain")),
-    real={"calibration": 4, "evaluations": 30},
+    real={"prompts": 1, "calibration": 4, "evaluations": 30},
 )

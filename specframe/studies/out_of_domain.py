@@ -128,5 +128,5 @@ STUDY = Study(
     OutOfDomainSettings(**shared.QUICK, held_out=6),
     run,
     Bars("speed", ("selector", "domain")),
-    real={**shared.REAL, "held_out": 4},
+    real={**shared.REAL, "held_out": 3},
 )

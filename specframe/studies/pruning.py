@@ -260,5 +260,5 @@ STUDY = Study(
     PruningSettings(thresholds=(0.5, 0.9, 0.97, 0.99), shares=(0.2, 0.5, 0.8), prompts=1),
     run,
     Lines("seconds", "speed", ("of",)),
-    real={"judged": 32},
+    real={"thresholds": (0.5, 0.9, 0.99), "judged": 32},
 )

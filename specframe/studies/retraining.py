@@ -295,5 +295,5 @@ STUDY = Study(
     RetrainingSettings(periods=3, prompts=6, new_tokens=32, evaluations=40, longest=512),
     run,
     Lines("period", "speed", ("policy",)),
-    real={"evaluations": 30, "longest": 384},
+    real={"evaluations": 20, "longest": 384},
 )
