@@ -89,7 +89,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
         return Findings(
             figures,
             f"Void: on a task alone its domain's own set gains only {home:.2f}x, so there is "
-            f"little to keep.",
+            f"little to keep. {' '.join(_named(form, says[form]) for form in keeps)}",
         )
     return Findings(figures, " ".join(_told(form, says[form], keeps[form]) for form in keeps))
 
@@ -100,10 +100,15 @@ def _told(form: str, says: dict[str, float], keeps: dict[str, float | None]) -> 
         for name, share in keeps.items()
         if share is not None
     )
+    said = _named(form, says)
+    return f"{said} Of the gain of a domain's set on its task alone remains: {kept}."
+
+
+def _named(form: str, says: dict[str, float]) -> str:
     return (
         f"For tasks {form} the look-up names the first {says['says_first']:.0%} of the time, the "
         f"second {says['says_second']:.0%}, another {says['says_other']:.0%}, and refuses "
-        f"{says['refuses']:.0%}. Of the gain of a domain's set on its task alone remains: {kept}."
+        f"{says['refuses']:.0%}."
     )
 
 

@@ -73,20 +73,18 @@ def _findings(rows: Sequence[Row]) -> Findings:
     low, high = rows[0]["ratio"], rows[len(rows) // len(STRATEGIES) - 1]["ratio"]
     void = not shared.pays(speeds[FIXED][0])
     figures = {"void": void, "speeds": speeds, "loses": loses}
-    if void:
-        return Findings(
-            figures,
-            f"Void: at r = {low:g} a domain's own set gains only {speeds[FIXED][0]:.2f}x, so there "
-            f"is little to lose.",
-        )
     told = ", ".join(
         f"{name} from {found[0]:.2f}x to {found[-1]:.2f}x" for name, found in speeds.items()
     )
     best = max(STRATEGIES, key=lambda name: speeds[name][-1])
+    opening = (
+        f"Void: at r = {low:g} a domain's own set gains only {speeds[FIXED][0]:.2f}x, so there is "
+        f"little to lose. "
+    )
     return Findings(
         figures,
-        f"As r goes from {low:g} to {high:g}: {told}. Fastest at r = {high:g} is {best}, "
-        f"{speeds[best][-1] / speeds[MIX][-1] - 1.0:+.1%} against the mixed set.",
+        f"{opening if void else ''}As r goes from {low:g} to {high:g}: {told}. Fastest at "
+        f"r = {high:g} is {best}, {speeds[best][-1] / speeds[MIX][-1] - 1.0:+.1%} against the mixed set.",
     )
 
 

@@ -36,7 +36,7 @@ def test_every_study_takes_a_real_model_and_says_how_long(name):
     for key, value in study.real.items():
         assert getattr(settings, key) == value
     assert settings_of(study, True).model == "testbed"
-    assert "min on two cores" in duration(study, True, REAL)
+    assert "min on one core" in duration(study, True, REAL)
     assert duration(study, False).startswith("longer than with --quick")
 
 

@@ -54,7 +54,7 @@ def duration(study: Study, quick: bool, model: str | None = None) -> str:
     if study.minutes is None:
         return ""
     minutes = study.minutes[model not in (None, TESTBED)]
-    said = f"about {max(round(minutes), 1)} min on two cores"
+    said = f"about {max(round(minutes), 1)} min on one core"
     return said if quick else f"longer than with --quick, which takes {said}"
 
 

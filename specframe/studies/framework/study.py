@@ -78,7 +78,7 @@ class Study:
 
     `run` requests every row from its `Work`. If the settings have a field `model`, `--model` sets
     it, and `--quick` then also changes what `real` names, since a real model is slower. `minutes`
-    are those of `--quick` on two cores: on the testbed and on smollm2.
+    are those of `--quick` on one core: on the testbed and on smollm2.
     """
 
     name: str
