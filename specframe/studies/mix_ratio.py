@@ -81,11 +81,11 @@ def _findings(rows: Sequence[Row]) -> Findings:
         f"Void: at r = {low:g} a domain's own set gains only {speeds[FIXED][0]:.2f}x, so there is "
         f"little to lose. "
     )
-    return Findings(
-        figures,
-        f"{opening if void else ''}As r goes from {low:g} to {high:g}: {told}. Fastest at "
-        f"r = {high:g} is {best}, {speeds[best][-1] / speeds[MIX][-1] - 1.0:+.1%} against the mixed set.",
+    told = (
+        f"As r goes from {low:g} to {high:g}: {told}. Fastest at r = {high:g} is {best}, "
+        f"{speeds[best][-1] / speeds[MIX][-1] - 1.0:+.1%} against the mixed set."
     )
+    return Findings(figures, opening + told if void else told)
 
 
 class _Streams(shared.DomainMeasurement[MixSettings]):
