@@ -50,11 +50,11 @@ def test_what_is_left_is_told_from_what_was_done(tmp_path):
         [named(name) for name in NAMES], tmp_path, True, told.append, clock=lambda: next(clock)
     )
     assert [text for text in told if text != "making rows"] == [
-        "first, 1 of 3",
+        "first, 1 of 3: a minute or two",
         "first took 60 s",
-        "second, 2 of 3, about 2 min left",
+        "second, 2 of 3: a minute or two, about 2 min left",
         "second took 120 s",
-        "third, 3 of 3, about 2 min left",
+        "third, 3 of 3: a minute or two, about 2 min left",
         "third took 10 s",
     ]
 

@@ -37,7 +37,8 @@ def test_every_study_takes_a_real_model_and_says_how_long(name):
         assert getattr(settings, key) == value
     assert settings_of(study, True).model == "testbed"
     assert "min on one core" in duration(study, True, REAL)
-    assert duration(study, False).startswith("longer than with --quick")
+    assert duration(study, True) == "a minute or two"
+    assert duration(study, False, REAL).startswith("longer than with --quick (about")
 
 
 def test_prompts_fill_a_context_domain_by_domain():

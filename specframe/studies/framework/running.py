@@ -51,11 +51,13 @@ def settings_of(
 
 def duration(study: Study, quick: bool, model: str | None = None) -> str:
     """What the study will take, as far as that is known; empty where it is not."""
-    if study.minutes is None:
+    if model in (None, TESTBED):
+        takes = "a minute or two"
+    elif study.minutes is None:
         return ""
-    minutes = study.minutes[model not in (None, TESTBED)]
-    said = f"about {max(round(minutes), 1)} min on one core"
-    return said if quick else f"longer than with --quick, which takes {said}"
+    else:
+        takes = f"about {max(round(study.minutes), 1)} min on one core"
+    return takes if quick else f"longer than with --quick ({takes})"
 
 
 def run_study(

@@ -78,7 +78,7 @@ class Study:
 
     `run` requests every row from its `Work`. If the settings have a field `model`, `--model` sets
     it, and `--quick` then also changes what `real` names, since a real model is slower. `minutes`
-    are those of `--quick` on one core: on the testbed and on smollm2.
+    are those of `--quick` with smollm2 on one core.
     """
 
     name: str
@@ -89,4 +89,4 @@ class Study:
     run: Callable[[Any, Work], Findings]
     shows: Bars | Lines | None = None
     real: Mapping[str, Any] = field(default_factory=dict)
-    minutes: tuple[float, float] | None = None
+    minutes: float | None = None
