@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from specframe.bench.schema import SUMMARY
 from specframe.commands.cli import app
 from specframe.contract.naming import read_named
 from specframe.errors import ArtefactError, InvalidRequest
+from specframe.testbed.disclosure import DISCLOSURE, EXIT_NOTE
 
 CSS = Path(__file__).parents[2] / "specframe/bench/templates/report.css"
 LEGIBLE = 4.5  # contrast that WCAG asks of text
@@ -327,6 +329,35 @@ def test_the_picture_stands_alone_with_a_bar_a_contender(small, tmp_path):
     assert len(Elements(drawn).marks("speedup")) == len(means)
     assert drawn.startswith("<svg")
     assert ("http" in drawn.replace('xmlns="http://www.w3.org/2000/svg"', "")) is False
+
+
+def test_what_the_testbed_s_training_helps_is_marked(small):
+    rows = [
+        row | {"selector": "layerskip"} for row in small["rows"] if row["selector"] == "knap-knn"
+    ]
+    whole = small | {"summary": summarise([*small["rows"], *rows])}
+    marked = unescape(page([Comparison(whole)]))
+    assert "layerskip †" in marked
+    assert "knn-ssd †" not in marked
+    assert EXIT_NOTE in marked
+    other = unescape(page([Comparison(whole | {"config": {"model": "smollm2"}, "studies": {}})]))
+    assert "†" not in other
+
+
+def test_a_real_model_stands_beside_the_testbed(small):
+    real = small | {"config": {"model": "smollm2"}, "studies": {}}
+    both = Comparison(small | {"real_model": real})
+    drawn = speedup_picture(both)
+    assert len(Elements(drawn).marks("speedup")) == 2 * len(
+        Elements(speedup_picture(Comparison(small))).marks("speedup")
+    )
+    assert "on testbed (trained to be skippable)" in drawn
+    assert "on smollm2 (not trained for it)" in drawn
+    whole = page([both])
+    assert whole.count("<article") == 2
+    assert whole.count('class="disclosure"') == 1
+    assert DISCLOSURE in unescape(whole)
+    assert 'class="disclosure"' not in page([Comparison(real)])
 
 
 def test_a_run_of_studies_alone_has_no_picture(small):

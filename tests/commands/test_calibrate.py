@@ -123,7 +123,6 @@ def refusal(monkeypatch, capsys, *arguments):
     [
         ("fixed", (), "needs no calibration.*static-bo"),
         ("static-bu", (), "static-bo"),
-        ("static-bo", (), "--prompts FILE"),
         ("static-bo", ("--prompts", "two.jsonl"), "at least 3 different prompts"),
         ("static-bo", ("--prompts", "all.jsonl", "--set", "evaluation=3"), "'evaluations'"),
         (

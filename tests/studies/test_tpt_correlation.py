@@ -47,8 +47,8 @@ def test_plans_are_predicted_and_raced(monkeypatch, tmp_path):
     monkeypatch.setattr(tpt_correlation.Rig, "load", lambda name: rig)
     monkeypatch.setattr(
         tpt_correlation,
-        "suite_prompts",
-        lambda tokenizer, *asked: random_prompts(rig.executor.shape.vocabulary, *asked),
+        "prompts_at",
+        lambda model, tokenizer, *asked: random_prompts(rig.executor.shape.vocabulary, *asked),
     )
     settings = TptSettings(
         ranked=(0.25, 0.5),
