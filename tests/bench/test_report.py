@@ -22,6 +22,7 @@ from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.scales import Scale, span, ticks
 from specframe.bench.report.skip_map import skip_shares
 from specframe.bench.schema import SUMMARY
+from specframe.bench.summary import summarise
 from specframe.commands.cli import app
 from specframe.contract.naming import read_named
 from specframe.errors import ArtefactError, InvalidRequest
