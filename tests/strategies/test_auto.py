@@ -2,7 +2,6 @@
 
 import random
 from functools import cache
-from itertools import product
 
 import pytest
 from doubles.contexts import plain_context
@@ -94,16 +93,9 @@ def played(name, seed):
     return stream.play(Auto(arms)), plain, best
 
 
-FAST = ("one arm stands out", 0)
-
-
-@pytest.mark.parametrize(
-    ("name", "seed"),
-    [
-        pytest.param(*case, marks=() if case == FAST else pytest.mark.slow)
-        for case in product(STREAMS, range(2))
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", STREAMS)
 def test_on_a_stream_it_is_close_to_the_best_arm(name, seed):
     auto, plain, best = played(name, seed)
     assert seconds_between(auto, 0, TOKENS) <= 1.05 * seconds_between(best, 0, TOKENS)

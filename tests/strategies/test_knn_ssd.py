@@ -170,7 +170,7 @@ def test_the_faithful_preset_follows_the_paper():
 
 
 def test_the_faithful_preset_accepts_every_prompt_and_never_declines():
-    config = configured("faithful", domain_evaluations="3", prompts="2").config
+    config = configured("faithful", search="local", domain_evaluations="3", prompts="2").config
     found = KnnSsd(config).calibrate(written(), prompts_of(DOMAINS, 4))
     assert set(found.found.sets) == set(DOMAINS)
     live = found.start(SHAPE)

@@ -36,7 +36,10 @@ def first_plan(strategy):
     return strategy.start(SHAPE).plan(context_at(SHAPE))
 
 
-@pytest.mark.parametrize("search", ["local+bayes", "local", "knapsack", "annealing"])
+@pytest.mark.parametrize(
+    "search",
+    [pytest.param("local+bayes", marks=pytest.mark.slow), "local", "knapsack", "annealing"],
+)
 def test_each_search_finds_the_set_that_costs_nothing(search):
     best = configured(search=search, evaluations="60")
     assert best.calibrate(written(), PROMPTS).found.judged.skips == WANTED
