@@ -83,9 +83,9 @@ def compare_with_settings(
         return
     folder = resume or run or new_run()
     results = _compared(settings, folder, resume is not None)
-    if settings == PRESETS["quick"]:
-        results = _with_real_model(results, folder)
     write_figures(json, results)
+    if settings == PRESETS["quick"]:
+        write_figures(json, _with_real_model(results, folder))
 
 
 def compare(

@@ -54,7 +54,7 @@ def study(
     from specframe.errors import InvalidRequest
     from specframe.studies.framework.registry import study_names
 
-    say_prompts(model or "testbed", None)
+    say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
     run = out or new_run()
     if name is None:
         raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
