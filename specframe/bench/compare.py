@@ -89,6 +89,7 @@ def compare(
             "rows": rows,
             "summary": summarise(rows),
             "studies": {},
+            "real_model": None,
         }
         run.write(RESULTS_FILE, results)
     return results

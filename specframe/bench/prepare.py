@@ -172,7 +172,7 @@ def _alike(config: Any, effort: Effort | None) -> dict[str, str]:
 def _require_prompts(settings: BenchSettings, prompts: Sequence[Prompt]) -> None:
     if not prompts:
         raise InvalidRequest(
-            f"Strategies learn from prompts that are not asked, and {settings.prompts!r} has no "
+            f"Strategies learn from prompts that are not asked, and {settings.source!r} has no "
             f"others. Give at least {settings.per_domain + FEWEST_PROMPTS} of each domain, or name "
             f"strategies that need no calibration."
         )

@@ -23,6 +23,9 @@ RESULTS: Mapping[str, str] = {
     "rows": "One entry an answer; see ROW.",
     "summary": "One entry a strategy, domain (or `mean`), context, temperature; see SUMMARY.",
     "studies": "Results of studies run with it, by name.",
+    "real_model": "Of `specframe bench` without options: the results of the headline strategies on "
+    "smollm2, which was not trained to be skippable, in this same layout; null where it was not "
+    "asked.",
 }
 
 ROW: Mapping[str, str] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import Preset, Setting
+from specframe.commands.options import Preset, Setting, say_prompts
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def calibrate(
         str | None,
         typer.Option(
             help='A file with {"prompt": ..., "domain": ...} per line, or everyday (prompts in '
-            "English that come with specframe). The testbed has its own: "
-            "validation prompts, or training prompts where weights are trained."
+            "English that come with specframe), which is used if none is given. The testbed has "
+            "its own: validation prompts, or training prompts where weights are trained."
         ),
     ] = None,
     preset: Preset = "best",
@@ -61,6 +61,7 @@ def calibrate(
     from specframe.calibration.run import calibrate_and_keep, resumable_lab
     from specframe.rig import Rig
 
+    say_prompts(model, prompts)
     began = perf_counter()
     progress = _Progress()
     rig = Rig.load(model, tell=progress)
@@ -161,21 +162,17 @@ def _strategy(rig: Rig, name: str, preset: str, settings: list[str]) -> LayerSel
 
 
 def _prompts(rig: Rig, source: str | None, per_domain: int, split: Any) -> list[Prompt]:
-    from specframe.doors.loading import PLANTED
     from specframe.errors import InvalidRequest
     from specframe.prompts.random import random_prompts
     from specframe.prompts.source import prompts_from
+    from specframe.prompts.usual import RANDOM, usual_prompts
 
-    if source is None and rig.name in PLANTED:
+    chosen = source or usual_prompts(rig.name)
+    if chosen == RANDOM:
         return random_prompts(rig.shape.vocabulary, 64, per_domain)
-    if source is None and rig.name != "testbed":
-        raise InvalidRequest(
-            f"Prompts for {rig.name!r} are not known. Pass --prompts FILE with a JSON object a "
-            f'line, {{"prompt": ..., "domain": ...}}, like those the model will see.'
-        )
     if rig.tokenizer is None:
         raise InvalidRequest(f"{rig.name!r} has no tokenizer to read prompts with. Leave them out.")
-    return prompts_from(source or "testbed", rig.tokenizer, per_domain=per_domain, split=split)
+    return prompts_from(chosen, rig.tokenizer, per_domain=per_domain, split=split)
 
 
 def _require_folder(out: Path) -> None:

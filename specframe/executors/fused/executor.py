@@ -164,6 +164,22 @@ class FusedExecutor:
         divisor = self._model.logits_divisor
         return logits if divisor == 1.0 else logits / divisor
 
+    @torch.inference_mode()
+    def products_alone(self) -> None:
+        """Run the matrix products of a one-row walk and nothing else, to tell what they take."""
+        model, rows = self._model, self._padded(1)
+        parts = [
+            part
+            for layer in model.layers
+            for part in (layer.qkv, layer.output, layer.gate_up, layer.down)
+        ]
+        inputs = {
+            width: model.embedding.new_zeros(rows, width)
+            for width in {part.weight.shape[1] for part in parts}
+        }
+        for part in (*parts, model.head):
+            self._linear(part, inputs[part.weight.shape[1]])
+
     def _embed(self, tokens: Tensor) -> Tensor:
         rows = F.embedding(tokens, self._model.embedding)
         multiplier = self._model.embedding_multiplier

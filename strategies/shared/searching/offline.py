@@ -149,7 +149,8 @@ def _searcher(
     if config.search == "annealing":
         return Annealing(size, evaluations, seed, starts)
     if config.search == "bayes":
-        return BayesianSearch(size, seed, starts)
+        # timed generations take far longer than a thorough fit, one-pass estimates far less
+        return BayesianSearch(size, seed, starts, quick=config.objective == "cached")
     if config.search == "exhaustive" and size <= EXHAUSTED:
         return EverySet(size)
     local = LocalSearch(size, seed, starts or _guessed_starts(lab, split))
