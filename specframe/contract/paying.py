@@ -12,9 +12,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from specframe.contract.planner import Context, Planner
-from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
+from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
-__all__ = ["PayingPlanner", "Prospect", "draft_nothing"]
+__all__ = ["PayingPlanner", "Prospect", "absence", "draft_nothing"]
 
 RISK = 0.15  # of what drafting could save, that finding out may cost
 PAUSE = 64  # tokens until a first decision against drafting is reviewed
@@ -23,6 +23,11 @@ PAUSE = 64  # tokens until a first decision against drafting is reviewed
 def draft_nothing(layers: int, capture: bool = False, declined: float = 0.0) -> DraftPlan:
     """The plan of a round of autoregressive decoding; `declined` is that of `DraftPlan`."""
     return DraftPlan(SkipSet.none(layers), StopRule(0), capture=capture, declined=declined)
+
+
+def absence(layers: int) -> Outcome:
+    """What a planner observes once when others plan from now on: nothing was done at all."""
+    return Outcome(draft_nothing(layers), Draft((), (), ()), 0, ())
 
 
 class Prospect(ABC):
@@ -61,15 +66,15 @@ class PayingPlanner(Planner):
         return self._inner.plan(context)
 
     def observe(self, outcome: Outcome) -> None:
-        """Price the round, and pass it on."""
+        """Price the round and pass it on, if the inner planner planned it."""
         assert self._context is not None
-        costs, n = self._context.costs, self._context.length - 1
         if self._declined:
             self._waiting -= len(outcome.emitted)
-        else:
-            self._gained += len(outcome.emitted) * costs.autoregressive(n)
-            self._spent += costs.round(outcome.plan, n, outcome.drafted) + outcome.select_seconds
-            self._spent = max(self._spent, self._gained - self._stake)  # old gains end somewhere
+            return
+        costs, n = self._context.costs, self._context.length - 1
+        self._gained += len(outcome.emitted) * costs.autoregressive(n)
+        self._spent += costs.round(outcome.plan, n, outcome.drafted) + outcome.select_seconds
+        self._spent = max(self._spent, self._gained - self._stake)  # old gains end somewhere
         self._inner.observe(outcome)
 
     def _review(self, context: Context) -> None:
@@ -78,6 +83,7 @@ class PayingPlanner(Planner):
             self._decide(context)
         elif not self._declined and self._spent - self._gained > self._stake:
             self._best = min(self._best, self._gained / self._spent)
+            self._inner.observe(absence(context.shape.layers))
             self._decline()
 
     def _decide(self, context: Context) -> None:

@@ -63,7 +63,7 @@ def test_what_cannot_pay_is_never_planned_and_says_so():
     inner = Inner()
     plans = played(PayingPlanner(inner, Hoped(0.97)), 30, 2)
     assert inner.planned == 0
-    assert inner.observed == 30
+    assert inner.observed == 0
     assert {(plan.stop.max_tokens, plan.declined) for plan in plans} == {(0, 0.97)}
 
 
@@ -88,6 +88,7 @@ def test_rounds_that_lose_more_than_the_stake_end_drafting():
     lost = COSTS.round(HALF, 99) - COSTS.autoregressive(99)  # a round, nothing accepted
     stake = RISK * 1000 * 8.0 * (1.0 - 1.0 / 1.05)
     assert inner.planned == int(stake / lost) + 1 < 60
+    assert inner.observed == inner.planned + 1  # once told that others plan
     assert plans[-1].declined == pytest.approx(8.0 / COSTS.round(HALF, 99))  # as observed
 
 
