@@ -1,6 +1,7 @@
 """KNN-SSD: a set a domain, looked up by the prompt, and the mixed set when that fails."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,7 +29,8 @@ from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig
 from specframe.strategies.shared.domains.labels import label_prompts
 from specframe.strategies.shared.domains.lookup import Memory
 from specframe.strategies.shared.domains.neighbours import GraphIndex
-from specframe.strategies.shared.judging.prompt_split import MIXED
+from specframe.strategies.shared.judging.find_set import judge_set
+from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.published import read_anchors, read_skip_sets
 from specframe.types import Draft, Outcome, Prompt, SkipSet, StopRule
 
@@ -138,6 +140,22 @@ def test_a_domain_starts_from_the_mixed_set():
     found = KnnSsd(QUICK).calibrate(lab, prompts_of(DOMAINS, 12))
     of_sql = [skips for skips, seen in lab.asked if len(seen) > 1 and only(seen) == "sql"]
     assert of_sql[0] == found.found.sets[MIXED].skips
+
+
+def test_a_domain_keeps_the_best_set_that_any_search_found():
+    lab, split = written(), split_prompts(prompts_of(DOMAINS, 8))
+    other = {"sql": "story", "story": "sum", "sum": "sql"}  # whose set each search happened on
+    sets = {d: judge_set(lab, set_of(other[d]), split.of(d), 12) for d in DOMAINS}
+    for domain in DOMAINS:
+        assert KnnSsd(QUICK)._best_of(lab, split, domain, sets).skips == set_of(domain)
+    kept = {domain: judge_set(lab, set_of(domain), split.of(domain), 12) for domain in DOMAINS}
+    assert KnnSsd(QUICK)._best_of(lab, split, "sql", kept) is kept["sql"]
+
+
+def test_searches_on_fewer_prompts_choose_and_judge_on_all_others():
+    lab = written()
+    KnnSsd(replace(QUICK, searched=1)).calibrate(lab, prompts_of(DOMAINS, 12))
+    assert len({prompt for _, seen in lab.asked for prompt in seen}) == 3 * (1 + 3 + 3)
 
 
 def test_the_seconds_are_shared_out():
