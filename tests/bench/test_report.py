@@ -201,7 +201,7 @@ def test_a_library_row_can_win():
 
 
 def test_what_is_inconclusive_is_marked():
-    loose = Comparison(made_results((0,), per_domain=2, repeats=1, noise=0.2))
+    loose = Comparison(made_results((0,), per_domain=1, repeats=1, noise=0.2))
     lines = Elements(page([loose])).marks("summary")
     keys = ("selector", "preset", "domain")
     told = {tuple(line[f"data-{key}"] for key in keys): line["data-inconclusive"] for line in lines}
@@ -210,7 +210,14 @@ def test_what_is_inconclusive_is_marked():
         for entry in loose.summary
     }
     assert "true" in {line["data-inconclusive"] for line in lines}
-    assert "figure is inconclusive" in verdict(loose).sentence
+    assert "has one prompt" in verdict(loose).sentence
+
+
+def test_a_page_says_what_its_intervals_leave_out_and_what_calibrations_were_given():
+    results = {**made_results((0,)), "calibration_budget": "calibrating 2 strategies takes 40 s"}
+    shown = page([Comparison(results)])
+    assert "leave out what calibrating again changes" in shown
+    assert "Calibrating 2 strategies takes 40 s." in shown
 
 
 def test_names_from_outside_stay_text(small):

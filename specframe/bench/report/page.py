@@ -20,7 +20,7 @@ from specframe.bench.report.speedups import speedups
 from specframe.bench.report.studies import study_figures
 from specframe.bench.report.tables import choice_table, summary_table
 from specframe.bench.report.verdict import Verdict, choices, verdict
-from specframe.bench.report.wording import domain_name, fold, interval, percent
+from specframe.bench.report.wording import INTERVALS, domain_name, fold, interval, percent
 from specframe.prompts.usual import TESTBED
 from specframe.testbed.disclosure import DISCLOSURE
 
@@ -80,6 +80,7 @@ def _run(comparison: Comparison, number: int, of: int) -> Markup:
         tag("p", text(_place(comparison)), class_="place"),
         tag("h1", text(_title(comparison))),
         tag("p", text(said.sentence), class_="verdict", data_pays=str(said.pays).lower()),
+        tag("p", text(_reach(comparison)), class_="place"),
         tag("p", text(DISCLOSURE), class_="disclosure") if _of_testbed(comparison) else EMPTY,
         _tiles(said),
         _best(comparison),
@@ -100,6 +101,14 @@ def _run(comparison: Comparison, number: int, of: int) -> Markup:
         ),
         id=f"run-{number}",
     )
+
+
+def _reach(comparison: Comparison) -> str:
+    """What the intervals hold, and how much calibrations were given."""
+    if not comparison.summary:
+        return ""
+    budget = str(comparison.results.get("calibration_budget") or "")
+    return f"{INTERVALS} {budget[:1].upper()}{budget[1:]}{'.' if budget else ''}"
 
 
 def _title(comparison: Comparison) -> str:
