@@ -128,8 +128,10 @@ class _Strategies:
         if found is None:
             found = self._calibrated(text, named, kept, starts)
         tried = {name: one.tried for name, one in found.strategy.skip_sets().items()}
-        facts = {"folder": kept.name, "seconds": found.seconds, "prompts": found.digests}
-        facts |= {"sets_tried": tried} if tried else {}
+        facts: dict[str, Any] = {"folder": kept.name, "seconds": found.seconds}
+        facts["prompts"] = found.digests
+        if tried:
+            facts["sets_tried"] = tried
         return found.strategy, facts
 
     def _calibrated(
