@@ -5,7 +5,7 @@ page is written by hand. A test fails if a part differs from what this script wr
 the name is passed to the function that writes the part.
 
 `--run RUN` first makes a finished run of `specframe bench` the one that is shown, `--all RUN` a run
-of all strategies.
+of all strategies, and `--engine FILE` the figures of `specframe bench engine --json FILE`.
 """
 
 import argparse
@@ -32,6 +32,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "summary": reference.summary,
     "imports": architecture.imports,
     "benchmark": shown_run.figures,
+    "engine": shown_run.engine,
     "environment": shown_run.environment,
     "everyone": shown_run.everyone,
     "measured": shown_run.measured,
@@ -69,11 +70,14 @@ def main() -> None:
     )
     parser.add_argument("--run", type=Path, help="folder of the finished run to show")
     parser.add_argument("--all", type=Path, help="folder of the run of all strategies to show")
+    parser.add_argument("--engine", type=Path, help="figures of `specframe bench engine` to show")
     given = parser.parse_args()
     if given.run is not None:
         shown_run.take(given.run)
     if given.all is not None:
         shown_run.take_all(given.all)
+    if given.engine is not None:
+        shown_run.take_engine(given.engine)
     for path, text in generated().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

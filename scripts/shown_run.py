@@ -7,6 +7,8 @@ from typing import Any
 
 from tables import table
 
+from specframe.bench.engine.decoders import HEADS as DECODER_HEADS
+from specframe.bench.engine.decoders import decoders
 from specframe.bench.report import Comparison, read_run
 from specframe.bench.report.comparison import contender_of
 from specframe.bench.report.facts import fingerprint
@@ -14,11 +16,21 @@ from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.verdict import verdict
 from specframe.bench.report.wording import MEAN, count, fold, interval, percent
 
-__all__ = ["environment", "everyone", "figures", "measured", "take", "take_all"]
+__all__ = [
+    "engine",
+    "environment",
+    "everyone",
+    "figures",
+    "measured",
+    "take",
+    "take_all",
+    "take_engine",
+]
 
 DOCS = Path(__file__).parent.parent / "docs"
 SHOWN = DOCS / "benchmarks.json"  # results files without the rows of single answers
 ALL = DOCS / "strategies.json"
+ENGINE = DOCS / "engine.json"
 PICTURE = DOCS / "speedups.svg"
 OWN, TRANSFORMERS = "speedup_vs_own_ar", "speedup_vs_transformers"
 HEADS = (
@@ -41,6 +53,24 @@ def take(run: Path) -> None:
 def take_all(run: Path) -> None:
     """Make this run of all strategies the one that is shown."""
     _keep(read_run(run), ALL)
+
+
+def take_engine(file: Path) -> None:
+    """Make these figures of `specframe bench engine` the ones that are shown."""
+    ENGINE.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def engine() -> str:
+    """One line per program that decoded a model without a strategy, and where that was."""
+    found = json.loads(ENGINE.read_text(encoding="utf-8"))
+    machine = found["environment"]
+    told = (
+        f"Greedy decoding of `{found['shape']['name']}` with {machine['threads']} threads on "
+        f"{machine['processor']}, torch {machine['torch']}; the matrix products alone take "
+        f"{found['products_ms']:.1f} ms per token."
+    )
+    lines = ([decoder.name, *decoder.shown] for decoder in decoders(found))
+    return f"{told}\n\n{table(DECODER_HEADS, lines)}"
 
 
 def _keep(run: Comparison, path: Path) -> None:

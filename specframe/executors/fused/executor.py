@@ -87,6 +87,7 @@ class FusedExecutor:
         self.dtype, self.device = embedding.dtype, embedding.device
         self._cos = self._sin = embedding.new_zeros(0, 1, self.shape.head_size)
         self._native = native_sublayers(self._model)
+        self.compiled = self._native is not None
         self._attend, self._block = self._choose_attention()
 
     def _choose_attention(self) -> tuple[Attend, int]:
@@ -100,7 +101,7 @@ class FusedExecutor:
     def traits(self) -> str:
         """What affects the arithmetic besides shapes."""
         family = str(self._source.config.model_type)
-        return family if self._native is None else f"{family}, compiled"
+        return f"{family}, compiled" if self.compiled else family
 
     @property
     def representative_sublayers(self) -> int:

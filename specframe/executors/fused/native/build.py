@@ -36,7 +36,9 @@ def compiled(dtype: torch.dtype) -> ctypes.CDLL | None:
     command = [compiler, *FLAGS, *DEFINITIONS[dtype]]
     text = source.read_text(encoding="utf-8")
     facts = (text, command, cpu_name(), torch.backends.cpu.get_cpu_capability())
-    kept = cache_folder() / "compiled" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.so"
+    kept = (
+        cache_folder() / "compiled" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.so"
+    )
     try:
         if not kept.exists():
             _compile(command, text, kept)
