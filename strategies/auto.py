@@ -29,11 +29,13 @@ from operator import add
 from typing import ClassVar
 
 from specframe.contract.options import require_at_least
+from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
+from specframe.strategies.shared.planners.candidates import Repricing
+from specframe.strategies.shared.planners.prospects import BestOf
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome
 
 __all__ = ["Auto", "AutoConfig"]
@@ -144,6 +146,10 @@ class Auto(LayerSelector):
         if len(heads) > 1:
             raise InvalidConfig.of("Auto", "of", "at most one with a trained head", len(heads))
         return heads[0] if heads else None
+
+    def prospect(self, shape: ModelShape) -> Prospect:
+        """The best of the arms."""
+        return BestOf([part.prospect(shape) for part in self.parts])
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner that chooses among new planners of all parts."""

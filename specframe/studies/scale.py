@@ -121,7 +121,7 @@ class _PlansAtPrices(Measurement[ScaleSettings]):
 
     @cached_property
     def _prompts(self) -> list[Prompt]:
-        return self._rig.testbed_prompts(self._settings.prompts)
+        return self._rig.study_prompts(self._settings.prompts)
 
     @cached_property
     def _estimators(self) -> dict[str, AcceptanceEstimator]:

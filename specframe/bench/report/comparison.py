@@ -115,6 +115,18 @@ class Comparison:
         return found if isinstance(found, Mapping) else None
 
     @property
+    def model(self) -> str:
+        """Name of the model; empty where it is not known."""
+        config = self.results.get("config") or {}
+        return str(config.get("model") or "") if isinstance(config, Mapping) else ""
+
+    @property
+    def real(self) -> Comparison | None:
+        """The same strategies on a real model, if that was asked, too."""
+        found = self.results.get("real_model")
+        return Comparison(found) if isinstance(found, Mapping) else None
+
+    @property
     def only_studies(self) -> bool:
         """Whether nothing was compared."""
         return bool(self.studies) and not self.rows and not self.summary
