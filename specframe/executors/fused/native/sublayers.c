@@ -217,6 +217,13 @@ typedef struct {
     char *scratch;
 } frame_t;
 
+/* One thread's place among those that really run: there may be fewer than were asked for. */
+typedef struct {
+    int own, all;
+} team_t;
+
+static team_t here(void) { return (team_t){omp_get_thread_num(), omp_get_num_threads()}; }
+
 static int64_t rounded_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 int64_t scratch_bytes(const model_t *model, int64_t rows, int64_t columns, int64_t threads) {
@@ -236,9 +243,9 @@ static void normalise(const element *row, const element *gain, int count, float 
 
 /* Normalised rows in scratch, made by all threads of a team together. */
 static element *normalised(const model_t *model, const frame_t *frame, const element *gain,
-                           const element *in, int thread) {
+                           const element *in, team_t team) {
     element *to = (element *)frame->scratch;
-    for (int r = thread; r < frame->rows; r += frame->threads)
+    for (int r = team.own; r < frame->rows; r += team.all)
         normalise(in + r * model->hidden, gain, model->hidden, model->eps, to + r * model->hidden);
 #pragma omp barrier
     return to;
@@ -256,18 +263,18 @@ static void add_bias(float *result, const element *bias, int outputs, int rows, 
 }
 
 /* The outputs from..to that a thread computes, in whole tiles. */
-static int64_t bound(int64_t outputs, int64_t thread, int64_t threads) {
-    int64_t at = (outputs + TILE - 1) / TILE * thread / threads * TILE;
+static int64_t bound(int64_t outputs, int64_t thread, team_t team) {
+    int64_t at = (outputs + TILE - 1) / TILE * thread / team.all * TILE;
     return at < outputs ? at : outputs;
 }
 
 /* out = in + multiplier * (input x matrix + bias); without `in`, the product alone. */
 static void multiply_and_add(const element *matrix, const element *bias, const element *input,
                              int inner, int outputs, float multiplier, const element *in,
-                             element *out, const frame_t *frame, int thread) {
+                             element *out, const frame_t *frame, team_t team) {
     float result[MOST_ROWS * BLOCK];
-    const int end = bound(outputs, thread + 1, frame->threads);
-    for (int o = bound(outputs, thread, frame->threads); o < end; o += BLOCK) {
+    const int end = bound(outputs, team.own + 1, team);
+    for (int o = bound(outputs, team.own, team); o < end; o += BLOCK) {
         const int count = end - o < BLOCK ? end - o : BLOCK;
         multiply(matrix + (int64_t)o * inner, count, input, inner, frame->rows, inner, result, BLOCK);
         add_bias(result, bias ? bias + o : NULL, count, frame->rows, BLOCK);
@@ -285,13 +292,13 @@ static void multiply_and_add(const element *matrix, const element *bias, const e
 /* ---- the MLP sublayer ---- */
 
 static void gate(const model_t *model, const layer_t *layer, const frame_t *frame,
-                 const element *input, element *to, int thread) {
+                 const element *input, element *to, team_t team) {
     float gates[MOST_ROWS * BLOCK], ups[MOST_ROWS * BLOCK];
     const int inner = model->hidden, width = model->intermediate, rows = frame->rows;
     const element *up = layer->gate_up + (int64_t)width * inner;
     const element *bias = layer->gate_up_bias;
-    const int end = bound(width, thread + 1, frame->threads);
-    for (int o = bound(width, thread, frame->threads); o < end; o += BLOCK) {
+    const int end = bound(width, team.own + 1, team);
+    for (int o = bound(width, team.own, team); o < end; o += BLOCK) {
         const int count = end - o < BLOCK ? end - o : BLOCK;
         multiply(layer->gate_up + (int64_t)o * inner, count, input, inner, rows, inner, gates, BLOCK);
         multiply(up + (int64_t)o * inner, count, input, inner, rows, inner, ups, BLOCK);
@@ -311,12 +318,12 @@ void mlp(const model_t *model, const layer_t *layer, const frame_t *frame, const
         (element *)(frame->scratch + rounded_up(frame->rows * model->hidden * sizeof(element)));
 #pragma omp parallel num_threads(frame->threads)
     {
-        const int thread = omp_get_thread_num();
-        const element *input = normalised(model, frame, layer->mlp_norm, in, thread);
-        gate(model, layer, frame, input, inner, thread);
+        const team_t team = here();
+        const element *input = normalised(model, frame, layer->mlp_norm, in, team);
+        gate(model, layer, frame, input, inner, team);
 #pragma omp barrier
         multiply_and_add(layer->down, layer->down_bias, inner, model->intermediate, model->hidden,
-                         model->residual_multiplier, in, out, frame, thread);
+                         model->residual_multiplier, in, out, frame, team);
     }
 }
 
@@ -453,9 +460,9 @@ void attention(const model_t *model, const layer_t *layer, const frame_t *frame,
     scratch += rounded_up(frame->rows * inner * sizeof(element));
 #pragma omp parallel num_threads(frame->threads)
     {
-        const int thread = omp_get_thread_num();
-        const int64_t own = thread, all = frame->threads;
-        const element *input = normalised(model, frame, layer->attention_norm, in, thread);
+        const team_t team = here();
+        const int64_t own = team.own, all = team.all;
+        const element *input = normalised(model, frame, layer->attention_norm, in, team);
         const int64_t projected = heads + 2 * model->kv_heads;
         for (int64_t h = projected * own / all; h < projected * (own + 1) / all; h++)
             project(model, layer, frame, index, input, queries, h);
@@ -466,7 +473,7 @@ void attention(const model_t *model, const layer_t *layer, const frame_t *frame,
             attend(model, frame, index, allowed, queries, mixed, scores, h);
 #pragma omp barrier
         multiply_and_add(layer->output, layer->output_bias, mixed, wide, model->hidden,
-                         model->residual_multiplier, in, out, frame, thread);
+                         model->residual_multiplier, in, out, frame, team);
     }
 }
 
@@ -476,16 +483,15 @@ void head(const model_t *model, const frame_t *frame, const element *norm, const
           const element *bias, int64_t vocabulary, const element *in, element *out) {
 #pragma omp parallel num_threads(frame->threads)
     {
-        const int thread = omp_get_thread_num();
-        const element *input = normalised(model, frame, norm, in, thread);
+        const team_t team = here();
+        const element *input = normalised(model, frame, norm, in, team);
         multiply_and_add(matrix, bias, input, model->hidden, vocabulary, 1.0f, NULL, out, frame,
-                         thread);
+                         team);
     }
 }
 
 void product(const frame_t *frame, const element *matrix, int64_t inner, int64_t outputs,
              const element *in, element *out) {
 #pragma omp parallel num_threads(frame->threads)
-    multiply_and_add(matrix, NULL, in, inner, outputs, 1.0f, NULL, out, frame,
-                     omp_get_thread_num());
+    multiply_and_add(matrix, NULL, in, inner, outputs, 1.0f, NULL, out, frame, here());
 }
