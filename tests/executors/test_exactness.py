@@ -16,6 +16,7 @@ from specframe.executors.exactness import Exactness, check_exactness, known_exac
 from specframe.executors.fused.attention import additive_mask, attend_fused, open_columns
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.fused.kernels import quickest_attention
+from specframe.executors.fused.native import sublayers as native
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import ModelShape, SkipSet, StopRule
@@ -201,7 +202,8 @@ def test_what_changes_the_answer_is_remembered_apart(cache_folder, monkeypatch):
 
 
 def test_strict_pads_every_product_of_few_rows_to_one_size(monkeypatch):
-    """What makes float32 rows independent of their company."""
+    """What makes float32 rows independent of their company, where nothing is compiled."""
+    monkeypatch.setattr(native, "compiled", lambda dtype: None)
     seen = set()
     linear = FusedExecutor._linear
 

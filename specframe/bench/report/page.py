@@ -9,6 +9,7 @@ from string import Template
 from specframe.bench.report.comparison import Comparison, contender_of, machine
 from specframe.bench.report.contexts import contexts
 from specframe.bench.report.cross_domain import cross_domain
+from specframe.bench.report.engine import engine_figure
 from specframe.bench.report.facts import definitions, facts, fingerprint
 from specframe.bench.report.figure import Figure
 from specframe.bench.report.hidden import hidden
@@ -37,6 +38,8 @@ def figures(comparison: Comparison) -> list[Figure]:
     found = [draw(comparison) for draw in DRAWN]
     if comparison.only_studies:
         found = [figure for figure in found if not figure.missing]
+    if comparison.engine is not None:
+        found.append(engine_figure(comparison.engine))
     return [*found, *study_figures(comparison.studies)]
 
 
