@@ -96,9 +96,9 @@ def compare(
 
 
 def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Shared | None:
-    """How the run's calibrations share their seconds; None where there are none."""
+    """How the run's calibrations share their seconds; None without any, or measured prices."""
     count = calibrating_strategies(settings.strategies)
-    if not count or not prompts:
+    if not count or not prompts or not rig.costs.facts:
         return None
     seconds = settings.calibration_seconds
     return shared_between(count, rig.costs, prompts, CALIBRATION_TOKENS, seconds)

@@ -66,8 +66,9 @@ class Shared:
     def sentence(self) -> str:
         """For people, before it begins and in reports."""
         found, effort = self.answers, self.effort
+        named = "1 strategy" if self.strategies == 1 else f"{self.strategies} strategies"
         return (
-            f"calibrating {self.strategies} strategies takes about "
+            f"calibrating {named} takes about "
             f"{max(self.total, found.seconds):.0f} s: {found.seconds:.0f} s for answers of "
             f"{found.new_tokens} tokens to {len(found.prompts)} prompts, which all share, then up "
             f"to {self.each:.0f} s each; a search runs {effort.evaluations} sets on each of "

@@ -99,7 +99,7 @@ def calibrate(
 def _budget(
     rig: Rig, strategy: LayerSelector, prompts: list[Prompt], new_tokens: int, spent: float
 ) -> Shared | None:
-    """What the strategy's seconds are spent on; `spent` went to loading. None: it has no limit."""
+    """What the strategy's seconds are spent on, `spent` less; None where that cannot be told."""
     from specframe.calibration.budget import shared_between
 
     seconds = getattr(getattr(strategy, "config", None), "seconds", 0.0)
@@ -107,6 +107,8 @@ def _budget(
         return None
     priced = perf_counter()
     costs = rig.costs  # measured now, where no profile is kept: part of the seconds
+    if not costs.facts:  # not measured: they say nothing of seconds
+        return None
     left = seconds - spent - (perf_counter() - priced)
     return shared_between(1, costs, prompts, new_tokens, max(left, 1.0))
 

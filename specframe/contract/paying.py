@@ -16,7 +16,7 @@ from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["PayingPlanner", "Prospect", "absence", "draft_nothing"]
 
-RISK = 0.15  # of what drafting could save, that finding out may cost
+RISK = 0.2  # of what drafting could save, that finding out may cost
 PAUSE = 64  # tokens until a first decision against drafting is reviewed
 
 

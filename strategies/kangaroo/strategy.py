@@ -212,7 +212,9 @@ class Kangaroo(CalibratedStrategy):
             Adapter.new(lab.shape, depth, config.seed),
             taught,
             lab.read_out,
-            TrainingRules(config.epochs, allowance.left, rate=config.rate, seed=config.seed),
+            TrainingRules(
+                config.epochs, max(allowance.left, NEVER), rate=config.rate, seed=config.seed
+            ),
             lambda done, of: lab.tell("training the adapter", done, of),
         )
         trained, bare = (_share(lab, chosen, held) for chosen in (adapter, None))

@@ -86,9 +86,10 @@ def planted():
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v.split(":")[0] in ONLINE])
 def test_drafts_where_drafting_pays_and_keeps_the_tokens(variant):
-    own, _ = tokens_and_drafted(planted(), "autoregressive")
+    long = 120  # enough tokens that planning may pay for itself
+    own, _ = tokens_and_drafted(planted(), "autoregressive", long)
     strategy = configured(variant, load_executor(planted()))
-    found, drafted = tokens_and_drafted(planted(), strategy)
+    found, drafted = tokens_and_drafted(planted(), strategy, long)
     assert found == own
     assert drafted > 20
 

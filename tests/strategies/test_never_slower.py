@@ -51,4 +51,3 @@ def test_no_strategy_is_slower_than_autoregressive_decoding(name, law):
 def test_strategies_that_never_decline_would_be_slower(monkeypatch):
     monkeypatch.setattr(PayingPlanner, "_decline", lambda self: None)
     assert speed("admg:best", Law) < LEAST
-    assert speed("auto:best", sampled) < LEAST

@@ -19,9 +19,9 @@ from specframe.types import SkipSet
 __all__ = ["BestOf", "ExitProspect", "Expected", "JudgedProspect", "StreamProspect", "best_speed"]
 
 Floats = NDArray[np.float64]
-# -log acceptance over the squared change of the stream: less than that of any set seen on
-# SmolLM2-135M (1.7 and more) or on the testbed
-GENTLE = 1.5
+# -log acceptance over the squared change of the stream, less than that of any set seen: on
+# SmolLM2-135M and the testbed, sublayers had 2.5 and more, early exits 1.7 and more
+GENTLE_SUBLAYERS, GENTLE_EXITS = 2.5, 1.5
 NESTED = 16  # sets that are priced
 UNKNOWN = 1.3  # hoped of a strategy that does not say what it could gain
 
@@ -66,6 +66,8 @@ class Expected(Prospect):
 class _Changes(Prospect):
     """Of sets that are judged by how much they change the prompt's stream."""
 
+    gentle: float  # -log acceptance over the squared change
+
     def __init__(self, longest: int, trial: Trial | None = None) -> None:
         self._longest, self._trial = longest, trial
         self._known: tuple[list[SkipSet], Floats] | None = None  # sets and their changes
@@ -77,7 +79,7 @@ class _Changes(Prospect):
                 return UNKNOWN
             self._known = self._measured(context)
         sets, changes = self._known
-        return best_speed(np.exp(-GENTLE * changes**2), sets, context, self._longest)
+        return best_speed(np.exp(-self.gentle * changes**2), sets, context, self._longest)
 
     def trial(self, context: Context) -> float:
         """As given."""
@@ -92,6 +94,8 @@ class StreamProspect(_Changes):
 
     Changes of sublayers add up, as those of independent directions do.
     """
+
+    gentle = GENTLE_SUBLAYERS
 
     def __init__(self, longest: int, trial: Trial | None = None, step: int = 1) -> None:
         super().__init__(longest, trial)
@@ -110,6 +114,8 @@ class StreamProspect(_Changes):
 
 class ExitProspect(_Changes):
     """Of leaving the model early: how far the stream at each exit is from its end."""
+
+    gentle = GENTLE_EXITS
 
     def __init__(self, exits: Sequence[int], longest: int, trial: Trial) -> None:
         super().__init__(longest, trial)
