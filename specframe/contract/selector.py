@@ -102,7 +102,7 @@ class LayerSelector(ABC):
         """
         return None
 
-    def planner(self, shape: ModelShape) -> Planner:
+    def planner_for(self, shape: ModelShape) -> Planner:
         """The planner of `start`, which plans only while that may pay; the engine asks this one."""
         started, prospect = self.start(shape), self.prospect(shape)
         return started if prospect is None else PayingPlanner(started, prospect)

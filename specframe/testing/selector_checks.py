@@ -60,7 +60,7 @@ def selector_checks(
     strategy: LayerSelector, layers: int
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """The checks with their names, each to be called without arguments."""
-    scene = _scene(layers)
+    scene = StrategyScene(layers)
     for name, check in _CHECKS.items():
         yield name, partial(check, strategy, scene)
 
@@ -239,15 +239,11 @@ _CHECKS: dict[str, Check] = {
 
 
 @cache
-def _scene(layers: int) -> StrategyScene:
-    """Made once: checks leave it as it was."""
-    return StrategyScene(layers)
-
-
-@cache
 def _own_tokens(layers: int) -> list[int]:
     """Of autoregressive decoding."""
-    return _greedy(ConstantPlan(DraftPlan(SkipSet.none(layers), StopRule(0))), _scene(layers))
+    return _greedy(
+        ConstantPlan(DraftPlan(SkipSet.none(layers), StopRule(0))), StrategyScene(layers)
+    )
 
 
 def _plans(

@@ -142,7 +142,7 @@ class NativeSublayers:
 
     def _call(self, name: str, *arguments: object) -> None:
         function = getattr(self._library, name)
-        if torch.autograd._profiler_enabled():
+        if torch._C._autograd._profiler_enabled():
             with record_function(f"specframe::{name}"):
                 function(*arguments)
         else:
