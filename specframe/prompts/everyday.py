@@ -59,8 +59,7 @@ def everyday_prompts(
     plain conversation is a transcript. There is no train split of its own: "train" gives the
     validation prompts.
     """
-    if tokenizer is None:
-        raise InvalidRequest("The everyday prompts need a tokenizer, and planted models have none.")
+    _require_tokenizer(tokenizer)
     has_template = bool(getattr(tokenizer, "chat_template", None))
     if templated and not has_template:
         raise InvalidRequest(
@@ -117,6 +116,7 @@ def cut_everyday_prompts(tokenizer: Any, context: int, count: int, start: int = 
     Shorter ones have others of their domain in front. Domains take turns; the test split comes
     first, then the validation split.
     """
+    _require_tokenizer(tokenizer)
     places = [(s, n, d) for s in SPLITS for n in range(PER_SPLIT) for d in EVERYDAY_DOMAINS]
     if len(places) < start + count:
         raise InvalidRequest(
@@ -127,6 +127,13 @@ def cut_everyday_prompts(tokenizer: Any, context: int, count: int, start: int = 
         _cut(tokenizer, split, index, domain, context)
         for split, index, domain in places[start : start + count]
     ]
+
+
+def _require_tokenizer(tokenizer: Any) -> None:
+    if tokenizer is None:
+        raise InvalidRequest(
+            "The everyday prompts need a tokenizer, and this model has none. Ask for random ones."
+        )
 
 
 def _cut(tokenizer: Any, split: Split, index: int, domain: str, context: int) -> Prompt:
