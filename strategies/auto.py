@@ -147,9 +147,10 @@ class Auto(LayerSelector):
             raise InvalidConfig.of("Auto", "of", "at most one with a trained head", len(heads))
         return heads[0] if heads else None
 
-    def prospect(self, shape: ModelShape) -> Prospect:
-        """The best of the arms."""
-        return BestOf([part.prospect(shape) for part in self.parts])
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """The best of the arms, if any says what it could gain."""
+        prospects = [part.prospect(shape) for part in self.parts]
+        return BestOf(prospects) if any(prospects) else None
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner that chooses among new planners of all parts."""
