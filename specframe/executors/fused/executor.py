@@ -62,7 +62,8 @@ class FusedExecutor:
     """Runs Llama, Mistral, Qwen2, Qwen3, SmolLM3 and Granite models.
 
     The fused weights share storage with the model's parameters. `strict` pads every product of a
-    few rows to the same number of rows, which makes float32 decoding bit-identical too.
+    few rows to the same number of rows, which makes float32 decoding bit-identical too where
+    sublayers are not compiled.
     """
 
     name = "fused"

@@ -16,15 +16,13 @@
 #define ALWAYS static inline __attribute__((always_inline))
 #define EACH(i, count) _Pragma("GCC unroll 4") for (int i = 0; i < (count); i++)
 
-#ifndef AHEAD
-#define AHEAD 0
-#endif
 enum { LANES = 16, MOST_ROWS = 32, BLOCK = 64, WIDEST_HEAD = 256 };
 #ifdef __AVX512F__
 enum { TILE = 4 }; /* rows and outputs of one tile: its sums fill the registers */
 #else
 enum { TILE = 2 };
 #endif
+enum { AHEAD = 4096 }; /* bytes: what is fetched early, since prefetchers stop at pages */
 
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t integers __attribute__((vector_size(64), aligned(4), may_alias));
@@ -149,7 +147,7 @@ ALWAYS void tile(const element *matrix, int outputs, const element *input, int s
         chunk columns[TILE];
         EACH(o, outputs) {
             const element *from = matrix + (int64_t)o * inner + at;
-            if (AHEAD) __builtin_prefetch((const char *)from + AHEAD);
+            __builtin_prefetch((const char *)from + AHEAD);
             columns[o] = chunk_of(from);
         }
         EACH(r, rows) {

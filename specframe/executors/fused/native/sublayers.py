@@ -109,12 +109,11 @@ class NativeSublayers:
     def head(self, stream: Tensor) -> Tensor:
         """Final norm and head: [S, H] -> [S, V], before the logits are divided."""
         model = self._model
-        frame, scratch = self._frame(stream.shape[0], LANES)
+        frame, _ = self._frame(stream.shape[0], LANES)
         out = stream.new_empty(stream.shape[0], model.head.weight.shape[0])
         weights = (_address(part) for part in (model.norm, model.head.weight, model.head.bias))
         ends = c_int64(out.shape[1]), c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
         self._call("head", byref(self._sizes), byref(frame), *map(c_void_p, weights), *ends)
-        del scratch
         return out
 
     def product(self, linear: FusedLinear, rows: Tensor) -> Tensor:
@@ -127,6 +126,7 @@ class NativeSublayers:
         return out
 
     def _frame(self, rows: int, columns: int) -> tuple[_Frame, Tensor]:
+        """A frame and its scratch memory, which the caller must hold."""
         threads = torch.get_num_threads()
         size = self._library.scratch_bytes(byref(self._sizes), rows, columns, threads)
         scratch = torch.empty(size, dtype=torch.uint8)
