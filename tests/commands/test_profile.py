@@ -67,7 +67,6 @@ def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
         (("profile", "--json", "no/such/p.json"), "cannot be written"),
         (("profile", "--plot", "no/such/p.png"), "cannot be written"),
         (("profile", *GRID, "--plot", "p.unknown"), "cannot be written"),
-        (("predict", "--model", "some/hub-id"), "Pass --prompts FILE"),
         (("predict", "--strategy", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--selector", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--selector", "fixed", "--strategy", "swift"), "Keep --strategy."),
