@@ -13,7 +13,7 @@ help:
 	@echo "make bench  compare the headline strategies on the testbed and on a small real model, here"
 	@echo "make test   every test that is not slow"
 	@echo "make check  format, lint, types, import arrows, documentation"
-	@echo "make slow   long tests, and every property with ten times the examples"
+	@echo "make slow   long tests, and every property with forty times the examples"
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -10,8 +10,6 @@ from specframe.bench.report.comparison import contender_of
 from specframe.bench.report.wording import listed, plural
 from specframe.bench.summary import MEAN
 
-__all__ = ["picture", "snippet", "strategies"]
-
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "methods"
 SNIPPET = re.compile(r"^```python\n.*?^```\n\n```text[^\n]*\n.*?^```$", re.MULTILINE | re.DOTALL)

@@ -6,7 +6,7 @@ the name is passed to the function that writes the part.
 
 `--run RUN` first makes a finished run of `specframe bench` the one that is shown, `--real RUN` the
 one of the real model beside it, `--all RUN` a run of all strategies, `--studies RUN...` runs of
-studies.
+studies, `--engine FILE` the figures of `specframe bench engine --json FILE`.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import architecture
 import found
 import home
 import reference
+import shown_engine
 import shown_run
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +35,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "summary": reference.summary,
     "imports": architecture.imports,
     "benchmark": shown_run.figures,
+    "engine": shown_engine.engine,
     "environment": shown_run.environment,
     "everyone": shown_run.everyone,
     "found": found.found,
@@ -72,6 +74,7 @@ def main() -> None:
     )
     parser.add_argument("--run", type=Path, help="folder of the finished run to show")
     parser.add_argument("--all", type=Path, help="folder of the run of all strategies to show")
+    parser.add_argument("--engine", type=Path, help="figures of `specframe bench engine` to show")
     parser.add_argument("--real", type=Path, help="folder of the run of the real model to show")
     parser.add_argument(
         "--studies", type=Path, nargs="*", default=(), help="runs of studies to show"
@@ -85,6 +88,8 @@ def main() -> None:
         found.take_studies(run)
     if given.all is not None:
         shown_run.take_all(given.all)
+    if given.engine is not None:
+        shown_engine.take_engine(given.engine)
     for path, text in generated().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

@@ -15,8 +15,6 @@ from specframe.bench.report.verdict import verdict
 from specframe.bench.report.wording import MEAN, count, fold, interval, percent
 from specframe.testbed.disclosure import EXIT_NOTE, exit_mark
 
-__all__ = ["environment", "everyone", "figures", "measured", "take", "take_all", "take_real"]
-
 DOCS = Path(__file__).parent.parent / "docs"
 SHOWN = DOCS / "benchmarks.json"  # results files without the rows of single answers
 ALL = DOCS / "strategies.json"

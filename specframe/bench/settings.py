@@ -38,7 +38,7 @@ class BenchSettings:
     repeats: int = 2
     new_tokens: int = 64
     calibration_prompts: int = 12  # a domain
-    calibration_seconds: float = 30.0  # cap for each strategy that calibrates
+    calibration_seconds: float = 30.0  # of each strategy that calibrates, answers included
     rivals: bool = False
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ KEYS: Mapping[str, str] = {
     "repeats": "Answers of each contender to each prompt.",
     "new_tokens": "Tokens of an answer at most.",
     "calibration_prompts": "Prompts of each domain that strategies learn from.",
-    "calibration_seconds": "Seconds of searching that each strategy is given.",
+    "calibration_seconds": "Seconds of each strategy that calibrates, with its share of answers.",
     "rivals": "Whether the early exit and the prompt lookup of transformers take part.",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from specframe.commands.options import Preset, Setting, say_prompts
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
+    from specframe.calibration.budget import Shared
     from specframe.contract.selector import LayerSelector
     from specframe.rig import Rig
     from specframe.types import Prompt
@@ -66,6 +68,13 @@ def calibrate(
     strategy = _strategy(rig, name, preset, setting or [])
     traits = strategy.traits
     asked = _prompts(rig, prompts, per_domain or traits.prompts, traits.split)
+    shared = _budget(rig, strategy, asked, new_tokens, perf_counter() - began)
+    if shared is not None:
+        progress.end()
+        typer.echo(shared.sentence, err=True)
+        asked, new_tokens = list(shared.answers.prompts), shared.answers.new_tokens
+        left = replace(strategy.config, seconds=shared.total)  # type: ignore[attr-defined]
+        strategy = replace(strategy, config=left)  # type: ignore[type-var]
     lab = resumable_lab(rig, asked, out, new_tokens=new_tokens)
     calibrated = calibrate_and_keep(strategy, lab, asked, out).strategy
     progress.end()
@@ -85,6 +94,21 @@ def calibrate(
         "notes": list(calibrated.notes()),
     }
     write_figures(json, figures)
+
+
+def _budget(
+    rig: Rig, strategy: LayerSelector, prompts: list[Prompt], new_tokens: int, spent: float
+) -> Shared | None:
+    """What the strategy's seconds are spent on; `spent` went to loading. None: it has no limit."""
+    from specframe.calibration.budget import shared_between
+
+    seconds = getattr(getattr(strategy, "config", None), "seconds", 0.0)
+    if not seconds:
+        return None
+    priced = perf_counter()
+    costs = rig.costs  # measured now, where no profile is kept: part of the seconds
+    left = seconds - spent - (perf_counter() - priced)
+    return shared_between(1, costs, prompts, new_tokens, max(left, 1.0))
 
 
 class _Progress:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from specframe.bench.report.comparison import Setting, contender_of, setting_of
-from specframe.bench.report.wording import domain_name
+from specframe.bench.report.wording import INTERVALS, domain_name
 from specframe.bench.summary import MEAN
 from specframe.testbed.disclosure import EXIT_NOTE, exit_mark
 
@@ -26,6 +26,8 @@ def print_comparison(results: Mapping[str, Any], console: Console | None = None)
     model = (results.get("config") or {}).get("model", "")
     for setting in sorted({setting_of(entry) for entry in means}):
         console.print(_table([e for e in means if setting_of(e) == setting], setting, model))
+    if means:
+        console.print(INTERVALS)
 
 
 def _table(entries: list[Mapping[str, Any]], setting: Setting, model: str) -> Table:
@@ -49,7 +51,7 @@ def _table(entries: list[Mapping[str, Any]], setting: Setting, model: str) -> Ta
             _exact(entry),
         )
     table.caption = (
-        "speed-ups; ? inconclusive: one prompt, or an interval wider than 4 % either way; "
+        "speed-ups; ? inconclusive: one prompt, or an interval around 1 wider than 4 % either way; "
         "~ all other answers differ at a near-tie, ! some do not"
     )
     if any(exit_mark(model, entry["selector"]) for entry in entries):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from doubles.expected_marks import expected_marks
-from doubles.made_results import DOMAINS, PACES, made_results
+from doubles.made_results import DOMAINS, PACES, made_results, summed_up
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -126,7 +126,7 @@ def test_a_figure_without_data_says_why(small):
     for row in bare["rows"]:
         row["predicted_seconds"] = row["selection_seconds"] = None
         row["skips"] = {}
-    bare |= {"vectors": [], "studies": {}, "summary": summarise(bare["rows"])}
+    bare |= {"vectors": [], "studies": {}, "summary": summed_up(bare["rows"])}
     missing = {figure.name: figure.missing for figure in figures(Comparison(bare))}
     assert not missing.pop("speedups")
     assert not missing.pop("summary")
@@ -191,7 +191,7 @@ def test_the_verdict_says_that_nothing_pays_and_what_to_do_instead():
 
 def test_the_verdict_admits_differing_answers(small):
     rows = [row | {"exact_match": row["domain"] != "sql"} for row in small["rows"]]
-    said = verdict(Comparison(small | {"rows": rows, "summary": summarise(rows)}))
+    said = verdict(Comparison(small | {"rows": rows, "summary": summed_up(rows)}))
     assert re.search(r"80\.0\s% of the greedy answers", said.sentence)
 
 
@@ -201,7 +201,7 @@ def test_a_library_row_can_win():
 
 
 def test_what_is_inconclusive_is_marked():
-    loose = Comparison(made_results((0,), per_domain=2, repeats=1, noise=0.2))
+    loose = Comparison(made_results((0,), per_domain=1, repeats=1, noise=0.2))
     lines = Elements(page([loose])).marks("summary")
     keys = ("selector", "preset", "domain")
     told = {tuple(line[f"data-{key}"] for key in keys): line["data-inconclusive"] for line in lines}
@@ -210,7 +210,14 @@ def test_what_is_inconclusive_is_marked():
         for entry in loose.summary
     }
     assert "true" in {line["data-inconclusive"] for line in lines}
-    assert "figure is inconclusive" in verdict(loose).sentence
+    assert "has one prompt" in verdict(loose).sentence
+
+
+def test_a_page_says_what_its_intervals_leave_out_and_what_calibrations_were_given():
+    results = {**made_results((0,)), "calibration_budget": "calibrating 2 strategies takes 40 s"}
+    shown = page([Comparison(results)])
+    assert "leave out what calibrating again changes" in shown
+    assert "Calibrating 2 strategies takes 40 s." in shown
 
 
 def test_names_from_outside_stay_text(small):
@@ -256,7 +263,7 @@ def test_several_runs_share_a_page_with_ids_of_their_own(small):
 
 def test_prompts_without_a_domain_are_drawn(small):
     rows = [row | {"domain": ""} for row in small["rows"] if row["domain"] == DOMAINS[0]]
-    bare = {"model": {"layers": 12}, "rows": rows, "summary": summarise(rows)}
+    bare = {"model": {"layers": 12}, "rows": rows, "summary": summed_up(rows)}
     assert Counter(Elements(page([Comparison(bare)])).values("data-mark")) == expected_marks(bare)
     assert "It is faster on unlabelled prompts" in verdict(Comparison(bare)).sentence
 

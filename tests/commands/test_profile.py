@@ -13,9 +13,15 @@ TINY = Tiny(layers=3, vocabulary=40, dtype=torch.float32, positions=256)
 GRID = ("--contexts", "8,40", "--rows", "1,4,9", "--budget", "0.1")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Each grid of prices is measured once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def tiny_everywhere(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "cache"))
+def tiny_everywhere(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECFRAME_CACHE", str(cache))
     replace_load(monkeypatch, lambda name: Loaded(tiny_model(TINY), None))
     monkeypatch.chdir(tmp_path)
 

@@ -109,6 +109,12 @@ class Comparison:
         return {name: study for name, study in found.items() if isinstance(study, Mapping)}
 
     @property
+    def engine(self) -> Mapping[str, Any] | None:
+        """The figures of `bench engine`, if its file is in the run's folder."""
+        found = self.results.get("engine")
+        return found if isinstance(found, Mapping) else None
+
+    @property
     def model(self) -> str:
         """Name of the model; empty where it is not known."""
         config = self.results.get("config") or {}

@@ -100,7 +100,7 @@ def _advice(comparison: Comparison, setting: Setting, ranked: Sequence[Entry]) -
     elif equals:
         said += f" The intervals of {wording.listed(equals)} overlap it."
     if best["inconclusive"]:
-        said += " The figure is inconclusive: measure with more prompts or repeats."
+        said += " A domain has one prompt, so the interval is not known: measure with more."
     return said
 
 

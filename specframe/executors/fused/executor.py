@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,6 +30,7 @@ from specframe.executors.fused.fusible import (
     reason_not_fusible,
 )
 from specframe.executors.fused.kernels import Attend, quickest_attention
+from specframe.executors.fused.native.sublayers import MOST_ROWS, native_sublayers
 from specframe.executors.fused.weights import FusedLinear
 from specframe.types import Pass, SkipSet, Step
 
@@ -38,6 +39,9 @@ __all__ = ["FusedExecutor"]
 PROMPT_ROWS = 32  # more rows belong to a prompt and use the attention that saves memory
 PAIR_ROWS = 2  # in bf16, a single row is not bit-identical to the same row in a block
 STRICT_ROWS = 16  # float32 products are bit-identical only for a fixed number of rows
+
+
+Sublayer = Callable[[int, Tensor], Tensor]  # depth and the stream before it -> after it
 
 
 @dataclass(slots=True)
@@ -82,6 +86,8 @@ class FusedExecutor:
         embedding = self._model.embedding
         self.dtype, self.device = embedding.dtype, embedding.device
         self._cos = self._sin = embedding.new_zeros(0, 1, self.shape.head_size)
+        self._native = native_sublayers(self._model)
+        self.compiled = self._native is not None
         self._attend, self._block = self._choose_attention()
 
     def _choose_attention(self) -> tuple[Attend, int]:
@@ -94,7 +100,8 @@ class FusedExecutor:
     @property
     def traits(self) -> str:
         """What affects the arithmetic besides shapes."""
-        return str(self._source.config.model_type)
+        family = str(self._source.config.model_type)
+        return f"{family}, compiled" if self.compiled else family
 
     @property
     def representative_sublayers(self) -> int:
@@ -129,21 +136,14 @@ class FusedExecutor:
         """See `Executor.walk`."""
         stop = self.shape.sublayers if stop is None else stop
         bits = skips.bits if skips is not None else 0
-        frame = self._frame(step, cache)
         stream = self._embed(step.tokens[0]) if hidden is None else hidden[0]
-        stream = self._pad(stream, frame.rows)
+        stream, run = self._begin(step, cache, stream)
         tapped: dict[int, Tensor] = {}
         for depth in range(start, stop):
             if depth in taps:
                 tapped[depth] = stream[None, : step.rows]
-            if bits >> depth & 1:
-                continue
-            layer = self._model.layers[depth // 2]
-            if depth % 2:
-                update = self._mlp(layer, stream)
-            else:
-                update = self._attention(layer, depth // 2, stream, frame)
-            stream = self._add(stream, update)
+            if not bits >> depth & 1:
+                stream = run(depth, stream)
         if stop in taps:
             tapped[stop] = stream[None, : step.rows]
         out = stream[None, : step.rows]
@@ -153,21 +153,57 @@ class FusedExecutor:
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """Final norm and head: [1, S, H] -> [1, S, V]."""
-        return self.read_out(hidden)
+        if self._native is None or hidden.shape[1] > MOST_ROWS:
+            return self.read_out(hidden)
+        return self._divided(self._native.head(hidden[0].contiguous())[None])
 
     def read_out(self, hidden: Tensor) -> Tensor:
         """The same, differentiable in `hidden`."""
         count = hidden.shape[1]
         stream = self._pad(hidden[0], self._padded(count))
         normed = F.rms_norm(stream, stream.shape[-1:], self._model.norm, self._model.eps)
-        logits = self._linear(self._model.head, normed)[None, :count]
+        return self._divided(self._linear(self._model.head, normed)[None, :count])
+
+    def _divided(self, logits: Tensor) -> Tensor:
         divisor = self._model.logits_divisor
         return logits if divisor == 1.0 else logits / divisor
+
+    @torch.inference_mode()
+    def products_alone(self) -> None:
+        """Run the matrix products of a one-row walk and nothing else, to tell what they take."""
+        model, rows = self._model, 1 if self._native else self._padded(1)
+        multiply = self._linear if self._native is None else self._native.product
+        parts = [
+            part
+            for layer in model.layers
+            for part in (layer.qkv, layer.output, layer.gate_up, layer.down)
+        ]
+        inputs = {
+            width: model.embedding.new_zeros(rows, width)
+            for width in {part.weight.shape[1] for part in parts}
+        }
+        for part in (*parts, model.head):
+            multiply(part, inputs[part.weight.shape[1]])
 
     def _embed(self, tokens: Tensor) -> Tensor:
         rows = F.embedding(tokens, self._model.embedding)
         multiplier = self._model.embedding_multiplier
         return rows if multiplier == 1.0 else rows * multiplier
+
+    def _begin(self, step: Step, cache: CursorCache, stream: Tensor) -> tuple[Tensor, Sublayer]:
+        """The stream as the walk's rows, and what runs a sublayer on it."""
+        if self._native is not None and step.slot is not None and step.rows <= MOST_ROWS:
+            walk = self._native.walk(step, cache, *self._rotary(step, cache, step.rows))
+            return stream.contiguous(), partial(self._native.run, walk=walk)
+        frame = self._frame(step, cache)
+        return self._pad(stream, frame.rows), partial(self._run, frame=frame)
+
+    def _run(self, depth: int, stream: Tensor, frame: _Frame) -> Tensor:
+        """The stream after a sublayer, in operations of torch."""
+        layer = self._model.layers[depth // 2]
+        if depth % 2:
+            return self._add(stream, self._mlp(layer, stream))
+        return self._add(stream, self._attention(layer, depth // 2, stream, frame))
 
     def _add(self, stream: Tensor, update: Tensor) -> Tensor:
         return torch.add(stream, update, alpha=self._model.residual_multiplier)
@@ -226,7 +262,7 @@ class FusedExecutor:
 
     def _frame(self, step: Step, cache: CursorCache) -> _Frame:
         rows = self._padded(step.rows)
-        cos, sin = self._rotary(step, cache)
+        cos, sin = self._rotary(step, cache, rows)
         if step.slot is None:
             columns, targets = step.visible, None
         else:
@@ -256,11 +292,11 @@ class FusedExecutor:
         group = self.shape.heads // self.shape.kv_heads
         return additive_mask(self._pad(allowed, frame.rows), group, self.dtype)
 
-    def _rotary(self, step: Step, cache: CursorCache) -> tuple[Tensor, Tensor]:
+    def _rotary(self, step: Step, cache: CursorCache, rows: int) -> tuple[Tensor, Tensor]:
         needed = max(cache.capacity, step.visible + step.rows)
         if self._cos.shape[0] < needed:
             self._grow_rotary(needed)
-        positions = self._pad(step.positions, self._padded(step.rows))
+        positions = self._pad(step.positions, rows)
         return self._cos.index_select(0, positions), self._sin.index_select(0, positions)
 
     def _grow_rotary(self, needed: int) -> None:

@@ -12,8 +12,6 @@ from specframe.testbed.corpus import DOMAINS
 from specframe.testbed.disclosure import DISCLOSURE
 from specframe.testbed.training.recipe import Recipe
 
-__all__ = ["write_card"]
-
 _POINTS = 12  # lines of the curve
 
 _OPENING = """\

@@ -9,7 +9,7 @@ use the lower end of its interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log, sqrt
 
 from specframe.contract.judged_set import JudgedSet
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 SHORTLIST = 8
+MOST_JUDGING = 0.4  # of the seconds of a search
 RACED = 3  # of so many search prompts one is run first
 BEHIND = 0.02  # of the best speed on the same prompts: a set that is further behind is dropped
 TOLERATED = 0.05  # of acceptance: selection bias, and half the width of the unseen interval
@@ -153,16 +154,33 @@ class RacingObjective:
 def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet, Record]:
     """Search, choose and judge, each on prompts of its own."""
     n = typical_context(lab, split.search)
+    judging = min(judging_seconds(lab, split, len(task.known)), MOST_JUDGING * task.budget.seconds)
+    budget = replace(task.budget, seconds=task.budget.seconds - judging)
     record = run_search(
         task.objective or RacingObjective(lab, _searched(lab, split, task), n, task.longest),
         task.searcher,
-        task.budget,
+        budget,
         watch=lambda trial, count: lab.tell(task.name, count, task.budget.evaluations),
     )
     shortlist = dict.fromkeys((*record.leading(SHORTLIST), *task.known))
     chosen = max(shortlist, key=predicted_speed(lab, split.choose, n, task.longest))
     judged = judge_set(lab, chosen, split, task.longest, tried=len(record.trials))
     return judged, record
+
+
+def judging_seconds(lab: Lab, split: PromptSplit, known: int) -> float:
+    """Predicted seconds of choosing and judging, which the seconds of a search include.
+
+    Prompts are filled into the cache once, and each set runs over all places of their answers.
+    """
+
+    def places(prompts: Sequence[Prompt]) -> float:
+        rows = lab.new_tokens
+        return sum(lab.costs.walk(len(p.tokens), rows, logits=rows) for p in prompts)
+
+    fills = sum(lab.costs.walk(0, len(p.tokens)) for p in (*split.choose, *split.judge))
+    sets = SHORTLIST + known
+    return fills + sets * places(split.choose) + places(split.judge) + places(split.search)
 
 
 def _searched(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[Prompt, ...]:

@@ -1,0 +1,189 @@
+"""Calls the compiled sublayers. A row does not depend, in any bit, on the rows beside it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.profiler import record_function
+
+from specframe.executors.cache import CursorCache
+from specframe.executors.fused.attention import open_columns
+from specframe.executors.fused.fusible import FusedLayer, FusedModel
+from specframe.executors.fused.native.build import compiled
+from specframe.executors.fused.weights import FusedLinear
+from specframe.types import Step
+
+__all__ = ["MOST_ROWS", "NativeSublayers", "NativeWalk", "native_sublayers"]
+
+MOST_ROWS = 32
+WIDEST_HEAD = 256
+LANES = 16  # columns are read in whole lanes
+
+
+class _Model(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("hidden", "heads", "kv_heads", "head_size", "intermediate")),
+        *((name, c_float) for name in ("eps", "scale", "residual_multiplier")),
+    )
+
+
+class _Layer(Structure):
+    _fields_ = (
+        *(
+            (name, c_void_p)
+            for name in (
+                *("attention_norm", "qkv", "qkv_bias", "qk_norm", "output", "output_bias"),
+                *("mlp_norm", "gate_up", "gate_up_bias", "down", "down_bias"),
+            )
+        ),
+        ("rotary", c_int64),
+    )
+
+
+class _Frame(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("rows", "threads", "slot", "columns", "storage")),
+        *((name, c_void_p) for name in ("cos", "sin", "cache", "scratch")),
+    )
+
+
+@dataclass(slots=True)
+class NativeWalk:
+    """What all sublayers of one walk share; holds the tensors that the frame points to."""
+
+    frame: _Frame
+    step: Step
+    held: tuple[Tensor, ...]
+    allowed: dict[int | None, Tensor]  # by window: columns that each row may read
+
+
+class NativeSublayers:
+    """The sublayers and the head of one model, in bfloat16 or float32 on a CPU."""
+
+    def __init__(self, model: FusedModel, library: ctypes.CDLL) -> None:
+        self._model, self._library = model, library
+        shape = model.shape
+        self._sizes = _Model(
+            shape.hidden,
+            shape.heads,
+            shape.kv_heads,
+            shape.head_size,
+            shape.intermediate,
+            model.eps,
+            model.scale,
+            model.residual_multiplier,
+        )
+        self._layers = [_layer(layer) for layer in model.layers]
+        library.scratch_bytes.restype = c_int64
+        library.scratch_bytes.argtypes = [POINTER(_Model), c_int64, c_int64, c_int64]
+
+    def walk(self, step: Step, cache: CursorCache, cos: Tensor, sin: Tensor) -> NativeWalk:
+        """Prepare a walk; `cos` and `sin` are [S, 1, D], with the sign of a rotation in `sin`."""
+        assert step.slot is not None
+        cache.reserve(step.slot, step.rows)
+        columns = -(-(step.slot + step.rows) // LANES) * LANES
+        frame, scratch = self._frame(step.rows, columns)
+        frame.slot, frame.storage = step.slot, cache.data.shape[3]
+        frame.cos, frame.sin = cos.data_ptr(), sin.data_ptr()
+        frame.cache = cache.data.data_ptr()
+        return NativeWalk(frame, step, (scratch, cos, sin, cache.data), {})
+
+    def run(self, depth: int, stream: Tensor, walk: NativeWalk) -> Tensor:
+        """The residual stream [S, H] after the sublayer `depth`."""
+        out = torch.empty_like(stream)
+        common = byref(self._sizes), byref(self._layers[depth // 2]), byref(walk.frame)
+        ends = c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
+        if depth % 2:
+            self._call("mlp", *common, *ends)
+        else:
+            allowed = self._allowed(self._model.layers[depth // 2].window, walk)
+            place = c_int64(depth // 2), c_void_p(allowed.data_ptr())
+            self._call("attention", *common, *place, *ends)
+        return out
+
+    def head(self, stream: Tensor) -> Tensor:
+        """Final norm and head: [S, H] -> [S, V], before the logits are divided."""
+        model = self._model
+        frame, scratch = self._frame(stream.shape[0], LANES)
+        out = stream.new_empty(stream.shape[0], model.head.weight.shape[0])
+        weights = (_address(part) for part in (model.norm, model.head.weight, model.head.bias))
+        ends = c_int64(out.shape[1]), c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
+        self._call("head", byref(self._sizes), byref(frame), *map(c_void_p, weights), *ends)
+        del scratch
+        return out
+
+    def product(self, linear: FusedLinear, rows: Tensor) -> Tensor:
+        """A product without its bias: [S, in] -> [S, out]."""
+        frame, _ = self._frame(rows.shape[0], LANES)
+        out = rows.new_empty(rows.shape[0], linear.weight.shape[0])
+        sizes = c_int64(rows.shape[1]), c_int64(out.shape[1])
+        places = c_void_p(rows.data_ptr()), c_void_p(out.data_ptr())
+        self._call("product", byref(frame), c_void_p(linear.weight.data_ptr()), *sizes, *places)
+        return out
+
+    def _frame(self, rows: int, columns: int) -> tuple[_Frame, Tensor]:
+        threads = torch.get_num_threads()
+        size = self._library.scratch_bytes(byref(self._sizes), rows, columns, threads)
+        scratch = torch.empty(size, dtype=torch.uint8)
+        frame = _Frame(rows=rows, threads=threads, columns=columns, scratch=scratch.data_ptr())
+        return frame, scratch
+
+    def _allowed(self, window: int | None, walk: NativeWalk) -> Tensor:
+        if window not in walk.allowed:
+            step, columns = walk.step, int(walk.frame.columns)
+            open_ = open_columns(step.positions, step.visible, columns, step.mask, window)
+            walk.allowed[window] = open_.contiguous()
+        return walk.allowed[window]
+
+    def _call(self, name: str, *arguments: object) -> None:
+        function = getattr(self._library, name)
+        if torch.autograd._profiler_enabled():
+            with record_function(f"specframe::{name}"):
+                function(*arguments)
+        else:
+            function(*arguments)
+
+
+def native_sublayers(model: FusedModel) -> NativeSublayers | None:
+    """The compiled sublayers of this model; None where they cannot run it."""
+    dtype, size = model.embedding.dtype, model.shape.head_size
+    tensors = [part for layer in model.layers for part in _tensors(layer) if part is not None]
+    tensors += [model.norm, model.head.weight]
+    plain = all(
+        part.dtype == dtype and part.device.type == "cpu" and part.is_contiguous()
+        for part in tensors
+    )
+    if not plain or size > WIDEST_HEAD or size % 2:
+        return None
+    library = compiled(dtype)
+    return None if library is None else NativeSublayers(model, library)
+
+
+def _tensors(layer: FusedLayer) -> Sequence[Tensor | None]:
+    """In the order of the fields of `_Layer`."""
+    return (
+        layer.attention_norm,
+        layer.qkv.weight,
+        layer.qkv.bias,
+        layer.qk_norm,
+        layer.output.weight,
+        layer.output.bias,
+        layer.mlp_norm,
+        layer.gate_up.weight,
+        layer.gate_up.bias,
+        layer.down.weight,
+        layer.down.bias,
+    )
+
+
+def _layer(layer: FusedLayer) -> _Layer:
+    return _Layer(*map(_address, _tensors(layer)), layer.rotary)
+
+
+def _address(part: Tensor | None) -> int | None:
+    return None if part is None else part.data_ptr()
