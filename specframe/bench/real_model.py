@@ -26,7 +26,7 @@ REAL = BenchSettings(
     repeats=1,
     new_tokens=48,
     calibration_prompts=4,
-    calibration_seconds=10.0,
+    calibration_seconds=30.0,
 )
 
 

@@ -176,4 +176,5 @@ STUDY = Study(
     run,
     Lines("clusters", "accuracy", ("anchors",)),
     real={**shared.REAL, "clustered": 10, "looked_up": 6, "anchors": (1, 5, 10)},
+    minutes=1,
 )

@@ -96,4 +96,5 @@ STUDY = Study(
     AttentionShareSettings(contexts=(128, 2048, 8192, 32768), prompts=1),
     run,
     Lines("context", "skipped", ("sublayers",), log_x=True),
+    minutes=1,
 )

@@ -317,5 +317,12 @@ STUDY = Study(
     CalibrationCostSettings(faithful_seconds=20.0, seconds=2.0, prompts=(4, 8)),
     run,
     Lines("seconds", "speed-up, unseen", ("way", "prompts"), "curve", steps=True, log_x=True),
-    real={"faithful_seconds": 20.0, "seconds": 6.0, "prompts": (2,), "usual": 2, "judged": 1},
+    real={
+        "faithful_seconds": 20.0,
+        "seconds": 6.0,
+        "prompts": (2,),
+        "usual": 2,
+        "new_tokens": 24,
+        "judged": 1,
+    },
 )

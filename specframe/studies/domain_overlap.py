@@ -171,4 +171,5 @@ STUDY = Study(
     run,
     Bars("selector", ("form", "first", "second")),
     real={**shared.REAL, "prompts": 1},
+    minutes=3,
 )

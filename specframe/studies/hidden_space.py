@@ -276,4 +276,5 @@ STUDY = Study(
     run,
     Lines("depth", "lead_by_depth", ("pooling", "prompts_of")),
     real={**shared.REAL, "prompts": 1, "anchored": 5, "looked_up": 3},
+    minutes=3,
 )

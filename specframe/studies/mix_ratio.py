@@ -146,4 +146,5 @@ STUDY = Study(
     run,
     Lines("ratio", "speed", ("selector",)),
     real=shared.REAL,
+    minutes=11,
 )

@@ -213,4 +213,5 @@ STUDY = Study(
     run,
     Bars("regret", ("selector", "domain")),
     real={"prompts": 1, "calibration": 4, "evaluations": 30},
+    minutes=9,
 )

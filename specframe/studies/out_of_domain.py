@@ -129,4 +129,5 @@ STUDY = Study(
     run,
     Bars("speed", ("selector", "domain")),
     real={**shared.REAL, "held_out": 3},
+    minutes=6,
 )

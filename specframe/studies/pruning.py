@@ -261,4 +261,5 @@ STUDY = Study(
     run,
     Lines("seconds", "speed", ("of",)),
     real={"thresholds": (0.5, 0.9, 0.99), "judged": 32},
+    minutes=3,
 )

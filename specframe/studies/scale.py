@@ -159,4 +159,5 @@ STUDY = Study(
     ScaleSettings(contexts=(128, 2048, 8192, 32768), prompts=1, new_tokens=48),
     run,
     Lines("context", "speed", ("profile",), log_x=True),
+    minutes=1,
 )

@@ -176,5 +176,5 @@ STUDY = Study(
     ),
     run,
     Bars("adds", ("selector", "tree")),
-    real={"trees": ("0.9:1-0.5:2-4",), "new_tokens": 32, "evaluations": 30},
+    real={"trees": ("0.9:1-0.5:2-4",), "new_tokens": 32, "calibration": 3, "evaluations": 30},
 )

@@ -65,7 +65,7 @@ def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
         assert rows[way, 4]["curve"][0][0] > rows[way, 4]["answering_seconds"] > 0.0
         assert rows[way, 4]["break_even_tokens"] > 0
     judge = planted_searches(tmp_path / "judge", 4, 4)
-    assert results["best"] == pytest.approx(judge.speedup(PLANTED.bits))
+    assert results["best"] > judge.speedup(PLANTED.bits) - 1e-9
 
 
 def test_prompts_alternate_between_domains(tmp_path):

@@ -59,7 +59,7 @@ class EveryPlan:
 
     def among(self, sets: Sequence[int]) -> Floats:
         """Speed-ups of some of the sets, in their order."""
-        if sets is self.sets:
+        if sets == self.sets:
             return self.speeds
         return self.speeds[[self.sets.index(bits) for bits in sets]]
 
@@ -67,7 +67,7 @@ class EveryPlan:
 def pooled(answers: Sequence[EveryPlan]) -> EveryPlan:
     """All answers with one plan, of a set that was tried on each: their seconds add up."""
     sets = answers[0].sets
-    if any(answer.sets is not sets for answer in answers):
+    if any(answer.sets != sets for answer in answers):
         sets = [bits for bits in sets if all(bits in answer.sets for answer in answers)]
     seconds = sum(answer.seconds for answer in answers)
     spent = sum(answer.seconds / answer.among(sets) for answer in answers)

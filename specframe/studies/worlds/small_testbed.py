@@ -29,7 +29,6 @@ __all__ = ["RealModel", "SmallTestbed", "real_model", "small_testbed"]
 
 LONGEST = 16  # drafted tokens at most
 LOOKED_AT = 4  # test prompts of each domain on which presets were set: never judged on
-EVERY_SET = range(1 << 12)
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)  # of a larger model's sublayers, in nested sets
 RANKED = 2  # prompts of a domain by which its sublayers are ranked
 
@@ -59,7 +58,7 @@ class SmallTestbed:
 
         All sets there are; `used` are those of strategies on this prompt.
         """
-        return self._plans(prompt, EVERY_SET)
+        return self._plans(prompt, range(1 << self.rig.shape.sublayers))
 
     def _plans(self, prompt: Prompt, sets: Sequence[int]) -> EveryPlan:
         executor, law = self.rig.executor, _law_of(prompt)
