@@ -22,7 +22,7 @@ def in_parts():
         yield pytest.param(name, RUNS, id=name, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("name", "runs"), in_parts())
+@pytest.mark.parametrize(("name", "runs"), [*in_parts()])
 def test_decisions_are_the_recorded_ones(recorded, name, runs):
     wanted, found = recorded[name], decisions(name, runs)
     assert same(found["figures"], wanted["figures"]), (
