@@ -2,7 +2,7 @@
 
 Before the first round, and after every pause, a `Prospect` says how fast drafting could be at an
 optimistic acceptance rate. Finding out may cost a share of what that would save in the rest of the
-answer, the stake: where planning alone costs more, or the rounds so far have lost more, nothing is
+answer, the stake: where planning alone would cost more, or the rounds after it have lost more, nothing is
 drafted for a while. Pauses double and stakes halve, so that an answer on which nothing pays takes
 hardly longer than without a strategy.
 """
@@ -55,6 +55,7 @@ class PayingPlanner(Planner):
         self._risk = RISK
         self._stake = 0.0  # seconds that may be lost against drafting nothing
         self._gained = self._spent = 0.0  # seconds, since the last decision
+        self._trying = False  # in the first round after a decision
 
     def plan(self, context: Context) -> DraftPlan:
         """The inner plan, or nothing where drafting was declined."""
@@ -73,7 +74,10 @@ class PayingPlanner(Planner):
             return
         costs, n = self._context.costs, self._context.length - 1
         self._gained += len(outcome.emitted) * costs.autoregressive(n)
-        self._spent += costs.round(outcome.plan, n, outcome.drafted) + outcome.select_seconds
+        self._spent += costs.round(outcome.plan, n, outcome.drafted)
+        if not self._trying:  # what was planned first is paid for, whatever is done with it
+            self._spent += outcome.select_seconds
+        self._trying = False
         self._spent = max(self._spent, self._gained - self._stake)  # old gains end somewhere
         self._inner.observe(outcome)
 
@@ -91,7 +95,7 @@ class PayingPlanner(Planner):
         left = context.budget * context.costs.autoregressive(context.length - 1)
         self._stake = self._risk * left * (1.0 - 1.0 / max(self._best, 1.0))
         self._gained = self._spent = 0.0
-        self._declined = False
+        self._declined, self._trying = False, True
         if self._best <= 1.0 or self._prospect.trial(context) > self._stake:
             self._decline()
 
