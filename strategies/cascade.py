@@ -110,7 +110,7 @@ class Cascade(LayerSelector):
         return self.inner.head(shape)
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
-        """That of the inner strategy, or what copies could gain."""
+        """That of the inner strategy; without it nothing is copied either."""
         return BestOf([self.inner.prospect(shape)]) if self.config.priced else None
 
     def start(self, shape: ModelShape) -> Planner:
