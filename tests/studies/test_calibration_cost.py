@@ -41,7 +41,7 @@ def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
 
     monkeypatch.setattr(calibration_cost, "timed_searches", small)
     settings = CalibrationCostSettings(
-        faithful_seconds=0.4, seconds=0.2, prompts=(2, 4), usual=4, iterations=(1, 12)
+        faithful_seconds=0.05, seconds=0.2, prompts=(2, 4), usual=4, iterations=(1, 12)
     )
     results = run_study(STUDY, settings, tmp_path)
     rows = {(row["way"], row["prompts"]): row for row in results["rows"]}
