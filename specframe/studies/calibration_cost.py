@@ -178,18 +178,18 @@ class _Ways(Measurement[CalibrationCostSettings]):
         starts = (self._elsewhere,) if way == TRANSFER else ()
         trace = self._search(way, prompts, starts)
         answering = count * self._searches.answer_seconds
-        return self._judged(trace, answering, self._settings.seconds, domain)
+        return self._judged(trace, answering, domain)
 
     def cached(self, iterations: int) -> Row:
         """The first `iterations` sets of one search over the one-pass estimate."""
         trace = self._cached.cut(iterations)
         answering = self._settings.usual * self._searches.answer_seconds
-        row = self._judged(trace, answering, self._settings.cached_seconds)
+        row = self._judged(trace, answering)
         return {**row, "censored": trace.tried < iterations}
 
     def faithful(self, way: str, prompts: int) -> Row:
         """The published search for as long as its seconds allow."""
-        return self._judged(self._faithful, 0.0, self._settings.faithful_seconds)
+        return self._judged(self._faithful, 0.0)
 
     @cached_property
     def _searches(self) -> TimedSearches:
@@ -252,7 +252,7 @@ class _Ways(Measurement[CalibrationCostSettings]):
         strategy: Any = self._searches.rig.strategy("static-bo", preset, options)
         return replace(strategy, starts=starts)
 
-    def _judged(self, trace: _Trace, answering: float, cap: float, domain: str = "") -> Row:
+    def _judged(self, trace: _Trace, answering: float, domain: str = "") -> Row:
         """Best so far, and after how many tokens that has paid off."""
         curve = [
             [answering + seconds, self._searches.speedup(bits, domain)]
@@ -266,7 +266,7 @@ class _Ways(Measurement[CalibrationCostSettings]):
             "seconds": seconds,
             "evaluations": trace.tried,
             "answering_seconds": answering,
-            "censored": trace.seconds >= cap,
+            "censored": trace.ended == "seconds",
             "break_even_tokens": ceil(seconds / saved) if saved else None,
             "curve": curve,
         }
@@ -278,6 +278,7 @@ class _Trace:
 
     incumbents: tuple[tuple[float, int, int], ...]
     ends: tuple[float, ...]
+    ended: str  # why, as `Record.ended`
 
     @classmethod
     def of(cls, strategy: Any, searches: TimedSearches, prompts: Sequence[Prompt]) -> _Trace:
@@ -291,7 +292,7 @@ class _Trace:
         found = strategy.calibrate(searches.fresh_lab(tell), prompts).found
         incumbents = found.incumbents
         first = incumbents[0][0]  # the first trial is always the best so far
-        return cls(incumbents, tuple(first + end - ends[0] for end in ends))
+        return cls(incumbents, tuple(first + end - ends[0] for end in ends), found.ended)
 
     @property
     def tried(self) -> int:
@@ -306,7 +307,7 @@ class _Trace:
     def cut(self, trials: int) -> _Trace:
         """The search as if it had ended after so many trials."""
         kept = tuple(best for best in self.incumbents if best[1] <= trials)
-        return _Trace(kept, self.ends[:trials])
+        return _Trace(kept, self.ends[:trials], self.ended)
 
 
 STUDY = Study(

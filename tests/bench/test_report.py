@@ -21,6 +21,7 @@ from specframe.bench.report.comparison import ContenderName
 from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.scales import Scale, span, ticks
 from specframe.bench.report.skip_map import skip_shares
+from specframe.bench.report.verdict import choices
 from specframe.bench.schema import SUMMARY
 from specframe.bench.summary import summarise
 from specframe.commands.cli import app
@@ -187,6 +188,28 @@ def test_the_verdict_says_that_nothing_pays_and_what_to_do_instead():
     assert said.sentence.startswith("Decode autoregressively")
     assert "Autoregressive decoding is 1.7" in said.sentence
     assert "knapspec at 0.9" in said.sentence
+
+
+def without_drafts(made, *names):
+    """The same run, in which these strategies decoded autoregressively throughout."""
+    summary = [
+        entry | {"drafting_rounds": 0.0} if entry["selector"] in names else entry
+        for entry in made.results["summary"]
+    ]
+    return Comparison(made.results | {"summary": summary})
+
+
+def test_the_verdict_never_names_a_strategy_that_never_drafted():
+    faster = with_paces(knapspec=1.3, static_bo=1.2)
+    assert str(verdict(faster).winner) == "knapspec"
+    said = verdict(without_drafts(faster, "knapspec"))
+    assert str(said.winner) == "static-bo"
+    assert "knapspec" not in said.sentence
+    said = verdict(none := without_drafts(faster, "knapspec", "static-bo"))
+    assert said.winner is None
+    assert "Decode autoregressively" in said.sentence
+    assert "knapspec never drafted" in said.sentence
+    assert all(choice.winner is None for choice in choices(none))
 
 
 def test_the_verdict_admits_differing_answers(small):
