@@ -2,9 +2,9 @@
 
 Before the first round, and after every pause, a `Prospect` says how fast drafting could be at an
 optimistic acceptance rate. Finding out may cost a share of what that would save in the rest of the
-answer, the stake: where planning alone would cost more, or the rounds after it have lost more, nothing is
-drafted for a while. Pauses double and stakes halve, so that an answer on which nothing pays takes
-hardly longer than without a strategy.
+answer, the stake: where planning alone would cost more, or the rounds after it have lost more,
+nothing is drafted for a while. Pauses double and stakes halve, so that an answer on which nothing
+pays takes hardly longer than without a strategy.
 """
 
 from __future__ import annotations
