@@ -16,7 +16,7 @@ KEY = "speedup_vs_own_ar"
 BARS, VALUES, ROW, TOP = 230.0, 128.0, 26.0, 56.0  # narrow: it is read on phones too
 LETTER = 7.6  # of a name, at most
 TRAINED = {"testbed": " (trained to be skippable)", "smollm2": " (not trained for it)"}
-RELATIVE = "relative to autoregressive decoding on the same engine"
+RELATIVE = "tokens per second relative to autoregressive decoding"
 STYLE = """
 text { font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1c1e21 }
 .title { font-weight: 600; font-size: 14px } .soft, .soft tspan { fill: #5a6068; font-size: 12px }
@@ -74,9 +74,7 @@ def _panel(comparison: Comparison) -> _Panel:
     one = names + scale
     model = comparison.model or "a model"
     drawn = join(
-        label(
-            f"Decoded tokens per second on {model}{TRAINED.get(model, '')}", 8, 20, class_="title"
-        ),
+        label(f"Speed on {model}{TRAINED.get(model, '')}", 8, 20, class_="title"),
         label(RELATIVE, 8, 38, class_="soft"),
         line((one, TOP - 6), (one, bottom + 4), "one"),
         *(_bar(entry, (names, TOP + ROW * number), scale) for number, entry in enumerate(ordered)),
