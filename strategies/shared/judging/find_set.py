@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log, sqrt
+from time import perf_counter
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 SHORTLIST = 8
-MOST_JUDGING = 0.4  # of the seconds of a search
+MOST_JUDGING = 0.6  # of the seconds of a search
 RACED = 3  # of so many search prompts one is run first
 BEHIND = 0.02  # of the best speed on the same prompts: a set that is further behind is dropped
 TOLERATED = 0.05  # of acceptance: selection bias, and half the width of the unseen interval
@@ -154,8 +155,11 @@ class RacingObjective:
 def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet, Record]:
     """Search, choose and judge, each on prompts of its own."""
     n = typical_context(lab, split.search)
-    judging = min(judging_seconds(lab, split, len(task.known)), MOST_JUDGING * task.budget.seconds)
-    budget = replace(task.budget, seconds=task.budget.seconds - judging)
+    began = perf_counter()
+    judging = judging_seconds(lab, split, task.known)
+    judging += perf_counter() - began
+    seconds = task.budget.seconds - min(judging, MOST_JUDGING * task.budget.seconds)
+    budget = replace(task.budget, seconds=seconds)
     record = run_search(
         task.objective or RacingObjective(lab, _searched(lab, split, task), n, task.longest),
         task.searcher,
@@ -168,19 +172,19 @@ def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet,
     return judged, record
 
 
-def judging_seconds(lab: Lab, split: PromptSplit, known: int) -> float:
-    """Predicted seconds of choosing and judging, which the seconds of a search include.
+def judging_seconds(lab: Lab, split: PromptSplit, known: Sequence[SkipSet]) -> float:
+    """Seconds of choosing and judging, which the seconds of a search include.
 
-    Prompts are filled into the cache once, and each set runs over all places of their answers.
+    Timed on a prompt that is searched on, which is first filled into a cache, as others will be.
     """
-
-    def places(prompts: Sequence[Prompt]) -> float:
-        rows = lab.new_tokens
-        return sum(lab.costs.walk(len(p.tokens), rows, logits=rows) for p in prompts)
-
-    fills = sum(lab.costs.walk(0, len(p.tokens)) for p in (*split.choose, *split.judge))
-    sets = SHORTLIST + known
-    return fills + sets * places(split.choose) + places(split.judge) + places(split.search)
+    empty, timed = SkipSet(lab.shape.sublayers), split.search[:1]
+    began = perf_counter()
+    lab.acceptance([empty.flip(0)], timed)
+    filled = perf_counter()
+    lab.acceptance([empty], timed)
+    once, first = perf_counter() - filled, filled - began
+    runs = (SHORTLIST + len(known)) * len(split.choose) + len(split.judge) + len(split.search)
+    return once * runs + max(first - once, 0.0) * len((*split.choose, *split.judge))
 
 
 def _searched(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[Prompt, ...]:
