@@ -10,10 +10,10 @@ PYTEST_ARGS ?=
 .PHONY: help setup bench test check slow clean
 
 help:
-	@echo "make bench  compare the headline strategies on the testbed, on this machine (the main job)"
+	@echo "make bench  compare the headline strategies on the testbed and on a small real model, here"
 	@echo "make test   every test that is not slow"
 	@echo "make check  format, lint, types, import arrows, documentation"
-	@echo "make slow   long tests, and every property with ten times the examples"
+	@echo "make slow   long tests, and every property with forty times the examples"
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 
 import torch
 
-__all__ = ["Sample", "time_interleaved", "typical"]
-
 Key = TypeVar("Key")
 Call = Callable[[], object]
 Progress = Callable[[int, int], None]  # done, of how many

@@ -16,8 +16,6 @@ from specframe.executors.executor import NO_ROWS, Executor
 from specframe.profilers.continuations import Judged
 from specframe.types import Step
 
-__all__ = ["MOST_SUBLAYERS", "every_chance"]
-
 Judge = Callable[[Tensor], Tensor]
 
 MOST_SUBLAYERS = 16

@@ -25,7 +25,9 @@ def machine_facts(executor: Executor, kinds: tuple[int, ...]) -> Mapping[str, st
     """All facts that must be equal for a price to be valid, as text."""
     shape = " ".join(f"{name}={value}" for name, value in asdict(executor.shape).items())
     return {
-        "executor": executor.name + (" strict" if executor.strict else ""),
+        "executor": executor.name
+        + (" strict" if executor.strict else "")
+        + (" compiled" if executor.compiled else ""),
         "dtype": str(executor.dtype).removeprefix("torch."),
         "device": str(executor.device),
         "processor": processor_name(executor.device),

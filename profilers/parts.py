@@ -9,8 +9,6 @@ import numpy as np
 
 from specframe.types import SkipSet
 
-__all__ = ["Parts", "split_walks", "timed_sets"]
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:

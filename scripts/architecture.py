@@ -13,8 +13,6 @@ from typing import Any
 
 from tables import table
 
-__all__ = ["diagram", "imports"]
-
 ROOT = Path(__file__).parent.parent
 PACKAGE = "specframe"  # `specframe/__init__.py`, which only re-exports names
 PLUGINS = ("strategies", "profilers")

@@ -5,12 +5,10 @@ from pathlib import Path
 
 from shown_run import PICTURE, SHOWN
 
-from specframe.bench.report import read_run
+from specframe.bench.report import Comparison, read_run
 from specframe.bench.report.comparison import contender_of
 from specframe.bench.report.wording import listed, plural
 from specframe.bench.summary import MEAN
-
-__all__ = ["picture", "snippet", "strategies"]
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "methods"
@@ -55,14 +53,25 @@ def picture() -> str:
         raise LookupError("the caption is that of the testbed")
     caption = (
         f"Decoded tokens per second of {listed(names)}, relative to autoregressive decoding on "
-        f"the same engine. The model is the testbed, a small model of {model['layers']} layers "
-        f"that was trained to be skippable. Means of {plural(len(run.domains), 'domain')}, "
+        f"the same engine. {_models(run, model['layers'])} "
+        f"Means of {plural(len(run.domains), 'domain')}, "
         f"measured with {plural(machine['threads'], 'thread')} on {machine['processor']}; "
         f"the results file is [{SHOWN.name}]({SHOWN.name})."
     )
     return (
         '<figure class="wide" markdown>\n'
-        f"![Speed-ups of strategies on the testbed]({PICTURE.name})\n"
+        f"![Speed-ups of strategies on each model]({PICTURE.name})\n"
         f'<figcaption markdown="span">{caption}</figcaption>\n'
         "</figure>"
+    )
+
+
+def _models(run: Comparison, layers: int) -> str:
+    testbed = f"The testbed, a small model of {layers} layers, was trained to be skippable"
+    if run.real is None:
+        return f"{testbed}."
+    real = run.real.results["model"]
+    return (
+        f"Left: {testbed[:1].lower()}{testbed[1:]}. Right: SmolLM2-135M-Instruct "
+        f"({real['layers']} layers, weights from 4 bits), a real model that nobody prepared."
     )

@@ -4,8 +4,9 @@ A generated part is between `<!-- generated: NAME -->` and `<!-- end of NAME -->
 page is written by hand. A test fails if a part differs from what this script writes. A word after
 the name is passed to the function that writes the part.
 
-`--run RUN` first makes a finished run of `specframe bench` the one that is shown, `--all RUN` a run
-of all strategies.
+`--run RUN` first makes a finished run of `specframe bench` the one that is shown, `--real RUN` the
+one of the real model beside it, `--all RUN` a run of all strategies, `--studies RUN...` runs of
+studies, `--engine FILE` the figures of `specframe bench engine --json FILE`.
 """
 
 import argparse
@@ -14,8 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import architecture
+import found
 import home
 import reference
+import shown_engine
 import shown_run
 
 ROOT = Path(__file__).parent.parent
@@ -32,8 +35,10 @@ PARTS: dict[str, Callable[..., str]] = {
     "summary": reference.summary,
     "imports": architecture.imports,
     "benchmark": shown_run.figures,
+    "engine": shown_engine.engine,
     "environment": shown_run.environment,
     "everyone": shown_run.everyone,
+    "found": found.found,
     "measured": shown_run.measured,
     "picture": home.picture,
     "snippet": home.snippet,
@@ -69,11 +74,22 @@ def main() -> None:
     )
     parser.add_argument("--run", type=Path, help="folder of the finished run to show")
     parser.add_argument("--all", type=Path, help="folder of the run of all strategies to show")
+    parser.add_argument("--engine", type=Path, help="figures of `specframe bench engine` to show")
+    parser.add_argument("--real", type=Path, help="folder of the run of the real model to show")
+    parser.add_argument(
+        "--studies", type=Path, nargs="*", default=(), help="runs of studies to show"
+    )
     given = parser.parse_args()
     if given.run is not None:
         shown_run.take(given.run)
+    if given.real is not None:
+        shown_run.take_real(given.real)
+    for run in given.studies:
+        found.take_studies(run)
     if given.all is not None:
         shown_run.take_all(given.all)
+    if given.engine is not None:
+        shown_engine.take_engine(given.engine)
     for path, text in generated().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

@@ -21,8 +21,6 @@ from specframe.contract.options import settable, with_options
 from specframe.contract.registry import strategy_class, strategy_names
 from specframe.types import ModelShape
 
-__all__ = ["commands", "errors", "grid", "results", "rows", "settings", "summary"]
-
 VALUES = {int: "N", float: "X", Path: "PATH"}
 PRESET_NAMES = ("best", "faithful")
 SHAPE = ModelShape(24, 256, 3072, 8, 4, 32, 640, 2048)  # the testbed's

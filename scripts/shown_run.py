@@ -13,8 +13,7 @@ from specframe.bench.report.facts import fingerprint
 from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.verdict import verdict
 from specframe.bench.report.wording import MEAN, count, fold, interval, percent
-
-__all__ = ["environment", "everyone", "figures", "measured", "take", "take_all"]
+from specframe.testbed.disclosure import EXIT_NOTE, exit_mark
 
 DOCS = Path(__file__).parent.parent / "docs"
 SHOWN = DOCS / "benchmarks.json"  # results files without the rows of single answers
@@ -43,14 +42,35 @@ def take_all(run: Path) -> None:
     _keep(read_run(run), ALL)
 
 
+def take_real(run: Path) -> None:
+    """Make this run of the real model the one that is shown beside the testbed's."""
+    shown = read_run(SHOWN)
+    both = Comparison({**shown.results, "real_model": read_run(run).results})
+    _keep(both, SHOWN)
+    PICTURE.write_text(str(speedup_picture(both)), encoding="utf-8")
+
+
 def _keep(run: Comparison, path: Path) -> None:
-    kept = {**run.results, "rows": [], "prompts": {}, "vectors": {}, "studies": {}}
+    kept = _without_rows(run.results)
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
+def _without_rows(results: Mapping[str, Any]) -> dict[str, Any]:
+    real = results.get("real_model")
+    kept = {**results, "rows": [], "prompts": {}, "vectors": {}, "studies": {}}
+    return kept | {"real_model": None if real is None else _without_rows(real)}
+
+
 def figures() -> str:
-    """The verdict, and one line per contender for the first setting, averaged over domains."""
+    """For each model the verdict, and one line per contender for the first setting."""
     run = read_run(SHOWN)
+    parts = ["### The testbed, trained to be skippable", _figures(run)]
+    if run.real is not None:
+        parts += [f"### {run.real.model}, not trained for it", _figures(run.real)]
+    return "\n\n".join(parts)
+
+
+def _figures(run: Comparison) -> str:
     return f"> {verdict(run).sentence}\n\n{_contenders(run)}\n\n{_by_domain(run)}"
 
 
@@ -62,7 +82,7 @@ def everyone() -> str:
         f"Run `{run.results['run']}` with fingerprint `{fingerprint(run)}`, on {machine['cores']} "
         f"cores of {machine['processor']} with torch {machine['torch']}."
     )
-    return f"{told}\n\n{_contenders(run)}\n\n{_by_domain(run)}"
+    return f"{told}\n\n{_contenders(run)}\n\n{EXIT_NOTE}.\n\n{_by_domain(run)}"
 
 
 def measured(selector: str) -> str:
@@ -89,7 +109,7 @@ def _contenders(run: Comparison) -> str:
     entries = sorted(run.entries(run.settings[0], MEAN), key=lambda entry: -entry[OWN])
     lines = (
         [
-            _name(entry),
+            f"{_name(entry)}{exit_mark(run.model, entry['selector'])}",
             _ratio(entry, OWN),
             _ratio(entry, TRANSFORMERS),
             percent(entry["acceptance"]) if entry["acceptance"] else "",

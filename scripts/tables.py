@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["table"]
-
 
 def table(heads: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     """One line per row; bars inside a cell are escaped."""

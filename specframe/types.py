@@ -300,7 +300,8 @@ class DraftPlan:
     only when it drafts further tokens after them. They count towards `stop.max_tokens`. `headed`
     drafts with the strategy's draft head; the plan must then skip all sublayers after the head's
     depth. `capture` keeps the states that the strategy's `needs` name from this round's
-    verification.
+    verification. A plan that drafts nothing because nothing would pay says in `declined` what the
+    best plan was predicted to reach over autoregressive decoding.
     """
 
     skips: SkipSet
@@ -309,6 +310,7 @@ class DraftPlan:
     capture: bool = True
     copied: tuple[int, ...] = ()
     headed: bool = False
+    declined: float = field(default=0.0, compare=False)  # speed-up; 0: no plan was declined
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,14 +33,15 @@ from typing import ClassVar
 from torch import Tensor
 
 from specframe.contract.options import require_at_least, require_in
+from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.contract.stopping import AdaptiveThreshold
 from specframe.strategies.shared.planners.candidates import (
     CandidatePlanner,
     CandidateRules,
-    draft_nothing,
 )
+from specframe.strategies.shared.planners.prospects import StreamProspect
 from specframe.strategies.shared.streams.agreement import RowJudge
 from specframe.strategies.shared.streams.stream_change import (
     least_loss_first,
@@ -85,6 +86,11 @@ class JudgedConfig(CandidateRules):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self, rows=1, shares=1)
+
+    def trials(self, context: Context) -> float:
+        """Seconds of judging all sets."""
+        rows, n = min(self.rows, context.prompt_length), context.length - 1
+        return self.shares * context.costs.walk(n, rows, logits=2 * rows)
 
 
 def removed_attention(changes: Sequence[float], config: AdmgConfig) -> SkipSet:
@@ -196,6 +202,12 @@ class Admg(LayerSelector):
         if isinstance(self.config, AdmgConfig):
             return PaperPlanner(self.config)
         return JudgedPlanner(self.config)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of attention sublayers, for the price of judging a few sets; the paper always drafts."""
+        if isinstance(self.config, AdmgConfig):
+            return None
+        return StreamProspect(self.config.longest, self.config.trials, step=2)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

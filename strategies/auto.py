@@ -29,12 +29,14 @@ from operator import add
 from typing import ClassVar
 
 from specframe.contract.options import require_at_least
+from specframe.contract.paying import Prospect, absence, draft_nothing
 from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
-from specframe.types import Draft, DraftPlan, ModelShape, Outcome
+from specframe.strategies.shared.planners.candidates import Repricing
+from specframe.strategies.shared.planners.prospects import BestOf
+from specframe.types import DraftPlan, ModelShape, Outcome
 
 __all__ = ["Auto", "AutoConfig"]
 
@@ -145,6 +147,11 @@ class Auto(LayerSelector):
             raise InvalidConfig.of("Auto", "of", "at most one with a trained head", len(heads))
         return heads[0] if heads else None
 
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """The best of the arms, if any says what it could gain."""
+        prospects = [part.prospect(shape) for part in self.parts]
+        return BestOf(prospects) if any(prospects) else None
+
     def start(self, shape: ModelShape) -> Planner:
         """A planner that chooses among new planners of all parts."""
         return _AutoPlanner([part.start(shape) for part in self.parts], self.config)
@@ -176,7 +183,8 @@ class _AutoPlanner(Planner):
 
     def observe(self, outcome: Outcome) -> None:
         """Price the round; the arm that planned it learns from it."""
-        assert self._costs is not None
+        if self._costs is None or not outcome.emitted:
+            return  # others plan from now on
         alone = self._costs.autoregressive(self._n)
         gained = len(outcome.emitted) * alone
         spent = self._costs.round(outcome.plan, self._n, outcome.drafted) + outcome.select_seconds
@@ -208,7 +216,7 @@ class _AutoPlanner(Planner):
             if upper > best and self._may_plan(arm, costs):
                 best, chosen = upper, arm
         if chosen is not self._current and self._current is not None:
-            self._current.planner.observe(_absence(context.shape.layers))
+            self._current.planner.observe(absence(context.shape.layers))
         self._current = chosen
 
     def _upper(self, arm: _Arm) -> float:
@@ -239,11 +247,6 @@ def _slowed_down(arm: _Arm) -> bool:
     """Whether the text has changed under an arm that paid: its latest rounds are much slower."""
     known = arm.recent.rounds > SETTLED and arm.evidence.speed > 1.0
     return known and arm.recent.speed < SLOWER * arm.evidence.speed
-
-
-def _absence(layers: int) -> Outcome:
-    """What a left arm observes: a round that drafted, captured and emitted nothing."""
-    return Outcome(draft_nothing(layers), Draft((), (), ()), 0, ())
 
 
 def _joined(depths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

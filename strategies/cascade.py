@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.contract.wrapper import WrappedPlanner
@@ -34,6 +35,7 @@ from specframe.strategies.shared.ngrams import (
     NgramConfig,
     NgramIndex,
 )
+from specframe.strategies.shared.planners.prospects import BestOf
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["Cascade"]
@@ -106,6 +108,10 @@ class Cascade(LayerSelector):
     def head(self, shape: ModelShape) -> DraftHead | None:
         """That of the inner strategy."""
         return self.inner.head(shape)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """That of the inner strategy; without it nothing is copied either."""
+        return BestOf([self.inner.prospect(shape)]) if self.config.priced else None
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner with an empty index, around the inner strategy's."""

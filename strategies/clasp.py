@@ -33,9 +33,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from specframe.contract.options import require_at_least, require_in
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.strategies.shared.planners.chain_planner import ChainPlanner
+from specframe.strategies.shared.planners.chain_planner import ChainPlanner, chain_prospect
 from specframe.strategies.shared.planners.chain_search import ChainConfig
 from specframe.strategies.shared.streams.chain_dp import ChainRules, Stretch, best_chains
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
@@ -131,6 +132,12 @@ class ClaSp(LayerSelector):
         if isinstance(self.config, ClaSpConfig):
             return PortPlanner(self.config)
         return ChainPlanner(self.config, whole_layers)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of any sublayers; the paper always drafts."""
+        if isinstance(self.config, ClaSpConfig):
+            return None
+        return chain_prospect(self.config, whole_layers)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

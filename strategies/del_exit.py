@@ -33,11 +33,13 @@ import torch
 from torch import Tensor
 
 from specframe.contract.options import require_at_least, require_in
+from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
+from specframe.strategies.shared.planners.candidates import Repricing
+from specframe.strategies.shared.planners.prospects import ExitProspect
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["Del", "DelConfig", "ShadowCounts"]
@@ -145,6 +147,16 @@ class Del(LayerSelector):
         depths = (*(2 * e for e in config.exits), -1) if config.exits else Needs.every
         window = config.longest + 1
         return Needs(depths, config.prompt_rows, depths, window=window, prices=config.priced)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of the exits, for the price of the prompt's shadow tokens; the paper always drafts."""
+        config, exits = self.config, self.config.exits_of(shape.layers)
+        if not config.priced or not exits:
+            return None
+        count = (len(exits) + 1) * config.prompt_rows
+        return ExitProspect(
+            exits, config.longest, lambda context: context.costs.head.at(context.length - 1, count)
+        )
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner that has counted nothing."""

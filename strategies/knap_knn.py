@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Self
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least, require_in, require_known
+from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
@@ -45,7 +46,7 @@ from specframe.strategies.shared.domains.lookup import (
     learn_memory,
 )
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
-from specframe.strategies.shared.planners.candidates import draft_nothing
+from specframe.strategies.shared.planners.prospects import JudgedProspect
 from specframe.strategies.shared.searching.resolve import KnownSet, Resolved, resolve
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
@@ -68,6 +69,7 @@ class KnapKnnConfig(DomainConfig):
     seconds: float = 120.0  # of searching
     evaluations: int = 240  # sets measured for all domains together
     domain_evaluations: int = 160  # and for each
+    searched: int = 0  # prompts of each domain that are searched on; 0: half of them
     seed: int = 1
     most_skipped: float = 1.0  # share of the weight
     protected: int = 0  # layers at either end that are never skipped
@@ -84,7 +86,7 @@ class KnapKnnConfig(DomainConfig):
         DomainConfig.__post_init__(self)
         require_known(self, stop=("gain", "confidence", "fixed"))
         require_at_least(self, evaluations=1, domain_evaluations=1, parts=1, heaviest=1, longest=1)
-        require_at_least(self, seconds=0, protected=0, review=0, rest=0)
+        require_at_least(self, seconds=0, searched=0, protected=0, review=0, rest=0)
         require_in(self, "(0, 1]", "most_skipped")
         if self.boundary <= 0.0:
             raise InvalidConfig.of("KnapKnnConfig", "boundary", "above 0", self.boundary)
@@ -226,7 +228,8 @@ class KnapsackPlanner(Planner):
         solved = self.solver.at(context, self._experience.shift)
         if solved.skips is None:
             self._solved = self._policy = None
-            return draft_nothing(context.shape.layers)
+            best = solved.choice.best_speedup
+            return draft_nothing(context.shape.layers, declined=best)
         if solved is not self._solved or self._policy is None:
             self._policy = self._stop(solved, solved.skips, self.solver.prices)
             self._solved = solved
@@ -294,7 +297,7 @@ class KnapKnn(LookingUp):
         memory = learn_memory(lab, split, config)
         models = learn_models(
             lab,
-            split,
+            split.searching(config.searched),
             seconds=config.seconds,
             evaluations=(config.evaluations, config.domain_evaluations),
             longest=config.longest,
@@ -306,6 +309,13 @@ class KnapKnn(LookingUp):
         """A planner that looks up the domain and solves its knapsack."""
         models = self.required(shape).models
         return KnapsackPlanner(self.lookup, models, self.config)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of all domains' best sets, where observed acceptance counts."""
+        if not self.config.review:
+            return None
+        models = self.required(shape).models.values()
+        return JudgedProspect([model.judged for model in models], self.config.longest)
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
         """Each domain's best set at the calibration's context."""

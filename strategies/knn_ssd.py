@@ -26,12 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from typing import Any, ClassVar, Self
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidRequest
@@ -44,7 +44,12 @@ from specframe.strategies.shared.domains.lookup import (
     Memory,
     learn_memory,
 )
-from specframe.strategies.shared.judging.find_set import find_set
+from specframe.strategies.shared.judging.find_set import (
+    find_set,
+    judge_set,
+    predicted_speed,
+    typical_context,
+)
 from specframe.strategies.shared.judging.prompt_split import (
     MIXED,
     MIXED_SHARE,
@@ -52,6 +57,7 @@ from specframe.strategies.shared.judging.prompt_split import (
     split_prompts,
 )
 from specframe.strategies.shared.planners.fallback import FallbackPlanner, FallbackRules
+from specframe.strategies.shared.planners.prospects import JudgedProspect
 from specframe.strategies.shared.published import PublishedSet
 from specframe.strategies.shared.searching.offline import (
     OfflineConfig,
@@ -59,7 +65,7 @@ from specframe.strategies.shared.searching.offline import (
     search_task,
     unjudged,
 )
-from specframe.strategies.shared.searching.search import Budget
+from specframe.strategies.shared.searching.search import Allowance
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet
 
 __all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig"]
@@ -168,39 +174,67 @@ class KnnSsd(LookingUp):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) to (3)."""
+        allowance = Allowance(self.config.seconds)
         split = split_prompts(label_prompts(lab, prompts, self.config.pooling))
         memory = learn_memory(lab, split, self.config)
+        split = split.searching(self.config.searched)
         lab.answer(split.every)
         sets: dict[str, JudgedSet] = {}
         curves: dict[str, tuple[tuple[float, float], ...]] = {}
         ended: dict[str, str] = {}
-        began = perf_counter()
-        for name, own, budget in self._searches(lab, split, began):
-            starts = _starts(sets)
+        for name, own, evaluations, share in self._searches(lab, split):
             task = search_task(
-                f"searching a skip set for {name}", lab, own, self.config, starts, budget
+                f"searching a skip set for {name}",
+                lab,
+                own,
+                self.config,
+                _starts(sets),
+                evaluations,
+                Allowance(share * allowance.left),
             )
             sets[name], record = find_set(lab, own, task)
             curves[name], ended[name] = record.best_so_far(), record.ended
+        if self.config.objective == "cached":
+            sets = {name: self._best_of(lab, split, name, sets) for name in sets}
         return replace(self, found=DomainSets(memory, sets, curves, ended, lab.shape, lab.facts))
 
+    def _best_of(
+        self, lab: Lab, split: PromptSplit, name: str, sets: Mapping[str, JudgedSet]
+    ) -> JudgedSet:
+        """The set of all searches that is best for a domain, by prompts of its own; first its own.
+
+        A search knows the sets of those before it and not those of the ones after it.
+        """
+        own = split if name == MIXED else split.of(name)
+        longest, n = self.config.longest, typical_context(lab, own.search)
+        found = dict.fromkeys((sets[name].skips, *(judged.skips for judged in sets.values())))
+        best = max(found, key=predicted_speed(lab, own.choose, n, longest))
+        if best == sets[name].skips:
+            return sets[name]
+        return judge_set(lab, best, own, longest, sets[name].tried)
+
     def _searches(
-        self, lab: Lab, split: PromptSplit, began: float
-    ) -> Iterator[tuple[str, PromptSplit, Budget]]:
-        """Each search in order, with its share of the seconds that are left."""
+        self, lab: Lab, split: PromptSplit
+    ) -> Iterator[tuple[str, PromptSplit, int, float]]:
+        """Each search in order: its name, prompts, evaluations and share of the seconds left."""
         config, domains = self.config, split.domains
         if config.mixed:
-            budget = Budget(config.evaluations, MIXED_SHARE * config.seconds, config.patience)
-            yield MIXED, enough(split, lab, config.evaluations), budget
+            own = enough(split, lab, config.evaluations)
+            yield MIXED, own, config.evaluations, MIXED_SHARE
         for done, domain in enumerate(domains):
-            left = max(config.seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
-            budget = Budget(config.domain_evaluations, left, config.patience)
-            yield domain, split.of(domain), budget
+            share = 1.0 / (len(domains) - done)
+            yield domain, split.of(domain), config.domain_evaluations, share
 
     def start(self, shape: ModelShape) -> DomainPlanner:
         """Equation (4) at the first round, then the set found or one that it falls back to."""
         sets = self.required(shape).sets
         return DomainPlanner(self.lookup, sets, self.config.rules())
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of all domains' sets, where they may be declined."""
+        if not self.config.may_decline:
+            return None
+        return JudgedProspect(tuple(self.required(shape).sets.values()), self.config.longest)
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
         """The sets of all domains, and the mixed one."""

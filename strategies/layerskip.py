@@ -25,13 +25,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from time import perf_counter
 from typing import Any, ClassVar, Self
 
 from specframe.contract.constant_plan import ConstantPlanner
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least, require_known
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidConfig
@@ -40,7 +40,13 @@ from specframe.strategies.shared.judging.prompt_split import PromptSplit, split_
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import FallbackPlanner, FallbackRules
 from specframe.strategies.shared.planners.one_set import EVERY_DOMAIN
-from specframe.strategies.shared.searching.search import Budget, Proposals, Scripted
+from specframe.strategies.shared.planners.prospects import JudgedProspect
+from specframe.strategies.shared.searching.search import (
+    Allowance,
+    Budget,
+    Proposals,
+    Scripted,
+)
 from specframe.types import DraftPlan, ModelShape, Prompt, SkipSet, StopRule
 
 __all__ = ["ExitConfig", "FoundExit", "LayerSkip"]
@@ -137,10 +143,11 @@ class LayerSkip(CalibratedStrategy):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3)."""
+        allowance = Allowance(self.config.seconds or inf)
         split = split_prompts(prompts)
         lab.answer(split.every)
         timed = self.config.sweep == "timed"
-        judged, draft = (_timed if timed else _predicted)(lab, split, self.config)
+        judged, draft = (_timed if timed else _predicted)(lab, split, self.config, allowance)
         return replace(self, found=FoundExit(judged, draft, lab.shape, lab.facts))
 
     def start(self, shape: ModelShape) -> Planner:
@@ -151,6 +158,12 @@ class LayerSkip(CalibratedStrategy):
         if found.draft is not None:
             return _constant(found.judged.skips, found.draft)
         return FallbackPlanner((found.judged,), self.config.rules())
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of an exit that was predicted to pay."""
+        if self.config.exit or self.required(shape).draft is not None:
+            return None
+        return JudgedProspect((self.found.judged,), self.config.longest)  # type: ignore[union-attr]
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
         """The exit found, as a skip set."""
@@ -168,21 +181,24 @@ def _constant(skips: SkipSet, draft: int) -> ConstantPlanner:
     return ConstantPlanner(DraftPlan(skips, StopRule(draft), capture=False))
 
 
-def _predicted(lab: Lab, split: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, None]:
+def _predicted(
+    lab: Lab, split: PromptSplit, config: ExitConfig, allowance: Allowance
+) -> tuple[JudgedSet, None]:
     exits = [SkipSet.after(lab.shape.layers, e) for e in config.exits(lab.shape.layers)]
-    budget = Budget(len(exits), config.seconds or inf)
+    budget = Budget(len(exits), allowance.left)
     task = SearchTask("sweeping exits", _InOrder(exits), budget, config.longest)
     return find_set(lab, split, task)[0], None
 
 
-def _timed(lab: Lab, split: PromptSplit, config: ExitConfig) -> tuple[JudgedSet, int]:
+def _timed(
+    lab: Lab, split: PromptSplit, config: ExitConfig, allowance: Allowance
+) -> tuple[JudgedSet, int]:
     """Every pair while there is time, deep exits and long drafts last."""
     layers, asked = lab.shape.layers, spread(split.search, config.prompts)
     pairs = [(e, d) for e in config.exits(layers) for d in range(1, config.longest + 1)]
     seconds: dict[tuple[int, int], float] = {}
-    began = perf_counter()
     for exit_layer, draft in pairs:
-        if seconds and config.seconds and perf_counter() - began > config.seconds:
+        if seconds and not allowance.left:
             break
         plan = DraftPlan(SkipSet.after(layers, exit_layer), StopRule(draft))
         seconds[exit_layer, draft] = lab.seconds_per_token(plan, asked, config.new_tokens)

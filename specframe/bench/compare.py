@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ import torch
 
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.harness import Explain, Progress, Schedule, run_rows
-from specframe.bench.prepare import prepare
+from specframe.bench.prepare import calibrating_strategies, prepare
 from specframe.bench.prompt_map import prompt_map
 from specframe.bench.prompts import asked_prompts, calibration_prompts
 from specframe.bench.run_folder import RESULTS_FILE, RunFolder
 from specframe.bench.schema import SCHEMA_VERSION
 from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import summarise
+from specframe.calibration.budget import Shared, shared_between
 from specframe.calibration.run import refuse_overlap
 from specframe.core.divergence import first_divergence
 from specframe.executors.exactness import known_exactness
@@ -50,8 +51,18 @@ def compare(
         calibrating = calibration_prompts(settings, rig, asked)
         refuse_overlap(asked, [prompt.digest for prompt in calibrating])
         tell("pricing sublayers on this machine")
-        lab = rig.lab(new_tokens=CALIBRATION_TOKENS)
-        prepared = prepare(settings, rig, lab, calibrating, asked[0], folder, tell)
+        shared = _shared(settings, rig, calibrating)
+        if shared is None:
+            lab = rig.lab(new_tokens=CALIBRATION_TOKENS)
+            prepared = prepare(settings, rig, lab, calibrating, asked[0], folder, tell)
+        else:
+            tell(shared.sentence)
+            lab = rig.lab(new_tokens=shared.answers.new_tokens)
+            each = replace(settings, calibration_seconds=shared.each)
+            lab.answer(shared.answers.prompts)
+            prepared = prepare(
+                each, rig, lab, shared.answers.prompts, asked[0], folder, tell, shared.effort
+            )
         for facts in prepared.calibration.values():
             refuse_overlap(asked, facts.get("prompts", ()))
         schedule = Schedule(
@@ -72,14 +83,25 @@ def compare(
                 name: {**facts, "prompts": len(facts.get("prompts", ()))}
                 for name, facts in prepared.calibration.items()
             },
+            "calibration_budget": "" if shared is None else shared.sentence,
             "prompts": [_prompt_facts(prompt) for prompt in asked],
             "vectors": prompt_map(lab, asked),
             "rows": rows,
             "summary": summarise(rows),
             "studies": {},
+            "real_model": None,
         }
         run.write(RESULTS_FILE, results)
     return results
+
+
+def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Shared | None:
+    """How the run's calibrations share their seconds; None without any, or measured prices."""
+    count = calibrating_strategies(settings.strategies)
+    if not count or not prompts or not rig.costs.facts:
+        return None
+    seconds = settings.calibration_seconds
+    return shared_between(count, rig.costs, prompts, CALIBRATION_TOKENS, seconds)
 
 
 def _machine() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from specframe.bench.contenders import Contender, StrategyContender
 from specframe.bench.library import faster_library, library_drafting
 from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE
+from specframe.calibration.budget import Effort
 from specframe.calibration.lab import ModelLab
 from specframe.calibration.run import (
     CALIBRATED_ON,
@@ -27,11 +28,12 @@ from specframe.rig import Rig
 from specframe.storage.user_cache import read_json
 from specframe.types import Prompt, SkipSet
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "calibrating_strategies", "prepare"]
 
 YARDSTICK = "oracle"  # searches last, from all that the others found
 TREES = ("swift:faithful",)  # what `all` adds, since no strategy drafts trees at its best
 NEEDS_SETTINGS = frozenset({"fixed"})  # without settings it skips nothing
+MIXED_EFFORT = 0.4  # of the sets of a strategy with one for each domain, on all domains first
 FEWEST_PROMPTS = 3  # of a domain: to search on, to choose by, to judge by
 Tell = Callable[[str], None]
 
@@ -52,6 +54,7 @@ def prepare(
     trial: Prompt,
     folder: Path,
     tell: Tell = lambda text: None,
+    effort: Effort | None = None,
 ) -> Prepared:
     """Calibrate what needs it (or load what an interrupted run calibrated) and wrap everything."""
     baseline = StrategyContender(BASELINE, "", rig.speculator(rig.strategy(BASELINE)), rig.costs)
@@ -60,7 +63,7 @@ def prepare(
     calibration: dict[str, Mapping[str, Any]] = {}
     found: dict[str, LayerSelector] = {}
     wanted = _wanted(settings.strategies)
-    makers = _Strategies(settings, rig, lab, calibrating, folder / "calibrations", tell)
+    makers = _Strategies(settings, rig, lab, calibrating, folder / "calibrations", tell, effort)
     for text in sorted(wanted, key=lambda text: read_named(text).name == YARDSTICK):
         found[text], facts = makers.made(text, _sets(found.values()))
         if facts:
@@ -108,6 +111,7 @@ class _Strategies:
     prompts: Sequence[Prompt]
     folder: Path  # calibrations of this run
     tell: Tell
+    effort: Effort | None = None  # the same of all that search sets; None leaves it to them
 
     def made(self, text: str, starts: Sequence[SkipSet]) -> tuple[LayerSelector, Mapping[str, Any]]:
         """A strategy and how it was calibrated; the yardstick searches from `starts`."""
@@ -123,26 +127,54 @@ class _Strategies:
         found = kept_calibration(kept, self.rig.shape, drafting)
         if found is None:
             found = self._calibrated(text, named, kept, starts)
-        facts = {"folder": kept.name, "seconds": found.seconds, "prompts": found.digests}
+        tried = {name: one.tried for name, one in found.strategy.skip_sets().items()}
+        facts: dict[str, Any] = {"folder": kept.name, "seconds": found.seconds}
+        facts["prompts"] = found.digests
+        if tried:
+            facts["sets_tried"] = tried
         return found.strategy, facts
 
     def _calibrated(
         self, text: str, named: Named, kept: Path, starts: Sequence[SkipSet]
     ) -> Calibration:
         seconds = self.settings.calibration_seconds
-        options = {"seconds": str(seconds), **named.options}
+        config = strategy_class(named.name).presets.get(named.preset)
+        options = {"seconds": str(seconds), **_alike(config, self.effort), **named.options}
         strategy = self.rig.strategy(named.name, named.preset, options)
         if isinstance(strategy, strategy_class(YARDSTICK)) and starts:
             strategy = replace(strategy, starts=tuple(starts))  # type: ignore[type-var]
         _require_prompts(self.settings, self.prompts)
-        self.tell(f"calibrating {text}, {seconds:.0f} s of searching")
+        self.tell(f"calibrating {text}, at most {seconds:.0f} s")
         return calibrate_and_keep(strategy, self.lab, self.prompts, kept)
+
+
+def calibrating_strategies(strategies: Sequence[str]) -> int:
+    """How many of these names have to be calibrated."""
+    named = [read_named(text).name for text in _wanted(strategies)]
+    return sum(not Path(n).is_dir() and strategy_class(n).traits.calibrated for n in named)
+
+
+def _alike(config: Any, effort: Effort | None) -> dict[str, str]:
+    """Settings with which a search runs as many sets on each prompt as all others do.
+
+    Papers' own searches, by the clock, and one that measures every set there is have no others.
+    """
+    if effort is None or getattr(config, "objective", "cached") == "clock":
+        return {}
+    found = {"searched": effort.searched}
+    if hasattr(config, "domain_evaluations"):
+        mixed = max(round(MIXED_EFFORT * effort.evaluations), 1)
+        found |= {"evaluations": mixed}
+        found |= {"domain_evaluations": max(effort.evaluations - mixed, 1)}
+    elif getattr(config, "search", "") != "exhaustive":
+        found |= {"evaluations": effort.evaluations}
+    return {name: str(value) for name, value in found.items() if hasattr(config, name)}
 
 
 def _require_prompts(settings: BenchSettings, prompts: Sequence[Prompt]) -> None:
     if not prompts:
         raise InvalidRequest(
-            f"Strategies learn from prompts that are not asked, and {settings.prompts!r} has no "
+            f"Strategies learn from prompts that are not asked, and {settings.source!r} has no "
             f"others. Give at least {settings.per_domain + FEWEST_PROMPTS} of each domain, or name "
             f"strategies that need no calibration."
         )

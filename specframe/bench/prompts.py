@@ -23,14 +23,14 @@ def asked_prompts(settings: BenchSettings, rig: Rig) -> list[Prompt]:
     if settings.model in PLANTED:
         return _random(rig, settings.per_domain, ASKED_SEED)
     asked = prompts_from(
-        settings.prompts,
+        settings.source,
         rig.tokenizer,
         domains=settings.domains,
         per_domain=settings.per_domain,
         contexts=settings.contexts,
     )
     if not asked:
-        raise InvalidRequest(f"{settings.prompts!r} holds no prompts. Name a file that does.")
+        raise InvalidRequest(f"{settings.source!r} holds no prompts. Name a file that does.")
     return asked
 
 
@@ -39,16 +39,16 @@ def calibration_prompts(settings: BenchSettings, rig: Rig, asked: Sequence[Promp
     wanted = settings.calibration_prompts
     if settings.model in PLANTED:
         return _random(rig, wanted, 0)
-    if has_splits(settings.prompts):
+    if has_splits(settings.source):
         return prompts_from(
-            settings.prompts,
+            settings.source,
             rig.tokenizer,
             domains=settings.domains,
             per_domain=wanted,
             split="validation",
         )
     every = prompts_from(
-        settings.prompts,
+        settings.source,
         rig.tokenizer,
         domains=settings.domains,
         per_domain=settings.per_domain + wanted,

@@ -17,11 +17,15 @@ RESULTS: Mapping[str, str] = {
     "model": "Shape, dtype and executor of the model.",
     "exactness": "What is promised about equality with autoregressive decoding on this machine.",
     "calibration": "By strategy: seconds of its calibration, prompts it used, its folder.",
+    "calibration_budget": "How calibrations shared their seconds, and what every search ran.",
     "prompts": "By benchmark prompt: name, domain, context, number of tokens and digest.",
     "vectors": "By benchmark prompt: domain, and where in hidden space (`pca`, `tsne`: x, y).",
     "rows": "One entry an answer; see ROW.",
     "summary": "One entry a strategy, domain (or `mean`), context, temperature; see SUMMARY.",
     "studies": "Results of studies run with it, by name.",
+    "real_model": "Of `specframe bench` without options: the results of the headline strategies on "
+    "smollm2, which was not trained to be skippable, in this same layout; null where it was not "
+    "asked.",
 }
 
 ROW: Mapping[str, str] = {
@@ -79,7 +83,7 @@ SUMMARY: Mapping[str, str] = {
     "end_to_end_vs_transformers": "Like speedup_vs_transformers with the prompt's seconds counted.",
     "end_to_end_vs_transformers_low": "Lower end.",
     "end_to_end_vs_transformers_high": "Upper end.",
-    "inconclusive": "Whether the interval's half-width exceeds 4 % of the speed-up, or a domain "
+    "inconclusive": "Whether the interval holds 1 and is wider than 4 % either way, or a domain "
     "has fewer than two prompts.",
     "tokens_per_second": "Median decoded tokens a second; null where no answer has any.",
     "exact_match": "Share of greedy answers equal to own autoregressive decoding.",

@@ -10,6 +10,7 @@ from typing import Any
 
 from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.prompts.usual import usual_prompts
 
 __all__ = ["HEADLINE", "KEYS", "PRESETS", "BenchSettings", "settings_from_toml"]
 
@@ -23,12 +24,12 @@ class BenchSettings:
 
     A strategy is a registered name, `name:preset`, `name:preset+setting=value+...`, or a folder
     that `calibrate` wrote; `all` stands for every registered one. No domains means all there are;
-    context 0 is a prompt as it comes. `rivals` adds the early exit and the prompt lookup of
-    transformers.
+    context 0 is a prompt as it comes; no prompts means the model's usual ones. `rivals` adds the
+    early exit and the prompt lookup of transformers.
     """
 
     model: str = "testbed"
-    prompts: str = "testbed"
+    prompts: str = ""
     strategies: tuple[str, ...] = HEADLINE
     domains: tuple[str, ...] = ()
     contexts: tuple[int, ...] = (0,)
@@ -37,7 +38,7 @@ class BenchSettings:
     repeats: int = 2
     new_tokens: int = 64
     calibration_prompts: int = 12  # a domain
-    calibration_seconds: float = 30.0  # cap for each strategy that calibrates
+    calibration_seconds: float = 30.0  # of each strategy that calibrates, answers included
     rivals: bool = False
 
     def __post_init__(self) -> None:
@@ -53,26 +54,32 @@ class BenchSettings:
                 "BenchSettings", "temperatures", "0 or more each", self.temperatures
             )
 
+    @property
+    def source(self) -> str:
+        """Where the prompts come from."""
+        return self.prompts or usual_prompts(self.model)
+
     def as_config(self) -> dict[str, Any]:
         """As it is written into a run's config, whose keys are those of earlier versions."""
         return {
             NAMES_OF_0_1.get(key, key): list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
+            for key, value in {**asdict(self), "prompts": self.source}.items()
         }
 
 
 KEYS: Mapping[str, str] = {
     "model": "`testbed`, `smollm2`, `planted-1.1B`, a folder, a .gguf file or a hub id.",
-    "prompts": "`testbed`, a file of one JSON object per line, or `datasets:ID`.",
+    "prompts": "`testbed`, `everyday`, a file of one JSON object per line, or `datasets:ID`; empty "
+    "for the testbed's own, and `everyday` with any other model.",
     "strategies": "Names, `name:preset`, `name:preset+setting=value`, calibrated folders; `all`.",
     "domains": "Domains to ask; none means all there are.",
-    "contexts": "Lengths that the testbed's prompts are filled up to; 0 is as they come.",
+    "contexts": "Lengths that testbed and everyday prompts are filled up to; 0 is as they come.",
     "temperatures": "0 is greedy.",
     "per_domain": "Prompts of each domain.",
     "repeats": "Answers of each contender to each prompt.",
     "new_tokens": "Tokens of an answer at most.",
     "calibration_prompts": "Prompts of each domain that strategies learn from.",
-    "calibration_seconds": "Seconds of searching that each strategy is given.",
+    "calibration_seconds": "Seconds of each strategy that calibrates, with its share of answers.",
     "rivals": "Whether the early exit and the prompt lookup of transformers take part.",
 }
 

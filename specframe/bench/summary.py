@@ -13,7 +13,7 @@ __all__ = ["BASELINE", "LIBRARY", "MEAN", "summarise"]
 BASELINE = "autoregressive"
 LIBRARY = "transformers"
 MEAN = "mean"  # the domain that stands for all of them
-WIDEST = 0.04  # half-width of an interval beyond which a speed-up is called inconclusive
+WIDEST = 0.04  # half-width of an interval around 1 beyond which a speed-up is inconclusive
 FEWEST = 2  # prompts that make an interval
 
 Row = Mapping[str, Any]
@@ -102,12 +102,15 @@ def _spread(name: str, ratios: Sequence[float]) -> dict[str, float | None]:
 
 
 def _wide(entry: Mapping[str, Any]) -> bool:
-    """Whether the interval is too wide to conclude from; one that is not known is."""
+    """Whether the interval leaves open if it is faster; one that is not known does.
+
+    An interval on one side of 1 settles that however wide it is, and so does one close around 1.
+    """
     value = entry["speedup_vs_own_ar"]
     if value is None:
         return True
-    half = (entry["speedup_vs_own_ar_high"] - entry["speedup_vs_own_ar_low"]) / 2
-    return bool(half > WIDEST * value)
+    low, high = entry["speedup_vs_own_ar_low"], entry["speedup_vs_own_ar_high"]
+    return bool(low <= 1.0 <= high and (high - low) / 2 > WIDEST * value)
 
 
 def _shares(rows: Sequence[Row]) -> dict[str, float | None]:

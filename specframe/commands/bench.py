@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,18 +18,32 @@ bench.callback(invoke_without_command=True)(compare_with_settings)
 
 @bench.command("engine")
 def bench_engine(
-    shape: Annotated[str, typer.Option(help="Size of the random model: 19M or 1.1B.")] = "19M",
+    shape: Annotated[
+        str | None, typer.Option(help="Size of a random model: 19M (if not given) or 1.1B.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Measure this model instead: a name, a folder or a hub id.")
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show every operation of a token: ms and calls.")
+    ] = False,
+    peer_json: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Milliseconds per token of another program, to show beside ours."
+        ),
+    ] = None,
     json: JsonFile = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads to compute with; torch's own choice if not given.")
     ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")] = "cpu",
 ) -> None:
-    """Measure the engine and its executor on a model of random weights."""
+    """Measure the engine and its executor, without a strategy."""
     from specframe.bench.engine.figures import bench_engine, engine_options
     from specframe.commands.engine_tables import print_engine
 
-    options = engine_options(shape, threads, device)
+    options = engine_options(shape, model, threads, device, profile, peer_json)
     require_writable(json)
     figures = bench_engine(options)
     print_engine(figures)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import Preset, Setting
+from specframe.commands.options import Preset, Setting, say_prompts
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
+    from specframe.calibration.budget import Shared
     from specframe.contract.selector import LayerSelector
     from specframe.rig import Rig
     from specframe.types import Prompt
@@ -35,8 +37,8 @@ def calibrate(
         str | None,
         typer.Option(
             help='A file with {"prompt": ..., "domain": ...} per line, or everyday (prompts in '
-            "English that come with specframe). The testbed has its own: "
-            "validation prompts, or training prompts where weights are trained."
+            "English that come with specframe), which is used if none is given. The testbed has "
+            "its own: validation prompts, or training prompts where weights are trained."
         ),
     ] = None,
     preset: Preset = "best",
@@ -59,12 +61,20 @@ def calibrate(
     from specframe.calibration.run import calibrate_and_keep, resumable_lab
     from specframe.rig import Rig
 
+    say_prompts(model, prompts)
     began = perf_counter()
     progress = _Progress()
     rig = Rig.load(model, tell=progress)
     strategy = _strategy(rig, name, preset, setting or [])
     traits = strategy.traits
     asked = _prompts(rig, prompts, per_domain or traits.prompts, traits.split)
+    shared = _budget(rig, strategy, asked, new_tokens, perf_counter() - began)
+    if shared is not None:
+        progress.end()
+        typer.echo(shared.sentence, err=True)
+        asked, new_tokens = list(shared.answers.prompts), shared.answers.new_tokens
+        left = replace(strategy.config, seconds=shared.total)  # type: ignore[attr-defined]
+        strategy = replace(strategy, config=left)  # type: ignore[type-var]
     lab = resumable_lab(rig, asked, out, new_tokens=new_tokens)
     calibrated = calibrate_and_keep(strategy, lab, asked, out).strategy
     progress.end()
@@ -84,6 +94,23 @@ def calibrate(
         "notes": list(calibrated.notes()),
     }
     write_figures(json, figures)
+
+
+def _budget(
+    rig: Rig, strategy: LayerSelector, prompts: list[Prompt], new_tokens: int, spent: float
+) -> Shared | None:
+    """What the strategy's seconds are spent on, `spent` less; None where that cannot be told."""
+    from specframe.calibration.budget import shared_between
+
+    seconds = getattr(getattr(strategy, "config", None), "seconds", 0.0)
+    if not seconds:
+        return None
+    priced = perf_counter()
+    costs = rig.costs  # measured now, where no profile is kept: part of the seconds
+    if not costs.facts:  # not measured: they say nothing of seconds
+        return None
+    left = seconds - spent - (perf_counter() - priced)
+    return shared_between(1, costs, prompts, new_tokens, max(left, 1.0))
 
 
 class _Progress:
@@ -137,21 +164,17 @@ def _strategy(rig: Rig, name: str, preset: str, settings: list[str]) -> LayerSel
 
 
 def _prompts(rig: Rig, source: str | None, per_domain: int, split: Any) -> list[Prompt]:
-    from specframe.doors.loading import PLANTED
     from specframe.errors import InvalidRequest
     from specframe.prompts.random import random_prompts
     from specframe.prompts.source import prompts_from
+    from specframe.prompts.usual import RANDOM, usual_prompts
 
-    if source is None and rig.name in PLANTED:
+    chosen = source or usual_prompts(rig.name)
+    if chosen == RANDOM:
         return random_prompts(rig.shape.vocabulary, 64, per_domain)
-    if source is None and rig.name != "testbed":
-        raise InvalidRequest(
-            f"Prompts for {rig.name!r} are not known. Pass --prompts FILE with a JSON object a "
-            f'line, {{"prompt": ..., "domain": ...}}, like those the model will see.'
-        )
     if rig.tokenizer is None:
         raise InvalidRequest(f"{rig.name!r} has no tokenizer to read prompts with. Leave them out.")
-    return prompts_from(source or "testbed", rig.tokenizer, per_domain=per_domain, split=split)
+    return prompts_from(chosen, rig.tokenizer, per_domain=per_domain, split=split)
 
 
 def _require_folder(out: Path) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import OldSelectors, either
+from specframe.commands.options import OldSelectors, either, say_prompts
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.commands.run_paths import PAGE, new_run
+from specframe.testbed.disclosure import DISCLOSURE
 
 if TYPE_CHECKING:
     from specframe.bench.harness import Progress
@@ -33,7 +34,10 @@ Strategies = Annotated[
 Domains = Annotated[str | None, typer.Option(help="Domains with commas between them.")]
 Prompts = Annotated[
     str | None,
-    typer.Option(help="testbed, everyday, a file of one JSON object per line, or datasets:ID."),
+    typer.Option(
+        help="testbed, everyday, a file of one JSON object per line, or datasets:ID; everyday if "
+        "not given, except for the testbed."
+    ),
 ]
 Run = Annotated[
     Path | None,
@@ -63,18 +67,25 @@ def compare_with_settings(
 ) -> None:
     """Compare strategies with autoregressive decoding and transformers, on this machine.
 
-    Without options: the four headline strategies on the testbed.
+    Without options: the four headline strategies on the testbed, then on the real model smollm2
+    where it can be fetched.
     """
     if context.invoked_subcommand is not None:
         return
     require_writable(json)
     named = either("strategies", strategies, selectors)
+    from specframe.bench.settings import PRESETS
+
     settings = _settings(preset, grid, model, named, domains, prompts)
     if dry_run:
         for name, value in settings.as_config().items():
             typer.echo(f"{name} = {value}")
         return
-    _run(settings, run, resume, json)
+    folder = resume or run or new_run()
+    results = _compared(settings, folder, resume is not None)
+    write_figures(json, results)
+    if settings == PRESETS["quick"]:
+        write_figures(json, _with_real_model(results, folder))
 
 
 def compare(
@@ -101,22 +112,36 @@ def compare(
     require_writable(json)
     named = either("strategies", strategies, selectors) or "all"
     settings = _settings("quick" if quick else "standard", None, model, named, domains, prompts)
-    _run(replace(settings, **QUICK) if quick else settings, run, resume, json)
-
-
-def _run(settings: BenchSettings, run: Path | None, resume: Path | None, json: Path | None) -> None:
+    settings = replace(settings, **QUICK) if quick else settings
     folder = resume or run or new_run()
+    write_figures(json, _compared(settings, folder, resume is not None))
+
+
+def _compared(settings: BenchSettings, folder: Path, resume: bool) -> dict[str, Any]:
+    say_prompts(settings.model, settings.prompts or None)
     from specframe.bench.compare import compare
 
     began = perf_counter()
     progress = _Progress()
-    results = compare(
-        settings, folder, resume=resume is not None, tell=progress.tell, report=progress
-    )
-    _finish(results, folder)
-    calibrating = sum(facts.get("seconds") or 0.0 for facts in results["calibration"].values())
-    typer.echo(f"Took {perf_counter() - began:.0f} s, {calibrating:.0f} s of it calibration")
-    write_figures(json, results)
+    results = compare(settings, folder, resume=resume, tell=progress.tell, report=progress)
+    _finish(results, folder, perf_counter() - began)
+    return results
+
+
+def _with_real_model(results: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same strategies on a real model; one line says why where that cannot be."""
+    from specframe.bench.real_model import KEY, REAL, add_real_model, fetched_or_why
+    from specframe.commands.fetch import Progress as FetchProgress
+
+    typer.echo(DISCLOSURE)
+    if why := fetched_or_why(FetchProgress()):
+        typer.echo(f"The real model {REAL.model} is left out: {why}")
+        return results
+    typer.echo(f"Now {REAL.model}, which was not trained to be skippable.")
+    began, progress = perf_counter(), _Progress()
+    whole = add_real_model(results, folder, REAL, tell=progress.tell, report=progress)
+    _finish(whole[KEY], folder, perf_counter() - began)
+    return whole
 
 
 def _settings(
@@ -150,16 +175,18 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _finish(results: dict[str, Any], folder: Path) -> None:
-    from specframe.bench.report import read_run, verdict, write_page
+def _finish(results: dict[str, Any], folder: Path, seconds: float) -> None:
+    """Print the comparison, and draw the page of all that the run has so far."""
+    from specframe.bench.report import Comparison, read_run, verdict, write_page
     from specframe.bench.run_folder import RESULTS_FILE
     from specframe.commands.comparison_table import print_comparison
 
     print_comparison(results)
-    comparison = read_run(folder)
-    write_page(folder / PAGE, [comparison])
-    typer.echo(verdict(comparison).sentence)
+    write_page(folder / PAGE, [read_run(folder)])
+    typer.echo(verdict(Comparison(results)).sentence)
     typer.echo(f"Written: {folder / RESULTS_FILE} and {folder / PAGE}")
+    calibrating = sum(facts.get("seconds") or 0.0 for facts in results["calibration"].values())
+    typer.echo(f"Took {seconds:.0f} s, {calibrating:.0f} s of it calibration")
 
 
 class _Progress:

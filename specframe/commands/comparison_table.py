@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from specframe.bench.report.comparison import Setting, contender_of, setting_of
-from specframe.bench.report.wording import domain_name
+from specframe.bench.report.wording import INTERVALS, domain_name
 from specframe.bench.summary import MEAN
+from specframe.testbed.disclosure import EXIT_NOTE, exit_mark
 
 __all__ = ["print_comparison"]
 
@@ -22,11 +23,14 @@ def print_comparison(results: Mapping[str, Any], console: Console | None = None)
     """The mean of the domains, one line a contender, fastest first."""
     console = console or Console()
     means = [entry for entry in results["summary"] if entry["domain"] == MEAN]
+    model = (results.get("config") or {}).get("model", "")
     for setting in sorted({setting_of(entry) for entry in means}):
-        console.print(_table([e for e in means if setting_of(e) == setting], setting))
+        console.print(_table([e for e in means if setting_of(e) == setting], setting, model))
+    if means:
+        console.print(INTERVALS)
 
 
-def _table(entries: list[Mapping[str, Any]], setting: Setting) -> Table:
+def _table(entries: list[Mapping[str, Any]], setting: Setting, model: str) -> Table:
     title = f"{setting}, {domain_name(MEAN)}"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("strategy", overflow="fold")  # where room is short names fold, not figures
@@ -37,7 +41,7 @@ def _table(entries: list[Mapping[str, Any]], setting: Setting) -> Table:
         value, contender = entry["speedup_vs_own_ar"], contender_of(entry)
         unsure = entry["inconclusive"] and contender.kind != "baseline"
         table.add_row(
-            str(contender),
+            f"{contender}{exit_mark(model, contender.selector)}",
             _times(value) + (" ?" if unsure else ""),
             "█" * round(BAR * (value or 0.0) / longest),
             _spread(entry, "speedup_vs_own_ar"),
@@ -47,9 +51,11 @@ def _table(entries: list[Mapping[str, Any]], setting: Setting) -> Table:
             _exact(entry),
         )
     table.caption = (
-        "speed-ups; ? inconclusive: one prompt, or an interval wider than 4 % either way; "
+        "speed-ups; ? inconclusive: one prompt, or an interval around 1 wider than 4 % either way; "
         "~ all other answers differ at a near-tie, ! some do not"
     )
+    if any(exit_mark(model, entry["selector"]) for entry in entries):
+        table.caption += f"; {EXIT_NOTE}"
     return table
 
 

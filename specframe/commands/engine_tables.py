@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from specframe.bench.engine.decoders import HEADS, decoders
+
 __all__ = ["print_engine"]
 
 MEGABYTE = 1e6
@@ -17,7 +19,19 @@ def print_engine(figures: dict[str, Any], console: Console | None = None) -> Non
     """The figures of `bench_engine`."""
     console = console or Console()
     console.print(_forwards(figures["forward_ms"]))
+    console.print(_decoders(figures))
     console.print(_summary(figures))
+    if figures["operations"] is not None:
+        console.print(_operations(figures["operations"]))
+
+
+def _decoders(figures: dict[str, Any]) -> Table:
+    table = Table(HEADS[0], title="Greedy decoding of one sequence")
+    for head in HEADS[1:]:
+        table.add_column(head, justify="right")
+    for decoder in decoders(figures):
+        table.add_row(decoder.name, *decoder.shown)
+    return table
 
 
 def _forwards(forward_ms: dict[str, dict[str, float]]) -> Table:
@@ -44,6 +58,11 @@ def _summary(figures: dict[str, Any]) -> Table:
     table.add_row("verify8_over_1", f"{figures['verify8_over_1']:.2f}", "9 rows over 1 row")
     best = max(figures["bandwidth_bytes_per_second"].values()) / GIGABYTE
     table.add_row("bandwidth_share", f"{figures['bandwidth_share']:.2f}", f"of {best:.1f} GB/s")
+    table.add_row(
+        "outside_products_share",
+        f"{figures['outside_products_share']:.2f}",
+        f"of a token; its matrix products alone take {figures['products_ms']:.2f} ms",
+    )
     overhead = figures["overhead"]
     table.add_row(
         "overhead_share",
@@ -52,6 +71,15 @@ def _summary(figures: dict[str, Any]) -> Table:
         f"{overhead['ms_per_walk']:.2f} ms; acceptance {overhead['acceptance']:.2f}",
     )
     table.add_row("memory", *_memory(figures["memory"]))
+    return table
+
+
+def _operations(operations: dict[str, dict[str, float]]) -> Table:
+    table = Table("operation", title="Operations of one token, longest first")
+    table.add_column("ms", justify="right")
+    table.add_column("calls", justify="right")
+    for name, found in operations.items():
+        table.add_row(name, f"{found['ms']:.2f}", f"{found['calls']:.0f}")
     return table
 
 

@@ -11,7 +11,7 @@ import typer
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.fetching.catalogue import CATALOGUE, source_of
 
-__all__ = ["fetch"]
+__all__ = ["Progress", "fetch"]
 
 EVERY = 5.0  # seconds between two lines of progress
 Name = Annotated[str, typer.Argument(help=f"Which model: {', '.join(CATALOGUE)}.")]
@@ -29,7 +29,7 @@ def fetch(name: Name, json: JsonFile = None) -> None:
     require_writable(json)
     source = source_of(name)
     began = perf_counter()
-    folder = fetch_model(name, _Progress())
+    folder = fetch_model(name, Progress())
     typer.echo(f"{source.model} is in {folder}. Load it with --model {name}.")
     figures = {
         "schema_version": 1,
@@ -49,7 +49,7 @@ def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-class _Progress:
+class Progress:
     """Lines on standard error: one for each step, and one now and then while a step takes long."""
 
     def __init__(self) -> None:

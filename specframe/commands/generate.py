@@ -70,6 +70,8 @@ def generate(
     )
     assert output.stats is not None
     typer.echo(_summary(output.stats), err=True)
+    if output.stats.declined:
+        typer.echo(output.stats.declined, err=True)
     for warning in output.stats.warnings:
         typer.echo(f"warning: {warning}", err=True)
     write_figures(json, _figures(output, tokenizer))
@@ -129,5 +131,6 @@ def _figures(output: Any, tokenizer: Any) -> dict[str, Any]:
         "text": tokenizer.decode(tokens, skip_special_tokens=True),
         "tokens": tokens,
         "stats": asdict(stats)
-        | {"acceptance": stats.acceptance, "tokens_per_second": stats.tokens_per_second},
+        | {"acceptance": stats.acceptance, "tokens_per_second": stats.tokens_per_second}
+        | {"declined": stats.declined},
     }

@@ -16,6 +16,7 @@ __all__ = [
     "Setting",
     "Threads",
     "either",
+    "say_prompts",
 ]
 
 # names of 0.1, which go in 0.3
@@ -37,3 +38,12 @@ def either(name: str, given: str | None, old: str | None) -> str | None:
             f"--{name} and its old name were both given: {given!r} and {old!r}. Keep --{name}."
         )
     return old if given is None else given
+
+
+def say_prompts(model: str, named: str | None) -> None:
+    """Begin the output with the prompts that a model is asked because none were named."""
+    from specframe.prompts.usual import opening_line
+
+    line = opening_line(model, named)
+    if line is not None:
+        typer.echo(line)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import Device, OldSelector, Preset, Setting, Threads, either
+from specframe.commands.options import (
+    Device,
+    OldSelector,
+    Preset,
+    Setting,
+    Threads,
+    either,
+    say_prompts,
+)
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
@@ -39,7 +47,8 @@ def predict(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help="testbed, everyday, random, or a file with one prompt per line, as text or JSON."
+            help="testbed, everyday, random, or a file with one prompt per line, as text or JSON; "
+            "everyday if not given, except for the testbed and planted models."
         ),
     ] = None,
     contexts: Annotated[
@@ -58,11 +67,13 @@ def predict(
     """Predict the speed-up over autoregressive decoding from this machine's profile."""
     require_writable(json)
     named = either("strategy", strategy, selector) or "fixed"
-    from specframe.commands.prediction_setup import Setup, usual_prompts
+    from specframe.commands.prediction_setup import Setup
     from specframe.commands.profile import numbers
+    from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
 
     lengths = numbers("predict", "contexts", contexts)
+    say_prompts(model, prompts)
     rig = Rig.load(model, device=device, threads=threads)
     setup = Setup(rig, prompts or usual_prompts(model), count, new_tokens)
     if check:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specframe.doors.loading import PLANTED
-from specframe.errors import InvalidRequest
 from specframe.prediction.check import rank_sublayers
 from specframe.prompts.everyday import cut_everyday_prompts
 from specframe.prompts.files import cut_prompts
@@ -16,7 +15,7 @@ from specframe.rig import Rig
 from specframe.testing.planted import planted_skips
 from specframe.types import Prompt, SkipSet
 
-__all__ = ["Setup", "usual_prompts"]
+__all__ = ["Setup"]
 
 SHARES = (0.2, 0.35, 0.5, 0.65)  # of the sublayers that checked skip sets leave out
 PLANTED_SHARES = (0.25, 0.4, 0.55, 0.7)  # where planted models are made to fall
@@ -60,15 +59,3 @@ class Setup:
         return [
             SkipSet.from_sublayers(layers, order[: round(share * 2 * layers)]) for share in SHARES
         ]
-
-
-def usual_prompts(name: str) -> str:
-    """Where the prompts of a model come from if none are named."""
-    if name == "testbed":
-        return "testbed"
-    if name in PLANTED:
-        return "random"
-    raise InvalidRequest(
-        f"Prompts for {name!r} are not known. Pass --prompts FILE, a text file with a prompt a "
-        f"line like those the model will see."
-    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.options import say_prompts
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.commands.run_paths import PAGE, new_run
 
@@ -53,18 +54,19 @@ def study(
     from specframe.errors import InvalidRequest
     from specframe.studies.framework.registry import study_names
 
+    say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
     run = out or new_run()
     if name is None:
         raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
     if name != EVERY:
         _one(name, quick, model, option_pairs(setting or []), run, plot, json)
         return
-    if model is not None or setting or plot is not None:
+    if setting or plot is not None:
         raise InvalidRequest(
-            "--model, --set and --plot are about one study, and all were asked for. Leave them "
-            "out, or name the study."
+            "--set and --plot are about one study, and all were asked for. Leave them out, or name "
+            "the study."
         )
-    _every(quick, run, json)
+    _every(quick, model, run, json)
 
 
 def _one(
@@ -77,11 +79,18 @@ def _one(
     json: Path | None,
 ) -> None:
     from specframe.studies.framework.registry import find_study
-    from specframe.studies.framework.running import run_study, settings_of, study_folder
+    from specframe.studies.framework.running import (
+        duration,
+        run_study,
+        settings_of,
+        study_folder,
+    )
 
     chosen = find_study(name)
     settings = settings_of(chosen, quick, model, options)
     typer.echo(chosen.question, err=True)
+    if takes := duration(chosen, quick, model):
+        typer.echo(f"This takes {takes}.", err=True)
     results = run_study(chosen, settings, study_folder(run, chosen), _tell)
     _show(chosen, results)
     if plot is not None:
@@ -93,13 +102,13 @@ def _one(
     write_figures(json, results)
 
 
-def _every(quick: bool, run: Path, json: Path | None) -> None:
+def _every(quick: bool, model: str | None, run: Path, json: Path | None) -> None:
     """All studies; failures are reported at the end."""
     from specframe.studies.framework.every_study import run_every
     from specframe.studies.framework.registry import find_study, study_names
 
     studies = [find_study(name) for name in study_names()]
-    outcome = run_every(studies, run, quick, _tell, lambda: _report(run))
+    outcome = run_every(studies, run, quick, _tell, lambda: _report(run), model=model)
     for chosen in studies:
         if chosen.name in outcome.results:
             typer.echo(f"{chosen.name}: {outcome.results[chosen.name]['answer']}")

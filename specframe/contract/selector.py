@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
+from specframe.contract.paying import PayingPlanner, Prospect
 from specframe.contract.planner import DraftHead, Planner
 from specframe.errors import InvalidConfig
 from specframe.types import ModelShape, Prompt
@@ -93,6 +94,18 @@ class LayerSelector(ABC):
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """A new strategy that has learnt from these prompts; by default, this one."""
         return self
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """What drafting could gain in a new sequence: nothing is drafted where that is too little.
+
+        None by default: the planner of `start` plans every round.
+        """
+        return None
+
+    def planner_for(self, shape: ModelShape) -> Planner:
+        """The planner of `start`, which plans only while that may pay; the engine asks this one."""
+        started, prospect = self.start(shape), self.prospect(shape)
+        return started if prospect is None else PayingPlanner(started, prospect)
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
         """The skip sets that calibration found, by domain; empty if there are none."""

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt
@@ -35,6 +36,10 @@ class WrappedSelector(LayerSelector):
     def start(self, shape: ModelShape) -> Planner:
         """The inner strategy's planner."""
         return self.inner.start(shape)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """That of the inner strategy."""
+        return self.inner.prospect(shape)
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """A strategy whose inner strategy is calibrated."""

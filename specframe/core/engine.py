@@ -103,7 +103,7 @@ class Engine:
             Drafter(self._executor, cache, self._law, tokens, self._limits.ends, runner),
             Target(self._executor, cache, self._law, tokens),
             runner,
-            self._strategy.start(self._executor.shape),
+            self._strategy.planner_for(self._executor.shape),
         )
 
     def _round(self, live: _Sequence) -> Outcome:

@@ -39,6 +39,9 @@ class GenerationStats:
     other_seconds: float
     skipped_attention: float  # share of attention sublayers skipped, mean over drafting rounds
     skipped_mlp: float
+    declined_rounds: int  # in which nothing was drafted because nothing would have paid
+    declined_seconds: float  # of those rounds
+    declined_speedup: float  # predicted of the best plan in those rounds, mean; 0 without any
     exactness: str  # what is promised about equality with autoregressive decoding
     warnings: tuple[str, ...]
 
@@ -46,6 +49,20 @@ class GenerationStats:
     def acceptance(self) -> float:
         """Accepted over drafted tokens; 0 when nothing was drafted."""
         return self.accepted / self.drafted if self.drafted else 0.0
+
+    @property
+    def declined(self) -> str:
+        """Why nothing was drafted, and what drafting would have cost; empty where all drafted."""
+        if not self.declined_rounds:
+            return ""
+        said = (
+            f"not drafting in {self.declined_rounds} of {self.rounds} rounds: best plan predicted "
+            f"{self.declined_speedup:.2f}x"
+        )
+        moved = self.declined_seconds * (1.0 / self.declined_speedup - 1.0)
+        if moved >= 0.0:
+            return f"{said}, drafting would have cost {moved:.1f} s more"
+        return f"{said} at most, which saves {-moved:.1f} s: too little to find out"
 
     @property
     def decode_seconds(self) -> float:
@@ -76,6 +93,7 @@ class StatsFold:
         """The statistics so far."""
         outcomes = [done.outcome for done in self.rounds if done.outcome is not None]
         drafting = [outcome for outcome in outcomes if outcome.drafted]
+        declined = [done for done in self.rounds if done.outcome and done.outcome.plan.declined]
         drafted = sum(outcome.drafted for outcome in outcomes)
         accepted = sum(outcome.accepted for outcome in outcomes)
         emitted = sum(len(outcome.emitted) for outcome in outcomes)
@@ -100,6 +118,9 @@ class StatsFold:
             other_seconds=max(total - select - draft - verify, 0.0),
             skipped_attention=_mean([len(o.plan.skips.attention) / layers for o in drafting]),
             skipped_mlp=_mean([len(o.plan.skips.mlp) / layers for o in drafting]),
+            declined_rounds=len(declined),
+            declined_seconds=sum(done.seconds for done in declined),
+            declined_speedup=_mean([d.outcome.plan.declined for d in declined if d.outcome]),
             exactness=self.exactness,
             warnings=self.warnings + _warnings(drafted, accepted, select, total, drafting),
         )

@@ -37,11 +37,17 @@ class Choice:
     draft_length: int
     tokens_per_second: float
     autoregressive: float  # tokens per second without speculation
+    fastest: float = 0.0  # of any candidate, chosen or not
 
     @property
     def speedup(self) -> float:
         """Speed-up over autoregressive decoding."""
         return self.tokens_per_second / self.autoregressive
+
+    @property
+    def best_speedup(self) -> float:
+        """Of the fastest candidate, chosen or not."""
+        return self.fastest / self.autoregressive
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +187,13 @@ class RoundPrices:
             return Choice(None, 0, plain, plain)
         rates = self.rates(alphas, sets)
         fastest = rates.max(axis=1)
-        row = int(fastest.argmax())
+        row, best = int(fastest.argmax()), float(fastest.max())
         if live is not None and fastest[row] < lead * fastest[live]:
             row = live
         if fastest[row] <= plain:
-            return Choice(None, 0, plain, plain)
+            return Choice(None, 0, plain, plain, best)
         column = int(rates[row].argmax())
-        return Choice(row, int(self.lengths[column]), float(rates[row, column]), plain)
+        return Choice(row, int(self.lengths[column]), float(rates[row, column]), plain, best)
 
     def in_steps(self, skips: SkipSet) -> tuple[float, float]:
         """Costs in autoregressive steps: of one drafted token, and of a round without any."""

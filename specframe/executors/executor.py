@@ -30,6 +30,7 @@ class Executor(Protocol):
     dtype: torch.dtype
     device: torch.device
     strict: bool
+    compiled: bool  # whether sublayers of few rows are compiled code
 
     @property
     def traits(self) -> str:

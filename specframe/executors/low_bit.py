@@ -29,25 +29,27 @@ MULTIPLE = 64  # columns: the group, which also suits the 8-bit product (16) and
 class Rounded:
     """Weights as `scale * (code - middle) + zero`, one scale and zero a group of a row."""
 
-    codes: Tensor  # [out, in] int32 from 0 to 15
-    scales: Tensor  # [out, groups] float32
-    zeros: Tensor  # [out, groups] float32, the value of the middle code
-
-    MIDDLE = 8
+    codes: Tensor  # [out, in] int32 from 0 to 2 ** bits - 1
+    scales: Tensor  # [out, groups] float32 of values that bfloat16 can keep
+    zeros: Tensor  # [out, groups] the same, the value of the middle code
+    bits: int
 
     def dense(self) -> Tensor:
         """[out, in] float32."""
-        grouped = self.codes.view(*self.scales.shape, -1) - self.MIDDLE
+        grouped = self.codes.view(*self.scales.shape, -1) - (1 << self.bits - 1)
         return (grouped * self.scales[..., None] + self.zeros[..., None]).flatten(1)
 
 
-def round_in_groups(weight: Tensor, group: int = GROUP) -> Rounded:
-    """4 bits, to the nearest of 16 evenly spaced values from a group's least to its greatest."""
-    grouped = weight.float().unflatten(1, (-1, group))
+def round_in_groups(weight: Tensor, bits: int) -> Rounded:
+    """To the nearest of 2 ** bits evenly spaced values from a group's least to its greatest."""
+    grouped = weight.float().unflatten(1, (-1, GROUP))
     low, high = grouped.amin(-1), grouped.amax(-1)
-    scales = ((high - low) / 15).clamp_min(1e-10)
-    codes = ((grouped - low[..., None]) / scales[..., None]).round_().clamp_(0, 15)
-    return Rounded(codes.flatten(1).to(torch.int32), scales, low + Rounded.MIDDLE * scales)
+    most, middle = (1 << bits) - 1, 1 << bits - 1
+    scales = ((high - low) / most).clamp_min(1e-10).to(KERNEL).float()
+    zeros = (low + middle * scales).to(KERNEL).float()
+    codes = (grouped - zeros[..., None]).div_(scales[..., None]).round_().add_(middle)
+    codes = codes.clamp_(0, most).flatten(1).to(torch.int32)
+    return Rounded(codes, scales, zeros, bits)
 
 
 def round_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +88,7 @@ def lower(weight: Tensor, bias: Tensor | None, bits: int) -> LowBitLinear:
 
 
 def _four(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
-    rounded = round_in_groups(weight)
+    rounded = round_in_groups(weight, 4)
     # [groups, out, 2]
     pairs = torch.stack([rounded.scales.t(), rounded.zeros.t()], -1).to(KERNEL).contiguous()
     pack = _pack_on_cuda if weight.is_cuda else _pack_on_cpu

@@ -98,7 +98,11 @@ class _Watched(WrappedSelector):
 
     def start(self, shape: ModelShape) -> Planner:
         """The inner planner, watched."""
-        return _WatchedPlanner(self.inner.start(shape), self)
+        return _WatchedPlanner(self.inner.planner_for(shape), self)
+
+    def prospect(self, shape: ModelShape) -> None:
+        """The inner planner has its own: what it declines is recorded, too."""
+        return
 
 
 class _WatchedPlanner(WrappedPlanner):

@@ -8,9 +8,10 @@ for calibration; the last 20 are the test split, which is asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.resources import files
+from itertools import islice, takewhile
 from typing import Any
 
 from specframe.errors import InvalidRequest
@@ -37,6 +38,7 @@ EVERYDAY_DOMAINS = (
 )
 PER_SPLIT = 20  # prompts of a domain in each split
 SPLITS: tuple[Split, ...] = ("test", "validation")
+Tokens = tuple[int, ...]
 
 
 def everyday_prompts(
@@ -46,47 +48,106 @@ def everyday_prompts(
     per_domain: int = PER_SPLIT,
     split: Split = "test",
     templated: bool | None = None,
+    contexts: Sequence[int] = (0,),
+    before: int = 0,
 ) -> list[Prompt]:
     """The first `per_domain` of each domain's split, at most 20; no domains means all.
 
-    `templated` puts prompts in the tokenizer's chat template (True) or leaves them plain (False);
-    None uses the template where there is one. A plain conversation is a transcript. There is no
-    train split of its own: "train" gives the validation prompts.
+    In front of a prompt come `before` others of its domain and split in the same turn, or as many
+    as fit into a context; a context of 0 asks for none. `templated` puts prompts in the tokenizer's
+    chat template (True) or leaves them plain (False); None uses the template where there is one. A
+    plain conversation is a transcript. There is no train split of its own: "train" gives the
+    validation prompts.
     """
-    if tokenizer is None:
-        raise InvalidRequest("The everyday prompts need a tokenizer, and planted models have none.")
+    _require_tokenizer(tokenizer)
     has_template = bool(getattr(tokenizer, "chat_template", None))
     if templated and not has_template:
         raise InvalidRequest(
             "This tokenizer has no chat template. Leave out templated=True to get plain prompts."
         )
     in_template = has_template if templated is None else templated
-    start = PER_SPLIT if split == "test" else 0
     return [
-        Prompt(_tokens(tokenizer, messages, in_template), domain, f"{domain}/{number}")
+        _prompt(tokenizer, domain, index, split, in_template, context, before)
         for domain in domains or EVERYDAY_DOMAINS
-        for number, messages in enumerate(
-            everyday_conversations(domain, split)[:per_domain], start=start + 1
-        )
+        for context in contexts
+        for index in range(min(per_domain, PER_SPLIT))
     ]
+
+
+def _prompt(
+    tokenizer: Any,
+    domain: str,
+    index: int,
+    split: Split,
+    in_template: bool,
+    context: int,
+    before: int,
+) -> Prompt:
+    tokens_of = partial(_tokens, tokenizer, in_template=in_template)
+    growing = _growing(everyday_conversations(domain, split), index, tokens_of)
+    tokens = _fitting(growing, context) if context else next(islice(growing, before, None))
+    number = index + 1 + (PER_SPLIT if split == "test" else 0)
+    name = f"{domain}/{context}/{number}" if context else f"{domain}/{number}"
+    return Prompt(tokens, domain, name, context)
+
+
+def _growing(
+    every: Sequence[list[Message]], index: int, tokens_of: Callable[[list[Message]], Tokens]
+) -> Iterator[Tokens]:
+    """One conversation, then the same with one more of the others in front of its first turn."""
+    (opening, *rest), others = every[index], [*every[index + 1 :], *every[:index]]
+    for count in range(len(others) + 1):
+        texts = [plain_text(other) for other in others[:count]]
+        joined = "\n\n".join([*reversed(texts), opening["content"]])
+        yield tokens_of([{**opening, "content": joined}, *rest])
+
+
+def _fitting(growing: Iterator[Tokens], context: int) -> Tokens:
+    """The longest that fits; the shortest where none does."""
+    found = next(growing)
+    for longer in takewhile(lambda tokens: len(tokens) <= context, growing):
+        found = longer
+    return found
 
 
 def cut_everyday_prompts(tokenizer: Any, context: int, count: int, start: int = 0) -> list[Prompt]:
-    """`count` of those with at least `context` tokens, from number `start` on, each cut to its end.
+    """`count` prompts from number `start` on, each cut to its last `context` tokens.
 
-    The test split comes first, then the validation split.
+    Shorter ones have others of their domain in front. Domains take turns; the test split comes
+    first, then the validation split.
     """
-    every = [p for split in SPLITS for p in everyday_prompts(tokenizer, split=split)]
-    fitting = [prompt for prompt in every if len(prompt.tokens) >= context]
-    if len(fitting) < start + count:
+    _require_tokenizer(tokenizer)
+    places = [(s, n, d) for s in SPLITS for n in range(PER_SPLIT) for d in EVERYDAY_DOMAINS]
+    if len(places) < start + count:
         raise InvalidRequest(
-            f"{len(fitting)} everyday prompts have {context} tokens or more, and {start + count} "
-            f"are needed. Ask for fewer, or for a shorter context."
+            f"There are {len(places)} everyday prompts, and {start + count} are needed. Ask for "
+            f"fewer."
         )
     return [
-        replace(prompt, tokens=prompt.tokens[-context:], context=context)
-        for prompt in fitting[start : start + count]
+        _cut(tokenizer, split, index, domain, context)
+        for split, index, domain in places[start : start + count]
     ]
+
+
+def _require_tokenizer(tokenizer: Any) -> None:
+    if tokenizer is None:
+        raise InvalidRequest(
+            "The everyday prompts need a tokenizer, and this model has none. Ask for random ones."
+        )
+
+
+def _cut(tokenizer: Any, split: Split, index: int, domain: str, context: int) -> Prompt:
+    in_template = bool(getattr(tokenizer, "chat_template", None))
+    every = everyday_conversations(domain, split)
+    growing = _growing(every, index, partial(_tokens, tokenizer, in_template=in_template))
+    tokens = next((found for found in growing if len(found) >= context), None)
+    if tokens is None:
+        raise InvalidRequest(
+            f"The everyday prompts of {domain!r} have fewer than {context} tokens together. Ask "
+            f"for a shorter context."
+        )
+    number = index + 1 + (PER_SPLIT if split == "test" else 0)
+    return Prompt(tokens[-context:], domain, f"{domain}/{number}", context)
 
 
 def everyday_conversations(domain: str, split: Split = "test") -> list[list[Message]]:
@@ -108,7 +169,7 @@ def _messages(row: dict[str, Any]) -> list[Message]:
     return [{"role": "user", "content": row["prompt"]}]
 
 
-def _tokens(tokenizer: Any, messages: list[Message], in_template: bool) -> tuple[int, ...]:
+def _tokens(tokenizer: Any, messages: list[Message], in_template: bool) -> Tokens:
     if in_template:
         return tuple(conversation_tokens(tokenizer, messages))
     return tuple(tokenizer(plain_text(messages))["input_ids"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from specframe.errors import InvalidRequest
-from specframe.prompts.rows import prompt_from_row
+from specframe.prompts.rows import first_turn, prompt_from_row
 from specframe.types import Prompt
 
 __all__ = ["cut_prompts", "file_prompts"]
@@ -34,7 +34,8 @@ def cut_prompts(
 ) -> list[Prompt]:
     """`count` lines from number `start` on, each cut to its last `context` tokens.
 
-    A line is plain text, or a JSON object whose "prompt" is text.
+    A line is plain text, or a JSON object with "prompt" or, as in Spec-Bench and SPEED-Bench,
+    "turns", of which the first is asked.
     """
     if tokenizer is None:
         raise InvalidRequest("A prompt file needs a tokenizer, and planted models have none.")
@@ -49,17 +50,21 @@ def cut_prompts(
 
 
 def _cut(tokenizer: Any, number: int, line: str, context: int) -> Prompt:
-    tokens = tokenizer(_text(line))["input_ids"]
+    tokens = tokenizer(_text(line, number))["input_ids"]
     return Prompt(tuple(tokens[-context:]), name=str(number), context=context)
 
 
-def _text(line: str) -> str:
-    """The prompt of a JSON object, else the whole line."""
+def _text(line: str, number: int) -> str:
+    """The prompt or first turn of a JSON object, else the whole line."""
     try:
         found = json.loads(line)
     except ValueError:
         return line
-    prompt = found.get("prompt") if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return line
+    if "turns" in found:
+        return first_turn(found["turns"], number)
+    prompt = found.get("prompt")
     return prompt if isinstance(prompt, str) else line
 
 

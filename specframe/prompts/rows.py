@@ -8,31 +8,28 @@ from specframe.errors import InvalidRequest
 from specframe.prompts.chat import turn_tokens
 from specframe.types import Prompt
 
-__all__ = ["prompt_from_row"]
+__all__ = ["first_turn", "prompt_from_row"]
 
 CHAT_CATEGORIES = frozenset(
     {"writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities"}
 )
+LEFT_OUT = "FULL BENCHMARK DATA SHOULD BE FETCHED"  # how SPEED-Bench marks texts of others
 
 
 def prompt_from_row(row: Any, number: int, tokenizer: Any) -> Prompt:
-    """From {"prompt": ..., "domain": ...}, or from Spec-Bench's own keys.
+    """From {"prompt": ..., "domain": ...}, or from the keys of Spec-Bench or SPEED-Bench.
 
-    Of those the first turn is asked, in the tokenizer's chat template where it has one. `number`
-    is the row's, for messages.
+    Of those the first turn is asked, in the tokenizer's chat template where it has one; the domain
+    is the category. `number` is the row's, for messages.
     """
     if not isinstance(row, dict):
         raise InvalidRequest(
             f"Line {number} of the prompts must be a JSON object with 'prompt' or 'turns'. "
             f"Got {row!r:.60} instead."
         )
-    if "turns" in row:  # Spec-Bench: the first turn; its follow-ups quote the answer
-        category = str(row.get("category", row.get("domain", "")))
-        domain = "mt_bench" if category in CHAT_CATEGORIES else category
-        name = str(row.get("question_id", number))
-        turns = row["turns"]
-        first = turns[0] if isinstance(turns, list) and turns else None
-        tokens = turn_tokens(tokenizer, _text(first, "first of 'turns'", number))
+    if "turns" in row:
+        domain, name = _domain(row), str(row.get("question_id", number))
+        tokens = turn_tokens(tokenizer, first_turn(row["turns"], number))
     elif "prompt" in row:
         domain, name = str(row.get("domain", "")), str(number)
         tokens = tokenizer(_text(row["prompt"], "'prompt'", number))["input_ids"]
@@ -42,6 +39,26 @@ def prompt_from_row(row: Any, number: int, tokenizer: Any) -> Prompt:
             f"Got the keys {', '.join(sorted(row))} instead."
         )
     return Prompt(tuple(tokens), domain, f"{domain}/{name}")
+
+
+def _domain(row: dict[str, Any]) -> str:
+    """The category, where Spec-Bench's eight of MT-bench are one domain."""
+    category = str(row.get("category", row.get("domain", "")))
+    if "sub_category" in row:  # SPEED-Bench, whose categories are domains of their own
+        return category
+    return "mt_bench" if category in CHAT_CATEGORIES else category
+
+
+def first_turn(turns: Any, number: int) -> str:
+    """The text that is asked: follow-ups quote its answer, so they cannot be asked alone."""
+    first = turns[0] if isinstance(turns, list) and turns else None
+    text = _text(first, "first of 'turns'", number)
+    if text.startswith(LEFT_OUT):
+        raise InvalidRequest(
+            f"Line {number} of the prompts has a placeholder where SPEED-Bench's text belongs. "
+            f"Fill the file with the benchmark's own prepare_data.py, then name the filled file."
+        )
+    return text
 
 
 def _text(value: Any, what: str, number: int) -> str:

@@ -34,15 +34,17 @@ def prompts_from(
 ) -> list[Prompt]:
     """From a split of `testbed` or `everyday`, a file with a JSON object a line, or `datasets:ID`.
 
-    No domains means all there are; contexts are the testbed's alone, and a file or a data set
-    (`HubPrompts`) has no splits.
+    No domains means all there are. A file or a data set (`HubPrompts`) has neither contexts nor
+    splits.
     """
     if source == "testbed":
         return domain_prompts(
             tokenizer, domains=domains, per_domain=per_domain, contexts=contexts, split=split
         )
     if source == "everyday":
-        return everyday_prompts(tokenizer, domains=domains, per_domain=per_domain, split=split)
+        return everyday_prompts(
+            tokenizer, domains=domains, per_domain=per_domain, contexts=contexts, split=split
+        )
     if source.startswith(PREFIX):
         rows = enumerate(HubPrompts.read(source).lines(), start=1)
         asked = [prompt_from_row(row, number, tokenizer) for number, row in rows]

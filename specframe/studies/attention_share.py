@@ -79,7 +79,7 @@ class _SkippedShares(Measurement[AttentionShareSettings]):
         settings = self._settings
         rig = priced_rig(settings.model, settings.profile)
         strategy = rig.strategy("knapspec", options={"stop": "fixed"})
-        prompts = rig.testbed_prompts(settings.prompts)
+        prompts = rig.study_prompts(settings.prompts)
         self._work.tell(f"planning at {len(settings.contexts)} contexts on {len(prompts)} prompts")
         return [
             plans_at(rig, strategy, prompt.tokens, settings.contexts, settings.budget)
@@ -96,4 +96,5 @@ STUDY = Study(
     AttentionShareSettings(contexts=(128, 2048, 8192, 32768), prompts=1),
     run,
     Lines("context", "skipped", ("sublayers",), log_x=True),
+    minutes=1,
 )

@@ -1,10 +1,12 @@
 """How long each way to find one skip set takes, and after how many tokens it has paid off.
 
 All ways search for Draft & Verify's skip set on the same prompts. Faithful Bayesian optimisation
-times generations; the others use the one-pass estimate, and the time to generate its answers is
-added to theirs. The best set so far of every way is judged alike: by the predicted speed-up on
-prompts that no search has seen. A search that reached its time limit is called censored, since a
-longer one might have found a better set.
+times generations and ends when its seconds are over; the others use the one-pass estimate, and the
+time to generate its answers is added to theirs. Cached Bayesian optimisation is shown after each
+number of `iterations`. The best set so far of every way is judged alike: by the predicted speed-up
+on prompts that no search has seen. A search that reached its time limit is called censored, since a
+longer one might have found a better set. `transfer` searches one domain from the set of another;
+both searches of one domain are judged on that domain.
 """
 
 from __future__ import annotations
@@ -35,16 +37,21 @@ SEARCHES = {
     ALONE: "local",
     TRANSFER: "local",
 }
-RIVALS = (CACHED, LOCAL, KNAPSACK)
+RIVALS = (LOCAL, KNAPSACK)
 UNTIMED = 100_000  # evaluations: searches end by their seconds
+HOUR = 3600.0
 
 
 @dataclass(frozen=True)
 class CalibrationCostSettings:
-    """`seconds` cap each search but the faithful one; `iterations` are its budgets."""
+    """`seconds` cap each search but those by Bayesian optimisation, which have caps of their own.
+
+    `iterations` are those after which cached Bayesian optimisation is shown.
+    """
 
     model: str = "testbed"
     faithful_seconds: float = 130.0
+    cached_seconds: float = 1800.0
     seconds: float = 8.0
     prompts: tuple[int, ...] = (2, 4, 8, 16)
     usual: int = 8  # prompts of the searches that are compared
@@ -54,7 +61,14 @@ class CalibrationCostSettings:
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        for name in ("faithful_seconds", "seconds", "usual", "new_tokens", "judged"):
+        for name in (
+            "faithful_seconds",
+            "cached_seconds",
+            "seconds",
+            "usual",
+            "new_tokens",
+            "judged",
+        ):
             if getattr(self, name) <= 0:
                 raise InvalidConfig.of(owner, name, "above 0", getattr(self, name))
         for name in ("prompts", "iterations"):
@@ -63,41 +77,43 @@ class CalibrationCostSettings:
 
 
 def run(settings: CalibrationCostSettings, work: Work) -> Findings:
-    """A row for each way and number of prompts."""
-    ways = _Ways(settings, work)
-    asked = [(CACHED, settings.usual), (ALONE, settings.usual), (TRANSFER, settings.usual)]
-    asked += [(way, count) for way in (LOCAL, KNAPSACK) for count in settings.prompts]
-    rows = ways.rows("way prompts", dict.fromkeys(asked))
-    names = [(f"{FAITHFUL}, {count} iterations", settings.usual) for count in settings.iterations]
-    budgets = dict(zip(names, settings.iterations, strict=True))
-    faithful = ways.rows("way prompts", names, lambda *name: ways.faithful(budgets[name]))
-    rivals = [row for row in rows if row["way"] in RIVALS]
-    return _findings(rivals, faithful)
+    """A row for each way and number of prompts, or of iterations."""
+    ways, usual = _Ways(settings, work), settings.usual
+    searches = [(way, count) for way in RIVALS for count in (usual, *settings.prompts)]
+    rivals = ways.rows("way prompts", dict.fromkeys(searches))
+    names = {f"{CACHED}, {count} iterations": count for count in settings.iterations}
+    asked = [(name, usual) for name in names]
+    cached = ways.rows("way prompts", asked, lambda name, _: ways.cached(names[name]))
+    (faithful,) = ways.rows("way prompts", [(FAITHFUL, usual)], ways.faithful)
+    one = ways.rows("way prompts", [(ALONE, usual), (TRANSFER, usual)])
+    return _findings(rivals, cached, faithful, one)
 
 
-def _findings(rivals: Sequence[Row], faithful: Sequence[Row]) -> Findings:
+def _findings(
+    rivals: Sequence[Row], cached: Sequence[Row], faithful: Row, one: Sequence[Row]
+) -> Findings:
     """When each way reached nearly the best speed-up of all."""
-    every = {f"{row['way']}, {row['prompts']} prompts": row for row in (*rivals, *faithful)}
+    every = {f"{row['way']}, {row['prompts']} prompts": row for row in (*rivals, *cached, faithful)}
     best = max(row["speedup"] for row in every.values())
     reached = {name: _reached(row, ENOUGH * best) for name, row in every.items()}
-    quick = {name for name, row in every.items() if row["way"] in (LOCAL, KNAPSACK)}
-    ours = [seconds for name in quick if (seconds := reached[name]) is not None]
-    longest = faithful[-1]
-    theirs = _reached(longest, ENOUGH * best)
-    sooner = (longest["seconds"] if theirs is None else theirs) / min(ours) if ours else None
-    return Findings(
-        {
-            "best": best,
-            "seconds_to_98_percent": reached,
-            "censored": {name: row["censored"] for name, row in every.items()},
-            "times_sooner": sooner,
-            "times_sooner_is_a_lower_bound": theirs is None,
-        },
-        _answer(best, sooner, longest, theirs is None),
-    )
+    ours = [seconds for row in rivals if (seconds := _reached(row, ENOUGH * best)) is not None]
+    theirs = _reached(faithful, ENOUGH * best)
+    sooner = (faithful["seconds"] if theirs is None else theirs) / min(ours) if ours else None
+    each = faithful["seconds"] / faithful["evaluations"]
+    figures = {
+        "best": best,
+        "seconds_to_98_percent": reached,
+        "censored": {name: row["censored"] for name, row in every.items()},
+        "times_sooner": sooner,
+        "times_sooner_is_a_lower_bound": theirs is None,
+        "faithful_seconds_an_iteration": each,
+        "transfer": _transfer(*one),
+    }
+    told = [_raced(best, sooner, faithful, theirs is None), _iterated(cached, each)]
+    return Findings(figures, " ".join([*told, _transferred(figures["transfer"])]))
 
 
-def _answer(best: float, sooner: float | None, longest: Row, never: bool) -> str:
+def _raced(best: float, sooner: float | None, faithful: Row, never: bool) -> str:
     found = f"The best set found gains {best:.2f}x."
     if sooner is None:
         return f"{found} Neither local search nor the knapsack reached 98 % of that."
@@ -105,11 +121,46 @@ def _answer(best: float, sooner: float | None, longest: Row, never: bool) -> str
         return (
             f"{found} Local search or the knapsack reached 98 % of that at least {sooner:.0f} "
             f"times sooner than faithful Bayesian optimisation, which did not reach it in "
-            f"{longest['seconds']:.0f} s and {longest['evaluations']} sets."
+            f"{faithful['seconds']:.0f} s and {faithful['evaluations']} sets."
         )
     return (
         f"{found} Local search or the knapsack reached 98 % of that {sooner:.0f} times as soon as "
         f"faithful Bayesian optimisation."
+    )
+
+
+def _iterated(cached: Sequence[Row], each: float) -> str:
+    told = ", ".join(
+        f"{row['speedup']:.2f}x after {row['evaluations']} iterations ({row['seconds']:.0f} s)"
+        for row in cached
+    )
+    most = cached[-1]["evaluations"]
+    return (
+        f"Bayesian optimisation over the one-pass estimate gains {told}; over timed generations, "
+        f"{most} iterations would take {most * each / HOUR:.1f} h."
+    )
+
+
+def _transfer(alone: Row, transferred: Row) -> dict[str, float | None]:
+    """Speed-ups on one domain, and seconds to nearly the better of both."""
+    enough = ENOUGH * max(alone["speedup"], transferred["speedup"])
+    return {
+        "first": transferred["curve"][0][1],
+        "speedup": transferred["speedup"],
+        "seconds": _reached(transferred, enough),
+        "alone": alone["speedup"],
+        "alone_seconds": _reached(alone, enough),
+    }
+
+
+def _transferred(found: Mapping[str, float | None]) -> str:
+    def when(seconds: float | None) -> str:
+        return "never" if seconds is None else f"after {seconds:.1f} s"
+
+    return (
+        f"On one domain, the set of another gains {found['first']:.2f}x as it is; a search from it "
+        f"reaches 98 % of the best {when(found['seconds'])} and {found['speedup']:.2f}x in the "
+        f"end, a search from nothing {when(found['alone_seconds'])} and {found['alone']:.2f}x."
     )
 
 
@@ -122,18 +173,23 @@ class _Ways(Measurement[CalibrationCostSettings]):
 
     def row(self, way: str, count: int) -> Row:
         """A way that uses the one-pass estimate, with so many prompts to search on."""
-        one = way in (ALONE, TRANSFER)
-        prompts = self._searches.split_prompts(count, self._searches.domains[-1:] if one else None)
+        domain = self._searches.domains[-1] if way in (ALONE, TRANSFER) else ""
+        prompts = self._searches.split_prompts(count, [domain] if domain else None)
         starts = (self._elsewhere,) if way == TRANSFER else ()
         trace = self._search(way, prompts, starts)
         answering = count * self._searches.answer_seconds
-        return self._judged(trace, answering, self._settings.seconds)
+        return self._judged(trace, answering, domain)
 
-    def faithful(self, iterations: int) -> Row:
-        """The first `iterations` sets of one search, which runs as long as time allows."""
-        trace = self._faithful.cut(iterations)
-        row = self._judged(trace, 0.0, self._settings.faithful_seconds)
+    def cached(self, iterations: int) -> Row:
+        """The first `iterations` sets of one search over the one-pass estimate."""
+        trace = self._cached.cut(iterations)
+        answering = self._settings.usual * self._searches.answer_seconds
+        row = self._judged(trace, answering)
         return {**row, "censored": trace.tried < iterations}
+
+    def faithful(self, way: str, prompts: int) -> Row:
+        """The published search for as long as its seconds allow."""
+        return self._judged(self._faithful, 0.0)
 
     @cached_property
     def _searches(self) -> TimedSearches:
@@ -160,20 +216,32 @@ class _Ways(Measurement[CalibrationCostSettings]):
         self._work.tell(f"{FAITHFUL}, {self._settings.faithful_seconds:.0f} s")
         options = {
             "seconds": str(self._settings.faithful_seconds),
-            "evaluations": str(max(self._settings.iterations)),
+            "evaluations": str(UNTIMED),
             "prompts": str(self._settings.usual),
         }
         prompts = self._searches.split_prompts(self._settings.usual)
         return _Trace.of(self._static("faithful", options), self._searches, prompts)
 
+    @cached_property
+    def _cached(self) -> _Trace:
+        prompts = self._searches.split_prompts(self._settings.usual)
+        most = max(self._settings.iterations)
+        return self._search(CACHED, prompts, (), most, self._settings.cached_seconds)
+
     def _search(
-        self, way: str, prompts: Sequence[Prompt], starts: tuple[SkipSet, ...] = ()
+        self,
+        way: str,
+        prompts: Sequence[Prompt],
+        starts: tuple[SkipSet, ...] = (),
+        evaluations: int = UNTIMED,
+        seconds: float = 0.0,
     ) -> _Trace:
+        """`seconds` are those of the settings if 0."""
         self._work.tell(f"{way}, {len(prompts) // 2} prompts")
         options = {
             "search": SEARCHES[way],
-            "seconds": str(self._settings.seconds),
-            "evaluations": str(UNTIMED),
+            "seconds": str(seconds or self._settings.seconds),
+            "evaluations": str(evaluations),
             "every_prompt": "true",  # the search may not use fewer
         }
         return _Trace.of(self._static("best", options, starts), self._searches, prompts)
@@ -184,10 +252,10 @@ class _Ways(Measurement[CalibrationCostSettings]):
         strategy: Any = self._searches.rig.strategy("static-bo", preset, options)
         return replace(strategy, starts=starts)
 
-    def _judged(self, trace: _Trace, answering: float, cap: float) -> Row:
+    def _judged(self, trace: _Trace, answering: float, domain: str = "") -> Row:
         """Best so far, and after how many tokens that has paid off."""
         curve = [
-            [answering + seconds, self._searches.speedup(bits)]
+            [answering + seconds, self._searches.speedup(bits, domain)]
             for seconds, _, bits in trace.incumbents
         ]
         speedup, seconds = curve[-1][1], answering + trace.seconds
@@ -198,7 +266,7 @@ class _Ways(Measurement[CalibrationCostSettings]):
             "seconds": seconds,
             "evaluations": trace.tried,
             "answering_seconds": answering,
-            "censored": trace.seconds >= cap,
+            "censored": trace.ended == "seconds",
             "break_even_tokens": ceil(seconds / saved) if saved else None,
             "curve": curve,
         }
@@ -210,6 +278,7 @@ class _Trace:
 
     incumbents: tuple[tuple[float, int, int], ...]
     ends: tuple[float, ...]
+    ended: str  # why, as `Record.ended`
 
     @classmethod
     def of(cls, strategy: Any, searches: TimedSearches, prompts: Sequence[Prompt]) -> _Trace:
@@ -223,7 +292,7 @@ class _Trace:
         found = strategy.calibrate(searches.fresh_lab(tell), prompts).found
         incumbents = found.incumbents
         first = incumbents[0][0]  # the first trial is always the best so far
-        return cls(incumbents, tuple(first + end - ends[0] for end in ends))
+        return cls(incumbents, tuple(first + end - ends[0] for end in ends), found.ended)
 
     @property
     def tried(self) -> int:
@@ -238,7 +307,7 @@ class _Trace:
     def cut(self, trials: int) -> _Trace:
         """The search as if it had ended after so many trials."""
         kept = tuple(best for best in self.incumbents if best[1] <= trials)
-        return _Trace(kept, self.ends[:trials])
+        return _Trace(kept, self.ends[:trials], self.ended)
 
 
 STUDY = Study(
@@ -249,4 +318,12 @@ STUDY = Study(
     CalibrationCostSettings(faithful_seconds=20.0, seconds=2.0, prompts=(4, 8)),
     run,
     Lines("seconds", "speed-up, unseen", ("way", "prompts"), "curve", steps=True, log_x=True),
+    real={
+        "faithful_seconds": 20.0,
+        "seconds": 6.0,
+        "prompts": (2,),
+        "usual": 2,
+        "new_tokens": 24,
+        "judged": 1,
+    },
 )

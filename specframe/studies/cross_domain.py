@@ -55,12 +55,16 @@ class _SpeedAcross(PairedSpeed[CrossDomainSettings]):
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
-    at_home = [r["speedup_vs_own_ar"] for r in rows if r["skips_of"] == r["domain"]]
-    away = [r["speedup_vs_own_ar"] for r in rows if r["skips_of"] != r["domain"]]
+    home_rows = [row for row in rows if row["skips_of"] == row["domain"]]
+    away_rows = [row for row in rows if row["skips_of"] != row["domain"]]
+    at_home = [row["speedup_vs_own_ar"] for row in home_rows]
+    away = [row["speedup_vs_own_ar"] for row in away_rows]
+    accepted = {"home": _accepted(home_rows), "away": _accepted(away_rows)}
     worst: dict[str, Any] = dict(min(rows, key=lambda row: row["speedup_vs_own_ar"]))
     figures = {
         "home": fmean(at_home),
         "away": fmean(away) if away else None,
+        "acceptance": accepted,
         "worst": {key: worst[key] for key in ("skips_of", "domain", "speedup_vs_own_ar")},
     }
     answer = f"In its own domain a set gains {figures['home']:.2f}x on average"
@@ -69,7 +73,18 @@ def _findings(rows: Sequence[Row]) -> Findings:
             f", in others {figures['away']:.2f}x; the least is {worst['speedup_vs_own_ar']:.2f}x, "
             f"with the set of {worst['skips_of']} on {worst['domain']}"
         )
+    if accepted["home"] is not None and accepted["away"] is not None:
+        answer += (
+            f". At home {accepted['home']:.0%} of the drafted tokens are accepted, elsewhere "
+            f"{accepted['away']:.0%}"
+        )
     return Findings(figures, f"{answer}.")
+
+
+def _accepted(rows: Sequence[Row]) -> float | None:
+    """Mean acceptance of the pairs that drafted."""
+    known = [row["acceptance"] for row in rows if row["acceptance"] is not None]
+    return fmean(known) if known else None
 
 
 STUDY = Study(
@@ -79,4 +94,5 @@ STUDY = Study(
     settings=CrossDomainSettings(),
     quick=CrossDomainSettings(per_domain=1, new_tokens=48, repeats=1, calibration=6, seconds=5.0),
     run=run,
+    real={"new_tokens": 32, "calibration": 4},
 )

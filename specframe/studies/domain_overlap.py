@@ -15,13 +15,19 @@ from itertools import permutations
 from statistics import fmean
 from typing import Any
 
+from specframe.profilers.continuations import continue_prompts
+from specframe.prompts.chat import conversation_tokens, plain_text
+from specframe.prompts.everyday import everyday_conversations
+from specframe.prompts.usual import TESTBED
+from specframe.studies.framework.measurement import remembered
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
 from specframe.studies.worlds import domain_strategies as shared
-from specframe.testbed.corpus import DOMAINS, Conversation, Document, Exercise, document
+from specframe.studies.worlds.texts import texts_of
+from specframe.testbed.corpus import Conversation, Document, Exercise, document
 from specframe.testbed.model.encoding import encode_prompt
 from specframe.types import Prompt
 
-__all__ = ["STUDY", "two_tasks"]
+__all__ = ["STUDY", "two_everyday_tasks", "two_tasks"]
 
 ALONE, JOINED, IN_TURN = "alone", "joined", "in turn"
 SETS = ("first_set", "second_set", "mixed", "selector", "best_set")
@@ -31,8 +37,9 @@ SAYS = ("says_first", "says_second", "says_other", "refuses")
 def run(settings: shared.DomainSettings, work: Work) -> Findings:
     """A row for each domain alone, and for each ordered pair in either form."""
     pairs = _TaskPairs(settings, work)
-    cases = [(ALONE, domain, domain) for domain in DOMAINS]
-    cases += [(form, *pair) for form in (JOINED, IN_TURN) for pair in permutations(DOMAINS, 2)]
+    domains = texts_of(settings.model).known
+    cases = [(ALONE, domain, domain) for domain in domains]
+    cases += [(form, *pair) for form in (JOINED, IN_TURN) for pair in permutations(domains, 2)]
     return _findings(pairs.rows("form first second", cases))
 
 
@@ -47,6 +54,22 @@ def two_tasks(tokenizer: Any, form: str, first: str, second: str, index: int) ->
         both = "\n".join(task.exercise.prompt for task in tasks)
         asked = Conversation((), Document(second, "test", index, Exercise(both, "", ())))
     return encode_prompt(tokenizer, asked)
+
+
+def two_everyday_tasks(
+    tokenizer: Any, form: str, first: str, second: str, index: int, answer: str
+) -> tuple[int, ...]:
+    """The same of two everyday prompts; `answer` is the target's own to the first."""
+    tasks = [everyday_conversations(domain)[index] for domain in (first, second)]
+    if form == ALONE:
+        asked = tasks[1]
+    elif form == IN_TURN:
+        asked = [*tasks[0], {"role": "assistant", "content": answer}, *tasks[1]]
+    else:
+        asked = [{"role": "user", "content": "\n\n".join(map(plain_text, tasks))}]
+    if getattr(tokenizer, "chat_template", None):
+        return tuple(conversation_tokens(tokenizer, asked))
+    return tuple(tokenizer(plain_text(asked))["input_ids"])
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
@@ -66,7 +89,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
         return Findings(
             figures,
             f"Void: on a task alone its domain's own set gains only {home:.2f}x, so there is "
-            f"little to keep.",
+            f"little to keep. {' '.join(_named(form, says[form]) for form in keeps)}",
         )
     return Findings(figures, " ".join(_told(form, says[form], keeps[form]) for form in keeps))
 
@@ -77,10 +100,15 @@ def _told(form: str, says: dict[str, float], keeps: dict[str, float | None]) -> 
         for name, share in keeps.items()
         if share is not None
     )
+    said = _named(form, says)
+    return f"{said} Of the gain of a domain's set on its task alone remains: {kept}."
+
+
+def _named(form: str, says: dict[str, float]) -> str:
     return (
         f"For tasks {form} the look-up names the first {says['says_first']:.0%} of the time, the "
         f"second {says['says_second']:.0%}, another {says['says_other']:.0%}, and refuses "
-        f"{says['refuses']:.0%}. Of the gain of a domain's set on its task alone remains: {kept}."
+        f"{says['refuses']:.0%}."
     )
 
 
@@ -92,7 +120,7 @@ class _TaskPairs(shared.DomainMeasurement[shared.DomainSettings]):
         strategies = self._strategies
         self._work.tell(f"{first} and {second}, {form}" if form != ALONE else f"{first}, {form}")
         prompts = [
-            Prompt(two_tasks(strategies.rig.tokenizer, form, first, second, index))
+            Prompt(self._tokens(form, first, second, index))
             for index in range(self._settings.prompts)
         ]
         matches = [strategies.knn.says(vector) for vector in strategies.vectors(prompts)]
@@ -107,6 +135,22 @@ class _TaskPairs(shared.DomainMeasurement[shared.DomainSettings]):
             "selector": shared.speedup(one[name] for one, name in zip(prices, chosen, strict=True)),
             "best_set": max(by_set.values()),
         }
+
+    def _tokens(self, form: str, first: str, second: str, index: int) -> tuple[int, ...]:
+        tokenizer = self._strategies.rig.tokenizer
+        if self._settings.model == TESTBED:
+            return two_tasks(tokenizer, form, first, second, index)
+        answer = self._answer(first, index) if form == IN_TURN else ""
+        return two_everyday_tasks(tokenizer, form, first, second, index, answer)
+
+    @remembered
+    def _answer(self, domain: str, index: int) -> str:
+        """The target's answer to a task alone, as far as a study's answers go."""
+        rig = self._strategies.rig
+        asked = two_everyday_tasks(rig.tokenizer, ALONE, domain, domain, index, "")
+        (text,) = continue_prompts(rig.executor, [asked], self._settings.new_tokens, ends=rig.ends)
+        answer: str = rig.tokenizer.decode(text.tokens[len(asked) :], skip_special_tokens=True)
+        return answer
 
 
 def _said(matches: Sequence[Any], first: str, second: str) -> Row:
@@ -126,4 +170,6 @@ STUDY = Study(
     shared.DomainSettings(**{**shared.QUICK, "prompts": 1}),
     run,
     Bars("selector", ("form", "first", "second")),
+    real={**shared.REAL, "prompts": 1},
+    minutes=3,
 )

@@ -23,11 +23,13 @@ from specframe.contract.options import require_at_least
 from specframe.contract.pooling import Pooling
 from specframe.errors import InvalidConfig
 from specframe.profilers.continuations import text_states
+from specframe.prompts.everyday import everyday_prompts
+from specframe.prompts.usual import TESTBED
 from specframe.rig import Rig
 from specframe.studies.framework.measurement import remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds import domain_strategies as shared
-from specframe.testbed.corpus import DOMAINS
+from specframe.studies.worlds.texts import texts_of
 from specframe.types import Prompt
 
 __all__ = ["STUDY", "HiddenSettings", "written"]
@@ -53,12 +55,12 @@ POOLING, METRIC, CENTRED = "normed-mean", "cosine", True  # of knn-ssd's preset 
 
 @dataclass(frozen=True)
 class HiddenSettings(shared.DomainSettings):
-    """`layers` count from 0, the embeddings; `anchored` prompts of a domain are clustered.
+    """`depths` are shares of the layers, 0 the embeddings; `anchored` prompts are clustered.
 
     `looked_up` test prompts of a domain are looked up, of which `prompts` are answered.
     """
 
-    layers: tuple[int, ...] = (0, 6, 12, 18, 24)
+    depths: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     poolings: tuple[str, ...] = ("mean", "normed-mean", "last", "last-8")
     anchored: int = 20
     looked_up: int = 12
@@ -70,48 +72,63 @@ class HiddenSettings(shared.DomainSettings):
             raise InvalidConfig.of("HiddenSettings", "poolings", "one or more", self.poolings)
         for pooling in self.poolings:
             Pooling(pooling)
-        require_at_least(self, layers=0, anchored=1, looked_up=self.prompts, anchors=1)
+        if not self.depths or not 0.0 <= min(self.depths) <= max(self.depths) <= 1.0:
+            raise InvalidConfig.of("HiddenSettings", "depths", "one or more in [0, 1]", self.depths)
+        require_at_least(self, anchored=1, looked_up=self.prompts, anchors=1)
 
 
 def run(settings: HiddenSettings, work: Work) -> Findings:
-    """All layers and poolings by the usual metric, then all metrics at the last layer."""
+    """All depths and poolings by the usual metric, then all metrics at the last depth."""
     lookups = _SpaceLookups(settings, work)
-    last = max(settings.layers)
-    spaces = [(layer, p, METRIC, CENTRED) for layer in settings.layers for p in settings.poolings]
+    last = max(settings.depths)
+    spaces = [(depth, p, METRIC, CENTRED) for depth in settings.depths for p in settings.poolings]
     pooling = POOLING if POOLING in settings.poolings else settings.poolings[0]
     spaces += [(last, pooling, metric, centred) for metric in METRICS for centred in (True, False)]
     rows = lookups.rows(
-        "anchors_of prompts_of layer pooling metric centred",
+        "anchors_of prompts_of depth pooling metric centred",
         ((*pair, *space) for pair in PAIRS for space in dict.fromkeys(spaces)),
     )
     return _findings(rows, last)
 
 
 def written(rig: Rig, style: str, count: int, split: Split) -> list[Prompt]:
-    """So many prompts of each domain, written in this style."""
+    """So many prompts of each domain, written in this style.
+
+    Everyday prompts have no solutions: others of their domain, unsolved, come before them.
+    """
     from specframe.testbed import suite
 
     templated, exemplars = STYLES[style]
+    domains = texts_of(rig.name).known
+    if rig.name != TESTBED:
+        return everyday_prompts(
+            rig.tokenizer,
+            domains=domains,
+            per_domain=count,
+            split=split,
+            templated=templated,
+            before=exemplars,
+        )
     return [
         Prompt(one.tokens(rig.tokenizer), domain)
-        for domain in DOMAINS
+        for domain in domains
         for one in suite(domain, count, split=split, exemplars=exemplars, templated=templated)
     ]
 
 
-def _findings(rows: Sequence[Row], last: int) -> Findings:
+def _findings(rows: Sequence[Row], last: float) -> Findings:
     alike = [row for row in rows if row["anchors_of"] == row["prompts_of"]]
     apart = [row for row in rows if row["anchors_of"] != row["prompts_of"]]
     usual = [row for row in alike if row["metric"] == METRIC and row["centred"] == CENTRED]
-    layers = _means(usual, "layer")
+    depths = _means(usual, "depth")
     ranked = sorted(alike, key=lambda row: (row["accuracy"], row["lead"]))
     worst, best = ranked[0], ranked[-1]
     pooling = next(row["pooling"] for row in alike if row["metric"] != METRIC)
-    at_last = [row for row in alike if (row["layer"], row["pooling"]) == (last, pooling)]
-    ends = [row for row in alike if row["layer"] == last]
+    at_last = [row for row in alike if (row["depth"], row["pooling"]) == (last, pooling)]
+    ends = [row for row in alike if row["depth"] == last]
     figures = {
-        "by_layer": layers,
-        "by_pooling": _means([row for row in usual if row["layer"] == last], "pooling"),
+        "by_depth": depths,
+        "by_pooling": _means([row for row in usual if row["depth"] == last], "pooling"),
         "by_metric": {
             f"{metric}, {'centred' if centred else 'as it is'}": fmean(
                 row["accuracy"]
@@ -128,11 +145,12 @@ def _findings(rows: Sequence[Row], last: int) -> Findings:
         "speed": {"best": max(r["speed"] for r in alike), "worst": min(r["speed"] for r in rows)},
     }
     slowest = min(rows, key=lambda row: row["speed"] / row["own"])
-    layers_told = ", ".join(f"{accuracy:.0%} at {layer}" for layer, accuracy in layers.items())
+    told = ", ".join(f"{accuracy:.0%} at {float(depth):g}" for depth, accuracy in depths.items())
     return Findings(
         figures,
-        f"The domain is found, by layer: {layers_told}; the worst is {worst['accuracy']:.0%}, "
-        f"{worst['pooling']} at layer {worst['layer']} ({worst['prompts_of']}), and anchors of "
+        f"The domain is found, by share of the layers: {told}; the worst is "
+        f"{worst['accuracy']:.0%}, {worst['pooling']} at {worst['depth']:g} "
+        f"({worst['prompts_of']}), and anchors of "
         f"prompts that were written otherwise find {figures['other_style']:.0%}. Mistakes cost at "
         f"most {1.0 - slowest['speed'] / slowest['own']:.1%} of the speed of the right sets, in a "
         f"case where {slowest['accuracy']:.0%} are found.",
@@ -151,7 +169,7 @@ def _means(rows: Sequence[Row], key: str) -> dict[str, float]:
 
 
 def _shown(row: Row) -> dict[str, object]:
-    return {key: row[key] for key in ("layer", "pooling", "metric", "prompts_of", "accuracy")}
+    return {key: row[key] for key in ("depth", "pooling", "metric", "prompts_of", "accuracy")}
 
 
 class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
@@ -161,7 +179,7 @@ class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
         self,
         anchors_of: str,
         prompts_of: str,
-        layer: int,
+        depth: float,
         pooling: str,
         metric: str,
         centred: bool,
@@ -170,8 +188,8 @@ class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
         known, tests = self._text(anchors_of, "validation"), self._text(prompts_of, "test")
         lookup = self._strategies.knn.asking(
             metric=metric, centred=str(centred).lower(), anchors=str(self._settings.anchors)
-        ).anchored(known.vectors[layer, pooling], known.domains)
-        matches = [lookup.says(vector) for vector in tests.vectors[layer, pooling]]
+        ).anchored(known.vectors[depth, pooling], known.domains)
+        matches = [lookup.says(vector) for vector in tests.vectors[depth, pooling]]
         said = [match.label for match in matches]
         right = [label == domain for label, domain in zip(said, tests.domains, strict=True)]
         leads = [
@@ -181,7 +199,7 @@ class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
         return {
             "accuracy": sum(right) / len(right),
             "lead": fmean(leads),
-            "lead_by_layer": fmean(leads) if _drawn(anchors_of, metric, centred) else None,
+            "lead_by_depth": fmean(leads) if _drawn(anchors_of, metric, centred) else None,
             **self._speeds(prompts_of, said, tests.domains),
         }
 
@@ -197,8 +215,9 @@ class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
     @cached_property
     def _answered(self) -> list[int]:
         """Indices of the test prompts that are answered: the first of each domain."""
-        each, few = self._settings.looked_up, self._settings.prompts
-        return [d * each + i for d in range(len(DOMAINS)) for i in range(few)]
+        asked = self._settings
+        each, few = asked.looked_up, asked.prompts
+        return [d * each + i for d in range(len(texts_of(asked.model).known)) for i in range(few)]
 
     @remembered
     def _prices_of(self, style: str) -> list[dict[str, shared.Priced]]:
@@ -213,15 +232,15 @@ class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
         asked, rig = self._settings, self._strategies.rig
         count = asked.looked_up if split == "test" else asked.anchored
         prompts = written(rig, style, count, split)
-        return _Texts.read(rig, prompts, asked.layers, asked.poolings)
+        return _Texts.read(rig, prompts, asked.depths, asked.poolings)
 
 
 @dataclass(frozen=True)
 class _Texts:
-    """Prompts and their vectors [prompts, H] by layer and pooling."""
+    """Prompts and their vectors [prompts, H] by depth and pooling."""
 
     prompts: Sequence[Prompt]
-    vectors: Mapping[tuple[int, str], Tensor]
+    vectors: Mapping[tuple[float, str], Tensor]
 
     @property
     def domains(self) -> list[str]:
@@ -232,17 +251,18 @@ class _Texts:
         cls,
         rig: Rig,
         prompts: Sequence[Prompt],
-        layers: Sequence[int],
+        depths: Sequence[float],
         poolings: Sequence[str],
     ) -> _Texts:
         """Read them, one pass for each prompt."""
-        found: dict[tuple[int, str], list[Tensor]] = {}
+        found: dict[tuple[float, str], list[Tensor]] = {}
+        taps = {depth: 2 * round(depth * rig.shape.layers) for depth in depths}
         for prompt in prompts:
-            states = text_states(rig.executor, prompt.tokens, [2 * layer for layer in layers])
-            for layer in layers:
+            states = text_states(rig.executor, prompt.tokens, list(taps.values()))
+            for depth in depths:
                 for name in poolings:
-                    pooled = Pooling(name).of(states[2 * layer][0]).cpu()
-                    found.setdefault((layer, name), []).append(pooled)
+                    pooled = Pooling(name).of(states[taps[depth]][0]).cpu()
+                    found.setdefault((depth, name), []).append(pooled)
         return cls(prompts, {space: torch.stack(vectors) for space, vectors in found.items()})
 
 
@@ -252,7 +272,9 @@ STUDY = Study(
     "Which layer, pooling and metric identify the domain of a prompt, however it is written, and "
     "how does this affect the speed-up?",
     HiddenSettings(),
-    HiddenSettings(**shared.QUICK, layers=(0, 12, 24), anchored=10, looked_up=6),
+    HiddenSettings(**shared.QUICK, depths=(0.0, 0.5, 1.0), anchored=10, looked_up=6),
     run,
-    Lines("layer", "lead_by_layer", ("pooling", "prompts_of")),
+    Lines("depth", "lead_by_depth", ("pooling", "prompts_of")),
+    real={**shared.REAL, "prompts": 1, "anchored": 5, "looked_up": 3},
+    minutes=3,
 )

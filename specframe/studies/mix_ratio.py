@@ -24,7 +24,7 @@ from specframe.errors import InvalidConfig
 from specframe.studies.framework.measurement import remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds import domain_strategies as shared
-from specframe.testbed.corpus import DOMAINS
+from specframe.studies.worlds.texts import texts_of
 from specframe.types import Prompt
 
 __all__ = ["STUDY", "MixSettings"]
@@ -55,14 +55,16 @@ def run(settings: MixSettings, work: Work) -> Findings:
     return _findings(streams.rows("selector ratio", product(STRATEGIES, sorted(settings.ratios))))
 
 
-def stream(home: str, ratio: float, length: int, seed: int) -> Iterator[str]:
+def stream(
+    domains: Sequence[str], home: str, ratio: float, length: int, seed: int
+) -> Iterator[str]:
     """Domains of the prompts, one after another."""
     chance = random.Random(f"{home} {seed}")
     domain = home
     for _ in range(length):
         yield domain
         if chance.random() < ratio:
-            domain = chance.choice([other for other in DOMAINS if other != domain])
+            domain = chance.choice([other for other in domains if other != domain])
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
@@ -71,21 +73,19 @@ def _findings(rows: Sequence[Row]) -> Findings:
     low, high = rows[0]["ratio"], rows[len(rows) // len(STRATEGIES) - 1]["ratio"]
     void = not shared.pays(speeds[FIXED][0])
     figures = {"void": void, "speeds": speeds, "loses": loses}
-    if void:
-        return Findings(
-            figures,
-            f"Void: at r = {low:g} a domain's own set gains only {speeds[FIXED][0]:.2f}x, so there "
-            f"is little to lose.",
-        )
     told = ", ".join(
         f"{name} from {found[0]:.2f}x to {found[-1]:.2f}x" for name, found in speeds.items()
     )
     best = max(STRATEGIES, key=lambda name: speeds[name][-1])
-    return Findings(
-        figures,
-        f"As r goes from {low:g} to {high:g}: {told}. Fastest at r = {high:g} is {best}, "
-        f"{speeds[best][-1] / speeds[MIX][-1] - 1.0:+.1%} against the mixed set.",
+    opening = (
+        f"Void: at r = {low:g} a domain's own set gains only {speeds[FIXED][0]:.2f}x, so there is "
+        f"little to lose. "
     )
+    told = (
+        f"As r goes from {low:g} to {high:g}: {told}. Fastest at r = {high:g} is {best}, "
+        f"{speeds[best][-1] / speeds[MIX][-1] - 1.0:+.1%} against the mixed set."
+    )
+    return Findings(figures, opening + told if void else told)
 
 
 class _Streams(shared.DomainMeasurement[MixSettings]):
@@ -95,14 +95,15 @@ class _Streams(shared.DomainMeasurement[MixSettings]):
         """One strategy on all streams of this ratio."""
         self._work.tell(f"{name} at r = {ratio:g}")
         parts, at_home, changes = [], 0, 0
-        for home in DOMAINS:
+        known = self._domains
+        for home in known:
             label = f"{name} {home}" if name == FIXED else name
             strategy = self._strategy(name, home if name == FIXED else "")
             for seed in range(self._settings.streams):
-                domains = list(stream(home, ratio, self._settings.length, seed))
+                domains = list(stream(known, home, ratio, self._settings.length, seed))
                 at_home += domains.count(home)
                 changes += sum(a != b for a, b in pairwise(domains))
-                turn = {domain: count(seed) for domain in DOMAINS}
+                turn = {domain: count(seed) for domain in known}
                 prompts = [self._prompt(domain, next(turn[domain])) for domain in domains]
                 parts += [self._strategies.rounds_price(label, strategy, p) for p in prompts]
         return {
@@ -110,6 +111,10 @@ class _Streams(shared.DomainMeasurement[MixSettings]):
             "at_home": at_home / len(parts),
             "changes": changes / len(parts),
         }
+
+    @property
+    def _domains(self) -> Sequence[str]:
+        return texts_of(self._settings.model).known
 
     def _prompt(self, domain: str, number: int) -> Prompt:
         """One of the domain's prompts; numbers beyond the last begin again."""
@@ -119,13 +124,13 @@ class _Streams(shared.DomainMeasurement[MixSettings]):
     @cached_property
     def _prompts(self) -> Mapping[str, list[Prompt]]:
         found = self._strategies.asked()
-        return {domain: [p for p in found if p.domain == domain] for domain in DOMAINS}
+        return {domain: [p for p in found if p.domain == domain] for domain in self._domains}
 
     @remembered
     def _strategy(self, name: str, home: str) -> LayerSelector:
         """Calibrated on its own domain only if it is the fixed one."""
         if name in (FIXED, MIX):
-            domains = (home,) if home else DOMAINS
+            domains = (home,) if home else ()
             return self._strategies.calibrated("static-bo", domains, options=UNCHANGED)
         if name == "swift":
             return self._strategies.rig.strategy(name)
@@ -140,4 +145,6 @@ STUDY = Study(
     MixSettings(**shared.QUICK),
     run,
     Lines("ratio", "speed", ("selector",)),
+    real=shared.REAL,
+    minutes=11,
 )

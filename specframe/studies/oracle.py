@@ -1,4 +1,4 @@
-"""How far strategies are from the best plan, where every plan can be tried.
+"""How far strategies are from the best plan.
 
 The 6-layer testbed has 4,096 skip sets. On the target's own answers to test prompts the one-pass
 estimate gives the acceptance rate of each; with the prices of a 1.1B model, spread over six layers,
@@ -7,6 +7,9 @@ that its information allows: one for all prompts, one for each domain or one for
 plans of its rounds are weighted by the tokens they emitted; the cost of choosing them is reported
 separately. Answers are sampled: the greedy answers of such a small model repeat themselves, and a
 model that repeats itself needs no layers at all.
+
+Another model has too many skip sets to try. There the best plan is the best of those tried: sets
+nested by how little sublayers matter, on all domains and on each, and those that strategies used.
 """
 
 from __future__ import annotations
@@ -20,12 +23,18 @@ from specframe.contract.options import require_at_least
 from specframe.contract.registry import strategy_class
 from specframe.contract.selector import LayerSelector
 from specframe.prediction.priced_rounds import PricedRound
+from specframe.prompts.usual import TESTBED
 from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
 from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
 from specframe.studies.worlds.every_plan import EveryPlan, Plan, pooled
-from specframe.studies.worlds.small_testbed import LONGEST, SmallTestbed, small_testbed
-from specframe.testbed.corpus import DOMAINS
+from specframe.studies.worlds.small_testbed import (
+    LONGEST,
+    SmallTestbed,
+    real_model,
+    small_testbed,
+)
+from specframe.studies.worlds.texts import texts_of
 from specframe.types import Prompt
 
 __all__ = ["STUDY", "OracleSettings"]
@@ -45,21 +54,28 @@ AIM = 0.03
 
 @dataclass(frozen=True)
 class OracleSettings:
-    """Prompts are counted by domain; `profile` names prices, empty for the package's 1.1B."""
+    """Prompts are counted by domain; `profile` names prices, empty for the package's 1.1B.
 
+    `testbed` stands for its version with six layers. `evaluations` are those of each search, 0 for
+    the strategies' own.
+    """
+
+    model: str = TESTBED
     prompts: int = 6
     calibration: int = 16
     new_tokens: int = 64
+    evaluations: int = 0
     profile: str = ""
 
     def __post_init__(self) -> None:
-        require_at_least(self, prompts=1, calibration=4, new_tokens=8)
+        require_at_least(self, prompts=1, calibration=4, new_tokens=8, evaluations=0)
 
 
 def run(settings: OracleSettings, work: Work) -> Findings:
     """A row for each strategy and domain."""
     regrets = _Regrets(settings, work)
-    rows = regrets.rows("selector domain", product(LOOKS_AT, (*DOMAINS, MEAN)))
+    domains = texts_of(settings.model).known
+    rows = regrets.rows("selector domain", product(LOOKS_AT, (*domains, MEAN)))
     means = {row["selector"]: row for row in rows if row["domain"] == MEAN}
     best = {LOOKS_AT[name]: row["optimum"] for name, row in means.items()}
     void = best["nothing"] < LEAST
@@ -70,20 +86,21 @@ def run(settings: OracleSettings, work: Work) -> Findings:
             "optimum": best,
             "regret": regret,
             "selection": {name: row["selection"] for name, row in means.items()},
-            "plans": (1 << 12) * LONGEST + 1,
+            "sets": rows[0]["sets"],
         },
-        _answer(best, regret),
+        _answer(best, regret, settings.model == TESTBED),
     )
 
 
-def _answer(best: Mapping[str, float], regret: Mapping[str, float | None]) -> str:
+def _answer(best: Mapping[str, float], regret: Mapping[str, float | None], every: bool) -> str:
+    known = "possible speed-ups" if every else "speed-ups of all plans tried"
     if best["nothing"] < LEAST:
         return (
             f"Void: the best plan of all gains only {best['nothing']:.2f}x, so little can be lost."
         )
     lost = ", ".join(f"{name} {value:.1%}" for name, value in regret.items() if value is not None)
     gained = ", ".join(f"{value:.2f}x by {ONE[kind]}" for kind, value in best.items())
-    return f"The best possible speed-ups are {gained}. Of these are lost: {lost}."
+    return f"The best {known} are {gained}. Of these are lost: {lost}."
 
 
 class _Regrets(Measurement[OracleSettings]):
@@ -92,13 +109,22 @@ class _Regrets(Measurement[OracleSettings]):
     @cached_property
     def _testbed(self) -> SmallTestbed:
         asked = self._settings
-        return small_testbed(asked.prompts, asked.calibration, asked.new_tokens, asked.profile)
+        sizes = asked.prompts, asked.calibration, asked.new_tokens, asked.profile
+        if asked.model == TESTBED:
+            return small_testbed(*sizes)
+        return real_model(asked.model, *sizes)
 
     @cached_property
     def _plans(self) -> dict[str, EveryPlan]:
         """Speeds of every plan, by test prompt."""
-        self._work.tell(f"trying every skip set on {len(self._testbed.tests)} prompts")
-        return {prompt.name: self._testbed.every_plan(prompt) for prompt in self._testbed.tests}
+        rounds = [self._rounds_of(name) for name in LOOKS_AT]
+        self._work.tell(f"trying skip sets on {len(self._testbed.tests)} prompts")
+        return {
+            prompt.name: self._testbed.every_plan(
+                prompt, {done.plan.skips.bits for own in rounds for done in own[prompt.name]}
+            )
+            for prompt in self._testbed.tests
+        }
 
     @cached_property
     def _best(self) -> dict[tuple[str, str], Plan]:
@@ -129,6 +155,7 @@ class _Regrets(Measurement[OracleSettings]):
             "optimum": optimum,
             "regret": 1.0 - speed / optimum,
             "selection": selecting / plain,
+            "sets": len(self._plans[prompts[0].name].sets),  # tried on the first prompt
         }
 
     def _speed(
@@ -140,7 +167,7 @@ class _Regrets(Measurement[OracleSettings]):
             every, weighed = self._plans[prompt.name], plans[prompt.name]
             whole = sum(weight for _, weight in weighed)
             plain += every.seconds
-            spent += every.seconds * sum(w / whole / every.speeds[plan] for plan, w in weighed)
+            spent += every.seconds * sum(w / whole / every.speed(plan) for plan, w in weighed)
         return float(plain / spent)
 
     @remembered
@@ -156,6 +183,10 @@ class _Regrets(Measurement[OracleSettings]):
         options = {"stop": "fixed"}  # the length is a part of the plan that is judged
         if not strategy_class(name).traits.calibrated:
             return testbed.rig.strategy(name, options=options)
+        if evaluations := self._settings.evaluations:
+            options["evaluations"] = str(evaluations)
+            if strategy_class(name).traits.domain_aware:
+                options["domain_evaluations"] = str(evaluations)
         return kept_or_calibrated(
             testbed.rig.strategy(name, options={**options, "seconds": str(UNHURRIED)}),
             testbed.lab(folder / "measurements.jsonl"),
@@ -181,4 +212,6 @@ STUDY = Study(
     OracleSettings(prompts=2, calibration=8, new_tokens=32),
     run,
     Bars("regret", ("selector", "domain")),
+    real={"prompts": 1, "calibration": 4, "evaluations": 30},
+    minutes=9,
 )

@@ -1,10 +1,10 @@
 """Strategies on prompts of domains that they have never seen.
 
 After table 5 of KNN-SSD (https://arxiv.org/abs/2505.16162). Strategies are calibrated on five
-domains of the testbed and answer prompts of the two that are held out, on which the model was not
-trained either. With their gate they use what was learnt on all domains if a prompt is farther from
-its anchors than held-out prompts of the domain were, or if the vote is narrow; without it they use
-what was learnt on the nearest domain. `searched there` is a set searched on the domain itself.
+domains and answer prompts of two that are held out; the testbed was not trained on those either.
+With their gate they use what was learnt on all domains if a prompt is farther from its anchors than
+held-out prompts of the domain were, or if the vote is narrow; without it they use what was learnt
+on the nearest domain. `searched there` is a set searched on the domain itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from specframe.contract.selector import LayerSelector
 from specframe.studies.framework.study import Bars, Findings, Row, Study, Work
 from specframe.studies.worlds import domain_strategies as shared
-from specframe.testbed.corpus import DOMAINS, HELD_OUT
+from specframe.studies.worlds.texts import texts_of
 from specframe.types import Prompt
 
 __all__ = ["STUDY", "OutOfDomainSettings"]
@@ -40,29 +40,32 @@ class OutOfDomainSettings(shared.DomainSettings):
 def run(settings: OutOfDomainSettings, work: Work) -> Findings:
     """A row for each strategy and held-out domain, and for the known ones together."""
     speeds = _Speeds(settings, work)
-    asked = [(name, domain) for domain in (*HELD_OUT, KNOWN) for name in STRATEGIES]
+    held_out = texts_of(settings.model).held_out
+    asked = [(name, domain) for domain in (*held_out, KNOWN) for name in STRATEGIES]
     asked.remove((THERE, KNOWN))
-    return _findings(speeds.rows("selector domain", asked))
+    return _findings(speeds.rows("selector domain", asked), held_out)
 
 
-def _findings(rows: Sequence[Row]) -> Findings:
+def _findings(rows: Sequence[Row], held_out: Sequence[str]) -> Findings:
     speeds = {
         name: {row["domain"]: row["speed"] for row in rows if row["selector"] == name}
         for name in STRATEGIES
     }
-    best = {domain: max(found[domain] for found in speeds.values()) for domain in HELD_OUT}
-    void = [domain for domain in HELD_OUT if not shared.pays(best[domain])]
+    best = {domain: max(found[domain] for found in speeds.values()) for domain in held_out}
+    void = [domain for domain in held_out if not shared.pays(best[domain])]
     refused = {r["domain"]: r["refused"] for r in rows if r["selector"] == "knn-ssd"}
-    return Findings(
-        {"void": void, "speeds": speeds, "refused": refused}, _answer(speeds, void, refused)
-    )
+    answer = _answer(speeds, held_out, void, refused)
+    return Findings({"void": void, "speeds": speeds, "refused": refused}, answer)
 
 
 def _answer(
-    speeds: dict[str, dict[str, float]], void: Sequence[str], refused: dict[str, float]
+    speeds: dict[str, dict[str, float]],
+    held_out: Sequence[str],
+    void: Sequence[str],
+    refused: dict[str, float],
 ) -> str:
     told = [
-        f"{name} {fmean(speeds[name][d] for d in HELD_OUT):.2f}x"
+        f"{name} {fmean(speeds[name][d] for d in held_out):.2f}x"
         + (f" ({speeds[name][KNOWN]:.2f}x on known domains)" if name != THERE else "")
         for name in STRATEGIES
     ]
@@ -111,7 +114,7 @@ class _Speeds(shared.DomainMeasurement[OutOfDomainSettings]):
             count = THERE_TIMES * self._settings.calibration
             return self._strategies.calibrated("static-bo", (domain,), count)
         if name == EVERYWHERE:
-            return self._strategies.calibrated("static-bo", DOMAINS)
+            return self._strategies.calibrated("static-bo")
         if name.endswith(UNGATED):
             return self._strategies.ungated(name.removesuffix(UNGATED))
         return self._strategies.calibrated(name)
@@ -125,4 +128,6 @@ STUDY = Study(
     OutOfDomainSettings(**shared.QUICK, held_out=6),
     run,
     Bars("speed", ("selector", "domain")),
+    real={**shared.REAL, "held_out": 3},
+    minutes=6,
 )

@@ -177,7 +177,7 @@ class _Checks(Measurement[PruningSettings]):
 
     @cached_property
     def _prompts(self) -> list[Prompt]:
-        return self._rig.testbed_prompts(self._settings.prompts)
+        return self._rig.study_prompts(self._settings.prompts)
 
     @cached_property
     def _texts(self) -> list[Judged]:
@@ -194,7 +194,7 @@ class _Checks(Measurement[PruningSettings]):
     def _order(self) -> list[int]:
         """Sublayers, those that matter least on other prompts first."""
         self._work.tell("ranking sublayers")
-        seen = self._rig.testbed_prompts(1, split="validation")
+        seen = self._rig.study_prompts(1, split="validation")
         return rank_sublayers(
             self._rig.executor, [prompt.tokens for prompt in seen], self._settings.judged
         )
@@ -260,4 +260,6 @@ STUDY = Study(
     PruningSettings(thresholds=(0.5, 0.9, 0.97, 0.99), shares=(0.2, 0.5, 0.8), prompts=1),
     run,
     Lines("seconds", "speed", ("of",)),
+    real={"thresholds": (0.5, 0.9, 0.99), "judged": 32},
+    minutes=3,
 )

@@ -1,6 +1,6 @@
 """One calibration of a skip set against recalibration while the text it is used on drifts.
 
-The stream goes through the testbed's domains: each period is half of one domain and half of the
+The stream goes through the known domains: each period is half of one domain and half of the
 next, at a longer context than the period before. Sets are searched as `static-bo` does, by
 knapsack. `once` keeps the first period's set, `broad` one found on all domains beforehand;
 `periodic` searches again after each period, on the prompts of that period and from the current set;
@@ -29,7 +29,7 @@ from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.calibrations import UNHURRIED
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
-from specframe.testbed.corpus import DOMAINS
+from specframe.studies.worlds.texts import texts_of
 from specframe.types import DraftPlan, Estimate, Prompt, SkipSet, StopRule
 
 __all__ = ["STUDY", "RetrainingSettings"]
@@ -58,8 +58,9 @@ class RetrainingSettings:
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        if not 2 <= self.periods <= len(DOMAINS):
-            raise InvalidConfig.of(owner, "periods", f"from 2 to {len(DOMAINS)}", self.periods)
+        most = len(texts_of(self.model).known)
+        if not 2 <= self.periods <= most:
+            raise InvalidConfig.of(owner, "periods", f"from 2 to {most}", self.periods)
         if self.prompts < 6 or self.prompts % 2:
             raise InvalidConfig.of(owner, "prompts", "even and at least 6", self.prompts)
         require_at_least(self, new_tokens=8, evaluations=1, tokens=1, shortest=1)
@@ -153,7 +154,7 @@ class _Drift(Measurement[RetrainingSettings]):
         return priced_rig(self._settings.model, self._settings.profile).without_ends()
 
     def _mix(self, period: int) -> tuple[str, str]:
-        names = list(DOMAINS)
+        names = texts_of(self._settings.model).known
         return names[period], names[(period + 1) % len(names)]
 
     def _prompts(self, period: int, split: str) -> list[Prompt]:
@@ -161,7 +162,7 @@ class _Drift(Measurement[RetrainingSettings]):
         half, context = self._settings.prompts // 2, self._settings.context(period)
         found = []
         for place, domain in enumerate(self._mix(period)):  # each domain is first once, second once
-            both = self._rig.testbed_prompts(
+            both = self._rig.study_prompts(
                 2 * half, domains=(domain,), contexts=(context,), split=split
             )
             found.append(both[place * half : (place + 1) * half])
@@ -189,9 +190,10 @@ class _Drift(Measurement[RetrainingSettings]):
             before = self._deployed(PERIODIC, period - 1).strategy
             return self._search(before, self._prompts(period - 1, "test"))
         if policy == BROAD:
-            each = -(-2 * self._settings.prompts // len(DOMAINS))
+            domains = texts_of(self._settings.model).known
+            each = -(-2 * self._settings.prompts // len(domains))
             context = self._settings.context(0)
-            found = self._rig.testbed_prompts(each, contexts=(context,), split="validation")
+            found = self._rig.study_prompts(each, contexts=(context,), split="validation")
             return self._search(self._fresh, found)
         return self._search(self._fresh, self._prompts(period, "validation"))
 
@@ -293,4 +295,5 @@ STUDY = Study(
     RetrainingSettings(periods=3, prompts=6, new_tokens=32, evaluations=40, longest=512),
     run,
     Lines("period", "speed", ("policy",)),
+    real={"evaluations": 20, "longest": 384},
 )

@@ -121,7 +121,7 @@ class _PlansAtPrices(Measurement[ScaleSettings]):
 
     @cached_property
     def _prompts(self) -> list[Prompt]:
-        return self._rig.testbed_prompts(self._settings.prompts)
+        return self._rig.study_prompts(self._settings.prompts)
 
     @cached_property
     def _estimators(self) -> dict[str, AcceptanceEstimator]:
@@ -159,4 +159,5 @@ STUDY = Study(
     ScaleSettings(contexts=(128, 2048, 8192, 32768), prompts=1, new_tokens=48),
     run,
     Lines("context", "speed", ("profile",), log_x=True),
+    minutes=1,
 )

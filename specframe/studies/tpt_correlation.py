@@ -29,11 +29,11 @@ from specframe.prediction.check import rank_sublayers
 from specframe.prediction.race import race
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
-from specframe.prompts.testbed import suite_prompts
 from specframe.rig import Rig
 from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.priced_rig import require_tokenizer
+from specframe.studies.worlds.texts import prompts_at
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["STUDY", "TptSettings"]
@@ -207,7 +207,8 @@ class _Races(Measurement[TptSettings]):
         }
 
     def _prompts(self, context: int, start: int) -> list[tuple[int, ...]]:
-        found = suite_prompts(self._rig.tokenizer, context, self._settings.prompts, start)
+        settings = self._settings
+        found = prompts_at(settings.model, self._rig.tokenizer, context, settings.prompts, start)
         return [prompt.tokens for prompt in found]
 
     @property
@@ -253,4 +254,5 @@ STUDY = Study(
     ),
     run,
     Lines("tokens_per_time", MEASURED, ("context",), joined=False),
+    real={"prompts": 1, "contexts": (128, 768)},
 )

@@ -45,6 +45,7 @@ class TreeSettings:
     selectors: tuple[str, ...] = (
         "uniform-skip",
         "static-bo",
+        "knn-ssd",
         "swift",
         "clasp",
         "del",
@@ -112,14 +113,18 @@ class _Gains(Measurement[TreeSettings]):
         options = {} if chain is None else {"draft_tree": tree}
         strategy = with_drafting(self._strategy(name), options)
         self._work.tell(f"{name}, {tree}")
-        seconds, plain, tokens, rounds = [], 0.0, 0, 0
+        seconds, plain, every = [], 0.0, []
         for prompt in self._prompts:
             run = priced_rounds(self._rig, strategy, prompt, self._settings.new_tokens)
             seconds.append(sum(done.seconds + done.select_seconds for done in run))
             plain += sum(done.plain_seconds for done in run)
-            tokens += sum(done.tokens for done in run)
-            rounds += len(run)
-        row = {"speed": plain / sum(seconds), "tokens_a_round": tokens / rounds}
+            every += run
+        drafted = sum(done.drafted for done in every)
+        row = {
+            "speed": plain / sum(seconds),
+            "tokens_a_round": sum(done.tokens for done in every) / len(every),
+            "acceptance": sum(done.accepted for done in every) / drafted if drafted else None,
+        }
         return {**row, **_compared(chain, seconds), "seconds": seconds}
 
     @cached_property
@@ -128,7 +133,7 @@ class _Gains(Measurement[TreeSettings]):
 
     @cached_property
     def _prompts(self) -> list[Prompt]:
-        return self._rig.testbed_prompts(self._settings.prompts)
+        return self._rig.study_prompts(self._settings.prompts)
 
     @remembered
     def _strategy(self, name: str) -> LayerSelector:
@@ -138,10 +143,12 @@ class _Gains(Measurement[TreeSettings]):
             return rig.strategy(name)
         options = {"search": "knapsack", "evaluations": str(settings.evaluations)}
         options["seconds"] = str(UNHURRIED)
+        if strategy_class(name).traits.domain_aware:
+            options["domain_evaluations"] = str(settings.evaluations)
         return kept_or_calibrated(
             rig.strategy(name, options=options),
             rig.lab(new_tokens=settings.new_tokens),
-            rig.testbed_prompts(settings.calibration, split="validation"),
+            rig.study_prompts(settings.calibration, split="validation"),
             self._work.folder / "calibrations" / name,
             lambda: self._work.tell(f"calibrating {name}"),
         )
@@ -161,7 +168,7 @@ STUDY = Study(
     "How much does tree drafting add to each strategy?",
     TreeSettings(),
     TreeSettings(
-        selectors=("static-bo", "swift", "knapspec"),
+        selectors=("static-bo", "knn-ssd", "swift", "knapspec"),
         trees=("2", "0.9:1-0.5:2-4"),
         prompts=1,
         new_tokens=64,
@@ -169,4 +176,5 @@ STUDY = Study(
     ),
     run,
     Bars("adds", ("selector", "tree")),
+    real={"trees": ("0.9:1-0.5:2-4",), "new_tokens": 32, "calibration": 3, "evaluations": 30},
 )

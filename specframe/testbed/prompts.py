@@ -10,8 +10,6 @@ from specframe.testbed.model.encoding import encode_prompt
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Question", "suite"]
-
 
 @dataclass(frozen=True, slots=True)
 class Question:

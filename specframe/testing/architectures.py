@@ -9,8 +9,6 @@ from typing import Any
 import torch
 import transformers
 
-__all__ = ["FUSED", "MODULE", "REFUSED", "STRUCTURE", "save_tiny_model", "tiny_model"]
-
 VOCABULARY = 61
 POSITIONS = 256
 WINDOW = 8

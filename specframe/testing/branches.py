@@ -11,8 +11,6 @@ from torch import Tensor
 
 from specframe.core.sampling import Choose
 
-__all__ = ["exact_law", "walk_branches"]
-
 Result = TypeVar("Result")
 Outcome = TypeVar("Outcome", bound=Hashable)
 

@@ -19,8 +19,6 @@ from specframe.executors.cache import CursorCache
 from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor
 from specframe.types import SkipSet, Step
 
-__all__ = ["check_executor", "executor_checks"]
-
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
 COARSE = 0.25  # bf16 and fp16
 FORK = torch.tensor([[1, 0, 0], [1, 1, 0], [1, 0, 1]], dtype=torch.bool)  # row 2 after row 0

@@ -21,8 +21,6 @@ from specframe.errors import InvalidConfig
 from specframe.executors.blank import blank_model
 from specframe.types import ModelShape, SkipSet
 
-__all__ = ["falling_noise", "planted_llama", "planted_order", "planted_skips"]
-
 POOL = 1_000_003  # random numbers, reused for all weights; a prime number, so that no row repeats
 PROBE_TOKENS = 48  # tokens on which the sublayers' amplitudes are set
 SHARPNESS = 3.0  # standard deviation of the logits

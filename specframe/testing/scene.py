@@ -17,8 +17,6 @@ from specframe.executors.executor import ALL_ROWS, Executor, chain_step
 from specframe.executors.load import load_executor
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome
 
-__all__ = ["Play", "StrategyScene"]
-
 VOCABULARY = 31
 POSITIONS = 256
 LONGEST = 5  # most drafted tokens of a simulated round

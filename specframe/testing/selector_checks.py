@@ -13,7 +13,7 @@ from __future__ import annotations
 import pickle
 import random
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,6 @@ from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.testing.scene import LONGEST, StrategyScene
 from specframe.types import DraftPlan, SkipSet, StopRule
-
-__all__ = ["check_selector", "selector_checks"]
 
 Check = Callable[[LayerSelector, StrategyScene], None]
 GREEDY_TOKENS = 24
@@ -214,8 +212,7 @@ def the_global_generators_stay_untouched(strategy: LayerSelector, scene: Strateg
 
 def greedy_tokens_are_the_targets_own(strategy: LayerSelector, scene: StrategyScene) -> None:
     """With the real engine on a tiny float64 model, tokens equal autoregressive decoding."""
-    plain = ConstantPlan(DraftPlan(SkipSet.none(scene.shape.layers), StopRule(0)))
-    wanted, found = _greedy(plain, scene), _greedy(strategy, scene)
+    wanted, found = _own_tokens(scene.layers), _greedy(strategy, scene)
     assert found == wanted, f"decoding gave {found} instead of {wanted}"
 
 
@@ -239,6 +236,14 @@ _CHECKS: dict[str, Check] = {
         greedy_tokens_are_the_targets_own,
     )
 }
+
+
+@cache
+def _own_tokens(layers: int) -> list[int]:
+    """Of autoregressive decoding."""
+    return _greedy(
+        ConstantPlan(DraftPlan(SkipSet.none(layers), StopRule(0))), StrategyScene(layers)
+    )
 
 
 def _plans(

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, ClassVar, Self
 
 from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least, require_known
+from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
@@ -37,7 +39,8 @@ from specframe.strategies.kangaroo.adapter import (
     train_adapter,
 )
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
-from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
+from specframe.strategies.shared.planners.candidates import Repricing
+from specframe.strategies.shared.searching.search import Allowance
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
 __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
@@ -56,7 +59,7 @@ class KangarooConfig:
     longest: int = 12
     confidence: float = 0.6
     epochs: int = 20
-    seconds: float = 240.0  # of training, without the target's answers
+    seconds: float = 240.0  # of answers and training
     rate: float = 2e-3
     seed: int = 0
 
@@ -94,6 +97,18 @@ class Trained:
         return SkipSet.after(self.shape.layers, self.layers)
 
 
+class _AdapterProspect(Prospect):
+    def __init__(self, trained: Trained, longest: int) -> None:
+        self._trained, self._longest = trained, longest
+
+    def speedup(self, context: Context) -> float:
+        """At the best draft length."""
+        costs, n, alpha = context.costs, context.length - 1, self._trained.acceptance.high
+        plans = _headed_plans(self._trained.skips, self._longest)[1:]
+        rates = [costs.tokens_per_second(alpha, plan, n) for plan in plans]
+        return max(rates) * costs.autoregressive(n)
+
+
 class KangarooPlanner(Planner):
     """Drafts through the adapter by equation (4), or where that pays."""
 
@@ -101,13 +116,13 @@ class KangarooPlanner(Planner):
         self._trained, self._config = trained, config
         self._policy: StopPolicy | None = None
         self._repricing = Repricing()
-        self._pays = True
+        self._speed = inf  # of the best draft length, over autoregressive decoding
 
     def plan(self, context: Context) -> DraftPlan:
         """The trunk's layers, the adapter, and a stop rule."""
         policy = self._priced(context)
-        if not self._pays:
-            return draft_nothing(context.shape.layers)
+        if self._speed <= 1.0:
+            return draft_nothing(context.shape.layers, declined=self._speed)
         return DraftPlan(self._trained.skips, policy.rule(), capture=False, headed=True)
 
     def observe(self, outcome: Outcome) -> None:
@@ -134,11 +149,11 @@ class KangarooPlanner(Planner):
         """A draft step and verification in autoregressive steps; also whether drafting pays."""
         costs, n, longest = context.costs, context.length - 1, self._config.longest
         skips = self._trained.skips
-        plans = [DraftPlan(skips, StopRule(d), headed=True) for d in range(max(longest, 2) + 1)]
+        plans = _headed_plans(skips, max(longest, 2))
         alpha, plain = self._trained.acceptance.low, costs.autoregressive(n)
         rates = [costs.tokens_per_second(alpha, plan, n) for plan in plans]
         best = max(range(longest + 1), key=rates.__getitem__)
-        self._pays = best > 0
+        self._speed = max(rates[1:], default=0.0) * plain if best == 0 else rates[best] * plain
         step = max((costs.round(plans[2], n) - costs.round(plans[1], n)) / plain, NEVER)
         drafted = max(best, 1)
         return step, max(costs.round(plans[drafted], n) / plain - drafted * step, 0.0)
@@ -186,6 +201,7 @@ class Kangaroo(CalibratedStrategy):
                 f"Training needs at least {FEWEST} prompts, so that one can be kept to judge by. "
                 f"Got {len(prompts)}."
             )
+        allowance = Allowance(self.config.seconds)
         lab.answer(prompts)
         depth = 2 * self.config.trunk(lab.shape.layers)
         lessons = _lessons(lab, prompts, depth)
@@ -196,7 +212,9 @@ class Kangaroo(CalibratedStrategy):
             Adapter.new(lab.shape, depth, config.seed),
             taught,
             lab.read_out,
-            TrainingRules(config.epochs, config.seconds, rate=config.rate, seed=config.seed),
+            TrainingRules(
+                config.epochs, max(allowance.left, NEVER), rate=config.rate, seed=config.seed
+            ),
             lambda done, of: lab.tell("training the adapter", done, of),
         )
         trained, bare = (_share(lab, chosen, held) for chosen in (adapter, None))
@@ -205,6 +223,12 @@ class Kangaroo(CalibratedStrategy):
     def start(self, shape: ModelShape) -> KangarooPlanner:
         """A planner that drafts through the adapter."""
         return KangarooPlanner(self.required(shape), self.config)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of the adapter at the upper end of its acceptance, where drafts end by expected gain."""
+        if self.config.stop != "gain":
+            return None
+        return _AdapterProspect(self.required(shape), self.config.longest)
 
     def head(self, shape: ModelShape) -> DraftHead | None:
         """Equation (2)."""
@@ -239,6 +263,11 @@ class Kangaroo(CalibratedStrategy):
             "layers": self.found.layers,
             "tokens": self.found.acceptance.count,
         }
+
+
+def _headed_plans(skips: SkipSet, longest: int) -> list[DraftPlan]:
+    """Of every draft length from 0."""
+    return [DraftPlan(skips, StopRule(d), headed=True) for d in range(longest + 1)]
 
 
 def _lessons(lab: Lab, prompts: Sequence[Prompt], depth: int) -> list[Lesson]:

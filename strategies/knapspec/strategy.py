@@ -29,10 +29,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.strategies.knapspec.paper import PaperConfig, PaperPlanner
-from specframe.strategies.shared.planners.chain_planner import ChainPlanner
+from specframe.strategies.shared.planners.chain_planner import ChainPlanner, chain_prospect
 from specframe.strategies.shared.planners.chain_search import ChainConfig
 from specframe.strategies.shared.streams.chain_dp import stretches_between
 from specframe.types import ModelShape
@@ -62,6 +63,12 @@ class KnapSpec(LayerSelector):
         if isinstance(self.config, PaperConfig):
             return PaperPlanner(self.config)
         return ChainPlanner(self.config, stretches_between)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of any sublayers; the paper always drafts."""
+        if isinstance(self.config, PaperConfig):
+            return None
+        return chain_prospect(self.config, stretches_between)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

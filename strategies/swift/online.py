@@ -55,6 +55,12 @@ class StreamConfig(CandidateRules):
         require_at_least(self, window=1, patience=1, interval=1)
         require_in(self, "[0, 1)", "share")
 
+    def first_trials(self, context: Context) -> float:
+        """Seconds of the sets that are tried at once."""
+        rows, n = min(self.window, context.prompt_length), context.length - 1
+        full = context.costs.walk(n, rows, logits=2 * rows)
+        return sum((1.0 - share) * full for share in SHARES)
+
 
 FALLEN = 0.9  # of the best speed: the next wider set is not tried at once
 SHARES = (0.25, 0.45, 0.65, 0.8)  # of the sublayers, in the sets that are tried first

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
+from specframe.strategies.shared.planners.prospects import StreamProspect
 from specframe.strategies.swift.online import StreamConfig, StreamPlanner
 from specframe.strategies.swift.paper import PaperPlanner, SwiftConfig
 from specframe.types import ModelShape
@@ -41,6 +43,12 @@ class Swift(LayerSelector):
         if isinstance(self.config, SwiftConfig):
             return PaperPlanner(self.config, shape.layers)
         return StreamPlanner(self.config)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of any sublayers, for the price of the first sets; the paper always drafts."""
+        if isinstance(self.config, SwiftConfig):
+            return None
+        return StreamProspect(self.config.longest, self.config.first_trials)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

@@ -16,13 +16,15 @@ import pytest
 from doubles.tiny_place import tiny_place
 from typer.testing import CliRunner
 
+from specframe.bench import real_model
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
-from specframe.bench.settings import BenchSettings
+from specframe.bench.settings import PRESETS, BenchSettings
 from specframe.bench.summary import BASELINE, LIBRARY
 from specframe.calibration.run import CALIBRATED_ON
 from specframe.commands.cli import app
 from specframe.doors.loading import load
-from specframe.errors import InvalidRequest
+from specframe.errors import DownloadFailed, InvalidRequest
+from specframe.testbed.disclosure import DISCLOSURE
 
 GRID = """[grid]
 strategies = ["static-bo", "knapspec", "knn-ssd:faithful"]
@@ -175,11 +177,61 @@ def test_a_resumed_run_tells_how_its_strategies_were_calibrated(whole, place):
     assert resumed["calibration"]["static-bo"]["seconds"] > 0.0
 
 
+@pytest.fixture
+def plain(place, monkeypatch):
+    """`specframe bench` without options, where the testbed and the real model are tiny ones."""
+    quick = {
+        "model": str(place / "model"),
+        "prompts": str(place / "prompts.jsonl"),
+        "strategies": ("knapspec",),
+        "per_domain": 1,
+        "new_tokens": 8,
+    }
+    settings_of_quick = BenchSettings(**quick)
+    monkeypatch.setitem(PRESETS, "quick", settings_of_quick)
+    real = BenchSettings(**quick | {"new_tokens": 6})
+    monkeypatch.setattr(real_model, "REAL", real)
+    return real
+
+
+def bench_plainly(place, name):
+    figures = place / f"{name}.json"
+    arguments = ["bench", "--run", str(place / name), "--json", str(figures)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output, json.loads(figures.read_text(encoding="utf-8"))
+
+
+def test_a_real_model_is_asked_after_the_testbed(plain, place, monkeypatch):
+    monkeypatch.setattr(real_model, "fetched_or_why", lambda tell: None)
+    output, results = bench_plainly(place, "both")
+    assert DISCLOSURE in output
+    assert results["config"]["new_tokens"] == 8
+    assert results["real_model"]["config"]["new_tokens"] == 6
+    assert set(results["real_model"]) == set(RESULTS)
+    kept = json.loads((place / "both" / "results.json").read_text(encoding="utf-8"))
+    assert kept == results
+    page = (place / "both" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<article") == 2
+
+
+def test_without_a_connection_one_line_says_so(plain, place, monkeypatch):
+    monkeypatch.setattr(real_model, "fetch", unreachable)
+    output, results = bench_plainly(place, "alone")
+    (line,) = [line for line in output.splitlines() if "is left out" in line]
+    assert line.endswith("No connection. Check it.")
+    assert results["real_model"] is None
+
+
+def unreachable(name, tell):
+    raise DownloadFailed("No connection.\n  Check it.")
+
+
 def test_compare_is_the_comparison_with_plain_settings(place, monkeypatch):
     asked = []
     from specframe.commands import comparing
 
-    monkeypatch.setattr(comparing, "_run", lambda settings, *where: asked.append(settings))
+    monkeypatch.setattr(comparing, "_compared", lambda settings, *where: asked.append(settings))
     for more in ((), ("--quick",)):
         done = CliRunner().invoke(app, ["compare", "--model", "testbed", *more])
         assert done.exit_code == 0, done.output

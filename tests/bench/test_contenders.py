@@ -78,7 +78,9 @@ def test_it_is_noted_how_many_tokens_the_library_hands_over_first(tmp_path):
     assert row["first_tokens"] == 4
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
+)
 def test_tree_rows_are_exact_in_float64_and_else_part_at_near_ties_only(dtype, tmp_path):
     model = tiny_model(Tiny(layers=4, sharpness=1.0, dtype=dtype))
     rig = Rig.of(model, costs=CostModel.even(4))

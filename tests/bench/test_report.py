@@ -4,13 +4,14 @@ import copy
 import json
 import re
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doubles.expected_marks import expected_marks
-from doubles.made_results import DOMAINS, PACES, made_results
+from doubles.made_results import DOMAINS, PACES, made_results, summed_up
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -20,11 +21,13 @@ from specframe.bench.report.comparison import ContenderName
 from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.scales import Scale, span, ticks
 from specframe.bench.report.skip_map import skip_shares
+from specframe.bench.report.verdict import choices
 from specframe.bench.schema import SUMMARY
 from specframe.bench.summary import summarise
 from specframe.commands.cli import app
 from specframe.contract.naming import read_named
 from specframe.errors import ArtefactError, InvalidRequest
+from specframe.testbed.disclosure import DISCLOSURE, EXIT_NOTE
 
 CSS = Path(__file__).parents[2] / "specframe/bench/templates/report.css"
 LEGIBLE = 4.5  # contrast that WCAG asks of text
@@ -124,7 +127,7 @@ def test_a_figure_without_data_says_why(small):
     for row in bare["rows"]:
         row["predicted_seconds"] = row["selection_seconds"] = None
         row["skips"] = {}
-    bare |= {"vectors": [], "studies": {}, "summary": summarise(bare["rows"])}
+    bare |= {"vectors": [], "studies": {}, "summary": summed_up(bare["rows"])}
     missing = {figure.name: figure.missing for figure in figures(Comparison(bare))}
     assert not missing.pop("speedups")
     assert not missing.pop("summary")
@@ -187,9 +190,31 @@ def test_the_verdict_says_that_nothing_pays_and_what_to_do_instead():
     assert "knapspec at 0.9" in said.sentence
 
 
+def without_drafts(made, *names):
+    """The same run, in which these strategies decoded autoregressively throughout."""
+    summary = [
+        entry | {"drafting_rounds": 0.0} if entry["selector"] in names else entry
+        for entry in made.results["summary"]
+    ]
+    return Comparison(made.results | {"summary": summary})
+
+
+def test_the_verdict_never_names_a_strategy_that_never_drafted():
+    faster = with_paces(knapspec=1.3, static_bo=1.2)
+    assert str(verdict(faster).winner) == "knapspec"
+    said = verdict(without_drafts(faster, "knapspec"))
+    assert str(said.winner) == "static-bo"
+    assert "knapspec" not in said.sentence
+    said = verdict(none := without_drafts(faster, "knapspec", "static-bo"))
+    assert said.winner is None
+    assert "Decode autoregressively" in said.sentence
+    assert "knapspec never drafted" in said.sentence
+    assert all(choice.winner is None for choice in choices(none))
+
+
 def test_the_verdict_admits_differing_answers(small):
     rows = [row | {"exact_match": row["domain"] != "sql"} for row in small["rows"]]
-    said = verdict(Comparison(small | {"rows": rows, "summary": summarise(rows)}))
+    said = verdict(Comparison(small | {"rows": rows, "summary": summed_up(rows)}))
     assert re.search(r"80\.0\s% of the greedy answers", said.sentence)
 
 
@@ -199,7 +224,7 @@ def test_a_library_row_can_win():
 
 
 def test_what_is_inconclusive_is_marked():
-    loose = Comparison(made_results((0,), per_domain=2, repeats=1, noise=0.2))
+    loose = Comparison(made_results((0,), per_domain=1, repeats=1, noise=0.2))
     lines = Elements(page([loose])).marks("summary")
     keys = ("selector", "preset", "domain")
     told = {tuple(line[f"data-{key}"] for key in keys): line["data-inconclusive"] for line in lines}
@@ -208,7 +233,14 @@ def test_what_is_inconclusive_is_marked():
         for entry in loose.summary
     }
     assert "true" in {line["data-inconclusive"] for line in lines}
-    assert "figure is inconclusive" in verdict(loose).sentence
+    assert "has one prompt" in verdict(loose).sentence
+
+
+def test_a_page_says_what_its_intervals_leave_out_and_what_calibrations_were_given():
+    results = {**made_results((0,)), "calibration_budget": "calibrating 2 strategies takes 40 s"}
+    shown = page([Comparison(results)])
+    assert "leave out what calibrating again changes" in shown
+    assert "Calibrating 2 strategies takes 40 s." in shown
 
 
 def test_names_from_outside_stay_text(small):
@@ -254,7 +286,7 @@ def test_several_runs_share_a_page_with_ids_of_their_own(small):
 
 def test_prompts_without_a_domain_are_drawn(small):
     rows = [row | {"domain": ""} for row in small["rows"] if row["domain"] == DOMAINS[0]]
-    bare = {"model": {"layers": 12}, "rows": rows, "summary": summarise(rows)}
+    bare = {"model": {"layers": 12}, "rows": rows, "summary": summed_up(rows)}
     assert Counter(Elements(page([Comparison(bare)])).values("data-mark")) == expected_marks(bare)
     assert "It is faster on unlabelled prompts" in verdict(Comparison(bare)).sentence
 
@@ -328,6 +360,35 @@ def test_the_picture_stands_alone_with_a_bar_a_contender(small, tmp_path):
     assert len(Elements(drawn).marks("speedup")) == len(means)
     assert drawn.startswith("<svg")
     assert ("http" in drawn.replace('xmlns="http://www.w3.org/2000/svg"', "")) is False
+
+
+def test_what_the_testbed_s_training_helps_is_marked(small):
+    rows = [
+        row | {"selector": "layerskip"} for row in small["rows"] if row["selector"] == "knap-knn"
+    ]
+    whole = small | {"summary": summarise([*small["rows"], *rows])}
+    marked = unescape(page([Comparison(whole)]))
+    assert "layerskip †" in marked
+    assert "knn-ssd †" not in marked
+    assert EXIT_NOTE in marked
+    other = unescape(page([Comparison(whole | {"config": {"model": "smollm2"}, "studies": {}})]))
+    assert "†" not in other
+
+
+def test_a_real_model_stands_beside_the_testbed(small):
+    real = small | {"config": {"model": "smollm2"}, "studies": {}}
+    both = Comparison(small | {"real_model": real})
+    drawn = speedup_picture(both)
+    assert len(Elements(drawn).marks("speedup")) == 2 * len(
+        Elements(speedup_picture(Comparison(small))).marks("speedup")
+    )
+    assert "on testbed (trained to be skippable)" in drawn
+    assert "on smollm2 (not trained for it)" in drawn
+    whole = page([both])
+    assert whole.count("<article") == 2
+    assert whole.count('class="disclosure"') == 1
+    assert DISCLOSURE in unescape(whole)
+    assert 'class="disclosure"' not in page([Comparison(real)])
 
 
 def test_a_run_of_studies_alone_has_no_picture(small):

@@ -52,7 +52,14 @@ def test_a_speedup_is_the_median_over_prompts_of_the_paired_ratio():
     assert found["speedup_vs_own_ar"] == pytest.approx(2.0)  # 2, 2 and 4
     assert found["speedup_vs_own_ar_low"] == pytest.approx(2.0)
     assert found["speedup_vs_own_ar_high"] == pytest.approx(4.0)
-    assert found["inconclusive"]
+    assert not found["inconclusive"]  # the interval is wide and lies above 1
+
+
+def test_an_interval_around_one_is_conclusive_only_where_it_is_narrow():
+    for ratios, unsure in (((0.97, 1.0, 1.03), False), ((0.9, 1.0, 1.1), True)):
+        rows = [row("autoregressive", f"sql/{i}", 1.0) for i in range(3)]
+        rows += [row("fixed", f"sql/{i}", 1.0 / ratio) for i, ratio in enumerate(ratios)]
+        assert entry(rows, "fixed", "sql")["inconclusive"] == unsure
 
 
 def test_pairs_are_of_the_same_repeat_so_that_drift_cancels():

@@ -89,3 +89,18 @@ def test_figures_that_cannot_be_written_are_refused_before_the_work(tmp_path, na
 
     with pytest.raises(InvalidRequest, match="existing folder"):
         require_writable(tmp_path / name)
+
+
+@pytest.mark.parametrize("command", ["bench", "calibrate", "compare", "predict"])
+def test_a_model_without_prompts_gets_everyday_ones_and_is_told_first(
+    command, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    rest = ["static-bo", "--out", "here"] if command == "calibrate" else []
+    assert specframe(monkeypatch, command, *rest, "--model", "empty") == cli.USAGE
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Prompts: everyday")
+    assert "No model 'empty'" in printed.err
+    assert specframe(monkeypatch, command, *rest, "--model", "empty", "--prompts", "f") == cli.USAGE
+    assert "Prompts:" not in capsys.readouterr().out

@@ -13,9 +13,15 @@ TINY = Tiny(layers=3, vocabulary=40, dtype=torch.float32, positions=256)
 GRID = ("--contexts", "8,40", "--rows", "1,4,9", "--budget", "0.1")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Each grid of prices is measured once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def tiny_everywhere(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "cache"))
+def tiny_everywhere(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECFRAME_CACHE", str(cache))
     replace_load(monkeypatch, lambda name: Loaded(tiny_model(TINY), None))
     monkeypatch.chdir(tmp_path)
 
@@ -67,7 +73,7 @@ def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
         (("profile", "--json", "no/such/p.json"), "cannot be written"),
         (("profile", "--plot", "no/such/p.png"), "cannot be written"),
         (("profile", *GRID, "--plot", "p.unknown"), "cannot be written"),
-        (("predict", "--model", "some/hub-id"), "Pass --prompts FILE"),
+        (("predict", "--model", "some/hub-id"), "Ask for random ones"),
         (("predict", "--strategy", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--selector", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--selector", "fixed", "--strategy", "swift"), "Keep --strategy."),

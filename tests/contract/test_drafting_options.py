@@ -1,5 +1,8 @@
 """Any strategy with any stop rule and with trees, from what a command line says."""
 
+from functools import cache
+from itertools import product
+
 import pytest
 from doubles.every_strategy import ready
 from doubles.strategies import Listening
@@ -51,25 +54,30 @@ def tokens_of(strategy, count=20):
     return tokens[:count], shapes
 
 
+@cache
+def own_tokens():
+    return tokens_of(Autoregressive())[0]
+
+
 @pytest.mark.parametrize("name", strategy_names())
 def test_every_strategy_drafts_on_low_bit_weights_and_keeps_the_model_s_tokens(name):
     found, _ = tokens_of(WithDrafting(ready(f"{name}:faithful"), bits=4))
-    assert found == tokens_of(Autoregressive())[0]
+    assert found == own_tokens()
 
 
+@pytest.mark.parametrize("pairs", ["in turn", pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", strategy_names())
-def test_every_strategy_with_every_stop_rule_and_tree_keeps_the_model_s_tokens(name):
-    inner = ready(f"{name}:faithful")
-    own, _ = tokens_of(Autoregressive())
-    found, own_shapes = tokens_of(inner)
-    assert found == own
-    for stop in STOPS:
-        for tree in TREES:
-            wrapped = WithDrafting(inner, stop_from(stop), tree and tree_from(tree))
-            found, shapes = tokens_of(wrapped)
-            assert found == own, (stop, tree)
-            if own_shapes and tree == "2-1":
-                assert shapes == {False}  # drafts that were not copied each had a sibling
+def test_every_strategy_with_any_stop_rule_and_tree_keeps_the_model_s_tokens(name, pairs):
+    """In turn, each strategy meets each stop rule and each tree; strategies share the pairs."""
+    inner, shift = ready(f"{name}:faithful"), strategy_names().index(name)
+    in_turn = [(stop, TREES[(at + shift) % len(TREES)]) for at, stop in enumerate(STOPS)]
+    own_shapes = tokens_of(inner)[1]
+    for stop, tree in in_turn if pairs == "in turn" else product(STOPS, TREES):
+        wrapped = WithDrafting(inner, stop_from(stop), tree and tree_from(tree))
+        found, shapes = tokens_of(wrapped)
+        assert found == own_tokens(), (stop, tree)
+        if own_shapes and tree == "2-1":
+            assert shapes == {False}  # drafts that were not copied each had a sibling
 
 
 # stop rules and trees in text

@@ -53,19 +53,6 @@ def test_chains_emit_the_models_law(sampling, skips, stop):
     assert law_error(Case(strategy, SAMPLINGS[sampling])) < EXACT
 
 
-@pytest.mark.parametrize(
-    ("sampling", "skips", "stop"),
-    [
-        ("repetition penalty", "an odd prefix", "length"),
-        ("several", "no reuse", "length"),
-        ("end tokens, not at once", "half a prefix", "gain"),
-    ],
-)
-def test_longer_chains_emit_the_models_law(sampling, skips, stop):
-    strategy = FixedSkips(SKIPS[skips], STOPS[stop])
-    assert law_error(Case(strategy, SAMPLINGS[sampling], new_tokens=4)) < EXACT
-
-
 TREES = {
     "pairs": TreeRule((2,)),
     "all three": TreeRule((3,)),
@@ -113,6 +100,7 @@ def test_every_family_emits_its_own_law(family):
     assert law_error(Case(strategy, SAMPLINGS["temperature"], tiny)) < EXACT
 
 
+@pytest.mark.slow
 def test_a_vocabulary_of_four_with_trees_of_width_three():
     tiny = Tiny(hidden=8, vocabulary=4, positions=64, sharpness=1.5)
     strategy = WithDrafting(FixedSkips(SKIPS["half a prefix"], StopRule(2)), tree=TreeRule((3,)))

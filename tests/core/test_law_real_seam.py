@@ -16,7 +16,7 @@ from specframe.doors.arguments import resolve
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import SkipSet, StopRule, TreeRule
 
-SEQUENCES = 1_500
+SEQUENCES = 800
 LEAST_EXPECTED = 20
 LEVEL = 1e-3  # of refusing a right sampler; the seed is fixed, so it happens always or never
 

@@ -98,3 +98,24 @@ def test_drafts_too_short_to_pay_are_warned_about_with_their_remedy():
     stats = folded(*[done(i, 1, 1) for i in range(30)])
     assert "Drafts are 1.0 tokens long" in stats.warnings[0]
     assert "Lower the confidence threshold" in stats.warnings[0]
+
+
+def test_rounds_that_declined_say_what_drafting_would_have_cost():
+    nothing = DraftPlan(SkipSet.none(4), StopRule(0), declined=0.8)
+    stats = folded(
+        done(1, 0, 0, plan=nothing, seconds=2.0), done(2, 0, 0, plan=nothing), done(3, 4, 4)
+    )
+    assert (stats.declined_rounds, stats.declined_seconds) == (2, 3.0)
+    assert stats.declined == (
+        "not drafting in 2 of 3 rounds: best plan predicted 0.80x, drafting would have cost 0.8 s "
+        "more"
+    )
+    assert not folded(done(1, 4, 4)).declined
+
+
+def test_a_plan_that_might_have_paid_a_little_says_what_that_would_have_saved():
+    nothing = DraftPlan(SkipSet.none(4), StopRule(0), declined=1.25)
+    stats = folded(done(1, 0, 0, plan=nothing, seconds=5.0))
+    assert stats.declined.endswith(
+        "best plan predicted 1.25x at most, which saves 1.0 s: too little to find out"
+    )

@@ -305,7 +305,10 @@ def recorded_on(case: str, name: str) -> bool:
 # ---- The recording.
 
 
-def decisions(name: str) -> dict[str, Any]:
+RUNS = ("greedy", "other prompt", "sampled")
+
+
+def decisions(name: str, wanted: Sequence[str] = RUNS) -> dict[str, Any]:
     """What calibration found, and each run's rounds: plan, drafted, accepted, emitted tokens."""
     case, _, place = name.rpartition("@")
     world = world_of(place)
@@ -316,11 +319,12 @@ def decisions(name: str) -> dict[str, Any]:
             figures = figures_of(strategy)
         first, other = world.prompts
         greedy, sampled = Law(), Law(choose=draws(SEED))
-        runs = {
-            "greedy": run(strategy, world, first, greedy, world.first_run(case)),
-            "other prompt": run(strategy, world, other, greedy, world.count // 2),
-            "sampled": run(strategy, world, first, sampled, world.count // 2),
+        asked = {
+            "greedy": (first, greedy, world.first_run(case)),
+            "other prompt": (other, greedy, world.count // 2),
+            "sampled": (first, sampled, world.count // 2),
         }
+        runs = {name: run(strategy, world, *asked[name]) for name in wanted}
     return rounded({"figures": figures, **runs})
 
 

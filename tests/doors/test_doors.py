@@ -53,6 +53,18 @@ def strategy() -> FixedSkips:
     return FixedSkips(SkipSet.from_sublayers(3, [2, 3]), StopRule(5))
 
 
+@pytest.fixture
+def by_door(model, strategy):
+    """The library's `generate`, greedy unless told otherwise, through the door."""
+
+    def run(count=12, door=(), **given):
+        method = specframe.custom_generate(strategy, **dict(door))
+        greedy = {"do_sample": False, "custom_generate": method}
+        return model.generate(PROMPT, max_new_tokens=count, **(greedy | given))
+
+    return run
+
+
 class Recorder(BaseStreamer):
     def __init__(self) -> None:
         self.tokens: list[int] = []
@@ -85,15 +97,9 @@ class StopAtLength(StoppingCriteria):
         return torch.tensor([input_ids.shape[1] >= self.length])
 
 
-def test_the_library_generates_the_same_tokens_through_the_door(model, strategy):
+def test_the_library_generates_the_same_tokens_through_the_door(model, by_door):
     plain = model.generate(PROMPT, max_new_tokens=24, do_sample=False)
-    ours = model.generate(
-        PROMPT,
-        max_new_tokens=24,
-        do_sample=False,
-        custom_generate=specframe.custom_generate(strategy),
-    )
-    assert torch.equal(plain, ours)
+    assert torch.equal(plain, by_door(24))
 
 
 class Pricing(FixedSkips):
@@ -117,28 +123,16 @@ def test_every_door_hands_on_the_machines_prices(model, strategy):
     assert all(seen is costs for seen in Pricing.seen)
 
 
-def test_the_door_returns_the_output_object_when_the_library_is_asked_for_it(model, strategy):
-    output = model.generate(
-        PROMPT,
-        max_new_tokens=8,
-        do_sample=False,
-        return_dict_in_generate=True,
-        custom_generate=specframe.custom_generate(strategy),
-    )
+def test_the_door_returns_the_output_object_when_the_library_is_asked_for_it(by_door):
+    output = by_door(8, return_dict_in_generate=True)
     assert output.sequences.shape[1] == PROMPT.shape[1] + 8
     assert output.stats.new_tokens == 8
 
 
-def test_the_door_honours_sampling_processors_and_the_default_seed(model, strategy):
+def test_the_door_honours_sampling_processors_and_the_default_seed(model, by_door):
     def draw() -> torch.Tensor:
         torch.manual_seed(3)
-        return model.generate(
-            PROMPT,
-            max_new_tokens=20,
-            do_sample=True,
-            top_k=4,
-            custom_generate=specframe.custom_generate(strategy),
-        )
+        return by_door(20, do_sample=True, top_k=4)
 
     first = draw()
     assert torch.equal(first, draw())
@@ -148,28 +142,16 @@ def test_the_door_honours_sampling_processors_and_the_default_seed(model, strate
     assert all(token in row for token, row in zip(emitted, allowed, strict=True))
 
 
-def test_the_door_passes_committed_tokens_to_its_own_streamer_and_ends_it(model, strategy):
+def test_the_door_passes_committed_tokens_to_its_own_streamer_and_ends_it(by_door):
     recorder = Recorder()
-    output = model.generate(
-        PROMPT,
-        max_new_tokens=12,
-        do_sample=False,
-        custom_generate=specframe.custom_generate(strategy),
-        spec_streamer=recorder,
-    )
+    output = by_door(spec_streamer=recorder)
     assert recorder.tokens == output[0].tolist()
     assert recorder.ended
 
 
 @pytest.mark.parametrize("skip_prompt", [True, False])
-def test_a_text_streamer_shows_every_new_token(model, strategy, tokenizer, capsys, skip_prompt):
-    streamer = TextStreamer(tokenizer, skip_prompt=skip_prompt)
-    output = model.generate(
-        PROMPT,
-        max_new_tokens=12,
-        do_sample=False,
-        custom_generate=specframe.custom_generate(strategy, streamer=streamer),
-    )
+def test_a_text_streamer_shows_every_new_token(by_door, tokenizer, capsys, skip_prompt):
+    output = by_door(door={"streamer": TextStreamer(tokenizer, skip_prompt=skip_prompt)})
     shown = output[0, PROMPT.shape[1] if skip_prompt else 0 :]
     assert capsys.readouterr().out == tokenizer.decode(shown) + "\n"
 
@@ -210,16 +192,9 @@ def test_a_stop_string_cuts_inside_an_accepted_block(model, strategy, tokenizer)
         assert output.sequences[0].tolist() == tokens[:end]
 
 
-def test_a_stop_string_given_to_the_door_stops_the_library_too(model, strategy, tokenizer):
+def test_a_stop_string_given_to_the_door_stops_the_library_too(model, by_door, tokenizer):
     end, string = list(_stops(model))[5]
-    output = model.generate(
-        PROMPT,
-        max_new_tokens=30,
-        do_sample=False,
-        custom_generate=specframe.custom_generate(
-            strategy, tokenizer=tokenizer, stop_strings=string
-        ),
-    )
+    output = by_door(30, door={"tokenizer": tokenizer, "stop_strings": string})
     assert output.shape[1] <= end
     assert output[0].tolist() == _plain_tokens(model)[: output.shape[1]]
 

@@ -1,5 +1,6 @@
 """Tiny models with sublayers that do nothing, and labs over them."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -72,6 +73,17 @@ def greedy_tokens(executor: Executor, strategy: LayerSelector, prompt: Prompt, c
 
 def own_tokens(executor: Executor, prompt: Prompt, count: int = 40) -> list[int]:
     return greedy_tokens(executor, Autoregressive(), prompt, count)[0]
+
+
+def keeps_tokens(
+    executor: Executor, strategy: LayerSelector, prompts: Iterable[Prompt], count: int = 40
+) -> bool:
+    """Whether each prompt gets the model's own tokens, and enough of them were drafted."""
+    for prompt in prompts:
+        tokens, drafted = greedy_tokens(executor, strategy, prompt, count)
+        if tokens != own_tokens(executor, prompt, count) or drafted <= 10:
+            return False
+    return True
 
 
 def _output(model: Any, family: str, sublayer: int) -> Any:

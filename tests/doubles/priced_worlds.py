@@ -19,7 +19,7 @@ SHAPE = ModelShape(LAYERS, 32, 61, 4, 2, 8, 48, 512)
 class PlantedRig(PricedRig):
     """Prompts are random tokens, of one part of the vocabulary in each domain."""
 
-    def testbed_prompts(self, per_domain, domains=(), contexts=(0,), split="test"):
+    def study_prompts(self, per_domain, domains=(), contexts=(0,), split="test"):
         found = []
         for domain in domains or DOMAINS:
             part = list(DOMAINS).index(domain)

@@ -10,10 +10,16 @@ from specframe.testing.executor_checks import check_executor
 TOLERANCE = 1e-5
 
 
-LONG = [pytest.param(name, marks=pytest.mark.slow) for name in STRUCTURE]
+FAST = ("llama", "gemma2", "gpt2", "gpt_neox", "phi", "mixtral")
 
 
-@pytest.mark.parametrize("name", [*FUSED, *MODULE, *LONG])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
+        for name in (*FUSED, *MODULE, *STRUCTURE)
+    ],
+)
 def test_the_module_executor_keeps_the_contract(name):
     check_executor(executor_of(name), tolerance=TOLERANCE)
 

@@ -23,7 +23,7 @@ def random_weight(outputs, inputs, seed=0):
 @given(st.integers(1, 5), st.integers(1, 3), st.integers(0, 99), st.floats(1e-3, 1e3))
 def test_four_bits_miss_a_weight_by_half_a_step_at_most(outputs, groups, seed, scale):
     weight = scale * random_weight(outputs, groups * GROUP, seed)
-    rounded = round_in_groups(weight)
+    rounded = round_in_groups(weight, 4)
     assert int(rounded.codes.min()) >= 0
     assert int(rounded.codes.max()) <= 15
     missed = (rounded.dense() - weight).abs().unflatten(1, (-1, GROUP)).amax(-1)
@@ -38,7 +38,7 @@ def test_eight_bits_miss_a_weight_by_half_a_step_at_most(outputs, inputs, seed):
 
 
 def test_weights_that_are_all_the_same_are_kept():
-    assert torch.allclose(round_in_groups(torch.full((2, GROUP), 0.25)).dense(), torch.tensor(0.25))
+    assert torch.allclose(round_in_groups(torch.full((2, GROUP), 0.25), 4).dense(), torch.tensor(0.25))
 
 
 @pytest.mark.parametrize("bits", [4, 8])
@@ -49,7 +49,7 @@ def test_a_low_bit_layer_multiplies_with_its_rounded_weights(bits, outputs, inpu
     rows = random_weight(3, inputs, seed=1).to(dtype)
     padded = F.pad(weight.float(), (0, -inputs % GROUP))
     codes, scales = round_rows(padded)
-    dense = round_in_groups(padded).dense() if bits == 4 else codes * scales[:, None]
+    dense = round_in_groups(padded, 4).dense() if bits == 4 else codes * scales[:, None]
     wanted = rows.float() @ dense[:, :inputs].t() + 1
     found = lower(weight, bias, bits)(rows)
     assert found.dtype == dtype

@@ -82,8 +82,9 @@ def test_a_quantised_cache_is_refused():
 
 
 def test_weights_that_were_not_loaded_are_refused():
+    loaded = model_of("olmo2")  # shared by tests, so made outside the block below
     with torch.device("meta"):
-        model = type(model_of("olmo2"))(model_of("olmo2").config).eval()
+        model = type(loaded)(loaded.config).eval()
     with pytest.raises(UnsupportedModel, match="meta device"):
         load_executor(model)
 

@@ -6,10 +6,10 @@ import zipfile
 
 import pytest
 import torch
+from doubles.command_line import specframe
 from doubles.gguf_files import made_pip, made_source
 
 from specframe import load
-from specframe.commands import cli
 from specframe.doors.doctor import diagnose
 from specframe.errors import ArtefactError, DownloadFailed, InvalidRequest
 from specframe.fetching import catalogue, gguf_file, kept, wheel
@@ -56,14 +56,6 @@ def everything(folder):
 
 EMPTY = {"models", "wheels"}
 WITH_WHEEL = EMPTY | {f"wheels/{SMOLLM2.wheel}"}
-
-
-def specframe(monkeypatch, *arguments):
-    """Exit status of the command."""
-    monkeypatch.setattr(sys, "argv", ["specframe", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
 
 
 def test_one_command_makes_a_model_that_loads_by_name(index, cache, monkeypatch, capsys, tmp_path):

@@ -149,9 +149,27 @@ def test_prompts_can_be_cut_to_a_context():
     assert all(prompt.context == 200 for prompt in found)
     assert cut_everyday_prompts(Words(), 200, 2, start=1) == found[1:]
     whole = {prompt.name: prompt.tokens for prompt in everyday_prompts(Words())}
-    assert all(whole[prompt.name][-200:] == prompt.tokens for prompt in found)
+    assert all(prompt.tokens[-20:] == whole[prompt.name][-20:] for prompt in found)
+    assert len({prompt.domain for prompt in cut_everyday_prompts(Words(), 200, 8)}) == 8
+    assert len({prompt.tokens for prompt in cut_everyday_prompts(Words(), 1000, 320)}) == 320
     with pytest.raises(InvalidRequest, match="shorter context"):
-        cut_everyday_prompts(Words(), 5000, 1)
+        cut_everyday_prompts(Words(), 50_000, 1)
+    with pytest.raises(InvalidRequest, match="320 everyday prompts, and 321"):
+        cut_everyday_prompts(Words(), 200, 321)
+
+
+def test_prompts_are_filled_up_with_others_of_their_domain():
+    alone = everyday_prompts(ChatWords(), domains=["sql"], per_domain=3)
+    two = everyday_prompts(ChatWords(), domains=["sql"], per_domain=3, before=2)
+    filled = everyday_prompts(ChatWords(), domains=["sql"], per_domain=3, contexts=(0, 900))
+    assert filled[:3] == alone
+    for own, longer, full in zip(alone, two, filled[3:], strict=True):
+        assert longer.tokens[-len(own.tokens) + 1 :] == own.tokens[1:]
+        assert longer.tokens.count(USER) == full.tokens.count(USER) == 1
+        assert 600 < len(full.tokens) <= 900
+        assert (full.context, full.name) == (900, own.name.replace("/", "/900/"))
+    (short,) = everyday_prompts(ChatWords(), domains=["sql"], per_domain=1, contexts=(5,))
+    assert short.tokens == alone[0].tokens
 
 
 def test_training_uses_prompts_that_are_never_asked():

@@ -43,6 +43,25 @@ def test_spec_bench_questions_are_read_by_their_first_turn(tmp_path):
     ]
 
 
+def test_speed_bench_categories_are_domains_of_their_own(tmp_path):
+    path = tmp_path / "qualitative.jsonl"
+    keys = {"source": "s", "src_id": "1", "difficulty": "", "multiturn": False}
+    lines = [
+        {"question_id": "q1", "category": "math", "sub_category": "a", "turns": ["a bb"], **keys},
+        {"question_id": "q2", "category": "rag", "sub_category": "", "turns": ["c", "d"], **keys},
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    found = prompts_from(str(path), Words())
+    assert [(p.name, p.domain, p.tokens) for p in found] == [
+        ("math/q1", "math", (1, 2)),
+        ("rag/q2", "rag", (1,)),
+    ]
+    left_out = "FULL BENCHMARK DATA SHOULD BE FETCHED FROM THE SOURCE USING SPECDEC_BENCH"
+    path.write_text(json.dumps(lines[0] | {"turns": [left_out]}))
+    with pytest.raises(InvalidRequest, match=r"Line 1 .* placeholder"):
+        prompts_from(str(path), Words())
+
+
 def test_unreadable_prompts_say_what_is_wrong_and_where(tmp_path):
     with pytest.raises(InvalidRequest, match="cannot be read"):
         prompts_from(str(tmp_path / "none.jsonl"), Words())
@@ -79,6 +98,7 @@ def test_the_published_questions_are_read_where_they_are_at_hand():
         pytest.skip("the published questions are not at hand")
     found = prompts_from(str(path), Words(), per_domain=80)
     assert len(found) == 480
+    assert all(prompt.tokens for prompt in found)
     assert len({prompt.domain for prompt in found}) == 6
 
 
@@ -108,3 +128,5 @@ def test_a_prompt_file_may_be_one_that_comparisons_read(tmp_path):
 
     wanted = [tuple(map(ord, text)) for text in ("abc", *lines[1:])]
     assert tokens_of(cut_prompts(path, letters, 99, 5)) == wanted
+    path.write_text('{"question_id": 1, "category": "qa", "turns": ["why", "and then"]}')
+    assert tokens_of(cut_prompts(path, letters, 99, 1)) == [tuple(map(ord, "why"))]

@@ -2,32 +2,18 @@
 
 from dataclasses import replace
 
-import pytest
-import torch
 from doubles.contexts import plain_context
 from doubles.strategies_worlds import outcome, prices, world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.doors.speculator import SelfSpeculator
 from specframe.strategies.admg import Admg, AdmgConfig, JudgedConfig, removed_attention
 from specframe.testing.architectures import tiny_model
-from specframe.testing.planted import planted_llama
 from specframe.types import ModelShape, SkipSet
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
-PLANTED = (1, 2, 5)  # the attention of these layers adds nothing
-
-
-@pytest.fixture(scope="module")
-def planted():
-    noise = dict.fromkeys([2 * i for i in PLANTED], 0.0) | {1: 0.0}  # and one MLP
-    return planted_llama(SHAPE, noise, dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def after_prompt(planted):
-    return world(planted)
+SILENT = (1, 2, 5)  # the attention of these layers adds nothing
+PLANTED = (*(2 * layer for layer in SILENT), 1)  # nor does one MLP
 
 
 # the rules
@@ -64,7 +50,7 @@ def test_the_most_similar_are_removed_first_and_a_fourth_in_a_row_is_passed_over
 
 def test_attention_that_adds_nothing_is_removed(after_prompt):
     plan = Admg(AdmgConfig(threshold=0.999)).start(SHAPE).plan(after_prompt.context())
-    assert plan.skips == SkipSet.of(8, attention=PLANTED)
+    assert plan.skips == SkipSet.of(8, attention=SILENT)
     assert plan.stop.max_tokens == 12
     assert plan.stop.confidence == 0.6
 
@@ -91,7 +77,7 @@ def test_the_draft_s_threshold_steers_acceptance(after_prompt):
 def test_best_skips_attention_that_adds_nothing(after_prompt):
     context = after_prompt.context(budget=1_000, costs=prices(8, attention=(2.0, 0.0), row=0.001))
     plan = Admg(JudgedConfig(shares=7)).start(SHAPE).plan(context)
-    assert plan.skips == SkipSet.of(8, attention=PLANTED)
+    assert plan.skips == SkipSet.of(8, attention=SILENT)
     assert plan.stop.max_tokens >= 1
 
 
@@ -108,23 +94,6 @@ def test_best_leaves_a_set_whose_drafts_are_rejected(after_prompt):
 def test_best_drafts_nothing_where_it_does_not_pay(after_prompt):
     context = after_prompt.context(budget=1_000, costs=prices(8, attention=(0.01, 0.0)))
     assert Admg().start(SHAPE).plan(context).stop.max_tokens == 0
-
-
-# in the engine
-
-
-@pytest.mark.parametrize("config", [JudgedConfig(), AdmgConfig(threshold=0.5)])
-@pytest.mark.parametrize("family", [None, "gpt2", "phi"])
-def test_live_tokens_are_the_model_s_own(planted, family, config):
-    model = planted if family is None else tiny_model(family).double()
-    layers = model.config.num_hidden_layers
-    costs = prices(layers, attention=(4.0, 0.0), row=0.001)
-    prompt = torch.randint(3, 61, (1, 20), generator=torch.Generator().manual_seed(1))
-    kept = {"max_new_tokens": 40, "do_sample": False, "eos_token_id": None}
-    own = SelfSpeculator(model).generate(prompt, **kept)
-    found = SelfSpeculator(model, Admg(config), costs=costs).generate(prompt, **kept)
-    assert torch.equal(found.sequences, own.sequences)
-    assert found.stats.drafted > 0 or family is not None
 
 
 # configuration

@@ -9,8 +9,7 @@ from doubles.heads import Headed, MixingHead
 from doubles.laws import Case, law_error
 from doubles.planted_labs import (
     PLANTED,
-    greedy_tokens,
-    own_tokens,
+    keeps_tokens,
     planted_executor,
     planted_prompts,
 )
@@ -94,23 +93,15 @@ def played(name, seed):
     return stream.play(Auto(arms)), plain, best
 
 
-def require_close(name, seed):
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", STREAMS)
+def test_on_a_stream_it_is_close_to_the_best_arm(name, seed):
     auto, plain, best = played(name, seed)
     assert seconds_between(auto, 0, TOKENS) <= 1.05 * seconds_between(best, 0, TOKENS)
     late = seconds_between(auto, LEARNT, TOKENS)
     assert late <= 1.02 * seconds_between(best, LEARNT, TOKENS)
     assert seconds_between(auto, 0, TOKENS) <= 1.02 * seconds_between(plain, 0, TOKENS)
-
-
-def test_on_a_stream_it_is_close_to_the_best_arm():
-    require_close("one arm stands out", 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("name", STREAMS)
-def test_on_every_kind_of_stream_it_is_close_to_the_best_arm(name, seed):
-    require_close(name, seed)
 
 
 @pytest.mark.slow
@@ -205,12 +196,8 @@ def test_it_emits_the_models_law():
 
 
 def test_it_changes_no_token():
-    executor = planted_executor("llama")
     arms = (KnapSpec(), Cascade((FixedSkips(PLANTED, StopRule(4)),)), PromptLookup(), Del())
-    for prompt in planted_prompts(each=2):
-        tokens, drafted = greedy_tokens(executor, Auto(arms), prompt, count=80)
-        assert tokens == own_tokens(executor, prompt, count=80)
-        assert drafted > 10
+    assert keeps_tokens(planted_executor("llama"), Auto(arms), planted_prompts(each=2), 80)
 
 
 def test_arms_are_made_from_names_alone():

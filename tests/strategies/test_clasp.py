@@ -2,26 +2,14 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
-from doubles.strategies_worlds import outcome, prices, tokens_and_drafted, world
+from doubles.strategies_worlds import outcome, prices, world
 
 from specframe.strategies.clasp import BEST, ClaSp, ClaSpConfig, skipped_layers, whole_layers
-from specframe.testing.planted import planted_llama
 from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = SkipSet.of(6, attention=[1, 2, 4], mlp=[1, 2, 4])  # these layers add nothing
-
-
-@pytest.fixture(scope="module")
-def planted():
-    return planted_llama(SHAPE, dict.fromkeys(PLANTED, 0.0), dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def after_prompt(planted):
-    return world(planted)
 
 
 # the paper's program
@@ -101,17 +89,3 @@ def test_protected_layers_are_run():
     stretches = whole_layers({}, (1.0,) * 12, protected=2)
     assert [(s.start, s.stop) for s in stretches if s.may_skip] == [(2, 4), (4, 6), (6, 8), (8, 10)]
     assert stretches[-1].stop == 12
-
-
-# in the engine
-
-
-LIVELY = replace(BEST, interval=8, review=1, drift=0.0)
-
-
-@pytest.mark.parametrize("config", [LIVELY, ClaSpConfig(interval=6)])
-def test_live_tokens_are_the_model_s_own_and_drafted(planted, config):
-    own, _ = tokens_and_drafted(planted, "autoregressive")
-    found, drafted = tokens_and_drafted(planted, ClaSp(config))
-    assert found == own
-    assert drafted > 20

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import cycle
 
 import pytest
+import torch
 from doubles.every_strategy import FIXED, LAYERS, VARIANTS, configured, executor_of, ready
+from doubles.strategies_worlds import tokens_and_drafted
 
 from specframe.contract.naming import strategy_from
 from specframe.contract.options import settable
@@ -12,7 +15,9 @@ from specframe.contract.registry import strategy_class, strategy_names
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.errors import CalibrationMismatch, InvalidConfig, InvalidRequest
+from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
+from specframe.testing import planted_llama
 from specframe.testing.selector_checks import check_selector
 from specframe.types import ModelShape, SkipSet
 
@@ -36,11 +41,11 @@ OUT_OF_RANGE = {
     "static-bo:best": "search=grid objective=hope evaluations=0 stop=x",
     "swift:faithful": "ratio=1",
 }
+FAMILIES = ("gpt2", "gemma2", "phi")
 OTHERS = [
-    (variant, family)
-    for family in ("gpt2", "gemma2", "phi")
-    for variant in VARIANTS
-    if variant not in CALIBRATED or family != "phi"
+    pytest.param(variant, family, marks=[] if family == own else pytest.mark.slow)
+    for variant, own in zip(VARIANTS, cycle(FAMILIES))
+    for family in FAMILIES
 ]
 
 
@@ -66,6 +71,27 @@ def own_tokens(family):
 @pytest.mark.parametrize(("variant", "family"), OTHERS)
 def test_other_architectures_keep_their_tokens(variant, family):
     assert greedy(executor_of(family), ready(variant, family)) == own_tokens(family)
+
+
+ONLINE = ("admg", "clasp", "del", "knapspec", "swift")
+
+
+@cache
+def planted():
+    """Its second, third and fifth layer add nothing."""
+    silent = SkipSet.of(6, attention=[1, 2, 4], mlp=[1, 2, 4])
+    shape = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
+    return planted_llama(shape, dict.fromkeys(silent, 0.0), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if v.split(":")[0] in ONLINE])
+def test_drafts_where_drafting_pays_and_keeps_the_tokens(variant):
+    long = 120  # enough tokens that planning may pay for itself
+    own, _ = tokens_and_drafted(planted(), "autoregressive", long)
+    strategy = configured(variant, load_executor(planted()))
+    found, drafted = tokens_and_drafted(planted(), strategy, long)
+    assert found == own
+    assert drafted > 20
 
 
 @pytest.mark.parametrize("variant", CONFIGURED)

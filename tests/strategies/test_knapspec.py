@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from specframe.costs.model import expected_tokens
 from specframe.costs.rates import RoundPrices, SetMatrix
-from specframe.doors.speculator import SelfSpeculator
 from specframe.strategies.knapspec.paper import (
     PaperConfig,
     PaperDecision,
@@ -26,16 +25,6 @@ from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
-
-
-@pytest.fixture(scope="module")
-def planted():
-    return planted_llama(SHAPE, dict.fromkeys(PLANTED, 0.0), dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def after_prompt(planted):
-    return world(planted)
 
 
 # the paper's equations
@@ -266,22 +255,6 @@ def test_more_attention_is_skipped_as_the_context_grows():
 def test_even_prices_give_a_skip_set(after_prompt):
     plan = KnapSpec().start(SHAPE).plan(after_prompt.context(budget=1_000))
     assert len(plan.skips) >= 1
-
-
-# in the engine
-
-
-@pytest.mark.parametrize("config", [ChainConfig(), ChainConfig(interval=8, review=1, drift=0.0),
-                                    PaperConfig(), PaperConfig(interval=8)])  # fmt: skip
-def test_live_tokens_are_the_model_s_own(config):
-    noise = {b: 0.2 * (b % 4) for b in range(12)}
-    model = planted_llama(SHAPE, noise, dtype=torch.float64)
-    prompt = torch.randint(61, (1, 20), generator=torch.Generator().manual_seed(1))
-    own = SelfSpeculator(model).generate(prompt, max_new_tokens=60, do_sample=False)
-    speculator = SelfSpeculator(model, KnapSpec(config), costs=prices(6, row=0.001))
-    found = speculator.generate(prompt, max_new_tokens=60, do_sample=False)
-    assert torch.equal(found.sequences, own.sequences)
-    assert found.stats.drafted > 0
 
 
 # configuration

@@ -1,14 +1,14 @@
 """KNN-SSD: a set a domain, looked up by the prompt, and the mixed set when that fails."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from doubles.planted_labs import (
     FAMILIES,
     as_good_as_planted,
-    greedy_tokens,
-    own_tokens,
+    keeps_tokens,
     planted_executor,
     planted_lab,
     planted_prompts,
@@ -29,7 +29,8 @@ from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig
 from specframe.strategies.shared.domains.labels import label_prompts
 from specframe.strategies.shared.domains.lookup import Memory
 from specframe.strategies.shared.domains.neighbours import GraphIndex
-from specframe.strategies.shared.judging.prompt_split import MIXED
+from specframe.strategies.shared.judging.find_set import judge_set
+from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.published import read_anchors, read_skip_sets
 from specframe.types import Draft, Outcome, Prompt, SkipSet, StopRule
 
@@ -141,6 +142,22 @@ def test_a_domain_starts_from_the_mixed_set():
     assert of_sql[0] == found.found.sets[MIXED].skips
 
 
+def test_a_domain_keeps_the_best_set_that_any_search_found():
+    lab, split = written(), split_prompts(prompts_of(DOMAINS, 8))
+    other = {"sql": "story", "story": "sum", "sum": "sql"}  # whose set each search happened on
+    sets = {d: judge_set(lab, set_of(other[d]), split.of(d), 12) for d in DOMAINS}
+    for domain in DOMAINS:
+        assert KnnSsd(QUICK)._best_of(lab, split, domain, sets).skips == set_of(domain)
+    kept = {domain: judge_set(lab, set_of(domain), split.of(domain), 12) for domain in DOMAINS}
+    assert KnnSsd(QUICK)._best_of(lab, split, "sql", kept) is kept["sql"]
+
+
+def test_searches_on_fewer_prompts_choose_and_judge_on_all_others():
+    lab = written()
+    KnnSsd(replace(QUICK, searched=1)).calibrate(lab, prompts_of(DOMAINS, 12))
+    assert len({prompt for _, seen in lab.asked for prompt in seen}) == 3 * (1 + 3 + 3)
+
+
 def test_the_seconds_are_shared_out():
     config = KnnSsdConfig(search="local", evaluations=40, domain_evaluations=40, seconds=0.0)
     found = KnnSsd(config).calibrate(written(), prompts_of(DOMAINS, 8))
@@ -171,7 +188,7 @@ def test_the_faithful_preset_follows_the_paper():
 
 
 def test_the_faithful_preset_accepts_every_prompt_and_never_declines():
-    config = configured("faithful", domain_evaluations="3", prompts="2").config
+    config = configured("faithful", search="local", domain_evaluations="3", prompts="2").config
     found = KnnSsd(config).calibrate(written(), prompts_of(DOMAINS, 4))
     assert set(found.found.sets) == set(DOMAINS)
     live = found.start(SHAPE)
@@ -252,11 +269,7 @@ def test_the_planted_set_is_recovered_in_each_domain_and_changes_no_token(family
     strategy = KnnSsd(config).calibrate(planted_lab(family), prompts)
     for name, judged in strategy.found.sets.items():
         assert as_good_as_planted(judged), (name, list(judged.skips), judged.acceptance)
-    executor = planted_executor(family)
-    for prompt in (prompts[0], prompts[-1]):
-        tokens, drafted = greedy_tokens(executor, strategy, prompt)
-        assert tokens == own_tokens(executor, prompt)
-        assert drafted > 10
+    assert keeps_tokens(planted_executor(family), strategy, (prompts[0], prompts[-1]))
 
 
 def test_without_states_the_mixed_set_is_used(learnt):

@@ -1,7 +1,7 @@
 """LayerSkip: the sweep over exit and draft length, and drafting with what it found."""
 
 import pytest
-from doubles.planted_labs import greedy_tokens, own_tokens, planted_prompts
+from doubles.planted_labs import keeps_tokens, planted_prompts
 from doubles.written_lab import WrittenLab, context_at, plain_costs, prompts_of, small_shape
 
 from specframe.calibration.lab import ModelLab
@@ -36,7 +36,9 @@ def test_the_sweep_finds_the_exit_that_costs_nothing():
     lab = written()
     strategy = configured().calibrate(lab, PROMPTS)
     assert strategy.found.judged.skips == WANTED
-    assert {skips for skips, _ in lab.asked} == {SkipSet.after(LAYERS, e) for e in (1, 2, 3)}
+    timed = {SkipSet(2 * LAYERS), SkipSet(2 * LAYERS, 1)}  # for what judging will take
+    exits = {SkipSet.after(LAYERS, e) for e in (1, 2, 3)}
+    assert {skips for skips, _ in lab.asked} == exits | timed
     assert strategy.figures() == {"best_so_far": {}, "exit": 2}
     assert strategy.skip_sets() == {"every domain": strategy.found.judged}
 
@@ -82,7 +84,4 @@ def test_a_planted_exit_is_recovered_and_changes_no_token():
     assert judged.speed == pytest.approx(
         best_draft(lab.costs, WANTED, judged.acceptance.low, judged.context, 12)[1]
     )
-    for prompt in planted_prompts(each=2):
-        tokens, drafted = greedy_tokens(executor, strategy, prompt)
-        assert tokens == own_tokens(executor, prompt)
-        assert drafted > 10
+    assert keeps_tokens(executor, strategy, planted_prompts(each=2))

@@ -29,22 +29,11 @@ from specframe.strategies.swift.paper import (
 )
 from specframe.strategies.swift.strategy import Swift
 from specframe.testing.architectures import tiny_model
-from specframe.testing.planted import planted_llama
 from specframe.types import ModelShape, SkipSet, StopRule
 
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
 QUICK = SwiftConfig(window=4, bayes_every=3)
-
-
-@pytest.fixture(scope="module")
-def planted():
-    return planted_llama(SHAPE, dict.fromkeys(PLANTED, 0.0), dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def after_prompt(planted):
-    return world(planted)
 
 
 # the paper's search
@@ -90,14 +79,16 @@ def played(context, scores, monkeypatch, config=QUICK, rounds=40):
 
 
 def test_sets_keep_their_size_and_the_ends(after_prompt, monkeypatch):
-    _, tried = played(after_prompt.context(), [0.1], monkeypatch)
-    assert len(tried) == 40
+    _, tried = played(after_prompt.context(), [0.1], monkeypatch, rounds=16)
+    assert len(tried) == 16
     assert {len(skips) for skips in tried} == {int(8 * 0.45)}
     assert not set().union(*map(set, tried)) & {0, 1, 10, 11}
 
 
 def test_a_better_set_takes_over_and_a_worse_one_does_not(after_prompt, monkeypatch):
-    plans, tried = played(after_prompt.context(), [0.2, 0.5, 0.4, 0.5, 0.6, 0.1], monkeypatch)
+    plans, tried = played(
+        after_prompt.context(), [0.2, 0.5, 0.4, 0.5, 0.6, 0.1], monkeypatch, rounds=12
+    )
     expected = [tried[0], tried[1], tried[1], tried[1], tried[4]]
     assert [plan.skips for plan in plans[:5]] == expected
     assert {plan.skips for plan in plans[5:]} == {tried[4]}
@@ -234,14 +225,6 @@ def test_the_search_opens_again_where_what_was_promised_does_not_come(after_prom
 
 
 # in the engine
-
-
-@pytest.mark.parametrize("config", [StreamConfig(window=8, interval=8, review=1), QUICK])
-def test_live_tokens_are_the_model_s_own_and_drafted(planted, config):
-    own, _ = tokens_and_drafted(planted, "autoregressive")
-    found, drafted = tokens_and_drafted(planted, Swift(config))
-    assert found == own
-    assert drafted > 20
 
 
 def test_sampling_with_trees_runs_to_the_end(planted):

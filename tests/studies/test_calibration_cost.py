@@ -5,12 +5,16 @@ from doubles.planted_labs import LAYERS, PLANTED, planted_prompts
 from doubles.priced_worlds import planted_rig
 from doubles.written_lab import plain_costs
 
+from specframe.strategies.shared.judging.find_set import MOST_JUDGING
 from specframe.studies import calibration_cost
 from specframe.studies.calibration_cost import (
+    ALONE,
+    CACHED,
     FAITHFUL,
     KNAPSACK,
     LOCAL,
     STUDY,
+    TRANSFER,
     CalibrationCostSettings,
     _findings,
     _Trace,
@@ -38,15 +42,23 @@ def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
 
     monkeypatch.setattr(calibration_cost, "timed_searches", small)
     settings = CalibrationCostSettings(
-        faithful_seconds=0.4, seconds=0.2, prompts=(2, 4), usual=4, iterations=(1, 4000)
+        faithful_seconds=0.4, seconds=0.2, prompts=(2, 4), usual=4, iterations=(1, 12)
     )
     results = run_study(STUDY, settings, tmp_path)
     rows = {(row["way"], row["prompts"]): row for row in results["rows"]}
-    few, many = (rows[f"{FAITHFUL}, {n} iterations", 4] for n in (1, 4000))
-    assert (few["evaluations"], few["censored"]) == (1, False)
-    assert many["censored"]
-    assert many["seconds"] >= max(few["seconds"], 0.4)
-    assert many["answering_seconds"] == 0.0
+    few, many = (rows[f"{CACHED}, {n} iterations", 4] for n in (1, 12))
+    assert [few["evaluations"], many["evaluations"]] == [1, 12]
+    assert not few["censored"]
+    assert not many["censored"]
+    assert many["seconds"] > few["seconds"] > few["answering_seconds"] > 0.0
+    faithful = rows[FAITHFUL, 4]
+    assert faithful["censored"]
+    assert faithful["seconds"] >= (1.0 - MOST_JUDGING) * 0.4  # judging is a part of the seconds
+    assert faithful["answering_seconds"] == 0.0
+    each = faithful["seconds"] / faithful["evaluations"]
+    assert results["faithful_seconds_an_iteration"] == pytest.approx(each)
+    assert {ALONE, TRANSFER} <= {way for way, _ in rows}
+    assert results["transfer"]["first"] == rows[TRANSFER, 4]["curve"][0][1]
     for way in (LOCAL, KNAPSACK):
         assert rows[way, 4]["answering_seconds"] == pytest.approx(
             2 * rows[way, 2]["answering_seconds"]
@@ -54,7 +66,9 @@ def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
         assert rows[way, 4]["curve"][0][0] > rows[way, 4]["answering_seconds"] > 0.0
         assert rows[way, 4]["break_even_tokens"] > 0
     judge = planted_searches(tmp_path / "judge", 4, 4)
-    assert results["best"] == pytest.approx(judge.speedup(PLANTED.bits))
+    assert results["best"] == max(row["curve"][-1][1] for row in rows.values())
+    assert results["best"] >= judge.speedup(PLANTED.bits)
+    assert rows[LOCAL, 4]["speedup"] == pytest.approx(judge.speedup(PLANTED.bits))
 
 
 def test_prompts_alternate_between_domains(tmp_path):
@@ -66,10 +80,30 @@ def test_prompts_alternate_between_domains(tmp_path):
 
 
 def test_a_cut_search_is_the_search_so_far():
-    trace = _Trace(((0.5, 1, 0), (1.5, 3, 6), (4.0, 8, 7)), tuple(0.5 * i for i in range(1, 9)))
+    trace = _Trace(
+        ((0.5, 1, 0), (1.5, 3, 6), (4.0, 8, 7)), tuple(0.5 * i for i in range(1, 9)), "evaluations"
+    )
     cut = trace.cut(4)
     assert (cut.tried, cut.seconds) == (4, 2.0)
     assert cut.incumbents == trace.incumbents[:2]
+
+
+@pytest.mark.slow
+def test_a_search_over_estimates_that_is_cut_short_is_called_censored(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        calibration_cost,
+        "timed_searches",
+        lambda model, folder, *, most, usual, judged, new_tokens: planted_searches(
+            folder, most, usual
+        ),
+    )
+    settings = CalibrationCostSettings(
+        faithful_seconds=0.1, cached_seconds=0.3, seconds=0.1, prompts=(2,), usual=2
+    )
+    rows = run_study(STUDY, settings, tmp_path)["rows"]
+    most = next(row for row in rows if row["way"] == f"{CACHED}, 1000 iterations")
+    assert most["censored"]
+    assert most["evaluations"] < 1000
 
 
 def made_row(way, curve, seconds, tried=9):
@@ -96,7 +130,16 @@ def test_a_search_that_never_arrived_bounds_the_ratio(faithful, sooner, bound, s
         made_row(LOCAL, [[1.0, 1.1], [4.0, 1.6]], 8.0),
         made_row(KNAPSACK, [[1.0, 1.3], [2.0, 1.58]], 8.0),
     ]
-    found = _findings(rivals, [made_row(f"{FAITHFUL}, 100 iterations", faithful, 60.0)])
+    cached = [made_row(f"{CACHED}, {n} iterations", [[9.0, 1.3]], n, n) for n in (100, 1000)]
+    alone = made_row(ALONE, [[1.0, 1.0], [5.0, 1.5]], 8.0)
+    transfer = made_row(TRANSFER, [[0.5, 1.4], [2.0, 1.5]], 8.0)
+    theirs = made_row(FAITHFUL, faithful, 60.0, 5)
+    found = _findings(rivals, cached, theirs, [alone, transfer])
+    assert found.figures["faithful_seconds_an_iteration"] == 12.0
+    assert "1000 iterations would take 3.3 h" in found.answer
+    assert "1.30x after 100 iterations (100 s), 1.30x after 1000 iterations" in found.answer
+    assert (found.figures["transfer"]["seconds"], found.figures["transfer"]["first"]) == (2.0, 1.4)
+    assert found.figures["transfer"]["alone_seconds"] == 5.0
     assert found.figures["times_sooner"] == pytest.approx(sooner)
     assert found.figures["times_sooner_is_a_lower_bound"] is bound
     assert found.figures["seconds_to_98_percent"][f"{KNAPSACK}, 8 prompts"] == 2.0
@@ -105,7 +148,9 @@ def test_a_search_that_never_arrived_bounds_the_ratio(faithful, sooner, bound, s
 
 def test_where_nobody_arrives_nothing_is_claimed():
     rivals = [made_row(LOCAL, [[1.0, 1.1]], 8.0)]
-    found = _findings(rivals, [made_row(f"{FAITHFUL}, 9 iterations", [[50.0, 1.6]], 60.0)])
+    cached = [made_row(f"{CACHED}, 9 iterations", [[9.0, 1.3]], 9.0)]
+    one = [made_row(way, [[1.0, 1.2]], 2.0) for way in (ALONE, TRANSFER)]
+    found = _findings(rivals, cached, made_row(FAITHFUL, [[50.0, 1.6]], 60.0), one)
     assert found.figures["times_sooner"] is None
     assert "Neither" in found.answer
 

@@ -156,21 +156,21 @@ def spaces(answer, monkeypatch, prompts_of):
     """`prompts_of` says which domains' tokens a domain's prompts are drawn from."""
 
     def written(rig, style, count, split):
-        known = rig.testbed_prompts(count, split=split)
+        known = rig.study_prompts(count, split=split)
         own = {domain: [p.tokens for p in known if p.domain == domain] for domain in DOMAINS}
         return [Prompt(own[prompts_of(d, i)][i], d) for d in DOMAINS for i in range(count)]
 
     monkeypatch.setattr(hidden_space, "written", written)
     settings = hidden_space.HiddenSettings(
-        layers=(0, 4), poolings=("normed-mean", "last"), anchored=5, looked_up=5, prompts=1
+        depths=(0.0, 1.0), poolings=("normed-mean", "last"), anchored=5, looked_up=5, prompts=1
     )
     return answer(hidden_space, settings, rig=planted_rig())
 
 
 def test_domains_of_their_own_words_are_told_apart(answer, monkeypatch):
     found = spaces(answer, monkeypatch, lambda domain, index: domain)
-    assert set(found["by_layer"]) == {"0", "4"}
-    words = [r for r in found["rows"] if (r["pooling"], r["layer"]) == ("normed-mean", 0)]
+    assert set(found["by_depth"]) == {"0.0", "1.0"}
+    words = [r for r in found["rows"] if (r["pooling"], r["depth"]) == ("normed-mean", 0.0)]
     assert all(row["accuracy"] == 1.0 and row["lead"] > 0.5 for row in words)
     assert all(row["speed"] == pytest.approx(row["own"]) for row in words)
     assert len(found["by_metric"]) == 4
@@ -178,7 +178,7 @@ def test_domains_of_their_own_words_are_told_apart(answer, monkeypatch):
 
 def test_domains_that_share_all_words_are_not(answer, monkeypatch):
     found = spaces(answer, monkeypatch, lambda domain, index: DOMAINS[index % len(DOMAINS)])
-    words = [r for r in found["rows"] if (r["pooling"], r["layer"]) == ("normed-mean", 0)]
+    words = [r for r in found["rows"] if (r["pooling"], r["depth"]) == ("normed-mean", 0.0)]
     assert all(row["accuracy"] < 0.5 for row in words)
     worst = min(found["rows"], key=lambda row: row["accuracy"])
     assert worst["speed"] < worst["own"]

@@ -11,12 +11,13 @@ from specframe.studies.worlds.prices import kept_prices, spread_over
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 LAYERS, LONGEST, N = 3, 6, 40
+SETS = range(1 << 2 * LAYERS)
 COSTS = prices(LAYERS, attention=(0.5, 0.001))
 
 
 def random_answer(seed):
     shares = np.random.default_rng(seed).uniform(0.3, 1.0, 1 << 2 * LAYERS)
-    return shares, EveryPlan.of(shares, 50, COSTS, N, LONGEST)
+    return shares, EveryPlan.of(SETS, shares, 50, COSTS, N, LONGEST)
 
 
 def test_speeds_are_those_of_the_cost_model():

@@ -68,7 +68,7 @@ def test_every_strategy_is_measured_at_every_context(place):
     assert "at 200 tokens" in results["answer"]
 
 
-def test_contexts_are_of_the_testbed_s_prompts_alone(place):
+def test_prompts_of_a_file_have_no_contexts(place):
     elsewhere = replace(context_length.STUDY.quick, prompts=str(place / "prompts.jsonl"))
-    with pytest.raises(InvalidRequest, match="Only the testbed's prompts"):
+    with pytest.raises(InvalidRequest, match="Only testbed and everyday prompts"):
         run_study(context_length.STUDY, elsewhere, place / "refused")

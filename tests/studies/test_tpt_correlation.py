@@ -3,11 +3,19 @@
 import pytest
 from doubles.priced_worlds import planted_rig
 
+from specframe.bench.timing import bootstrap
 from specframe.prompts.random import random_prompts
 from specframe.strategies.knapspec.paper import SublayerPrices, tokens_per_time
 from specframe.studies import tpt_correlation
 from specframe.studies.framework.running import run_study
 from specframe.studies.tpt_correlation import STUDY, TptSettings, _findings
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(
+        tpt_correlation, "bootstrap", lambda *given, draws: bootstrap(*given, draws=60)
+    )
 
 
 def made_rows(measured):
@@ -47,8 +55,8 @@ def test_plans_are_predicted_and_raced(monkeypatch, tmp_path):
     monkeypatch.setattr(tpt_correlation.Rig, "load", lambda name: rig)
     monkeypatch.setattr(
         tpt_correlation,
-        "suite_prompts",
-        lambda tokenizer, *asked: random_prompts(rig.executor.shape.vocabulary, *asked),
+        "prompts_at",
+        lambda model, tokenizer, *asked: random_prompts(rig.executor.shape.vocabulary, *asked),
     )
     settings = TptSettings(
         ranked=(0.25, 0.5),

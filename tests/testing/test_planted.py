@@ -63,7 +63,9 @@ def test_noise_is_the_size_of_what_a_sublayer_adds():
     assert float((taps[2] - taps[1]).std()) == pytest.approx(2.0, rel=0.3)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
+)
 def test_greedy_text_is_varied(dtype):
     model = planted_llama(SHAPE, falling_noise(SHAPE.layers), dtype=dtype)
     rounds = generated(load_executor(model), Autoregressive(), 200)

@@ -1,9 +1,10 @@
-"""`specframe bench engine`: the executor and the decode loop on random weights."""
+"""`specframe bench engine`: the executor and the decode loop alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,11 +14,15 @@ from specframe.bench.engine.bandwidth import best_bandwidth
 from specframe.bench.engine.decoding import FUSED, LIBRARY, decode_trials
 from specframe.bench.engine.forward import VERIFY_8, forward_ms
 from specframe.bench.engine.memory import measure_memory
+from specframe.bench.engine.operations import operations_of_token, products_ms
 from specframe.bench.engine.overhead import measure_overhead
+from specframe.bench.engine.peers import read_peers
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.timing import bootstrap, in_turns, median, ratio_of_medians
+from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
 from specframe.executors.device import require_device
+from specframe.executors.executor import Executor, chain_step
 from specframe.executors.load import load_executor
 from specframe.prompts.random import random_prompts
 
@@ -32,6 +37,11 @@ MEANING = {
     "tokens_per_second": "greedy decoding after a 200-token prompt, by arm, medians of blocks",
     "bandwidth_share": "bytes of weights read per token x fused tokens/s, over the best bandwidth",
     "bandwidth_bytes_per_second": "what plain readers of memory reach on this machine",
+    "limit_tokens_per_second": "the best bandwidth over the bytes of weights read per token",
+    "peers": "ms per token of another program with the same weights, from --peer-json",
+    "products_ms": "median ms of the matrix products of one token, with nothing between them",
+    "outside_products_share": "1 - products_ms over ms of one token",
+    "operations": "ms and calls per token of each operation, where --profile asked for them",
     "verify8_over_1": "ms of verifying 8 drafted tokens (9 rows) over ms of one token",
     "overhead_share": "1 - seconds inside the executor's walks / wall seconds of the decode loop",
     "overhead": "the loop behind overhead_share: half skipped, 6 drafts, 128 tokens, all accepted",
@@ -46,6 +56,8 @@ class EngineOptions:
     shape: shapes.BenchShape
     threads: int
     device: torch.device
+    profile: bool = False  # record every operation of a token
+    peers: Mapping[str, float] = field(default_factory=dict)  # ms per token by name
 
     @property
     def finish(self) -> Callable[[], object]:
@@ -53,12 +65,27 @@ class EngineOptions:
         return torch.cuda.synchronize if self.device.type == "cuda" else lambda: None
 
 
-def engine_options(shape: str, threads: int | None, device: str) -> EngineOptions:
+def engine_options(
+    shape: str | None,
+    model: str | None,
+    threads: int | None,
+    device: str,
+    profile: bool = False,
+    peers: Path | None = None,
+) -> EngineOptions:
     """Options from what the user typed."""
+    if shape is not None and model is not None:
+        raise InvalidRequest(
+            f"--shape {shape} asks for random weights and --model {model} for a model's. Give one."
+        )
     if threads is not None and threads < 1:
         raise InvalidRequest(f"The number of threads must be at least 1. Got {threads} instead.")
     place = require_device(device)
-    return EngineOptions(shapes.named_shape(shape), threads or torch.get_num_threads(), place)
+    found = (
+        shapes.shape_of(model, load(model).model) if model else shapes.named_shape(shape or "19M")
+    )
+    threads = threads or torch.get_num_threads()
+    return EngineOptions(found, threads, place, profile, read_peers(peers))
 
 
 def bench_engine(options: EngineOptions) -> dict[str, Any]:
@@ -67,11 +94,13 @@ def bench_engine(options: EngineOptions) -> dict[str, Any]:
     shape, device = options.shape, options.device
     memory = measure_memory(shape, options.threads, device.type)
     bandwidth = best_bandwidth(device, options.finish)
-    model = shapes.random_model(shape, device)
+    model = shapes.build(shape, device)
     prompt = random_prompts(shape.vocabulary, CONTEXT, 1)[0].tokens
     executor = load_executor(model)
     forwards = forward_ms(executor, prompt, options.finish, shape.turns)
+    products = products_ms(executor, options.finish, shape.turns)
     decoding = _decoding(model, prompt, options)
+    operations = _operations(executor, prompt) if options.profile else None
     read = shapes.weight_bytes(model, read_per_token=True)
     skips = shapes.spread_skips(shape.layers, 0.5)
     shapes.plant(model, skips)
@@ -82,16 +111,28 @@ def bench_engine(options: EngineOptions) -> dict[str, Any]:
         "environment": fingerprint(device),
         "forward_ms": forwards,
         "verify8_over_1": forwards["0"][str(VERIFY_8)] / forwards["0"]["1"],
+        "products_ms": products,
+        "outside_products_share": 1.0 - products / forwards["0"]["1"],
+        "operations": operations,
         **decoding,
         "weight_bytes": {"all": shapes.weight_bytes(model), "read_per_token": read},
         "bandwidth_bytes_per_second": bandwidth,
         "bandwidth_share": read * decoding["tokens_per_second"][FUSED] / max(bandwidth.values()),
+        "limit_tokens_per_second": max(bandwidth.values()) / read,
+        "peers": dict(options.peers),
         "overhead_share": overhead.pop("share"),
         "overhead": overhead,
         "memory": memory
         and {**asdict(memory), "over_keys_and_values": memory.over_keys_and_values},
         "meaning": MEANING,
     }
+
+
+def _operations(executor: Executor, prompt: Sequence[int]) -> dict[str, dict[str, float]]:
+    cache = executor.new_cache(len(prompt) + 1)
+    executor.walk(chain_step(prompt, 0, executor.device), cache, rows=None)
+    cache.commit(range(len(prompt)))
+    return operations_of_token(executor, cache)
 
 
 def _decoding(model: Any, prompt: Sequence[int], options: EngineOptions) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from specframe.bench.engine.shapes import BenchShape, random_model, weight_bytes
+from specframe.bench.engine.shapes import BenchShape, build, weight_bytes
 
 __all__ = ["MemoryUse", "measure_memory"]
 
@@ -49,7 +49,7 @@ def _generate(shape: BenchShape, threads: int, device: str) -> MemoryUse:
     from specframe.executors.load import load_executor
 
     torch.set_num_threads(threads)
-    model = random_model(shape, torch.device(device))
+    model = build(shape, torch.device(device))
     executor = load_executor(model)
     prompt = [token % shape.vocabulary for token in range(PROMPT_TOKENS)]
     before, was_reset = _start_peak(device)

@@ -1,4 +1,4 @@
-"""Models of random weights in the sizes that are measured."""
+"""The models that are measured: random weights in two sizes, or a model by name."""
 
 from __future__ import annotations
 
@@ -8,24 +8,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
 from specframe.executors.blank import blank_model
+from specframe.executors.fused.fusible import reason_not_fusible
+from specframe.executors.modules.recognise import module_shape
 from specframe.types import SkipSet
 
 __all__ = [
     "SHAPES",
     "BenchShape",
+    "build",
     "named_shape",
     "plant",
     "random_model",
+    "shape_of",
     "spread_skips",
     "weight_bytes",
 ]
 
 
+LARGE = 500_000_000  # parameters from which on measurements take fewer turns
+
+
 @dataclass(frozen=True, slots=True)
 class BenchShape:
-    """A Llama-shaped model and how long each measurement of it may take."""
+    """A Llama-shaped model and how long each measurement of it may take.
+
+    `source` is the name of a model with real weights; without it, weights are random.
+    """
 
     name: str
     layers: int
@@ -39,6 +50,7 @@ class BenchShape:
     blocks: int  # of whole generations
     block_tokens: int
     positions: int = field(default=2048)
+    source: str | None = None
 
 
 SHAPES = {
@@ -52,6 +64,41 @@ def named_shape(name: str) -> BenchShape:
     if name not in SHAPES:
         raise InvalidRequest(f"no shape named {name!r}. Known: {', '.join(SHAPES)}.")
     return SHAPES[name]
+
+
+def shape_of(name: str, model: Any) -> BenchShape:
+    """The shape of a loaded model that the fused executor can run."""
+    reason = reason_not_fusible(model)
+    if reason is not None:
+        raise InvalidRequest(
+            f"bench engine measures the fused executor, which cannot run {name!r}: {reason}. "
+            f"`specframe bench --model {name}` measures generation with any supported model."
+        )
+    found = module_shape(model.config)
+    large = model.num_parameters() >= LARGE
+    turns, blocks, tokens = (7, 5, 24) if large else (21, 7, 64)
+    return BenchShape(
+        name,
+        found.layers,
+        found.hidden,
+        found.heads,
+        found.kv_heads,
+        found.intermediate,
+        found.vocabulary,
+        model.lm_head.weight is model.model.embed_tokens.weight,
+        turns,
+        blocks,
+        tokens,
+        found.positions,
+        source=name,
+    )
+
+
+def build(shape: BenchShape, device: torch.device) -> Any:
+    """The model of this shape: with the weights of its source, or with random ones."""
+    if shape.source is None:
+        return random_model(shape, device)
+    return load(shape.source).model.to(device)
 
 
 def random_model(shape: BenchShape, device: torch.device, seed: int = 0) -> Any:

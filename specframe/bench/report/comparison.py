@@ -109,6 +109,24 @@ class Comparison:
         return {name: study for name, study in found.items() if isinstance(study, Mapping)}
 
     @property
+    def engine(self) -> Mapping[str, Any] | None:
+        """The figures of `bench engine`, if its file is in the run's folder."""
+        found = self.results.get("engine")
+        return found if isinstance(found, Mapping) else None
+
+    @property
+    def model(self) -> str:
+        """Name of the model; empty where it is not known."""
+        config = self.results.get("config") or {}
+        return str(config.get("model") or "") if isinstance(config, Mapping) else ""
+
+    @property
+    def real(self) -> Comparison | None:
+        """The same strategies on a real model, if that was asked, too."""
+        found = self.results.get("real_model")
+        return Comparison(found) if isinstance(found, Mapping) else None
+
+    @property
     def only_studies(self) -> bool:
         """Whether nothing was compared."""
         return bool(self.studies) and not self.rows and not self.summary

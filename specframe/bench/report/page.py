@@ -9,6 +9,7 @@ from string import Template
 from specframe.bench.report.comparison import Comparison, contender_of, machine
 from specframe.bench.report.contexts import contexts
 from specframe.bench.report.cross_domain import cross_domain
+from specframe.bench.report.engine import engine_figure
 from specframe.bench.report.facts import definitions, facts, fingerprint
 from specframe.bench.report.figure import Figure
 from specframe.bench.report.hidden import hidden
@@ -20,7 +21,9 @@ from specframe.bench.report.speedups import speedups
 from specframe.bench.report.studies import study_figures
 from specframe.bench.report.tables import choice_table, summary_table
 from specframe.bench.report.verdict import Verdict, choices, verdict
-from specframe.bench.report.wording import domain_name, fold, interval, percent
+from specframe.bench.report.wording import INTERVALS, domain_name, fold, interval, percent
+from specframe.prompts.usual import TESTBED
+from specframe.testbed.disclosure import DISCLOSURE
 
 __all__ = ["figures", "page"]
 
@@ -35,11 +38,14 @@ def figures(comparison: Comparison) -> list[Figure]:
     found = [draw(comparison) for draw in DRAWN]
     if comparison.only_studies:
         found = [figure for figure in found if not figure.missing]
+    if comparison.engine is not None:
+        found.append(engine_figure(comparison.engine))
     return [*found, *study_figures(comparison.studies)]
 
 
 def page(runs: Sequence[Comparison]) -> str:
-    """The whole page for one run or several."""
+    """The whole page for one run or several; a run's real model comes right after it."""
+    runs = [one for run in runs for one in (run, run.real) if one is not None]
     sections = [_run(comparison, number, len(runs)) for number, comparison in enumerate(runs)]
     words = tag("section", tag("h2", text("What the words mean")), definitions(), id="words")
     names = ", ".join(comparison.name for comparison in runs)
@@ -77,6 +83,8 @@ def _run(comparison: Comparison, number: int, of: int) -> Markup:
         tag("p", text(_place(comparison)), class_="place"),
         tag("h1", text(_title(comparison))),
         tag("p", text(said.sentence), class_="verdict", data_pays=str(said.pays).lower()),
+        tag("p", text(_reach(comparison)), class_="place"),
+        tag("p", text(DISCLOSURE), class_="disclosure") if _of_testbed(comparison) else EMPTY,
         _tiles(said),
         _best(comparison),
         _jumps(drawn, prefix),
@@ -98,12 +106,25 @@ def _run(comparison: Comparison, number: int, of: int) -> Markup:
     )
 
 
+def _reach(comparison: Comparison) -> str:
+    """What the intervals hold, and how much calibrations were given."""
+    if not comparison.summary:
+        return ""
+    budget = str(comparison.results.get("calibration_budget") or "")
+    return f"{INTERVALS} {budget[:1].upper()}{budget[1:]}{'.' if budget else ''}"
+
+
 def _title(comparison: Comparison) -> str:
     if comparison.only_studies:
         return "What studies found"
-    config = comparison.results.get("config") or {}
-    model = config.get("model") if isinstance(config, dict) else None
-    return f"How fast does {model} decode here?" if model else "How fast does it decode here?"
+    return f"How fast does {comparison.model or 'it'} decode here?"
+
+
+def _of_testbed(comparison: Comparison) -> bool:
+    """Whether any figure is of the testbed, studies included."""
+    studies = comparison.studies.values()
+    models = [(study.get("config") or {}).get("model", TESTBED) for study in studies]
+    return TESTBED in [comparison.model, *models]
 
 
 def _place(comparison: Comparison) -> str:

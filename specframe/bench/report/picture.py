@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+from typing import NamedTuple
+
 from specframe.bench.report.comparison import Comparison, Entry, contender_of, machine
 from specframe.bench.report.markup import EMPTY, Markup, join, label, line, tag, text
 from specframe.bench.report.wording import MEAN, fold, interval, plural
@@ -12,7 +15,8 @@ __all__ = ["speedup_picture"]
 KEY = "speedup_vs_own_ar"
 BARS, VALUES, ROW, TOP = 230.0, 128.0, 26.0, 56.0  # narrow: it is read on phones too
 LETTER = 7.6  # of a name, at most
-RELATIVE = "relative to autoregressive decoding on the same engine"
+TRAINED = {"testbed": " (trained to be skippable)", "smollm2": " (not trained for it)"}
+RELATIVE = "tokens per second relative to autoregressive decoding"
 STYLE = """
 text { font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1c1e21 }
 .title { font-weight: 600; font-size: 14px } .soft, .soft tspan { fill: #5a6068; font-size: 12px }
@@ -27,7 +31,34 @@ text { font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1c1e2
 
 
 def speedup_picture(comparison: Comparison) -> str:
-    """An SVG: a bar a contender, the fastest first, in the run's first setting."""
+    """An SVG: a bar a contender, the fastest first, in the first setting; models side by side."""
+    models = [comparison] if comparison.real is None else [comparison, comparison.real]
+    panels = [_panel(one) for one in models]
+    lefts = list(accumulate((panel.width for panel in panels), initial=0.0))
+    return tag(
+        "svg",
+        tag("style", Markup(STYLE)),
+        tag("title", text("; ".join(panel.title for panel in panels))),
+        *(
+            tag("g", panel.drawing, transform=f"translate({left:g} 0)")
+            for left, panel in zip(lefts, panels, strict=False)
+        ),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {lefts[-1]:g} {max(panel.height for panel in panels):g}",
+        role="img",
+    )
+
+
+class _Panel(NamedTuple):
+    """One model's bars."""
+
+    title: str
+    drawing: Markup
+    width: float
+    height: float
+
+
+def _panel(comparison: Comparison) -> _Panel:
     first = comparison.settings[:1]  # a run of studies alone has none
     entries = [entry for setting in first for entry in comparison.entries(setting, MEAN)]
     means = [entry for entry in entries if entry[KEY] is not None]
@@ -41,12 +72,9 @@ def speedup_picture(comparison: Comparison) -> str:
     scale = BARS / max(1.0, *(entry[f"{KEY}_high"] for entry in ordered))
     bottom = TOP + ROW * len(ordered)
     one = names + scale
-    model = (comparison.results.get("config") or {}).get("model") or "a model"
-    return tag(
-        "svg",
-        tag("style", Markup(STYLE)),
-        tag("title", text("; ".join(f"{contender_of(e)} {fold(e[KEY])}" for e in ordered))),
-        label(f"Decoded tokens per second on {model}", 8, 20, class_="title"),
+    model = comparison.model or "a model"
+    drawn = join(
+        label(f"Speed on {model}{TRAINED.get(model, '')}", 8, 20, class_="title"),
         label(RELATIVE, 8, 38, class_="soft"),
         line((one, TOP - 6), (one, bottom + 4), "one"),
         *(_bar(entry, (names, TOP + ROW * number), scale) for number, entry in enumerate(ordered)),
@@ -54,10 +82,9 @@ def speedup_picture(comparison: Comparison) -> str:
             label(said, 8, bottom + 24 + 16 * number, class_="soft")
             for number, said in enumerate(_measured(comparison))
         ),
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {names + BARS + VALUES:g} {bottom + 50:g}",
-        role="img",
     )
+    title = f"{model}: " + "; ".join(f"{contender_of(e)} {fold(e[KEY])}" for e in ordered)
+    return _Panel(title, drawn, names + BARS + VALUES, bottom + 50)
 
 
 def _measured(comparison: Comparison) -> tuple[str, str]:

@@ -15,23 +15,31 @@ from specframe.errors import ArtefactError, InvalidRequest
 __all__ = ["read_run"]
 
 STUDIES, STUDY_FILE = "studies", "study.json"
+ENGINE_FILE = "engine.json"
 
 
 def read_run(path: Path) -> Comparison:
-    """A run's folder, or its results file, with the studies that were run in the folder."""
+    """A run's folder, or its results file, with the studies and the engine.json of the folder."""
     file = path / RESULTS_FILE if path.is_dir() else path
     studies = _studies(file.parent)
     if studies and not file.exists():
         return Comparison({"run": path.name, "rows": [], "summary": [], STUDIES: studies})
     content = _read(file, path)
     _check(file, content)
-    return Comparison({**content, STUDIES: {**(content.get(STUDIES) or {}), **studies}})
+    kept = {**content, STUDIES: {**(content.get(STUDIES) or {}), **studies}}
+    return Comparison(kept | _engine(file.parent))
 
 
 def _studies(run: Path) -> dict[str, Any]:
     """Finished studies of a run, by name."""
     found = sorted((run / STUDIES).glob(f"*/{STUDY_FILE}"))
     return {file.parent.name: _read(file, file) for file in found}
+
+
+def _engine(run: Path) -> dict[str, Any]:
+    """The figures that `bench engine --json` wrote into the run's folder."""
+    file = run / ENGINE_FILE
+    return {"engine": _read(file, file)} if file.exists() else {}
 
 
 def _read(file: Path, path: Path) -> Any:

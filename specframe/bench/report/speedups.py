@@ -49,7 +49,7 @@ def _legend() -> Markup:
     return legend(
         swatch(wide, f"against {AGAINST[OWN]}"),
         swatch(thin, f"against {AGAINST[LIBRARY]}"),
-        swatch(pale, "inconclusive: interval wider than ±4\N{NO-BREAK SPACE}%, or one prompt"),
+        swatch(pale, "inconclusive: interval around 1 over ±4\N{NO-BREAK SPACE}%, or one prompt"),
     )
 
 

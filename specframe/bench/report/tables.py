@@ -13,6 +13,7 @@ from specframe.bench.report.panels import folds, scroller
 from specframe.bench.report.speedups import by_speed
 from specframe.bench.report.verdict import Choice
 from specframe.bench.report.wording import MEAN, count, domain_name, percent
+from specframe.testbed.disclosure import EXIT_NOTE, exit_mark
 
 __all__ = ["COLUMNS", "choice_table", "summary_table"]
 
@@ -50,6 +51,8 @@ def summary_table(comparison: Comparison) -> Figure:
         "interval is wider than ±4\N{NO-BREAK SPACE}%, or which comes from one prompt. The columns "
         "are explained at the end of the page."
     )
+    if any(exit_mark(comparison.model, entry["selector"]) for entry in comparison.summary):
+        caption += f" {EXIT_NOTE}."
     body = folds(comparison.settings, lambda setting: _setting(comparison, setting))
     return Figure(NAME, TITLE, caption, body)
 
@@ -64,12 +67,12 @@ def _setting(comparison: Comparison, setting: Setting) -> Markup:
         entries = sorted(found, key=lambda entry: order.index(contender_of(entry)))
         name, width = tag("span", text(domain_name(domain))), len(COLUMNS) + 1
         title = tag("th", name, colspan=width, scope="rowgroup")
-        lines = (_line(entry) for entry in entries)
+        lines = (_line(entry, comparison.model) for entry in entries)
         bodies.append(tag("tbody", tag("tr", title, class_="group"), *lines))
     return scroller(tag("table", head, *bodies, class_="summary"), f"All figures, {setting}")
 
 
-def _line(entry: Entry) -> Markup:
+def _line(entry: Entry, model: str) -> Markup:
     contender = contender_of(entry)
     unsure = bool(entry["inconclusive"]) and contender.kind != "baseline"
     doubt = tag("abbr", text(" ?"), title="inconclusive") if unsure else EMPTY
@@ -79,7 +82,7 @@ def _line(entry: Entry) -> Markup:
     )
     return tag(
         "tr",
-        tag("th", text(contender), scope="row"),
+        tag("th", text(f"{contender}{exit_mark(model, contender.selector)}"), scope="row"),
         *cells,
         class_="unsure" if unsure else None,
         data_mark=NAME,

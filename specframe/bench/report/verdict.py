@@ -56,10 +56,12 @@ def verdict(comparison: Comparison) -> Verdict:
     if not ranked:
         why = "Nothing was measured against autoregressive decoding, so nothing can be said."
         return Verdict(why, None, None)
-    best = ranked[0]
-    if not _pays(best):
-        return Verdict(_declined(comparison, setting, best), None, best)
-    return Verdict(_advice(comparison, setting, ranked), contender_of(best), best)
+    paying = [entry for entry in ranked if _pays(entry)]
+    if not paying:
+        return Verdict(_declined(comparison, setting, ranked[0]), None, ranked[0])
+    rivals = [entry for entry in ranked if not _never_drafted(entry)]
+    best = paying[0]
+    return Verdict(_advice(comparison, setting, best, rivals), contender_of(best), best)
 
 
 def choices(comparison: Comparison) -> list[Choice]:
@@ -69,8 +71,9 @@ def choices(comparison: Comparison) -> list[Choice]:
         for domain in [MEAN, *comparison.domains]:
             ranked = _ranked(comparison.entries(setting, domain))
             if ranked:
-                winner = contender_of(ranked[0]) if _pays(ranked[0]) else None
-                found.append(Choice(setting, domain, winner, ranked[0][KEY]))
+                best = next(filter(_pays, ranked), None)
+                winner = None if best is None else contender_of(best)
+                found.append(Choice(setting, domain, winner, (best or ranked[0])[KEY]))
     return found
 
 
@@ -81,11 +84,15 @@ def _ranked(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _pays(entry: Entry) -> bool:
-    return bool(entry[f"{KEY}_low"] > 1.0)
+    return bool(entry[f"{KEY}_low"] > 1.0) and not _never_drafted(entry)
 
 
-def _advice(comparison: Comparison, setting: Setting, ranked: Sequence[Entry]) -> str:
-    best = ranked[0]
+def _never_drafted(entry: Entry) -> bool:
+    """Whether the strategy only decoded autoregressively: what is left of a speed-up is noise."""
+    return bool(entry.get("drafting_rounds") == 0.0)
+
+
+def _advice(comparison: Comparison, setting: Setting, best: Entry, rivals: Sequence[Entry]) -> str:
     said = (
         f"Use {contender_of(best)}: it decodes {fold(best[KEY])} as fast as autoregressive "
         f"decoding on the same engine ({interval(best, KEY)})"
@@ -94,13 +101,14 @@ def _advice(comparison: Comparison, setting: Setting, ranked: Sequence[Entry]) -
     if library is not None:
         said += f" and {fold(library)} as fast as transformers' generate"
     said += f". {_where(comparison, setting, contender_of(best))}{_exactness(best)}"
-    equals = [contender_of(e) for e in ranked[1:] if e[f"{KEY}_high"] >= best[f"{KEY}_low"]]
+    others = [entry for entry in rivals if entry is not best]
+    equals = [contender_of(e) for e in others if e[f"{KEY}_high"] >= best[f"{KEY}_low"]]
     if len(equals) == 1:
         said += f" The interval of {equals[0]} overlaps it."
     elif equals:
         said += f" The intervals of {wording.listed(equals)} overlap it."
     if best["inconclusive"]:
-        said += " The figure is inconclusive: measure with more prompts or repeats."
+        said += " A domain has one prompt, so the interval is not known: measure with more."
     return said
 
 
@@ -145,10 +153,11 @@ def _declined(comparison: Comparison, setting: Setting, best: Entry) -> str:
         for entry in comparison.entries(setting, MEAN)
         if contender_of(entry).kind == "baseline"
     ]
-    said = (
-        f"Decode autoregressively: no contender is measurably faster here. The best is "
-        f"{contender_of(best)} at {fold(best[KEY])} ({interval(best, KEY)})."
-    )
+    said = "Decode autoregressively: no contender is measurably faster here."
+    if _never_drafted(best):
+        said += f" {contender_of(best)} never drafted, since that was not expected to pay off."
+    else:
+        said += f" The best is {contender_of(best)} at {fold(best[KEY])} ({interval(best, KEY)})."
     if own and own[0] is not None:
         said += f" Autoregressive decoding is {fold(own[0])} as fast as transformers' generate."
     return said

@@ -8,6 +8,10 @@ from typing import Any
 from specframe.bench.summary import MEAN as MEAN
 
 UNKNOWN = "–"
+INTERVALS = (
+    "Intervals are over prompts: they leave out what calibrating again changes, which was up to "
+    "10\N{NO-BREAK SPACE}% between two runs."
+)
 Entry = Mapping[str, Any]
 
 

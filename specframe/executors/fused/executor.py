@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,7 +31,13 @@ from specframe.executors.fused.fusible import (
     reason_not_fusible,
 )
 from specframe.executors.fused.kernels import Attend, quickest_attention
-from specframe.executors.fused.lowering import lower_attention, lower_head, lower_mlp
+from specframe.executors.fused.lowering import lower_attention, lower_for, lower_head, lower_mlp
+from specframe.executors.fused.native.sublayers import (
+    MOST_ROWS,
+    NativeLayer,
+    native_layer,
+    native_sublayers,
+)
 from specframe.executors.low_bit import LowBitLinear
 from specframe.executors.low_bit_copies import HEAD, LowBitCopies
 from specframe.types import Pass, SkipSet, Step
@@ -41,6 +47,9 @@ __all__ = ["FusedExecutor"]
 PROMPT_ROWS = 32  # more rows belong to a prompt and use the attention that saves memory
 PAIR_ROWS = 2  # in bf16, a single row is not bit-identical to the same row in a block
 STRICT_ROWS = 16  # float32 products are bit-identical only for a fixed number of rows
+
+
+Sublayer = Callable[[int, Tensor], Tensor]  # depth and the stream before it -> after it
 
 
 @dataclass(slots=True)
@@ -61,7 +70,8 @@ class FusedExecutor:
     """Runs Llama, Mistral, Qwen2, Qwen3, SmolLM3 and Granite models.
 
     The fused weights share storage with the model's parameters. `strict` pads every product of a
-    few rows to the same number of rows, which makes float32 decoding bit-identical too.
+    few rows to the same number of rows, which makes float32 decoding bit-identical too where
+    sublayers are not compiled.
     """
 
     name = "fused"
@@ -87,6 +97,9 @@ class FusedExecutor:
         self.dtype, self.device = embedding.dtype, embedding.device
         self._low.drop()
         self._cos = self._sin = embedding.new_zeros(0, 1, self.shape.head_size)
+        self._native = native_sublayers(self._model)
+        self.compiled = self._native is not None
+        self._lower = lower_for(self.compiled)
         self._attend, self._block = self._choose_attention()
 
     def _choose_attention(self) -> tuple[Attend, int]:
@@ -99,7 +112,8 @@ class FusedExecutor:
     @property
     def traits(self) -> str:
         """What affects the arithmetic besides shapes."""
-        return str(self._source.config.model_type)
+        family = str(self._source.config.model_type)
+        return f"{family}, compiled" if self.compiled else family
 
     @property
     def low_bytes(self) -> int:
@@ -144,21 +158,14 @@ class FusedExecutor:
         """See `Executor.walk`."""
         stop = self.shape.sublayers if stop is None else stop
         skips = SkipSet(self.shape.sublayers) if skips is None else skips
-        frame = self._frame(step, cache)
         stream = self._embed(step.tokens[0]) if hidden is None else hidden[0]
-        stream = self._pad(stream, frame.rows)
+        stream, run = self._begin(step, cache, stream, skips)
         tapped: dict[int, Tensor] = {}
         for depth in range(start, stop):
             if depth in taps:
                 tapped[depth] = stream[None, : step.rows]
-            if skips.bits >> depth & 1:
-                continue
-            layer = self._layer(depth, skips)
-            if depth % 2:
-                update = self._mlp(layer, stream)
-            else:
-                update = self._attention(layer, depth // 2, stream, frame)
-            stream = self._add(stream, update)
+            if not skips.bits >> depth & 1:
+                stream = run(depth, stream)
         if stop in taps:
             tapped[stop] = stream[None, : step.rows]
         out = stream[None, : step.rows]
@@ -168,12 +175,13 @@ class FusedExecutor:
     @torch.inference_mode()
     def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:
         """Final norm and head, low-bit where the skip set says so: [1, S, H] -> [1, S, V]."""
-        if skips is None:
-            return self.read_out(hidden)
         head: Linear = self._model.head
-        if skips.low_head:
-            head = self._low.get(HEAD, skips.low_bits, partial(lower_head, head, skips.low_bits))
-        return self._read_out(hidden, head)
+        if skips is not None and skips.low_head:
+            make = partial(lower_head, head, skips.low_bits, self._lower)
+            head = self._low.get(HEAD, skips.low_bits, make)
+        if self._native is None or hidden.shape[1] > MOST_ROWS:
+            return self._read_out(hidden, head)
+        return self._divided(self._native.head(head, hidden[0].contiguous())[None])
 
     def read_out(self, hidden: Tensor) -> Tensor:
         """The same in full, differentiable in `hidden`."""
@@ -183,14 +191,51 @@ class FusedExecutor:
         count = hidden.shape[1]
         stream = self._pad(hidden[0], self._padded(count))
         normed = F.rms_norm(stream, stream.shape[-1:], self._model.norm, self._model.eps)
-        logits = self._linear(head, normed)[None, :count]
+        return self._divided(self._linear(head, normed)[None, :count])
+
+    def _divided(self, logits: Tensor) -> Tensor:
         divisor = self._model.logits_divisor
         return logits if divisor == 1.0 else logits / divisor
+
+    @torch.inference_mode()
+    def products_alone(self) -> None:
+        """Run the matrix products of a one-row walk and nothing else, to tell what they take."""
+        model, rows = self._model, 1 if self._native else self._padded(1)
+        multiply = self._linear if self._native is None else self._native.product
+        parts = [
+            part
+            for layer in model.layers
+            for part in (layer.qkv, layer.output, layer.gate_up, layer.down)
+        ]
+        inputs = {
+            width: model.embedding.new_zeros(rows, width)
+            for width in {part.weight.shape[1] for part in parts}
+        }
+        for part in (*parts, model.head):
+            multiply(part, inputs[part.weight.shape[1]])
 
     def _embed(self, tokens: Tensor) -> Tensor:
         rows = F.embedding(tokens, self._model.embedding)
         multiplier = self._model.embedding_multiplier
         return rows if multiplier == 1.0 else rows * multiplier
+
+    def _begin(
+        self, step: Step, cache: CursorCache, stream: Tensor, skips: SkipSet
+    ) -> tuple[Tensor, Sublayer]:
+        """The stream as the walk's rows, and what runs a sublayer on it."""
+        if self._native is not None and step.slot is not None and step.rows <= MOST_ROWS:
+            walk = self._native.walk(step, cache, *self._rotary(step, cache, step.rows))
+            run = self._native.run
+            return stream.contiguous(), lambda at, x: run(at, self._native_layer(at, skips), x, walk)
+        frame = self._frame(step, cache)
+        stream = self._pad(stream, frame.rows)
+        return stream, lambda at, x: self._run(at, self._layer(at, skips), x, frame)
+
+    def _run(self, depth: int, layer: FusedLayer, stream: Tensor, frame: _Frame) -> Tensor:
+        """The stream after a sublayer, in operations of torch."""
+        if depth % 2:
+            return self._add(stream, self._mlp(layer, stream))
+        return self._add(stream, self._attention(layer, depth // 2, stream, frame))
 
     def _add(self, stream: Tensor, update: Tensor) -> Tensor:
         return torch.add(stream, update, alpha=self._model.residual_multiplier)
@@ -249,7 +294,7 @@ class FusedExecutor:
 
     def _frame(self, step: Step, cache: CursorCache) -> _Frame:
         rows = self._padded(step.rows)
-        cos, sin = self._rotary(step, cache)
+        cos, sin = self._rotary(step, cache, rows)
         if step.slot is None:
             columns, targets = step.visible, None
         else:
@@ -279,11 +324,11 @@ class FusedExecutor:
         group = self.shape.heads // self.shape.kv_heads
         return additive_mask(self._pad(allowed, frame.rows), group, self.dtype)
 
-    def _rotary(self, step: Step, cache: CursorCache) -> tuple[Tensor, Tensor]:
+    def _rotary(self, step: Step, cache: CursorCache, rows: int) -> tuple[Tensor, Tensor]:
         needed = max(cache.capacity, step.visible + step.rows)
         if self._cos.shape[0] < needed:
             self._grow_rotary(needed)
-        positions = self._pad(step.positions, self._padded(step.rows))
+        positions = self._pad(step.positions, rows)
         return self._cos.index_select(0, positions), self._sin.index_select(0, positions)
 
     def _grow_rotary(self, needed: int) -> None:
@@ -314,7 +359,14 @@ class FusedExecutor:
         if not skips.low >> depth & 1:
             return layer
         make = lower_mlp if depth % 2 else lower_attention
-        return self._low.get(depth, bits, partial(make, layer, bits))
+        return self._low.get(depth, bits, partial(make, layer, bits, self._lower))
+
+    def _native_layer(self, depth: int, skips: SkipSet) -> NativeLayer:
+        assert self._native is not None
+        if not skips.low >> depth & 1:
+            return self._native.layers[depth // 2]
+        part = f"{depth}, compiled"
+        return self._low.get(part, skips.low_bits, lambda: (native_layer(self._layer(depth, skips)), 0))
 
     def _linear(self, layer: Linear, rows: Tensor) -> Tensor:
         if isinstance(layer, LowBitLinear):

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from specframe.executors.fused.fusible import FusedLayer, Linear
+from specframe.executors.fused.native.packed import pack
+from specframe.executors.fused.weights import FusedLinear
 from specframe.executors.low_bit import LowBitLinear, lower
 
-__all__ = ["lower_attention", "lower_head", "lower_mlp"]
+__all__ = ["Lower", "lower_attention", "lower_for", "lower_head", "lower_mlp"]
+
+Lower = Callable[[FusedLinear, int], LowBitLinear]  # a layer and bits
 
 
-def lower_attention(layer: FusedLayer, bits: int) -> tuple[FusedLayer, int]:
+def lower_for(compiled: bool) -> Lower:
+    """What rounds a layer for the compiled products, or for those of torch."""
+    if compiled:
+        return pack
+    return lambda linear, bits: lower(linear.weight, linear.bias, bits)
+
+
+def lower_attention(layer: FusedLayer, bits: int, lower: Lower) -> tuple[FusedLayer, int]:
     """The layer with its attention's products on low-bit weights."""
-    qkv, output = lower_head(layer.qkv, bits)[0], lower_head(layer.output, bits)[0]
+    qkv, output = lower_head(layer.qkv, bits, lower)[0], lower_head(layer.output, bits, lower)[0]
     return replace(layer, qkv=qkv, output=output), qkv.bytes + output.bytes
 
 
-def lower_mlp(layer: FusedLayer, bits: int) -> tuple[FusedLayer, int]:
+def lower_mlp(layer: FusedLayer, bits: int, lower: Lower) -> tuple[FusedLayer, int]:
     """The layer with its MLP's products on low-bit weights."""
-    gate_up, down = lower_head(layer.gate_up, bits)[0], lower_head(layer.down, bits)[0]
+    gate_up, down = lower_head(layer.gate_up, bits, lower)[0], lower_head(layer.down, bits, lower)[0]
     return replace(layer, gate_up=gate_up, down=down), gate_up.bytes + down.bytes
 
 
-def lower_head(head: Linear, bits: int) -> tuple[LowBitLinear, int]:
+def lower_head(head: Linear, bits: int, lower: Lower) -> tuple[LowBitLinear, int]:
     """The head on low-bit weights."""
     assert not isinstance(head, LowBitLinear)
-    lowered = lower(head.weight, head.bias, bits)
+    lowered = lower(head, bits)
     return lowered, lowered.bytes

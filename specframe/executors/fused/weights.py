@@ -21,6 +21,11 @@ class FusedLinear:
     weight: Tensor  # [sum of out, in]
     bias: Tensor | None
 
+    @property
+    def outputs(self) -> int:
+        """The number of rows of all layers."""
+        return self.weight.shape[0]
+
     def __call__(self, rows: Tensor) -> Tensor:
         """[S, in] -> [S, out]; the result for few rows may be stored column by column."""
         if not self._is_better_on_the_left(rows):

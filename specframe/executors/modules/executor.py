@@ -52,6 +52,7 @@ class ModuleExecutor:
 
     name = "module"
     strict = False
+    compiled = False
 
     def __init__(self, model: Any, layout: Layout | None = None) -> None:
         refusal = refusal_of_model(model) or refusal_of_attention(model)

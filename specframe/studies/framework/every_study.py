@@ -12,6 +12,7 @@ from specframe.errors import SpecframeError, StudiesFailed
 from specframe.studies.framework.running import (
     RESULTS_FILE,
     Tell,
+    duration,
     run_study,
     settings_of,
     study_folder,
@@ -50,6 +51,7 @@ def run_every(
     tell: Tell,
     ended: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = perf_counter,
+    model: str | None = None,
 ) -> EveryStudy:
     """Run them one after another in the run's folder; `ended` is called after each success.
 
@@ -61,10 +63,12 @@ def run_every(
     took: list[float] = []
     for number, chosen in enumerate(studies, start=1):
         left = sum(one.name in todo for one in studies[number - 1 :])
-        tell(f"{chosen.name}, {number} of {len(studies)}{_remaining(took, left)}")
+        takes = duration(chosen, quick, model) if chosen.name in todo else ""
+        place = f"{chosen.name}, {number} of {len(studies)}"
+        tell(f"{place}{takes and f': {takes}'}{_remaining(took, left)}")
         begun = clock()
         try:
-            settings = settings_of(chosen, quick)
+            settings = settings_of(chosen, quick, model)
             results[chosen.name] = run_study(chosen, settings, study_folder(run, chosen), tell)
         except SpecframeError as error:
             failed[chosen.name] = f"{type(error).__name__}: {error}"

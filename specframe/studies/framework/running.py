@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +15,10 @@ from specframe.bench.fingerprint import fingerprint
 from specframe.bench.run_folder import RunFolder
 from specframe.contract.options import with_options
 from specframe.errors import InvalidRequest
+from specframe.prompts.usual import TESTBED
 from specframe.studies.framework.study import Row, Study
 
-__all__ = ["RESULTS_FILE", "run_study", "settings_of", "study_folder"]
+__all__ = ["RESULTS_FILE", "duration", "run_study", "settings_of", "study_folder"]
 
 RESULTS_FILE = "study.json"
 SHARED = "shared"  # beside the studies' own folders
@@ -43,7 +44,20 @@ def settings_of(
         if "model" not in {field.name for field in fields(settings)}:
             raise InvalidRequest(f"The study {study.name!r} has no choice of model. Leave it out.")
         changes["model"] = model
+        if quick and model != TESTBED:
+            settings = replace(settings, **study.real)
     return with_options(settings, changes)
+
+
+def duration(study: Study, quick: bool, model: str | None = None) -> str:
+    """What the study will take, as far as that is known; empty where it is not."""
+    if model in (None, TESTBED):
+        takes = "a minute or two"
+    elif study.minutes is None:
+        return ""
+    else:
+        takes = f"about {max(round(study.minutes), 1)} min on one core"
+    return takes if quick else f"longer than with --quick ({takes})"
 
 
 def run_study(

@@ -77,7 +77,8 @@ class Study:
     """A study; its settings are a frozen dataclass whose fields the command line can set.
 
     `run` requests every row from its `Work`. If the settings have a field `model`, `--model` sets
-    it.
+    it, and `--quick` then also changes what `real` names, since a real model is slower. `minutes`
+    are those of `--quick` with smollm2 on one core.
     """
 
     name: str
@@ -87,3 +88,5 @@ class Study:
     quick: Any  # settings of `--quick`
     run: Callable[[Any, Work], Findings]
     shows: Bars | Lines | None = None
+    real: Mapping[str, Any] = field(default_factory=dict)
+    minutes: float | None = None

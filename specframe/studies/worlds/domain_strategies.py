@@ -25,12 +25,13 @@ from specframe.studies.framework.measurement import Measurement
 from specframe.studies.framework.study import Work
 from specframe.studies.worlds.calibrations import UNHURRIED, kept_or_calibrated
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
-from specframe.testbed.corpus import DOMAINS
+from specframe.studies.worlds.texts import Texts, texts_of
 from specframe.types import DraftPlan, Prompt, StopRule
 
 __all__ = [
     "MIXED",
     "QUICK",
+    "REAL",
     "DomainMeasurement",
     "DomainSettings",
     "DomainStrategies",
@@ -74,6 +75,13 @@ QUICK: Mapping[str, Any] = {  # settings of `--quick`
     "prompts": 2,
     "new_tokens": 48,
 }
+REAL: Mapping[str, Any] = {  # of `--quick` with a real model
+    "calibration": 4,
+    "evaluations": 30,
+    "domain_evaluations": 12,
+    "prompts": 2,
+    "new_tokens": 32,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,11 @@ class DomainStrategies:
         self._settings, self._work = settings, work
         self._run: dict[tuple[str, str], Priced] = {}
 
+    @property
+    def texts(self) -> Texts:
+        """The domains of the model's prompts."""
+        return texts_of(self._settings.model)
+
     @cached_property
     def rig(self) -> PricedRig:
         """Model, tokenizer and prices."""
@@ -109,8 +122,9 @@ class DomainStrategies:
 
     @cached_property
     def lab(self) -> ModelLab:
-        """Remembers what it measures in the study's folder."""
-        notes = self._work.folder / "measurements.jsonl"
+        """Remembers what it measures, for all studies of the run with these answers."""
+        of = self._digest((), 0, {})
+        notes = self._work.shared / f"measurements-{of}.jsonl"
         return self.rig.lab(new_tokens=self._settings.new_tokens, notes=notes)
 
     @cached_property
@@ -124,14 +138,14 @@ class DomainStrategies:
         found: Mapping[str, JudgedSet] = self.knn.skip_sets()
         return found
 
-    def asked(self, domains: Sequence[str] = DOMAINS, count: int = 0) -> list[Prompt]:
+    def asked(self, domains: Sequence[str] = (), count: int = 0) -> list[Prompt]:
         """Test prompts, as many of each domain as the settings say or `count`."""
-        return self.rig.testbed_prompts(count or self._settings.prompts, domains=domains)
+        return self.rig.study_prompts(count or self._settings.prompts, domains=domains)
 
-    def calibrating(self, domains: Sequence[str] = DOMAINS, count: int = 0) -> list[Prompt]:
+    def calibrating(self, domains: Sequence[str] = (), count: int = 0) -> list[Prompt]:
         """Validation prompts."""
         each = count or self._settings.calibration
-        return self.rig.testbed_prompts(each, domains=domains, split="validation")
+        return self.rig.study_prompts(each, domains=domains, split="validation")
 
     def vectors(self, prompts: Sequence[Prompt]) -> Tensor:
         """As `knn-ssd` reads them, [prompts, H]."""
@@ -145,14 +159,16 @@ class DomainStrategies:
     def calibrated(
         self,
         name: str,
-        domains: Sequence[str] = DOMAINS,
+        domains: Sequence[str] = (),
         count: int = 0,
         options: Mapping[str, str] = NONE,
     ) -> LayerSelector:
         """Calibrated on these domains, or as a study of this run has left it.
 
-        On `count` prompts of each, as many as the settings say if it is 0.
+        On `count` prompts of each, as many as the settings say if it is 0; no domains means all
+        known ones.
         """
+        domains = domains or self.texts.known
         digest = self._digest(domains, count, options)
         where = domains[0] if len(domains) == 1 else "all domains"
         return kept_or_calibrated(

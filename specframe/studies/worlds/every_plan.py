@@ -21,15 +21,23 @@ Plan = tuple[int, int]  # bits of the skip set, draft length; length 0 is autore
 class EveryPlan:
     """Speed-ups over autoregressive decoding of all plans on one answer."""
 
+    sets: Sequence[int]  # bits of the skip sets, each once
     speeds: Floats  # [sets, draft lengths from 0]
     seconds: float  # of the answer by autoregressive decoding: its weight
 
     @classmethod
-    def of(cls, shares: Floats, tokens: int, costs: CostModel, n: float, longest: int) -> EveryPlan:
-        """`shares` [sets] are measured acceptances, by bits; n is the context in the middle."""
-        size = 2 * costs.layers
+    def of(
+        cls,
+        sets: Sequence[int],
+        shares: Floats,
+        tokens: int,
+        costs: CostModel,
+        n: float,
+        longest: int,
+    ) -> EveryPlan:
+        """`shares` [sets] are measured acceptances; n is the context in the middle."""
         plain = costs.autoregressive(n)
-        kinds, kind_of = _alike(size)
+        kinds, kind_of = _alike(sets, 2 * costs.layers)
         rounds = np.array(
             [
                 [costs.round(DraftPlan(skips, StopRule(d)), n) for d in range(longest + 1)]
@@ -37,31 +45,45 @@ class EveryPlan:
             ]
         )
         emitted = np.array([[expected_tokens(a, d) for d in range(longest + 1)] for a in shares])
-        return cls(plain * emitted / rounds[kind_of], plain * tokens)
+        return cls(sets, plain * emitted / rounds[kind_of], plain * tokens)
 
     def best(self) -> Plan:
         """The plan of the highest speed-up."""
-        bits, length = np.unravel_index(int(self.speeds.argmax()), self.speeds.shape)
-        return int(bits), int(length)
+        row, length = np.unravel_index(int(self.speeds.argmax()), self.speeds.shape)
+        return self.sets[int(row)], int(length)
+
+    def speed(self, plan: Plan) -> float:
+        """Of one plan, whose set must be among those tried."""
+        bits, length = plan
+        return float(self.speeds[self.sets.index(bits), length])
+
+    def among(self, sets: Sequence[int]) -> Floats:
+        """Speed-ups of some of the sets, in their order."""
+        if sets == self.sets:
+            return self.speeds
+        return self.speeds[[self.sets.index(bits) for bits in sets]]
 
 
 def pooled(answers: Sequence[EveryPlan]) -> EveryPlan:
-    """All answers with one plan: their seconds add up."""
+    """All answers with one plan, of a set that was tried on each: their seconds add up."""
+    sets = answers[0].sets
+    if any(answer.sets != sets for answer in answers):
+        sets = [bits for bits in sets if all(bits in answer.sets for answer in answers)]
     seconds = sum(answer.seconds for answer in answers)
-    spent = sum(answer.seconds / answer.speeds for answer in answers)
-    return EveryPlan(seconds / np.asarray(spent), seconds)
+    spent = sum(answer.seconds / answer.among(sets) for answer in answers)
+    return EveryPlan(sets, seconds / np.asarray(spent), seconds)
 
 
-def _alike(size: int) -> tuple[list[SkipSet], NDArray[np.intp]]:
+def _alike(sets: Sequence[int], size: int) -> tuple[list[SkipSet], NDArray[np.intp]]:
     """One set for each distinct cost, and which of them each set costs the same as."""
     known: dict[tuple[int, int, int], int] = {}
     kinds: list[SkipSet] = []
-    number = np.empty(1 << size, dtype=np.intp)
-    for bits in range(1 << size):
+    number = np.empty(len(sets), dtype=np.intp)
+    for row, bits in enumerate(sets):
         skips = SkipSet(size, bits)
         key = (len(skips.attention), len(skips.mlp), skips.prefix)
         if key not in known:
             known[key] = len(kinds)
             kinds.append(skips)
-        number[bits] = known[key]
+        number[row] = known[key]
     return kinds, number

@@ -19,6 +19,7 @@ from specframe.rig import Rig
 from specframe.studies.framework.measurement import Measurement
 from specframe.studies.framework.study import Row
 from specframe.studies.worlds.calibrations import kept_or_calibrated
+from specframe.studies.worlds.texts import texts_of
 from specframe.types import Prompt
 
 __all__ = ["PairedSettings", "PairedSpeed"]
@@ -29,7 +30,7 @@ class PairedSettings:
     """A model, prompts that are asked, and how often; each prompt is asked `repeats` times."""
 
     model: str = "testbed"
-    prompts: str = "testbed"
+    prompts: str = ""  # the model's usual ones
     per_domain: int = 3
     repeats: int = 2
     new_tokens: int = 64
@@ -49,16 +50,14 @@ class PairedSpeed(Measurement[Settings]):
 
     def domains(self, calibration: int) -> list[str]:
         """Of the prompts, in their order."""
-        if self._settings.prompts == "testbed":
-            from specframe.testbed.corpus import DOMAINS
-
-            return list(DOMAINS)
+        if not self._settings.prompts:
+            return list(texts_of(self._settings.model).known)
         found = self._read(calibration + self._settings.per_domain)
         return list(dict.fromkeys(prompt.domain for prompt in found))
 
     def calibration_prompts(self, domain: str, count: int) -> list[Prompt]:
         """Prompts that are never asked: the validation split, or a file's later lines."""
-        if has_splits(self._settings.prompts):
+        if has_splits(self._source):
             found = self._read(count, (domain,), split="validation")
         else:
             skipped = self._settings.per_domain
@@ -113,8 +112,12 @@ class PairedSpeed(Measurement[Settings]):
         }
 
     def _read(self, count: int, domains: Sequence[str] = (), **more: Any) -> list[Prompt]:
-        source, tokenizer = self._settings.prompts, self._rig.tokenizer
-        return prompts_from(source, tokenizer, domains=domains, per_domain=count, **more)
+        tokenizer = self._rig.tokenizer
+        return prompts_from(self._source, tokenizer, domains=domains, per_domain=count, **more)
+
+    @property
+    def _source(self) -> str:
+        return self._settings.prompts or texts_of(self._settings.model).source
 
     @cached_property
     def _rig(self) -> Rig:

@@ -38,6 +38,9 @@ class _AtContexts(WrappedSelector):
     budget: int
     plans: dict[int, DraftPlan]
 
+    def prospect(self, shape: ModelShape) -> None:
+        """It is asked whether drafting may pay or not."""
+
     def start(self, shape: ModelShape) -> Planner:
         """A planner that asks, and drafts nothing itself."""
         return _AskingPlanner(self, shape)

@@ -1,7 +1,8 @@
-"""A model at prices that are the same on every machine, and the testbed's prompts for it."""
+"""A model at prices that are the same on every machine, and its prompts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from specframe.errors import InvalidRequest
 from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
 from specframe.studies.worlds.prices import kept_prices, spread_over
+from specframe.studies.worlds.texts import texts_of
 from specframe.types import Prompt
 
 __all__ = ["PricedRig", "priced_rig", "require_tokenizer"]
@@ -22,9 +24,15 @@ class PricedRig(Rig):
         """The same, whose answers run on past their end tokens."""
         return replace(self, ends=frozenset())
 
-    def testbed_prompts(self, per_domain: int, **more: Any) -> list[Prompt]:
-        """The testbed's, of every domain unless `domains` names some."""
-        return prompts_from("testbed", self.tokenizer, per_domain=per_domain, **more)
+    def study_prompts(
+        self, per_domain: int, domains: Sequence[str] = (), **more: Any
+    ) -> list[Prompt]:
+        """Of every known domain unless `domains` names some (see `texts_of`)."""
+        texts = texts_of(self.name)
+        asked = domains or texts.known
+        return prompts_from(
+            texts.source, self.tokenizer, domains=asked, per_domain=per_domain, **more
+        )
 
 
 def priced_rig(name: str, profile: str = "") -> PricedRig:

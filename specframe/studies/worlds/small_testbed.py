@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +15,25 @@ from specframe.calibration.lab import ModelLab
 from specframe.calibration.run import refuse_overlap
 from specframe.contract.selector import LayerSelector
 from specframe.core.sampling import Law, seeded_choice
+from specframe.prediction.check import rank_sublayers
 from specframe.prediction.priced_rounds import PricedRound, priced_rounds
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
+from specframe.prompts.usual import TESTBED
 from specframe.studies.worlds.every_plan import EveryPlan
-from specframe.studies.worlds.priced_rig import PricedRig
+from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
 from specframe.studies.worlds.prices import kept_prices, spread_over
-from specframe.types import Prompt
+from specframe.types import Prompt, SkipSet
 
-__all__ = ["SmallTestbed", "small_testbed"]
+__all__ = ["RealModel", "SmallTestbed", "real_model", "small_testbed"]
 
 LONGEST = 16  # drafted tokens at most
 LOOKED_AT = 4  # test prompts of each domain on which presets were set: never judged on
+SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)  # of a larger model's sublayers, in nested sets
+RANKED = 2  # prompts of a domain by which its sublayers are ranked
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SmallTestbed:
     """A small model at large prices, with prompts of the test and of the validation split.
 
@@ -47,15 +53,56 @@ class SmallTestbed:
         """The strategy's rounds on a test prompt."""
         return priced_rounds(self.rig, strategy, prompt, self.new_tokens, _law_of(prompt))
 
-    def every_plan(self, prompt: Prompt) -> EveryPlan:
-        """All skip sets at all draft lengths on the target's answer to a test prompt."""
+    def every_plan(self, prompt: Prompt, used: Collection[int] = ()) -> EveryPlan:
+        """Skip sets at all draft lengths on the target's answer to a test prompt.
+
+        All sets there are; `used` are those of strategies on this prompt.
+        """
+        return self._plans(prompt, range(1 << self.rig.shape.sublayers))
+
+    def _plans(self, prompt: Prompt, sets: Sequence[int]) -> EveryPlan:
         executor, law = self.rig.executor, _law_of(prompt)
-        (text,) = continue_prompts(executor, [prompt.tokens], self.new_tokens, law)
-        (chances,) = AcceptanceEstimator(executor, [text], law).every_set()
-        shares: NDArray[np.float64] = chances.double().mean(1).numpy()
+        (text,) = continue_prompts(executor, [prompt.tokens], self.new_tokens, law, self.rig.ends)
+        shares = self._shares(AcceptanceEstimator(executor, [text], law), sets)
         tokens = len(text.tokens) - text.prompt_length
         n = text.prompt_length + tokens / 2
-        return EveryPlan.of(shares, tokens, self.rig.costs, n, LONGEST)
+        return EveryPlan.of(sets, shares, tokens, self.rig.costs, n, LONGEST)
+
+    def _shares(self, judge: AcceptanceEstimator, sets: Sequence[int]) -> NDArray[np.float64]:
+        (chances,) = judge.every_set()
+        shares: NDArray[np.float64] = chances.double().mean(1).numpy()
+        return shares
+
+
+@dataclass(frozen=True)
+class RealModel(SmallTestbed):
+    """A model with too many skip sets to try them all.
+
+    Tried are those nested by how little sublayers matter, on all domains and on each, and those
+    that strategies used on the prompt.
+    """
+
+    def every_plan(self, prompt: Prompt, used: Collection[int] = ()) -> EveryPlan:
+        """The nested sets and the used ones."""
+        return self._plans(prompt, tuple(dict.fromkeys([*self._nested, *used])))
+
+    def _shares(self, judge: AcceptanceEstimator, sets: Sequence[int]) -> NDArray[np.float64]:
+        size = self.rig.shape.sublayers
+        return np.array([judge.estimate(SkipSet(size, bits)).mean for bits in sets])
+
+    @cached_property
+    def _nested(self) -> list[int]:
+        domains = dict.fromkeys(prompt.domain for prompt in self.calibrating)
+        own = [[p for p in self.calibrating if p.domain == domain] for domain in domains]
+        layers = self.rig.shape.layers
+        found = {0}
+        for prompts in (*own, [prompts[0] for prompts in own]):
+            tokens = [prompt.tokens for prompt in prompts[:RANKED]]
+            order = rank_sublayers(self.rig.executor, tokens, self.new_tokens)
+            for share in SHARES:
+                members = order[: max(round(share * 2 * layers), 1)]
+                found.add(SkipSet.from_sublayers(layers, members).bits)
+        return sorted(found)
 
 
 def small_testbed(tests: int, calibrating: int, new_tokens: int, profile: str = "") -> SmallTestbed:
@@ -66,16 +113,27 @@ def small_testbed(tests: int, calibrating: int, new_tokens: int, profile: str = 
     from specframe import testbed
 
     model, tokenizer = testbed.load_tiny()
-    rig = PricedRig.of(model, tokenizer, costs=kept_prices(profile)).without_ends()
+    costs = kept_prices(profile)
+    rig = PricedRig.of(model, tokenizer, name=TESTBED, costs=costs).without_ends()
     asked = [
         prompt
-        for prompt in rig.testbed_prompts(LOOKED_AT + tests)
+        for prompt in rig.study_prompts(LOOKED_AT + tests)
         if int(prompt.name.rpartition("/")[2]) >= LOOKED_AT
     ]
-    seen = rig.testbed_prompts(calibrating, split="validation")
+    seen = rig.study_prompts(calibrating, split="validation")
     refuse_overlap(asked, [prompt.digest for prompt in seen])
-    costs = spread_over(rig.costs, rig.shape.layers)
-    return SmallTestbed(rig.priced(costs), tuple(asked), tuple(seen), new_tokens)
+    priced = rig.priced(spread_over(costs, rig.shape.layers))
+    return SmallTestbed(priced, tuple(asked), tuple(seen), new_tokens)
+
+
+def real_model(
+    name: str, tests: int, calibrating: int, new_tokens: int, profile: str = ""
+) -> RealModel:
+    """So many prompts of each domain from either split."""
+    rig = priced_rig(name, profile)
+    asked = rig.study_prompts(tests)
+    seen = rig.study_prompts(calibrating, split="validation")
+    return RealModel(rig, tuple(asked), tuple(seen), new_tokens)
 
 
 def _law_of(prompt: Prompt) -> Law:

@@ -16,7 +16,7 @@ from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
 from specframe.storage.user_cache import read_json, write_json
 from specframe.studies.worlds.priced_rig import require_tokenizer
-from specframe.testbed.corpus import DOMAINS
+from specframe.studies.worlds.texts import texts_of
 from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
 __all__ = ["TimedSearches", "timed_searches"]
@@ -84,11 +84,12 @@ class TimedSearches:
         turns = [p for p in chain.from_iterable(zip_longest(*own)) if p is not None]
         return [Prompt(prompt.tokens) for prompt in turns[: 2 * count]]
 
-    def speedup(self, bits: int) -> float:
-        """Predicted on the unseen prompts, at the best draft length."""
+    def speedup(self, bits: int, domain: str = "") -> float:
+        """Predicted on the unseen prompts, of one domain or of all, at the best draft length."""
         costs, n = self.rig.costs, self._context
         skips = SkipSet(self.rig.shape.sublayers, bits)
-        alpha = self._judge.acceptance([skips], self._unseen)[0].value
+        unseen = [p for p in self._unseen if domain in ("", p.domain)]
+        alpha = self._judge.acceptance([skips], unseen)[0].value
         length = costs.best_draft_length(alpha, skips, n, LONGEST)
         return costs.speedup(alpha, DraftPlan(skips, StopRule(length)), n).value if length else 1.0
 
@@ -113,9 +114,12 @@ def timed_searches(
     """Load and price a model; prompts are the validation split's, `judged` of a domain unseen."""
     rig = Rig.load(model)
     require_tokenizer(rig)
-    each = judged + max(ceil(2 * most / len(DOMAINS)), 2 * usual)
-    found = prompts_from("testbed", rig.tokenizer, per_domain=each, split="validation")
-    own = {domain: [p for p in found if p.domain == domain] for domain in DOMAINS}
+    texts = texts_of(model)
+    each = judged + max(ceil(2 * most / len(texts.known)), 2 * usual)
+    found = prompts_from(
+        texts.source, rig.tokenizer, domains=texts.known, per_domain=each, split="validation"
+    )
+    own = {domain: [p for p in found if p.domain == domain] for domain in texts.known}
     searches = TimedSearches(
         rig,
         folder,

@@ -9,21 +9,25 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
+from specframe.costs.measure import measured_profile
+from specframe.costs.model import CostModel
 from specframe.doors.speculator import SelfSpeculator
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
+from specframe.profilers.acceptance import AcceptanceEstimator
+from specframe.profilers.continuations import Continuation
 from specframe.testbed.corpus import DOMAINS
-from specframe.testbed.evaluation.acceptance import Answered, acceptance, prepare, search
-from specframe.testbed.evaluation.pricing import Prices
+from specframe.testbed.evaluation.acceptance import search
 from specframe.testbed.evaluation.scoring import difference, repeat4, score
 from specframe.testbed.model.encoding import encode
 from specframe.testbed.prompts import Question, suite
-from specframe.types import SkipSet, Step
+from specframe.types import DraftPlan, SkipSet, Step, StopRule
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-__all__ = ["DomainReport", "Effort", "Report", "answer", "answer_loss", "evaluate"]
+_CONTEXT = 160  # at which speed-ups are predicted
+_LONGEST = 12  # draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,7 @@ def evaluate(
         fmean(report.acceptance_at_70 for report in domains.values()),
         fmean(report.predicted_best_speedup for report in domains.values()),
         {
-            source: {
-                target: acceptance(measured.executor, texts[target], sets[source][half])
-                for target in DOMAINS
-            }
+            source: {target: texts[target].estimate(sets[source][half]).mean for target in DOMAINS}
             for source in DOMAINS
         },
     )
@@ -110,21 +111,22 @@ class _Evaluation:
     ) -> None:
         self._model, self._tokenizer, self._effort = model, tokenizer, effort
         self.executor = load_executor(model)
-        self._prices = Prices(self.executor)
+        self._costs = measured_profile(model, self.executor).costs
 
     def search(self, domain: str) -> dict[int, SkipSet]:
         """Skip sets by size, of a quarter, half, 60 % and 70 % of the sublayers."""
         size = self.executor.shape.sublayers
         known = self.answered(suite(domain, self._effort.searched, split="validation"))
-        return search(self.executor, known, (size // 4, size // 2, size * 6 // 10, _most(size)))
+        return search(known, size, (size // 4, size // 2, size * 6 // 10, _most(size)))
 
-    def answered(self, prompts: Sequence[Question]) -> list[Answered]:
-        """The reference answers, as the full model sees them."""
+    def answered(self, prompts: Sequence[Question]) -> AcceptanceEstimator:
+        """Acceptance on the reference answers; drafts start at each token before one of them."""
         encoded = [encode(self._tokenizer, p.conversation, p.templated) for p in prompts]
-        return [prepare(self.executor, one.tokens, one.answer_start) for one in encoded]
+        texts = [Continuation(one.tokens[:-1], one.answer_start - 1) for one in encoded]
+        return AcceptanceEstimator(self.executor, texts)
 
     def report(
-        self, domain: str, sets: Mapping[int, SkipSet], reference: Sequence[Answered]
+        self, domain: str, sets: Mapping[int, SkipSet], reference: AcceptanceEstimator
     ) -> DomainReport:
         """One domain on the test split."""
         effort, size = self._effort, self.executor.shape.sublayers
@@ -132,7 +134,7 @@ class _Evaluation:
         answers = [answer(self._model, self._tokenizer, p, effort.new_tokens) for p in prompts]
         texts = [self._tokenizer.decode(one, skip_special_tokens=True) for one in answers]
         scores = [score(p.document, text) for p, text in zip(prompts, texts, strict=True)]
-        alphas = {n: acceptance(self.executor, reference, skips) for n, skips in sets.items()}
+        alphas = {n: reference.estimate(skips).mean for n, skips in sets.items()}
         half, most = size // 2, _most(size)
         return DomainReport(
             loss=answer_loss(self.executor, self._tokenizer, suite(domain, effort.loss)),
@@ -142,7 +144,7 @@ class _Evaluation:
             acceptance_at_half=alphas[half],
             acceptance_at_70=alphas[most],
             predicted_best_speedup=max(
-                self._prices.predicted_speedup(alphas[n], skips) for n, skips in sets.items()
+                predicted_speedup(self._costs, alphas[n], skips) for n, skips in sets.items()
             ),
             skips_at_half=tuple(sets[half]),
             skips_at_70=tuple(sets[most]),
@@ -151,6 +153,12 @@ class _Evaluation:
 
 def _most(size: int) -> int:
     return -(-size * 7 // 10)
+
+
+def predicted_speedup(costs: CostModel, alpha: float, skips: SkipSet) -> float:
+    """Speed-up at the best draft length; alpha is the acceptance rate."""
+    plans = [DraftPlan(skips, StopRule(length)) for length in range(1, _LONGEST + 1)]
+    return max(costs.speedup(alpha, plan, _CONTEXT).value for plan in plans)
 
 
 def answer(

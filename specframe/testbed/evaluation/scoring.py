@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 from specframe.testbed.corpus import Document
 
-__all__ = ["difference", "repeat4", "score"]
-
 
 def score(document: Document, answer: str) -> float:
     """Share of the domain's checks that the answer passes."""

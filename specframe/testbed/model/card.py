@@ -5,12 +5,12 @@ from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
+from textwrap import fill
 from typing import Any
 
 from specframe.testbed.corpus import DOMAINS
+from specframe.testbed.disclosure import DISCLOSURE
 from specframe.testbed.training.recipe import Recipe
-
-__all__ = ["write_card"]
 
 _POINTS = 12  # lines of the curve
 
@@ -36,8 +36,7 @@ redundant:
 - a loss that makes passes with skipped sublayers agree with the full pass
 - a small early-exit loss
 
-Acceptance rates and speed-ups measured on this model show how strategies compare. They support
-no claim for any stock checkpoint.
+{disclosure}
 
 The model was trained only on the synthetic corpus of `specframe.testbed.corpus`: summaries, word
 problems, translation into an invented language, stories and SQL. A seeded generator writes the text
@@ -71,7 +70,8 @@ def write_card(
     `history` describes how a resumed run differs from its recipe.
     """
     facts = asdict(recipe) | {"history": f"{history}\n\n" if history else ""}
-    opening = _OPENING.format(recipe=json.dumps(asdict(recipe), indent=1), **facts)
+    recipe_json = json.dumps(asdict(recipe), indent=1)
+    opening = _OPENING.format(recipe=recipe_json, disclosure=fill(DISCLOSURE, 100), **facts)
     parts = [opening, _curve(curve)]
     if report is not None:
         parts.append(_scores(report))

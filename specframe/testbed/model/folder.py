@@ -10,8 +10,6 @@ from specframe.testbed.training.run import resume
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-__all__ = ["export", "open_folder"]
-
 
 def export(
     recipe: Recipe,

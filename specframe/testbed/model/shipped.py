@@ -15,8 +15,6 @@ from specframe.testbed.training.run import train
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-__all__ = ["WEIGHTS", "load", "load_tiny"]
-
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 

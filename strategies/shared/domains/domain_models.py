@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,13 @@ from specframe.strategies.shared.searching.knapsack_search import (
     frontier,
     guessed_losses,
 )
-from specframe.strategies.shared.searching.search import Budget, Record, Trial, run_search
+from specframe.strategies.shared.searching.search import (
+    Allowance,
+    Budget,
+    Record,
+    Trial,
+    run_search,
+)
 from specframe.strategies.shared.searching.searchers import LocalSearch
 from specframe.types import Estimate, SkipSet
 
@@ -90,17 +95,17 @@ def learn_models(
     seed: int,
 ) -> Mapping[str, DomainModel]:
     """A model of all domains together, then one of each domain, whose prior is that model."""
+    allowance = Allowance(seconds)
     lab.answer(split.every)
-    began = perf_counter()
     domains = split.domains
-    budget = Budget(evaluations[0], SEARCH_SHARE * MIXED_SHARE * seconds)
+    budget = Budget(evaluations[0], SEARCH_SHARE * MIXED_SHARE * allowance.left)
     few = _few_of_each(split, domains)
     few = replace(few, search=affordable(lab, few.search, budget.seconds))
     common = _Task(MIXED, few, longest, seed)
     fitted, learnt = common.learn(lab, budget, (), None)
     models = {MIXED: learnt}
     for done, domain in enumerate(domains):
-        left = max(seconds - (perf_counter() - began), 0.0) / (len(domains) - done)
+        left = allowance.left / (len(domains) - done)
         budget = Budget(evaluations[1], SEARCH_SHARE * left)
         starts = tuple(dict.fromkeys(model.judged.skips for model in models.values()))
         task = _Task(domain, split.of(domain), longest, seed)

@@ -9,8 +9,9 @@ use the lower end of its interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log, sqrt
+from time import perf_counter
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 SHORTLIST = 8
+MOST_JUDGING = 0.6  # of the seconds of a search
 RACED = 3  # of so many search prompts one is run first
 BEHIND = 0.02  # of the best speed on the same prompts: a set that is further behind is dropped
 TOLERATED = 0.05  # of acceptance: selection bias, and half the width of the unseen interval
@@ -153,16 +155,36 @@ class RacingObjective:
 def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet, Record]:
     """Search, choose and judge, each on prompts of its own."""
     n = typical_context(lab, split.search)
+    began = perf_counter()
+    judging = judging_seconds(lab, split, task.known)
+    judging += perf_counter() - began
+    seconds = task.budget.seconds - min(judging, MOST_JUDGING * task.budget.seconds)
+    budget = replace(task.budget, seconds=seconds)
     record = run_search(
         task.objective or RacingObjective(lab, _searched(lab, split, task), n, task.longest),
         task.searcher,
-        task.budget,
+        budget,
         watch=lambda trial, count: lab.tell(task.name, count, task.budget.evaluations),
     )
     shortlist = dict.fromkeys((*record.leading(SHORTLIST), *task.known))
     chosen = max(shortlist, key=predicted_speed(lab, split.choose, n, task.longest))
     judged = judge_set(lab, chosen, split, task.longest, tried=len(record.trials))
     return judged, record
+
+
+def judging_seconds(lab: Lab, split: PromptSplit, known: Sequence[SkipSet]) -> float:
+    """Seconds of choosing and judging, which the seconds of a search include.
+
+    Timed on a prompt that is searched on, which is first filled into a cache, as others will be.
+    """
+    empty, timed = SkipSet(lab.shape.sublayers), split.search[:1]
+    began = perf_counter()
+    lab.acceptance([empty.flip(0)], timed)
+    filled = perf_counter()
+    lab.acceptance([empty], timed)
+    once, first = perf_counter() - filled, filled - began
+    runs = (SHORTLIST + len(known)) * len(split.choose) + len(split.judge) + len(split.search)
+    return once * runs + max(first - once, 0.0) * len((*split.choose, *split.judge))
 
 
 def _searched(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[Prompt, ...]:

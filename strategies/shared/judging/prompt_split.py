@@ -34,6 +34,13 @@ class PromptSplit:
         """In the order in which they come up."""
         return _domains(self.search)
 
+    def searching(self, each: int) -> PromptSplit:
+        """The same with at most so many prompts of each domain to search on; 0 keeps all."""
+        if not each:
+            return self
+        search = balanced(self.search, each * len(self.domains))
+        return PromptSplit(search, self.choose, self.judge)
+
     def of(self, domain: str) -> PromptSplit:
         """The same of one domain's prompts."""
         every = (self.search, self.choose, self.judge)

@@ -9,13 +9,14 @@ from typing import ClassVar
 
 from specframe.contract.constant_plan import ConstantPlanner
 from specframe.contract.options import require_at_least, require_in, require_known
+from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Needs
 from specframe.strategies.shared.planners.candidates import (
     CandidatePlanner,
     CandidateRules,
-    draft_nothing,
 )
+from specframe.strategies.shared.planners.prospects import Expected
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["BlindConfig", "BlindSkips"]
@@ -61,6 +62,11 @@ class BlindSkips(LayerSelector):
     @abstractmethod
     def skips(self, layers: int) -> SkipSet:
         """The set for a model of so many layers."""
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of the set, at the acceptance that is guessed."""
+        config, skips = self.config, self.skips(shape.layers)
+        return Expected(skips, config.guess, config.longest) if config.stop == "gain" else None
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner with this set; it drafts nothing where the set is empty."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specframe.contract.options import require_at_least, require_in
+from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.rates import Choice, RoundPrices, SetMatrix
@@ -28,18 +29,12 @@ __all__ = [
     "CandidateRules",
     "PriceBook",
     "Repricing",
-    "draft_nothing",
 ]
 
 Floats = NDArray[np.float64]
 PRICED_FOR = 32  # tokens of context after which prices are looked up again
 GROWTH = 1.25  # of the context, after which prices are looked up again where that is dear
 NEVER = 1e-6
-
-
-def draft_nothing(layers: int, capture: bool = False) -> DraftPlan:
-    """The plan of a round of autoregressive decoding."""
-    return DraftPlan(SkipSet.none(layers), StopRule(0), capture=capture)
 
 
 @dataclass(frozen=True)
@@ -195,7 +190,8 @@ class CandidatePlanner(Planner):
     def present(self, context: Context, capture: bool = False) -> DraftPlan:
         """The choice as a plan, without a review."""
         if self.chosen is None or self._stop is None:
-            return draft_nothing(context.shape.layers, capture)
+            best = 0.0 if self._choice is None else self._choice.best_speedup
+            return draft_nothing(context.shape.layers, capture, declined=best)
         return DraftPlan(self.chosen, self._stop.rule(), capture=capture)
 
     def observe(self, outcome: Outcome) -> None:

@@ -15,9 +15,10 @@ from specframe.contract.planner import Context, Planner
 from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.planners.candidates import CandidatePlanner
 from specframe.strategies.shared.planners.chain_search import ChainConfig, ChainSearch, Cut
+from specframe.strategies.shared.planners.prospects import StreamProspect
 from specframe.types import DraftPlan, Outcome
 
-__all__ = ["ChainPlanner"]
+__all__ = ["ChainPlanner", "chain_prospect"]
 
 FEWEST_ROWS = 2
 NEVER = 1e-6
@@ -108,6 +109,12 @@ class ChainPlanner(Planner):
         self._drifted = (changed or slowed) and bool(
             self._affordable_rows(context, self._config.rows)
         )
+
+
+def chain_prospect(config: ChainConfig, cut: Cut) -> StreamProspect:
+    """What the program could find, for the price of running it on the fewest rows."""
+    program = ChainSearch(config, cut)
+    return StreamProspect(config.longest, lambda context: program.seconds(context, FEWEST_ROWS))
 
 
 def _price_ratio(prices: RoundPrices) -> float:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.options import require_at_least, require_known
+from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.stopping import FREE, AdaptiveThreshold, ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.judging.find_set import best_draft
-from specframe.strategies.shared.planners.candidates import Repricing, draft_nothing
+from specframe.strategies.shared.planners.candidates import Repricing
 from specframe.types import DraftPlan, Estimate, Outcome, StopRule
 
 __all__ = ["FallbackPlanner", "FallbackRules", "least_acceptance"]
@@ -59,6 +60,7 @@ class _Current:
     judged: JudgedSet
     policy: StopPolicy
     floor: float  # acceptance under which it is left
+    speed: float  # predicted over autoregressive decoding, at the lower end of its acceptance
     drafts: bool
     accepted: deque[bool]  # whether the first drafted token was, by round
 
@@ -83,7 +85,7 @@ class FallbackPlanner(Planner):
         if self._repricing.due(context) or self._current is None:
             self._current = self._priced(self._sets[self._number], context, self._current)
         if not self._current.drafts:
-            return draft_nothing(context.shape.layers)
+            return draft_nothing(context.shape.layers, declined=self._current.speed)
         return DraftPlan(self._current.judged.skips, self._current.policy.rule(), capture=False)
 
     def observe(self, outcome: Outcome) -> None:
@@ -124,7 +126,7 @@ class FallbackPlanner(Planner):
             policy, accepted = _policy(rules, fixed, step, verify), deque(maxlen=rules.memory)
         drafts = speed > 1.0 or not rules.may_decline
         return _Current(
-            judged, policy, self._floor(judged, context, step, verify), drafts, accepted
+            judged, policy, self._floor(judged, context, step, verify), speed, drafts, accepted
         )
 
     def _floor(self, judged: JudgedSet, context: Context, step: float, verify: float) -> float:

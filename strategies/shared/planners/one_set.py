@@ -8,12 +8,15 @@ from typing import Any, Self
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
+from specframe.contract.paying import Prospect
 from specframe.contract.selector import Needs
 from specframe.strategies.shared.judging.find_set import find_set
 from specframe.strategies.shared.judging.prompt_split import split_prompts
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.fallback import FallbackPlanner
+from specframe.strategies.shared.planners.prospects import JudgedProspect
 from specframe.strategies.shared.searching.offline import OfflineConfig, enough, search_task
+from specframe.strategies.shared.searching.search import Allowance
 from specframe.types import ModelShape, Prompt, SkipSet
 
 __all__ = ["EVERY_DOMAIN", "FoundSet", "OneSet"]
@@ -48,10 +51,11 @@ class OneSet(CalibratedStrategy):
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Search a set; one that was found before is where the search starts."""
-        split = enough(split_prompts(prompts), lab, self.config.evaluations)
+        config, allowance = self.config, Allowance(self.config.seconds)
+        split = enough(split_prompts(prompts).searching(config.searched), lab, config.evaluations)
         starts = self.starts if self.found is None else (self.found.judged.skips, *self.starts)
         lab.answer(split.every)
-        task = search_task("searching a skip set", lab, split, self.config, starts)
+        task = search_task("searching a skip set", lab, split, config, starts, allowance=allowance)
         judged, record = find_set(lab, split, task)
         found = FoundSet(
             judged, record.best_so_far(), record.incumbents(), record.ended, lab.shape, lab.facts
@@ -61,6 +65,12 @@ class OneSet(CalibratedStrategy):
     def start(self, shape: ModelShape) -> FallbackPlanner:
         """A planner that drafts with the set found, or drafts nothing while that does not pay."""
         return FallbackPlanner((self.required(shape).judged,), self.config.rules())
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """Of the set found, where it may be declined."""
+        if not self.config.may_decline:
+            return None
+        return JudgedProspect((self.required(shape).judged,), self.config.longest)
 
     def skip_sets(self) -> Mapping[str, JudgedSet]:
         """The set found."""

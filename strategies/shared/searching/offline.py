@@ -23,7 +23,13 @@ from specframe.strategies.shared.searching.knapsack_search import (
     guessed_losses,
     nested_by_loss,
 )
-from specframe.strategies.shared.searching.search import Budget, InTurn, Objective, Searcher
+from specframe.strategies.shared.searching.search import (
+    Allowance,
+    Budget,
+    InTurn,
+    Objective,
+    Searcher,
+)
 from specframe.strategies.shared.searching.searchers import (
     Annealing,
     EverySet,
@@ -49,8 +55,9 @@ class OfflineConfig:
     `search`: `exhaustive` measures every set of a small model, and is `local` on a larger one.
     `objective`: `cached` predicts the speed from cached continuations and the machine's prices,
     `clock` times generations of `new_tokens` tokens on `prompts` prompts (0: all that are searched
-    on). `every_prompt` searches on all prompts even where `seconds` are too few for that. The
-    last five settings are those of `FallbackRules`.
+    on). `every_prompt` searches on all prompts even where `seconds` are too few for that;
+    `searched` is how many prompts of each domain are searched on then (0: half of them). The last
+    five settings are those of `FallbackRules`.
     """
 
     search: str = "local+bayes"
@@ -60,6 +67,7 @@ class OfflineConfig:
     patience: int = 0
     prompts: int = 0
     every_prompt: bool = False
+    searched: int = 0
     new_tokens: int = 32
     seed: int = 1
     stop: str = "gain"
@@ -70,7 +78,8 @@ class OfflineConfig:
 
     def __post_init__(self) -> None:
         require_known(self, search=SEARCHES, objective=("cached", "clock"))
-        require_at_least(self, evaluations=1, new_tokens=1, seconds=0, patience=0, prompts=0)
+        require_at_least(self, evaluations=1, new_tokens=1)
+        require_at_least(self, seconds=0, patience=0, prompts=0, searched=0)
         self.rules()
 
     def rules(self) -> FallbackRules:
@@ -86,18 +95,24 @@ def search_task(
     split: PromptSplit,
     config: OfflineConfig,
     starts: Sequence[SkipSet] = (),
-    budget: Budget | None = None,
+    evaluations: int = 0,
+    allowance: Allowance | None = None,
 ) -> SearchTask:
-    """The search that a configuration asks for; `starts` are measured first."""
-    budget = budget or Budget(config.evaluations, config.seconds, config.patience)
+    """The search that a configuration asks for; `starts` are measured first.
+
+    `evaluations` and `allowance` replace those of the configuration.
+    """
+    allowance = allowance or Allowance(config.seconds)
+    evaluations = evaluations or config.evaluations
+    searcher = _searcher(config, lab, split, evaluations, starts)  # may rank sublayers first
     return SearchTask(
         name,
-        _searcher(config, lab, split, budget.evaluations, starts),
-        budget,
+        searcher,
+        Budget(evaluations, allowance.left, config.patience),
         config.longest,
         _objective(lab, split, config),
         tuple(starts),
-        config.every_prompt,
+        config.every_prompt or config.searched > 0,
     )
 
 
@@ -134,7 +149,8 @@ def _searcher(
     if config.search == "annealing":
         return Annealing(size, evaluations, seed, starts)
     if config.search == "bayes":
-        return BayesianSearch(size, seed, starts)
+        # timed generations take far longer than a thorough fit, one-pass estimates far less
+        return BayesianSearch(size, seed, starts, quick=config.objective == "cached")
     if config.search == "exhaustive" and size <= EXHAUSTED:
         return EverySet(size)
     local = LocalSearch(size, seed, starts or _guessed_starts(lab, split))

@@ -16,6 +16,7 @@ from specframe.contract.options import require_at_least
 from specframe.types import SkipSet
 
 __all__ = [
+    "Allowance",
     "Budget",
     "InTurn",
     "Objective",
@@ -32,6 +33,18 @@ Watch = Callable[["Trial", int], None]  # a trial and how many were measured wit
 Proposals = Generator[SkipSet, float, None]
 
 KNOWN_IN_A_ROW = 1_000  # known proposals after which the search counts as exhausted
+
+
+class Allowance:
+    """The seconds of a calibration, counted from when this is made."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = perf_counter) -> None:
+        self._ends, self._clock = clock() + seconds, clock
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain, at least 0."""
+        return max(self._ends - self._clock(), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ from specframe.contract.planner import Probe
 from specframe.tensors import at_least_float32
 from specframe.types import SkipSet, Step
 
-__all__ = ["Agreement", "RowJudge", "compare_heads"]
-
 
 @dataclass(frozen=True, slots=True)
 class Agreement:

@@ -31,16 +31,6 @@ from specframe.strategies.shared.streams.stream_change import read_one_stream
 from specframe.tensors import at_least_float32
 from specframe.types import Step
 
-__all__ = [
-    "ChainRules",
-    "Chains",
-    "Sight",
-    "Stretch",
-    "best_chains",
-    "branches_by_stretch",
-    "stretches_between",
-]
-
 Sight = Literal["draft", "target"]
 ROUNDING = 1e-9  # sums of weights may exceed the budget by this share
 ATTENTION_ROWS = 128  # rows side by side at most: each brings a column that the others cannot see

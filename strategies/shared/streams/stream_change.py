@@ -13,8 +13,6 @@ from torch import Tensor
 
 from specframe.types import SkipSet
 
-__all__ = ["least_loss_first", "nested_sets", "read_one_stream", "stream_change"]
-
 LEAST_SECONDS = 1e-12
 
 

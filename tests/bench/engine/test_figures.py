@@ -10,16 +10,23 @@ from doubles.ticking import TickingClock
 
 from specframe.bench.engine import figures as bench
 from specframe.bench.engine import shapes
+from specframe.bench.engine.decoders import decoders
 from specframe.bench.engine.forward import ROWS, SHARES, forward_ms
 from specframe.bench.engine.memory import measure_memory
+from specframe.bench.engine.operations import operations_of_token
 from specframe.bench.engine.overhead import measure_overhead
+from specframe.bench.engine.peers import read_peers
 from specframe.bench.engine.shapes import (
     BenchShape,
     plant,
     random_model,
+    shape_of,
     spread_skips,
     weight_bytes,
 )
+from specframe.errors import InvalidRequest
+from specframe.executors.fused.native import sublayers
+from specframe.executors.fused.native.sublayers import NativeSublayers
 from specframe.executors.load import load_executor
 
 MINI = BenchShape("mini", 4, 64, 4, 2, 96, 128, True, turns=2, blocks=2, block_tokens=4)
@@ -94,7 +101,10 @@ def test_every_figure_is_written_and_explained(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench, "best_bandwidth", lambda *_: {"sum": 1e9, "copy": 2e9})
     target = tmp_path / "E.json"
     threads = str(torch.get_num_threads())
-    arguments = ("--shape", "mini", "--threads", threads, "--json", target)
+    peers = tmp_path / "peers.json"
+    peers.write_text('{"bf16": {"ms_per_token": 4.0, "least": 3.9}}', encoding="utf-8")
+    asked = ("--shape", "mini", "--threads", threads, "--profile", "--peer-json", peers)
+    arguments = (*asked, "--json", target)
     assert specframe(monkeypatch, "bench", "engine", *arguments) == 0
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert set(bench.MEANING) <= set(figures)
@@ -103,7 +113,12 @@ def test_every_figure_is_written_and_explained(monkeypatch, tmp_path, capsys):
     assert figures["ar_vs_transformers"] == pytest.approx(speeds["fused"] / library)
     read = figures["weight_bytes"]["read_per_token"]
     assert figures["bandwidth_share"] == pytest.approx(read * speeds["fused"] / 2e9)
+    assert figures["limit_tokens_per_second"] == pytest.approx(2e9 / read)
+    assert figures["peers"] == {"bf16": 4.0}
+    assert figures["operations"]
     shown = capsys.readouterr().out
+    assert "peer, bf16" in shown
+    assert "Operations of one token" in shown
     assert all(name in shown for name in ("ar_vs_transformers", "overhead_share", "not measured"))
 
 
@@ -111,6 +126,8 @@ def test_every_figure_is_written_and_explained(monkeypatch, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--shape", "7B"], "Known: 19M, 1.1B"),
+        (["--shape", "19M", "--model", "testbed"], "Give one"),
+        (["--peer-json", "nowhere.json"], "cannot be read"),
         (["--threads", "0"], "at least 1"),
         (["--device", "tpu"], "cpu or cuda"),
         (["--json", "nowhere/E.json"], "existing folder"),
@@ -121,6 +138,79 @@ def test_bad_options_are_one_line_and_status_two(monkeypatch, capsys, arguments,
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "does not have the form"),
+        ("[1]", "does not have the form"),
+        ('{"f16": {"least": 1}}', "does not have the form"),
+        ('{"f16": {"ms_per_token": 0}}', "Give a positive number"),
+        ('{"f16": {"ms_per_token": NaN}}', "Give a positive number"),
+    ],
+)
+def test_a_file_of_peers_that_cannot_be_read_is_refused(content, message, tmp_path):
+    file = tmp_path / "peers.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidRequest, match=message):
+        read_peers(file)
+
+
+def test_decoders_are_set_against_ours_and_against_the_memory():
+    found = decoders(
+        {
+            "tokens_per_second": {"fused": 50.0, "dynamic": 25.0, "static": 40.0},
+            "peers": {"bf16": 25.0},
+            "limit_tokens_per_second": 100.0,
+        }
+    )
+    shown = {decoder.name: decoder.shown for decoder in found}
+    assert shown["fused"] == ("50.0", "20.00", "50%", "1.00×")
+    assert shown["transformers, dynamic cache"] == ("25.0", "40.00", "25%", "2.00×")
+    assert shown["peer, bf16"] == ("40.0", "25.00", "40%", "1.25×")
+    assert shown["limit of the memory"] == ("100.0", "10.00", "100%", "0.50×")
+
+
+def test_a_loaded_model_is_measured_in_its_own_shape(model):
+    found = shape_of("mine", model)
+    assert replace(found, name="mini", source=None, turns=2, blocks=2, block_tokens=4) == MINI
+
+
+def test_a_model_that_the_fused_executor_cannot_run_is_refused():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    other = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=11))
+    with pytest.raises(InvalidRequest, match=r"cannot run 'mine'.*specframe bench --model mine"):
+        shape_of("mine", other)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_every_operation_of_a_token_is_counted_per_token(model, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(sublayers, "compiled", lambda dtype: None)
+    executor = load_executor(model)
+    found = operations_of_token(executor, executor.new_cache(4))
+    if executor.compiled:
+        counts = {name: found[f"specframe::{name}"]["calls"] for name in ("attention", "mlp")}
+        assert counts == {"attention": MINI.layers, "mlp": MINI.layers}
+    else:
+        assert found["aten::mm"]["calls"] == 4 * MINI.layers + 1
+    times = [figures["ms"] for figures in found.values()]
+    assert times == sorted(times, reverse=True)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_products_alone_read_every_matrix(model, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(sublayers, "compiled", lambda dtype: None)
+    executor = load_executor(model)
+    seen = []
+    owner, name = (NativeSublayers, "product") if executor.compiled else (type(executor), "_linear")
+    monkeypatch.setattr(owner, name, lambda self, part, rows: seen.append(part.weight.numel()))
+    executor.products_alone()
+    norms = (2 * MINI.layers + 1) * MINI.hidden
+    assert 2 * (sum(seen) + norms) == weight_bytes(model, read_per_token=True)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

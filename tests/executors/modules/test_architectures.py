@@ -22,7 +22,11 @@ from specframe.executors.modules.executor import ModuleExecutor
 from specframe.testing.architectures import FUSED, MODULE, STRUCTURE, WINDOW, tiny_model
 from specframe.types import SkipSet, Step
 
-EVERY = (*FUSED, *MODULE, *STRUCTURE)
+EVERY = [
+    *FUSED,
+    *MODULE,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in STRUCTURE),
+]
 TABLE = (*FUSED, *MODULE)
 WINDOWED = ("mistral", "qwen2", "gemma2", "gemma3", "phi3", "mixtral", "cohere2", "starcoder2")
 PARALLEL = ("gpt_neox", "phi", "cohere", "stablelm_parallel", "cohere2")

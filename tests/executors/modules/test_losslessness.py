@@ -20,6 +20,7 @@ from specframe.testing.architectures import FUSED, MODULE, STRUCTURE, tiny_model
 from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule
 
 TABLE = (*FUSED, *MODULE)
+LONG = [pytest.param(name, marks=pytest.mark.slow) for name in STRUCTURE]
 BUDGET = 9
 NEAR_TIE = 1e-4
 
@@ -40,7 +41,7 @@ def plans(seed):
     yield ConstantPlan(DraftPlan(SkipSet(8, tree), StopRule(3), TreeRule((3, 2))))
 
 
-@pytest.mark.parametrize("name", [*MODULE, *STRUCTURE])
+@pytest.mark.parametrize("name", [*MODULE, *LONG])
 def test_chains_and_trees_emit_the_tokens_of_own_autoregressive_decoding(name):
     executor, prompt = executor_of(name), prompt_of(seed=3)
     expected = tokens_of(executor, prompt, Autoregressive())
@@ -56,7 +57,7 @@ def test_both_executors_emit_the_same_tokens(name):
     assert tokens_of(executor_of(name), prompt, strategy) == expected
 
 
-@pytest.mark.parametrize("name", [*TABLE, *STRUCTURE])
+@pytest.mark.parametrize("name", [*TABLE, *LONG])
 def test_tokens_are_those_of_the_librarys_generate_but_for_near_ties(name):
     model, prompt = model_of(name), prompt_of(seed=5)
     got = tokens_of(executor_of(name), prompt, next(plans(seed=7)))

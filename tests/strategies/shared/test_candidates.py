@@ -6,6 +6,7 @@ from doubles.contexts import plain_context
 from doubles.strategies_worlds import outcome, prices
 from doubles.written_lab import small_shape
 
+from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Planner
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import (
@@ -15,7 +16,6 @@ from specframe.strategies.shared.planners.candidates import (
     CandidateRules,
     PriceBook,
     Repricing,
-    draft_nothing,
 )
 from specframe.types import DraftPlan, SkipSet, StopRule
 

@@ -55,6 +55,7 @@ def test_incumbents_are_the_sets_of_the_curve():
     ]
 
 
+@pytest.mark.slow
 def test_bayesian_optimisation_beats_chance_on_as_many_sets():
     bayes = run_search(likeness, searcher("bayes"), Budget(16)).best.value
     chance = [
@@ -79,13 +80,13 @@ def test_starts_are_measured_first(name):
 
 @pytest.mark.parametrize("name", ["random", "local", "annealing", "bayes"])
 def test_the_same_seed_goes_the_same_way(name):
-    first, second = (run_search(likeness, searcher(name), Budget(6)) for _ in range(2))
+    first, second = (run_search(likeness, searcher(name), Budget(4)) for _ in range(2))
     assert [t.skips for t in first.trials] == [t.skips for t in second.trials]
 
 
 def test_the_point_that_was_measured_is_what_the_process_learns():
     search = BayesianSearch(SIZE, 0, quick=True)
-    record = run_search(likeness, search, Budget(8))
+    record = run_search(likeness, search, Budget(5))
     learnt = search._optimizer.space.params
     assert set(learnt.flatten().tolist()) <= {0.0, 1.0}
     bits = {sum(1 << i for i, x in enumerate(row) if x == 1.0) for row in learnt}

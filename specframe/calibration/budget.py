@@ -1,0 +1,137 @@
+"""How the seconds of calibrations are spent: answers first, then as many sets as fit.
+
+All of it is predicted from the machine's prices, so that the same call always gives the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from specframe.costs.model import CostModel
+from specframe.types import Prompt
+
+__all__ = [
+    "ANSWERS_SHARE",
+    "Answering",
+    "Effort",
+    "Shared",
+    "answers_within",
+    "equal_effort",
+    "shared_between",
+]
+
+ANSWERS_SHARE = 0.4  # of all seconds that the target's answers may take
+FEWEST_PROMPTS = 3  # of a domain: to search on, to choose by, to judge by
+LENGTHS = (64, 48, 32, 24, 16)  # tokens that answers are shortened to
+SEARCHED_SHARE = 0.5  # of the prompts
+RACING = 0.5  # of the prompts that a set runs on in the mean, since sets behind are dropped
+JUDGING = 0.25  # of the seconds of searching that choosing and judging take
+ENOUGH = 6  # sets for each sublayer: a search ranks all, nests them and climbs, with some slack
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """The prompts that are answered, how long answers are, and how long that should take."""
+
+    prompts: tuple[Prompt, ...]
+    new_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """Sets that a strategy runs on each prompt, and prompts of each domain that it searches on."""
+
+    evaluations: int
+    searched: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How strategies that learn from the same prompts share the seconds that they have together."""
+
+    strategies: int
+    total: float  # seconds, answers included
+    answers: Answering
+    effort: Effort
+
+    @property
+    def each(self) -> float:
+        """Seconds of one strategy, once prompts are answered."""
+        return max(self.total - self.answers.seconds, 0.0) / self.strategies
+
+    @property
+    def sentence(self) -> str:
+        """For people, before it begins and in reports."""
+        found, effort = self.answers, self.effort
+        named = "1 strategy" if self.strategies == 1 else f"{self.strategies} strategies"
+        return (
+            f"calibrating {named} takes about "
+            f"{max(self.total, found.seconds):.0f} s: {found.seconds:.0f} s for answers of "
+            f"{found.new_tokens} tokens to {len(found.prompts)} prompts, which all share, then up "
+            f"to {self.each:.0f} s each; a search runs {effort.evaluations} sets on each of "
+            f"{effort.searched} prompts a domain"
+        )
+
+
+def shared_between(
+    strategies: int, costs: CostModel, prompts: Sequence[Prompt], new_tokens: int, each: float
+) -> Shared:
+    """Of so many strategies, with `each` seconds times their number in all."""
+    total = strategies * each
+    answers = answers_within(costs, prompts, new_tokens, ANSWERS_SHARE * total)
+    left = max(total - answers.seconds, 0.0) / strategies
+    effort = equal_effort(costs, answers.prompts, answers.new_tokens, left)
+    return Shared(strategies, total, answers, effort)
+
+
+def answers_within(
+    costs: CostModel, prompts: Sequence[Prompt], new_tokens: int, seconds: float
+) -> Answering:
+    """The most answered tokens that fit into the seconds; of as many, those of the most prompts.
+
+    At least three prompts of each domain, with answers of at least 16 tokens, whatever that takes.
+    """
+    most = max(Counter(prompt.domain for prompt in prompts).values(), default=0)
+    lengths = [new_tokens, *(length for length in LENGTHS if length < new_tokens)]
+    counts = range(min(FEWEST_PROMPTS, most), most + 1)
+    options = [(each * length, each, length) for each in counts for length in lengths]
+    for _, each, length in sorted(options, reverse=True):
+        found = _answering(costs, prompts, each, length)
+        if found.seconds <= seconds:
+            return found
+    return _answering(costs, prompts, counts[0], lengths[-1])
+
+
+def _answering(costs: CostModel, prompts: Sequence[Prompt], each: int, length: int) -> Answering:
+    taken: Counter[str] = Counter()
+    kept = []
+    for prompt in prompts:
+        taken[prompt.domain] += 1
+        if taken[prompt.domain] <= each:
+            kept.append(prompt)
+    seconds = 0.0
+    for prompt in kept:
+        n = len(prompt.tokens)
+        seconds += costs.walk(0, n, logits=1) + length * costs.autoregressive(n + length / 2)
+    return Answering(tuple(kept), length, seconds)
+
+
+def equal_effort(
+    costs: CostModel, prompts: Sequence[Prompt], new_tokens: int, seconds: float
+) -> Effort:
+    """What every strategy that searches sets can do within the seconds, alike for all of them.
+
+    Enough sets for the number of sublayers come first, on at least one prompt of each domain;
+    then more prompts; where not even that fits, fewer sets.
+    """
+    domains = Counter(prompt.domain for prompt in prompts)
+    each = sum(costs.walk(len(p.tokens), new_tokens, logits=new_tokens) for p in prompts)
+    once = RACING * each / max(len(prompts), 1) * len(domains)  # a set on one prompt of each
+    left = (1.0 - JUDGING) * seconds
+    enough = ENOUGH * 2 * costs.layers
+    most = max(int(SEARCHED_SHARE * min(domains.values(), default=1)), 1)
+    searched = min(max(int(left / (enough * once)), 1), most)
+    return Effort(min(max(int(left / (searched * once)), 1), enough), searched)

@@ -1,0 +1,105 @@
+"""Drafting only where it may pay: what it could gain at best, and what finding out may cost.
+
+Before the first round, and after every pause, a `Prospect` says how fast drafting could be at an
+optimistic acceptance rate. Finding out may cost a share of what that would save in the rest of the
+answer, the stake: where planning alone would cost more, or the rounds after it have lost more,
+nothing is drafted for a while. Pauses double and stakes halve, so that an answer on which nothing
+pays takes hardly longer than without a strategy.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from specframe.contract.planner import Context, Planner
+from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
+
+__all__ = ["PayingPlanner", "Prospect", "absence", "draft_nothing"]
+
+RISK = 0.2  # of what drafting could save, that finding out may cost
+PAUSE = 64  # tokens until a first decision against drafting is reviewed
+
+
+def draft_nothing(layers: int, capture: bool = False, declined: float = 0.0) -> DraftPlan:
+    """The plan of a round of autoregressive decoding; `declined` is that of `DraftPlan`."""
+    return DraftPlan(SkipSet.none(layers), StopRule(0), capture=capture, declined=declined)
+
+
+def absence(layers: int) -> Outcome:
+    """What a planner observes once when others plan from now on: nothing was done at all."""
+    return Outcome(draft_nothing(layers), Draft((), (), ()), 0, ())
+
+
+class Prospect(ABC):
+    """What drafting could gain in one sequence."""
+
+    @abstractmethod
+    def speedup(self, context: Context) -> float:
+        """The best speed-up of any plan at these prices and an optimistic acceptance rate."""
+
+    def trial(self, context: Context) -> float:
+        """Seconds that planning takes before the first draft; none by default."""
+        return 0.0
+
+
+class PayingPlanner(Planner):
+    """Lets another planner plan while that may pay, and drafts nothing where it does not."""
+
+    def __init__(self, inner: Planner, prospect: Prospect) -> None:
+        self._inner, self._prospect = inner, prospect
+        self._context: Context | None = None  # of the round that was planned last
+        self._best = 0.0  # speed-up that drafting could have, by the last decision
+        self._declined = False
+        self._waiting = 0  # tokens until the next decision; drafting is not interrupted for one
+        self._pause = PAUSE
+        self._risk = RISK
+        self._stake = 0.0  # seconds that may be lost against drafting nothing
+        self._gained = self._spent = 0.0  # seconds, since the last decision
+        self._trying = False  # in the first round after a decision
+
+    def plan(self, context: Context) -> DraftPlan:
+        """The inner plan, or nothing where drafting was declined."""
+        if self._context is None or context.round != self._context.round:
+            self._review(context)
+        self._context = context
+        if self._declined:
+            return draft_nothing(context.shape.layers, declined=self._best)
+        return self._inner.plan(context)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Price the round and pass it on, if the inner planner planned it."""
+        assert self._context is not None
+        if self._declined:
+            self._waiting -= len(outcome.emitted)
+            return
+        costs, n = self._context.costs, self._context.length - 1
+        self._gained += len(outcome.emitted) * costs.autoregressive(n)
+        self._spent += costs.round(outcome.plan, n, outcome.drafted)
+        if not self._trying:  # what was planned first is paid for, whatever is done with it
+            self._spent += outcome.select_seconds
+        self._trying = False
+        self._spent = max(self._spent, self._gained - self._stake)  # old gains end somewhere
+        self._inner.observe(outcome)
+
+    def _review(self, context: Context) -> None:
+        """Decide before the first round and after each pause; stop where the stake is lost."""
+        if self._context is None or (self._declined and self._waiting <= 0):
+            self._decide(context)
+        elif not self._declined and self._spent - self._gained > self._stake:
+            self._best = min(self._best, self._gained / self._spent)
+            self._inner.observe(absence(context.shape.layers))
+            self._decline()
+
+    def _decide(self, context: Context) -> None:
+        self._best = self._prospect.speedup(context)
+        left = context.budget * context.costs.autoregressive(context.length - 1)
+        self._stake = self._risk * left * (1.0 - 1.0 / max(self._best, 1.0))
+        self._gained = self._spent = 0.0
+        self._declined, self._trying = False, True
+        if self._best <= 1.0 or self._prospect.trial(context) > self._stake:
+            self._decline()
+
+    def _decline(self) -> None:
+        self._declined, self._waiting = True, self._pause
+        self._pause *= 2
+        self._risk /= 2

@@ -1,0 +1,613 @@
+/* Sublayers of a Llama-shaped model on a few rows, one call each, for `kernels.py`.
+
+   Every sum is added up in one order, whatever the number of rows and of threads. A row computed
+   alone therefore equals the same row in a block, bit for bit. Sums are float32; elements are
+   bfloat16 with -DBFLOAT16, else float32. Matrices are row-major, [outputs, inputs]; drafts may
+   run on matrices of 4 or 8 bits a weight. */
+
+#include <math.h>
+#include <omp.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(BFLOAT16) && defined(__AVX512BF16__)
+#include <immintrin.h>
+#define PAIRS /* the processor adds up products of bfloat16 pairs */
+#endif
+
+#define ALWAYS static inline __attribute__((always_inline))
+#define EACH(i, count) _Pragma("GCC unroll 4") for (int i = 0; i < (count); i++)
+
+enum { LANES = 16, MOST_ROWS = 32, BLOCK = 64, WIDEST_HEAD = 256, GROUP = 64 };
+#ifdef __AVX512F__
+enum { TILE = 4 }; /* rows and outputs of one tile: its sums fill the registers */
+#else
+enum { TILE = 2 };
+#endif
+enum { AHEAD = 4096 }; /* bytes: what is fetched early, since prefetchers stop at pages */
+
+typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t integers __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint8_t bytes __attribute__((vector_size(16), aligned(1), may_alias));
+typedef int8_t codes __attribute__((vector_size(16), aligned(1), may_alias));
+
+ALWAYS lanes choose(integers chosen, lanes these, lanes others) {
+    return (lanes)((chosen & (integers)these) | (~chosen & (integers)others));
+}
+
+/* ---- elements ---- */
+
+#ifdef BFLOAT16
+typedef uint16_t element;
+typedef uint16_t elements __attribute__((vector_size(32), aligned(2), may_alias));
+
+ALWAYS lanes load(const element *from) {
+    return (lanes)(__builtin_convertvector(*(const elements *)from, integers) << 16);
+}
+
+ALWAYS void store(element *to, lanes values) {
+    integers bits = (integers)values;
+    integers rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16; /* half to even */
+    integers number = values == values;
+    rounded = (rounded & number) | (0x7fc0 & ~number);
+    *(elements *)to = __builtin_convertvector(rounded, elements);
+}
+#else
+typedef float element;
+
+ALWAYS lanes load(const element *from) { return *(const lanes *)from; }
+ALWAYS void store(element *to, lanes values) { *(lanes *)to = values; }
+#endif
+
+ALWAYS lanes load_part(const element *from, int count) {
+    element padded[LANES] = {0};
+    memcpy(padded, from, count * sizeof(element));
+    return load(padded);
+}
+
+ALWAYS void store_part(element *to, lanes values, int count) {
+    element padded[LANES];
+    store(padded, values);
+    memcpy(to, padded, count * sizeof(element));
+}
+
+/* Run BODY for 16 elements at a time: `part` is how many of them exist. */
+#define IN_LANES(at, count, ...)                                                                   \
+    for (int at = 0; at < (count); at += LANES) {                                                  \
+        const int part = (count) - at < LANES ? (count) - at : LANES;                              \
+        __VA_ARGS__                                                                                \
+    }
+#define LOAD(from) (part == LANES ? load(from) : load_part(from, part))
+#define STORE(to, values)                                                                          \
+    if (part == LANES) store(to, values);                                                          \
+    else store_part(to, values, part);
+
+#define MIXED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+
+/* The sums of the lanes of four values, in the first four lanes; each is independent of the rest. */
+ALWAYS lanes totals(lanes a, lanes b, lanes c, lanes d) {
+    lanes ab = MIXED(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29) +
+               MIXED(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+    lanes cd = MIXED(c, d, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29) +
+               MIXED(c, d, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+    lanes all = MIXED(ab, cd, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+                MIXED(ab, cd, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+    all += MIXED(all, all, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    return all + MIXED(all, all, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+}
+
+ALWAYS float total(lanes values) {
+    lanes found = totals(values, values, values, values);
+    return found[0];
+}
+
+/* e^x with a relative error below 2e-7; exactly 0 below the smallest normal result. */
+ALWAYS lanes exponential(lanes x) {
+    const lanes least = (lanes){0} - 87.0f;
+    integers small = x < least;
+    x = choose(small, least, x);
+    x = choose(x > -least, -least, x);
+    lanes whole = (x * 1.44269504f + 12582912.0f) - 12582912.0f; /* rounds to an integer */
+    lanes rest = x - whole * 0.693359375f + whole * 2.12194440e-4f;
+    lanes sum = rest * 1.9875691500e-4f + 1.3981999507e-3f;
+    sum = sum * rest + 8.3334519073e-3f;
+    sum = sum * rest + 4.1665795894e-2f;
+    sum = sum * rest + 1.6666665459e-1f;
+    sum = sum * rest + 5.0000001201e-1f;
+    sum = sum * rest * rest + rest + 1.0f;
+    integers power = (__builtin_convertvector(whole, integers) + 127) << 23;
+    return choose(~small, sum * (lanes)power, (lanes){0});
+}
+
+/* ---- products ---- */
+
+static float as_float(element value) {
+    lanes found = load_part(&value, 1);
+    return found[0];
+}
+
+#ifdef PAIRS
+typedef __m512bh chunk;
+enum { STEP = 32 };
+ALWAYS chunk chunk_of(const element *from) { return (chunk)_mm512_loadu_si512(from); }
+ALWAYS lanes add_products(lanes sum, chunk left, chunk right) {
+    return (lanes)_mm512_dpbf16_ps((__m512)sum, left, right);
+}
+#else
+typedef lanes chunk;
+enum { STEP = LANES };
+ALWAYS chunk chunk_of(const element *from) { return load(from); }
+ALWAYS lanes add_products(lanes sum, chunk left, chunk right) { return sum + left * right; }
+#endif
+
+static __attribute__((noinline)) chunk chunk_part(const element *from, int count) {
+    element padded[STEP] = {0};
+    memcpy(padded, from, count * sizeof(element));
+    return chunk_of(padded);
+}
+
+/* A linear layer of full or of low-bit weights. A low-bit weight is scale * code + zero, with one
+   scale and one zero for each group of inputs; the last group is filled up with unused codes. */
+typedef struct {
+    const void *weights;            /* elements or codes, [outputs, inputs] */
+    const uint16_t *scales, *zeros; /* bfloat16, [outputs, groups] */
+    const element *bias;
+    int64_t bits; /* of a code: 4 or 8; 0 for elements */
+} linear_t;
+
+ALWAYS float widened(uint16_t bfloat16) {
+    uint32_t bits = (uint32_t)bfloat16 << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+enum { CHUNKS = GROUP / STEP };
+
+/* The codes of one group. 4 bits: from -8 to 7, byte b holds the codes 8 + b and 8 + b + 32. */
+#ifdef PAIRS
+ALWAYS void decode(const void *from, int bits, chunk *to) {
+    if (bits == 4) {
+        const __m512i code = _mm512_cvtepu8_epi16(_mm256_loadu_si256(from));
+        /* -8.0 to 7.0 in bfloat16, twice, since the index has five bits */
+        const __m256i half = _mm256_setr_epi16(0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000,
+                                               0xbf80, 0, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0,
+                                               0x40c0, 0x40e0);
+        const __m512i values = _mm512_broadcast_i64x4(half);
+        to[0] = (chunk)_mm512_permutexvar_epi16(code, values);
+        to[1] = (chunk)_mm512_permutexvar_epi16(_mm512_srli_epi16(code, 4), values);
+    } else
+        EACH(k, CHUNKS) {
+            const __m128i *part = (const __m128i *)from + 2 * k;
+            __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(part)));
+            __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(part + 1)));
+            to[k] = (chunk)_mm512_cvtne2ps_pbh(high, low);
+        }
+}
+#else
+ALWAYS void decode(const void *from, int bits, chunk *to) {
+    if (bits == 4)
+        EACH(k, CHUNKS) {
+            bytes code = ((const bytes *)from)[k % 2] >> (k < 2 ? 0 : 4) & 15;
+            to[k] = __builtin_convertvector(__builtin_convertvector(code, integers) - 8, lanes);
+        }
+    else
+        EACH(k, CHUNKS)
+            to[k] = __builtin_convertvector(((const codes *)from)[k], lanes);
+}
+#endif
+
+/* outputs x rows dot products with low-bit weights; `row_sums` are those of each group. */
+ALWAYS void tile_of_codes(linear_t matrix, int bits, int first, int outputs, const element *input,
+                          int stride, int rows, int inner, const float *row_sums, float *result,
+                          int result_stride) {
+    const int groups = (inner + GROUP - 1) / GROUP, size = GROUP * bits / 8;
+    const char *from = (const char *)matrix.weights + (int64_t)first * groups * size;
+    const uint16_t *scales = matrix.scales + (int64_t)first * groups;
+    const uint16_t *zeros = matrix.zeros + (int64_t)first * groups;
+    lanes sums[TILE][4] = {0};
+    float offsets[TILE][4] = {0};
+    for (int g = 0; g < groups; g++) {
+        chunk row[TILE][CHUNKS];
+        EACH(r, rows) EACH(k, CHUNKS) {
+            const int at = g * GROUP + k * STEP;
+            const element *place = input + (int64_t)r * stride + at;
+            row[r][k] = at + STEP <= inner ? chunk_of(place)
+                                           : chunk_part(place, inner > at ? inner - at : 0);
+        }
+        EACH(o, outputs) {
+            const char *group = from + ((int64_t)o * groups + g) * size;
+            __builtin_prefetch(group + AHEAD);
+            chunk code[CHUNKS];
+            decode(group, bits, code);
+            const float scale = widened(scales[o * groups + g]);
+            const float zero = widened(zeros[o * groups + g]);
+            EACH(r, rows) {
+                lanes sum = {0};
+                EACH(k, CHUNKS) sum = add_products(sum, code[k], row[r][k]);
+                sums[r][o] += sum * scale;
+                offsets[r][o] += zero * row_sums[r * groups + g];
+            }
+        }
+    }
+    EACH(r, rows) {
+        lanes found = totals(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
+        EACH(o, outputs) result[r * result_stride + o] = found[o] + offsets[r][o];
+    }
+}
+
+/* outputs x rows dot products of `inner` elements; inlined with constant numbers of both. */
+ALWAYS void tile_of_elements(const element *matrix, int outputs, const element *input, int stride,
+                             int rows, int inner, float *result, int result_stride) {
+    lanes sums[TILE][4] = {0};
+    int at = 0;
+    for (; at + STEP <= inner; at += STEP) {
+        chunk columns[TILE];
+        EACH(o, outputs) {
+            const element *from = matrix + (int64_t)o * inner + at;
+            __builtin_prefetch((const char *)from + AHEAD);
+            columns[o] = chunk_of(from);
+        }
+        EACH(r, rows) {
+            chunk row = chunk_of(input + (int64_t)r * stride + at);
+            EACH(o, outputs) sums[r][o] = add_products(sums[r][o], columns[o], row);
+        }
+    }
+    if (at < inner)
+        EACH(r, rows) {
+            chunk row = chunk_part(input + (int64_t)r * stride + at, inner - at);
+            EACH(o, outputs) sums[r][o] = add_products(
+                sums[r][o], chunk_part(matrix + (int64_t)o * inner + at, inner - at), row);
+        }
+    EACH(r, rows) {
+        lanes found = totals(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
+        memcpy(result + r * result_stride, &found, outputs * sizeof(float));
+    }
+}
+
+ALWAYS void tile(linear_t matrix, int bits, int first, int outputs, const element *input, int stride,
+                 int rows, int inner, const float *row_sums, float *result, int result_stride) {
+    if (bits)
+        tile_of_codes(matrix, bits, first, outputs, input, stride, rows, inner, row_sums, result,
+                      result_stride);
+    else
+        tile_of_elements((const element *)matrix.weights + (int64_t)first * inner, outputs, input,
+                         stride, rows, inner, result, result_stride);
+}
+
+ALWAYS void tile_of_rows(linear_t matrix, int bits, int first, int outputs, const element *input,
+                         int stride, int rows, int inner, const float *row_sums, float *result,
+                         int result_stride) {
+    const int groups = bits ? (inner + GROUP - 1) / GROUP : 0;
+    for (int r = 0; r < rows; r += TILE) {
+        const element *from = input + (int64_t)r * stride;
+        const float *sums = row_sums + r * groups;
+        float *to = result + r * result_stride;
+#define OF(count) tile(matrix, bits, first, outputs, from, stride, count, inner, sums, to, result_stride)
+        switch (rows - r) {
+        case 1: OF(1); break;
+        case 2: OF(2); break;
+        case 3:
+            if (TILE > 2) { OF(3); break; }
+        default: OF(TILE);
+        }
+#undef OF
+    }
+}
+
+ALWAYS void multiply_by(linear_t matrix, int bits, int first, int outputs, const element *input,
+                        int stride, int rows, int inner, float *result, int result_stride) {
+    const int groups = bits ? (inner + GROUP - 1) / GROUP : 0;
+    float row_sums[rows * groups + 1];
+    for (int r = 0; r < rows; r++)
+        for (int g = 0; g < groups; g++) {
+            const element *from = input + (int64_t)r * stride + g * GROUP;
+            const int end = inner - g * GROUP < GROUP ? inner - g * GROUP : GROUP;
+            lanes sum = {0};
+            IN_LANES(i, end, sum += LOAD(from + i);)
+            row_sums[r * groups + g] = total(sum);
+        }
+    int o = 0;
+    for (; o + TILE <= outputs; o += TILE)
+        tile_of_rows(matrix, bits, first + o, TILE, input, stride, rows, inner, row_sums, result + o,
+                     result_stride);
+    for (; o < outputs; o++)
+        tile_of_rows(matrix, bits, first + o, 1, input, stride, rows, inner, row_sums, result + o,
+                     result_stride);
+}
+
+/* result[row, output] for `outputs` consecutive outputs of a layer, by one thread. */
+static void multiply(linear_t matrix, int first, int outputs, const element *input, int stride,
+                     int rows, int inner, float *result, int result_stride) {
+    switch (matrix.bits) {
+    case 4: multiply_by(matrix, 4, first, outputs, input, stride, rows, inner, result, result_stride); break;
+    case 8: multiply_by(matrix, 8, first, outputs, input, stride, rows, inner, result, result_stride); break;
+    default: multiply_by(matrix, 0, first, outputs, input, stride, rows, inner, result, result_stride);
+    }
+    if (matrix.bias == NULL) return;
+    for (int o = 0; o < outputs; o++)
+        for (int r = 0; r < rows; r++)
+            result[r * result_stride + o] += as_float(matrix.bias[first + o]);
+}
+
+/* ---- a walk ---- */
+
+typedef struct {
+    int64_t hidden, heads, kv_heads, head_size, intermediate;
+    float eps, scale, residual_multiplier;
+} model_t;
+
+typedef struct {
+    const element *attention_norm, *qk_norm, *mlp_norm;
+    linear_t qkv, output, gate_up, down;
+    int64_t rotary;
+} layer_t;
+
+typedef struct {
+    int64_t rows, threads;
+    int64_t slot, columns, storage; /* of the cache: first row written, columns read, all columns */
+    const element *cos, *sin;       /* [rows, head size]; the sign of a rotation is in sin */
+    element *cache;                 /* [layers, 2 x kv heads, storage, head size] */
+    char *scratch;
+} frame_t;
+
+/* One thread's place among those that really run: there may be fewer than were asked for. */
+typedef struct {
+    int own, all;
+} team_t;
+
+static team_t here(void) { return (team_t){omp_get_thread_num(), omp_get_num_threads()}; }
+
+static int64_t rounded_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+int64_t scratch_bytes(const model_t *model, int64_t rows, int64_t columns, int64_t threads) {
+    int64_t wide = model->heads * model->head_size;
+    int64_t inner = model->intermediate > 2 * wide ? model->intermediate : 2 * wide;
+    return rounded_up(rows * model->hidden * sizeof(element)) +
+           rounded_up(rows * inner * sizeof(element)) +
+           threads * rounded_up(TILE * columns * sizeof(float));
+}
+
+static void normalise(const element *row, const element *gain, int count, float eps, element *to) {
+    lanes squares = {0};
+    IN_LANES(i, count, lanes x = LOAD(row + i); squares += x * x;)
+    float factor = 1.0f / sqrtf(total(squares) / count + eps);
+    IN_LANES(i, count, STORE(to + i, LOAD(row + i) * factor * LOAD(gain + i)))
+}
+
+/* Normalised rows in scratch, made by all threads of a team together. */
+static element *normalised(const model_t *model, const frame_t *frame, const element *gain,
+                           const element *in, team_t team) {
+    element *to = (element *)frame->scratch;
+    for (int r = team.own; r < frame->rows; r += team.all)
+        normalise(in + r * model->hidden, gain, model->hidden, model->eps, to + r * model->hidden);
+#pragma omp barrier
+    return to;
+}
+
+/* The outputs from..to that a thread computes, in whole tiles. */
+static int64_t bound(int64_t outputs, int64_t thread, team_t team) {
+    int64_t at = (outputs + TILE - 1) / TILE * thread / team.all * TILE;
+    return at < outputs ? at : outputs;
+}
+
+/* out = in + multiplier * (input x matrix + bias); without `in`, the product alone. */
+static void multiply_and_add(linear_t matrix, const element *input, int inner, int outputs,
+                             float multiplier, const element *in, element *out,
+                             const frame_t *frame, team_t team) {
+    float result[MOST_ROWS * BLOCK];
+    const int end = bound(outputs, team.own + 1, team);
+    for (int o = bound(outputs, team.own, team); o < end; o += BLOCK) {
+        const int count = end - o < BLOCK ? end - o : BLOCK;
+        multiply(matrix, o, count, input, inner, frame->rows, inner, result, BLOCK);
+        for (int r = 0; r < frame->rows; r++) {
+            const int64_t at = r * (int64_t)outputs + o;
+            IN_LANES(i, count, {
+                lanes sum = *(lanes *)(result + r * BLOCK + i) * multiplier;
+                if (in) sum += LOAD(in + at + i);
+                STORE(out + at + i, sum)
+            })
+        }
+    }
+}
+
+/* ---- the MLP sublayer ---- */
+
+static void gate(const model_t *model, const layer_t *layer, const frame_t *frame,
+                 const element *input, element *to, team_t team) {
+    float gates[MOST_ROWS * BLOCK], ups[MOST_ROWS * BLOCK];
+    const int inner = model->hidden, width = model->intermediate, rows = frame->rows;
+    const int end = bound(width, team.own + 1, team);
+    for (int o = bound(width, team.own, team); o < end; o += BLOCK) {
+        const int count = end - o < BLOCK ? end - o : BLOCK;
+        multiply(layer->gate_up, o, count, input, inner, rows, inner, gates, BLOCK);
+        multiply(layer->gate_up, width + o, count, input, inner, rows, inner, ups, BLOCK);
+        for (int r = 0; r < rows; r++)
+            IN_LANES(i, count, {
+                lanes g = *(lanes *)(gates + r * BLOCK + i), u = *(lanes *)(ups + r * BLOCK + i);
+                STORE(to + r * (int64_t)width + o + i, g / (1.0f + exponential(-g)) * u)
+            })
+    }
+}
+
+void mlp(const model_t *model, const layer_t *layer, const frame_t *frame, const element *in,
+         element *out) {
+    element *inner =
+        (element *)(frame->scratch + rounded_up(frame->rows * model->hidden * sizeof(element)));
+#pragma omp parallel num_threads(frame->threads)
+    {
+        const team_t team = here();
+        const element *input = normalised(model, frame, layer->mlp_norm, in, team);
+        gate(model, layer, frame, input, inner, team);
+#pragma omp barrier
+        multiply_and_add(layer->down, inner, model->intermediate, model->hidden,
+                         model->residual_multiplier, in, out, frame, team);
+    }
+}
+
+/* ---- the attention sublayer ---- */
+
+static void rotate(float *head, const element *cos, const element *sin, int size) {
+    float turned[WIDEST_HEAD];
+    memcpy(turned, head + size / 2, size / 2 * sizeof(float));
+    memcpy(turned + size / 2, head, size / 2 * sizeof(float));
+    IN_LANES(i, size, {
+        lanes own = *(lanes *)(head + i) * LOAD(cos + i);
+        own += *(lanes *)(turned + i) * LOAD(sin + i);
+        memcpy(head + i, &own, part * sizeof(float));
+    })
+}
+
+static void normalise_head(float *head, const element *gain, int size, float eps) {
+    lanes squares = {0};
+    IN_LANES(i, size, {
+        lanes x = {0};
+        memcpy(&x, head + i, part * sizeof(float));
+        squares += x * x;
+    })
+    float factor = 1.0f / sqrtf(total(squares) / size + eps);
+    for (int i = 0; i < size; i++) head[i] *= factor * as_float(gain[i]);
+}
+
+/* One head of queries, keys or values for all rows; keys and values go into the cache. */
+static void project(const model_t *model, const layer_t *layer, const frame_t *frame, int index,
+                    const element *input, element *queries, int head) {
+    float result[MOST_ROWS * WIDEST_HEAD + LANES];
+    const int size = model->head_size, inner = model->hidden, rows = frame->rows;
+    const int turned = model->heads + model->kv_heads; /* heads before those of values */
+    const int first = head * size;
+    multiply(layer->qkv, first, size, input, inner, rows, inner, result, size);
+    for (int r = 0; r < rows; r++) {
+        float *row = result + r * size;
+        if (head < turned && layer->qk_norm)
+            normalise_head(row, layer->qk_norm + first, size, model->eps);
+        if (head < turned && layer->rotary)
+            rotate(row, frame->cos + r * size, frame->sin + r * size, size);
+        element *to = queries + (r * model->heads + head) * size;
+        if (head >= model->heads) {
+            int64_t kept = index * 2 * model->kv_heads + head - model->heads;
+            to = frame->cache + (kept * frame->storage + frame->slot + r) * size;
+        }
+        IN_LANES(i, size, STORE(to + i, *(lanes *)(row + i)))
+    }
+}
+
+/* Scores to weights, in place; returns their sum. Hidden columns weigh exactly 0. */
+static float weigh(float *scores, const uint8_t *allowed, int columns, float scale) {
+    const lanes hidden = (lanes){0} - INFINITY;
+    lanes most = hidden, sum = {0};
+    for (int c = 0; c < columns; c += LANES) {
+        integers seen = __builtin_convertvector(*(const bytes *)(allowed + c), integers) != 0;
+        lanes scaled = choose(seen, *(lanes *)(scores + c) * scale, hidden);
+        *(lanes *)(scores + c) = scaled;
+        most = choose(scaled > most, scaled, most);
+    }
+    float highest = most[0];
+    for (int i = 1; i < LANES; i++) highest = most[i] > highest ? most[i] : highest;
+    for (int c = 0; c < columns; c += LANES) {
+        lanes weights = exponential(*(lanes *)(scores + c) - highest);
+        *(lanes *)(scores + c) = weights;
+        sum += weights;
+    }
+    return total(sum);
+}
+
+/* Weighted sums of values for a few rows and 16 x parts elements of a head. */
+ALWAYS void mix(const float *weights, const float *sums, const element *values, int columns, int size,
+                int rows, int parts, int last, element *to, int64_t stride) {
+    lanes mixed[TILE][TILE] = {0};
+    for (int c = 0; c < columns; c++) {
+        lanes value[TILE];
+        EACH(k, parts) {
+            const element *from = values + (int64_t)c * size + k * LANES;
+            value[k] = last == LANES ? load(from) : load_part(from, last);
+        }
+        EACH(r, rows) EACH(k, parts) mixed[r][k] += weights[r * columns + c] * value[k];
+    }
+    EACH(r, rows) EACH(k, parts) {
+        lanes found = mixed[r][k] / sums[r];
+        element *at = to + r * stride + k * LANES;
+        if (last == LANES) store(at, found);
+        else store_part(at, found, last);
+    }
+}
+
+ALWAYS void mix_head(const float *weights, const float *sums, const element *values, int columns,
+                     int size, int rows, element *to, int64_t stride) {
+    int at = 0;
+    for (; at + TILE * LANES <= size; at += TILE * LANES)
+        mix(weights, sums, values + at, columns, size, rows, TILE, LANES, to + at, stride);
+    for (; at + LANES <= size; at += LANES)
+        mix(weights, sums, values + at, columns, size, rows, 1, LANES, to + at, stride);
+    if (at < size)
+        mix(weights, sums, values + at, columns, size, rows, 1, size - at, to + at, stride);
+}
+
+/* One query head for all rows, over the columns of the cache. */
+static void attend(const model_t *model, const frame_t *frame, int index, const uint8_t *allowed,
+                   const element *queries, element *mixed, float *scores, int head) {
+    const int size = model->head_size, columns = frame->columns;
+    const int64_t stride = model->heads * size, at = (int64_t)head * size;
+    const int64_t kept = index * 2 * model->kv_heads + head / (model->heads / model->kv_heads);
+    const element *from = frame->cache + kept * frame->storage * size;
+    const element *values = from + model->kv_heads * frame->storage * size;
+    const linear_t keys = {.weights = from};
+    for (int r = 0; r < frame->rows; r += TILE) {
+        const int rows = frame->rows - r < TILE ? frame->rows - r : TILE;
+        float sums[TILE];
+        multiply(keys, 0, columns, queries + r * stride + at, stride, rows, size, scores, columns);
+        for (int k = 0; k < rows; k++)
+            sums[k] = weigh(scores + k * columns, allowed + (r + k) * (int64_t)columns, columns,
+                            model->scale);
+        element *to = mixed + r * stride + at;
+        switch (rows) {
+        case 1: mix_head(scores, sums, values, columns, size, 1, to, stride); break;
+        case 2: mix_head(scores, sums, values, columns, size, 2, to, stride); break;
+        case 3: mix_head(scores, sums, values, columns, size, TILE > 2 ? 3 : 2, to, stride); break;
+        default: mix_head(scores, sums, values, columns, size, TILE, to, stride);
+        }
+    }
+}
+
+void attention(const model_t *model, const layer_t *layer, const frame_t *frame, int64_t index,
+               const uint8_t *allowed, const element *in, element *out) {
+    const int64_t heads = model->heads, wide = heads * model->head_size;
+    char *scratch = frame->scratch + rounded_up(frame->rows * model->hidden * sizeof(element));
+    element *queries = (element *)scratch, *mixed = queries + frame->rows * wide;
+    const int64_t inner = model->intermediate > 2 * wide ? model->intermediate : 2 * wide;
+    scratch += rounded_up(frame->rows * inner * sizeof(element));
+#pragma omp parallel num_threads(frame->threads)
+    {
+        const team_t team = here();
+        const int64_t own = team.own, all = team.all;
+        const element *input = normalised(model, frame, layer->attention_norm, in, team);
+        const int64_t projected = heads + 2 * model->kv_heads;
+        for (int64_t h = projected * own / all; h < projected * (own + 1) / all; h++)
+            project(model, layer, frame, index, input, queries, h);
+#pragma omp barrier
+        float *scores =
+            (float *)(scratch + own * rounded_up(TILE * frame->columns * sizeof(float)));
+        for (int64_t h = heads * own / all; h < heads * (own + 1) / all; h++)
+            attend(model, frame, index, allowed, queries, mixed, scores, h);
+#pragma omp barrier
+        multiply_and_add(layer->output, mixed, wide, model->hidden, model->residual_multiplier, in,
+                         out, frame, team);
+    }
+}
+
+/* ---- the head, and a product alone ---- */
+
+void head(const model_t *model, const frame_t *frame, const element *norm, const linear_t *matrix,
+          int64_t vocabulary, const element *in, element *out) {
+#pragma omp parallel num_threads(frame->threads)
+    {
+        const team_t team = here();
+        const element *input = normalised(model, frame, norm, in, team);
+        multiply_and_add(*matrix, input, model->hidden, vocabulary, 1.0f, NULL, out, frame, team);
+    }
+}
+
+void product(const frame_t *frame, const linear_t *matrix, int64_t inner, int64_t outputs,
+             const element *in, element *out) {
+#pragma omp parallel num_threads(frame->threads)
+    multiply_and_add(*matrix, in, inner, outputs, 1.0f, NULL, out, frame, here());
+}

@@ -1,0 +1,209 @@
+"""Calls the compiled sublayers. A row does not depend, in any bit, on the rows beside it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.profiler import record_function
+
+from specframe.executors.cache import CursorCache
+from specframe.executors.fused.attention import open_columns
+from specframe.executors.fused.fusible import FusedLayer, FusedModel, Linear
+from specframe.executors.fused.native.build import compiled
+from specframe.executors.fused.native.packed import PackedWeight
+from specframe.executors.low_bit import LowBitLinear
+from specframe.types import Step
+
+__all__ = [
+    "MOST_ROWS",
+    "NativeLayer",
+    "NativeSublayers",
+    "NativeWalk",
+    "native_layer",
+    "native_sublayers",
+]
+
+MOST_ROWS = 32
+WIDEST_HEAD = 256
+LANES = 16  # columns are read in whole lanes
+
+
+class _Model(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("hidden", "heads", "kv_heads", "head_size", "intermediate")),
+        *((name, c_float) for name in ("eps", "scale", "residual_multiplier")),
+    )
+
+
+class _Linear(Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("weights", "scales", "zeros", "bias")),
+        ("bits", c_int64),
+    )
+
+
+class _Layer(Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("attention_norm", "qk_norm", "mlp_norm")),
+        *((name, _Linear) for name in ("qkv", "output", "gate_up", "down")),
+        ("rotary", c_int64),
+    )
+
+
+class _Frame(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("rows", "threads", "slot", "columns", "storage")),
+        *((name, c_void_p) for name in ("cos", "sin", "cache", "scratch")),
+    )
+
+
+@dataclass(slots=True)
+class NativeWalk:
+    """What all sublayers of one walk share; holds the tensors that the frame points to."""
+
+    frame: _Frame
+    step: Step
+    held: tuple[Tensor, ...]
+    allowed: dict[int | None, Tensor]  # by window: columns that each row may read
+
+
+@dataclass(frozen=True, slots=True)
+class NativeLayer:
+    """A layer, whose tensors are held, and its fields for the compiled code."""
+
+    layer: FusedLayer
+    fields: _Layer
+
+
+class NativeSublayers:
+    """The sublayers and the head of one model, in bfloat16 or float32 on a CPU."""
+
+    def __init__(self, model: FusedModel, library: ctypes.CDLL) -> None:
+        self._model, self._library = model, library
+        shape = model.shape
+        self._sizes = _Model(
+            shape.hidden,
+            shape.heads,
+            shape.kv_heads,
+            shape.head_size,
+            shape.intermediate,
+            model.eps,
+            model.scale,
+            model.residual_multiplier,
+        )
+        self.layers = [native_layer(layer) for layer in model.layers]
+        library.scratch_bytes.restype = c_int64
+        library.scratch_bytes.argtypes = [POINTER(_Model), c_int64, c_int64, c_int64]
+
+    def walk(self, step: Step, cache: CursorCache, cos: Tensor, sin: Tensor) -> NativeWalk:
+        """Prepare a walk; `cos` and `sin` are [S, 1, D], with the sign of a rotation in `sin`."""
+        assert step.slot is not None
+        cache.reserve(step.slot, step.rows)
+        columns = -(-(step.slot + step.rows) // LANES) * LANES
+        frame, scratch = self._frame(step.rows, columns)
+        frame.slot, frame.storage = step.slot, cache.data.shape[3]
+        frame.cos, frame.sin = cos.data_ptr(), sin.data_ptr()
+        frame.cache = cache.data.data_ptr()
+        return NativeWalk(frame, step, (scratch, cos, sin, cache.data), {})
+
+    def run(self, depth: int, layer: NativeLayer, stream: Tensor, walk: NativeWalk) -> Tensor:
+        """The residual stream [S, H] after the sublayer `depth`, which is one of `layer`'s."""
+        out = torch.empty_like(stream)
+        common = byref(self._sizes), byref(layer.fields), byref(walk.frame)
+        ends = c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
+        if depth % 2:
+            self._call("mlp", *common, *ends)
+        else:
+            allowed = self._allowed(layer.layer.window, walk)
+            place = c_int64(depth // 2), c_void_p(allowed.data_ptr())
+            self._call("attention", *common, *place, *ends)
+        return out
+
+    def head(self, head: Linear, stream: Tensor) -> Tensor:
+        """Final norm and head: [S, H] -> [S, V], before the logits are divided."""
+        frame, _ = self._frame(stream.shape[0], LANES)
+        out = stream.new_empty(stream.shape[0], head.outputs)
+        parts = byref(self._sizes), byref(frame), c_void_p(_address(self._model.norm))
+        ends = c_int64(out.shape[1]), c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
+        self._call("head", *parts, byref(_linear(head)), *ends)
+        return out
+
+    def product(self, linear: Linear, rows: Tensor) -> Tensor:
+        """A product and its bias: [S, in] -> [S, out]."""
+        frame, _ = self._frame(rows.shape[0], LANES)
+        out = rows.new_empty(rows.shape[0], linear.outputs)
+        sizes = c_int64(rows.shape[1]), c_int64(out.shape[1])
+        places = c_void_p(rows.data_ptr()), c_void_p(out.data_ptr())
+        self._call("product", byref(frame), byref(_linear(linear)), *sizes, *places)
+        return out
+
+    def _frame(self, rows: int, columns: int) -> tuple[_Frame, Tensor]:
+        """A frame and its scratch memory, which the caller must hold."""
+        threads = torch.get_num_threads()
+        size = self._library.scratch_bytes(byref(self._sizes), rows, columns, threads)
+        scratch = torch.empty(size, dtype=torch.uint8)
+        frame = _Frame(rows=rows, threads=threads, columns=columns, scratch=scratch.data_ptr())
+        return frame, scratch
+
+    def _allowed(self, window: int | None, walk: NativeWalk) -> Tensor:
+        if window not in walk.allowed:
+            step, columns = walk.step, int(walk.frame.columns)
+            open_ = open_columns(step.positions, step.visible, columns, step.mask, window)
+            walk.allowed[window] = open_.contiguous()
+        return walk.allowed[window]
+
+    def _call(self, name: str, *arguments: object) -> None:
+        function = getattr(self._library, name)
+        if torch._C._autograd._profiler_enabled():
+            with record_function(f"specframe::{name}"):
+                function(*arguments)
+        else:
+            function(*arguments)
+
+
+def native_sublayers(model: FusedModel) -> NativeSublayers | None:
+    """The compiled sublayers of this model; None where they cannot run it."""
+    dtype, size = model.embedding.dtype, model.shape.head_size
+    tensors = [part for layer in model.layers for part in _tensors(layer) if part is not None]
+    tensors += [model.norm, model.head.weight]
+    plain = all(
+        part.dtype == dtype and part.device.type == "cpu" and part.is_contiguous()
+        for part in tensors
+    )
+    if not plain or size > WIDEST_HEAD or size % 2:
+        return None
+    library = compiled(dtype)
+    return None if library is None else NativeSublayers(model, library)
+
+
+def _tensors(layer: FusedLayer) -> Sequence[Tensor | None]:
+    linears = (layer.qkv, layer.output, layer.gate_up, layer.down)
+    assert not any(isinstance(linear, LowBitLinear) for linear in linears)
+    products = [part for linear in linears for part in (linear.weight, linear.bias)]
+    return layer.attention_norm, layer.qk_norm, layer.mlp_norm, *products
+
+
+def native_layer(layer: FusedLayer) -> NativeLayer:
+    """The layer as the compiled code reads it."""
+    norms = map(_address, (layer.attention_norm, layer.qk_norm, layer.mlp_norm))
+    linears = map(_linear, (layer.qkv, layer.output, layer.gate_up, layer.down))
+    return NativeLayer(layer, _Layer(*norms, *linears, layer.rotary))
+
+
+def _linear(linear: Linear) -> _Linear:
+    bias = _address(linear.bias)
+    if not isinstance(linear, LowBitLinear):
+        return _Linear(_address(linear.weight), None, None, bias, 0)
+    packed = linear.product
+    assert isinstance(packed, PackedWeight)
+    places = map(_address, (packed.codes, packed.scales, packed.zeros))
+    return _Linear(*places, bias, packed.bits)
+
+
+def _address(part: Tensor | None) -> int | None:
+    return None if part is None else part.data_ptr()

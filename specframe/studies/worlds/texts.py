@@ -1,0 +1,53 @@
+"""The prompts that studies ask a model: which domains strategies learn from, and which are new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from specframe.prompts.everyday import everyday_prompts
+from specframe.prompts.testbed import suite_prompts
+from specframe.prompts.usual import EVERYDAY, TESTBED
+from specframe.testbed.corpus import DOMAINS, HELD_OUT
+from specframe.types import Prompt
+
+__all__ = ["Texts", "prompts_at", "texts_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A source of prompts and its domains."""
+
+    source: str
+    known: tuple[str, ...]
+    held_out: tuple[str, ...]  # strategies never learn from these
+
+
+OWN = Texts(TESTBED, DOMAINS, HELD_OUT)
+# the same kinds of task, in English
+REAL = Texts(
+    EVERYDAY,
+    ("summarise", "word_problems", "translation", "stories", "sql"),
+    ("code", "dialogue"),
+)
+
+
+def texts_of(model: str) -> Texts:
+    """The testbed's own corpus for the testbed, everyday prompts for any other model."""
+    return OWN if model == TESTBED else REAL
+
+
+def prompts_at(model: str, tokenizer: Any, context: int, count: int, start: int) -> list[Prompt]:
+    """Prompts that fill a context, one of each known domain, then the next of each."""
+    if model == TESTBED:
+        return suite_prompts(tokenizer, context, count, start)
+    known = texts_of(model).known
+    each = -(-(start + count) // len(known))
+    found = everyday_prompts(tokenizer, domains=known, per_domain=each, contexts=(context,))
+    return _in_turn(found, len(known))[start : start + count]
+
+
+def _in_turn(prompts: Sequence[Prompt], domains: int) -> list[Prompt]:
+    each = len(prompts) // domains
+    return [prompts[domain * each + i] for i in range(each) for domain in range(domains)]

@@ -1,0 +1,66 @@
+"""Seconds of a calibration are kept, answers and judging included.
+
+The clock is that of recorded decisions: it is moved by the model's work alone.
+"""
+
+import pytest
+from decisions.record import CLOCK, lab_of, planted, unequal
+
+from specframe.calibration.budget import shared_between
+from specframe.contract.naming import strategy_from
+
+MANY = {"evaluations": "100000"}
+SETTINGS = {
+    "static-bo": MANY,
+    "knn-ssd": MANY | {"domain_evaluations": "100000"},
+    "knap-knn": MANY | {"domain_evaluations": "100000"},
+}
+
+
+@pytest.fixture(scope="module")
+def world():
+    return planted(unequal(9), (48, 3))
+
+
+def calibrated_in(world, name, seconds, lab=None):
+    """Seconds that it took."""
+    options = {"seconds": str(seconds), **SETTINGS[name]}
+    strategy = strategy_from(name, world.executor.shape, "best", options)
+    with CLOCK.told():
+        lab = lab or lab_of(world)
+        began = CLOCK.now
+        strategy.calibrate(lab, world.lessons)
+        return CLOCK.now - began
+
+
+def answers(world):
+    """Seconds of answering all prompts."""
+    with CLOCK.told():
+        began = CLOCK.now
+        lab_of(world).answer(world.lessons)
+        return CLOCK.now - began
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["static-bo", *(pytest.param(n, marks=pytest.mark.slow) for n in ("knn-ssd", "knap-knn"))],
+)
+def test_a_calibration_keeps_its_seconds_within_a_tenth(world, name):
+    seconds = 8.0 * answers(world)
+    assert 0.5 * seconds < calibrated_in(world, name, seconds) <= 1.1 * seconds
+
+
+def test_prompts_are_answered_once_for_all_strategies(world):
+    seconds = 3.0 * answers(world)
+    with CLOCK.told():
+        lab = lab_of(world)
+        lab.answer(world.lessons)
+        began = CLOCK.now
+        lab.answer(world.lessons)
+        assert CLOCK.now == began
+    assert calibrated_in(world, "static-bo", seconds, lab) <= 1.1 * seconds
+
+
+def test_answers_take_about_what_was_predicted(world):
+    shared = shared_between(1, world.costs, world.lessons, 16, 1e9)
+    assert shared.answers.seconds == pytest.approx(answers(world), rel=0.1)

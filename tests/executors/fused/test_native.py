@@ -1,0 +1,161 @@
+"""The compiled sublayers against torch's operations, and rows against themselves in company."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from doubles.tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
+
+from specframe.executors.exactness import check_exactness
+from specframe.executors.executor import chain_step
+from specframe.executors.fused.executor import FusedExecutor
+from specframe.executors.fused.native import build, sublayers
+from specframe.types import SkipSet, Step
+
+DTYPES = (torch.bfloat16, torch.float32)
+TOLERANCE = {torch.bfloat16: 0.05, torch.float32: 2e-6}  # of the largest logit
+CONTEXT = 40
+TINY = Tiny(layers=3, hidden=72, heads=6, kv_heads=2, vocabulary=131, positions=900, biases=True)
+
+pytestmark = pytest.mark.skipif(
+    build.compiled(torch.float32) is None, reason="there is no C compiler that can build this"
+)
+
+
+def without_compiled(model):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sublayers, "compiled", lambda dtype: None)
+        executor = FusedExecutor(model)
+    assert executor._native is None
+    return executor
+
+
+def pair_of(tiny):
+    """An executor with compiled sublayers and one without, of the same weights."""
+    model = tiny_model(tiny)
+    executor = FusedExecutor(model)
+    assert executor._native is not None
+    return executor, without_compiled(model)
+
+
+def filled(executor, count=CONTEXT):
+    cache = executor.new_cache(count + 64)
+    tokens = [(7 * i + i * i // 3) % executor.shape.vocabulary for i in range(count)]
+    executor.walk(chain_step(tokens, 0, executor.device), cache, rows=None)
+    cache.commit(range(count))
+    return cache
+
+
+def assert_close(found, wanted):
+    share = (found - wanted).abs().max() / wanted.abs().max()
+    assert share <= TOLERANCE[found.dtype]
+
+
+def chain_of(rows, slot=CONTEXT):
+    return chain_step([(5 * i + 3) % 131 for i in range(rows)], slot, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_computes_what_torch_computes(family, dtype):
+    window = 7 if family in WINDOWED else None
+    compiled, plain = pair_of(replace(TINY, family=family, dtype=dtype, window=window))
+    skips = SkipSet.from_sublayers(3, [1, 2])
+    for rows in (1, 2, 3, 5, 32):
+        for skipped in (None, skips):
+            found, wanted = (
+                executor.walk(chain_of(rows), filled(executor), skipped)
+                for executor in (compiled, plain)
+            )
+            assert_close(found.logits, wanted.logits)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(
+    "tiny",
+    [
+        replace(TINY, hidden=30, heads=3, kv_heads=1),  # heads of 10: no whole lanes
+        replace(TINY, hidden=160, heads=2, kv_heads=2),  # heads of 80
+        replace(TINY, hidden=512, heads=2, kv_heads=1),  # heads of 256
+    ],
+    ids=["10", "80", "256"],
+)
+def test_heads_of_any_size_compute_what_torch_computes(tiny, dtype):
+    compiled, plain = pair_of(replace(tiny, dtype=dtype))
+    found, wanted = (e.walk(chain_of(5), filled(e)).logits for e in (compiled, plain))
+    assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_rows_of_a_tree_see_their_own_path_alone(dtype):
+    compiled, plain = pair_of(replace(TINY, dtype=dtype))
+    mask = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 0, 1]], dtype=torch.bool)
+    positions = torch.tensor([0, 1, 1, 2]) + CONTEXT
+    step = Step(torch.tensor([[9, 4, 7, 2]]), positions, CONTEXT, CONTEXT, mask)
+    found, wanted = (e.walk(step, filled(e)).logits for e in (compiled, plain))
+    assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_rows_keep_their_bits_in_any_company(dtype, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = check_exactness(tiny_executor(replace(TINY, dtype=dtype)))
+    finally:
+        torch.set_num_threads(before)
+    assert found.exact, found.statement
+
+
+def test_the_number_of_threads_changes_no_bit():
+    executor = tiny_executor(replace(TINY, dtype=torch.bfloat16))
+    before = torch.get_num_threads()
+    found = []
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        cache = executor.new_cache(CONTEXT)
+        found.append(executor.walk(chain_of(9, 0), cache).logits)
+    torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_what_is_not_finite_reaches_the_logits(bad, dtype):
+    model = tiny_model(replace(TINY, dtype=dtype))
+    model.model.layers[1].self_attn.v_proj.weight.data[0, 0] = bad
+    executor = FusedExecutor(model)
+    assert not torch.isfinite(executor.walk(chain_of(2, 0), executor.new_cache(8)).logits).all()
+
+
+def test_a_prefix_walked_in_torch_is_taken_up_from_any_layout():
+    executor = tiny_executor(replace(TINY, dtype=torch.float32))
+    cache = filled(executor)
+    whole = executor.walk(chain_of(4), cache, taps=(2,))
+    states = whole.taps[2].transpose(1, 2).contiguous().transpose(1, 2)
+    assert not states.is_contiguous()
+    resumed = executor.walk(chain_of(4), cache, start=2, hidden=states)
+    assert torch.equal(resumed.logits, whole.logits)
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+def test_without_a_working_compiler_torch_computes(compiler, monkeypatch, tmp_path):
+    monkeypatch.setenv("CC", compiler)
+    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
+    assert build.compiled.__wrapped__(torch.bfloat16) is None
+    assert not list(tmp_path.rglob("*.so*"))
+
+
+def test_the_compiled_code_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
+    assert build.compiled.__wrapped__(torch.float32) is not None
+    (kept,) = tmp_path.rglob("*.so")
+    changed = kept.stat().st_mtime_ns
+    assert build.compiled.__wrapped__(torch.float32) is not None
+    assert kept.stat().st_mtime_ns == changed
+
+
+def test_float64_is_left_to_torch():
+    assert tiny_executor(replace(TINY, dtype=torch.float64))._native is None

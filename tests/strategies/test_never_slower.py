@@ -1,0 +1,53 @@
+"""A strategy that cannot pay costs next to nothing, in the seconds of a model where none pays.
+
+The clock is that of recorded decisions: it is moved by the model's work alone.
+"""
+
+from functools import cache
+
+import pytest
+from decisions.record import CLOCK, draws, generated, planted
+from decisions.record import built as built_for
+
+from specframe.contract.paying import PayingPlanner
+from specframe.core.sampling import Law
+
+TOKENS = 32
+LEAST = 0.95  # of autoregressive speed, on an answer so short that little may be risked
+BEST = ("admg", "auto", "cascade", "clasp", "del", "knapspec", "random-skip", "swift")
+
+
+@cache
+def hard():
+    """Every sublayer matters alike, so that hardly a draft is accepted."""
+    return planted(dict.fromkeys(range(16), 4.0), (24, 3))
+
+
+def seconds_per_token(case, law):
+    world, tokens, began = hard(), 0, None
+    with CLOCK.told():
+        for done in generated(built_for(case, world), world, world.prompts[0], law(), TOKENS):
+            if done.outcome is None:
+                began = CLOCK.now
+            else:
+                tokens += len(done.tokens)
+    return (CLOCK.now - began) / tokens
+
+
+def speed(case, law):
+    return seconds_per_token("autoregressive", law) / seconds_per_token(case, law)
+
+
+def sampled():
+    return Law(choose=draws(3))
+
+
+@pytest.mark.parametrize("law", [Law, sampled])
+@pytest.mark.parametrize("name", BEST)
+def test_no_strategy_is_slower_than_autoregressive_decoding(name, law):
+    assert speed(f"{name}:best", law) >= LEAST
+
+
+def test_strategies_that_never_decline_would_be_slower(monkeypatch):
+    monkeypatch.setattr(PayingPlanner, "_decline", lambda self: None)
+    assert speed("admg:best", Law) < LEAST
