@@ -62,7 +62,7 @@ def round_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 class LowBitLinear:
     """A linear layer on rounded weights."""
 
-    product: Callable[[Tensor], Tensor]  # [S, in + padding] bfloat16 -> [S, out + padding]
+    product: Callable[[Tensor], Tensor]  # [S, in + padding] -> [S, out + padding]
     padding: int  # columns of zeros that the rows get
     outputs: int
     bias: Tensor | None
@@ -70,9 +70,7 @@ class LowBitLinear:
 
     def __call__(self, rows: Tensor) -> Tensor:
         """[S, in] -> [S, out] in the rows' dtype."""
-        inner = rows.to(KERNEL)
-        if self.padding:
-            inner = F.pad(inner, (0, self.padding))
+        inner = F.pad(rows, (0, self.padding)) if self.padding else rows
         out = self.product(inner)[:, : self.outputs].to(rows.dtype)
         return out if self.bias is None else out + self.bias
 
@@ -107,7 +105,7 @@ def _four(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
 def _four_bit_product(
     multiply: Callable[..., Tensor], packed: Tensor, pairs: Tensor, rows: Tensor
 ) -> Tensor:
-    return multiply(rows, packed, GROUP, pairs)
+    return multiply(rows.to(KERNEL), packed, GROUP, pairs)
 
 
 def _pack_on_cpu(codes: Tensor) -> Tensor | None:
@@ -130,7 +128,7 @@ def _eight(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
     if multiply is None or not _multiplies(multiply, codes, scales):
         return _dense(codes * scales[:, None])
     scales = scales.to(KERNEL)
-    return (lambda rows: multiply(rows, codes, scales)), _size(codes) + _size(scales)
+    return (lambda rows: multiply(rows.to(KERNEL), codes, scales)), _size(codes) + _size(scales)
 
 
 def _multiplies(multiply: Callable[..., Tensor], codes: Tensor, scales: Tensor) -> bool:
@@ -145,7 +143,7 @@ def _multiplies(multiply: Callable[..., Tensor], codes: Tensor, scales: Tensor) 
 
 def _dense(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
     weight = weight.to(KERNEL)
-    return (lambda rows: F.linear(rows, weight)), _size(weight)
+    return (lambda rows: F.linear(rows.to(KERNEL), weight)), _size(weight)
 
 
 def _size(tensor: Tensor) -> int:

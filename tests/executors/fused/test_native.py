@@ -10,6 +10,8 @@ from specframe.executors.exactness import check_exactness
 from specframe.executors.executor import chain_step
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.fused.native import build, sublayers
+from specframe.executors.fused.native.packed import pack
+from specframe.executors.fused.weights import FusedLinear
 from specframe.types import SkipSet, Step
 
 DTYPES = (torch.bfloat16, torch.float32)
@@ -159,3 +161,31 @@ def test_the_compiled_code_is_kept(monkeypatch, tmp_path):
 
 def test_float64_is_left_to_torch():
     assert tiny_executor(replace(TINY, dtype=torch.float64))._native is None
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize(("inputs", "outputs"), [(64, 16), (72, 5), (200, 131), (30, 64)])
+def test_low_bit_products_are_those_of_the_rounded_weights(inputs, outputs, bits, dtype):
+    draw = torch.Generator().manual_seed(inputs + outputs)
+    weight, rows = (torch.randn(n, inputs, generator=draw).to(dtype) for n in (outputs, 9))
+    lowered = pack(FusedLinear(weight, torch.linspace(-1, 1, outputs).to(dtype)), bits)
+    native = tiny_executor(replace(TINY, dtype=dtype))._native
+    wanted = lowered(rows)
+    for count in (1, 2, 3, 9):
+        assert_close(native.product(lowered, rows[:count].contiguous()), wanted[:count])
+    alone = torch.cat([native.product(lowered, row[None].contiguous()) for row in rows])
+    assert torch.equal(alone, native.product(lowered, rows))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_low_bit_sublayers_compute_what_torch_computes(family, bits, dtype):
+    window = 7 if family in WINDOWED else None
+    compiled, plain = pair_of(replace(TINY, family=family, dtype=dtype, window=window))
+    skips = SkipSet.from_sublayers(3, [1]).lower(bits, (0, 3, 5), head=True)
+    plain._lower = compiled._lower  # the same rounded weights
+    for rows in (1, 3):
+        found, wanted = (e.walk(chain_of(rows), filled(e), skips) for e in (compiled, plain))
+        assert_close(found.logits, wanted.logits)
