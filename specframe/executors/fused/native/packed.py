@@ -13,18 +13,15 @@ from specframe.executors.low_bit import GROUP, LowBitLinear, Rounded, round_in_g
 
 __all__ = ["PackedWeight", "pack"]
 
-HALF = GROUP // 2
+BLOCK = 16  # outputs that are computed together
 
 
 @dataclass(frozen=True, slots=True)
 class PackedWeight:
-    """Codes [outputs, groups, bytes], with the scale and the zero [outputs, groups] of a group.
+    """Codes in blocks of 16 outputs, in the order that `sublayers.c` describes."""
 
-    4 bits: byte b of a group holds the codes b and b + 32; 8 bits: codes less 128, as int8.
-    """
-
-    codes: Tensor
-    scales: Tensor  # bfloat16
+    codes: Tensor  # [blocks, groups, bytes], each less the middle one
+    scales: Tensor  # [blocks, groups, 16] bfloat16
     zeros: Tensor
     bits: int
 
@@ -34,23 +31,32 @@ class PackedWeight:
         return F.linear(rows, weight.to(rows.dtype))
 
     def _rounded(self) -> Rounded:
-        if self.bits == 4:
-            codes = torch.cat([self.codes & 15, self.codes >> 4], -1).int()
-        else:
-            codes = self.codes.int() + 128
-        return Rounded(codes.flatten(1), self.scales.float(), self.zeros.float(), self.bits)
+        words = self.codes.unflatten(2, (-1, BLOCK, 2)).int()
+        parts = [words, words >> 4] if self.bits == 4 else [words]
+        middle = 1 << self.bits - 1
+        codes = torch.stack([(part + middle) & (2 * middle - 1) for part in parts], -2)
+        # [blocks, groups, words, 16, words of a place, 2] -> [outputs, inputs]
+        codes = codes.permute(0, 3, 1, 2, 4, 5).reshape(codes.shape[0] * BLOCK, -1)
+        scales, zeros = (
+            part.float().transpose(1, 2).flatten(0, 1) for part in (self.scales, self.zeros)
+        )
+        return Rounded(codes, scales, zeros, self.bits)
 
 
 def pack(linear: FusedLinear, bits: int) -> LowBitLinear:
     """Round the weights of a layer, which keeps its own."""
     weight = linear.weight.detach()
-    rounded = round_in_groups(F.pad(weight, (0, -weight.shape[1] % GROUP)), bits)
-    codes = rounded.codes.unflatten(1, (-1, GROUP))
-    if bits == 4:
-        packed = (codes[..., :HALF] | codes[..., HALF:] << 4).to(torch.uint8)
-    else:
-        packed = (codes - 128).to(torch.int8)
-    scales, zeros = (part.to(torch.bfloat16) for part in (rounded.scales, rounded.zeros))
+    outputs, inputs = weight.shape
+    rounded = round_in_groups(F.pad(weight, (0, -inputs % GROUP, 0, -outputs % BLOCK)), bits)
+    # [blocks, groups, words, 16, words of a place, 2]
+    codes = rounded.codes.view(-1, BLOCK, rounded.scales.shape[1], GROUP * bits // 16, 8 // bits, 2)
+    codes = codes.permute(0, 2, 3, 1, 4, 5)
+    codes = codes - (1 << bits - 1)
+    packed = codes[..., 0, :] & 15 | codes[..., 1, :] << 4 if bits == 4 else codes[..., 0, :]
+    packed = packed.to(torch.int8).flatten(2).contiguous()
+    scales, zeros = (
+        part.view(-1, BLOCK, part.shape[1]).transpose(1, 2).to(torch.bfloat16).contiguous()
+        for part in (rounded.scales, rounded.zeros)
+    )
     size = sum(part.nbytes for part in (packed, scales, zeros))
-    product = PackedWeight(packed.contiguous(), scales, zeros, bits)
-    return LowBitLinear(product, 0, weight.shape[0], linear.bias, size)
+    return LowBitLinear(PackedWeight(packed, scales, zeros, bits), 0, outputs, linear.bias, size)

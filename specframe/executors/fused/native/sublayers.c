@@ -28,7 +28,7 @@ enum { AHEAD = 4096 }; /* bytes: what is fetched early, since prefetchers stop a
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t integers __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint8_t bytes __attribute__((vector_size(16), aligned(1), may_alias));
-typedef int8_t codes __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint16_t words __attribute__((vector_size(32), aligned(2), may_alias));
 
 ALWAYS lanes choose(integers chosen, lanes these, lanes others) {
     return (lanes)((chosen & (integers)these) | (~chosen & (integers)others));
@@ -44,6 +44,13 @@ ALWAYS lanes load(const element *from) {
     return (lanes)(__builtin_convertvector(*(const elements *)from, integers) << 16);
 }
 
+ALWAYS float as_float(element value) {
+    const uint32_t bits = (uint32_t)value << 16;
+    float found;
+    memcpy(&found, &bits, sizeof found);
+    return found;
+}
+
 ALWAYS void store(element *to, lanes values) {
     integers bits = (integers)values;
     integers rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16; /* half to even */
@@ -55,6 +62,7 @@ ALWAYS void store(element *to, lanes values) {
 typedef float element;
 
 ALWAYS lanes load(const element *from) { return *(const lanes *)from; }
+ALWAYS float as_float(element value) { return value; }
 ALWAYS void store(element *to, lanes values) { *(lanes *)to = values; }
 #endif
 
@@ -120,10 +128,6 @@ ALWAYS lanes exponential(lanes x) {
 
 /* ---- products ---- */
 
-static float as_float(element value) {
-    lanes found = load_part(&value, 1);
-    return found[0];
-}
 
 #ifdef PAIRS
 typedef __m512bh chunk;
@@ -145,98 +149,130 @@ static __attribute__((noinline)) chunk chunk_part(const element *from, int count
     return chunk_of(padded);
 }
 
-/* A linear layer of full or of low-bit weights. A low-bit weight is scale * code + zero, with one
-   scale and one zero for each group of inputs; the last group is filled up with unused codes. */
+/* A linear layer of full or of low-bit weights.
+
+   A low-bit weight is scale * code + zero, with one scale and one zero for each group of inputs.
+   Codes are signed and lie in blocks of 16 outputs: [blocks, groups, inputs of the group, 16]. Of 8 bits, a word
+   of two bytes holds two inputs of an output; of 4 bits, its low half bytes hold two inputs and its
+   high ones the next two. Unused places of a last block or group hold any code. */
 typedef struct {
-    const void *weights;            /* elements or codes, [outputs, inputs] */
-    const uint16_t *scales, *zeros; /* bfloat16, [outputs, groups] */
+    const void *weights;            /* elements, [outputs, inputs], or codes */
+    const uint16_t *scales, *zeros; /* bfloat16, [blocks, groups, 16] */
     const element *bias;
     int64_t bits; /* of a code: 4 or 8; 0 for elements */
 } linear_t;
 
-ALWAYS float widened(uint16_t bfloat16) {
-    uint32_t bits = (uint32_t)bfloat16 << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+ALWAYS lanes widened(const uint16_t *bfloat16) {
+    return (lanes)(__builtin_convertvector(*(const words *)bfloat16, integers) << 16);
 }
 
-enum { CHUNKS = GROUP / STEP };
-
-/* The codes of one group. 4 bits: from -8 to 7, byte b holds the codes 8 + b and 8 + b + 32. */
 #ifdef PAIRS
-ALWAYS void decode(const void *from, int bits, chunk *to) {
+/* 16 outputs x 32 bytes of codes, as pairs of inputs. */
+ALWAYS void decode(const char *from, int bits, chunk *pairs) {
+    const __m256i code = _mm256_loadu_si256((const __m256i *)from);
     if (bits == 4) {
-        const __m512i code = _mm512_cvtepu8_epi16(_mm256_loadu_si256(from));
-        /* -8.0 to 7.0 in bfloat16, twice, since the index has five bits */
-        const __m256i half = _mm256_setr_epi16(0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000,
-                                               0xbf80, 0, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0,
-                                               0x40c0, 0x40e0);
-        const __m512i values = _mm512_broadcast_i64x4(half);
-        to[0] = (chunk)_mm512_permutexvar_epi16(code, values);
-        to[1] = (chunk)_mm512_permutexvar_epi16(_mm512_srli_epi16(code, 4), values);
-    } else
-        EACH(k, CHUNKS) {
-            const __m128i *part = (const __m128i *)from + 2 * k;
-            __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(part)));
-            __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(part + 1)));
-            to[k] = (chunk)_mm512_cvtne2ps_pbh(high, low);
-        }
+        /* 0.0 to 7.0 and -8.0 to -1.0 in bfloat16, twice, since the index has five bits */
+        const __m512i values = _mm512_broadcast_i64x4(_mm256_setr_epi16(
+            0, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0, 0xc100, 0xc0e0, 0xc0c0, 0xc0a0,
+            0xc080, 0xc040, 0xc000, 0xbf80));
+        const __m512i wide = _mm512_cvtepu8_epi16(code);
+        pairs[0] = (chunk)_mm512_permutexvar_epi16(wide, values);
+        pairs[1] = (chunk)_mm512_permutexvar_epi16(_mm512_srli_epi16(wide, 4), values);
+    } else {
+        __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(code)));
+        __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(code, 1)));
+        pairs[0] = (chunk)_mm512_cvtne2ps_pbh(high, low);
+    }
 }
-#else
-ALWAYS void decode(const void *from, int bits, chunk *to) {
-    if (bits == 4)
-        EACH(k, CHUNKS) {
-            bytes code = ((const bytes *)from)[k % 2] >> (k < 2 ? 0 : 4) & 15;
-            to[k] = __builtin_convertvector(__builtin_convertvector(code, integers) - 8, lanes);
-        }
-    else
-        EACH(k, CHUNKS)
-            to[k] = __builtin_convertvector(((const codes *)from)[k], lanes);
+
+ALWAYS chunk pair_of(const element *from) {
+    int32_t both;
+    memcpy(&both, from, sizeof both);
+    return (chunk)_mm512_set1_epi32(both);
 }
 #endif
 
-/* outputs x rows dot products with low-bit weights; `row_sums` are those of each group. */
-ALWAYS void tile_of_codes(linear_t matrix, int bits, int first, int outputs, const element *input,
-                          int stride, int rows, int inner, const float *row_sums, float *result,
-                          int result_stride) {
-    const int groups = (inner + GROUP - 1) / GROUP, size = GROUP * bits / 8;
-    const char *from = (const char *)matrix.weights + (int64_t)first * groups * size;
-    const uint16_t *scales = matrix.scales + (int64_t)first * groups;
-    const uint16_t *zeros = matrix.zeros + (int64_t)first * groups;
-    lanes sums[TILE][4] = {0};
-    float offsets[TILE][4] = {0};
-    for (int g = 0; g < groups; g++) {
-        chunk row[TILE][CHUNKS];
-        EACH(r, rows) EACH(k, CHUNKS) {
-            const int at = g * GROUP + k * STEP;
-            const element *place = input + (int64_t)r * stride + at;
-            row[r][k] = at + STEP <= inner ? chunk_of(place)
-                                           : chunk_part(place, inner > at ? inner - at : 0);
+/* sums += codes x inputs for `rows` rows and one block of a group. */
+ALWAYS void add_group(const char *from, int bits, const element *const *input, int rows,
+                      lanes (*sums)[2]) {
+    const int inputs = 16 / bits; /* of 32 bytes */
+    for (int at = 0; at < GROUP; at += inputs, from += 32) {
+        __builtin_prefetch(from + AHEAD);
+#ifdef PAIRS
+        chunk pairs[2];
+        decode(from, bits, pairs);
+        EACH(k, inputs / 2)
+            EACH(r, rows) sums[r][k] = add_products(sums[r][k], pairs[k], pair_of(input[r] + at + 2 * k));
+#else
+        integers code = __builtin_convertvector(*(const words *)from, integers);
+        EACH(k, inputs) {
+            const int shift = bits == 4 ? 8 * (k % 2) + 4 * (k / 2) : 8 * k;
+            integers value = code << (32 - bits - shift) >> (32 - bits);
+            lanes weights = __builtin_convertvector(value, lanes);
+            EACH(r, rows) sums[r][k % 2] += weights * as_float(input[r][at + k]);
         }
-        EACH(o, outputs) {
-            const char *group = from + ((int64_t)o * groups + g) * size;
-            __builtin_prefetch(group + AHEAD);
-            chunk code[CHUNKS];
-            decode(group, bits, code);
-            const float scale = widened(scales[o * groups + g]);
-            const float zero = widened(zeros[o * groups + g]);
-            EACH(r, rows) {
-                lanes sum = {0};
-                EACH(k, CHUNKS) sum = add_products(sum, code[k], row[r][k]);
-                sums[r][o] += sum * scale;
-                offsets[r][o] += zero * row_sums[r * groups + g];
-            }
+#endif
+    }
+}
+
+/* One block of 16 outputs for a few rows; inlined with a constant number of rows. */
+ALWAYS void block_of_codes(linear_t matrix, int bits, int block, const element *input, int stride,
+                           const element *tails, int rows, int inner, const float *row_sums,
+                           lanes *found) {
+    const int groups = (inner + GROUP - 1) / GROUP, size = LANES * GROUP * bits / 8;
+    EACH(r, rows) found[r] = (lanes){0};
+    for (int g = 0; g < groups; g++) {
+        const int64_t at = (int64_t)block * groups + g;
+        const int whole = (g + 1) * GROUP <= inner;
+        const element *from[TILE];
+        lanes sums[TILE][2] = {0};
+        EACH(r, rows) from[r] = whole ? input + (int64_t)r * stride + g * GROUP : tails + r * GROUP;
+        add_group((const char *)matrix.weights + at * size, bits, from, rows, sums);
+        const lanes scale = widened(matrix.scales + at * LANES), zero = widened(matrix.zeros + at * LANES);
+        EACH(r, rows) found[r] += (sums[r][0] + sums[r][1]) * scale + zero * row_sums[r * groups + g];
+    }
+}
+
+/* result[row, output] for consecutive outputs of a layer with low-bit weights, by one thread. */
+ALWAYS void multiply_codes(linear_t matrix, int bits, int first, int outputs, const element *input,
+                           int stride, int rows, int inner, float *result, int result_stride) {
+    const int groups = (inner + GROUP - 1) / GROUP, last = (groups - 1) * GROUP;
+    float row_sums[rows * groups];
+    element tails[MOST_ROWS * GROUP] = {0}; /* the last groups, filled up with zeros */
+    for (int r = 0; r < rows; r++) {
+        const element *row = input + (int64_t)r * stride;
+        memcpy(tails + r * GROUP, row + last, (inner - last) * sizeof(element));
+        for (int g = 0; g < groups; g++) {
+            const element *from = g * GROUP == last ? tails + r * GROUP : row + g * GROUP;
+            row_sums[r * groups + g] = total(load(from) + load(from + LANES) +
+                                             load(from + 2 * LANES) + load(from + 3 * LANES));
         }
     }
-    EACH(r, rows) {
-        lanes found = totals(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
-        EACH(o, outputs) result[r * result_stride + o] = found[o] + offsets[r][o];
+    for (int block = first / LANES; block * LANES < first + outputs; block++) {
+        const int from = block * LANES < first ? first : block * LANES;
+        const int to = (block + 1) * LANES < first + outputs ? (block + 1) * LANES : first + outputs;
+        for (int r = 0; r < rows; r += TILE) {
+            lanes found[TILE];
+            const int count = rows - r < TILE ? rows - r : TILE;
+#define OF(number)                                                                                 \
+    block_of_codes(matrix, bits, block, input + (int64_t)r * stride, stride, tails + r * GROUP,    \
+                   number, inner, row_sums + r * groups, found)
+            switch (count) {
+            case 1: OF(1); break;
+            case 2: OF(2); break;
+            case 3: OF(TILE > 2 ? 3 : 2); break;
+            default: OF(TILE);
+            }
+#undef OF
+            for (int k = 0; k < count; k++)
+                memcpy(result + (r + k) * result_stride + from - first,
+                       (const float *)&found[k] + from - block * LANES, (to - from) * sizeof(float));
+        }
     }
 }
 
 /* outputs x rows dot products of `inner` elements; inlined with constant numbers of both. */
-ALWAYS void tile_of_elements(const element *matrix, int outputs, const element *input, int stride,
+ALWAYS void tile(const element *matrix, int outputs, const element *input, int stride,
                              int rows, int inner, float *result, int result_stride) {
     lanes sums[TILE][4] = {0};
     int at = 0;
@@ -264,65 +300,43 @@ ALWAYS void tile_of_elements(const element *matrix, int outputs, const element *
     }
 }
 
-ALWAYS void tile(linear_t matrix, int bits, int first, int outputs, const element *input, int stride,
-                 int rows, int inner, const float *row_sums, float *result, int result_stride) {
-    if (bits)
-        tile_of_codes(matrix, bits, first, outputs, input, stride, rows, inner, row_sums, result,
-                      result_stride);
-    else
-        tile_of_elements((const element *)matrix.weights + (int64_t)first * inner, outputs, input,
-                         stride, rows, inner, result, result_stride);
-}
-
-ALWAYS void tile_of_rows(linear_t matrix, int bits, int first, int outputs, const element *input,
-                         int stride, int rows, int inner, const float *row_sums, float *result,
-                         int result_stride) {
-    const int groups = bits ? (inner + GROUP - 1) / GROUP : 0;
+ALWAYS void tile_of_rows(const element *matrix, int outputs, const element *input, int stride,
+                         int rows, int inner, float *result, int result_stride) {
     for (int r = 0; r < rows; r += TILE) {
         const element *from = input + (int64_t)r * stride;
-        const float *sums = row_sums + r * groups;
         float *to = result + r * result_stride;
-#define OF(count) tile(matrix, bits, first, outputs, from, stride, count, inner, sums, to, result_stride)
         switch (rows - r) {
-        case 1: OF(1); break;
-        case 2: OF(2); break;
+        case 1: tile(matrix, outputs, from, stride, 1, inner, to, result_stride); break;
+        case 2: tile(matrix, outputs, from, stride, 2, inner, to, result_stride); break;
         case 3:
-            if (TILE > 2) { OF(3); break; }
-        default: OF(TILE);
+            if (TILE > 2) { tile(matrix, outputs, from, stride, 3, inner, to, result_stride); break; }
+        default: tile(matrix, outputs, from, stride, TILE, inner, to, result_stride);
         }
-#undef OF
     }
 }
 
-ALWAYS void multiply_by(linear_t matrix, int bits, int first, int outputs, const element *input,
-                        int stride, int rows, int inner, float *result, int result_stride) {
-    const int groups = bits ? (inner + GROUP - 1) / GROUP : 0;
-    float row_sums[rows * groups + 1];
-    for (int r = 0; r < rows; r++)
-        for (int g = 0; g < groups; g++) {
-            const element *from = input + (int64_t)r * stride + g * GROUP;
-            const int end = inner - g * GROUP < GROUP ? inner - g * GROUP : GROUP;
-            lanes sum = {0};
-            IN_LANES(i, end, sum += LOAD(from + i);)
-            row_sums[r * groups + g] = total(sum);
-        }
+/* result[row, output] for `outputs` consecutive rows of a matrix, by one thread. */
+static void multiply_elements(const element *matrix, int outputs, const element *input, int stride,
+                              int rows, int inner, float *result, int result_stride) {
     int o = 0;
     for (; o + TILE <= outputs; o += TILE)
-        tile_of_rows(matrix, bits, first + o, TILE, input, stride, rows, inner, row_sums, result + o,
+        tile_of_rows(matrix + (int64_t)o * inner, TILE, input, stride, rows, inner, result + o,
                      result_stride);
     for (; o < outputs; o++)
-        tile_of_rows(matrix, bits, first + o, 1, input, stride, rows, inner, row_sums, result + o,
+        tile_of_rows(matrix + (int64_t)o * inner, 1, input, stride, rows, inner, result + o,
                      result_stride);
 }
 
 /* result[row, output] for `outputs` consecutive outputs of a layer, by one thread. */
 static void multiply(linear_t matrix, int first, int outputs, const element *input, int stride,
                      int rows, int inner, float *result, int result_stride) {
-    switch (matrix.bits) {
-    case 4: multiply_by(matrix, 4, first, outputs, input, stride, rows, inner, result, result_stride); break;
-    case 8: multiply_by(matrix, 8, first, outputs, input, stride, rows, inner, result, result_stride); break;
-    default: multiply_by(matrix, 0, first, outputs, input, stride, rows, inner, result, result_stride);
-    }
+    if (matrix.bits == 4)
+        multiply_codes(matrix, 4, first, outputs, input, stride, rows, inner, result, result_stride);
+    else if (matrix.bits == 8)
+        multiply_codes(matrix, 8, first, outputs, input, stride, rows, inner, result, result_stride);
+    else
+        multiply_elements((const element *)matrix.weights + (int64_t)first * inner, outputs, input,
+                          stride, rows, inner, result, result_stride);
     if (matrix.bias == NULL) return;
     for (int o = 0; o < outputs; o++)
         for (int r = 0; r < rows; r++)
@@ -384,9 +398,9 @@ static element *normalised(const model_t *model, const frame_t *frame, const ele
     return to;
 }
 
-/* The outputs from..to that a thread computes, in whole tiles. */
+/* The outputs from..to that a thread computes, in whole blocks. */
 static int64_t bound(int64_t outputs, int64_t thread, team_t team) {
-    int64_t at = (outputs + TILE - 1) / TILE * thread / team.all * TILE;
+    int64_t at = (outputs + LANES - 1) / LANES * thread / team.all * LANES;
     return at < outputs ? at : outputs;
 }
 
@@ -548,13 +562,13 @@ static void attend(const model_t *model, const frame_t *frame, int index, const 
     const int size = model->head_size, columns = frame->columns;
     const int64_t stride = model->heads * size, at = (int64_t)head * size;
     const int64_t kept = index * 2 * model->kv_heads + head / (model->heads / model->kv_heads);
-    const element *from = frame->cache + kept * frame->storage * size;
-    const element *values = from + model->kv_heads * frame->storage * size;
-    const linear_t keys = {.weights = from};
+    const element *keys = frame->cache + kept * frame->storage * size;
+    const element *values = keys + model->kv_heads * frame->storage * size;
     for (int r = 0; r < frame->rows; r += TILE) {
         const int rows = frame->rows - r < TILE ? frame->rows - r : TILE;
         float sums[TILE];
-        multiply(keys, 0, columns, queries + r * stride + at, stride, rows, size, scores, columns);
+        multiply_elements(keys, columns, queries + r * stride + at, stride, rows, size, scores,
+                          columns);
         for (int k = 0; k < rows; k++)
             sums[k] = weigh(scores + k * columns, allowed + (r + k) * (int64_t)columns, columns,
                             model->scale);
