@@ -163,6 +163,18 @@ class SkipSet:
             self.size, self.bits ^ (1 << sublayer), low, self.low_bits, self.low_head
         )
 
+    @property
+    def runs_in_full(self) -> bool:
+        """Whether nothing is skipped and nothing runs on low-bit weights."""
+        return not (self.bits or self.low_bits)
+
+    def run_low(self, sublayer: int) -> SkipSet:
+        """The same set with this sublayer run on low-bit weights, as others are already."""
+        mask = 1 << sublayer
+        return SkipSet._with_low(
+            self.size, self.bits & ~mask, self.low | mask, self.low_bits, self.low_head
+        )
+
     def lower(
         self, bits: int, sublayers: Iterable[int] | None = None, head: bool = True
     ) -> SkipSet:

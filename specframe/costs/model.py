@@ -174,6 +174,14 @@ class CostModel:
         """Bits of the low-bit weights that have prices."""
         return tuple(prices.bits for prices in self.low)
 
+    def quicker_widths(self, n: float) -> tuple[int, ...]:
+        """Those that make a draft step quicker where all of it is low-bit, if drafts may differ."""
+        if self.draft_bits:
+            return ()
+        full = SkipSet.none(self.layers)
+        step = self.draft_step(full, n)
+        return tuple(b for b in self.widths if self.draft_step(full.lower(b), n) < step)
+
     def lowered(self, bits: int) -> LowPrices:
         """Prices of low-bit weights."""
         for prices in self.low:

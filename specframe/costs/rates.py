@@ -62,9 +62,10 @@ class SetMatrix:
     @classmethod
     def of(cls, sets: Sequence[SkipSet], size: int) -> SetMatrix:
         """The arrays of these sets over 2L = `size` sublayers."""
+        skipped, low = as_matrix(sets, size), [skips.low for skips in sets]
         return cls(
-            as_matrix(sets, size),
-            as_matrix([skips.low for skips in sets], size),
+            skipped,
+            as_matrix(low, size) if any(low) else np.zeros_like(skipped),
             np.array([skips.low_head for skips in sets], dtype=bool),
             np.array([skips.low_bits for skips in sets], dtype=np.intp),
         )

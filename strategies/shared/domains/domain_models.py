@@ -129,7 +129,8 @@ class _Task:
         explored, record = self._search(lab, budget, starts, expected)
         measured = lambda skips: lab.acceptance([skips], self.split.search)[0]  # noqa: E731
         tried = [*(trial.skips for trial in explored.trials), *record.leading(LEADING)]
-        fitted = fit_measured(list(dict.fromkeys(tried)), measured, expected)
+        in_full = [skips for skips in dict.fromkeys(tried) if not skips.low_bits]
+        fitted = fit_measured(in_full, measured, expected)
         return fitted, self._judged(lab, fitted, record, starts)
 
     def _search(
@@ -156,7 +157,7 @@ class _Task:
         )
         climbed = run_search(
             RacingObjective(lab, self.split.search, n, self.longest),
-            LocalSearch(size, self.seed, starts=(SkipSet(size),)),
+            LocalSearch(size, self.seed, (SkipSet(size),), widths=lab.costs.quicker_widths(n)),
             budget,
             history=explored.trials,
             watch=partial(self._told, lab, budget.evaluations),
@@ -189,7 +190,7 @@ class _Task:
         )
         return DomainModel(
             model,
-            tuple(MeasuredSet(skips, unseen[skips]) for skips in kept if skips.bits),
+            tuple(MeasuredSet(skips, unseen[skips]) for skips in kept if not skips.runs_in_full),
             judge_set(lab, best, self.split, self.longest, tried=len(record.trials)),
             float(np.mean(misses)),
             record.best_so_far(),

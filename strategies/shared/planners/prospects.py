@@ -12,7 +12,7 @@ from torch import Tensor
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context
-from specframe.costs.rates import RoundPrices, as_matrix
+from specframe.costs.rates import RoundPrices, SetMatrix
 from specframe.strategies.shared.streams.stream_change import least_loss_first, stream_change
 from specframe.types import SkipSet
 
@@ -33,7 +33,7 @@ def best_speed(
 ) -> float:
     """The best speed-up of any of the sets, each at its acceptance rate and best length."""
     prices = RoundPrices.at(context.costs, context.length - 1, range(1, longest + 1))
-    matrix = as_matrix(sets, context.shape.sublayers)
+    matrix = SetMatrix.of(sets, context.shape.sublayers)
     rates = prices.rates(np.asarray(alphas, dtype=np.float64), matrix)
     return float(rates.max()) * prices.autoregressive
 
@@ -42,7 +42,7 @@ class JudgedProspect(Prospect):
     """Of sets whose acceptance is known: at the upper end of its interval."""
 
     def __init__(self, sets: Sequence[JudgedSet], longest: int) -> None:
-        self._sets = {one.skips: one.acceptance.high for one in sets if one.skips}
+        self._sets = {one.skips: one.acceptance.high for one in sets if not one.skips.runs_in_full}
         self._longest = longest
 
     def speedup(self, context: Context) -> float:

@@ -1,4 +1,7 @@
-"""Bayesian optimisation over 2L binary variables, by the bayesian-optimization package.
+"""Bayesian optimisation over 2L variables, by the bayesian-optimization package.
+
+A variable is 0 for a sublayer that runs and 1 for one that is skipped. If the best set that is known
+at the beginning drafts on low-bit weights, a sublayer on those is 0.5.
 
 The package models functions on a box. A suggestion is rounded to the nearest corner; the corner is
 measured and registered. Registering the suggestion would teach the process values at points that
@@ -43,6 +46,7 @@ class BayesianSearch(Searcher):
         self._queue = list(dict.fromkeys(starts))
         self._told: dict[SkipSet, float] = {}
         self._optimizer: Any = None
+        self._low: tuple[int, bool] = (0, False)  # bits, and whether the head has them as well
 
     def ask(self) -> SkipSet | None:
         """See `Searcher.ask`."""
@@ -52,10 +56,13 @@ class BayesianSearch(Searcher):
             self._queue.pop(0)
         if self._optimizer is None:
             self._optimizer = self._make()
+            best = max(self._told, key=lambda skips: self._told[skips], default=None)
+            if best is not None:
+                self._low = best.low_bits, best.low_head
             kept = sorted(self._told, key=lambda skips: -self._told[skips])[: self._remembered]
             for skips in kept:
                 self._register(skips, self._told[skips])
-        if len(self._told) >= 1 << self._size:
+        if len(self._told) >= (3 if self._low[0] else 2) ** self._size:
             return None
         suggestion = self._optimizer.suggest()
         point = [float(suggestion[name]) for name in self._names()]
@@ -85,8 +92,10 @@ class BayesianSearch(Searcher):
         return optimizer
 
     def _register(self, skips: SkipSet, value: float) -> None:
-        point = {name: float(i in skips) for i, name in enumerate(self._names())}
-        self._optimizer.register(point, value)
+        if skips.low_bits and (skips.low_bits, skips.low_head) != self._low:
+            return
+        values = [float(i in skips) + (skips.low >> i & 1) / 2 for i in range(self._size)]
+        self._optimizer.register(dict(zip(self._names(), values, strict=True)), value)
 
     def _names(self) -> list[str]:
         return [f"sublayer{i:04d}" for i in range(self._size)]
@@ -100,16 +109,22 @@ class BayesianSearch(Searcher):
 
         From a corner that is known, those coordinates are flipped first that are nearest to 0.5.
         """
-        skips = SkipSet(self._size)
-        for i, x in enumerate(point):
-            if x > 0.5:
-                skips = skips.flip(i)
+        skips = self._nearest(point)
         unsure = sorted(range(self._size), key=lambda i: abs(point[i] - 0.5))
         turn = 0
         while skips in self._told:
             turn += 1
             skips = skips.flip(unsure[_lowest_bit(turn) % self._size])  # counts in Gray's code
         return skips
+
+    def _nearest(self, point: Sequence[float]) -> SkipSet:
+        bits, head = self._low
+        least = 2 / 3 if bits else 0.5  # of a sublayer that is skipped
+        skips = SkipSet.from_sublayers(
+            self._size // 2, [i for i, x in enumerate(point) if x > least]
+        )
+        low = [i for i, x in enumerate(point) if x > 1 / 3]
+        return skips.lower(bits, low, head) if bits and (low or head) else skips
 
 
 def _lowest_bit(number: int) -> int:

@@ -72,7 +72,8 @@ class KnapsackSearch(Scripted):
         else:
             yield from self._guessed(self._guess())
         while True:
-            fitted = fit_measured(list(self._known), self._measured, self._expected)
+            in_full = [skips for skips in self._known if not skips.low_bits]
+            fitted = fit_measured(in_full, self._measured, self._expected)
             fresh = [s for s in self._solutions(fitted, random) if s not in self._known]
             if not fresh:
                 many = self._random_sets(random, A_TURN * self._size)

@@ -153,7 +153,9 @@ def _searcher(
         return BayesianSearch(size, seed, starts, quick=config.objective == "cached")
     if config.search == "exhaustive" and size <= EXHAUSTED:
         return EverySet(size)
-    local = LocalSearch(size, seed, starts or _guessed_starts(lab, split))
+    n = typical_context(lab, split.search)
+    widths = lab.costs.quicker_widths(n)
+    local = LocalSearch(size, seed, starts or _guessed_starts(lab, split), widths=widths)
     if config.search in ("local", "exhaustive"):
         return local
     bayes = BayesianSearch(size, seed, quick=True, remembered=REMEMBERED)

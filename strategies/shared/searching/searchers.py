@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from specframe.strategies.shared.searching.search import Proposals, Scripted
 from specframe.types import SkipSet
 
-__all__ = ["Annealing", "EverySet", "LocalSearch", "RandomSearch"]
+__all__ = ["Annealing", "EverySet", "LocalSearch", "RandomSearch", "in_other_precisions"]
 
 WORSE = 6  # nested sets end after a sixth of the sublayers without a better one
 
@@ -49,14 +49,20 @@ class LocalSearch(Scripted):
     """Climbs from the best of many starts by flips and exchanges, then from disturbed optima.
 
     Without starts, sublayers are ranked by what skipping each alone is worth, and the nested sets
-    along that ranking are the starts.
+    along that ranking are the starts. With `widths`, sublayers may also run on low-bit weights of
+    so many bits, all of a set on the same.
     """
 
     def __init__(
-        self, size: int, seed: int = 0, starts: Sequence[SkipSet] = (), shake: float = 0.12
+        self,
+        size: int,
+        seed: int = 0,
+        starts: Sequence[SkipSet] = (),
+        shake: float = 0.12,
+        widths: Sequence[int] = (),
     ) -> None:
         super().__init__(starts)
-        self._size, self._seed = size, seed
+        self._size, self._seed, self._widths = size, seed, tuple(widths)
         self._shaken = max(2, round(shake * size))
 
     def propose(self) -> Proposals:
@@ -64,6 +70,7 @@ class LocalSearch(Scripted):
         chance = random.Random(self._seed)
         yield from self._all_starts()
         yield SkipSet(self._size)
+        yield from in_other_precisions(SkipSet(self._size), self._widths)
         if not self._starts and len(self._known) < self._size:
             yield from self._nested()
         top = self._best_known()
@@ -96,7 +103,7 @@ class LocalSearch(Scripted):
         improved = True
         while improved:
             improved = False
-            for neighbour in _neighbours(top, chance):
+            for neighbour in _neighbours(top, chance, self._widths):
                 if neighbour not in self._known:
                     yield neighbour
                 if self._known[neighbour] > self._known[top]:
@@ -140,21 +147,36 @@ class Annealing(Scripted):
                 here = there
 
 
-def _neighbours(skips: SkipSet, chance: random.Random) -> Iterator[SkipSet]:
-    """All flips in random order, then as many random exchanges of a member."""
+def in_other_precisions(skips: SkipSet, widths: Sequence[int]) -> Iterator[SkipSet]:
+    """The same skipped sublayers; all others in full, or low-bit with a low-bit head or a full one.
+    """
+    lowered = [skips.lower(bits, head=head) for bits in widths for head in (True, False)]
+    yield from (other for other in (*lowered, skips.full) if other != skips)
+
+
+def _neighbours(
+    skips: SkipSet, chance: random.Random, widths: Sequence[int] = ()
+) -> Iterator[SkipSet]:
+    """Other precisions, each sublayer in another state in random order, then random exchanges."""
+    yield from in_other_precisions(skips, widths)
     inside, outside = list(skips), list(skips.kept)
-    flips = [*inside, *outside]
-    chance.shuffle(flips)
-    yield from (skips.flip(sublayer) for sublayer in flips)
+    changes = [skips.flip(sublayer) for sublayer in (*inside, *outside)]
+    if skips.low_bits:
+        changes += [skips.run_low(i) for i in range(skips.size) if not skips.low >> i & 1]
+        changes += [skips.flip(i).flip(i) for i in skips.lowered]  # in full
+    chance.shuffle(changes)
+    yield from changes
     if inside and outside:
-        for _ in flips:
+        for _ in range(skips.size):
             yield _exchange(skips, inside, outside, chance)
 
 
 def _exchange(
     skips: SkipSet, inside: Sequence[int], outside: Sequence[int], chance: random.Random
 ) -> SkipSet:
-    return skips.flip(chance.choice(inside)).flip(chance.choice(outside))
+    brought_back = chance.choice(inside)
+    changed = skips.flip(brought_back).flip(chance.choice(outside))
+    return changed.run_low(brought_back) if changed.low_bits else changed
 
 
 def _random_neighbour(skips: SkipSet, chance: random.Random) -> SkipSet:

@@ -1,4 +1,4 @@
-/* Sublayers of a Llama-shaped model on a few rows, one call each, for `kernels.py`.
+/* Sublayers of a Llama-shaped model on a few rows, one call each, for `sublayers.py`.
 
    Every sum is added up in one order, whatever the number of rows and of threads. A row computed
    alone therefore equals the same row in a block, bit for bit. Sums are float32; elements are
