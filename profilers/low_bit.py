@@ -2,7 +2,8 @@
 
 Low-bit weights change only products with matrices, whose time does not depend on the context. It is
 therefore measured at one context how much sublayers of a kind take less than in full, or more; the
-prices at other contexts differ from the full ones by as much.
+prices at other contexts differ from the full ones by as much. What a kind saves is the mean of what
+it saves alone and what it saves last, since a caching memory makes the second more.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class _Part:
     def lowered(self, skips: SkipSet, bits: int) -> SkipSet:
         return skips.lower(bits, self.sublayers, head=False)
 
+    def without(self, every: SkipSet) -> SkipSet:
+        others = set(every.lowered) - set(self.sublayers)
+        return every.lower(every.low_bits, others, head=False)
+
 
 def with_low_prices(executor: Executor, costs: CostModel, budget_seconds: float) -> CostModel:
     """The same prices and those of low-bit weights, where the model can be lowered."""
@@ -48,15 +53,18 @@ def _measured(executor: Executor, costs: CostModel, bits: int, budget: float) ->
     parts = _parts(costs.kinds)
     rows = tuple(m for m in ROWS if m <= costs.base.rows[-1])
     full = SkipSet.none(costs.layers)
-    sets = [full, *(part.lowered(full, bits) for part in parts)]
-    sizes = [_bytes_of(executor, chosen) for chosen in sets[1:]]
+    every = full.lower(bits, head=False)
+    alone = [part.lowered(full, bits) for part in parts]
+    others = [part.without(every) for part in parts]
+    sets = [full, every, *alone, *others]
+    sizes = [_bytes_of(executor, chosen) for chosen in alone]
     head = full.lower(bits, (), head=True)
     head_bytes = _bytes_of(executor, head)
     timed = time_interleaved(
         _calls(executor, sets, head, rows), executor.device, budget_seconds=budget
     )
     saved = [
-        [(timed[0, m].typical - timed[1 + i, m].typical) / len(part.sublayers) for m in rows]
+        [_saved(timed, len(parts), i, m) / len(part.sublayers) for m in rows]
         for i, part in enumerate(parts)
     ]
     tables = [table for pair in zip(costs.attention, costs.mlp, strict=True) for table in pair]
@@ -112,6 +120,14 @@ def _calls(
 
 def _walk(executor: Executor, cache: CursorCache, n: int, rows: int, skips: SkipSet) -> None:
     executor.walk(chain_step([0] * rows, n, executor.device), cache, skips, rows=NO_ROWS)
+
+
+def _saved(timed: dict[Hashable, Sample], parts: int, part: int, rows: int) -> float:
+    """Seconds that lowering a part saves, in the mean of doing so first and last."""
+    full, every, alone, others = (
+        timed[i, rows].typical for i in (0, 1, 2 + part, 2 + parts + part)
+    )
+    return (full - alone + others - every) / 2
 
 
 def _saved_by_head(timed: dict[Hashable, Sample], rows: Sequence[int]) -> list[float]:

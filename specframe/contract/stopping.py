@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isnan, log
 from typing import Self
 
 from specframe.contract.planner import Context
@@ -13,6 +13,7 @@ from specframe.types import DraftPlan, GainRule, Outcome, StopRule
 
 __all__ = [
     "FREE",
+    "USUAL",
     "AdaptiveThreshold",
     "ExpectedGain",
     "FixedStop",
@@ -20,6 +21,7 @@ __all__ = [
     "StopPolicy",
 ]
 
+USUAL, MOST = 0.75, 0.995  # acceptance: of the mean confidence, and the highest that is believed
 FREE = 1e-6  # lowest cost of a draft step, in autoregressive steps
 
 
@@ -111,7 +113,9 @@ class ExpectedGain(StopPolicy):
     `step_ratio` is the measured cost of a draft step, `verify_ratio` that of a verification, both
     in autoregressive steps. Two things are learnt from the rounds: tokens per autoregressive step,
     and the probability of acceptance by confidence. The latter is the mean of a Beta distribution
-    for each bin, with the confidence itself as a prior worth `prior` observations.
+    for each bin, with the confidence itself as a prior worth `prior` observations. Where acceptance
+    is known to be higher than drafts of skipped sublayers have it, confidence says less: `accepted`
+    is what it is known to be, and the prior is the confidence to a power that agrees with it.
     """
 
     step_ratio: float
@@ -120,13 +124,16 @@ class ExpectedGain(StopPolicy):
     bins: int = 8
     prior: float = 4.0
     memory: float = 0.95
+    accepted: float = USUAL
 
     def __post_init__(self) -> None:
         if self.step_ratio <= 0.0:
             raise InvalidConfig.of("ExpectedGain", "step_ratio", "above 0", self.step_ratio)
         if self.bins < 1:
             raise InvalidConfig.of("ExpectedGain", "bins", "at least 1", self.bins)
-        centres = [(i + 0.5) / self.bins for i in range(self.bins)]
+        known = min(max(self.accepted, USUAL), MOST)
+        power = log(known) / log(USUAL)
+        centres = [((i + 0.5) / self.bins) ** power for i in range(self.bins)]
         self._accepted = [self.prior * centre for centre in centres]
         self._seen = [self.prior] * self.bins
         self._tokens = self._cost = 1.0  # before the first round: one token per autoregressive step

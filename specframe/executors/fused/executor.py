@@ -369,7 +369,10 @@ class FusedExecutor:
         return self._low.get(part, skips.low_bits, lambda: (native_layer(self._layer(depth, skips)), 0))
 
     def _linear(self, layer: Linear, rows: Tensor) -> Tensor:
-        if isinstance(layer, LowBitLinear):
+        low, few = isinstance(layer, LowBitLinear), rows.shape[0] <= MOST_ROWS
+        if self._native is not None and (low or (few and not rows.requires_grad)):
+            return self._native.product(layer, rows)
+        if low:
             return layer(rows)
         if not self.strict or rows.shape[0] > PROMPT_ROWS or rows.shape[0] == STRICT_ROWS:
             return layer(rows)

@@ -14,7 +14,14 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.options import require_at_least, require_known
 from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
-from specframe.contract.stopping import FREE, AdaptiveThreshold, ExpectedGain, FixedStop, StopPolicy
+from specframe.contract.stopping import (
+    FREE,
+    USUAL,
+    AdaptiveThreshold,
+    ExpectedGain,
+    FixedStop,
+    StopPolicy,
+)
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.judging.find_set import best_draft
@@ -123,7 +130,8 @@ class FallbackPlanner(Planner):
             policy.reprice(step, verify)
         else:
             fixed = draft if speed > 1.0 else 1
-            policy, accepted = _policy(rules, fixed, step, verify), deque(maxlen=rules.memory)
+            policy = _policy(rules, fixed, step, verify, known_acceptance(judged))
+            accepted = deque(maxlen=rules.memory)
         drafts = speed > 1.0 or not rules.may_decline
         return _Current(
             judged, policy, self._floor(judged, context, step, verify), speed, drafts, accepted
@@ -159,9 +167,16 @@ def _break_even(cost: float, drafted: int) -> float:
     return high
 
 
-def _policy(rules: FallbackRules, draft: int, step: float, verify: float) -> StopPolicy:
+def known_acceptance(judged: JudgedSet) -> float:
+    """What a stop rule may believe: low-bit drafts are accepted whatever their confidence."""
+    return judged.acceptance.value if judged.skips.low_bits else USUAL
+
+
+def _policy(
+    rules: FallbackRules, draft: int, step: float, verify: float, accepted: float
+) -> StopPolicy:
     if rules.stop == "gain":
-        return ExpectedGain(step, verify, max_tokens=rules.longest)
+        return ExpectedGain(step, verify, max_tokens=rules.longest, accepted=accepted)
     if rules.stop == "adaptive":
         return AdaptiveThreshold(rules.longest, rules.confidence)
     if rules.stop == "confidence":

@@ -135,6 +135,9 @@ class NativeSublayers:
 
     def product(self, linear: Linear, rows: Tensor) -> Tensor:
         """A product and its bias: [S, in] -> [S, out]."""
+        if rows.shape[0] > MOST_ROWS:
+            return torch.cat([self.product(linear, few) for few in rows.split(MOST_ROWS)])
+        rows = rows.contiguous()
         frame, _ = self._frame(rows.shape[0], LANES)
         out = rows.new_empty(rows.shape[0], linear.outputs)
         sizes = c_int64(rows.shape[1]), c_int64(out.shape[1])
