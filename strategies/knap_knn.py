@@ -31,7 +31,7 @@ from specframe.contract.options import require_at_least, require_in, require_kno
 from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Traits
-from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
+from specframe.contract.stopping import USUAL, ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import CostModel
 from specframe.costs.rates import RoundPrices
 from specframe.errors import InvalidConfig
@@ -269,7 +269,8 @@ class KnapsackPlanner(Planner):
         if before is not None and self._solved is not None and self._solved.skips == skips:
             before.reprice(step, rest)
             return before
-        return ExpectedGain(step, rest, max_tokens=config.longest)
+        accepted = solved.alpha if skips.low_bits else USUAL
+        return ExpectedGain(step, rest, max_tokens=config.longest, accepted=accepted)
 
 
 @dataclass(frozen=True)

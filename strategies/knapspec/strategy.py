@@ -18,6 +18,8 @@ Differs from the paper, preset `best`, whose equations are those of `paper`:
 - rounds are priced by the cost model: head, verification of several rows, reuse of the prefix;
 - the best draft length is used: a draft ends where one more step does not pay, and at twice that
   length at the latest;
+- sublayers may also run on low-bit weights: one pass on the last rows with each precision tells how
+  often such drafts are accepted, and each candidate competes in each precision as well;
 - autoregressive decoding is among the candidates;
 - a finished table is priced again as acceptance is observed and the context grows; the program runs
   again when the speed that it promised has drifted, or attention's share of the price has.
@@ -62,13 +64,13 @@ class KnapSpec(LayerSelector):
         """The planner of the preset."""
         if isinstance(self.config, PaperConfig):
             return PaperPlanner(self.config)
-        return ChainPlanner(self.config, stretches_between)
+        return ChainPlanner(self.config, stretches_between, low_bit=True)
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """Of any sublayers; the paper always drafts."""
         if isinstance(self.config, PaperConfig):
             return None
-        return chain_prospect(self.config, stretches_between)
+        return chain_prospect(self.config, stretches_between, low_bit=True)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

@@ -25,7 +25,11 @@ from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context, Planner
 from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.planners.candidates import CandidatePlanner, CandidateRules
-from specframe.strategies.shared.searching.searchers import LocalSearch
+from specframe.strategies.shared.planners.expected import expected_of_low_bits
+from specframe.strategies.shared.searching.searchers import (
+    LocalSearch,
+    in_other_precisions,
+)
 from specframe.strategies.shared.streams.agreement import RowJudge
 from specframe.strategies.shared.streams.stream_change import (
     least_loss_first,
@@ -109,6 +113,9 @@ class StreamPlanner(Planner):
         if context.round != self._looked:
             self._looked = context.round
             self._look(context)
+        if self._candidates.empty:
+            widths = context.costs.quicker_widths(context.length - 1)
+            self._candidates.consider(*expected_of_low_bits(context.shape, widths), context)
         return self._candidates.present(context, capture=True)
 
     def observe(self, outcome: Outcome) -> None:
@@ -146,14 +153,16 @@ class StreamPlanner(Planner):
         if not self._order:
             self._order = self._ranked(context, prices)
         nested = nested_sets(self._order, size, SHARES)
-        starts = [*self._candidates.candidates, *nested]
+        widths = context.costs.quicker_widths(context.length - 1)
+        lowered = in_other_precisions(SkipSet(size), widths)
+        starts = [*self._candidates.candidates, *lowered, *nested]
         self._openings += 1
         self._opened_at = context.length
         self._candidates.clear()
         self._promised = 1.0
         plain = context.costs.autoregressive(context.length - 1)
         self._search = _Search(
-            LocalSearch(size, self._config.seed + self._openings, starts),
+            LocalSearch(size, self._config.seed + self._openings, starts, widths=widths),
             first=len(starts),
             seconds=self._config.share / self._openings * plain * context.budget,
         )
@@ -171,7 +180,7 @@ class StreamPlanner(Planner):
         judge = None
         while not search.over:
             skips = search.searcher.ask()
-            if skips is not None and not skips:
+            if skips is not None and skips.runs_in_full:
                 search.searcher.tell(skips, prices.speed(1.0, skips))  # the target: nothing to run
                 continue
             if skips is None or not self._affordable(context, skips, len(tokens), search):

@@ -48,7 +48,7 @@ class Swift(LayerSelector):
         """Of any sublayers, for the price of the first sets; the paper always drafts."""
         if isinstance(self.config, SwiftConfig):
             return None
-        return StreamProspect(self.config.longest, self.config.first_trials)
+        return StreamProspect(self.config.longest, self.config.first_trials, low_bit=True)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

@@ -38,7 +38,9 @@ def test_eight_bits_miss_a_weight_by_half_a_step_at_most(outputs, inputs, seed):
 
 
 def test_weights_that_are_all_the_same_are_kept():
-    assert torch.allclose(round_in_groups(torch.full((2, GROUP), 0.25), 4).dense(), torch.tensor(0.25))
+    assert torch.allclose(
+        round_in_groups(torch.full((2, GROUP), 0.25), 4).dense(), torch.tensor(0.25)
+    )
 
 
 @pytest.mark.parametrize("bits", [4, 8])

@@ -209,10 +209,10 @@ class FusedExecutor:
         ]
         inputs = {
             width: model.embedding.new_zeros(rows, width)
-            for width in {part.weight.shape[1] for part in parts}
+            for width in {_weight(part).shape[1] for part in parts}
         }
         for part in (*parts, model.head):
-            multiply(part, inputs[part.weight.shape[1]])
+            multiply(part, inputs[_weight(part).shape[1]])
 
     def _embed(self, tokens: Tensor) -> Tensor:
         rows = F.embedding(tokens, self._model.embedding)
@@ -225,8 +225,8 @@ class FusedExecutor:
         """The stream as the walk's rows, and what runs a sublayer on it."""
         if self._native is not None and step.slot is not None and step.rows <= MOST_ROWS:
             walk = self._native.walk(step, cache, *self._rotary(step, cache, step.rows))
-            run = self._native.run
-            return stream.contiguous(), lambda at, x: run(at, self._native_layer(at, skips), x, walk)
+            run, layer = self._native.run, partial(self._native_layer, skips=skips)
+            return stream.contiguous(), lambda at, x: run(at, layer(at), x, walk)
         frame = self._frame(step, cache)
         stream = self._pad(stream, frame.rows)
         return stream, lambda at, x: self._run(at, self._layer(at, skips), x, frame)
@@ -365,8 +365,8 @@ class FusedExecutor:
         assert self._native is not None
         if not skips.low >> depth & 1:
             return self._native.layers[depth // 2]
-        part = f"{depth}, compiled"
-        return self._low.get(part, skips.low_bits, lambda: (native_layer(self._layer(depth, skips)), 0))
+        make = lambda: (native_layer(self._layer(depth, skips)), 0)  # noqa: E731
+        return self._low.get(f"{depth}, compiled", skips.low_bits, make)
 
     def _linear(self, layer: Linear, rows: Tensor) -> Tensor:
         low, few = isinstance(layer, LowBitLinear), rows.shape[0] <= MOST_ROWS
@@ -381,3 +381,8 @@ class FusedExecutor:
 
 def _covers(window: int | None, rows: int) -> bool:
     return window is None or rows <= window
+
+
+def _weight(linear: Linear) -> Tensor:
+    assert not isinstance(linear, LowBitLinear)
+    return linear.weight

@@ -30,7 +30,10 @@ def lower_attention(layer: FusedLayer, bits: int, lower: Lower) -> tuple[FusedLa
 
 def lower_mlp(layer: FusedLayer, bits: int, lower: Lower) -> tuple[FusedLayer, int]:
     """The layer with its MLP's products on low-bit weights."""
-    gate_up, down = lower_head(layer.gate_up, bits, lower)[0], lower_head(layer.down, bits, lower)[0]
+    gate_up, down = (
+        lower_head(layer.gate_up, bits, lower)[0],
+        lower_head(layer.down, bits, lower)[0],
+    )
     return replace(layer, gate_up=gate_up, down=down), gate_up.bytes + down.bytes
 
 

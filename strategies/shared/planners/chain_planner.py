@@ -25,10 +25,10 @@ NEVER = 1e-6
 
 
 class ChainPlanner(Planner):
-    """Candidates from the program, run where it pays; `cut` says what it skips as one."""
+    """Candidates from the program, run where it pays; see `ChainSearch` for the arguments."""
 
-    def __init__(self, config: ChainConfig, cut: Cut) -> None:
-        self._config, self._program = config, ChainSearch(config, cut)
+    def __init__(self, config: ChainConfig, cut: Cut, low_bit: bool = False) -> None:
+        self._config, self._program = config, ChainSearch(config, cut, low_bit)
         self._candidates = CandidatePlanner(config, fixed_length=config.stop == "fixed")
         self._promised = 1.0  # speed-up when the program last ran
         self._ratio = 1.0  # of attention's to MLP's price, then
@@ -99,8 +99,10 @@ class ChainPlanner(Planner):
 
     def _review(self, context: Context) -> None:
         """Choose by what is known now, and see whether what was promised has drifted."""
-        self._candidates.review(context)
         if self._candidates.empty:
+            self._candidates.consider(*self._program.unplanned(context), context)
+        self._candidates.review(context)
+        if not self._planned_at:
             self._drifted = context.round == 0  # the prompt's states are only there then
             return
         prices = self._candidates.prices(context)
@@ -111,10 +113,11 @@ class ChainPlanner(Planner):
         )
 
 
-def chain_prospect(config: ChainConfig, cut: Cut) -> StreamProspect:
+def chain_prospect(config: ChainConfig, cut: Cut, low_bit: bool = False) -> StreamProspect:
     """What the program could find, for the price of running it on the fewest rows."""
-    program = ChainSearch(config, cut)
-    return StreamProspect(config.longest, lambda context: program.seconds(context, FEWEST_ROWS))
+    program = ChainSearch(config, cut, low_bit)
+    trial = lambda context: program.seconds(context, FEWEST_ROWS)  # noqa: E731
+    return StreamProspect(config.longest, trial, low_bit=low_bit)
 
 
 def _price_ratio(prices: RoundPrices) -> float:

@@ -18,7 +18,8 @@ from specframe.contract.planner import Context
 from specframe.costs.rates import RoundPrices
 from specframe.costs.tables import rising
 from specframe.strategies.shared.planners.candidates import CandidateRules
-from specframe.strategies.shared.streams.agreement import Agreement, compare_heads
+from specframe.strategies.shared.planners.expected import expected_of_low_bits
+from specframe.strategies.shared.streams.agreement import Agreement, RowJudge, compare_heads
 from specframe.strategies.shared.streams.chain_dp import (
     ChainRules,
     Chains,
@@ -64,10 +65,14 @@ class ChainConfig(CandidateRules):
 
 @dataclass(frozen=True)
 class ChainSearch:
-    """One way to search; `cut` says what the program skips as one."""
+    """One way to search; `cut` says what the program skips as one.
+
+    With `low_bit`, candidates may also run on low-bit weights.
+    """
 
     config: ChainConfig
     cut: Cut
+    low_bit: bool = False
 
     def seconds(self, context: Context, rows: int) -> float:
         """What a search on so many reference rows will take."""
@@ -79,6 +84,8 @@ class ChainSearch:
             seconds += costs.base.at(n, 1)
             for sublayer in range(stretch.start, stretch.stop):
                 seconds += costs.sublayer(sublayer, n, max(count, 1) * rows)
+        for lowered in self.unplanned(context)[0]:
+            seconds += costs.walk(n, rows, lowered, logits=2 * rows)
         return seconds
 
     def run(
@@ -91,7 +98,31 @@ class ChainSearch:
         last = references[context.shape.sublayers]
         agreement = compare_heads(context.probe, chains.states[finalists], last)
         sets = [SkipSet(context.shape.sublayers, chains.bits[i]) for i in finalists]
-        return sets, _estimates(agreement)
+        return self._in_each_precision(context, sets, _estimates(agreement), last)
+
+    def unplanned(self, context: Context) -> tuple[list[SkipSet], list[float]]:
+        """Candidates that no search is needed for, and what is expected of their acceptance."""
+        widths = context.costs.quicker_widths(context.length - 1) if self.low_bit else ()
+        return expected_of_low_bits(context.shape, widths)
+
+    def _in_each_precision(
+        self, context: Context, sets: list[SkipSet], alphas: Floats, target: Tensor
+    ) -> tuple[list[SkipSet], Floats]:
+        """Also the lowered sets; what skipping and what low bits lose is taken to add up.
+
+        `target` [R, H] are the target's last states of the last committed rows.
+        """
+        lowered, _ = self.unplanned(context)
+        if not lowered:
+            return sets, alphas
+        committed = context.probe.committed
+        judge = RowJudge(context.probe, context.tokens[committed - len(target) : committed], target)
+        found, estimates = list(sets), [alphas]
+        for one in lowered:
+            (alpha,) = judge.agreement(one).overlap
+            found += [one, *(s.lower(one.low_bits, head=one.low_head) for s in sets)]
+            estimates += [np.array([alpha]), alpha * alphas]
+        return found, np.concatenate(estimates)
 
     def _problem(self, context: Context, prices: RoundPrices) -> tuple[list[Stretch], ChainRules]:
         """Weights are seconds; a sublayer that costs nothing still weighs something."""

@@ -13,6 +13,7 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context
 from specframe.costs.rates import RoundPrices, SetMatrix
+from specframe.strategies.shared.planners.expected import expected_of_low_bits
 from specframe.strategies.shared.streams.stream_change import least_loss_first, stream_change
 from specframe.types import SkipSet
 
@@ -97,9 +98,25 @@ class StreamProspect(_Changes):
 
     gentle = GENTLE_SUBLAYERS
 
-    def __init__(self, longest: int, trial: Trial | None = None, step: int = 1) -> None:
+    def __init__(
+        self, longest: int, trial: Trial | None = None, step: int = 1, low_bit: bool = False
+    ) -> None:
         super().__init__(longest, trial)
-        self._step = step
+        self._step, self._low_bit = step, low_bit
+
+    def speedup(self, context: Context) -> float:
+        """Of skipping alone, or of running everything on low-bit weights if that may be chosen."""
+        hoped = super().speedup(context)
+        widths = context.costs.quicker_widths(context.length - 1) if self._low_bit else ()
+        if not widths:
+            return hoped
+        lowered, alphas = expected_of_low_bits(context.shape, widths)
+        return max(hoped, best_speed(alphas, lowered, context, self._longest))
+
+    def trial(self, context: Context) -> float:
+        """None where low-bit weights are drafted with first, since those need no search."""
+        lowers = self._low_bit and context.costs.quicker_widths(context.length - 1)
+        return 0.0 if lowers else super().trial(context)
 
     def _measured(self, context: Context) -> tuple[list[SkipSet], Floats]:
         size = context.shape.sublayers

@@ -1,7 +1,7 @@
 """Bayesian optimisation over 2L variables, by the bayesian-optimization package.
 
-A variable is 0 for a sublayer that runs and 1 for one that is skipped. If the best set that is known
-at the beginning drafts on low-bit weights, a sublayer on those is 0.5.
+A variable is 0 for a sublayer that runs and 1 for one that is skipped. If the best set that is
+known at the beginning drafts on low-bit weights, a sublayer on those is 0.5.
 
 The package models functions on a box. A suggestion is rounded to the nearest corner; the corner is
 measured and registered. Registering the suggestion would teach the process values at points that

@@ -148,8 +148,7 @@ class Annealing(Scripted):
 
 
 def in_other_precisions(skips: SkipSet, widths: Sequence[int]) -> Iterator[SkipSet]:
-    """The same skipped sublayers; all others in full, or low-bit with a low-bit head or a full one.
-    """
+    """The same skipped sublayers; others in full, or low-bit with a low-bit head or a full one."""
     lowered = [skips.lower(bits, head=head) for bits in widths for head in (True, False)]
     yield from (other for other in (*lowered, skips.full) if other != skips)
 

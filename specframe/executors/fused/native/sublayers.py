@@ -185,9 +185,10 @@ def native_sublayers(model: FusedModel) -> NativeSublayers | None:
 
 
 def _tensors(layer: FusedLayer) -> Sequence[Tensor | None]:
-    linears = (layer.qkv, layer.output, layer.gate_up, layer.down)
-    assert not any(isinstance(linear, LowBitLinear) for linear in linears)
-    products = [part for linear in linears for part in (linear.weight, linear.bias)]
+    products: list[Tensor | None] = []
+    for linear in (layer.qkv, layer.output, layer.gate_up, layer.down):
+        assert not isinstance(linear, LowBitLinear)
+        products += [linear.weight, linear.bias]
     return layer.attention_norm, layer.qk_norm, layer.mlp_norm, *products
 
 
