@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from specframe.contract.options import require_at_least, require_in
 from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
-from specframe.contract.stopping import USUAL, ExpectedGain, FixedStop, StopPolicy
+from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.rates import Choice, RoundPrices, SetMatrix
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
@@ -221,9 +221,7 @@ class CandidatePlanner(Planner):
             step, rest = prices.in_steps(self.chosen)
             longest = min(2 * self._choice.draft_length, self._rules.longest)
             if self._live != before or self._stop is None:
-                alpha = float(alphas[self._choice.candidate])
-                accepted = alpha if self.chosen.low_bits else USUAL
-                self._stop = ExpectedGain(step, rest, longest, accepted=accepted)
+                self._stop = ExpectedGain(step, rest, longest)
             else:  # the same candidate keeps what its stop rule has learnt
                 self._stop.reprice(step, rest, longest)
 
