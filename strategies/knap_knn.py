@@ -303,6 +303,7 @@ class KnapKnn(LookingUp):
             evaluations=(config.evaluations, config.domain_evaluations),
             longest=config.longest,
             seed=config.seed,
+            low_bit=config.most_skipped == 1.0,  # otherwise measured sets are not drafted with
         )
         return replace(self, found=Learnt(memory, models, lab.shape, lab.facts))
 

@@ -183,14 +183,12 @@ class CostModel:
         return tuple(b for b in self.widths if self.draft_step(full.lower(b), n) < step)
 
     def lowered(self, bits: int) -> LowPrices:
-        """Prices of low-bit weights."""
+        """Prices of low-bit weights; where they were not measured, those of full ones."""
         for prices in self.low:
             if prices.bits == bits:
                 return prices
-        raise InvalidConfig(
-            f"Drafting with {bits}-bit weights has no prices: this model cannot be lowered, or its "
-            f"profile is older. Use full precision, or run `specframe profile --again`."
-        )
+        unknown = (0,) * len(self.attention)
+        return LowPrices(bits, self.attention, self.mlp, self.head, unknown, unknown, 0)
 
     def low_bytes(self, skips: SkipSet) -> int:
         """Memory of the low-bit copies that this set needs."""

@@ -161,7 +161,7 @@ class RoundPrices:
             return steps
         lowered = self._counts(sets.lowered)
         for bits in set(sets.bits.tolist()) - {0}:
-            low, here = self.low[bits], sets.bits == bits
+            low, here = self.low.get(bits, self.drafting), sets.bits == bits
             steps[here] += lowered[here] @ low.sublayers
             steps[here] += sets.head[here, None] * (low.head - self.drafting.head)
         return steps

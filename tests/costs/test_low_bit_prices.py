@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.rates import RoundPrices, SetMatrix
 from specframe.costs.tables import Table
-from specframe.errors import InvalidConfig
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 LAYERS = 3
@@ -47,11 +46,6 @@ def test_the_memory_of_a_set_is_that_of_its_copies():
     assert COSTS.low_bytes(SkipSet.none(LAYERS)) == 0
     assert COSTS.low_bytes(SkipSet.none(LAYERS).lower(4, [0, 1, 3])) == 100 + 2 * 300 + 1000
     assert COSTS.low_bytes(SkipSet.none(LAYERS).lower(4, [0], head=False)) == 100
-
-
-def test_low_bit_drafts_without_prices_are_refused_with_a_remedy():
-    with pytest.raises(InvalidConfig, match="profile --again"):
-        FULL.draft_step(SkipSet.none(LAYERS).lower(4), 0)
 
 
 @st.composite

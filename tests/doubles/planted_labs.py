@@ -12,6 +12,7 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.selector import LayerSelector
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
+from specframe.costs.model import CostModel
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
@@ -60,9 +61,15 @@ def as_good_as_planted(judged: JudgedSet) -> bool:
     return found >= best_draft(costs, PLANTED, 1.0, n, 12)[1] - 1e-9
 
 
-def greedy_tokens(executor: Executor, strategy: LayerSelector, prompt: Prompt, count: int = 40):
+def greedy_tokens(
+    executor: Executor,
+    strategy: LayerSelector,
+    prompt: Prompt,
+    count: int = 40,
+    costs: CostModel | None = None,
+):
     """Tokens, and how many of them were drafted."""
-    engine = Engine(executor, strategy, Law(), Limits(count), plain_costs(LAYERS))
+    engine = Engine(executor, strategy, Law(), Limits(count), costs or plain_costs(LAYERS))
     tokens: list[int] = []
     drafted = 0
     for done in engine.rounds(prompt.tokens):

@@ -93,22 +93,26 @@ def learn_models(
     evaluations: tuple[int, int],
     longest: int,
     seed: int,
+    low_bit: bool,
 ) -> Mapping[str, DomainModel]:
-    """A model of all domains together, then one of each domain, whose prior is that model."""
+    """A model of all domains together, then one of each domain, whose prior is that model.
+
+    With `low_bit`, measured sets may run on low-bit weights; the losses are those of skipping.
+    """
     allowance = Allowance(seconds)
     lab.answer(split.every)
     domains = split.domains
     budget = Budget(evaluations[0], SEARCH_SHARE * MIXED_SHARE * allowance.left)
     few = _few_of_each(split, domains)
     few = replace(few, search=affordable(lab, few.search, budget.seconds))
-    common = _Task(MIXED, few, longest, seed)
+    common = _Task(MIXED, few, longest, seed, low_bit)
     fitted, learnt = common.learn(lab, budget, (), None)
     models = {MIXED: learnt}
     for done, domain in enumerate(domains):
         left = allowance.left / (len(domains) - done)
         budget = Budget(evaluations[1], SEARCH_SHARE * left)
         starts = tuple(dict.fromkeys(model.judged.skips for model in models.values()))
-        task = _Task(domain, split.of(domain), longest, seed)
+        task = _Task(domain, split.of(domain), longest, seed, low_bit)
         _, models[domain] = task.learn(lab, budget, starts, fitted.losses)
     return models
 
@@ -121,6 +125,7 @@ class _Task:
     split: PromptSplit
     longest: int
     seed: int
+    low_bit: bool
 
     def learn(
         self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Floats | None
@@ -155,9 +160,10 @@ class _Task:
             Budget(budget.evaluations - climbs, (1.0 - CLIMB_SHARE) * budget.seconds),
             watch=partial(self._told, lab, budget.evaluations),
         )
+        widths = lab.costs.quicker_widths(n) if self.low_bit else ()
         climbed = run_search(
             RacingObjective(lab, self.split.search, n, self.longest),
-            LocalSearch(size, self.seed, (SkipSet(size),), widths=lab.costs.quicker_widths(n)),
+            LocalSearch(size, self.seed, (SkipSet(size),), widths=widths),
             budget,
             history=explored.trials,
             watch=partial(self._told, lab, budget.evaluations),

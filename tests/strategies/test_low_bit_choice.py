@@ -1,0 +1,188 @@
+"""Low-bit weights as a third state: found where they pay, never chosen where they are slower."""
+
+import pytest
+from doubles.planted_labs import (
+    greedy_tokens,
+    own_tokens,
+    planted_executor,
+    planted_lab,
+    planted_prompts,
+)
+from doubles.written_lab import (
+    WrittenLab,
+    context_at,
+    plain_costs,
+    prompts_of,
+    small_shape,
+    with_low_bits,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from specframe.contract.naming import strategy_from
+from specframe.contract.paying import PayingPlanner
+from specframe.costs.rates import RoundPrices, SetMatrix
+from specframe.strategies.shared.planners.expected import expected_of_low_bits
+from specframe.strategies.shared.planners.prospects import UNKNOWN, StreamProspect
+from specframe.strategies.shared.searching.bayesian import BayesianSearch
+from specframe.strategies.shared.searching.search import Budget, run_search
+from specframe.strategies.shared.searching.searchers import LocalSearch, in_other_precisions
+from specframe.types import SkipSet
+
+LAYERS = 4
+SIZE = 2 * LAYERS
+SHAPE = small_shape(LAYERS)
+FULL = SkipSet.none(LAYERS)
+PLAIN = plain_costs(LAYERS)
+OFFLINE = {"static-bo": {"search": "local"}, "knn-ssd": {"search": "local"}, "knap-knn": {}}
+ONLINE = ("knapspec", "swift")
+DEAR = {"sql": [0.6] * SIZE}  # what is skipped is missed
+
+
+def calibrated(name, costs, losses=DEAR, preset="best", evaluations="60"):
+    lab = WrittenLab(SHAPE, losses, costs, low_losses={4: 0.2, 8: 0.001})
+    options = {**(OFFLINE[name] if preset == "best" else {}), "evaluations": evaluations}
+    strategy = strategy_from(name, SHAPE, preset, options)
+    return strategy.calibrate(lab, prompts_of(["sql"], 8))
+
+
+def only(strategy):
+    (judged, *others) = strategy.skip_sets().values()
+    assert all(other.skips == judged.skips for other in others)
+    return judged
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_low_bit_weights_are_found_where_nothing_can_be_skipped(name):
+    judged = only(calibrated(name, with_low_bits(PLAIN, 0.4)))
+    assert judged.skips == FULL.lower(8, head=judged.skips.low_head)
+    assert judged.speed > 1.5
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_what_costs_nothing_is_skipped_and_the_rest_runs_low_bit(name):
+    losses = {"sql": [0.0 if sublayer in (1, 4, 6) else 0.6 for sublayer in range(SIZE)]}
+    skips = only(calibrated(name, with_low_bits(PLAIN, 0.4), losses)).skips
+    assert set(skips) == {1, 4, 6}
+    assert set(skips.lowered) == {0, 2, 3, 5, 7}
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_no_search_chooses_low_bit_weights_that_are_slower(name):
+    costs = with_low_bits(PLAIN, 2.0)
+    assert costs.quicker_widths(50) == ()
+    assert not only(calibrated(name, costs, {"sql": [0.05] * SIZE})).skips.low_bits
+
+
+@pytest.mark.parametrize(
+    "name", ["static-bo", pytest.param("knn-ssd", marks=pytest.mark.slow), "knap-knn"]
+)
+def test_published_presets_search_full_and_skipped_alone(name):
+    found = calibrated(name, with_low_bits(PLAIN, 0.4), preset="faithful", evaluations="6")
+    assert not any(judged.skips.low_bits for judged in found.skip_sets().values())
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_online_strategies_draft_low_bit_at_once_where_that_pays(name):
+    planner = strategy_from(name, SHAPE).start(SHAPE)
+    skips = planner.plan(context_at(SHAPE, costs=with_low_bits(PLAIN, 0.4))).skips
+    assert skips.low_bits == 8
+    assert skips.low == (1 << SIZE) - 1
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_online_strategies_never_choose_low_bit_weights_that_are_slower(name):
+    planner = strategy_from(name, SHAPE).start(SHAPE)
+    assert not planner.plan(context_at(SHAPE, costs=with_low_bits(PLAIN, 2.0))).skips.low_bits
+
+
+def test_the_prospect_of_low_bit_weights_needs_no_states():
+    prospect = StreamProspect(8, lambda context: 9.0, low_bit=True)
+    quick, slow = (context_at(SHAPE, costs=with_low_bits(PLAIN, share)) for share in (0.2, 2.0))
+    assert prospect.speedup(quick) > UNKNOWN
+    assert prospect.trial(quick) == 0.0
+    assert prospect.speedup(slow) == UNKNOWN
+    assert prospect.trial(slow) == 9.0
+    paying = PayingPlanner(strategy_from("knapspec", SHAPE).start(SHAPE), prospect)
+    assert paying.plan(quick).skips.low_bits
+
+
+def test_every_precision_is_expected_to_lose_something():
+    sets, alphas = expected_of_low_bits(SHAPE, (4, 8))
+    assert len(sets) == len(set(sets)) == 4
+    assert all(0.5 < alpha < 1.0 for alpha in alphas)
+
+
+@settings(max_examples=25)
+@given(
+    states=st.lists(st.sampled_from(["full", "low", "skipped"]), min_size=6, max_size=6),
+    bits=st.sampled_from([4, 8]),
+    head=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_local_search_solves_any_separable_objective_of_three_states(states, bits, head, seed):
+    skipped = SkipSet.from_sublayers(3, [i for i, s in enumerate(states) if s == "skipped"])
+    low = [i for i, s in enumerate(states) if s == "low"]
+    wanted = skipped.lower(bits, low, head) if low or head else skipped
+
+    def likeness(skips):
+        apart = (skips.bits ^ wanted.bits) | (skips.low ^ wanted.low)
+        width = skips.low_bits == wanted.low_bits and skips.low_head == wanted.low_head
+        return 8.0 * width - apart.bit_count()
+
+    searcher = LocalSearch(6, seed, starts=(SkipSet(6),), widths=(4, 8))
+    assert run_search(likeness, searcher, Budget(300)).best.skips == wanted
+
+
+def test_bayesian_optimisation_goes_on_in_three_states_from_a_low_bit_set():
+    best = FULL.lower(8, [0, 2, 5])
+    search = BayesianSearch(SIZE, quick=True)
+    for skips, value in ((FULL, 1.0), (FULL.lower(4), 1.1), (best, 1.5)):
+        search.tell(skips, value)
+    asked = []
+    for _ in range(12):
+        asked.append(search.ask())
+        search.tell(asked[-1], 1.0)
+    assert len(set(asked)) == 12
+    assert {skips.low_bits for skips in asked} == {8}
+    assert all(skips.low_head for skips in asked)
+    assert any(skips.low and skips.bits for skips in asked)
+
+
+def test_bayesian_optimisation_of_full_sets_stays_in_two_states():
+    search = BayesianSearch(SIZE, quick=True)
+    search.tell(FULL.lower(8), 1.0)
+    search.tell(FULL, 1.5)
+    asked = search.ask()
+    assert not asked.low_bits
+
+
+def test_other_precisions_keep_what_is_skipped():
+    skips = SkipSet.from_sublayers(LAYERS, [3])
+    others = list(in_other_precisions(skips, (8,)))
+    assert others == [skips.lower(8), skips.lower(8, head=False)]
+    assert list(in_other_precisions(others[0], (8,))) == [others[1], skips]
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_low_bit_sets_keep_the_model_s_tokens(name):
+    lab = planted_lab("llama")
+    strategy = strategy_from(name, lab.shape, "best", {**OFFLINE[name], "evaluations": "20"})
+    lab.costs = with_low_bits(plain_costs(lab.shape.layers), 0.2)
+    found = strategy.calibrate(lab, planted_prompts(each=4))
+    assert any(judged.skips.low_bits for judged in found.skip_sets().values())
+    executor, (prompt,) = planted_executor("llama"), planted_prompts(each=1)
+    assert greedy_tokens(executor, found, prompt, costs=lab.costs)[0] == own_tokens(
+        executor, prompt
+    )
+    assert greedy_tokens(executor, found, prompt, costs=lab.costs)[1] > 10  # drafted
+
+
+def test_without_prices_low_bit_weights_cost_what_full_ones_do():
+    low = FULL.lower(8, [1, 2])
+    assert PLAIN.walk(40, 1, low, logits=1) == PLAIN.walk(40, 1, FULL, logits=1)
+    assert PLAIN.low_bytes(low) == 0
+    prices = RoundPrices.at(PLAIN, 40, (1, 4))
+    matrix = SetMatrix.of([low, low.full], SIZE)
+    steps = prices.draft_steps(matrix)
+    assert (steps[0] == steps[1]).all()
