@@ -66,7 +66,8 @@ class StrategyContender:
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
         """Run all rounds; what a strategy computes counts as decoding."""
-        fold = StatsFold(len(prompt), "")
+        executor = self.speculator.executor
+        fold = StatsFold(len(prompt), "", low_bit_bytes=lambda: executor.low_bytes)
         began = perf_counter()
         rounds = self.speculator.rounds(list(prompt), seed=asked.seed, **_arguments(asked))
         for done in rounds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
@@ -130,6 +131,9 @@ def _shares(rows: Sequence[Row]) -> dict[str, float | None]:
         "tree_rounds": _mean_of(rows, "tree_share"),
         "skipped_attention": _mean_of(rows, "skipped_attention"),
         "skipped_mlp": _mean_of(rows, "skipped_mlp"),
+        "low_bits": _most_common(rows, "low_bits"),
+        "low_bit_share": _mean_of(rows, "low_bit_share"),
+        "low_bit_bytes": max((row.get("low_bit_bytes") or 0 for row in rows), default=0),
         "peak_bytes": max((row["peak_bytes"] or 0 for row in rows), default=0),
     }
     for part in ("selection", "draft", "verify", "other"):
@@ -142,6 +146,11 @@ def _shares(rows: Sequence[Row]) -> dict[str, float | None]:
 def _mean_of(rows: Sequence[Row], key: str) -> float | None:
     values = [row[key] for row in rows if row.get(key) is not None]
     return fmean(values) if values else None
+
+
+def _most_common(rows: Sequence[Mapping[str, Any]], key: str) -> int | None:
+    known = [row[key] for row in rows if row.get(key) is not None]
+    return Counter(known).most_common(1)[0][0] if known else None
 
 
 def _prediction_error(rows: Sequence[Row], every: Mapping[Any, Row]) -> float | None:
@@ -171,6 +180,8 @@ def _mean(setting: Setting, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any
         whole[key] = fmean(known) if known else None
     whole["prompts"] = sum(part["prompts"] for part in parts)
     whole["peak_bytes"] = max(part["peak_bytes"] for part in parts)
+    whole["low_bits"] = _most_common(parts, "low_bits")
+    whole["low_bit_bytes"] = max(part["low_bit_bytes"] for part in parts)
     for key in [key for key in whole if key.endswith("_low")]:
         _rejoin(whole, key.removesuffix("_low"), parts)
     # an interval of one prompt has no width, so it does not show in that of the mean

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from specframe.calibration.budget import Shared
     from specframe.contract.selector import LayerSelector
     from specframe.rig import Rig
-    from specframe.types import Prompt
+    from specframe.types import Prompt, SkipSet
 
 __all__ = ["calibrate"]
 
@@ -194,6 +194,14 @@ def _require_folder(out: Path) -> None:
         )
 
 
+def _states(skips: SkipSet, mlp: bool) -> str:
+    """How many attention or MLP sublayers are skipped, and how many run on low-bit weights."""
+    skipped = len(skips.mlp if mlp else skips.attention)
+    lowered = sum(sublayer % 2 == mlp for sublayer in skips.lowered)
+    low = f", {lowered} of {skips.low_bits} bits" if lowered else ""
+    return f"{skipped} skipped{low}"
+
+
 def _show(name: str, calibrated: LayerSelector, out: Path, seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -206,8 +214,7 @@ def _show(name: str, calibrated: LayerSelector, out: Path, seconds: float) -> No
             f"{share.value:.2f} ({share.low:.2f} to {share.high:.2f})",
             str(found.draft),
             f"{found.speed:.2f} x",
-            f"{len(found.skips.attention)} skipped",
-            f"{len(found.skips.mlp)} skipped",
+            *(_states(found.skips, mlp) for mlp in (False, True)),
         )
     if table.row_count:
         Console().print(table)

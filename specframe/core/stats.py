@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from specframe.core.engine import Round
@@ -39,6 +41,9 @@ class GenerationStats:
     other_seconds: float
     skipped_attention: float  # share of attention sublayers skipped, mean over drafting rounds
     skipped_mlp: float
+    low_bits: int  # of the weights that most drafting rounds ran on; 0: full ones
+    low_bit_share: float  # of the sublayers, on low-bit weights, mean over drafting rounds
+    low_bit_bytes: int  # memory of the low-bit copies made so far
     declined_rounds: int  # in which nothing was drafted because nothing would have paid
     declined_seconds: float  # of those rounds
     declined_speedup: float  # predicted of the best plan in those rounds, mean; 0 without any
@@ -83,6 +88,7 @@ class StatsFold:
     prompt_tokens: int
     exactness: str
     warnings: tuple[str, ...] = ()
+    low_bit_bytes: Callable[[], int] = int  # so far
     rounds: list[Round] = field(default_factory=list)
 
     def add(self, done: Round) -> None:
@@ -118,12 +124,19 @@ class StatsFold:
             other_seconds=max(total - select - draft - verify, 0.0),
             skipped_attention=_mean([len(o.plan.skips.attention) / layers for o in drafting]),
             skipped_mlp=_mean([len(o.plan.skips.mlp) / layers for o in drafting]),
+            low_bits=_most_common([o.plan.skips.low_bits for o in drafting]),
+            low_bit_share=_mean([len(o.plan.skips.lowered) / (2 * layers) for o in drafting]),
+            low_bit_bytes=self.low_bit_bytes(),
             declined_rounds=len(declined),
             declined_seconds=sum(done.seconds for done in declined),
             declined_speedup=_mean([d.outcome.plan.declined for d in declined if d.outcome]),
             exactness=self.exactness,
             warnings=self.warnings + _warnings(drafted, accepted, select, total, drafting),
         )
+
+
+def _most_common(numbers: list[int]) -> int:
+    return Counter(numbers).most_common(1)[0][0] if numbers else 0
 
 
 def _by_position(drafting: list[Outcome]) -> tuple[float, ...]:

@@ -96,7 +96,12 @@ class SelfSpeculator:
         self, prompt: list[int], decoding: Decoding, *, streamer: Any = None
     ) -> SpeculativeOutput:
         """Run all rounds. `streamer` receives the prompt first, as in transformers."""
-        fold = StatsFold(len(prompt), self.exactness(decoding.law.sampled), self._warnings())
+        fold = StatsFold(
+            len(prompt),
+            self.exactness(decoding.law.sampled),
+            self._warnings(),
+            lambda: self.executor.low_bytes,
+        )
         tokens = list(prompt)
         if streamer is not None:
             streamer.put(torch.tensor([prompt]))

@@ -96,6 +96,15 @@ def test_online_strategies_never_choose_low_bit_weights_that_are_slower(name):
     assert not planner.plan(context_at(SHAPE, costs=with_low_bits(PLAIN, 2.0))).skips.low_bits
 
 
+def test_a_domain_that_tries_little_more_than_low_bit_sets_still_gets_its_losses():
+    domains = ("sql", "story")
+    costs = with_low_bits(PLAIN, 0.4)
+    lab = WrittenLab(SHAPE, dict.fromkeys(domains, DEAR["sql"]), costs, low_losses={4: 0.2, 8: 0.0})
+    hurried = {"evaluations": "20", "domain_evaluations": "1"}
+    found = strategy_from("knap-knn", SHAPE, "best", hurried).calibrate(lab, prompts_of(domains, 8))
+    assert all(judged.skips.low_bits == 8 for judged in found.skip_sets().values())
+
+
 def test_the_prospect_of_low_bit_weights_needs_no_states():
     prospect = StreamProspect(8, lambda context: 9.0, low_bit=True)
     quick, slow = (context_at(SHAPE, costs=with_low_bits(PLAIN, share)) for share in (0.2, 2.0))

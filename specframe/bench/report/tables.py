@@ -35,6 +35,8 @@ COLUMNS: tuple[Column, ...] = (
     ("tree rounds", "tree_rounds", percent),
     ("attention skipped", "skipped_attention", percent),
     ("MLP skipped", "skipped_mlp", percent),
+    ("on low-bit weights", "low_bit_share", percent),
+    ("their bits", "low_bits", partial(count, digits=0)),
     ("selection", "selection_share", partial(percent, digits=2)),
     ("prediction error", "prediction_error", partial(percent, digits=1)),
     ("memory", "peak_bytes", wording.bytes_),
@@ -95,7 +97,7 @@ def _line(entry: Entry, model: str) -> Markup:
 
 def _written(entry: Entry, key: str, write: Callable[..., str]) -> str:
     between = wording.interval(entry, key)
-    return write(entry[key]) + (f" ({between})" if between else "")
+    return write(entry.get(key)) + (f" ({between})" if between else "")
 
 
 def choice_table(choices: Sequence[Choice]) -> Markup:

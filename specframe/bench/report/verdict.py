@@ -94,8 +94,8 @@ def _never_drafted(entry: Entry) -> bool:
 
 def _advice(comparison: Comparison, setting: Setting, best: Entry, rivals: Sequence[Entry]) -> str:
     said = (
-        f"Use {contender_of(best)}: it decodes {fold(best[KEY])} as fast as autoregressive "
-        f"decoding on the same engine ({interval(best, KEY)})"
+        f"Use {contender_of(best)}{_precision(best)}: it decodes {fold(best[KEY])} as fast as "
+        f"autoregressive decoding on the same engine ({interval(best, KEY)})"
     )
     library = best["speedup_vs_transformers"]
     if library is not None:
@@ -110,6 +110,14 @@ def _advice(comparison: Comparison, setting: Setting, best: Entry, rivals: Seque
     if best["inconclusive"]:
         said += " A domain has one prompt, so the interval is not known: measure with more."
     return said
+
+
+def _precision(entry: Entry) -> str:
+    """How it drafts, where that is not with full weights."""
+    if not entry.get("low_bits"):
+        return ""
+    memory = wording.bytes_(entry["low_bit_bytes"])
+    return f", which drafts on weights of {entry['low_bits']} bits for {memory} more memory"
 
 
 def _where(comparison: Comparison, setting: Setting, winner: ContenderName) -> str:

@@ -135,7 +135,8 @@ class _Task:
         measured = lambda skips: lab.acceptance([skips], self.split.search)[0]  # noqa: E731
         tried = [*(trial.skips for trial in explored.trials), *record.leading(LEADING)]
         in_full = [skips for skips in dict.fromkeys(tried) if not skips.low_bits]
-        fitted = fit_measured(in_full, measured, expected)
+        # a search in a hurry may have tried low-bit sets alone
+        fitted = fit_measured(in_full or [SkipSet(lab.shape.sublayers)], measured, expected)
         return fitted, self._judged(lab, fitted, record, starts)
 
     def _search(

@@ -72,7 +72,7 @@ class KnapsackSearch(Scripted):
         else:
             yield from self._guessed(self._guess())
         while True:
-            in_full = [skips for skips in self._known if not skips.low_bits]
+            in_full = [s for s in self._known if not s.low_bits] or [SkipSet(self._size)]
             fitted = fit_measured(in_full, self._measured, self._expected)
             fresh = [s for s in self._solutions(fitted, random) if s not in self._known]
             if not fresh:
