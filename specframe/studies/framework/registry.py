@@ -27,6 +27,7 @@ MODULES = {
     "attention-share": "specframe.studies.attention_share",
     "calibration-cost": "specframe.studies.calibration_cost",
     "oracle": "specframe.studies.oracle",
+    "precision": "specframe.studies.precision",
 }
 
 

@@ -1,0 +1,175 @@
+"""What low-bit weights add to skipping: acceptance and speed by bits and by what is skipped.
+
+Acceptance is measured on the target's own answers; speeds are predicted from it and from the prices
+of this machine. The best set of two states, full and skipped, is then compared with the best of
+three, both found by the same search on other prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+from specframe.calibration.lab import ModelLab
+from specframe.contract.options import require_at_least
+from specframe.prompts.source import prompts_from
+from specframe.rig import Rig
+from specframe.strategies.shared.judging.find_set import (
+    RacingObjective,
+    best_draft,
+    typical_context,
+    unseen_estimate,
+)
+from specframe.strategies.shared.searching.knapsack_search import guessed_losses
+from specframe.strategies.shared.searching.search import Budget, run_search
+from specframe.strategies.shared.searching.searchers import LocalSearch
+from specframe.strategies.shared.streams.stream_change import nested_sets
+from specframe.studies.framework.measurement import Measurement
+from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.priced_rig import require_tokenizer
+from specframe.studies.worlds.texts import texts_of
+from specframe.types import Prompt, SkipSet
+
+__all__ = ["STUDY", "PrecisionSettings"]
+
+WIDTHS = {"full": 0, "8 bits": 8, "4 bits": 4}
+OPTIMA = {"full or skipped": False, "full, low-bit or skipped": True}
+
+
+@dataclass(frozen=True)
+class PrecisionSettings:
+    """`prompts` of each domain, half to search on; `skipped` are shares of the sublayers."""
+
+    model: str = "testbed"
+    prompts: int = 8
+    new_tokens: int = 64
+    skipped: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.5)
+    evaluations: int = 200
+    seconds: float = 120.0  # of each of the two searches
+    longest: int = 12
+
+    def __post_init__(self) -> None:
+        require_at_least(self, prompts=2, new_tokens=1, skipped=0, evaluations=1, longest=1)
+
+
+def run(settings: PrecisionSettings, work: Work) -> Findings:
+    """A row for each precision and skipped share, and one for each optimum."""
+    measurement = _Precision(settings, work)
+    grid = measurement.rows("weights skipped", product(WIDTHS, settings.skipped))
+    two, three = measurement.rows("optimum", ((name,) for name in OPTIMA), measurement.optimum)
+    everything = [row for row in grid if row["skipped"] == 0.0]
+    said = ", ".join(
+        f"{row['acceptance']:.0%} at {row['weights']}" for row in everything if row["speedup"]
+    )
+    low = f"{three['low_bit']:.0%} on weights of {three['bits']} bits" if three["bits"] else "none"
+    return Findings(
+        {"two_states": two["speedup"], "three_states": three["speedup"]},
+        f"With nothing skipped, acceptance is {said}. The best set of full and skipped sublayers "
+        f"is predicted {two['speedup']:.2f}x, the best of three states {three['speedup']:.2f}x: "
+        f"{three['share_skipped']:.0%} skipped, {low}, {three['memory']:.0%} more memory.",
+    )
+
+
+class _Precision(Measurement[PrecisionSettings]):
+    """Sets of every precision on the same answers."""
+
+    def row(self, weights: str, skipped: float) -> Row:
+        """Nested sets of what changes the stream least, in one precision."""
+        skips, bits = self._nested(skipped), WIDTHS[weights]
+        return self._figures(skips.lower(bits) if bits else skips)
+
+    def optimum(self, states: str) -> Row:
+        """The best set that a local search finds."""
+        lab, size = self._lab, self._rig.shape.sublayers
+        n = typical_context(lab, self._searched)
+        widths = lab.costs.quicker_widths(n) if OPTIMA[states] else ()
+        starts = [self._nested(share) for share in self._settings.skipped if share]
+        self._work.tell(f"searching the best set of sublayers that are {states}")
+        record = run_search(
+            RacingObjective(lab, self._searched, n, self._settings.longest),
+            LocalSearch(size, 1, starts, widths=widths),
+            Budget(self._settings.evaluations, self._settings.seconds),
+        )
+        return self._figures(record.best.skips)
+
+    def _figures(self, skips: SkipSet) -> Row:
+        lab, costs = self._lab, self._lab.costs
+        n = typical_context(lab, self._judged)
+        accepted = unseen_estimate(lab, skips, self._judged)
+        draft, speed = best_draft(costs, skips, accepted.value, n, self._settings.longest)
+        drafting = not skips.runs_in_full
+        return {
+            "acceptance": accepted.value,
+            "acceptance_low": accepted.low,
+            "acceptance_high": accepted.high,
+            "speedup": speed if drafting else 1.0,
+            "draft": draft if drafting else 0,
+            "step": costs.draft_step(skips, n) / costs.autoregressive(n),
+            "share_skipped": len(skips) / skips.size,
+            "low_bit": len(skips.lowered) / skips.size,
+            "bits": skips.low_bits,
+            "memory": costs.low_bytes(skips) / self._weights,
+        }
+
+    def _nested(self, share: float) -> SkipSet:
+        size = self._rig.shape.sublayers
+        if not share:
+            return SkipSet(size)
+        (found,) = nested_sets(self._order, size, (share,)) or (SkipSet(size),)
+        return found
+
+    @cached_property
+    def _order(self) -> Sequence[int]:
+        losses = guessed_losses(self._lab, self._searched)
+        order: list[int] = losses.argsort(kind="stable").tolist()
+        return order
+
+    @cached_property
+    def _rig(self) -> Rig:
+        rig = Rig.load(self._settings.model)
+        require_tokenizer(rig)
+        return rig
+
+    @cached_property
+    def _weights(self) -> int:
+        """Bytes of the model's weights."""
+        parameters = {p.data_ptr(): p for p in self._rig.model.parameters()}
+        return sum(p.numel() * p.element_size() for p in parameters.values())
+
+    @cached_property
+    def _lab(self) -> ModelLab:
+        self._work.tell("pricing sublayers on this machine")
+        return self._rig.lab(new_tokens=self._settings.new_tokens)
+
+    @cached_property
+    def _prompts(self) -> list[Prompt]:
+        texts = texts_of(self._settings.model)
+        return prompts_from(
+            texts.source,
+            self._rig.tokenizer,
+            domains=texts.known,
+            per_domain=self._settings.prompts,
+        )
+
+    @property
+    def _searched(self) -> list[Prompt]:
+        return self._prompts[::2]
+
+    @property
+    def _judged(self) -> list[Prompt]:
+        return self._prompts[1::2]
+
+
+STUDY = Study(
+    "precision",
+    "Full, low-bit or skipped",
+    "What do low-bit weights in drafting add to skipping sublayers?",
+    PrecisionSettings(),
+    PrecisionSettings(
+        prompts=2, new_tokens=32, skipped=(0.0, 0.1, 0.3), evaluations=80, seconds=30
+    ),
+    run,
+    Lines("skipped", "speedup", ("weights",)),
+)

@@ -1,0 +1,66 @@
+"""Low-bit weights against skipping, on a model half of whose sublayers do nothing."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from doubles.written_lab import plain_costs, with_low_bits
+
+from specframe.studies import precision
+from specframe.studies.framework.running import run_study
+from specframe.studies.precision import STUDY, PrecisionSettings
+from specframe.testing import planted_llama
+from specframe.types import ModelShape, Prompt
+
+SHAPE = ModelShape(4, 32, 61, 4, 2, 8, 48, 256)
+SETTINGS = PrecisionSettings(new_tokens=12, skipped=(0.0, 0.25, 1.0), evaluations=60)
+
+
+def studied(folder, monkeypatch, share):
+    """The study's results where low-bit weights take this share of the full seconds."""
+    strengths = {i: float(i % 4 in (0, 3)) for i in range(8)}
+    model = planted_llama(SHAPE, strengths, dtype=torch.bfloat16)
+    prompts = [Prompt(tuple(range(1 + i, 21 + i)), "", f"{i}") for i in range(4)]
+    monkeypatch.setattr(
+        "specframe.rig.load", lambda name: SimpleNamespace(model=model, tokenizer="some")
+    )
+    monkeypatch.setattr("specframe.rig.Rig.costs", with_low_bits(plain_costs(4), share))
+    monkeypatch.setattr(precision, "prompts_from", lambda *given, **named: prompts)
+    return run_study(STUDY, SETTINGS, folder)
+
+
+def test_three_states_are_at_least_as_good_as_two(tmp_path, monkeypatch):
+    results = studied(tmp_path, monkeypatch, 0.3)
+    assert results["three_states"] > 1.2 * results["two_states"]
+    assert results["two_states"] > 1.5
+    grid = {(r["weights"], r["skipped"]): r for r in results["rows"] if "weights" in r}
+    assert len(grid) == 9
+    assert grid["full", 0.0]["acceptance"] == 1.0
+    assert grid["full", 0.0]["speedup"] == 1.0
+    for weights, bits in (("8 bits", 8), ("4 bits", 4)):
+        whole = grid[weights, 0.0]
+        assert (whole["bits"], whole["low_bit"], whole["share_skipped"]) == (bits, 1.0, 0.0)
+        assert whole["memory"] > 0.0
+        assert whole["step"] < grid["full", 0.0]["step"]
+        assert grid[weights, 0.25]["step"] < whole["step"]
+    best = next(r for r in results["rows"] if r.get("optimum") == "full, low-bit or skipped")
+    assert f"{best['bits']} bits" in results["answer"]
+
+
+def test_slower_low_bit_weights_leave_two_states(tmp_path, monkeypatch):
+    results = studied(tmp_path, monkeypatch, 2.0)
+    assert results["three_states"] == results["two_states"]
+    assert "none" in results["answer"]
+
+
+def test_a_model_without_a_tokenizer_is_refused(tmp_path, monkeypatch):
+    from specframe.errors import InvalidRequest
+
+    monkeypatch.setattr(
+        "specframe.rig.load",
+        lambda name: SimpleNamespace(
+            model=planted_llama(SHAPE, {}, dtype=torch.float64), tokenizer=None
+        ),
+    )
+    with pytest.raises(InvalidRequest, match="no tokenizer"):
+        run_study(STUDY, SETTINGS, tmp_path)
