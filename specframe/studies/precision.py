@@ -58,7 +58,7 @@ def run(settings: PrecisionSettings, work: Work) -> Findings:
     """A row for each precision and skipped share, and one for each optimum."""
     measurement = _Precision(settings, work)
     grid = measurement.rows("weights skipped", product(WIDTHS, settings.skipped))
-    two, three = measurement.rows("optimum", ((name,) for name in OPTIMA), measurement.optimum)
+    two, three = measurement.rows("weights", ((name,) for name in OPTIMA), measurement.optimum)
     everything = [row for row in grid if row["skipped"] == 0.0]
     said = ", ".join(
         f"{row['acceptance']:.0%} at {row['weights']}" for row in everything if row["speedup"]
@@ -92,7 +92,8 @@ class _Precision(Measurement[PrecisionSettings]):
             LocalSearch(size, 1, starts, widths=widths),
             Budget(self._settings.evaluations, self._settings.seconds),
         )
-        return self._figures(record.best.skips)
+        best = record.best.skips
+        return {"skipped": len(best) / size, **self._figures(best)}
 
     def _figures(self, skips: SkipSet) -> Row:
         lab, costs = self._lab, self._lab.costs

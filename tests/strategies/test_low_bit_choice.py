@@ -67,6 +67,20 @@ def test_what_costs_nothing_is_skipped_and_the_rest_runs_low_bit(name):
     assert set(skips.lowered) == {0, 2, 3, 5, 7}
 
 
+def test_the_best_set_in_full_is_kept_where_the_clock_prefers_it():
+    losses = {"sql": [0.02] * SIZE}
+    costs = with_low_bits(PLAIN, 0.4)
+    assert only(calibrated("static-bo", costs, losses)).skips.low_bits
+    lab = WrittenLab(SHAPE, losses, costs, low_losses={4: 0.2, 8: 0.001})
+    timed = []
+    lab.seconds_per_token = lambda plan, prompts, count: timed.append(plan) or plan.skips.low_bits
+    strategy = strategy_from("static-bo", SHAPE, "best", {"search": "local", "evaluations": "60"})
+    found = only(strategy.calibrate(lab, prompts_of(["sql"], 8)))
+    assert found.skips.bits
+    assert not found.skips.low_bits
+    assert [bool(plan.skips.low_bits) for plan in timed] == [True, False]
+
+
 @pytest.mark.parametrize("name", OFFLINE)
 def test_no_search_chooses_low_bit_weights_that_are_slower(name):
     costs = with_low_bits(PLAIN, 2.0)
@@ -178,6 +192,7 @@ def test_low_bit_sets_keep_the_model_s_tokens(name):
     lab = planted_lab("llama")
     strategy = strategy_from(name, lab.shape, "best", {**OFFLINE[name], "evaluations": "20"})
     lab.costs = with_low_bits(plain_costs(lab.shape.layers), 0.2)
+    lab.seconds_per_token = lambda plan, prompts, count: 9 - plan.skips.low_bits
     found = strategy.calibrate(lab, planted_prompts(each=4))
     assert any(judged.skips.low_bits for judged in found.skip_sets().values())
     executor, (prompt,) = planted_executor("llama"), planted_prompts(each=1)

@@ -36,6 +36,7 @@ __all__ = [
 
 SHORTLIST = 8
 MOST_JUDGING = 0.6  # of the seconds of a search
+TIMED, TIMED_TOKENS = 3, 32  # prompts and tokens of each that two sets are timed on
 RACED = 3  # of so many search prompts one is run first
 BEHIND = 0.02  # of the best speed on the same prompts: a set that is further behind is dropped
 TOLERATED = 0.05  # of acceptance: selection bias, and half the width of the unseen interval
@@ -167,9 +168,27 @@ def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet,
         watch=lambda trial, count: lab.tell(task.name, count, task.budget.evaluations),
     )
     shortlist = dict.fromkeys((*record.leading(SHORTLIST), *task.known))
-    chosen = max(shortlist, key=predicted_speed(lab, split.choose, n, task.longest))
+    speed = predicted_speed(lab, split.choose, n, task.longest)
+    chosen = max(shortlist, key=speed)
+    in_full = [skips for skips in record.leading(len(record.trials)) if not skips.low_bits]
+    if chosen.low_bits and in_full and in_full[0].bits:
+        chosen = _quicker(lab, split.choose, n, task.longest, chosen, in_full[0])
     judged = judge_set(lab, chosen, split, task.longest, tried=len(record.trials))
     return judged, record
+
+
+def _quicker(
+    lab: Lab, prompts: Sequence[Prompt], n: int, longest: int, low: SkipSet, full: SkipSet
+) -> SkipSet:
+    """Of two sets, timed: prices are less exact between precisions than within one."""
+    few = balanced(prompts, 1)[:TIMED]
+
+    def seconds(skips: SkipSet) -> float:
+        alpha = lab.acceptance([skips], few)[0].value
+        plan = DraftPlan(skips, StopRule(best_draft(lab.costs, skips, alpha, n, longest)[0]))
+        return lab.seconds_per_token(plan, few, min(lab.new_tokens, TIMED_TOKENS))
+
+    return min((low, full), key=seconds)
 
 
 def judging_seconds(lab: Lab, split: PromptSplit, known: Sequence[SkipSet]) -> float:

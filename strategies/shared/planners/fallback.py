@@ -169,7 +169,7 @@ def _break_even(cost: float, drafted: int) -> float:
 
 def known_acceptance(judged: JudgedSet) -> float:
     """What a stop rule may believe: low-bit drafts are accepted whatever their confidence."""
-    return judged.acceptance.value if judged.skips.low_bits else USUAL
+    return judged.acceptance.low if judged.skips.low_bits else USUAL
 
 
 def _policy(
