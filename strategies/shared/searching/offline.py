@@ -42,6 +42,7 @@ __all__ = ["SEARCHES", "OfflineConfig", "enough", "search_task", "unjudged"]
 
 SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", "exhaustive")
 EXHAUSTED = 12  # sublayers of which every set is measured
+FULL_SHARE = 0.5  # of the evaluations, before low-bit weights are tried
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
 GUESSED = 2  # of so many prompts one is used to rank sublayers by how they change the stream
 REMEMBERED = 96  # sets of a local search that the process is fitted to: cost grows cubically
@@ -153,13 +154,24 @@ def _searcher(
         return BayesianSearch(size, seed, starts, quick=config.objective == "cached")
     if config.search == "exhaustive" and size <= EXHAUSTED:
         return EverySet(size)
-    n = typical_context(lab, split.search)
-    widths = lab.costs.quicker_widths(n)
-    local = LocalSearch(size, seed, starts or _guessed_starts(lab, split), widths=widths)
+    local = _local(lab, split, evaluations, seed, starts or _guessed_starts(lab, split))
     if config.search in ("local", "exhaustive"):
         return local
     bayes = BayesianSearch(size, seed, quick=True, remembered=REMEMBERED)
     return InTurn((local, round(LOCAL_SHARE * evaluations)), (bayes, evaluations))
+
+
+def _local(
+    lab: Lab, split: PromptSplit, evaluations: int, seed: int, starts: Sequence[SkipSet]
+) -> Searcher:
+    """Full and skipped sublayers first: races between precisions are close, and so take longer."""
+    size = lab.shape.sublayers
+    in_full = LocalSearch(size, seed, starts)
+    widths = lab.costs.quicker_widths(typical_context(lab, split.search))
+    if not widths:
+        return in_full
+    of_three = LocalSearch(size, seed, (SkipSet(size),), widths=widths)
+    return InTurn((in_full, round(FULL_SHARE * evaluations)), (of_three, evaluations))
 
 
 def _guessed_starts(lab: Lab, split: PromptSplit) -> list[SkipSet]:
