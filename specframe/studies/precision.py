@@ -8,29 +8,20 @@ three, both found by the same search on other prompts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
 from specframe.calibration.lab import ModelLab
 from specframe.contract.options import require_at_least
+from specframe.prediction.check import rank_sublayers
 from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
-from specframe.strategies.shared.judging.find_set import (
-    RacingObjective,
-    best_draft,
-    typical_context,
-    unseen_estimate,
-)
-from specframe.strategies.shared.searching.knapsack_search import guessed_losses
-from specframe.strategies.shared.searching.search import Budget, run_search
-from specframe.strategies.shared.searching.searchers import LocalSearch
-from specframe.strategies.shared.streams.stream_change import nested_sets
 from specframe.studies.framework.measurement import Measurement
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.priced_rig import require_tokenizer
 from specframe.studies.worlds.texts import texts_of
-from specframe.types import Prompt, SkipSet
+from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
 __all__ = ["STUDY", "PrecisionSettings"]
 
@@ -82,31 +73,36 @@ class _Precision(Measurement[PrecisionSettings]):
 
     def optimum(self, states: str) -> Row:
         """The best set that a local search finds."""
-        lab, size = self._lab, self._rig.shape.sublayers
-        n = typical_context(lab, self._searched)
-        widths = lab.costs.quicker_widths(n) if OPTIMA[states] else ()
-        starts = [self._nested(share) for share in self._settings.skipped if share]
+        settings, rig = self._settings, self._rig
+        if not OPTIMA[states]:
+            rig = rig.priced(replace(rig.costs, low=()))  # nothing else is then chosen
+        options = {
+            "search": "local",
+            "evaluations": str(settings.evaluations),
+            "seconds": str(settings.seconds),
+            "longest": str(settings.longest),
+        }
         self._work.tell(f"searching the best set of sublayers that are {states}")
-        record = run_search(
-            RacingObjective(lab, self._searched, n, self._settings.longest),
-            LocalSearch(size, 1, starts, widths=widths),
-            Budget(self._settings.evaluations, self._settings.seconds),
-        )
-        best = record.best.skips
-        return {"skipped": len(best) / size, **self._figures(best)}
+        strategy = rig.strategy("static-bo", options=options)
+        lab = rig.lab(new_tokens=settings.new_tokens)
+        prompts = [replace(prompt, domain="") for prompt in self._prompts[::2]]
+        ((_, judged),) = strategy.calibrate(lab, prompts).skip_sets().items()
+        skips = judged.skips
+        return {"skipped": len(skips) / skips.size, **self._figures(skips)}
 
     def _figures(self, skips: SkipSet) -> Row:
-        lab, costs = self._lab, self._lab.costs
-        n = typical_context(lab, self._judged)
-        accepted = unseen_estimate(lab, skips, self._judged)
-        draft, speed = best_draft(costs, skips, accepted.value, n, self._settings.longest)
-        drafting = not skips.runs_in_full
+        lab, costs, prompts = self._lab, self._rig.costs, self._prompts[1::2]
+        n = sum(len(prompt.tokens) for prompt in prompts) // len(prompts) + lab.new_tokens // 2
+        (accepted,) = lab.acceptance([skips], prompts)
+        alpha = accepted.value
+        longest = 0 if skips.runs_in_full else self._settings.longest
+        draft = costs.best_draft_length(alpha, skips, n, longest)
         return {
-            "acceptance": accepted.value,
+            "acceptance": alpha,
             "acceptance_low": accepted.low,
             "acceptance_high": accepted.high,
-            "speedup": speed if drafting else 1.0,
-            "draft": draft if drafting else 0,
+            "speedup": costs.speedup(alpha, DraftPlan(skips, StopRule(draft)), n).value,
+            "draft": draft,
             "step": costs.draft_step(skips, n) / costs.autoregressive(n),
             "share_skipped": len(skips) / skips.size,
             "low_bit": len(skips.lowered) / skips.size,
@@ -116,16 +112,12 @@ class _Precision(Measurement[PrecisionSettings]):
 
     def _nested(self, share: float) -> SkipSet:
         size = self._rig.shape.sublayers
-        if not share:
-            return SkipSet(size)
-        (found,) = nested_sets(self._order, size, (share,)) or (SkipSet(size),)
-        return found
+        return SkipSet.from_sublayers(size // 2, self._order[: round(share * size)])
 
     @cached_property
     def _order(self) -> Sequence[int]:
-        losses = guessed_losses(self._lab, self._searched)
-        order: list[int] = losses.argsort(kind="stable").tolist()
-        return order
+        tokens = [prompt.tokens for prompt in self._prompts[::2]]
+        return rank_sublayers(self._rig.executor, tokens, self._settings.new_tokens)
 
     @cached_property
     def _rig(self) -> Rig:
@@ -153,14 +145,6 @@ class _Precision(Measurement[PrecisionSettings]):
             domains=texts.known,
             per_domain=self._settings.prompts,
         )
-
-    @property
-    def _searched(self) -> list[Prompt]:
-        return self._prompts[::2]
-
-    @property
-    def _judged(self) -> list[Prompt]:
-        return self._prompts[1::2]
 
 
 STUDY = Study(

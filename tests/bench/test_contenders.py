@@ -33,6 +33,7 @@ class Played:
 
     def __init__(self, *rounds: tuple[int, tuple[int, ...]]) -> None:
         self._rounds = rounds
+        self.executor = SimpleNamespace(low_bytes=0)
 
     def rounds(self, prompt: list[int], **arguments: Any) -> Iterator[Round]:
         yield Round(0, (1,), 0.1)

@@ -84,7 +84,7 @@ class WrittenLab:
         for sublayer in skips:
             alpha *= 1.0 - self.losses[domain][sublayer]
         if skips.low_bits:
-            kept = 1.0 - self.low_losses[skips.low_bits]
+            kept = 1.0 - self.low_losses.get(skips.low_bits, 0.0)
             alpha *= kept ** (len(skips.lowered) + skips.low_head)
         return alpha
 

@@ -20,12 +20,17 @@ def studied(folder, monkeypatch, share):
     """The study's results where low-bit weights take this share of the full seconds."""
     strengths = {i: float(i % 4 in (0, 3)) for i in range(8)}
     model = planted_llama(SHAPE, strengths, dtype=torch.bfloat16)
-    prompts = [Prompt(tuple(range(1 + i, 21 + i)), "", f"{i}") for i in range(4)]
+    prompts = [Prompt(tuple(range(1 + i, 21 + i)), "", f"{i}") for i in range(16)]
     monkeypatch.setattr(
         "specframe.rig.load", lambda name: SimpleNamespace(model=model, tokenizer="some")
     )
-    monkeypatch.setattr("specframe.rig.Rig.costs", with_low_bits(plain_costs(4), share))
+    costs = with_low_bits(plain_costs(4), share)
+    monkeypatch.setattr("specframe.rig.Rig.costs", property(lambda rig: rig.given_costs or costs))
     monkeypatch.setattr(precision, "prompts_from", lambda *given, **named: prompts)
+    monkeypatch.setattr(
+        "specframe.calibration.lab.ModelLab.seconds_per_token",
+        lambda lab, plan, prompts, count: 9 - plan.skips.low_bits,
+    )
     return run_study(STUDY, SETTINGS, folder)
 
 
