@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specframe.contract.lab import Lab
 from specframe.contract.planner import Context, Probe
@@ -50,22 +50,9 @@ class _LowBitProbe:
         """See `Probe.committed`."""
         return self.inner.committed
 
-    def walk(
-        self,
-        step: Step,
-        skips: SkipSet | None = None,
-        *,
-        start: int = 0,
-        stop: int | None = None,
-        hidden: Tensor | None = None,
-        taps: Sequence[int] = (),
-        rows: slice | None = None,
-    ) -> Pass:
+    def walk(self, step: Step, skips: SkipSet | None = None, **given: Any) -> Pass:
         """See `Probe.walk`."""
-        lowered = None if skips is None else skips.lower(self.bits)
-        return self.inner.walk(
-            step, lowered, start=start, stop=stop, hidden=hidden, taps=taps, rows=rows
-        )
+        return self.inner.walk(step, None if skips is None else skips.lower(self.bits), **given)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """See `Probe.logits`."""
