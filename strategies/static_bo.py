@@ -20,9 +20,9 @@ Differs from the paper, preset `best`: (2) is predicted instead of timed, as acc
 target's own cached continuations times what the machine's prices say of rounds with the best draft
 length, prefix reuse included: the same set always gets the same value, in a hundredth of the time.
 (3) starts from a local search's sets. Sublayers may also run on low-bit weights, so z has three
-states; the best set in full and the best low-bit one are timed against each other. Search, choice and the figure that is kept use different
-prompts (`shared.judging`). (4) becomes the expected gain of one more token, and nothing is drafted
-while the set does not pay (`shared.planners.fallback`).
+states; the best set in full and the best low-bit one are timed against each other. Search, choice
+and the figure that is kept use different prompts (`shared.judging`). (4) becomes the expected gain
+of one more token, and nothing is drafted while the set does not pay (`shared.planners.fallback`).
 """
 
 from __future__ import annotations

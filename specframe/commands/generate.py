@@ -35,8 +35,8 @@ def generate(
         list[str] | None,
         typer.Option(
             "--set",
-            help="name=value for the strategy; repeatable. Every one takes draft_stop and "
-            "draft_tree.",
+            help="name=value for the strategy; repeatable. Every one takes draft_stop, "
+            "draft_tree and draft_bits.",
         ),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
