@@ -172,6 +172,16 @@ def test_bayesian_optimisation_goes_on_in_three_states_from_a_low_bit_set():
     assert any(skips.low and skips.bits for skips in asked)
 
 
+def test_sets_that_differ_in_the_head_s_precision_alone_are_one_point_of_the_optimiser():
+    search = BayesianSearch(SIZE, quick=True)
+    for skips, value in ((FULL, 1.0), (FULL.lower(8, [], head=True), 1.4)):
+        search.tell(skips, value)
+    asked = search.ask()
+    search.tell(FULL.flip(0), 1.0)
+    search.tell(FULL.flip(0).lower(8, [], head=True), 1.1)
+    assert asked.low_head
+
+
 def test_bayesian_optimisation_of_full_sets_stays_in_two_states():
     search = BayesianSearch(SIZE, quick=True)
     search.tell(FULL.lower(8), 1.0)

@@ -46,6 +46,7 @@ class BayesianSearch(Searcher):
         self._queue = list(dict.fromkeys(starts))
         self._told: dict[SkipSet, float] = {}
         self._optimizer: Any = None
+        self._points: set[tuple[float, ...]] = set()  # registered: the package refuses them twice
         self._low: tuple[int, bool] = (0, False)  # bits, and whether the head has them as well
 
     def ask(self) -> SkipSet | None:
@@ -94,8 +95,11 @@ class BayesianSearch(Searcher):
     def _register(self, skips: SkipSet, value: float) -> None:
         if skips.low_bits and (skips.low_bits, skips.low_head) != self._low:
             return
-        values = [float(i in skips) + (skips.low >> i & 1) / 2 for i in range(self._size)]
-        self._optimizer.register(dict(zip(self._names(), values, strict=True)), value)
+        point = tuple(float(i in skips) + (skips.low >> i & 1) / 2 for i in range(self._size))
+        if point in self._points:  # the same sublayers, with the head in the other precision
+            return
+        self._points.add(point)
+        self._optimizer.register(dict(zip(self._names(), point, strict=True)), value)
 
     def _names(self) -> list[str]:
         return [f"sublayer{i:04d}" for i in range(self._size)]
