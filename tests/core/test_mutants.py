@@ -44,6 +44,7 @@ from doubles.must_hold import (
 from doubles.must_hold import (
     Wrong,
     copies_of_changed_weights,
+    identity_of_a_selector_that_writes,
     identity_of_greedy_chains,
     identity_of_greedy_trees,
     identity_of_the_draft,
@@ -131,6 +132,7 @@ EDITED = {
     "cache_not_zeroed": memory_that_was_not_written_is_not_read,
     "module_cache_not_zeroed": memory_that_was_not_written_is_not_read,
     "module_tree_path_committed_as_a_chain": committed_tree_paths,
+    "tokens_to_be_written": identity_of_a_selector_that_writes,
     "processors_in_the_logits_dtype": processors_run_in_float32,
     "processors_without_history": law_with_history,
     "draws_in_half_precision": draws_are_torchs_own,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from textwrap import dedent, indent
 from typing import Any
 
+from specframe.core.engine import Engine
 from specframe.core.sampling import Law, seeded_choice
 from specframe.core.verify import residual
 from specframe.doors import arguments
@@ -62,6 +63,7 @@ module_tree_path_committed_as_a_chain = Edit(
     LayerCache.commit, "part[:, :, self.length : end] = part[:, :, here]", "pass"
 )
 
+tokens_to_be_written = Edit(Engine._context, "TokenView(live.tokens)", "live.tokens")
 processors_in_the_logits_dtype = Edit(
     Law.scores, "scores = at_least_float32(logits)", "scores = logits"
 )
