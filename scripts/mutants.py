@@ -199,8 +199,8 @@ def tests_of(path: str) -> tuple[str, ...]:
 def explained() -> dict[str, str]:
     """Why a mutant may live, by its change."""
     lines = EXPLAINED.read_text(encoding="utf-8").splitlines()
-    pairs = (line.split("  # ") for line in lines if line and not line.startswith("#"))
-    return {change: why for change, why in pairs}
+    pairs = (tuple(line.split("  # ", 1)) for line in lines if line and not line.startswith("#"))
+    return dict(pairs)
 
 
 def _prepare() -> None:
