@@ -221,12 +221,12 @@ def _prepare() -> None:
     torch.set_num_threads(1)
 
 
-def _sound(paths: list[str]) -> None:
+def _sound(paths: set[str]) -> None:
     """Stop where tests fail without any mutant."""
-    for path in paths:
-        _, status = os.waitpid(start(None, tests_of(path)), 0)
-        if status != 0:
-            sys.exit(f"The tests of {path} fail as the files are: {' '.join(tests_of(path))}")
+    tests = tuple(dict.fromkeys(test for path in sorted(paths) for test in tests_of(path)))
+    _, status = os.waitpid(start(None, tests), 0)
+    if status != 0:
+        sys.exit(f"Tests fail as the files are, without any mutant: pytest {' '.join(tests)}")
 
 
 def main() -> int:
@@ -243,14 +243,14 @@ def main() -> int:
     caught = {mutant.key for mutant in mutants if known.get(mutant.key)}
     rest = [mutant for mutant in mutants if mutant.key not in caught]
     rest.sort(key=lambda mutant: mutant.key in known)  # those that lived come again, last
-    _sound(sorted({mutant.path for mutant in rest}))
+    _sound({mutant.path for mutant in rest})
     alive = {mutant.key: mutant for mutant in rest if mutant.key in known}
     for mutant, dead in judge(rest, given.minutes * 60, given.jobs):
         known[mutant.key] = dead
         alive.pop(mutant.key, None)
         if not dead:
             alive[mutant.key] = mutant
-            print(f"lives: {mutant.path}:{mutant.line}: {mutant.before} -> {mutant.after}")
+            print(f"lives: {mutant.path}:{mutant.line}: {mutant.before} -> {mutant.after}", flush=True)
         KEPT.parent.mkdir(exist_ok=True)
         KEPT.write_text(json.dumps(known, indent=0), encoding="utf-8")
     return report(mutants, known, list(alive.values()))
