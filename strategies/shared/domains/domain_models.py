@@ -12,7 +12,12 @@ import numpy as np
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.costs.rates import RoundPrices
-from specframe.strategies.shared.judging.additive import AdditiveModel, Fitted, link_through
+from specframe.strategies.shared.judging.additive import (
+    AdditiveModel,
+    Fitted,
+    LowLosses,
+    link_through,
+)
 from specframe.strategies.shared.judging.find_set import (
     RacingObjective,
     affordable,
@@ -148,16 +153,19 @@ class _Task:
         self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Fitted | None
     ) -> tuple[Fitted, DomainModel]:
         """Search, fit, and judge what the fit proposes on prompts that it has not seen."""
-        searched, explored, record = self._search(lab, budget, starts, expected)
+        low, explored, record = self._search(lab, budget, starts, expected)
         measured = lambda skips: lab.acceptance([skips], self.split.search)[0]  # noqa: E731
         tried = [*(trial.skips for trial in explored.trials), *record.leading(LEADING)]
-        fitted = fit_measured(list(dict.fromkeys(tried)), measured, searched or expected)
+        if low is not None:
+            known = np.zeros(lab.shape.sublayers) if expected is None else expected.losses
+            expected = Fitted(known, low=low)
+        fitted = fit_measured(list(dict.fromkeys(tried)), measured, expected)
         return fitted, self._judged(lab, fitted, record, starts)
 
     def _search(
         self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Fitted | None
-    ) -> tuple[Fitted | None, Record, Record]:
-        """What was expected, what fitting tried, and that with what climbing from its best did."""
+    ) -> tuple[LowLosses | None, Record, Record]:
+        """Low-bit losses in the mean, what fitting tried, and that with what climbing tried."""
         size, n = lab.shape.sublayers, typical_context(lab, self.split.search)
         prices = RoundPrices.at(lab.costs, n, range(1, self.longest + 1))
         widths = lab.costs.quicker_widths(n) if self.room is not None else ()
@@ -189,7 +197,8 @@ class _Task:
             watch=partial(self._told, lab, budget.evaluations),
             allows=allows,
         )
-        return fits.expected, explored, climbed
+        low = None if fits.expected is None else fits.expected.low
+        return low, explored, climbed
 
     def _told(self, lab: Lab, of: int, trial: Trial, count: int) -> None:
         lab.tell(f"learning losses of {self.name}", count, of)

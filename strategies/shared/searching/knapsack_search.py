@@ -75,7 +75,9 @@ class KnapsackSearch(Scripted):
         super().__init__(starts)
         self._guess = guess
         self._prices, self._measured = prices, measured
-        self.expected = expected  # the prior of the fits: what was given, or what the search guessed
+        self.expected = (
+            expected  # the prior of the fits: what was given, or what the search guessed
+        )
         self._explored, self._seed = explored, seed
         self._size = len(prices.kind)
         self._widths, self._room = widths, room if room is not None and room.limited else None

@@ -24,7 +24,6 @@ from specframe.strategies.shared.judging.additive import AdditiveModel
 from specframe.strategies.shared.searching.copy_room import CopyRoom
 from specframe.strategies.shared.searching.integer_program import least_loss
 from specframe.strategies.shared.searching.knapsack import Knapsack, suffix_table
-from specframe.strategies.shared.searching.resolve import Items, KnownSet, Resolved, best_of
 from specframe.strategies.shared.searching.resolve import (
     Items,
     KnownSet,
@@ -45,7 +44,12 @@ CLOSE = 1e-9  # speeds that differ by less, relative, are equal
 
 
 def resolve_within(
-    model: AdditiveModel, prices: RoundPrices, room: CopyRoom, *, proven: bool = True, stride: int = 4
+    model: AdditiveModel,
+    prices: RoundPrices,
+    room: CopyRoom,
+    *,
+    proven: bool = True,
+    stride: int = 4,
 ) -> Resolved:
     """As `resolve` without known sets, within the room that is left for copies.
 

@@ -29,7 +29,9 @@ def test_a_size_is_read_in_bytes(text, wanted):
     assert in_bytes("Some", "memory", text) == wanted
 
 
-@pytest.mark.parametrize("text", ["lots", "-3MB", -1, "5 parsecs", "MB", "nan", "inf", "1e9", " ", "2,5GB"])
+@pytest.mark.parametrize(
+    "text", ["lots", "-3MB", -1, "5 parsecs", "MB", "nan", "inf", "1e9", " ", "2,5GB"]
+)
 def test_nonsense_is_refused_with_what_is_allowed(text):
     with pytest.raises(InvalidConfig, match=r"'memory' parameter of Some must be bytes .* 200MB"):
         in_bytes("Some", "memory", text)

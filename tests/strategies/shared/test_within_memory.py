@@ -1,4 +1,4 @@
-"""The best set within a memory, against the table without a limit and trying everything with one."""
+"""The best set within a memory, against the table without one and trying everything with one."""
 
 from dataclasses import replace
 from itertools import product
@@ -35,7 +35,9 @@ def costs_of(layers, share=0.5, sizes=(20, 30, 50)):
 
 def model_of(size, seed):
     rng = np.random.default_rng(seed)
-    low = LowLosses(8, tuple(rng.exponential(0.4 / size, size).tolist()), float(0.05 * rng.random()))
+    low = LowLosses(
+        8, tuple(rng.exponential(0.4 / size, size).tolist()), float(0.05 * rng.random())
+    )
     return AdditiveModel(tuple(rng.exponential(5.0 / size, size).tolist()), LINK, low)
 
 
@@ -53,9 +55,7 @@ def fastest_of_all(model, prices, room):
     return float(best)
 
 
-@given(
-    seed=st.integers(0, 99), memory=st.integers(0, 160), held=st.sets(st.integers(0, SIZE - 1))
-)
+@given(seed=st.integers(0, 99), memory=st.integers(0, 160), held=st.sets(st.integers(0, SIZE - 1)))
 def test_no_set_that_there_is_room_for_is_faster(seed, memory, held):
     costs, model = costs_of(LAYERS), model_of(SIZE, seed)
     room = CopyRoom(costs, memory)
