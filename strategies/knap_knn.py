@@ -13,7 +13,8 @@ and the set is solved for when it is needed. Numbers in the code:
 It differs from the two methods that it combines: from KNN-SSD, (1) replaces the search of one set;
 from KnapSpec, values are learnt offline and nothing is run while generating. Observed acceptance
 moves (2) in log-odds, and the knapsack is solved again for text that is easier or harder than that
-of the calibration.
+of the calibration. Where low-bit weights are quicker, (1) also fits what sublayers and head lose on
+those, and (4) has three choices a sublayer; with `memory`, copies of all domains keep that limit.
 Preset `faithful` takes both papers' constants: one neighbour and no gate, half of the weight at
 most, drafts of 10 that end under probability 0.7, and nothing learnt while generating.
 """

@@ -1,6 +1,7 @@
 """Low-bit weights as a third state: found where they pay, never chosen where they are slower."""
 
 from itertools import product
+from math import inf
 
 import numpy as np
 import pytest
@@ -94,6 +95,14 @@ def test_the_copies_of_all_sets_together_keep_the_memory(name, memory):
     assert bool(room.held) == (memory != "0")
     for judged in strategy.skip_sets().values():
         assert judged.low_bit_bytes == costs.low_bytes(judged.skips)
+
+
+def test_what_may_not_be_lowered_is_kept_in_the_folder(tmp_path):
+    strategy = calibrated("knap-knn", with_low_bits(PLAIN, 0.4), memory="40")
+    model = strategy.found.models["sql"].model
+    assert sum(loss < inf for loss in model.low.losses) <= 4
+    strategy.save(tmp_path)
+    assert strategy_from(str(tmp_path), SHAPE).found.models["sql"].model == model
 
 
 @pytest.mark.parametrize("name", OFFLINE)

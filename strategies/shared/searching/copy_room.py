@@ -55,16 +55,18 @@ class CopyRoom:
 
     def holding(self, *sets: SkipSet) -> CopyRoom:
         """The room with the copies of these sets."""
-        held = {copies.low_bits: copies for copies in self.held}
+        room = self
         for skips in sets:
             if skips.low_bits:
-                held[skips.low_bits] = _together(self.copies(skips.low_bits, held), skips)
-        return replace(self, held=tuple(held.values()))
+                others = [copies for copies in room.held if copies.low_bits != skips.low_bits]
+                both = _together(room.copies(skips.low_bits), skips)
+                room = replace(room, held=(*others, both))
+        return room
 
-    def copies(self, bits: int, held: dict[int, SkipSet] | None = None) -> SkipSet:
-        """The copies of one width."""
-        known = {copies.low_bits: copies for copies in self.held} if held is None else held
-        return known.get(bits, SkipSet.none(self.costs.layers))
+    def copies(self, bits: int) -> SkipSet:
+        """The copies of one width that are held."""
+        none = SkipSet.none(self.costs.layers)
+        return next((copies for copies in self.held if copies.low_bits == bits), none)
 
     def missing_bytes(self, bits: int) -> tuple[tuple[int, ...], int]:
         """Bytes of each sublayer's copy, and of the head's; 0 where it is held."""

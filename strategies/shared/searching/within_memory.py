@@ -13,7 +13,7 @@ the most promising first, until there are none: the set is proven to be the best
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -68,14 +68,6 @@ def resolve_within(
     return best_of(found, prices)
 
 
-@dataclass
-class _Best:
-    """The best set so far and its speed, by the rounded weights of the table."""
-
-    rate: float = 0.0
-    skips: SkipSet | None = None
-
-
 class _Cells:
     """The table's cells for one precision of the head: bounds, and the best set."""
 
@@ -83,18 +75,18 @@ class _Cells:
         self._items, self._head, self._memory = items, head, int(memory)
         self._prefixes = range(0, items.problem.size, stride)
         self._least = 0 if head else 1  # something has to be saved
-        self._best = _Best()
+        self._best: SkipSet | None = None
+        self._rate = 0.0  # of it, in tokens a second, by the rounded weights of the table
 
     def best(self, proven: bool) -> Iterator[KnownSet]:
         """The best set, if there is any."""
         bounds = self._bounds()
         if proven:
             self._settle(bounds)
-        skips = self._best.skips
-        if skips is not None:
-            loss = np.array([self._items.problem.solution(skips).loss])
+        if self._best is not None:
+            loss = np.array([self._items.problem.solution(self._best).loss])
             alpha = float(self._items.alphas(loss, self._head)[0])
-            yield KnownSet(self._items.lowered(skips, self._head), alpha)
+            yield KnownSet(self._items.lowered(self._best, self._head), alpha)
 
     def _bounds(self) -> Floats:
         """The least loss that a set of each cell may have; good sets are noted by the way.
@@ -126,7 +118,7 @@ class _Cells:
         while True:
             rates = self._rates(bounds)
             p, j = (int(i) for i in np.unravel_index(rates.argmax(), rates.shape))
-            if rates[p, j] <= (1.0 + CLOSE) * self._best.rate:
+            if rates[p, j] <= (1.0 + CLOSE) * self._rate:
                 return
             first, saved = self._prefixes[p], j + self._least
             found = least_loss(self._items.problem, saved, self._memory, first)
@@ -145,8 +137,8 @@ class _Cells:
         loss = np.array([[solution.loss]])
         alphas = self._items.alphas(loss, self._head)
         rate = self._items.rates(loss, alphas, [prefix], self._head, solution.weight)[0, 0]
-        if rate > self._best.rate:
-            self._best = _Best(float(rate), skips)
+        if rate > self._rate:
+            self._best, self._rate = skips, float(rate)
         return True
 
     def _rates(self, losses: Floats) -> Floats:

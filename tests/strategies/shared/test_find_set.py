@@ -68,7 +68,7 @@ def test_a_few_of_many_prompts_are_of_every_domain():
 
 
 def test_the_seconds_of_timing_two_sets_are_reckoned_where_two_may_be_timed():
-    lab, prompts = written(), prompts_of(["sql"], 8)
+    lab, prompts = written(), prompts_of(["sql", "story", "summary"], 8)
     assert timing_seconds(lab, prompts) == 0.0
     lab.costs = with_low_bits(lab.costs, 0.4)
     token = lab.costs.autoregressive(10)  # the same at every context
