@@ -42,7 +42,7 @@ TARGETS = {
     "specframe/core/verify.py": ("core/test_verify.py",),
     "specframe/doors/arguments.py": ("doors", "core/test_law_real_seam.py"),
     "specframe/executors/cache.py": ("executors/test_cache.py", "executors/fused/test_fused.py"),
-    "specframe/executors/fused/attention.py": ("executors/fused/test_fused.py",),
+    "specframe/executors/fused/attention.py": ("executors/fused/test_attention.py",),
     "specframe/executors/modules/cache.py": (
         "executors/test_cache.py",
         "executors/modules/test_losslessness.py",
@@ -73,6 +73,11 @@ class Mutant:
     def key(self) -> str:
         """Equal as long as the file is."""
         return hashlib.sha256(f"{self.path}\n{self.source}".encode()).hexdigest()[:16]
+
+    @property
+    def place(self) -> str:
+        """As it is printed."""
+        return f"{self.path}:{self.line}: {self.before} -> {self.after}"
 
     @property
     def change(self) -> str:
@@ -250,7 +255,7 @@ def main() -> int:
         alive.pop(mutant.key, None)
         if not dead:
             alive[mutant.key] = mutant
-            print(f"lives: {mutant.path}:{mutant.line}: {mutant.before} -> {mutant.after}", flush=True)
+            print(f"lives: {mutant.place}", flush=True)
         KEPT.parent.mkdir(exist_ok=True)
         KEPT.write_text(json.dumps(known, indent=0), encoding="utf-8")
     return report(mutants, known, list(alive.values()))
@@ -262,7 +267,7 @@ def report(mutants: list[Mutant], known: dict[str, bool], alive: list[Mutant]) -
     judged = sum(mutant.key in known for mutant in mutants)
     new = sorted((m for m in alive if m.change not in reasons), key=lambda m: (m.path, m.line))
     for mutant in new:
-        print(f"{mutant.path}:{mutant.line}: {mutant.before} -> {mutant.after}")
+        print(mutant.place)
     print(
         f"{judged} of {len(mutants)} mutants judged: {judged - len(alive)} killed, "
         f"{len(alive) - len(new)} explained, {len(new)} to be killed"

@@ -16,7 +16,7 @@ def test_each_names_a_line_that_is_there_and_a_reason():
     for change, why in explained().items():
         path, _, edit = change.partition(": ")
         before, arrow, after = edit.partition(" -> ")
-        assert arrow and after and why.strip(), change
+        assert all((arrow, after, why.strip())), change
         lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
         assert before in {line.strip() for line in lines}, change
 

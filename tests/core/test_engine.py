@@ -15,7 +15,9 @@ from transformers import LogitsProcessorList
 from specframe.contract.drafting_options import WithDrafting
 from specframe.contract.selector import Needs
 from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain
-from specframe.core.engine import Engine
+from specframe.core import engine as engines
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
 from specframe.core.states import StateWindow
 from specframe.doors.arguments import resolve
 from specframe.executors import exactness
@@ -248,3 +250,17 @@ def test_a_draft_that_breaks_down_leaves_the_target_alone():
     found = generated(tiny, InTurn((plan,)), [3], settings, Broken())
     assert tokens_of(found) == wanted
     assert max(done.outcome.drafted for done in found[1:]) == 2
+
+
+def test_seconds_are_counted_where_they_are_spent(monkeypatch):
+    """The clock is read at the start, after planning, drafting, verifying and learning."""
+    monkeypatch.setattr(engines, "perf_counter", iter((0, 1, 3, 7, 15, 31, 100, 200)).__next__)
+    plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), StopRule(1))
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    rounds = Engine(executor, InTurn((plan,)), Law(), Limits(3)).rounds([3, 8])
+    assert next(rounds).seconds == 1
+    monkeypatch.setattr(engines, "perf_counter", iter((0, 1, 3, 7, 15, 31, 63)).__next__)
+    done = next(rounds)
+    outcome = done.outcome
+    spent = (outcome.select_seconds, outcome.draft_seconds, outcome.verify_seconds)
+    assert (*spent, done.seconds) == (2 + 16, 4, 8, 63)
