@@ -18,6 +18,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -29,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "results" / "mutants.json"
 EXPLAINED = ROOT / "tests" / "living_mutants.txt"
 LONGEST = 240.0  # seconds for one mutant; one that never ends is caught, too
+LIBRARIES = ("scipy.stats", "torch", "transformers")  # what most tests load
 MUST_HOLD = "tests/core/test_mutants.py::test_what_must_hold_holds"
 TARGETS = {
     "specframe/core/draft.py": ("core/test_draft.py", "core/test_copied.py", "core/test_head.py"),
@@ -213,17 +215,10 @@ def _prepare() -> None:
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT)]
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.devnull
-    import hypothesis
-    import pytest
-    import scipy.stats
-    import torch
-    import transformers
-
-    for library in (hypothesis, pytest, scipy.stats, torch, transformers):
-        assert library
-    for name in ("AutoModelForCausalLM", "LlamaForCausalLM", "MistralForCausalLM"):
-        assert getattr(transformers, name)
-    torch.set_num_threads(1)
+    libraries = {name: import_module(name) for name in ("hypothesis", "pytest", *LIBRARIES)}
+    for name in ("LlamaForCausalLM", "MistralForCausalLM", "Qwen3ForCausalLM"):
+        getattr(libraries["transformers"], name)  # is imported when it is asked for
+    libraries["torch"].set_num_threads(1)
 
 
 def _sound(paths: set[str]) -> None:
