@@ -260,12 +260,13 @@ def test_seconds_are_counted_where_they_are_spent(monkeypatch):
     plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), StopRule(1))
     executor = tiny_executor(Tiny(layers=LAYERS))
     rounds = Engine(executor, InTurn((plan,)), Law(), Limits(3)).rounds([3, 8])
-    assert next(rounds).seconds == 1
+    first = next(rounds)
+    assert (first.index, first.seconds) == (0, 1)
     monkeypatch.setattr(engines, "perf_counter", iter((0, 1, 3, 7, 15, 31, 63)).__next__)
     done = next(rounds)
     outcome = done.outcome
     spent = (outcome.select_seconds, outcome.draft_seconds, outcome.verify_seconds)
-    assert (*spent, done.seconds) == (2 + 16, 4, 8, 63)
+    assert (done.index, *spent, done.seconds) == (1, 2 + 16, 4, 8, 63)
 
 
 def test_a_planner_sees_the_prices_given_or_even_ones():

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specframe.errors import PromptTooLong
-from specframe.executors.cache import CursorCache
+from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
+from specframe.executors.fused.native.sublayers import LANES
 
 LAYERS, KV_HEADS, HEAD_SIZE = 2, 2, 4
 
@@ -92,3 +93,12 @@ def test_rows_past_the_capacity_are_refused_with_the_remedy():
 
 def test_unwritten_columns_hold_zeros():
     assert not new_cache().data.any()
+
+
+@pytest.mark.parametrize("capacity", [1, 40, 512, 513])
+def test_storage_ends_with_a_whole_block_of_every_size(capacity):
+    """Whatever is read in blocks is there, and is no more than a block longer than asked for."""
+    stored = new_cache(capacity).data.shape[3]
+    assert capacity <= stored < capacity + STORAGE_BLOCK
+    for block in (COLUMN_BLOCK, STRICT_BLOCK, STORAGE_BLOCK, LANES):
+        assert stored % block == 0
