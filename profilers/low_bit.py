@@ -22,7 +22,7 @@ from specframe.profilers.clocks import Sample, time_interleaved
 from specframe.profilers.machine import lowerable
 from specframe.types import SkipSet
 
-__all__ = ["with_low_prices"]
+__all__ = ["copies_bytes", "with_low_prices"]
 
 ROWS = (1, 4, 16)  # drafting runs one row; after copied tokens, a few
 CONTEXT = 64
@@ -88,6 +88,17 @@ def _parts(kinds: Sequence[int]) -> list[_Part]:
         layers = [i for i, k in enumerate(kinds) if k == kind]
         found += [_Part(tuple(2 * i for i in layers)), _Part(tuple(2 * i + 1 for i in layers))]
     return found
+
+
+def copies_bytes(executor: Executor, kinds: Sequence[int], bits: int) -> int:
+    """Memory of low-bit copies of all sublayers and the head; only one layer a kind is copied."""
+    full = SkipSet.none(len(kinds))
+    total = _bytes_of(executor, full.lower(bits, (), head=True))
+    for kind in set(kinds):
+        layer = list(kinds).index(kind)
+        size = _bytes_of(executor, full.lower(bits, (2 * layer, 2 * layer + 1), head=False))
+        total += kinds.count(kind) * size
+    return total
 
 
 def _bytes_of(executor: Executor, skips: SkipSet) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table as Grid
 
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
 from specframe.profilers.latency import LatencyProfile
 from specframe.profilers.picture import crossing
 from specframe.types import DraftPlan, SkipSet, StopRule
@@ -14,6 +16,8 @@ from specframe.types import DraftPlan, SkipSet, StopRule
 __all__ = ["profile_figures", "show_profile"]
 
 MICROSECONDS = 1e6
+# a sublayer or the head, its prices in full, and by bits its low-bit prices and bytes
+State = tuple[str, Table, list[tuple[int, Table, int]]]
 
 
 def show_profile(console: Any, model: str, found: LatencyProfile) -> None:
@@ -31,6 +35,8 @@ def show_profile(console: Any, model: str, found: LatencyProfile) -> None:
         for text in _lines(found, kind):
             console.print(text)
     console.print(_rows_table(found))
+    if found.costs.low:
+        console.print(_states_table(found))
     for text in _summary(found):
         console.print(text)
     for warning in found.warnings:
@@ -67,6 +73,33 @@ def _rows_table(found: LatencyProfile) -> Grid:
         whole = f"{costs.verify(m, context) * 1e3:.2f}"
         grid.add_row(str(m), *(f"{part * MICROSECONDS:.1f}" for part in parts), whole)
     return grid
+
+
+def _states_table(found: LatencyProfile) -> Grid:
+    """A line for each state of a sublayer of each kind, and of the head."""
+    costs, n = found.costs, _typical_context(found)
+    grid = Grid("sublayer", "weights", "µs", "of full", "MB each", title=f"one row at {n}")
+    for name, full, lowered in _states(costs):
+        seconds = full.at(n, 1)
+        grid.add_row(name, "full", f"{seconds * MICROSECONDS:.1f}", "1.00", "")
+        for bits, table, size in lowered:
+            price = table.at(n, 1)
+            share = f"{price / seconds:.2f}" if seconds else ""
+            times = f"{price * MICROSECONDS:.1f}"
+            grid.add_row(name, f"{bits} bits", times, share, f"{size / 1e6:.2f}")
+    return grid
+
+
+def _states(costs: CostModel) -> list[State]:
+    """Attention and MLP of each kind, and the head: full, then from the most bits down."""
+    widths, found = sorted(costs.low, key=lambda low: -low.bits), []
+    for kind in range(len(costs.attention)):
+        of = f" of kind {kind}" if len(costs.attention) > 1 else ""
+        attention = [(w.bits, w.attention[kind], w.attention_bytes[kind]) for w in widths]
+        mlp = [(w.bits, w.mlp[kind], w.mlp_bytes[kind]) for w in widths]
+        found += [(f"attention{of}", costs.attention[kind], attention)]
+        found += [(f"MLP{of}", costs.mlp[kind], mlp)]
+    return [*found, ("head", costs.head, [(w.bits, w.head, w.head_bytes) for w in widths])]
 
 
 def _typical_context(found: LatencyProfile) -> int:
@@ -107,6 +140,16 @@ def profile_figures(model: str, found: LatencyProfile) -> dict[str, Any]:
             "attention_line": asdict(costs.attention_line(kind)),
             "mlp_level": asdict(costs.mlp_level(kind)),
             "crossing_context": crossing(costs, kind),
+            "low": [
+                {
+                    "bits": low.bits,
+                    "attention": asdict(low.attention[kind]),
+                    "mlp": asdict(low.mlp[kind]),
+                    "attention_bytes": low.attention_bytes[kind],
+                    "mlp_bytes": low.mlp_bytes[kind],
+                }
+                for low in costs.low
+            ],
         }
         for kind in range(len(costs.attention))
     ]
@@ -120,6 +163,10 @@ def profile_figures(model: str, found: LatencyProfile) -> dict[str, Any]:
         "kinds": kinds,
         "base": asdict(costs.base),
         "head": asdict(costs.head),
+        "low_heads": [
+            {"bits": low.bits, "head": asdict(low.head), "head_bytes": low.head_bytes}
+            for low in costs.low
+        ],
         "step_seconds": costs.step_seconds,
         "round_seconds": costs.round_seconds,
         "autoregressive_seconds": costs.autoregressive(n),

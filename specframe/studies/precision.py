@@ -14,6 +14,7 @@ from itertools import product
 
 from specframe.calibration.lab import ModelLab
 from specframe.contract.options import require_at_least
+from specframe.executors.low_bit_copies import weight_bytes
 from specframe.prediction.check import rank_sublayers
 from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
@@ -127,9 +128,7 @@ class _Precision(Measurement[PrecisionSettings]):
 
     @cached_property
     def _weights(self) -> int:
-        """Bytes of the model's weights."""
-        parameters = {p.data_ptr(): p for p in self._rig.model.parameters()}
-        return sum(p.numel() * p.element_size() for p in parameters.values())
+        return weight_bytes(self._rig.model)
 
     @cached_property
     def _lab(self) -> ModelLab:
