@@ -117,6 +117,7 @@ def _summary(found: LatencyProfile) -> list[str]:
         f"{costs.step_seconds * MICROSECONDS:.0f} µs are not walks",
         f"with every other layer skipped, {half.stop.max_tokens} drafted: {high:.2f}x at an "
         f"acceptance of 0.9, {low:.2f}x at 0.7",
+        *(_low_words(found, plan) for plan in _low_plans(found)),
         f"{found.repeats} repeats in {found.seconds:.1f} s; timings scatter by {found.noise:.1%}, "
         f"parts miss whole walks by up to {found.worst_miss:.1%}",
     ]
@@ -124,9 +125,35 @@ def _summary(found: LatencyProfile) -> list[str]:
 
 def _half_plan(found: LatencyProfile) -> DraftPlan:
     layers = range(1, found.costs.layers, 2)
-    skips = SkipSet.of(found.costs.layers, layers, layers)
+    return _drafting(found, SkipSet.of(found.costs.layers, layers, layers))
+
+
+def _low_plans(found: LatencyProfile) -> list[DraftPlan]:
+    """Everything on low-bit weights, for each number of bits."""
+    full = SkipSet.none(found.costs.layers)
+    return [_drafting(found, full.lower(bits)) for bits in found.costs.widths]
+
+
+def _drafting(found: LatencyProfile, skips: SkipSet) -> DraftPlan:
+    """The draft length that is best at an acceptance of 0.9."""
     best = found.costs.best_draft_length(0.9, skips, _typical_context(found), longest=12)
     return DraftPlan(skips, StopRule(max(best, 1)))
+
+
+def _low_words(found: LatencyProfile, plan: DraftPlan) -> str:
+    costs, n = found.costs, _typical_context(found)
+    high, low = costs.falling_acceptance(plan, n)
+    step = costs.draft_step(plan.skips, n) / costs.autoregressive(n)
+    return (
+        f"with everything on weights of {plan.skips.low_bits} bits ({_memory(costs, plan)}), a "
+        f"draft step takes {step:.2f} of a token; {plan.stop.max_tokens} drafted: {high:.2f}x at "
+        f"an acceptance of 0.9, {low:.2f}x at 0.7"
+    )
+
+
+def _memory(costs: CostModel, plan: DraftPlan) -> str:
+    size = costs.low_bytes(plan.skips)
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
 def profile_figures(model: str, found: LatencyProfile) -> dict[str, Any]:
@@ -176,9 +203,23 @@ def profile_figures(model: str, found: LatencyProfile) -> dict[str, Any]:
             "speedup_at_0.9": high,
             "speedup_at_0.7": low,
         },
+        "all_low_bit": [_low_figures(found, plan) for plan in _low_plans(found)],
         "noise": found.noise,
         "worst_miss": found.worst_miss,
         "repeats": found.repeats,
         "seconds": found.seconds,
         "warnings": list(found.warnings),
+    }
+
+
+def _low_figures(found: LatencyProfile, plan: DraftPlan) -> dict[str, Any]:
+    costs, n = found.costs, _typical_context(found)
+    high, low = costs.falling_acceptance(plan, n)
+    return {
+        "bits": plan.skips.low_bits,
+        "bytes": costs.low_bytes(plan.skips),
+        "step": costs.draft_step(plan.skips, n) / costs.autoregressive(n),
+        "draft_length": plan.stop.max_tokens,
+        "speedup_at_0.9": high,
+        "speedup_at_0.7": low,
     }

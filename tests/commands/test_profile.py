@@ -120,7 +120,12 @@ def test_a_composed_shape_says_what_is_simulated(monkeypatch, capsys, tmp_path):
     assert "Simulated. llama-3.1-8B: embedding, head and one of 5 layers" in " ".join(
         capsys.readouterr().out.split()
     )
-    assert figures(tmp_path / "c.json")["simulated"].startswith("llama-3.1-8B")
+    found = figures(tmp_path / "c.json")
+    assert found["simulated"].startswith("llama-3.1-8B")
+    assert [low["bits"] for low in found["all_low_bit"]] == [4, 8]
+    (kind,), (four, _) = found["kinds"], found["all_low_bit"]
+    layer = kind["low"][0]["attention_bytes"] + kind["low"][0]["mlp_bytes"]
+    assert four["bytes"] == 5 * layer + found["low_heads"][0]["head_bytes"]
 
 
 def test_a_prediction_says_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):
