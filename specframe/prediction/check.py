@@ -62,6 +62,13 @@ class CheckedPlan:
         assert self.measured is not None
         return abs(self.predicted.value - self.measured)
 
+    @property
+    def price_error(self) -> float:
+        """The same if the tokens of a round had been predicted exactly: what prices are off by."""
+        assert self.measured is not None and self.measured_tokens_per_round is not None
+        exact = self.predicted.value * self.measured_tokens_per_round / self.tokens_per_round
+        return abs(exact - self.measured)
+
 
 def precision(skips: SkipSet) -> str:
     """Of the weights that a draft reads: full, of so many bits, or mixed."""
@@ -181,6 +188,7 @@ def summary(checked: Sequence[CheckedPlan]) -> dict[str, float]:
     ]
     return {
         "median_abs_error": median(one.error for one in checked),
+        "median_abs_error_of_prices": median(one.price_error for one in checked),
         **_errors_by_precision(checked),
         "worst_abs_error": max(one.error for one in checked),
         "rank_correlation": float(spearmanr(values, measured).statistic),
