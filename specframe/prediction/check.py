@@ -65,7 +65,8 @@ class CheckedPlan:
     @property
     def price_error(self) -> float:
         """The same if the tokens of a round had been predicted exactly: what prices are off by."""
-        assert self.measured is not None and self.measured_tokens_per_round is not None
+        assert self.measured is not None
+        assert self.measured_tokens_per_round is not None
         exact = self.predicted.value * self.measured_tokens_per_round / self.tokens_per_round
         return abs(exact - self.measured)
 

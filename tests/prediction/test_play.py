@@ -190,17 +190,13 @@ def test_the_summary_of_a_check_by_hand():
     assert found["median_abs_error"] == pytest.approx(0.2)
     assert found["median_abs_error_full"] == pytest.approx(0.2)
     assert found["median_abs_error_of_prices"] == pytest.approx(0.2)  # 2 tokens a round, as told
+    assert found["worst_abs_error"] == pytest.approx(0.3)
+    assert found["rank_correlation"] == pytest.approx(1.0)
+    assert found["inside_interval"] == pytest.approx(1 / 3)
+    assert found["plans_between_0.85_and_1.7"] == 2
 
 
 def test_the_error_of_prices_leaves_out_that_of_acceptance():
     one = replace(checked_plan(1.2, 1.5), measured_tokens_per_round=2.4)  # 2.0 were predicted
     assert one.error == pytest.approx(0.3)
     assert one.price_error == pytest.approx(abs(1.2 * 2.4 / 2.0 - 1.5))
-
-
-def test_the_other_figures_of_a_check():
-    found = summary([checked_plan(1.0, 1.05), checked_plan(1.2, 1.4), checked_plan(1.5, 1.8)])
-    assert found["worst_abs_error"] == pytest.approx(0.3)
-    assert found["rank_correlation"] == pytest.approx(1.0)
-    assert found["inside_interval"] == pytest.approx(1 / 3)
-    assert found["plans_between_0.85_and_1.7"] == 2
