@@ -8,7 +8,7 @@ from pathlib import Path
 
 from specframe.doors.loading import PLANTED
 from specframe.prediction.check import rank_sublayers
-from specframe.prompts.everyday import cut_everyday_prompts
+from specframe.prompts.everyday import EVERYDAY_DOMAINS, cut_everyday_prompts
 from specframe.prompts.files import cut_prompts
 from specframe.prompts.random import random_prompts
 from specframe.prompts.testbed import suite_prompts
@@ -49,7 +49,10 @@ class Setup:
             return random_prompts(vocabulary, context, count, start)
         place = count if start else 0  # these sources end somewhere: the next prompts
         if self.source == "everyday":
-            return cut_everyday_prompts(self.rig.tokenizer, context, count, place)
+            turn = len(EVERYDAY_DOMAINS)  # others are of the same domains: these take turns
+            return cut_everyday_prompts(
+                self.rig.tokenizer, context, count, -(-place // turn) * turn
+            )
         return cut_prompts(Path(self.source), self.rig.tokenizer, context, count, place)
 
     def skip_sets(self, context: int) -> list[SkipSet]:
