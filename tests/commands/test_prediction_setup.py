@@ -3,17 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from doubles.word_tokenizer import Words
 
 from specframe.commands.prediction_setup import Setup, three_states
-
-
-class Words:
-    """A tokenizer whose tokens are words."""
-
-    chat_template = None
-
-    def __call__(self, text):
-        return {"input_ids": [hash(word) % 1000 for word in text.split()]}
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 15])
