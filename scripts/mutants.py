@@ -242,7 +242,7 @@ def main() -> int:
     known = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     caught = {mutant.key for mutant in mutants if known.get(mutant.key)}
     rest = [mutant for mutant in mutants if mutant.key not in caught]
-    rest.sort(key=lambda mutant: mutant.key in known)  # those that lived come again, last
+    rest.sort(key=lambda mutant: mutant.key not in known)  # those that lived come again, first
     _sound({mutant.path for mutant in rest})
     alive = {mutant.key: mutant for mutant in rest if mutant.key in known}
     for mutant, dead in judge(rest, given.minutes * 60, given.jobs):
