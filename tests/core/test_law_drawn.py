@@ -21,7 +21,8 @@ def test_any_case_emits_the_models_law(case):
     assert error < EXACT
 
 
+@pytest.mark.parametrize("new_tokens", [3, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_strategy_as_itself_emits_the_models_law(variant):
+def test_every_strategy_as_itself_emits_the_models_law(variant, new_tokens):
     sampling = list(SAMPLINGS.values())[VARIANTS.index(variant) % len(SAMPLINGS)]
-    assert law_error(Case(registered(variant), sampling, SMALL, new_tokens=4)) < EXACT
+    assert law_error(Case(registered(variant), sampling, SMALL, new_tokens=new_tokens)) < EXACT
