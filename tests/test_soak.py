@@ -209,6 +209,7 @@ def test_forty_generations_leave_nothing_behind():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_000)
 @pytest.mark.usefixtures("own_cache")
 def test_two_thousand_generations_leave_nothing_behind():
     soak(("llama", "gpt2"), 2_000)
