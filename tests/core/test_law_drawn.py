@@ -13,9 +13,9 @@ FEWEST = 100  # examples, with or without `slow`
 @pytest.mark.timeout(3_000)  # of the slow profile
 @given(cases())
 @settings(max_examples=max(FEWEST, settings.default.max_examples))
-def test_any_case_emits_the_models_law(case):
+def test_any_case_emits_the_models_law(drawn):
     try:
-        error = law_error(case)
+        error = law_error(drawn.case())
     except NothingLeft:
         assume(False)
     assert error < EXACT

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -258,12 +259,27 @@ def registered(variant: str) -> LayerSelector:
     return strategy.calibrate(lab, prompts(executor.shape.vocabulary))
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A case whose strategy may be a registered one's name: none is calibrated while drawing."""
+
+    strategy: LayerSelector | str
+    sampling: Sampling
+    tiny: Tiny
+    new_tokens: int
+
+    def case(self) -> Case:
+        strategy = self.strategy
+        ready = registered(strategy) if isinstance(strategy, str) else strategy
+        return Case(ready, self.sampling, self.tiny, self.new_tokens)
+
+
 @st.composite
-def cases(draw: Any) -> Case:
+def cases(draw: Any) -> Drawn:
     """With as many new tokens as can be enumerated in a moment."""
     if draw(st.integers(0, 3)) == 0:
         variant = draw(st.sampled_from(VARIANTS))
-        return Case(registered(variant), draw(samplings(3)), SMALL, new_tokens=3)
+        return Drawn(variant, draw(samplings(3)), SMALL, 3)
     family = draw(st.sampled_from(FAMILIES))
     vocabulary = draw(st.sampled_from((3, 3, 3, 4, 5)))
     tiny = Tiny(
@@ -277,4 +293,4 @@ def cases(draw: Any) -> Case:
     )
     strategy = draw(st.one_of(planned(vocabulary), planned(vocabulary), headed()))
     longest = 4 if vocabulary == 3 else 3
-    return Case(strategy, draw(samplings(vocabulary)), tiny, draw(st.integers(2, longest)))
+    return Drawn(strategy, draw(samplings(vocabulary)), tiny, draw(st.integers(2, longest)))
