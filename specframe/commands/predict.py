@@ -98,7 +98,6 @@ def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, A
     speedup = played.speedup(costs.spread)
     n = sum(len(prompt.tokens) for prompt in given) / len(given) + setup.new_tokens / 2
     plain = costs.autoregressive(n)
-    memory = setup.rig.executor.low_bytes if played.low_bits else 0
     return {
         "context": n,
         "speedup": speedup.value,
@@ -108,8 +107,8 @@ def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, A
         "acceptance": played.acceptance,
         "tokens": sum(played.tokens),
         "low_bits": played.low_bits,
-        "low_bit_bytes": memory,
-        "low_bit_memory_share": memory / weight_bytes(setup.rig.model),
+        "low_bit_bytes": played.low_bytes,
+        "low_bit_memory_share": played.low_bytes / weight_bytes(setup.rig.model),
         "autoregressive_tokens_per_second": 1 / plain,
         "hours_saved_per_million_tokens": 1e6 * plain * (1 - 1 / speedup.value) / 3600,
         "warnings": list(setup.rig.price_warnings),

@@ -76,19 +76,21 @@ def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
     The overhead per token comes from the difference. The fixed part is chosen so that the ratio of
     drafting rounds to autoregressive rounds is the measured one: speed-ups are ratios, in which
     errors common to both cancel. It is negative where consecutive rounds take less time than their
-    parts measured separately.
+    parts measured separately, and never more than what rounds take besides their bare walks.
     """
     skips = _half(executor)
     plans = [DraftPlan(skips, StopRule(drafted)) for drafted in DRAFTS]
     whole, bare = _timed_rounds(executor, plans)
     excess = [w - b for w, b in zip(whole, bare, strict=True)]
-    step = max(fit_line(DRAFTS, excess).slope, 0.0)
+    overhead = fit_line(DRAFTS, excess)
+    step = max(overhead.slope, 0.0)
     walked = replace(costs, step_seconds=step, round_seconds=0.0)
     plain, *drafting = (walked.round(plan, PROMPT + ROUNDS[1]) for plan in plans)
     fixed = mean(
         (price - plain * seconds / whole[0]) / max(seconds / whole[0] - 1.0, LEAST_RATIO)
         for price, seconds in zip(drafting, whole[1:], strict=True)
     )
+    fixed = min(fixed, max(overhead.intercept, 0.0))  # more would be an error of walks
     return replace(walked, round_seconds=max(fixed, -MOST_SAVED * plain))
 
 

@@ -144,6 +144,20 @@ def test_a_prediction_says_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):
     assert found["go"] == go
 
 
+def test_a_prediction_tells_the_precision_of_drafts_and_its_memory(monkeypatch, capsys, tmp_path):
+    where = ("--prompts", "random", "--contexts", "16", "--count", "2", "--new-tokens", "16")
+    low = ("--set", "draft_bits=4", "--json", "c.json")
+    assert specframe(monkeypatch, "predict", *where, *low) == 0
+    found = figures(tmp_path / "c.json")
+    assert found["low_bits"] == 4
+    assert 0 < found["low_bit_memory_share"] < 1
+    assert "drafts run on weights of 4 bits" in capsys.readouterr().out
+    assert specframe(monkeypatch, "predict", *where, "--json", "c.json") == 0
+    found = figures(tmp_path / "c.json")
+    assert (found["low_bits"], found["low_bit_bytes"]) == (0, 0)
+    assert "drafts run on" not in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_predictions_are_written_before_the_first_measurement(monkeypatch, capsys, tmp_path):
     from specframe.prediction import check
