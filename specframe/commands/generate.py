@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import OldSelector, Preset, either
+from specframe.commands.options import Device, Dtype, OldSelector, Preset, Threads, either
+from specframe.commands.progress import Progress
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.errors import InvalidRequest
 from specframe.prompts.chat import turn_tokens
@@ -40,34 +41,47 @@ def generate(
         ),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    temperature: Annotated[float, typer.Option(min=0.0, max=1e6, help="0 is greedy.")] = 0.0,
     top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="1 keeps every token.")] = 1.0,
     top_k: Annotated[int, typer.Option(min=0, help="0 keeps every token.")] = 0,
     stop: Annotated[list[str] | None, typer.Option(help="A stop string; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of sampling.")] = 0,
     chat: Annotated[bool, typer.Option("--chat", help="Apply the chat template.")] = False,
+    threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
     json: JsonFile = None,
     selector: OldSelector = None,
 ) -> None:
     """Generate from a prompt, streaming, and sum up what drafting gained."""
     require_writable(json)
     named = either("strategy", strategy, selector) or "autoregressive"
-    from specframe.contract.naming import option_pairs
+    if stop and "" in stop:
+        raise InvalidRequest("A stop string is empty. Leave it out, or give its text.")
+    from specframe.contract.naming import option_pairs, require_strategy
     from specframe.rig import Rig
 
-    rig = Rig.load(model)
+    options = option_pairs(setting or [])
+    require_strategy(named, preset, options)
+    text = _read_stdin() if prompt == "-" else prompt
+    progress = Progress()
+    rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
     tokenizer = rig.tokenizer
-    text = sys.stdin.read() if prompt == "-" else prompt
-    speculator = rig.speculator(rig.strategy(named, preset, option_pairs(setting or [])))
+    if tokenizer is None:
+        raise InvalidRequest(
+            f"{model!r} has no tokenizer, so it reads and writes no text. Name another model."
+        )
+    tokens = _prompt_ids(tokenizer, text, chat)
+    rig.require_room("The prompt", len(tokens), max_new_tokens)
+    speculator = rig.speculator(rig.ready_strategy(named, preset, options))
+    progress.end()
     arguments: dict[str, Any] = {"max_new_tokens": max_new_tokens, "seed": seed}
     arguments["do_sample"] = temperature > 0.0
     if temperature > 0.0:
         arguments |= {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     if stop:
         arguments["stop_strings"] = stop
-    output = speculator.generate(
-        _prompt_ids(tokenizer, text, chat), streamer=_Terminal(tokenizer), **arguments
-    )
+    output = speculator.generate(tokens, streamer=_Terminal(tokenizer), **arguments)
     assert output.stats is not None
     typer.echo(_summary(output.stats), err=True)
     if output.stats.declined:
@@ -75,6 +89,15 @@ def generate(
     for warning in output.stats.warnings:
         typer.echo(f"warning: {warning}", err=True)
     write_figures(json, _figures(output, tokenizer))
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"The prompt on standard input is not UTF-8: {error.reason}."
+        ) from error
 
 
 class _Terminal:
