@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from specframe.errors import InvalidRequest
+from specframe.errors import InvalidRequest, shown
 from specframe.storage.user_cache import write_text
 
 __all__ = ["PICTURES", "JsonFile", "require_folder", "require_writable", "write_figures"]
@@ -32,7 +32,7 @@ def require_writable(path: Path | None, *endings: str) -> None:
         raise InvalidRequest(f"{str(path)!r} must end in {' or '.join(endings)}.")
     if not _can_be_written(path):
         raise InvalidRequest(
-            f"{str(path)!r} cannot be written. Name a file in an existing folder that you may "
+            f"{shown(str(path))} cannot be written. Name a file in an existing folder that you may "
             f"write to."
         )
 
@@ -40,7 +40,9 @@ def require_writable(path: Path | None, *endings: str) -> None:
 def require_folder(path: Path | None) -> None:
     """Refuse a folder that can neither be written nor created; nothing is created."""
     if path is not None and not _can_hold_files(path):
-        raise InvalidRequest(f"{str(path)!r} is no folder that can be written. Name another one.")
+        raise InvalidRequest(
+            f"{shown(str(path))} is no folder that can be written. Name another one."
+        )
 
 
 def _can_be_written(path: Path) -> bool:

@@ -14,6 +14,7 @@ from specframe.prompts.rows import prompt_from_row
 from specframe.prompts.testbed import domain_prompts
 from specframe.prompts.usual import RANDOM
 from specframe.testbed.corpus import Split
+from specframe.testbed.prompts import suite
 from specframe.types import Prompt
 
 __all__ = ["has_splits", "prompts_from", "require_prompts"]
@@ -59,7 +60,10 @@ def require_prompts(source: str, domains: Sequence[str] = ()) -> None:
 
     Prompts of the hub are read only when they are needed.
     """
-    if source != RANDOM and not source.startswith(PREFIX):
+    if source == "testbed":
+        for domain in domains:
+            suite(domain, 1)
+    elif source != RANDOM and not source.startswith(PREFIX):
         prompts_from(source, _unread, domains=domains, per_domain=1)
 
 

@@ -12,6 +12,7 @@ from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least, require_in, require_known
 from specframe.contract.planner import Context
 from specframe.contract.pooling import Pooling
+from specframe.errors import InvalidConfig
 from specframe.strategies.shared.domains.anchors import KINDS, Anchors, labelled_anchors
 from specframe.strategies.shared.domains.neighbours import (
     INDEXES,
@@ -62,6 +63,12 @@ class Memory:
     centre: Tensor  # [H]
     reach: Mapping[str, float] = field(default_factory=dict)  # farthest held-out prompt, by domain
     accuracy: float = 0.0  # share of held-out prompts that find their domain
+
+    def __post_init__(self) -> None:
+        found = tuple(self.anchors.shape), len(self.labels), tuple(self.centre.shape)
+        fits = len(found[0]) == 2 and found == (found[0], found[0][0], found[0][1:])
+        if not (fits and self.labels):
+            raise InvalidConfig.of("Memory", "anchors", "a vector and a label each", found)
 
     @classmethod
     def of(cls, anchors: Anchors) -> Memory:
