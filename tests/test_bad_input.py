@@ -640,6 +640,26 @@ def test_pricing_on_first_use_tells_how_far_it_is(monkeypatch, capsys):
     assert "pricing: 4 of 4" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("strategy", "told"),
+    [
+        ("knapspec", "not drafting in 6 of 6 rounds: best plan predicted"),
+        ("fixed --set draft=0", "fixed found nothing to draft with for this prompt"),
+        ("autoregressive", "nothing was drafted; "),
+    ],
+)
+def test_a_generation_without_drafts_says_why(monkeypatch, capsys, strategy, told):
+    monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
+    costly = replace(CostModel.even(TINY.layers), step_seconds=100.0)
+    profile = SimpleNamespace(costs=costly, warnings=())
+    monkeypatch.setattr("specframe.rig.measured_profile", lambda *_, **__: profile)
+    arguments = ("generate", "hi", "--strategy", *strategy.split(), "--max-new-tokens", "7")
+    assert specframe_command(monkeypatch, *arguments) == 0
+    told_at_all = capsys.readouterr().err
+    assert told in told_at_all
+    assert "of 0 drafted" not in told_at_all
+
+
 # whatever happens, the model stays as it was
 
 

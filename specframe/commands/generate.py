@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["generate"]
 
+BASELINE = "autoregressive"
+
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
@@ -55,7 +57,7 @@ def generate(
 ) -> None:
     """Generate from a prompt, streaming, and sum up what drafting gained."""
     require_writable(json)
-    named = either("strategy", strategy, selector) or "autoregressive"
+    named = either("strategy", strategy, selector) or BASELINE
     if stop and "" in stop:
         raise InvalidRequest("A stop string is empty. Leave it out, or give its text.")
     from specframe.contract.naming import option_pairs, require_strategy
@@ -84,8 +86,8 @@ def generate(
     output = speculator.generate(tokens, streamer=_Terminal(tokenizer), **arguments)
     assert output.stats is not None
     typer.echo(_summary(output.stats), err=True)
-    if output.stats.declined:
-        typer.echo(output.stats.declined, err=True)
+    if why := output.stats.declined or _nothing_planned(named, output.stats):
+        typer.echo(why, err=True)
     for warning in output.stats.warnings:
         typer.echo(f"warning: {warning}", err=True)
     write_figures(json, _figures(output, tokenizer))
@@ -136,11 +138,23 @@ def _prompt_ids(tokenizer: Any, text: str, chat: bool) -> list[int]:
     return turn_tokens(tokenizer, text)
 
 
+def _nothing_planned(named: str, stats: GenerationStats) -> str:
+    """Why nothing was drafted where no plan was declined; empty where that was asked for."""
+    if stats.drafted or not stats.rounds or named == BASELINE:
+        return ""
+    return f"{named} found nothing to draft with for this prompt, so this is autoregressive speed"
+
+
 def _summary(stats: GenerationStats) -> str:
+    drafted = (
+        f"{stats.acceptance:.0%} of {stats.drafted} drafted tokens accepted"
+        if stats.drafted
+        else "nothing was drafted"
+    )
     return (
         f"{stats.new_tokens} tokens, {stats.tokens_per_second:.1f} tokens/s, "
         f"{stats.mean_accepted_length:.2f} tokens a round, "
-        f"{stats.acceptance:.0%} of {stats.drafted} drafted tokens accepted; {stats.exactness}"
+        f"{drafted}; {stats.exactness}"
     )
 
 
