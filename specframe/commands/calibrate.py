@@ -50,7 +50,9 @@ def calibrate(
     setting: Setting = None,
     per_domain: Annotated[
         int | None,
-        typer.Option(min=3, help="Prompts of each domain; by default what the strategy asks for."),
+        typer.Option(
+            min=3, max=1000, help="Prompts of each domain; by default what the strategy asks for."
+        ),
     ] = None,
     new_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of each stored answer that sets are judged on.")

@@ -128,7 +128,8 @@ def compare(
     set.
     """
     require_writable(json)
-    named = either("strategies", strategies, selectors) or "all"
+    named = either("strategies", strategies, selectors)
+    named = "all" if named is None else named
     preset = "quick" if quick else "standard"
     settings = _settings(preset, None, model, named, domains, prompts, device, dtype)
     settings = replace(settings, **QUICK) if quick else settings

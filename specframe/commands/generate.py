@@ -12,6 +12,7 @@ from specframe.commands.progress import Progress
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.errors import InvalidRequest
 from specframe.prompts.chat import turn_tokens
+from specframe.prompts.rows import unicode_text
 
 if TYPE_CHECKING:
     from specframe.core.stats import GenerationStats
@@ -57,7 +58,8 @@ def generate(
 ) -> None:
     """Generate from a prompt, streaming, and sum up what drafting gained."""
     require_writable(json)
-    named = either("strategy", strategy, selector) or BASELINE
+    given = either("strategy", strategy, selector)
+    named = BASELINE if given is None else given
     if stop and "" in stop:
         raise InvalidRequest("A stop string is empty. Leave it out, or give its text.")
     from specframe.contract.naming import option_pairs, require_strategy
@@ -65,7 +67,7 @@ def generate(
 
     options = option_pairs(setting or [])
     require_strategy(named, preset, options)
-    text = _read_stdin() if prompt == "-" else prompt
+    text = unicode_text("The prompt", _read_stdin() if prompt == "-" else prompt)
     progress = Progress()
     rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
     tokenizer = rig.tokenizer

@@ -71,7 +71,8 @@ def predict(
 ) -> None:
     """Predict the speed-up over autoregressive decoding from this machine's profile."""
     require_writable(json)
-    named = either("strategy", strategy, selector) or "fixed"
+    given = either("strategy", strategy, selector)
+    named = "fixed" if given is None else given
     from specframe.commands.prediction_setup import Setup, require_source
     from specframe.commands.profile import numbers
     from specframe.contract.naming import option_pairs, require_strategy

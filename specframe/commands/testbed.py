@@ -51,7 +51,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run is resumed.")],
     size: Annotated[str, typer.Option(help="full or tiny.")] = "full",
     tokens: Annotated[
-        int | None, typer.Option(help="Train on so many tokens; the end of the recipe moves along.")
+        int | None,
+        typer.Option(
+            max=10**12, help="Train on so many tokens; the end of the recipe moves along."
+        ),
     ] = None,
     decay_now: Annotated[
         bool, typer.Option("--decay-now", help="Begin the final decay at the run's present step.")
@@ -158,7 +161,8 @@ def _answered(network: Any, tokenizer: Any, prompt: Any, new_tokens: int) -> dic
 
 
 def _open(where: str) -> tuple[Any, Any]:
-    from specframe.errors import InvalidRequest
+    from specframe.doors.loading import exists
+    from specframe.errors import InvalidRequest, shown
     from specframe.testbed.model.folder import open_folder
     from specframe.testbed.model.shipped import load, load_tiny
 
@@ -166,9 +170,9 @@ def _open(where: str) -> tuple[Any, Any]:
         return load()
     if where == "tiny":
         return load_tiny()
-    if not (Path(where) / "config.json").exists():
+    if not exists(str(Path(where) / "config.json")):
         raise InvalidRequest(
-            f"No model at {where!r}. Name 'shipped', 'tiny' or a folder with config.json."
+            f"No model at {shown(where)}. Name 'shipped', 'tiny' or a folder with config.json."
         )
     return open_folder(Path(where))
 

@@ -62,7 +62,7 @@ def _apart(head: str) -> tuple[str, str]:
 def is_folder(name: str) -> bool:
     """Whether a folder has this name; a name that the system refuses is none."""
     try:
-        return Path(name).is_dir()
+        return bool(name) and Path(name).is_dir()
     except (OSError, ValueError):
         return False
 
@@ -75,6 +75,8 @@ def require_strategy(named: str, preset: str, options: Mapping[str, str]) -> Non
         _saved(Path(named), {})
         return
     found = strategy_class(named)
+    if not found.presets and preset not in PRESETS:
+        raise InvalidConfig.of(found.__name__, "preset", " or ".join(PRESETS), preset)
     if found.combines:
         for part in own.pop("of", ",".join(found.combines)).split(","):
             require_strategy(part.strip(), preset, {})

@@ -48,5 +48,11 @@ def _load(entry: EntryPoint) -> type[LayerSelector]:
             f"the strategy {entry.name!r} cannot be loaded from {entry.value!r}: {error}. "
             f"Check that its package is installed."
         ) from error
-    found: type[LayerSelector] = loaded
-    return found
+    from specframe.contract.selector import LayerSelector
+
+    if not (isinstance(loaded, type) and issubclass(loaded, LayerSelector)):
+        raise UnknownStrategy(
+            f"{entry.value!r} is no strategy. Name one that `specframe ls` shows, or a subclass of "
+            f"LayerSelector."
+        )
+    return loaded

@@ -9,7 +9,7 @@ from specframe.errors import InvalidRequest
 from specframe.prompts.chat import turn_tokens
 from specframe.types import Prompt
 
-__all__ = ["first_turn", "prompt_from_row", "require_tokens"]
+__all__ = ["first_turn", "prompt_from_row", "require_tokens", "unicode_text"]
 
 CHAT_CATEGORIES = frozenset(
     {"writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities"}
@@ -83,4 +83,15 @@ def _text(value: Any, what: str, number: int) -> str:
         raise InvalidRequest(
             f"The {what} in line {number} of the prompts must be text. Got {value!r:.60} instead."
         )
-    return value
+    return unicode_text(f"The {what} in line {number} of the prompts", value)
+
+
+def unicode_text(what: str, text: str) -> str:
+    """The text, refused where it holds halves of characters, which no tokenizer reads."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            f"{what} is not Unicode at character {error.start} ({error.reason}). Correct it."
+        ) from error
+    return text
