@@ -27,6 +27,7 @@ from specframe.doors.loading import require_name
 from specframe.executors.device import require_device, require_dtype
 from specframe.executors.exactness import known_exactness
 from specframe.executors.executor import Executor
+from specframe.executors.low_bit_copies import weight_bytes
 from specframe.prompts.source import require_prompts
 from specframe.rig import Rig
 from specframe.types import Prompt
@@ -86,7 +87,11 @@ def compare(
             "config": settings.as_config(),
             "environment": fingerprint(rig.device),
             "model": asdict(rig.shape)
-            | {"dtype": rig.facts["dtype"], "executor": rig.executor.name},
+            | {
+                "dtype": rig.facts["dtype"],
+                "executor": rig.executor.name,
+                "weight_bytes": weight_bytes(rig.model),
+            },
             "exactness": known_exactness(rig.executor).statement,
             "calibration": {
                 name: {**facts, "prompts": len(facts.get("prompts", ()))}

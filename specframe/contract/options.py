@@ -139,6 +139,7 @@ _READERS: Mapping[Any, tuple[str, Callable[[str], Any]]] = {
     float: ("a finite number", finite),
     bool: ("true or false", _truth),
     str: ("text", str),
+    int | str: ("text or a number", str),
     tuple[int, ...]: ("whole numbers separated by commas", _several(whole)),
     tuple[float, ...]: ("finite numbers separated by commas", _several(finite)),
     tuple[str, ...]: ("names separated by commas", _several(str)),
