@@ -43,6 +43,7 @@ from specframe.strategies.shared.domains.lookup import (
     Match,
     Memory,
     learn_memory,
+    require_each,
 )
 from specframe.strategies.shared.judging.find_set import (
     find_set,
@@ -115,6 +116,9 @@ class DomainSets:
     ended: Mapping[str, str] = field(default_factory=dict)  # why each search did
     shape: ModelShape | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_each("DomainSets", "sets", self.memory.labels, self.sets)
 
 
 class DomainPlanner(Planner):

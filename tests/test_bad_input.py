@@ -371,6 +371,8 @@ BEFORE_LOADING = [
     (("generate", "hi", "--set", f"draft_stop=length:{DIGITS}"), "draft_stop"),
     (("generate", "hi", "--set", "draft_stop=confidence:8:nan"), "draft_stop"),
     (("generate", "hi", "--set", f"draft_tree={DIGITS}"), "draft_tree"),
+    (("generate", "hi", "--strategy", "knapspec", "--set", "longest=999999"), "in [1, 64]"),
+    (("generate", "hi", "--strategy", "knapspec", "--set", f"memory={DIGITS}"), "memory"),
     (("generate", "hi", "--dtype", "int3"), "dtype must be auto, bfloat16"),
     (("generate", "hi", "--threads", "100000"), "between 1 and"),
     (("generate", "hi", "--device", "tpu"), "cpu or cuda"),

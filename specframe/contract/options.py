@@ -9,12 +9,14 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar, get_type_hints
 
 from specframe.errors import InvalidConfig, shown
+from specframe.types import LONGEST_DRAFT
 
 __all__ = [
     "finite",
     "nearest",
     "preset_with",
     "require_at_least",
+    "require_draft_length",
     "require_in",
     "require_known",
     "settable",
@@ -35,6 +37,11 @@ def require_at_least(config: object, **least: float) -> None:
         if not least_found >= low:  # NaN is refused, too
             wanted = f"at least {low}{' each, one or more' * several}"
             raise InvalidConfig.of(type(config).__name__, name, wanted, found)
+
+
+def require_draft_length(config: object, *fields: str) -> None:
+    """Raise if a field that bounds the length of drafts is below 1 or above what a draft can be."""
+    require_in(config, f"[1, {LONGEST_DRAFT}]", *fields)
 
 
 def require_known(config: object, **known: Sequence[str]) -> None:

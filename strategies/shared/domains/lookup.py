@@ -23,7 +23,7 @@ from specframe.strategies.shared.domains.neighbours import (
 )
 from specframe.strategies.shared.judging.prompt_split import PromptSplit
 
-__all__ = ["DomainConfig", "Lookup", "Match", "Memory", "learn_memory", "memory_of"]
+__all__ = ["DomainConfig", "Lookup", "Match", "Memory", "learn_memory", "memory_of", "require_each"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,12 @@ class Memory:
     def of(cls, anchors: Anchors) -> Memory:
         """Anchors as they are: no centre, no reach."""
         return cls(anchors.vectors, anchors.labels, torch.zeros(anchors.vectors.shape[1]))
+
+
+def require_each(owner: str, name: str, wanted: Sequence[str], found: Mapping[str, object]) -> None:
+    """Raise if one of these domains has nothing."""
+    if missing := [domain for domain in wanted if domain not in found]:
+        raise InvalidConfig.of(owner, name, f"of all domains, {missing[0]!r} too", list(found))
 
 
 @dataclass(frozen=True, slots=True)
