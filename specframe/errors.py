@@ -33,7 +33,6 @@ __all__ = [
     "StudiesFailed",
     "UnknownStrategy",
     "UnsupportedModel",
-    "shown",
 ]
 
 LONGEST_SHOWN = 80  # characters of a value in a message

@@ -65,7 +65,8 @@ class DelConfig:
         if self.exits and (min(self.exits) < 1 or list(self.exits) != sorted(set(self.exits))):
             raise InvalidConfig.of("DelConfig", "exits", "ascending, from 1", self.exits)
         require_in(self, "(0, 1]", "memory")
-        require_at_least(self, prompt_rows=1, spread=0)
+        require_at_least(self, prompt_rows=1)
+        require_in(self, "[0, 1000]", "spread")
         require_draft_length(self, "longest")
 
     def exits_of(self, layers: int) -> tuple[int, ...]:
