@@ -117,9 +117,6 @@ class DomainSets:
     shape: ModelShape | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        require_each("DomainSets", "sets", self.memory.labels, self.sets)
-
 
 class DomainPlanner(Planner):
     """Drafts with the set of the prompt's domain, which is looked up in the first round."""
@@ -235,6 +232,7 @@ class KnnSsd(LookingUp):
     def start(self, shape: ModelShape) -> DomainPlanner:
         """Equation (4) at the first round, then the set found or one that it falls back to."""
         sets = self.required(shape).sets
+        require_each("DomainSets", "sets", self.found.memory.labels, sets)
         return DomainPlanner(self.lookup, sets, self.config.rules())
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
