@@ -231,9 +231,9 @@ class KnnSsd(LookingUp):
 
     def start(self, shape: ModelShape) -> DomainPlanner:
         """Equation (4) at the first round, then the set found or one that it falls back to."""
-        sets = self.required(shape).sets
-        require_each("DomainSets", "sets", self.found.memory.labels, sets)
-        return DomainPlanner(self.lookup, sets, self.config.rules())
+        found: DomainSets = self.required(shape)
+        require_each("DomainSets", "sets", found.memory.labels, found.sets)
+        return DomainPlanner(self.lookup, found.sets, self.config.rules())
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """Of all domains' sets, where they may be declined."""

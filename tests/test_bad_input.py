@@ -443,6 +443,7 @@ BEFORE_LOADING = [
 ]
 # what is refused as soon as the model is known, and before anything is measured
 BEFORE_PRICING = [
+    (("generate", "", "--strategy", "knapspec"), "prompt is empty"),
     (("generate", "x" * 60, "--max-new-tokens", "5"), "exceeds the 64 positions"),
     (("generate", "hi", "--max-new-tokens", "99999999"), "exceeds the 64 positions"),
     (("generate", "hi", "--strategy", "knn-ssd", "--max-new-tokens", "9"), "not calibrated yet"),

@@ -76,6 +76,8 @@ def generate(
             f"{model!r} has no tokenizer, so it reads and writes no text. Name another model."
         )
     tokens = _prompt_ids(tokenizer, text, chat)
+    if not tokens:
+        raise InvalidRequest("The prompt is empty. Pass some text.")
     rig.require_room("The prompt", len(tokens), max_new_tokens)
     speculator = rig.speculator(rig.ready_strategy(named, preset, options))
     progress.end()

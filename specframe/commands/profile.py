@@ -96,7 +96,7 @@ Wish = tuple[tuple[int, ...], tuple[int, ...], float]  # contexts, rows, seconds
 
 
 def numbers(command: str, name: str, text: str | None, most: int = 2**31) -> tuple[int, ...]:
-    """Whole numbers of at least 1 with commas between them, ascending; not too many."""
+    """Whole numbers from 1 to `most` with commas between them, ascending."""
     from specframe.errors import InvalidConfig
 
     if text is None:
