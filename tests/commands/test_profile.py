@@ -86,12 +86,12 @@ def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
         (("predict", "--prompts", "testbed"), "need a tokenizer"),
         (("profile", "--json", "no/such/p.json"), "cannot be written"),
         (("profile", "--plot", "no/such/p.png"), "cannot be written"),
-        (("profile", *GRID, "--plot", "p.unknown"), "cannot be written"),
+        (("profile", *GRID, "--plot", "p.unknown"), "must end in .png or"),
         (("predict", "--model", "some/hub-id"), "Ask for random ones"),
         (("predict", "--strategy", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--selector", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--selector", "fixed", "--strategy", "swift"), "Keep --strategy."),
-        (("predict", "--prompts", "missing.txt"), "needs a tokenizer"),
+        (("predict", "--prompts", "missing.txt"), "cannot be read"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys, arguments, message):
