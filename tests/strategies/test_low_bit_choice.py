@@ -1,7 +1,6 @@
 """Low-bit weights as a third state: found where they pay, never chosen where they are slower."""
 
 from itertools import product
-from math import inf
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from specframe.contract.naming import strategy_from
 from specframe.contract.paying import PayingPlanner
 from specframe.costs.rates import RoundPrices, SetMatrix
 from specframe.errors import InvalidConfig
+from specframe.strategies.shared.judging.additive import FORBIDDEN
 from specframe.strategies.shared.judging.find_set import predicted_speed
 from specframe.strategies.shared.planners.expected import expected_of_low_bits
 from specframe.strategies.shared.planners.prospects import UNKNOWN, StreamProspect
@@ -100,7 +100,7 @@ def test_the_copies_of_all_sets_together_keep_the_memory(name, memory):
 def test_what_may_not_be_lowered_is_kept_in_the_folder(tmp_path):
     strategy = calibrated("knap-knn", with_low_bits(PLAIN, 0.4), memory="40")
     model = strategy.found.models["sql"].model
-    assert sum(loss < inf for loss in model.low.losses) <= 4
+    assert sum(loss < FORBIDDEN for loss in model.low.losses) <= 4
     strategy.save(tmp_path)
     assert strategy_from(str(tmp_path), SHAPE).found.models["sql"].model == model
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +22,27 @@ from specframe.costs.tables import rising
 from specframe.errors import InvalidConfig
 from specframe.types import SkipSet
 
-__all__ = ["AdditiveModel", "Fitted", "LowLosses", "fit_losses", "link_through"]
+__all__ = [
+    "FORBIDDEN",
+    "AdditiveModel",
+    "Fitted",
+    "LowLosses",
+    "fit_losses",
+    "link_through",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Knots = tuple[tuple[float, float], ...]
 BELOW = 0.9  # of the worst acceptance measured is taken for the floor
 BEYOND = 0.05  # sum of losses
+FORBIDDEN = 1e9  # a loss that no set has; finite, as JSON has it
 PULL = 4.0  # tokens at even odds that a prior loss weighs as much as
 
 
 @dataclass(frozen=True, slots=True)
 class LowLosses:
-    """Losses by sublayer on weights of `bits` bits, and of the head; infinite: never lowered."""
+    """Losses by sublayer on weights of `bits` bits, and of the head; `FORBIDDEN`: never lowered."""
 
     bits: int
     losses: tuple[float, ...]
@@ -48,9 +55,10 @@ class LowLosses:
     def of(self, copies: SkipSet) -> LowLosses:
         """The same, with nothing lowered but what has one of these copies."""
         if copies.low_bits != self.bits:
-            return LowLosses(self.bits, (inf,) * len(self.losses), inf)
-        losses = (loss if copies.low >> b & 1 else inf for b, loss in enumerate(self.losses))
-        return LowLosses(self.bits, tuple(losses), self.head if copies.low_head else inf)
+            return LowLosses(self.bits, (FORBIDDEN,) * len(self.losses), FORBIDDEN)
+        losses = (x if copies.low >> b & 1 else FORBIDDEN for b, x in enumerate(self.losses))
+        head = self.head if copies.low_head else FORBIDDEN
+        return LowLosses(self.bits, tuple(losses), head)
 
 
 @dataclass(frozen=True, slots=True)

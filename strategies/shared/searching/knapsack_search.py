@@ -48,6 +48,7 @@ A_TURN = 6  # sets measured between two fits
 JITTER = 0.35  # of log losses
 FEWEST = 1e-3  # loss that jitter can move
 LEAST_LOW = 1e-4  # the same of a sublayer on low-bit weights
+GAP = 0.005  # of the speed within a memory: fitted losses are not more exact than that
 LOWERED = 4  # sets with half of the sublayers on low-bit weights
 
 
@@ -150,7 +151,7 @@ class KnapsackSearch(Scripted):
             yield SkipSet(self._size, sum(1 << int(b) for b in members))
 
     def _solutions(self, fitted: Fitted, random: np.random.Generator) -> Iterator[SkipSet]:
-        yield from self._best(fitted, proven=True)
+        yield from self._best(fitted, GAP)
         for _ in range(A_TURN // 3):
             yield from self._jittered(fitted, random)
         yield from frontier(fitted, self._prices, A_TURN)
@@ -166,15 +167,15 @@ class KnapsackSearch(Scripted):
             low = replace(low, losses=tuple(moved.tolist()))
         return self._best(Fitted(losses, fitted.floor, low))
 
-    def _best(self, fitted: Fitted, proven: bool = False) -> Iterator[SkipSet]:
-        found = self._resolved(fitted, proven).skips
+    def _best(self, fitted: Fitted, gap: float = inf) -> Iterator[SkipSet]:
+        found = self._resolved(fitted, gap).skips
         if found is not None:
             yield found
 
-    def _resolved(self, fitted: Fitted, proven: bool = False) -> Resolved:
+    def _resolved(self, fitted: Fitted, gap: float = inf) -> Resolved:
         if self._room is None:
             return resolve(_as_model(fitted), (), self._prices)
-        return resolve_within(_as_model(fitted), self._prices, self._room, proven=proven)
+        return resolve_within(_as_model(fitted), self._prices, self._room, gap=gap)
 
 
 def guessed_losses(lab: Lab, prompts: Sequence[Prompt]) -> Floats:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isinf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specframe.costs.rates import Choice, RoundPrices, SetMatrix, expected_token_grid
-from specframe.strategies.shared.judging.additive import AdditiveModel, LowLosses
+from specframe.strategies.shared.judging.additive import FORBIDDEN, AdditiveModel, LowLosses
 from specframe.strategies.shared.searching.knapsack import Knapsack, LowItems, suffix_table
 from specframe.types import SkipSet
 
@@ -97,7 +96,7 @@ class Items:
     def heads(self) -> tuple[bool, ...]:
         """Whether the head runs on low-bit weights: what is worth trying."""
         low = self.model.low
-        tried = low is not None and not isinf(low.head) and self._saved_by(True) > 0.0
+        tried = low is not None and low.head < FORBIDDEN and self._saved_by(True) > 0.0
         return (False, True) if tried else (False,)
 
     def lowered(self, skips: SkipSet, head: bool) -> SkipSet:
@@ -140,6 +139,7 @@ def _low_items(
 ) -> LowItems:
     saved = prices.sublayer_seconds - prices.low[low.bits].sublayers[prices.kind, 0]
     weights = np.maximum(np.round(saved / unit), 0).astype(int)
+    weights[np.array(low.losses) >= FORBIDDEN] = 0
     return LowItems(
         low.bits, tuple(weights.tolist()), low.losses, low_bytes or (0,) * len(low.losses)
     )

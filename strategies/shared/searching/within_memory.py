@@ -40,7 +40,7 @@ PRICES = 12  # of a byte, beside 0
 FIRST_PRICE = 1e-3  # of them, in losses of skipping everything for the whole memory
 DEARER = 8.0
 TRIED = 4  # best cells of each table
-CLOSE = 1e-9  # speeds that differ by less, relative, are equal
+ROUNDING = 1e-9  # speeds that differ by less, relative, are equal
 
 
 def resolve_within(
@@ -48,12 +48,13 @@ def resolve_within(
     prices: RoundPrices,
     room: CopyRoom,
     *,
-    proven: bool = True,
+    gap: float = 0.0,
     stride: int = 4,
 ) -> Resolved:
     """As `resolve` without known sets, within the room that is left for copies.
 
-    Not `proven`, it is the best set that the bounds bring by the way, without a solver.
+    No set within the room is faster by more than a share of `gap`. If that is infinite, it is the
+    best set that the bounds bring by the way, without a solver.
     """
     sizes, head_bytes = room.missing_bytes(model.low.bits) if model.low is not None else ((), 0)
     items = Items.of(model, prices, low_bytes=sizes)
@@ -61,7 +62,7 @@ def resolve_within(
     for head in items.heads:
         left = room.left - head_bytes * head
         if left >= 0:
-            found += _Cells(items, head, min(left, sum(sizes)), stride).best(proven)
+            found += _Cells(items, head, min(left, sum(sizes)), stride).best(gap)
     return best_of(found, prices)
 
 
@@ -75,11 +76,11 @@ class _Cells:
         self._best: SkipSet | None = None
         self._rate = 0.0  # of it, in tokens a second, by the rounded weights of the table
 
-    def best(self, proven: bool) -> Iterator[KnownSet]:
+    def best(self, gap: float) -> Iterator[KnownSet]:
         """The best set, if there is any."""
         bounds = self._bounds()
-        if proven:
-            self._settle(bounds)
+        if gap < inf:
+            self._settle(bounds, max(gap, ROUNDING))
         if self._best is not None:
             loss = np.array([self._items.problem.solution(self._best).loss])
             alpha = float(self._items.alphas(loss, self._head)[0])
@@ -110,12 +111,12 @@ class _Cells:
             fits = self._note(table.skips(self._prefixes[p], j + self._least))
         return bound, fits
 
-    def _settle(self, bounds: Floats) -> None:
+    def _settle(self, bounds: Floats, gap: float) -> None:
         """Solve cells until none can hold a better set; `bounds` are raised as that goes on."""
         while True:
             rates = self._rates(bounds)
             p, j = (int(i) for i in np.unravel_index(rates.argmax(), rates.shape))
-            if rates[p, j] <= (1.0 + CLOSE) * self._rate:
+            if rates[p, j] <= (1.0 + gap) * self._rate:
                 return
             first, saved = self._prefixes[p], j + self._least
             found = least_loss(self._items.problem, saved, self._memory, first)

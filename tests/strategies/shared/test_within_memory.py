@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
+from math import inf
 
 import numpy as np
 import pytest
@@ -96,11 +97,19 @@ def test_more_memory_is_never_slower_and_the_whole_of_a_model_is_solved_in_a_few
     assert 0 < len(asked) < 60
 
 
+def test_a_gap_that_is_allowed_is_kept():
+    costs = costs_of(8)
+    prices, room = RoundPrices.at(costs, 10, range(1, 9)), CopyRoom(costs, 150)
+    for model in (model_of(16, seed) for seed in range(4)):
+        best, near = (resolve_within(model, prices, room, gap=gap) for gap in (0.0, 0.03))
+        assert best.choice.fastest / 1.03 <= near.choice.fastest <= best.choice.fastest * 1.000001
+
+
 def test_what_is_not_proven_needs_no_solver(monkeypatch):
     monkeypatch.delattr(within_memory, "least_loss")
     costs = costs_of(8)
     prices = RoundPrices.at(costs, 10, range(1, 9))
-    found = resolve_within(model_of(16, 3), prices, CopyRoom(costs, 150), proven=False)
+    found = resolve_within(model_of(16, 3), prices, CopyRoom(costs, 150), gap=inf)
     assert costs.low_bytes(found.skips) <= 150
 
 
