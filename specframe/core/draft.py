@@ -13,7 +13,7 @@ from specframe.core.sampling import Law
 from specframe.core.verify import without
 from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.executors.cache import CursorCache
-from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor, chain_step
+from specframe.executors.executor import LAST_ROW, NO_ROWS, Chain, Executor, chain_step
 from specframe.tensors import at_least_float32
 from specframe.types import LONGEST_DRAFT, Draft, DraftPlan, Step
 
@@ -57,16 +57,23 @@ class Drafter:
         widest = plan.tree.widest if plan.tree is not None else 1
         going = len(spine) < plan.stop.max_tokens and not self._ends.intersection(spine)
         going = going and len(spine) + widest <= LONGEST_DRAFT
+        chain = self._chain(plan, copied, keep) if going else None
         while going:
-            logits, kept = self._step(plan, spine, walked, keep)
-            if not bool(torch.isfinite(logits.max())):
-                break  # the draft ends here; the target decides the next token
-            states.append(kept)
-            walked = 1 + len(spine)
             parent = len(spine) - 1
-            drawn, confidence, distribution = self._draw(plan, logits, spine)
-            if distribution is not None:
-                distributions[parent] = distribution
+            if chain is not None:
+                top = chain.next()
+                if not top.finite:
+                    break  # the draft ends here; the target decides the next token
+                drawn, confidence = [top.token], top.confidence
+            else:
+                logits, kept = self._step(plan, spine, walked, keep)
+                if not bool(torch.isfinite(logits.max())):
+                    break
+                states.append(kept)
+                drawn, confidence, distribution = self._draw(plan, logits, spine)
+                if distribution is not None:
+                    distributions[parent] = distribution
+            walked = 1 + len(spine)
             spine.append(drawn[0])
             confidences.append(confidence)
             leaves += [(parent, token) for token in drawn[1:]]
@@ -81,7 +88,20 @@ class Drafter:
             laws=distributions if self._law.sampled else None,
             copied=len(copied),
         )
+        if chain is not None:
+            states = [chain.states(walked)]
         return self._finish(plan, draft, states, walked, keep)
+
+    def _chain(
+        self, plan: DraftPlan, copied: Sequence[int], keep: frozenset[int]
+    ) -> Chain | None:
+        """What drafts without the host between steps, where this device has it."""
+        if self._law.sampled or self._law.processors:
+            return None
+        chain = self._executor.chain(self._cache, plan, keep)
+        if chain is not None:
+            chain.begin([self._tokens[-1], *copied])
+        return chain
 
     def _copied(self, plan: DraftPlan) -> tuple[int, ...]:
         """The plan's copied tokens, up to its length limit and its first end token."""

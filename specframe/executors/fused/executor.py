@@ -13,7 +13,7 @@ from torch import Tensor
 
 from specframe.errors import UnsupportedModel
 from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
-from specframe.executors.executor import ALL_ROWS
+from specframe.executors.executor import ALL_ROWS, Chain
 from specframe.executors.fused.attention import (
     additive_mask,
     attend_beside,
@@ -35,12 +35,13 @@ from specframe.executors.fused.lowering import lower_attention, lower_for, lower
 from specframe.executors.fused.native.sublayers import (
     MOST_ROWS,
     NativeLayer,
+    NativeSublayers,
     native_layer,
     native_sublayers,
 )
 from specframe.executors.low_bit import LowBitLinear
 from specframe.executors.low_bit_copies import HEAD, LowBitCopies
-from specframe.types import Pass, SkipSet, Step
+from specframe.types import DraftPlan, Pass, SkipSet, Step
 
 __all__ = ["FusedExecutor"]
 
@@ -97,10 +98,13 @@ class FusedExecutor:
         self.dtype, self.device = embedding.dtype, embedding.device
         self._low.drop()
         self._cos = self._sin = embedding.new_zeros(0, 1, self.shape.head_size)
-        self._native = native_sublayers(self._model)
+        self._native = self._compiled_sublayers()
         self.compiled = self._native is not None
         self._lower = lower_for(self.compiled)
         self._attend, self._block = self._choose_attention()
+
+    def _compiled_sublayers(self) -> NativeSublayers | None:
+        return native_sublayers(self._model)
 
     def _choose_attention(self) -> tuple[Attend, int]:
         """The kernel, and the block size of columns that it needs for bit-identical rows."""
@@ -132,15 +136,18 @@ class FusedExecutor:
 
     def new_cache(self, capacity: int) -> CursorCache:
         """Reserve keys and values; fuse the weights again if they were moved or changed."""
+        self._renew()
+        shape = self.shape
+        return CursorCache(
+            shape.layers, shape.kv_heads, shape.head_size, capacity, self.dtype, self.device
+        )
+
+    def _renew(self) -> None:
         self._refuse_unfusible()  # an adapter may have been added
         if addresses(self._source) != self._model.addresses:
             self._refresh()
         copy_norms(self._source, self._model)
         self._low.drop_stale()
-        shape = self.shape
-        return CursorCache(
-            shape.layers, shape.kv_heads, shape.head_size, capacity, self.dtype, self.device
-        )
 
     @torch.inference_mode()
     def walk(
@@ -171,6 +178,10 @@ class FusedExecutor:
         out = stream[None, : step.rows]
         wanted = rows is not None and stop == self.shape.sublayers
         return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
+
+    def chain(self, cache: CursorCache, plan: DraftPlan, keep: Collection[int]) -> Chain | None:
+        """None: every draft is made walk by walk."""
+        return None
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:
@@ -325,13 +336,14 @@ class FusedExecutor:
         return additive_mask(self._pad(allowed, frame.rows), group, self.dtype)
 
     def _rotary(self, step: Step, cache: CursorCache, rows: int) -> tuple[Tensor, Tensor]:
-        needed = max(cache.capacity, step.visible + step.rows)
-        if self._cos.shape[0] < needed:
-            self._grow_rotary(needed)
+        self._reserve_rotary(max(cache.capacity, step.visible + step.rows))
         positions = self._pad(step.positions, rows)
         return self._cos.index_select(0, positions), self._sin.index_select(0, positions)
 
-    def _grow_rotary(self, needed: int) -> None:
+    def _reserve_rotary(self, needed: int) -> None:
+        """Make the tables cover this many positions."""
+        if self._cos.shape[0] >= needed:
+            return
         positions = torch.arange(needed, device=self.device)[None]
         cos, sin = self._model.rotary(self._model.embedding, positions)
         half = cos.shape[-1] // 2
