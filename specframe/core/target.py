@@ -64,17 +64,24 @@ class Target:
 
     def _decide(self, draft: Draft, logits: Tensor) -> Verdict:
         """Accepted nodes and bonus token, from the target's logits [1 + nodes, V] alone."""
-        if not bool(torch.isfinite(logits.amax(-1)).all()):
-            raise NonFiniteLogits(
-                "The model's own logits contain NaN or infinity, so no token can be chosen. "
-                "Check the weights, or run the model in bfloat16 or float32."
-            )
         paths = _paths(draft) if self._law.processors else ()
         if self._law.choose is None:
             scores = self._law.scores(logits, self._tokens, paths)
-            return verify_greedy(draft, scores.argmax(-1).tolist())
+            finite = logits.amax(-1).isfinite()
+            decided, whole = torch.stack([scores.argmax(-1), finite.long()]).tolist()  # one read
+            _refuse_unless(all(whole))
+            return verify_greedy(draft, decided)
+        _refuse_unless(bool(logits.amax(-1).isfinite().all()))
         distributions = self._law.probabilities(logits, self._tokens, paths)
         return verify_sampled(draft, distributions, self._law.choose)
+
+
+def _refuse_unless(finite: bool) -> None:
+    if not finite:
+        raise NonFiniteLogits(
+            "The model's own logits contain NaN or infinity, so no token can be chosen. "
+            "Check the weights, or run the model in bfloat16 or float32."
+        )
 
 
 def _paths(draft: Draft) -> list[list[int]]:

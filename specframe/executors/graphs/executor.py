@@ -246,7 +246,8 @@ class GraphedExecutor(FusedExecutor):
         inputs = self.inputs
         last = stream.index_select(0, inputs.rows - 1)
         logits = self.logits(last[None], key.skips)[0]
-        best, top = logits.max(-1)
+        top = logits.argmax(-1)  # as in verification, which may break ties in another way than max
+        best = logits.gather(-1, top[:, None])[:, 0]  # NaN if there is one
         confidence = torch.full_like(best, float("nan"), dtype=torch.float32)
         if key.confident:
             confidence = torch.exp(best.float() - logits.float().logsumexp(-1))
