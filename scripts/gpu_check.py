@@ -62,7 +62,7 @@ class Report:
         return self._end - perf_counter()
 
     def take(self, keys: str, seconds: float, measure: Callable[[], Any]) -> Any:
-        """Measure unless time is short; `keys` is a path such as `8B|memory`."""
+        """Measure unless time is short; `keys` is a path such as `8B|memory`, or `8B|*`."""
         begun = perf_counter()
         if self.left() < seconds:
             self._put(keys, {"skipped": f"{self.left():.0f} s left, {seconds:.0f} s needed"})
@@ -83,7 +83,10 @@ class Report:
         here = self.found
         for folder in folders:
             here = here.setdefault(folder, {})
-        here[last] = value
+        if last == "*" and "error" not in value and "skipped" not in value:
+            here.update(value)
+        else:
+            here[last] = value
         self._path.write_text(json.dumps(self.found, indent=1), encoding="utf-8")
 
 
@@ -156,7 +159,7 @@ class Bench:
             self.sync()
             begun = perf_counter()
             with torch.inference_mode(False), torch.no_grad():
-                self.model.generate(prompt, max_new_tokens=new, min_new_tokens=new, **options)
+                self.model.generate(prompt, max_new_tokens=new, **options)
             self.sync()
             return perf_counter() - begun
 
@@ -178,9 +181,9 @@ class Bench:
         cache.length = length
         return cache
 
-    def walk_ms(self, executor: Any, rows: int, context: int, **kwargs: Any) -> float:
+    def walk_ms(self, executor: Any, count: int, context: int, **kwargs: Any) -> float:
         cache = self.filled(executor, context)
-        step = chain_step(self.prompt(rows), context, self.device)
+        step = chain_step(self.prompt(count), context, self.device)
         return self.ms(lambda: executor.walk(step, cache, **kwargs))
 
     def ms(self, call: Callable[[], Any], turns: int = 10) -> float:
@@ -359,7 +362,8 @@ def walks(bench: Bench) -> dict[str, Any]:
             rows: bench.walk_ms(bench.graphed, rows, context) for rows in (1, 2, 9, 16, 32)
         }
     found["eager_200"] = {rows: bench.walk_ms(bench.eager, rows, 200) for rows in (1, 9)}
-    return found
+    ratio = bench.walk_ms(bench.graphed, 8, 200) / found["200"][1]
+    return {"walk_ms": found, "verify8_over_1": ratio}
 
 
 def attention(bench: Bench) -> dict[str, Any]:
@@ -490,6 +494,8 @@ def syncs(bench: Bench, skips: SkipSet) -> dict[str, Any]:
             next(rounds)
         torch.cuda.set_sync_debug_mode("default")
         found[name] = sum("synchroniz" in str(each.message) for each in seen)
+    for name in list(found)[1:]:
+        found[f"{name}: per step"] = (found[name] - found["autoregressive_token"]) / 6
     return found
 
 
@@ -625,27 +631,27 @@ def measure(name: str, shape: ModelShape, report: Report, args: argparse.Namespa
     take("rows_equal", 10, partial(rows_equal, bench))
     if graph:
         take("planted|half", 15, partial(planted, bench, half, 6, graph, None))
-        take("overhead", 5, partial(gap, bench, graph["ms_per_token"]))
+        take("*", 5, partial(gap, bench, graph["ms_per_token"]))
     take("exact|generations", 20, partial(exact, bench, 6, half))
     take("products", 10, partial(products, bench))
     take("attention_us_by_context", 10, partial(attention, bench))
     take("small_operations_us", 5, partial(small_operations, bench))
-    take("launches_per_walk", 10, partial(launches, bench))
-    take("syncs", 5, partial(syncs, bench, half))
-    take("capture", 5, partial(capturing, bench))
+    take("launches_per_walk", 8, partial(launches, bench))
+    take("syncs_per_draft_step", 5, partial(syncs, bench, half))
+    take("*", 5, partial(capturing, bench))
     take("tokens_per_second|hf_dynamic", 20, partial(bench.hf, None))
     take("low_bit_ms", 15, partial(low_bit_ms, bench))
-    static = take("tokens_per_second|hf_static_compiled", 100, partial(bench.hf, "static"))
+    static = take("tokens_per_second|hf_static_compiled", 70, partial(bench.hf, "static"))
     if graph:
         low = SkipSet.none(shape.layers).lower(4, head=False)
         both = half.lower(4, head=False)
         for key, skips in {"half": half, "four_bits": low, "half_on_four_bits": both}.items():
             take(f"planted|{key}", 12, partial(planted, bench, skips, 6, graph, static))
-    take("walk_ms", 15, partial(walks, bench))
+    take("*", 15, partial(walks, bench))
     take("prefill_seconds", 8, partial(prefill, bench))
     take("exact|statement", 30, partial(statement, bench))
     take("memory", 1, partial(memory, bench))
-    take("against", 1, partial(against, report, name, bench))
+    take("*", 1, partial(against, report, name, bench))
 
 
 def against(report: Report, name: str, bench: Bench) -> dict[str, Any]:
@@ -682,6 +688,7 @@ def main() -> None:
     shapes = TINY if args.tiny else SHAPES
     for name in args.shapes or shapes:
         measure(name, shapes[name], report, args)
+        torch._dynamo.reset()  # what transformers compiled holds the model
         gc.collect()
         if args.device == "cuda":
             torch.cuda.empty_cache()

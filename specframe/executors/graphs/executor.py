@@ -119,9 +119,7 @@ class GraphedExecutor(FusedExecutor):
         skips = SkipSet(self.shape.sublayers) if skips is None else skips
         decides = rows is not None and stop == self.shape.sublayers
         wanted = tuple(sorted(depth for depth in taps if start <= depth <= stop))
-        key = WalkKey(
-            id(cache.storage), 0, skips, start, stop, wanted, hidden is not None, decides
-        )
+        key = WalkKey(id(cache.storage), 0, skips, start, stop, wanted, hidden is not None, decides)
         parts = [
             self._part(key, cache.storage, step, hidden, first, count)
             for first, count in parts_of(step.slot, step.rows)

@@ -50,9 +50,7 @@ class Inputs:
         """Where a chain keeps the stream at this depth, a row per position: [rows, H]."""
         if depth not in self._states:
             with torch.inference_mode(False):
-                self._states[depth] = self.hidden.new_zeros(
-                    STATE_ROWS + ROWS, self.hidden.shape[1]
-                )
+                self._states[depth] = self.hidden.new_zeros(STATE_ROWS + ROWS, self.hidden.shape[1])
         return self._states[depth]
 
     def positions(self) -> Tensor:
