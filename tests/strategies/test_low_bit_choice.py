@@ -89,7 +89,8 @@ def test_no_search_chooses_low_bit_weights_that_are_slower(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["static-bo", pytest.param("knn-ssd", marks=pytest.mark.slow), "knap-knn"]
+    "name",
+    [*(pytest.param(n, marks=pytest.mark.slow) for n in ("static-bo", "knn-ssd")), "knap-knn"],
 )
 def test_published_presets_search_full_and_skipped_alone(name):
     found = calibrated(name, with_low_bits(PLAIN, 0.4), preset="faithful", evaluations="6")
