@@ -31,7 +31,7 @@ from specframe.core.divergence import first_divergence
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.executors.exactness import check_exactness
-from specframe.executors.executor import LAST_ROW, NO_ROWS, chain_step
+from specframe.executors.executor import LAST_ROW, chain_step
 from specframe.executors.filling import fill_cache
 from specframe.executors.fused.attention import attend, attend_fused
 from specframe.executors.fused.executor import FusedExecutor

@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any
 
 import torch
-from doubles.tiny import Tiny, tiny_model
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from doubles.tiny import Tiny, tiny_model
 from specframe.executors.graphs.executor import GraphedExecutor
 from specframe.executors.graphs.recorder import ReplayRecorder
 

@@ -327,7 +327,8 @@ class FusedExecutor:
         if frame.targets is None:
             columns = step.visible + step.rows
         prompt = frame.targets is not None and step.rows > PROMPT_ROWS
-        if prompt and step.slot == 0 and step.mask is None and _covers(window, step.rows):
+        first = step.slot == 0 or self.device.type == "cuda"  # a CPU needs a mask after that
+        if prompt and first and step.mask is None and _covers(window, columns):
             return None
         allowed = open_columns(step.positions, step.visible, columns, step.mask, window)
         if prompt:
