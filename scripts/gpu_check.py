@@ -71,7 +71,7 @@ class Report:
         try:
             found = measure()
             self._put(keys, found)
-        except Exception:
+        except Exception:  # noqa: BLE001 - one failure must not lose the others
             self._put(keys, {"error": traceback.format_exc(limit=-6)})
             print(traceback.format_exc(limit=-3), flush=True)
         text = json.dumps(found)
@@ -607,7 +607,7 @@ def memory(bench: Bench) -> dict[str, Any]:
 def _or_error(measure: Callable[[], float]) -> Any:
     try:
         return measure()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as above
         return f"{type(error).__name__}: {error}"[:300]
 
 

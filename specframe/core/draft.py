@@ -94,9 +94,7 @@ class Drafter:
             states = [chain.states(walked)]
         return self._finish(plan, draft, states, walked, keep)
 
-    def _chain(
-        self, plan: DraftPlan, copied: Sequence[int], keep: frozenset[int]
-    ) -> Chain | None:
+    def _chain(self, plan: DraftPlan, copied: Sequence[int], keep: frozenset[int]) -> Chain | None:
         """What drafts without the host between steps, where this device has it."""
         if self._law.sampled or self._law.processors:
             return None
@@ -160,7 +158,9 @@ class Drafter:
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
     ) -> tuple[list[int], float, Tensor] | None:
         q = self._law.probabilities(logits[None], self._tokens, [spine])[0]
-        facts = torch.stack([logits.max().isfinite().to(q.dtype), q.max(), (q > 0).sum().to(q.dtype)])
+        facts = torch.stack(
+            [logits.max().isfinite().to(q.dtype), q.max(), (q > 0).sum().to(q.dtype)]
+        )
         finite, best, possible = facts.tolist()
         if not finite:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +51,13 @@ STRICT_ROWS = 16  # float32 products are bit-identical only for a fixed number o
 
 
 Sublayer = Callable[[int, Tensor], Tensor]  # depth and the stream before it -> after it
+
+
+class Turns(Protocol):
+    """Rotary tables at the positions of a walk's rows."""
+
+    cos: Tensor  # [rows, 1, D]
+    sin: Tensor
 
 
 @dataclass(slots=True)
@@ -294,7 +301,7 @@ class FusedExecutor:
             mixed = attend_beside(grouped, keys, values, own_keys, own_values, mask, scale)
         return mixed.view(shape.kv_heads, rows, group, -1).transpose(0, 1)
 
-    def _rotate(self, layer: FusedLayer, heads: Tensor, frame: _Frame) -> None:
+    def _rotate(self, layer: FusedLayer, heads: Tensor, frame: Turns) -> None:
         """Apply optional norms and rotary positions to queries and keys, in place."""
         if layer.qk_norm is not None:
             normed = F.rms_norm(heads, heads.shape[-1:], None, self._model.eps)

@@ -1,1 +1,1 @@
-"""Walks of few rows recorded once and replayed, for devices where launching costs more than computing."""
+"""Walks of few rows, recorded once and replayed, where launching costs more than computing."""

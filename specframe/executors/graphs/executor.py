@@ -33,7 +33,7 @@ from specframe.types import DraftPlan, Pass, SkipSet, Step
 
 __all__ = ["GraphedExecutor"]
 
-GRAPHS = 32  # recordings that are kept; the one used longest ago goes first
+GRAPHS = 128  # recordings that are kept; the one used longest ago goes first
 SEEN = 256  # walks that are remembered to have run once
 LONG = 1024  # columns from which on two products are faster than torch's kernel for masks
 
@@ -114,7 +114,8 @@ class GraphedExecutor(FusedExecutor):
             return super().walk(
                 step, cache, skips, start=start, stop=stop, hidden=hidden, taps=taps, rows=rows
             )
-        assert isinstance(cache, StoredCache) and step.slot is not None
+        assert isinstance(cache, StoredCache)
+        assert step.slot is not None
         cache.reserve(step.slot, step.rows)
         skips = SkipSet(self.shape.sublayers) if skips is None else skips
         decides = rows is not None and stop == self.shape.sublayers
@@ -284,9 +285,10 @@ class GraphedExecutor(FusedExecutor):
         self._seen.clear()
 
     def _drop_graphs_of(self, storage: Storage) -> None:
-        for kept in (self._graphs, self._seen):
-            for key in [key for key in kept if key.storage == id(storage)]:
-                del kept[key]  # type: ignore[attr-defined]
+        for key in [key for key in self._graphs if key.storage == id(storage)]:
+            del self._graphs[key]
+        for key in [key for key in self._seen if key.storage == id(storage)]:
+            del self._seen[key]
 
 
 def _joined(parts: list[Outputs], rows: slice | None) -> Pass:

@@ -45,7 +45,10 @@ Compute = Callable[[], Outputs]
 class Recording(Protocol):
     """A computation that can be repeated."""
 
-    outputs: Outputs
+    @property
+    def outputs(self) -> Outputs:
+        """What the last replay left."""
+        ...
 
     def replay(self) -> None:
         """Compute again from what the input buffers hold now."""

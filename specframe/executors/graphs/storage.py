@@ -1,4 +1,4 @@
-"""Keys and values at addresses that stay, so that a graph recorded on them serves many sequences."""
+"""Keys and values at addresses that stay, so that a recording serves many sequences."""
 
 from __future__ import annotations
 
