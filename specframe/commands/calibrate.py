@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import Preset, Setting, say_prompts
+from specframe.commands.options import Device, Preset, Setting, say_prompts
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def calibrate(
     new_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of each stored answer that sets are judged on.")
     ] = NEW_TOKENS,
+    device: Device = "cpu",
     json: JsonFile = None,
 ) -> None:
     """Search skip sets on some prompts, judge them on others, and write the strategy to OUT.
@@ -64,7 +65,7 @@ def calibrate(
     say_prompts(model, prompts)
     began = perf_counter()
     progress = _Progress()
-    rig = Rig.load(model, tell=progress)
+    rig = Rig.load(model, device=device, tell=progress)
     strategy = _strategy(rig, name, preset, setting or [])
     traits = strategy.traits
     asked = _prompts(rig, prompts, per_domain or traits.prompts, traits.split)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import OldSelector, Preset, either
+from specframe.commands.options import Device, OldSelector, Preset, either
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.errors import InvalidRequest
 from specframe.prompts.chat import turn_tokens
@@ -46,6 +46,7 @@ def generate(
     stop: Annotated[list[str] | None, typer.Option(help="A stop string; repeatable.")] = None,
     seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
     chat: Annotated[bool, typer.Option("--chat", help="Apply the chat template.")] = False,
+    device: Device = "cpu",
     json: JsonFile = None,
     selector: OldSelector = None,
 ) -> None:
@@ -55,7 +56,7 @@ def generate(
     from specframe.contract.naming import option_pairs
     from specframe.rig import Rig
 
-    rig = Rig.load(model)
+    rig = Rig.load(model, device=device)
     tokenizer = rig.tokenizer
     text = sys.stdin.read() if prompt == "-" else prompt
     speculator = rig.speculator(rig.strategy(named, preset, option_pairs(setting or [])))

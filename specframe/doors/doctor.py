@@ -13,6 +13,7 @@ from specframe.types import ModelShape
 
 __all__ = ["Diagnosis", "Support", "diagnose", "report"]
 
+OWN = ("fused", "graphed")  # executors with a forward pass of their own
 PACKAGES = ("specframe", "torch", "transformers", "tokenizers", "safetensors", "numpy")
 EXTRAS = (
     "accelerate",
@@ -58,21 +59,23 @@ class Diagnosis:
         return {"schema_version": 1, "supported": self.support is not None, **asdict(self)}
 
 
-def diagnose(name: str) -> Diagnosis:
+def diagnose(name: str, device: str = "cpu") -> Diagnosis:
     """Examine a model by folder or name; its weights are loaded only if its config is no obstacle.
 
     The exactness check walks random tokens through the real weights; it is remembered.
     """
     from specframe.doors.loading import PLANTED, load, load_model, located
+    from specframe.executors.device import require_device
 
+    where = require_device(device)
     if name == "testbed" or name in PLANTED:
-        return _examine(name, load(name).model)
+        return _examine(name, load(name).model.to(where))
     place = located(name)
     config = _config(place)
     refusal = _refusal_of(config)
     if refusal is not None:
         return _diagnosis(name, config.model_type, None, refusal)
-    return _examine(name, load_model(place))
+    return _examine(name, load_model(place).to(where))
 
 
 def report(diagnosis: Diagnosis) -> str:
@@ -122,7 +125,7 @@ def _support(model: Any) -> Support:
     executor = load_executor(model)
     found = known_exactness(executor)
     layout = getattr(executor, "layout", None)
-    attention = "own" if executor.name == "fused" else executor.traits.partition("/")[2]
+    attention = "own" if executor.name in OWN else executor.traits.partition("/")[2]
     return Support(
         executor=executor.name,
         why_not_fused=reason_not_fusible(model),
@@ -140,7 +143,7 @@ def _support(model: Any) -> Support:
 
 def _advice(executor: Any, attention: str) -> str | None:
     """What may make greedy decoding exact; the next report says whether it did."""
-    if executor.name == "fused" and str(executor.dtype) == "torch.float32":
+    if executor.name in OWN and str(executor.dtype) == "torch.float32":
         return "strict=True computes float32 rows bit-identically in blocks of any size"
     if attention == "sdpa" and executor.dtype.itemsize == 2:
         return "attn_implementation='eager' may be exact: load the model so and ask again"
