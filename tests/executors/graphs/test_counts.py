@@ -96,6 +96,7 @@ def test_a_recorded_sublayer_launches_few_operations():
     executor = shared_graphed()
     cache = executor.new_cache(100)
     key = WalkKey(0, 256, SkipSet.none(3), 0, 6, (), resumed=False, decides=False)
+    executor.inputs.begin([1], slot=0, root=0)
     with Launching() as launching, torch.inference_mode():
         executor._compute(key, cache.data, executor._cos, executor._sin)
     assert launching.seen.total() / 6 <= LAUNCHES, launching.seen.most_common(12)
