@@ -9,8 +9,9 @@ from tables import table
 
 SHOWN = Path(__file__).parent.parent / "docs" / "gpu.json"
 NOT_YET = (
-    "**The executor for GPUs has not run on a GPU yet.** It was tested on CPUs only, with recordings "
-    "that compute again what a graph would replay. Nothing on this page is a measured speed."
+    "**The executor for GPUs has not run on a GPU yet.** It was tested on CPUs only, with "
+    "recordings that compute again what a graph would replay. Nothing on this page is a measured "
+    "speed."
 )
 DECODERS = {
     "graph": "specframe, graphed",

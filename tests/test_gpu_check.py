@@ -49,6 +49,6 @@ def test_the_rehearsal_measures_everything(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, str(SCRIPT), *options], check=True, env=environment)
     found = json.loads(target.read_text(encoding="utf-8"))
-    assert KEYS <= found["tiny"].keys()
+    assert found["tiny"].keys() >= KEYS
     assert failures(found) == []
     assert found["tiny"]["exact"]["generations"]["not_near_ties"] == 0
