@@ -52,6 +52,17 @@ class Target:
         Sublayers of the draft's prefix computed the target's own values and are not run again.
         """
         hidden = draft.states.get(prefix)
+        if draft.is_chain and not self._law.sampled and not self._law.processors:
+            found = self._executor.decide(
+                [self._tokens[-1], *draft.tokens],
+                self._cache,
+                start=0 if hidden is None else prefix,
+                hidden=hidden,
+                taps=capture,
+            )
+            if found is not None:
+                _refuse_unless(found.finite)
+                return verify_greedy(draft, found.tokens), found.taps
         passed = self._executor.walk(
             tree_step(draft, self._tokens[-1], self._cache),
             self._cache,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -113,10 +114,11 @@ def _version() -> str:
 def _gpu_facts() -> tuple[object, ...]:
     """Versions and settings that choose the kernels of a GPU."""
     matmul = torch.backends.cuda.matmul
+    driver: Any = torch._C
     return (
         torch.version.cuda,
         torch.backends.cudnn.version(),
-        torch._C._cuda_getDriverVersion(),
+        driver._cuda_getDriverVersion(),
         matmul.allow_tf32,
         matmul.allow_bf16_reduced_precision_reduction,
         matmul.allow_fp16_reduced_precision_reduction,

@@ -11,7 +11,7 @@ from torch import Tensor
 from specframe.executors.cache import CursorCache
 from specframe.types import DraftPlan, ModelShape, Pass, SkipSet, Step
 
-__all__ = ["ALL_ROWS", "LAST_ROW", "NO_ROWS", "Chain", "Executor", "Top", "chain_step"]
+__all__ = ["ALL_ROWS", "LAST_ROW", "NO_ROWS", "Chain", "Decided", "Executor", "Top", "chain_step"]
 
 ALL_ROWS = slice(None)
 LAST_ROW = slice(-1, None)
@@ -24,6 +24,14 @@ class Top(NamedTuple):
     token: int
     confidence: float
     finite: bool  # whether the logits are
+
+
+class Decided(NamedTuple):
+    """The target's greedy choice after each row of a chain."""
+
+    tokens: list[int]
+    finite: bool  # whether all logits are
+    taps: dict[int, Tensor]  # depth -> [1, S, H]
 
 
 class Chain(Protocol):
@@ -98,6 +106,21 @@ class Executor(Protocol):
         logits are returned; there are none if the walk stops before the last sublayer. If both
         sublayers of a layer read its input, there is no stream between them, and depth 2i + 1 means
         depth 2i.
+        """
+        ...
+
+    def decide(
+        self,
+        tokens: Sequence[int],
+        cache: CursorCache,
+        *,
+        start: int = 0,
+        hidden: Tensor | None = None,
+        taps: Collection[int] = (),
+    ) -> Decided | None:
+        """Walk a chain of rows from the cursor on, in full, and read each row's top token.
+
+        `start`, `hidden` and `taps` are those of `walk`. None: the caller is to walk.
         """
         ...
 

@@ -57,7 +57,7 @@ class _Poisoned:
     def spoil(self):
         if self.used:
             found = self.outputs
-            for tensor in (found.hidden, found.logits, *found.taps.values()):
+            for tensor in (found.hidden, found.logits, found.tops, *found.taps.values()):
                 if tensor is not None:
                     tensor.fill_(float("nan"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from specframe.errors import UnsupportedModel
 from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
-from specframe.executors.executor import ALL_ROWS, Chain
+from specframe.executors.executor import ALL_ROWS, Chain, Decided
 from specframe.executors.fused.attention import (
     additive_mask,
     attend_beside,
@@ -185,6 +185,18 @@ class FusedExecutor:
         out = stream[None, : step.rows]
         wanted = rows is not None and stop == self.shape.sublayers
         return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
+
+    def decide(
+        self,
+        tokens: Sequence[int],
+        cache: CursorCache,
+        *,
+        start: int = 0,
+        hidden: Tensor | None = None,
+        taps: Collection[int] = (),
+    ) -> Decided | None:
+        """None: rows are walked, and whoever asks decides."""
+        return None
 
     def chain(self, cache: CursorCache, plan: DraftPlan, keep: Collection[int]) -> Chain | None:
         """None: every draft is made walk by walk."""

@@ -32,6 +32,8 @@ class GraphedChain:
     ) -> None:
         self._run, self._inputs, self._cache = run, inputs, cache
         self._steps = _steps_at_once(plan)
+        # products of low-bit weights take longer for more rows, and nothing relies on their bits
+        self._low = self._narrow = plan.skips.low_bits > 0
         skips, stop = plan.skips, plan.stop
         self._key = WalkKey(
             id(cache.storage),
@@ -41,8 +43,7 @@ class GraphedChain:
             stop=skips.size,
             taps=tuple(sorted(keep)),
             resumed=False,
-            decides=True,
-            chained=True,
+            end="next",
             confident=stop.confidence > 0.0 or stop.gain is not None,
         )
         self._end = cache.length  # column after the last row that was walked
@@ -53,6 +54,7 @@ class GraphedChain:
         """See `Chain.begin`."""
         self._inputs.begin(rows, self._cache.length, self._cache.length)
         self._end = self._cache.length + len(rows)
+        self._narrow = self._narrow and len(rows) == 1
 
     def next(self) -> Top:
         """See `Chain.next`."""
@@ -66,7 +68,9 @@ class GraphedChain:
         first = self._launched
         for _ in range(steps):
             self._cache.reserve(self._end, 0)
-            self._run(replace(self._key, columns=bucket_of(self._end)), self._cache.storage)
+            key = replace(self._key, columns=bucket_of(self._end), narrow=self._narrow)
+            self._run(key, self._cache.storage)
+            self._narrow = self._low
             self._end += 1
             self._launched += 1
         read = self._inputs.tops[first : self._launched].tolist()

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isfinite, nan
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from specframe.executors.cache import CursorCache
-from specframe.executors.executor import ALL_ROWS, Chain
+from specframe.executors.executor import ALL_ROWS, Chain, Decided
 from specframe.executors.fused.attention import attend, attend_fused
 from specframe.executors.fused.executor import PROMPT_ROWS, FusedExecutor
 from specframe.executors.fused.fusible import FusedLayer, Linear
+from specframe.executors.fused.kernels import Attend
 from specframe.executors.fused.native.sublayers import NativeSublayers
+from specframe.executors.fused.weights import FusedLinear
 from specframe.executors.graphs.chain import GraphedChain
 from specframe.executors.graphs.inputs import STATE_ROWS, Inputs
-from specframe.executors.graphs.recorder import Outputs, Recorder, Recording, WalkKey
+from specframe.executors.graphs.recorder import End, Outputs, Recorder, Recording, WalkKey
+from specframe.executors.graphs.small import SmallOperations, plain_operations
 from specframe.executors.graphs.storage import (
     ROWS,
     Storage,
@@ -35,7 +38,7 @@ __all__ = ["GraphedExecutor"]
 
 GRAPHS = 128  # recordings that are kept; the one used longest ago goes first
 SEEN = 256  # walks that are remembered to have run once
-LONG = 1024  # columns from which on two products are faster than torch's kernel for masks
+LONG = 512  # columns from which on two products are faster than torch's kernel for masks
 
 
 @dataclass(slots=True)
@@ -49,6 +52,16 @@ class _Rows:
     columns: int
     masks: dict[int | None, Tensor]  # by window
 
+    @property
+    def one(self) -> Tensor:
+        """The cosine of layers that do not rotate."""
+        return torch.ones_like(self.cos)
+
+    @property
+    def zero(self) -> Tensor:
+        """Their sine."""
+        return torch.zeros_like(self.sin)
+
 
 class GraphedExecutor(FusedExecutor):
     """The fused executor with recorded walks, for the same models.
@@ -59,8 +72,15 @@ class GraphedExecutor(FusedExecutor):
 
     name = "graphed"
 
-    def __init__(self, model: Any, recorder: Recorder, strict: bool = False) -> None:
+    def __init__(
+        self,
+        model: Any,
+        recorder: Recorder,
+        strict: bool = False,
+        small: SmallOperations | None = None,
+    ) -> None:
         self._recorder = recorder
+        self._small = small or plain_operations()
         self._graphs: OrderedDict[WalkKey, Recording] = OrderedDict()
         self._seen: OrderedDict[WalkKey, None] = OrderedDict()
         self._pool = StoragePool(self._drop_graphs_of)
@@ -69,6 +89,7 @@ class GraphedExecutor(FusedExecutor):
 
     def _refresh(self) -> None:
         super()._refresh()
+        self.compiled = self._small != plain_operations()
         self._drop_graphs()
         self._pool.forget()
         with torch.inference_mode(False):
@@ -119,13 +140,46 @@ class GraphedExecutor(FusedExecutor):
         cache.reserve(step.slot, step.rows)
         skips = SkipSet(self.shape.sublayers) if skips is None else skips
         decides = rows is not None and stop == self.shape.sublayers
+        end: End = "logits" if decides else "stream"
         wanted = tuple(sorted(depth for depth in taps if start <= depth <= stop))
-        key = WalkKey(id(cache.storage), 0, skips, start, stop, wanted, hidden is not None, decides)
+        key = WalkKey(id(cache.storage), 0, skips, start, stop, wanted, hidden is not None, end)
         parts = [
             self._part(key, cache.storage, step, hidden, first, count)
             for first, count in parts_of(step.slot, step.rows)
         ]
         return _joined(parts, rows if decides else None)
+
+    @torch.inference_mode()
+    def decide(
+        self,
+        tokens: Sequence[int],
+        cache: CursorCache,
+        *,
+        start: int = 0,
+        hidden: Tensor | None = None,
+        taps: Collection[int] = (),
+    ) -> Decided | None:
+        """See `Executor.decide`."""
+        if not isinstance(cache, StoredCache) or len(tokens) > PROMPT_ROWS:
+            return None
+        cache.reserve(cache.length, len(tokens))
+        wanted, full = tuple(sorted(taps)), SkipSet(self.shape.sublayers)
+        key = WalkKey(
+            id(cache.storage), 0, full, start, full.size, wanted, hidden is not None, end="tops"
+        )
+        read: list[list[float]] = []
+        tapped: list[dict[int, Tensor]] = []
+        for first, count in parts_of(cache.length, len(tokens)):
+            rows, slot = slice(first, first + count), cache.length + first
+            self.inputs.begin(tokens[rows], slot, slot)
+            if hidden is not None:
+                self.inputs.hidden[:count].copy_(hidden[0, rows])
+            found = self.run(replace(key, columns=bucket_of(slot + 1)), cache.storage)
+            assert found.tops is not None
+            tapped.append({depth: tap[:count].clone() for depth, tap in found.taps.items()})
+            read += found.tops[:count].tolist()
+        states = {d: torch.cat([part[d] for part in tapped])[None] for d in tapped[0]}
+        return Decided([int(top) for top, _ in read], all(isfinite(s) for _, s in read), states)
 
     def _is_recordable(self, step: Step, cache: CursorCache) -> bool:
         chain = step.slot is not None and step.mask is None and step.visible == step.slot
@@ -148,7 +202,7 @@ class GraphedExecutor(FusedExecutor):
         found = self.run(replace(key, columns=bucket_of(slot + 1)), storage)
         logits = None if found.logits is None else found.logits[:count].clone()
         taps = {depth: tap[:count].clone() for depth, tap in found.taps.items()}
-        return Outputs(found.hidden[:count].clone(), logits, taps)
+        return Outputs(found.hidden[:count].clone(), logits, taps=taps)
 
     def run(self, key: WalkKey, storage: Storage) -> Outputs:
         """Compute with what the input buffers hold: recorded from the second use on."""
@@ -169,65 +223,88 @@ class GraphedExecutor(FusedExecutor):
     def _compute(self, key: WalkKey, data: Tensor, cos: Tensor, sin: Tensor) -> Outputs:
         """The walk itself, in operations that neither wait for the device nor depend on values."""
         inputs = self.inputs
-        positions = inputs.positions()
-        rows = _Rows(
-            cos.index_select(0, positions),
-            sin.index_select(0, positions),
-            inputs.places(inputs.slot, data.shape[3] - ROWS),
-            positions,
-            key.columns,
-            {},
-        )
+        rows = self._rows(key, data, cos, sin, ROWS)
         stream = inputs.hidden.clone() if key.resumed else self._embed(inputs.tokens)
         taps: dict[int, Tensor] = {}
         for depth in range(key.start, key.stop):
             if depth in key.taps:
-                taps[depth] = stream
+                taps[depth] = stream.clone()
+            if key.narrow and depth == key.skips.prefix:
+                stream, rows = stream[:1].clone(), self._rows(key, data, cos, sin, 1)
             if not key.skips.bits >> depth & 1:
-                stream = self._sublayer(depth, self._layer(depth, key.skips), stream, rows, data)
+                layer = self._layer(depth, key.skips)
+                self._sublayer(depth, layer, stream, rows, data)
         if key.stop in key.taps:
             taps[key.stop] = stream
-        if key.chained:
+        if key.end == "next":
             return self._choose(key, stream, taps)
-        logits = self.logits(stream[None], key.skips)[0] if key.decides else None
-        return Outputs(stream, logits, taps)
+        if key.end == "stream":
+            return Outputs(stream, taps=taps)
+        logits = self.logits(stream[None], key.skips)[0]
+        if key.end == "logits":
+            return Outputs(stream, logits, taps=taps)
+        tops = torch.stack([part.double() for part in self._small.top(logits)], -1)
+        return Outputs(stream, tops=tops, taps=taps)
+
+    def _rows(self, key: WalkKey, data: Tensor, cos: Tensor, sin: Tensor, count: int) -> _Rows:
+        inputs = self.inputs
+        positions = inputs.positions(count)
+        return _Rows(
+            cos.index_select(0, positions),
+            sin.index_select(0, positions),
+            inputs.places(inputs.slot, data.shape[3] - ROWS, count),
+            positions,
+            key.columns,
+            {},
+        )
 
     def _sublayer(
         self, depth: int, layer: FusedLayer, stream: Tensor, rows: _Rows, data: Tensor
-    ) -> Tensor:
+    ) -> None:
+        """Add what a sublayer computes to the stream, in place."""
+        eps = self._model.eps
         if depth % 2:
-            return self._add(stream, self._mlp(layer, stream))
-        return self._add(stream, self._attend_recorded(layer, data[depth // 2, 0], stream, rows))
+            normed = self._small.norm(stream, layer.mlp_norm, eps)
+            self._add_product(stream, layer.down, self._small.gate(layer.gate_up(normed)))
+            return
+        normed = self._small.norm(stream, layer.attention_norm, eps)
+        mixed = self._attend_recorded(layer, data[depth // 2, 0], normed, rows)
+        self._add_product(stream, layer.output, mixed)
+
+    def _add_product(self, stream: Tensor, linear: Linear, rows: Tensor) -> None:
+        """The product and the sum in one kernel, where the layer has no bias."""
+        scale = self._model.residual_multiplier
+        if isinstance(linear, FusedLinear) and linear.bias is None:
+            stream.addmm_(rows, linear.weight.t(), alpha=scale)
+        else:
+            stream.add_(linear(rows), alpha=scale)
 
     def _attend_recorded(
-        self, layer: FusedLayer, data: Tensor, stream: Tensor, rows: _Rows
+        self, layer: FusedLayer, data: Tensor, normed: Tensor, rows: _Rows
     ) -> Tensor:
         """Attention over a bucket of columns; `data` [2 x kv heads, columns, D] are one layer's."""
         shape = self.shape
         group = shape.heads // shape.kv_heads
-        normed = F.rms_norm(stream, stream.shape[-1:], layer.attention_norm, self._model.eps)
-        fused = self._linear(layer.qkv, normed).view(ROWS, -1, shape.head_size)
-        self._rotate(layer, fused[:, : shape.heads + shape.kv_heads], rows)
-        data.index_copy_(1, rows.places, fused[:, shape.heads :].transpose(0, 1))
-        query = fused[:, : shape.heads].reshape(ROWS, shape.kv_heads, group, -1).transpose(0, 1)
+        count = normed.shape[0]
+        fused = layer.qkv(normed).view(count, -1, shape.head_size)
+        cos, sin = (rows.cos, rows.sin) if layer.rotary else (rows.one, rows.zero)
+        query, own = self._small.turn(
+            fused, cos, sin, layer.qk_norm, self._model.eps, shape.heads, shape.kv_heads
+        )
+        data.index_copy_(1, rows.places, own)
         keys, values = data[:, : rows.columns].split(shape.kv_heads)
         attend_rows = self.attention_over(rows.columns)
-        mixed = attend_rows(
-            query.reshape(shape.kv_heads, ROWS * group, -1),
-            keys,
-            values,
-            self._recorded_mask(layer.window, rows, group),
-            self._model.scale,
-        )
-        mixed = mixed.view(shape.kv_heads, ROWS, group, -1).transpose(0, 1)
-        return self._linear(layer.output, mixed.reshape(ROWS, -1))
+        mask = self._recorded_mask(layer.window, rows, group)
+        mixed = attend_rows(query, keys, values, mask, self._model.scale)
+        mixed = mixed.view(shape.kv_heads, count, group, -1).transpose(0, 1)
+        return mixed.reshape(count, -1)
 
-    def attention_over(self, columns: int) -> Any:
+    def attention_over(self, columns: int) -> Attend:
         """The attention of recorded walks over this many columns."""
         return attend if columns >= LONG else attend_fused
 
     def _recorded_mask(self, window: int | None, rows: _Rows, group: int) -> Tensor:
-        """Additive [ROWS x group, columns]; a column's position is its number."""
+        """Additive [rows x group, columns]; a column's position is its number."""
         if window not in rows.masks:
             column = torch.arange(rows.columns, device=self.device)
             last = rows.positions[:, None]
@@ -236,8 +313,8 @@ class GraphedExecutor(FusedExecutor):
                 hidden |= column <= last - window
             mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
             mask.masked_fill_(hidden, float("-inf"))
-            every = mask[:, None].expand(ROWS, group, rows.columns)
-            rows.masks[window] = every.reshape(ROWS * group, rows.columns)
+            every = mask[:, None].expand(-1, group, -1)
+            rows.masks[window] = every.reshape(-1, rows.columns)
         return rows.masks[window]
 
     def _choose(self, key: WalkKey, stream: Tensor, taps: dict[int, Tensor]) -> Outputs:
@@ -245,21 +322,20 @@ class GraphedExecutor(FusedExecutor):
         inputs = self.inputs
         last = stream.index_select(0, inputs.rows - 1)
         logits = self.logits(last[None], key.skips)[0]
-        top = logits.argmax(-1)  # as in verification, which may break ties in another way than max
-        best = logits.gather(-1, top[:, None])[:, 0]  # NaN if there is one
-        confidence = torch.full_like(best, float("nan"), dtype=torch.float32)
-        if key.confident:
-            confidence = torch.exp(best.float() - logits.float().logsumexp(-1))
+        top, best = self._small.top(logits)
+        confidence = (
+            self._small.confident(logits, best) if key.confident else torch.full_like(best, nan)
+        )
         found = torch.stack([top.double(), confidence.double(), best.isfinite().double()], -1)
         inputs.tops.index_copy_(0, inputs.step, found)
-        places = inputs.places(inputs.slot - inputs.root, STATE_ROWS)
+        places = inputs.places(inputs.slot - inputs.root, STATE_ROWS, ROWS)
         for depth, tap in taps.items():
             inputs.states(depth).index_copy_(0, places, tap)
         inputs.tokens[:1].copy_(top)
         inputs.slot.add_(inputs.rows)
         inputs.rows.fill_(1)
         inputs.step.add_(1)
-        return Outputs(stream, None, {})
+        return Outputs(stream)
 
     def chain(self, cache: CursorCache, plan: DraftPlan, keep: Collection[int]) -> Chain | None:
         """See `Executor.chain`."""

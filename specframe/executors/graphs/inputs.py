@@ -53,10 +53,11 @@ class Inputs:
                 self._states[depth] = self.hidden.new_zeros(STATE_ROWS + ROWS, self.hidden.shape[1])
         return self._states[depth]
 
-    def positions(self) -> Tensor:
-        """[ROWS]; padding has the last row's, so that it reads only columns that are written."""
-        return self.slot + torch.minimum(self.row, self.rows - 1)
+    def positions(self, count: int) -> Tensor:
+        """[count]; padding has the last row's, so that it reads only columns that are written."""
+        return self.slot + torch.minimum(self.row[:count], self.rows - 1)
 
-    def places(self, first: Tensor, dump: int) -> Tensor:
-        """[ROWS] consecutive places from `first` on; padding goes to places from `dump` on."""
-        return torch.where(self.row < self.rows, first + self.row, self.row + dump)
+    def places(self, first: Tensor, dump: int, count: int) -> Tensor:
+        """[count] consecutive places from `first` on; padding goes to places from `dump` on."""
+        row = self.row[:count]
+        return torch.where(row < self.rows, first + row, row + dump)

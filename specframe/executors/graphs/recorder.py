@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from specframe.types import SkipSet
 
-__all__ = ["CudaRecorder", "Outputs", "Recorder", "Recording", "ReplayRecorder", "WalkKey"]
+__all__ = ["CudaRecorder", "End", "Outputs", "Recorder", "Recording", "ReplayRecorder", "WalkKey"]
+
+
+# what a walk ends with: the stream, logits, the top token of each row, or its own next row
+End = Literal["stream", "logits", "tops", "next"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +29,9 @@ class WalkKey:
     stop: int
     taps: tuple[int, ...]
     resumed: bool  # from a given stream
-    decides: bool  # whether it ends with logits
-    chained: bool = False  # whether it chooses its own next row
+    end: End
     confident: bool = False  # whether a chained walk tells the probability of its token
+    narrow: bool = False  # whether only one row goes on after the prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Outputs:
 
     hidden: Tensor  # [rows, H]
     logits: Tensor | None = None  # [rows, V]
+    tops: Tensor | None = None  # [rows, 2] float64, the top token and its score
     taps: dict[int, Tensor] = field(default_factory=dict)  # depth -> [rows, H]
 
 
@@ -120,7 +125,9 @@ class _Repeated:
     def replay(self) -> None:
         found = self._compute()
         if self._outputs is None:
-            self._outputs = Outputs(*map(_copied, (found.hidden, found.logits, found.taps)))
+            self._outputs = Outputs(
+                *map(_copied, (found.hidden, found.logits, found.tops, found.taps))
+            )
             return
         for kept, new in zip(_tensors(self._outputs), _tensors(found), strict=True):
             kept.copy_(new)
@@ -133,5 +140,5 @@ def _copied(value: Any) -> Any:
 
 
 def _tensors(outputs: Outputs) -> list[Tensor]:
-    logits = [] if outputs.logits is None else [outputs.logits]
-    return [outputs.hidden, *logits, *outputs.taps.values()]
+    found = (outputs.hidden, outputs.logits, outputs.tops, *outputs.taps.values())
+    return [tensor for tensor in found if tensor is not None]

@@ -95,7 +95,7 @@ def test_a_greedy_verdict_is_read_once(executor):
 def test_a_recorded_sublayer_launches_few_operations():
     executor = shared_graphed()
     cache = executor.new_cache(100)
-    key = WalkKey(0, 256, SkipSet.none(3), 0, 6, (), resumed=False, decides=False)
+    key = WalkKey(0, 256, SkipSet.none(3), 0, 6, (), resumed=False, end="stream")
     executor.inputs.begin([1], slot=0, root=0)
     with Launching() as launching, torch.inference_mode():
         executor._compute(key, cache.data, executor._cos, executor._sin)

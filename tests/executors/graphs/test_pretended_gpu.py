@@ -20,7 +20,7 @@ def computed(family, dtype, *, columns=256, chained=False, window=None, resumed=
     mode = FakeTensorMode()
     on_a_pretended_gpu(executor, mode)
     taps = (0, 1) if chained else (0, 2, 4)
-    key = WalkKey(0, columns, SKIPS, 0, 4, taps, resumed, True, chained, chained)
+    key = WalkKey(0, columns, SKIPS, 0, 4, taps, resumed, "next" if chained else "logits", chained)
     with mode, Pretending(), torch.inference_mode():
         data = torch.empty(cache.data.shape, dtype=dtype, device="cuda")
         return executor._compute(key, data, executor._cos, executor._sin), executor
