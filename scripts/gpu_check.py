@@ -30,6 +30,7 @@ from specframe.contract.constant_plan import ConstantPlan
 from specframe.core.divergence import first_divergence
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
+from specframe.executors.compiling import compiled
 from specframe.executors.exactness import check_exactness
 from specframe.executors.executor import LAST_ROW, chain_step
 from specframe.executors.filling import fill_cache
@@ -37,7 +38,9 @@ from specframe.executors.fused.attention import attend, attend_fused
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.graphs.executor import GraphedExecutor
 from specframe.executors.graphs.recorder import CudaRecorder, ReplayRecorder
+from specframe.executors.graphs.small import compiled_operations
 from specframe.executors.graphs.storage import ROWS, bucket_of
+from specframe.executors.low_bit import lower, round_floats
 from specframe.testing.planted import falling_noise, planted_llama, planted_skips
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
@@ -46,6 +49,7 @@ SHAPES = {
     "8B": ModelShape(32, 4096, 128256, 32, 8, 128, 14336, 20480),
 }
 TINY = {"tiny": ModelShape(4, 64, 256, 4, 2, 16, 128, 2048)}
+NOISE = {"8B": 0.85}  # with it, half of the sublayers skipped, about 0.9 of the tokens are right
 PROMPT, NEW = 200, 128
 SEED = 0
 
@@ -93,16 +97,24 @@ class Report:
 class Bench:
     """One planted model and what is measured of it."""
 
-    def __init__(self, shape: ModelShape, args: argparse.Namespace) -> None:
+    def __init__(self, name: str, shape: ModelShape, args: argparse.Namespace) -> None:
         self.shape, self.device, self.tiny = shape, torch.device(args.device), args.tiny
         dtype = torch.float32 if args.tiny else torch.bfloat16
-        self.model = planted_llama(
-            shape, falling_noise(shape.layers), dtype=dtype, device=self.device
-        )
-        self.recorder = CudaRecorder(self.device) if args.recorder == "cuda" else ReplayRecorder()
-        self.graphed = GraphedExecutor(self.model, self.recorder)
+        size = NOISE.get(name, 1.0)
+        noise = {i: size * part for i, part in falling_noise(shape.layers).items()}
+        self.model = planted_llama(shape, noise, dtype=dtype, device=self.device)
+        recorder = CudaRecorder(self.device) if args.recorder == "cuda" else ReplayRecorder()
+        self.plain = GraphedExecutor(self.model, recorder)
+        small = compiled_operations(self.device)
+        self.graphed = GraphedExecutor(self.model, recorder, small=small)  # what users get
         self.eager = FusedExecutor(self.model)
         self.new = 24 if args.tiny else NEW
+
+    def products_and_weights(
+        self, query: Any, keys: Any, values: Any, mask: Any, scale: float
+    ) -> Any:
+        weights = self.graphed.small.weigh(torch.bmm(query, keys.transpose(-1, -2)), mask, scale)
+        return torch.bmm(weights, values)
 
     def sync(self) -> None:
         if self.device.type == "cuda":
@@ -128,20 +140,26 @@ class Bench:
         return DraftPlan(SkipSet.none(self.shape.layers), StopRule(0), capture=False)
 
     def speed(self, executor: Any, plan: DraftPlan, turns: int = 3) -> dict[str, float]:
-        """Tokens per second of the best of some generations, after two that warm up."""
-        seconds, rounds, tokens = [], [], []
-        for turn in range(turns + 2):
-            tokens, rounds, took = self.generate(executor, plan, self.prompt(), self.new + 1)
-            if turn > 1:
-                seconds.append(took)
+        """Tokens per second over prompts, each after one that warms up."""
+        for _ in range(2):
+            self.generate(executor, plan, self.prompt(), self.new + 1)
+        rounds, seconds, tokens = [], [], 0
+        for turn in range(turns):
+            new, found, took = self.generate(executor, plan, self.prompt(seed=turn), self.new + 1)
+            seconds.append(took)
+            rounds += found
+            tokens += len(new) - 1
         drafted = sum(done.outcome.drafted for done in rounds)
         accepted = sum(done.outcome.accepted for done in rounds)
+        refused = sum(done.outcome.accepted < done.outcome.drafted for done in rounds)
         return {
-            "tokens_per_second": (len(tokens) - 1) / min(seconds),
-            "median": (len(tokens) - 1) / statistics.median(seconds),
-            "ms_per_token": 1e3 * min(seconds) / (len(tokens) - 1),
+            "tokens_per_second": tokens / sum(seconds),
+            "ms_per_token": 1e3 * sum(seconds) / tokens,
+            "spread": max(seconds) / min(seconds) - 1,
             "rounds": len(rounds),
+            "tokens_per_round": tokens / len(rounds),
             "acceptance": accepted / drafted if drafted else 0.0,
+            "acceptance_of_a_token": accepted / (accepted + refused) if drafted else 0.0,
             "draft_ms": 1e3 * statistics.median(r.outcome.draft_seconds for r in rounds),
             "verify_ms": 1e3 * statistics.median(r.outcome.verify_seconds for r in rounds),
             "select_ms": 1e3 * statistics.median(r.outcome.select_seconds for r in rounds),
@@ -389,14 +407,14 @@ def attention(bench: Bench) -> dict[str, Any]:
                 for each in data
             ]
 
-        ways = {"products": attend, "sdpa": attend_fused}
+        ways = {"products": attend, "sdpa": attend_fused, "compiled": bench.products_and_weights}
         found[str(context)] = {
             name: _or_error(partial(bench.device_us, calls(way))) for name, way in ways.items()
         }
         if device.type == "cuda":
             from torch.nn.attention import SDPBackend, sdpa_kernel
 
-            for backend in ("EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "MATH"):
+            for backend in ("EFFICIENT_ATTENTION", "CUDNN_ATTENTION"):
                 with sdpa_kernel(getattr(SDPBackend, backend)):
                     found[str(context)][backend.lower()] = _or_error(
                         partial(bench.device_us, calls(attend_fused))
@@ -408,8 +426,6 @@ def products(bench: Bench) -> dict[str, Any]:
     """Microseconds of each of a layer's products, and GB/s, by rows; low-bit ones as well."""
     found: dict[str, Any] = {}
     layers = bench.graphed._model.layers[:8]
-    from specframe.executors.low_bit import lower
-
     for part in ("qkv", "output", "gate_up", "down"):
         linears = [getattr(layer, part) for layer in layers]
         size = linears[0].weight.numel() * linears[0].weight.element_size()
@@ -435,18 +451,27 @@ def small_operations(bench: Bench) -> dict[str, Any]:
     x = torch.randn(ROWS, shape.hidden, device=bench.device, dtype=executor.dtype)
     layer = executor._model.layers[0]
     wide = torch.randn(ROWS, 2 * shape.intermediate, device=bench.device, dtype=executor.dtype)
-    gate, up = wide.chunk(2, dim=-1)
+    parts = shape.heads + 2 * shape.kv_heads
+    fused = torch.randn(ROWS, parts, shape.head_size, device=bench.device, dtype=executor.dtype)
+    turns = fused[:, :1].contiguous()
     logits = torch.randn(1, shape.vocabulary, device=bench.device, dtype=executor.dtype)
-    functional = torch.nn.functional
-    calls = {
-        "rms_norm": lambda: functional.rms_norm(x, x.shape[-1:], layer.mlp_norm, 1e-5),
-        "silu_mul": lambda: functional.silu(gate).mul_(up),
+    calls: dict[str, Callable[[], Any]] = {
         "add": lambda: torch.add(x, x),
-        "argmax": lambda: logits.argmax(-1),
-        "logsumexp": lambda: logits.float().logsumexp(-1),
+        "quantise": lambda: compiled(round_floats, bench.device)(x),
         "head 16": lambda: executor.logits(x[None]),
         "head 1": lambda: executor.logits(x[None, :1]),
     }
+    for name, small in (("plain", bench.plain.small), ("compiled", executor.small)):
+        score = small.top(logits)[1]
+        calls |= {
+            f"{name} norm": partial(small.norm, x, layer.mlp_norm, 1e-5),
+            f"{name} gate": partial(small.gate, wide),
+            f"{name} turn": partial(
+                small.turn, fused, turns, turns, None, 1e-5, shape.heads, shape.kv_heads
+            ),
+            f"{name} top": partial(small.top, logits),
+            f"{name} confident": partial(small.confident, logits, score),
+        }
     return {name: _or_error(partial(bench.device_us, [call] * 8)) for name, call in calls.items()}
 
 
@@ -504,7 +529,7 @@ def launches(bench: Bench) -> dict[str, Any]:
     from torch.profiler import ProfilerActivity, profile
 
     found: dict[str, Any] = {}
-    for name, executor in (("eager", bench.eager), ("graph", bench.graphed)):
+    for name, executor in (("eager", bench.eager), ("graph_compiled", bench.graphed)):
         cache = bench.filled(executor, PROMPT)
         step = chain_step(bench.prompt(1), PROMPT, bench.device)
         for _ in range(3):
@@ -553,17 +578,30 @@ def prefill(bench: Bench, length: int = 2000) -> dict[str, Any]:
     }
 
 
+def draft_ms(bench: Bench, skips: SkipSet, steps: int = 6) -> float:
+    """Milliseconds of a draft step, its share of the read included."""
+    cache = bench.filled(bench.graphed, PROMPT)
+    plan = DraftPlan(skips, StopRule(steps))
+
+    def draft() -> None:
+        chain = bench.graphed.chain(cache, plan, {skips.prefix})
+        assert chain is not None
+        chain.begin([1])
+        for _ in range(steps):
+            chain.next()
+
+    return bench.ms(draft, 1 if bench.tiny else 3) / steps
+
+
 def low_bit_ms(bench: Bench) -> dict[str, Any]:
-    """A walk of one row on low-bit weights, by bits; the head in full and low-bit."""
-    found: dict[str, Any] = {"full": bench.walk_ms(bench.graphed, 1, PROMPT)}
+    """A draft step on low-bit weights, by bits; the head in full and low-bit."""
     every = SkipSet.none(bench.shape.layers)
+    found: dict[str, Any] = {"full": draft_ms(bench, every)}
     for bits in (4, 8):
         for head in (False, True):
             skips = every.lower(bits, head=head)
             name = f"{bits}{' and head' if head else ''}"
-            found[name] = _or_error(
-                partial(bench.walk_ms, bench.graphed, 1, PROMPT, skips=skips, rows=LAST_ROW)
-            )
+            found[name] = _or_error(partial(draft_ms, bench, skips))
     found["copies_gib"] = bench.graphed.low_bytes / 2**30
     return found
 
@@ -573,11 +611,10 @@ def planted(
 ) -> dict[str, Any]:
     """Generation with this skip set, against the executor's own decoding and transformers'."""
     found: dict[str, Any] = bench.speed(bench.graphed, DraftPlan(skips, StopRule(drafts)))
-    walk = bench.walk_ms(bench.graphed, 1, PROMPT, skips=skips, rows=LAST_ROW)
+    walk = draft_ms(bench, skips)
     full = bench.walk_ms(bench.graphed, 1 + drafts, PROMPT)
     alone = bench.walk_ms(bench.graphed, 1, PROMPT)
-    rate = found["acceptance"]
-    mean = (1 + bench.new) / found["rounds"]
+    mean = found["tokens_per_round"]
     found |= {
         "skip_share": len(skips) / skips.size,
         "drafts": drafts,
@@ -586,8 +623,6 @@ def planted(
         "verify_over_1": full / alone,
         "predicted": mean * alone / (drafts * walk + full),
         "vs_own_ar": found["tokens_per_second"] / own["tokens_per_second"],
-        "tokens_per_round": mean,
-        "acceptance": rate,
     }
     if static:
         found["vs_static"] = found["tokens_per_second"] / static["tokens_per_second"]
@@ -619,18 +654,18 @@ def measure(name: str, shape: ModelShape, report: Report, args: argparse.Namespa
         return report.take(f"{name}|{key}", seconds / 20 if args.tiny else seconds, call)
 
     benches: list[Bench] = []
-    take("build_seconds", 20, lambda: _timed(lambda: benches.append(Bench(shape, args))))
+    take("build_seconds", 20, lambda: _timed(lambda: benches.append(Bench(name, shape, args))))
     if not benches:
         return
     bench = benches[0]
     own = bench.autoregressive()
     half = planted_skips(shape.layers, 0.5)
     take("graph_against_eager", 10, partial(graph_against_eager, bench))
-    graph = take("tokens_per_second|graph", 10, partial(bench.speed, bench.graphed, own))
+    take("tokens_per_second|graph", 10, partial(bench.speed, bench.plain, own))
+    graph = take("tokens_per_second|graph_compiled", 10, partial(bench.speed, bench.graphed, own))
     take("tokens_per_second|eager", 10, partial(bench.speed, bench.eager, own, 2))
     take("rows_equal", 10, partial(rows_equal, bench))
     if graph:
-        take("planted|half", 15, partial(planted, bench, half, 6, graph, None))
         take("*", 5, partial(gap, bench, graph["ms_per_token"]))
     take("exact|generations", 20, partial(exact, bench, 6, half))
     take("products", 10, partial(products, bench))
@@ -643,9 +678,14 @@ def measure(name: str, shape: ModelShape, report: Report, args: argparse.Namespa
     take("low_bit_ms", 15, partial(low_bit_ms, bench))
     static = take("tokens_per_second|hf_static_compiled", 70, partial(bench.hf, "static"))
     if graph:
-        low = SkipSet.none(shape.layers).lower(4, head=False)
-        both = half.lower(4, head=False)
-        for key, skips in {"half": half, "four_bits": low, "half_on_four_bits": both}.items():
+        whole = SkipSet.none(shape.layers)
+        drafts = {
+            "half": half,
+            "eight_bits": whole.lower(8, head=False),
+            "half_on_eight_bits": half.lower(8, head=False),
+            "half_on_four_bits": half.lower(4, head=False),
+        }
+        for key, skips in drafts.items():
             take(f"planted|{key}", 12, partial(planted, bench, skips, 6, graph, static))
     take("*", 15, partial(walks, bench))
     take("prefill_seconds", 8, partial(prefill, bench))
@@ -657,7 +697,7 @@ def measure(name: str, shape: ModelShape, report: Report, args: argparse.Namespa
 def against(report: Report, name: str, bench: Bench) -> dict[str, Any]:
     """The ratios that the bars are about."""
     speeds = report.found[name]["tokens_per_second"]
-    graph, static = speeds.get("graph") or {}, speeds.get("hf_static_compiled") or {}
+    graph, static = speeds.get("graph_compiled") or {}, speeds.get("hf_static_compiled") or {}
     copy = report.found["environment"].get("copy_gb_s")
     rate = graph.get("tokens_per_second")
     other = static.get("tokens_per_second")

@@ -14,14 +14,16 @@ NOT_YET = (
     "speed."
 )
 DECODERS = {
-    "graph": "specframe, graphed",
+    "graph_compiled": "specframe, graphed",
+    "graph": "specframe, graphed, small operations not compiled",
     "eager": "specframe, without graphs",
     "hf_dynamic": "transformers",
     "hf_static_compiled": "transformers, static cache, compiled",
 }
 DRAFTS = {
     "half": "half of the sublayers skipped",
-    "four_bits": "4-bit weights, nothing skipped",
+    "eight_bits": "8-bit weights, nothing skipped",
+    "half_on_eight_bits": "half skipped, the rest on 8-bit weights",
     "half_on_four_bits": "half skipped, the rest on 4-bit weights",
 }
 
@@ -68,7 +70,7 @@ def _judged(shapes: dict[str, Any]) -> Iterator[tuple[str, str, Any, bool | None
     gain = half.get("vs_own_ar")
     what = "8B: half skipped, 6 drafts, against its own decoding"
     if gain is not None:
-        what += f" (acceptance {half['acceptance']:.2f})"
+        what += f" (a token is accepted with probability {half['acceptance_of_a_token']:.2f})"
     yield what, "at least 1.25", gain, _least(gain, 1.25)
 
 
@@ -102,7 +104,7 @@ def _drafts(shapes: dict[str, Any]) -> str:
             cell = figures.get("planted", {}).get(key) or {}
             if "vs_own_ar" not in cell:
                 continue
-            numbers = (cell["acceptance"], cell["predicted"], cell["vs_own_ar"])
+            numbers = (cell["acceptance_of_a_token"], cell["predicted"], cell["vs_own_ar"])
             versus = (*numbers, cell.get("vs_static"))
             lines.append([name, title, *map(_shown, versus)])
     if not lines:
@@ -110,7 +112,7 @@ def _drafts(shapes: dict[str, Any]) -> str:
     heads = (
         "shape",
         "draft of 6 tokens",
-        "acceptance",
+        "accepted, of a token",
         "predicted",
         "over its own decoding",
         "over transformers, compiled",

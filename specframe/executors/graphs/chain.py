@@ -32,8 +32,8 @@ class GraphedChain:
     ) -> None:
         self._run, self._inputs, self._cache = run, inputs, cache
         self._steps = _steps_at_once(plan)
-        # products of low-bit weights take longer for more rows, and nothing relies on their bits
-        self._low = self._narrow = plan.skips.low_bits > 0
+        # products of 4-bit weights take longer for more rows, and nothing relies on their bits
+        self._four = self._narrow = plan.skips.low_bits == 4
         skips, stop = plan.skips, plan.stop
         self._key = WalkKey(
             id(cache.storage),
@@ -70,7 +70,7 @@ class GraphedChain:
             self._cache.reserve(self._end, 0)
             key = replace(self._key, columns=bucket_of(self._end), narrow=self._narrow)
             self._run(key, self._cache.storage)
-            self._narrow = self._low
+            self._narrow = self._four
             self._end += 1
             self._launched += 1
         read = self._inputs.tops[first : self._launched].tolist()

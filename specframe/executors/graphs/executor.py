@@ -14,10 +14,9 @@ from torch import Tensor
 
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import ALL_ROWS, Chain, Decided
-from specframe.executors.fused.attention import attend, attend_fused
+from specframe.executors.fused.attention import attend_fused
 from specframe.executors.fused.executor import PROMPT_ROWS, FusedExecutor
 from specframe.executors.fused.fusible import FusedLayer, Linear
-from specframe.executors.fused.kernels import Attend
 from specframe.executors.fused.native.sublayers import NativeSublayers
 from specframe.executors.fused.weights import FusedLinear
 from specframe.executors.graphs.chain import GraphedChain
@@ -38,7 +37,7 @@ __all__ = ["GraphedExecutor"]
 
 GRAPHS = 128  # recordings that are kept; the one used longest ago goes first
 SEEN = 256  # walks that are remembered to have run once
-LONG = 512  # columns from which on two products are faster than torch's kernel for masks
+LONG = 512  # columns from which on products take less time than torch's kernel for masks
 
 
 @dataclass(slots=True)
@@ -80,7 +79,7 @@ class GraphedExecutor(FusedExecutor):
         small: SmallOperations | None = None,
     ) -> None:
         self._recorder = recorder
-        self._small = small or plain_operations()
+        self.small = small or plain_operations()
         self._graphs: OrderedDict[WalkKey, Recording] = OrderedDict()
         self._seen: OrderedDict[WalkKey, None] = OrderedDict()
         self._pool = StoragePool(self._drop_graphs_of)
@@ -89,7 +88,7 @@ class GraphedExecutor(FusedExecutor):
 
     def _refresh(self) -> None:
         super()._refresh()
-        self.compiled = self._small != plain_operations()
+        self.compiled = self.small != plain_operations()
         self._drop_graphs()
         self._pool.forget()
         with torch.inference_mode(False):
@@ -243,7 +242,7 @@ class GraphedExecutor(FusedExecutor):
         logits = self.logits(stream[None], key.skips)[0]
         if key.end == "logits":
             return Outputs(stream, logits, taps=taps)
-        tops = torch.stack([part.double() for part in self._small.top(logits)], -1)
+        tops = torch.stack([part.double() for part in self.small.top(logits)], -1)
         return Outputs(stream, tops=tops, taps=taps)
 
     def _rows(self, key: WalkKey, data: Tensor, cos: Tensor, sin: Tensor, count: int) -> _Rows:
@@ -264,10 +263,10 @@ class GraphedExecutor(FusedExecutor):
         """Add what a sublayer computes to the stream, in place."""
         eps = self._model.eps
         if depth % 2:
-            normed = self._small.norm(stream, layer.mlp_norm, eps)
-            self._add_product(stream, layer.down, self._small.gate(layer.gate_up(normed)))
+            normed = self.small.norm(stream, layer.mlp_norm, eps)
+            self._add_product(stream, layer.down, self.small.gate(layer.gate_up(normed)))
             return
-        normed = self._small.norm(stream, layer.attention_norm, eps)
+        normed = self.small.norm(stream, layer.attention_norm, eps)
         mixed = self._attend_recorded(layer, data[depth // 2, 0], normed, rows)
         self._add_product(stream, layer.output, mixed)
 
@@ -288,20 +287,20 @@ class GraphedExecutor(FusedExecutor):
         count = normed.shape[0]
         fused = layer.qkv(normed).view(count, -1, shape.head_size)
         cos, sin = (rows.cos, rows.sin) if layer.rotary else (rows.one, rows.zero)
-        query, own = self._small.turn(
+        query, own = self.small.turn(
             fused, cos, sin, layer.qk_norm, self._model.eps, shape.heads, shape.kv_heads
         )
         data.index_copy_(1, rows.places, own)
         keys, values = data[:, : rows.columns].split(shape.kv_heads)
-        attend_rows = self.attention_over(rows.columns)
         mask = self._recorded_mask(layer.window, rows, group)
-        mixed = attend_rows(query, keys, values, mask, self._model.scale)
+        if rows.columns < LONG and not self.compiled:
+            mixed = attend_fused(query, keys, values, mask, self._model.scale)
+        else:
+            products = torch.bmm(query, keys.transpose(-1, -2))
+            weights = self.small.weigh(products, mask, self._model.scale)
+            mixed = torch.bmm(weights, values)
         mixed = mixed.view(shape.kv_heads, count, group, -1).transpose(0, 1)
         return mixed.reshape(count, -1)
-
-    def attention_over(self, columns: int) -> Attend:
-        """The attention of recorded walks over this many columns."""
-        return attend if columns >= LONG else attend_fused
 
     def _recorded_mask(self, window: int | None, rows: _Rows, group: int) -> Tensor:
         """Additive [rows x group, columns]; a column's position is its number."""
@@ -322,9 +321,9 @@ class GraphedExecutor(FusedExecutor):
         inputs = self.inputs
         last = stream.index_select(0, inputs.rows - 1)
         logits = self.logits(last[None], key.skips)[0]
-        top, best = self._small.top(logits)
+        top, best = self.small.top(logits)
         confidence = (
-            self._small.confident(logits, best) if key.confident else torch.full_like(best, nan)
+            self.small.confident(logits, best) if key.confident else torch.full_like(best, nan)
         )
         found = torch.stack([top.double(), confidence.double(), best.isfinite().double()], -1)
         inputs.tops.index_copy_(0, inputs.step, found)

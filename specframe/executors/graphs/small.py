@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from specframe.executors.compiling import compiled, compiles
 
 __all__ = ["SmallOperations", "compiled_operations", "plain_operations"]
 
@@ -22,6 +22,7 @@ class SmallOperations:
     norm: Callable[[Tensor, Tensor, float], Tensor]  # rows [R, H], gain [H], epsilon
     gate: Callable[[Tensor], Tensor]  # [R, 2 x intermediate] -> [R, intermediate]
     turn: Callable[..., tuple[Tensor, Tensor]]  # see `turn`
+    weigh: Callable[[Tensor, Tensor, float], Tensor]  # see `weigh`
     top: Callable[[Tensor], tuple[Tensor, Tensor]]  # see `top`
     confident: Callable[[Tensor, Tensor], Tensor]  # see `confident`
 
@@ -58,6 +59,11 @@ def turn(
     return grouped.reshape(kv_heads, -1, head_size), own
 
 
+def weigh(products: Tensor, mask: Tensor, scale: float) -> Tensor:
+    """Attention weights of products [kv heads, lines, C] under an additive mask [lines, C]."""
+    return torch.softmax(torch.add(mask, products, alpha=scale), dim=-1)
+
+
 def top(logits: Tensor) -> tuple[Tensor, Tensor]:
     """The top token of each row [R] and its score in float32, NaN or infinite if any score is."""
     best = logits.argmax(-1)
@@ -77,23 +83,16 @@ def confident(logits: Tensor, score: Tensor) -> Tensor:
     return torch.exp(score - logits.float().logsumexp(-1))
 
 
-PARTS: tuple[Callable[..., Any], ...] = (norm, gate, turn, split_top, confident)
+PARTS: tuple[Callable[..., Any], ...] = (norm, gate, turn, weigh, split_top, confident)
 
 
 def plain_operations() -> SmallOperations:
     """Each in operations of torch."""
-    return SmallOperations(norm, gate, turn, top, confident)
+    return SmallOperations(norm, gate, turn, weigh, top, confident)
 
 
 def compiled_operations(device: torch.device) -> SmallOperations | None:
-    """Each compiled by Triton; None where that is not to be had."""
-    if device.type != "cuda" or find_spec("triton") is None:
+    """Each compiled; None where the device has no compiler."""
+    if not compiles(device):
         return None
-    each: Any = (torch.compile(part, dynamic=False) for part in PARTS)
-    compiled = SmallOperations(*each)
-    try:
-        compiled.gate(torch.zeros(1, 64, device=device))
-    except Exception as error:  # noqa: BLE001 - a compiler fails in many ways
-        warnings.warn(f"Triton cannot compile here, so walks are slower: {error}", stacklevel=2)
-        return None
-    return compiled
+    return SmallOperations(*(compiled(part, device) for part in PARTS))
