@@ -55,6 +55,8 @@ def time_interleaved(
     begun = perf_counter()
     sweep(every)  # first calls allocate and load code
     warm = perf_counter() - begun
+    if device.type == "cuda":
+        sweep(every)  # and second ones record graphs
     repeats = min(max(int(budget_seconds / max(warm, 1e-9)), fewest), most)
     sweeps: list[list[float]] = []
     for done in range(repeats):

@@ -142,7 +142,7 @@ def _floating_eight(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
     try:
         with torch.inference_mode():  # as in walks, so that it is compiled once
             product(weight.new_zeros(16, weight.shape[1]))
-    except (NotImplementedError, RuntimeError):  # the device has none
+    except (NotImplementedError, RuntimeError, ValueError):  # the device has none
         return _dense(codes.float() * scales)
     return product, _size(codes) + _size(scales)
 

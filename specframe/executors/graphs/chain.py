@@ -10,7 +10,7 @@ from torch import Tensor
 
 from specframe.executors.executor import Top
 from specframe.executors.graphs.inputs import Inputs
-from specframe.executors.graphs.recorder import Outputs, WalkKey
+from specframe.executors.graphs.recorder import Outputs, WalkKey, goes_narrow
 from specframe.executors.graphs.storage import Storage, StoredCache, bucket_of
 from specframe.types import LONGEST_DRAFT, DraftPlan
 
@@ -32,8 +32,6 @@ class GraphedChain:
     ) -> None:
         self._run, self._inputs, self._cache = run, inputs, cache
         self._steps = _steps_at_once(plan)
-        # products of 4-bit weights take longer for more rows, and nothing relies on their bits
-        self._four = self._narrow = plan.skips.low_bits == 4
         skips, stop = plan.skips, plan.stop
         self._key = WalkKey(
             id(cache.storage),
@@ -46,6 +44,7 @@ class GraphedChain:
             end="next",
             confident=stop.confidence > 0.0 or stop.gain is not None,
         )
+        self._rows = 1  # of the next walk
         self._end = cache.length  # column after the last row that was walked
         self._launched = 0
         self._tops: list[Top] = []  # read, the next one last
@@ -54,7 +53,7 @@ class GraphedChain:
         """See `Chain.begin`."""
         self._inputs.begin(rows, self._cache.length, self._cache.length)
         self._end = self._cache.length + len(rows)
-        self._narrow = self._narrow and len(rows) == 1
+        self._rows = len(rows)
 
     def next(self) -> Top:
         """See `Chain.next`."""
@@ -68,9 +67,10 @@ class GraphedChain:
         first = self._launched
         for _ in range(steps):
             self._cache.reserve(self._end, 0)
-            key = replace(self._key, columns=bucket_of(self._end), narrow=self._narrow)
+            narrow = goes_narrow(self._key.skips, self._rows)
+            key = replace(self._key, columns=bucket_of(self._end), narrow=narrow)
             self._run(key, self._cache.storage)
-            self._narrow = self._four
+            self._rows = 1
             self._end += 1
             self._launched += 1
         read = self._inputs.tops[first : self._launched].tolist()

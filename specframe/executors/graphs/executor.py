@@ -14,14 +14,21 @@ from torch import Tensor
 
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import ALL_ROWS, Chain, Decided
-from specframe.executors.fused.attention import attend_fused
+from specframe.executors.fused.attention import attend, attend_fused
 from specframe.executors.fused.executor import PROMPT_ROWS, FusedExecutor
 from specframe.executors.fused.fusible import FusedLayer, Linear
 from specframe.executors.fused.native.sublayers import NativeSublayers
 from specframe.executors.fused.weights import FusedLinear
 from specframe.executors.graphs.chain import GraphedChain
 from specframe.executors.graphs.inputs import STATE_ROWS, Inputs
-from specframe.executors.graphs.recorder import End, Outputs, Recorder, Recording, WalkKey
+from specframe.executors.graphs.recorder import (
+    End,
+    Outputs,
+    Recorder,
+    Recording,
+    WalkKey,
+    goes_narrow,
+)
 from specframe.executors.graphs.small import SmallOperations, plain_operations
 from specframe.executors.graphs.storage import (
     ROWS,
@@ -198,7 +205,8 @@ class GraphedExecutor(FusedExecutor):
         slot, rows = step.slot + first, slice(first, first + count)
         stream = None if hidden is None else hidden[0, rows]
         self.inputs.load(step.tokens[0, rows], slot, count, stream)
-        found = self.run(replace(key, columns=bucket_of(slot + 1)), storage)
+        narrow = goes_narrow(key.skips, count)
+        found = self.run(replace(key, columns=bucket_of(slot + 1), narrow=narrow), storage)
         logits = None if found.logits is None else found.logits[:count].clone()
         taps = {depth: tap[:count].clone() for depth, tap in found.taps.items()}
         return Outputs(found.hidden[:count].clone(), logits, taps=taps)
@@ -228,7 +236,7 @@ class GraphedExecutor(FusedExecutor):
         for depth in range(key.start, key.stop):
             if depth in key.taps:
                 taps[depth] = stream.clone()
-            if key.narrow and depth == key.skips.prefix:
+            if key.narrow and depth == max(key.start, key.skips.prefix):
                 stream, rows = stream[:1].clone(), self._rows(key, data, cos, sin, 1)
             if not key.skips.bits >> depth & 1:
                 layer = self._layer(depth, key.skips)
@@ -293,12 +301,8 @@ class GraphedExecutor(FusedExecutor):
         data.index_copy_(1, rows.places, own)
         keys, values = data[:, : rows.columns].split(shape.kv_heads)
         mask = self._recorded_mask(layer.window, rows, group)
-        if rows.columns < LONG and not self.compiled:
-            mixed = attend_fused(query, keys, values, mask, self._model.scale)
-        else:
-            products = torch.bmm(query, keys.transpose(-1, -2))
-            weights = self.small.weigh(products, mask, self._model.scale)
-            mixed = torch.bmm(weights, values)
+        attend_rows = attend if rows.columns >= LONG else attend_fused
+        mixed = attend_rows(query, keys, values, mask, self._model.scale)
         mixed = mixed.view(shape.kv_heads, count, group, -1).transpose(0, 1)
         return mixed.reshape(count, -1)
 

@@ -11,7 +11,16 @@ from torch import Tensor
 
 from specframe.types import SkipSet
 
-__all__ = ["CudaRecorder", "End", "Outputs", "Recorder", "Recording", "ReplayRecorder", "WalkKey"]
+__all__ = [
+    "CudaRecorder",
+    "End",
+    "Outputs",
+    "Recorder",
+    "Recording",
+    "ReplayRecorder",
+    "WalkKey",
+    "goes_narrow",
+]
 
 
 # what a walk ends with: the stream, logits, the top token of each row, or its own next row
@@ -31,7 +40,15 @@ class WalkKey:
     resumed: bool  # from a given stream
     end: End
     confident: bool = False  # whether a chained walk tells the probability of its token
-    narrow: bool = False  # whether only one row goes on after the prefix
+    narrow: bool = False  # whether one row goes on alone after the prefix, see `goes_narrow`
+
+
+def goes_narrow(skips: SkipSet, rows: int) -> bool:
+    """Whether a walk goes on with one row instead of 16 from where draft and target differ.
+
+    Products of 4-bit weights take longer for more rows, and nothing relies on their bits.
+    """
+    return rows == 1 and skips.low_bits == 4
 
 
 @dataclass(frozen=True, slots=True)

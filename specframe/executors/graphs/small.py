@@ -22,7 +22,6 @@ class SmallOperations:
     norm: Callable[[Tensor, Tensor, float], Tensor]  # rows [R, H], gain [H], epsilon
     gate: Callable[[Tensor], Tensor]  # [R, 2 x intermediate] -> [R, intermediate]
     turn: Callable[..., tuple[Tensor, Tensor]]  # see `turn`
-    weigh: Callable[[Tensor, Tensor, float], Tensor]  # see `weigh`
     top: Callable[[Tensor], tuple[Tensor, Tensor]]  # see `top`
     confident: Callable[[Tensor, Tensor], Tensor]  # see `confident`
 
@@ -59,11 +58,6 @@ def turn(
     return grouped.reshape(kv_heads, -1, head_size), own
 
 
-def weigh(products: Tensor, mask: Tensor, scale: float) -> Tensor:
-    """Attention weights of products [kv heads, lines, C] under an additive mask [lines, C]."""
-    return torch.softmax(torch.add(mask, products, alpha=scale), dim=-1)
-
-
 def top(logits: Tensor) -> tuple[Tensor, Tensor]:
     """The top token of each row [R] and its score in float32, NaN or infinite if any score is."""
     best = logits.argmax(-1)
@@ -83,12 +77,12 @@ def confident(logits: Tensor, score: Tensor) -> Tensor:
     return torch.exp(score - logits.float().logsumexp(-1))
 
 
-PARTS: tuple[Callable[..., Any], ...] = (norm, gate, turn, weigh, split_top, confident)
+PARTS: tuple[Callable[..., Any], ...] = (norm, gate, turn, split_top, confident)
 
 
 def plain_operations() -> SmallOperations:
     """Each in operations of torch."""
-    return SmallOperations(norm, gate, turn, weigh, top, confident)
+    return SmallOperations(norm, gate, turn, top, confident)
 
 
 def compiled_operations(device: torch.device) -> SmallOperations | None:

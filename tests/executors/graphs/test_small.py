@@ -46,6 +46,7 @@ def test_nothing_is_compiled_for_a_cpu():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_generation_with_compiled_operations_is_the_same():
     small = SmallOperations(*map(partial(torch.compile, dynamic=False, fullgraph=True), PARTS))
     executor = graphed(LONG)
