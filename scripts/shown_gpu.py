@@ -104,7 +104,7 @@ def _drafts(shapes: dict[str, Any]) -> str:
             cell = figures.get("planted", {}).get(key) or {}
             if "vs_own_ar" not in cell:
                 continue
-            numbers = (cell["acceptance_of_a_token"], cell["predicted"], cell["vs_own_ar"])
+            numbers = (cell.get("acceptance_of_a_token"), cell["predicted"], cell["vs_own_ar"])
             versus = (*numbers, cell.get("vs_static"))
             lines.append([name, title, *map(_shown, versus)])
     if not lines:
