@@ -78,8 +78,11 @@ class Target:
         paths = _paths(draft) if self._law.processors else ()
         if self._law.choose is None:
             scores = self._law.scores(logits, self._tokens, paths)
-            finite = logits.amax(-1).isfinite()
-            decided, whole = torch.stack([scores.argmax(-1), finite.long()]).tolist()  # one read
+            tops = scores.argmax(-1)  # of a row with NaN, its place
+            best = logits.gather(-1, tops[:, None])[:, 0]
+            if self._law.processors:  # which may have hidden what is wrong
+                best = logits.amax(-1)
+            decided, whole = torch.stack([tops, best.isfinite().long()]).tolist()  # one read
             _refuse_unless(all(whole))
             return verify_greedy(draft, decided)
         _refuse_unless(bool(logits.amax(-1).isfinite().all()))
