@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import re
 import statistics
 import sys
 import traceback
@@ -539,6 +540,7 @@ def launches(bench: Bench) -> dict[str, Any]:
             "kernels": sum(e.count for e in events),
             "device_us": sum(e.self_device_time_total for e in events),
             "slowest": [[e.key[:90], e.count, e.self_device_time_total] for e in slow],
+            "attention": [e.key[:60] for e in events if re.search("sdpa|fmha|flash|atten", e.key)],
         }
     return found
 
