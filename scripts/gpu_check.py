@@ -39,9 +39,9 @@ from specframe.executors.fused.attention import attend, attend_fused
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.graphs.executor import GraphedExecutor
 from specframe.executors.graphs.recorder import CudaRecorder, ReplayRecorder
-from specframe.executors.graphs.small import compiled_operations
 from specframe.executors.graphs.storage import ROWS, bucket_of
 from specframe.executors.low_bit import lower, round_floats
+from specframe.executors.load import load_executor
 from specframe.testing.planted import falling_noise, planted_llama, planted_skips
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
@@ -106,8 +106,8 @@ class Bench:
         self.model = planted_llama(shape, noise, dtype=dtype, device=self.device)
         recorder = CudaRecorder(self.device) if args.recorder == "cuda" else ReplayRecorder()
         self.plain = GraphedExecutor(self.model, recorder)
-        small = compiled_operations(self.device)
-        self.graphed = GraphedExecutor(self.model, recorder, small=small)  # what users get
+        chosen = load_executor(self.model)  # what users get; on a CPU, the fused one
+        self.graphed: Any = chosen if args.recorder == "cuda" else self.plain
         self.eager = FusedExecutor(self.model)
         self.new = 24 if args.tiny else NEW
 
