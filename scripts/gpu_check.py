@@ -40,8 +40,8 @@ from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.graphs.executor import GraphedExecutor
 from specframe.executors.graphs.recorder import CudaRecorder, ReplayRecorder
 from specframe.executors.graphs.storage import ROWS, bucket_of
-from specframe.executors.low_bit import lower, round_floats
 from specframe.executors.load import load_executor
+from specframe.executors.low_bit import lower, round_floats
 from specframe.testing.planted import falling_noise, planted_llama, planted_skips
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
