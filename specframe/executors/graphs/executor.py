@@ -166,8 +166,9 @@ class GraphedExecutor(FusedExecutor):
         taps: Collection[int] = (),
     ) -> Decided | None:
         """See `Executor.decide`."""
-        if not isinstance(cache, StoredCache) or len(tokens) > PROMPT_ROWS:
+        if not self._records_on(cache) or len(tokens) > PROMPT_ROWS:
             return None
+        assert isinstance(cache, StoredCache)
         cache.reserve(cache.length, len(tokens))
         wanted, full = tuple(sorted(taps)), SkipSet(self.shape.sublayers)
         key = WalkKey(
@@ -189,7 +190,10 @@ class GraphedExecutor(FusedExecutor):
 
     def _is_recordable(self, step: Step, cache: CursorCache) -> bool:
         chain = step.slot is not None and step.mask is None and step.visible == step.slot
-        return chain and 0 < step.rows <= PROMPT_ROWS and isinstance(cache, StoredCache)
+        return chain and 0 < step.rows <= PROMPT_ROWS and self._records_on(cache)
+
+    def _records_on(self, cache: CursorCache) -> bool:
+        return isinstance(cache, StoredCache) and self._recorder.serves(self.device)
 
     def _part(
         self,
@@ -344,10 +348,11 @@ class GraphedExecutor(FusedExecutor):
         """See `Executor.chain`."""
         rows = 1 + len(plan.copied[: plan.stop.max_tokens])
         plain = plan.tree is None or plan.tree.widest == 1
-        if not plain or plan.headed or not isinstance(cache, StoredCache):
+        if not plain or plan.headed or not self._records_on(cache):
             return None
         if len(parts_of(cache.length, rows)) > 1:
             return None
+        assert isinstance(cache, StoredCache)
         return GraphedChain(self.run, self.inputs, cache, plan, keep)
 
     def _read_out(self, hidden: Tensor, head: Linear) -> Tensor:

@@ -80,6 +80,10 @@ class Recording(Protocol):
 class Recorder(Protocol):
     """Records computations that read and write only buffers that stay where they are."""
 
+    def serves(self, device: torch.device) -> bool:
+        """Whether it can record on this device; a model may be moved."""
+        ...
+
     def record(self, compute: Compute) -> Recording:
         """Record without computing: outputs are undefined until the first replay."""
         ...
@@ -95,6 +99,10 @@ class CudaRecorder:
         self._device = device
         self._stream: Any = torch.cuda.Stream(device)
         self._pool: Any = torch.cuda.graph_pool_handle()
+
+    def serves(self, device: torch.device) -> bool:
+        """See `Recorder.serves`."""
+        return device == self._device
 
     def record(self, compute: Compute) -> Recording:
         """See `Recorder.record`. What is computed must have run once before, to load its code."""
@@ -123,6 +131,10 @@ class _CudaRecording:
 
 class ReplayRecorder:
     """Computes again at each replay, into the same outputs; for devices without graphs."""
+
+    def serves(self, device: torch.device) -> bool:
+        """True: it only computes."""
+        return True
 
     def record(self, compute: Compute) -> Recording:
         """See `Recorder.record`."""

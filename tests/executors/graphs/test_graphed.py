@@ -235,3 +235,15 @@ def test_a_chain_is_offered_only_for_what_it_can_draft():
     ):
         assert executor.chain(cache, other, ()) is None
     assert tiny_executor(LONG).chain(cache, plan, ()) is None
+
+
+def test_a_model_that_was_moved_away_is_run_without_recordings():
+    class Elsewhere(PoisoningRecorder):
+        def serves(self, device):
+            return False
+
+    executor = graphed(recorder=Elsewhere())
+    for _ in range(2):
+        found = generated(executor, PLANS["confidence"])
+        assert found == generated(tiny_executor(LONG), PLANS["confidence"])
+    assert executor.graphs == 0
