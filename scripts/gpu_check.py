@@ -104,6 +104,7 @@ class Bench:
         size = NOISE.get(name, 1.0)
         noise = {i: size * part for i, part in falling_noise(shape.layers).items()}
         self.model = planted_llama(shape, noise, dtype=dtype, device=self.device)
+        self.device = self.model.device
         recorder = CudaRecorder(self.device) if args.recorder == "cuda" else ReplayRecorder()
         self.plain = GraphedExecutor(self.model, recorder)
         chosen = load_executor(self.model)  # what users get; on a CPU, the fused one

@@ -102,7 +102,7 @@ class CudaRecorder:
 
     def serves(self, device: torch.device) -> bool:
         """See `Recorder.serves`."""
-        return device == self._device
+        return device.type == "cuda" and self._device.index in (None, device.index)
 
     def record(self, compute: Compute) -> Recording:
         """See `Recorder.record`. What is computed must have run once before, to load its code."""
