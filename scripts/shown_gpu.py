@@ -69,8 +69,8 @@ def _judged(shapes: dict[str, Any]) -> Iterator[tuple[str, str, Any, bool | None
     half = large.get("planted", {}).get("half", {})
     gain = half.get("vs_own_ar")
     what = "8B: half skipped, 6 drafts, against its own decoding"
-    if gain is not None:
-        what += f" (a token is accepted with probability {half['acceptance_of_a_token']:.2f})"
+    if (rate := half.get("acceptance_of_a_token")) is not None:
+        what += f" (a token is accepted with probability {rate:.2f})"
     yield what, "at least 1.25", gain, _least(gain, 1.25)
 
 
