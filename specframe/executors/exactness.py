@@ -7,8 +7,6 @@ import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,15 +14,12 @@ from torch import Tensor
 from specframe.errors import ArtefactError
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Executor, chain_step
-from specframe.executors.filling import fill_cache
-from specframe.executors.graphs import storage as graphs
 from specframe.executors.machine import processor_name
 from specframe.storage.user_cache import cache_folder, read_json, write_json
 
 __all__ = ["Exactness", "check_exactness", "known_exactness"]
 
 CONTEXTS = (5, 64, 191, 250, 505, 700)  # committed tokens before the rows, around block boundaries
-GPU_CONTEXTS = (1018, 2040, 8180)  # more of them where they take no time; around edges of buckets
 ROWS = (2, 3, 5, 9, 17, 32)  # up to the longest chain that is drafted, with its root
 
 
@@ -58,7 +53,7 @@ def check_exactness(executor: Executor) -> Exactness:
     blocks = [rows for rows in ROWS if rows < executor.shape.positions]
     longest = max(blocks)
     room = executor.shape.positions - longest
-    contexts = [context for context in _contexts(executor) if context <= room] or [max(room, 1)]
+    contexts = [context for context in CONTEXTS if context <= room] or [max(room, 1)]
     tokens = _random_tokens(executor, max(contexts) + longest)
     for context in contexts:
         differing = _rows_that_differ(executor, tokens[: context + longest], context, blocks)
@@ -76,8 +71,8 @@ def _rows_that_differ(
 ) -> int | None:
     """The size of the smallest block whose rows differ from those of single walks, or None."""
     cache = executor.new_cache(len(tokens))
-    for _ in fill_cache(executor, cache, tokens[:context], stop=executor.representative_sublayers):
-        pass
+    _walk(executor, cache, tokens[:context])
+    cache.commit(range(context))
     together = [_walk(executor, cache, tokens[context : context + rows]) for rows in blocks]
     singly = []
     for token in tokens[context:]:
@@ -86,10 +81,6 @@ def _rows_that_differ(
     alone = torch.cat(singly, dim=1)
     pairs = zip(blocks, together, strict=True)
     return next((rows for rows, block in pairs if not torch.equal(block, alone[:, :rows])), None)
-
-
-def _contexts(executor: Executor) -> tuple[int, ...]:
-    return CONTEXTS + (GPU_CONTEXTS if executor.device.type == "cuda" else ())
 
 
 def _walk(executor: Executor, cache: CursorCache, tokens: list[int]) -> Tensor:
@@ -105,31 +96,9 @@ def _random_tokens(executor: Executor, count: int) -> list[int]:
     return drawn
 
 
-def _version() -> str:
-    with suppress(PackageNotFoundError):
-        return version("specframe")
-    return "a checkout"
-
-
-def _gpu_facts() -> tuple[object, ...]:
-    """Versions and settings that choose the kernels of a GPU."""
-    matmul = torch.backends.cuda.matmul
-    driver: Any = torch._C
-    return (
-        torch.version.cuda,
-        torch.backends.cudnn.version(),
-        driver._cuda_getDriverVersion(),
-        matmul.allow_tf32,
-        matmul.allow_bf16_reduced_precision_reduction,
-        matmul.allow_fp16_reduced_precision_reduction,
-        graphs.ROWS,
-    )
-
-
 def _key(executor: Executor) -> str:
     facts = (
-        (_contexts(executor), ROWS),
-        _version(),
+        (CONTEXTS, ROWS),
         executor.name,
         executor.traits,
         executor.strict,
@@ -141,6 +110,5 @@ def _key(executor: Executor) -> str:
         platform.machine(),
         torch.backends.cpu.get_cpu_capability(),
         processor_name(executor.device),
-        *(_gpu_facts() if executor.device.type == "cuda" else ()),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +35,6 @@ from specframe.executors.fused.lowering import lower_attention, lower_for, lower
 from specframe.executors.fused.native.sublayers import (
     MOST_ROWS,
     NativeLayer,
-    NativeSublayers,
     native_layer,
     native_sublayers,
 )
@@ -51,13 +50,6 @@ STRICT_ROWS = 16  # float32 products are bit-identical only for a fixed number o
 
 
 Sublayer = Callable[[int, Tensor], Tensor]  # depth and the stream before it -> after it
-
-
-class Turns(Protocol):
-    """Rotary tables at the positions of a walk's rows."""
-
-    cos: Tensor  # [rows, 1, D]
-    sin: Tensor
 
 
 @dataclass(slots=True)
@@ -105,13 +97,10 @@ class FusedExecutor:
         self.dtype, self.device = embedding.dtype, embedding.device
         self._low.drop()
         self._cos = self._sin = embedding.new_zeros(0, 1, self.shape.head_size)
-        self._native = self._compiled_sublayers()
+        self._native = native_sublayers(self._model)
         self.compiled = self._native is not None
         self._lower = lower_for(self.compiled)
         self._attend, self._block = self._choose_attention()
-
-    def _compiled_sublayers(self) -> NativeSublayers | None:
-        return native_sublayers(self._model)
 
     def _choose_attention(self) -> tuple[Attend, int]:
         """The kernel, and the block size of columns that it needs for bit-identical rows."""
@@ -313,7 +302,7 @@ class FusedExecutor:
             mixed = attend_beside(grouped, keys, values, own_keys, own_values, mask, scale)
         return mixed.view(shape.kv_heads, rows, group, -1).transpose(0, 1)
 
-    def _rotate(self, layer: FusedLayer, heads: Tensor, frame: Turns) -> None:
+    def _rotate(self, layer: FusedLayer, heads: Tensor, frame: _Frame) -> None:
         """Apply optional norms and rotary positions to queries and keys, in place."""
         if layer.qk_norm is not None:
             normed = F.rms_norm(heads, heads.shape[-1:], None, self._model.eps)

@@ -17,7 +17,7 @@ from specframe.executors.executor import ALL_ROWS, Chain, Decided
 from specframe.executors.fused.attention import attend, attend_fused
 from specframe.executors.fused.executor import PROMPT_ROWS, FusedExecutor
 from specframe.executors.fused.fusible import FusedLayer, Linear
-from specframe.executors.fused.native.sublayers import NativeSublayers
+from specframe.executors.fused.lowering import lower_for
 from specframe.executors.fused.weights import FusedLinear
 from specframe.executors.graphs.chain import GraphedChain
 from specframe.executors.graphs.inputs import STATE_ROWS, Inputs
@@ -95,14 +95,17 @@ class GraphedExecutor(FusedExecutor):
 
     def _refresh(self) -> None:
         super()._refresh()
+        self._native, self._lower = None, lower_for(False)  # on a CPU, where it is for tests
         self.compiled = self.small != plain_operations()
         self._drop_graphs()
         self._pool.forget()
         with torch.inference_mode(False):
             self.inputs = Inputs(self.shape, self.dtype, self.device)
 
-    def _compiled_sublayers(self) -> NativeSublayers | None:
-        return None  # compiled for CPUs; on one, this executor is for tests
+    @property
+    def traits(self) -> str:
+        """What affects the arithmetic besides shapes."""
+        return f"{super().traits}, {ROWS} rows"
 
     @property
     def graphs(self) -> int:
