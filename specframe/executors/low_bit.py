@@ -138,7 +138,9 @@ def _eight(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
 def _floating_eight(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
     """On a GPU: 8-bit floats, where its product of int8 weights is slow."""
     codes, scales = round_floats(weight)
-    product = partial(_float8_product, codes, scales.t(), compiled(round_floats, weight.device))
+    one = weight.new_ones((), dtype=torch.float32)
+    steps = (compiled(round_floats, weight.device), compiled(_scaled, weight.device))
+    product = partial(_float8_product, codes, scales.t(), one, *steps)
     try:
         with torch.inference_mode():  # as in walks, so that it is compiled once
             product(weight.new_zeros(16, weight.shape[1]))
@@ -154,14 +156,22 @@ def round_floats(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _float8_product(
-    codes: Tensor, scales: Tensor, rounded: Callable[[Tensor], tuple[Tensor, Tensor]], rows: Tensor
+    codes: Tensor,
+    scales: Tensor,
+    one: Tensor,
+    rounded: Callable[[Tensor], tuple[Tensor, Tensor]],
+    scaled: Callable[[Tensor, Tensor, Tensor], Tensor],
+    rows: Tensor,
 ) -> Tensor:
-    """The rows are rounded as well."""
+    """The rows are rounded as well. Scales follow the product: with them, it is a slower one."""
     own, sizes = rounded(rows)
     multiply: Callable[..., Tensor] = torch._scaled_mm
-    return multiply(
-        own, codes.t(), scale_a=sizes, scale_b=scales, out_dtype=KERNEL, use_fast_accum=True
-    )
+    out = multiply(own, codes.t(), scale_a=one, scale_b=one, out_dtype=KERNEL, use_fast_accum=True)
+    return scaled(out, sizes, scales)
+
+
+def _scaled(products: Tensor, sizes: Tensor, scales: Tensor) -> Tensor:
+    return (products.float() * sizes * scales).to(products.dtype)
 
 
 def _multiplies(multiply: Callable[..., Tensor], codes: Tensor, scales: Tensor) -> bool:
