@@ -11,9 +11,7 @@ from specframe.types import Pass
 __all__ = ["BLOCK", "fill_cache"]
 
 BLOCK = 512  # tokens that go in together
-GPU_BLOCK = (
-    4096  # on a GPU, whose attention needs no memory for scores, and which is idle with less
-)
+GPU_BLOCK = 4096  # on a GPU, which less does not keep busy and whose attention keeps no scores
 
 
 def fill_cache(
