@@ -26,11 +26,13 @@ def compiles(device: torch.device) -> bool:
     return True
 
 
-def compiled(function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
-    """The function compiled for tensors of fixed shapes, or as it is."""
+def compiled(
+    function: Callable[..., Any], device: torch.device, *, any_shape: bool = False
+) -> Callable[..., Any]:
+    """The function compiled, or as it is; anew for each of few shapes, or once for any shape."""
     if not compiles(device):
         return function
-    made: Callable[..., Any] = torch.compile(function, dynamic=False)
+    made: Callable[..., Any] = torch.compile(function, dynamic=any_shape)
     return made
 
 

@@ -139,8 +139,9 @@ def _floating_eight(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
     """On a GPU: 8-bit floats, where its product of int8 weights is slow."""
     codes, scales = round_floats(weight)
     one = weight.new_ones((), dtype=torch.float32)
-    steps = (compiled(round_floats, weight.device), compiled(_scaled, weight.device))
-    product = partial(_float8_product, codes, scales.t(), one, *steps)
+    rounded = compiled(round_floats, weight.device, any_shape=True)
+    scaled = compiled(_scaled, weight.device, any_shape=True)
+    product = partial(_float8_product, codes, scales.t(), one, rounded, scaled)
     try:
         with torch.inference_mode():  # as in walks, so that it is compiled once
             product(weight.new_zeros(16, weight.shape[1]))
