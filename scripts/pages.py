@@ -19,6 +19,7 @@ import found
 import home
 import reference
 import shown_engine
+import shown_gpu
 import shown_run
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +40,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "environment": shown_run.environment,
     "everyone": shown_run.everyone,
     "found": found.found,
+    "gpu": shown_gpu.gpu,
     "measured": shown_run.measured,
     "picture": home.picture,
     "snippet": home.snippet,

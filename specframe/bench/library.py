@@ -47,7 +47,7 @@ def library_drafting(
 ) -> list[LibraryContender]:
     """Prompt lookup, and early exit with the best exit and length on these prompts."""
     lookup = LibraryContender(LOOKUP, rig.model, {"prompt_lookup_num_tokens": LOOKUP_TOKENS})
-    if rig.executor.name != FusedExecutor.name:
+    if not isinstance(rig.executor, FusedExecutor):
         # transformers exits early by changing the config, which many of its models ignore
         tell(f"leaving {EARLY_EXIT} out: transformers cannot exit early from this family")
         return [lookup]

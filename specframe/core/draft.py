@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from specframe.core.sampling import Law
 from specframe.core.verify import without
 from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.executors.cache import CursorCache
-from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor, chain_step
+from specframe.executors.executor import LAST_ROW, NO_ROWS, Chain, Executor, chain_step
 from specframe.tensors import at_least_float32
 from specframe.types import LONGEST_DRAFT, Draft, DraftPlan, Step
 
@@ -57,16 +58,24 @@ class Drafter:
         widest = plan.tree.widest if plan.tree is not None else 1
         going = len(spine) < plan.stop.max_tokens and not self._ends.intersection(spine)
         going = going and len(spine) + widest <= LONGEST_DRAFT
+        chain = self._chain(plan, copied, keep) if going else None
         while going:
-            logits, kept = self._step(plan, spine, walked, keep)
-            if not bool(torch.isfinite(logits.max())):
-                break  # the draft ends here; the target decides the next token
-            states.append(kept)
-            walked = 1 + len(spine)
             parent = len(spine) - 1
-            drawn, confidence, distribution = self._draw(plan, logits, spine)
-            if distribution is not None:
-                distributions[parent] = distribution
+            if chain is not None:
+                top = chain.next()
+                if not top.finite:
+                    break  # the draft ends here; the target decides the next token
+                drawn, confidence = [top.token], top.confidence
+            else:
+                logits, kept = self._step(plan, spine, walked, keep)
+                found = self._draw(plan, logits, spine)
+                if found is None:
+                    break
+                states.append(kept)
+                drawn, confidence, distribution = found
+                if distribution is not None:
+                    distributions[parent] = distribution
+            walked = 1 + len(spine)
             spine.append(drawn[0])
             confidences.append(confidence)
             leaves += [(parent, token) for token in drawn[1:]]
@@ -81,7 +90,18 @@ class Drafter:
             laws=distributions if self._law.sampled else None,
             copied=len(copied),
         )
+        if chain is not None:
+            states = [chain.states(walked)]
         return self._finish(plan, draft, states, walked, keep)
+
+    def _chain(self, plan: DraftPlan, copied: Sequence[int], keep: frozenset[int]) -> Chain | None:
+        """What drafts without the host between steps, where this device has it."""
+        if self._law.sampled or self._law.processors:
+            return None
+        chain = self._executor.chain(self._cache, plan, keep)
+        if chain is not None:
+            chain.begin([self._tokens[-1], *copied])
+        return chain
 
     def _copied(self, plan: DraftPlan) -> tuple[int, ...]:
         """The plan's copied tokens, up to its length limit and its first end token."""
@@ -117,21 +137,36 @@ class Drafter:
 
     def _draw(
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
-    ) -> tuple[list[int], float, Tensor | None]:
-        """Candidates in drawing order, the first one's confidence, their distribution."""
+    ) -> tuple[list[int], float, Tensor | None] | None:
+        """Candidates in drawing order, the first one's confidence, their distribution.
+
+        None if the logits are not finite. Each value that is read waits for the device once.
+        """
         if self._law.sampled:
-            q = self._law.probabilities(logits[None], self._tokens, [spine])[0]
-            width = min(_width(plan, len(spine), float(q.max())), int((q > 0).sum()))
-            drawn = _draw_without_replacement(self._law, q, width)
-            return drawn, float(q[drawn[0]]), q
+            return self._draw_sampled(plan, logits, spine)
         scores = self._law.scores(logits[None], self._tokens, [spine])[0]
-        top = int(scores.argmax())
-        confidence = _top_probability(scores, top) if _asks_confidence(plan) else float("nan")
+        top, confidence, finite = _read_top(scores, _asks_confidence(plan))
+        if not finite:
+            return None
         width = min(_width(plan, len(spine), confidence), scores.shape[0])
         if width == 1:
             return [top], confidence, None
-        others = [int(token) for token in scores.topk(width).indices if int(token) != top]
+        others = [token for token in scores.topk(width).indices.tolist() if token != top]
         return [top, *others[: width - 1]], confidence, None
+
+    def _draw_sampled(
+        self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
+    ) -> tuple[list[int], float, Tensor] | None:
+        q = self._law.probabilities(logits[None], self._tokens, [spine])[0]
+        facts = torch.stack(
+            [logits.max().isfinite().to(q.dtype), q.max(), (q > 0).sum().to(q.dtype)]
+        )
+        finite, best, possible = facts.tolist()
+        if not finite:
+            return None
+        width = min(_width(plan, len(spine), best), int(possible))
+        drawn = _draw_without_replacement(self._law, q, width)
+        return drawn, float(q[drawn[0]]), q
 
     def _finish(
         self,
@@ -172,11 +207,11 @@ def tree_step(draft: Draft, root: int, cache: CursorCache, rows: range | None = 
     if draft.is_chain:
         return chain_step(tokens, slot, device)
     paths = [[0, *(node + 1 for node in draft.path(row - 1))] for row in rows]
-    mask = torch.zeros(len(rows), rows.stop, dtype=torch.bool, device=device)
+    mask = torch.zeros(len(rows), rows.stop, dtype=torch.bool)
     for i, path in enumerate(paths):
         mask[i, path] = True
-    depths = torch.tensor([len(path) - 1 for path in paths], device=device)
-    return Step(torch.tensor([tokens], device=device), depths + cache.length, slot, slot, mask)
+    positions = torch.tensor([len(path) - 1 + cache.length for path in paths], device=device)
+    return Step(torch.tensor([tokens], device=device), positions, slot, slot, mask.to(device))
 
 
 def _width(plan: DraftPlan, depth: int, confidence: float) -> int:
@@ -193,9 +228,14 @@ def _asks_confidence(plan: DraftPlan) -> bool:
     return plan.stop.confidence > 0.0 or plan.stop.gain is not None or by_confidence
 
 
-def _top_probability(scores: Tensor, top: int) -> float:
-    exact = at_least_float32(scores)
-    return float(torch.exp(exact[top] - exact.logsumexp(-1)))
+def _read_top(scores: Tensor, confident: bool) -> tuple[int, float, bool]:
+    """The top token, its probability (nan unless asked for), and whether the scores are finite."""
+    top = scores.argmax()
+    value = scores.gather(0, top[None])[0]  # NaN or infinite if any score is
+    if confident:
+        value = torch.exp(at_least_float32(value) - at_least_float32(scores).logsumexp(-1))
+    token, found = torch.stack([top.double(), value.double()]).tolist()
+    return int(token), found if confident else float("nan"), isfinite(found)
 
 
 def _draw_without_replacement(law: Law, q: Tensor, width: int) -> list[int]:

@@ -36,9 +36,12 @@ class StateWindow:
 
         Depths before the draft's prefix were computed while drafting, the others in verification.
         """
+        index: Tensor | None = None  # one for all depths: each would be a copy to the device
         for depth in self.depths:
             states = verified[depth] if depth in verified else drafted[depth]
-            kept = states[0, list(rows)]
+            if index is None:
+                index = torch.tensor(rows, device=states.device)
+            kept = states[0].index_select(0, index)
             self.committed[depth] = _last(self.committed.get(depth), kept, self._needs.window)
 
 

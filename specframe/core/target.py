@@ -52,6 +52,17 @@ class Target:
         Sublayers of the draft's prefix computed the target's own values and are not run again.
         """
         hidden = draft.states.get(prefix)
+        if draft.is_chain and not self._law.sampled and not self._law.processors:
+            found = self._executor.decide(
+                [self._tokens[-1], *draft.tokens],
+                self._cache,
+                start=0 if hidden is None else prefix,
+                hidden=hidden,
+                taps=capture,
+            )
+            if found is not None:
+                _refuse_unless(found.finite)
+                return verify_greedy(draft, found.tokens), found.taps
         passed = self._executor.walk(
             tree_step(draft, self._tokens[-1], self._cache),
             self._cache,
@@ -64,17 +75,27 @@ class Target:
 
     def _decide(self, draft: Draft, logits: Tensor) -> Verdict:
         """Accepted nodes and bonus token, from the target's logits [1 + nodes, V] alone."""
-        if not bool(torch.isfinite(logits.amax(-1)).all()):
-            raise NonFiniteLogits(
-                "The model's own logits contain NaN or infinity, so no token can be chosen. "
-                "Check the weights, or run the model in bfloat16 or float32."
-            )
         paths = _paths(draft) if self._law.processors else ()
         if self._law.choose is None:
             scores = self._law.scores(logits, self._tokens, paths)
-            return verify_greedy(draft, scores.argmax(-1).tolist())
+            tops = scores.argmax(-1)  # of a row with NaN, its place
+            best = logits.gather(-1, tops[:, None])[:, 0]
+            if self._law.processors:  # which may have hidden what is wrong
+                best = logits.amax(-1)
+            decided, whole = torch.stack([tops, best.isfinite().long()]).tolist()  # one read
+            _refuse_unless(all(whole))
+            return verify_greedy(draft, decided)
+        _refuse_unless(bool(logits.amax(-1).isfinite().all()))
         distributions = self._law.probabilities(logits, self._tokens, paths)
         return verify_sampled(draft, distributions, self._law.choose)
+
+
+def _refuse_unless(finite: bool) -> None:
+    if not finite:
+        raise NonFiniteLogits(
+            "The model's own logits contain NaN or infinity, so no token can be chosen. "
+            "Check the weights, or run the model in bfloat16 or float32."
+        )
 
 
 def _paths(draft: Draft) -> list[list[int]]:

@@ -13,6 +13,7 @@ from specframe.types import ModelShape
 
 __all__ = ["Diagnosis", "LowBit", "Support", "diagnose", "report"]
 
+OWN = ("fused", "graphed")  # executors with a forward pass of their own
 PACKAGES = ("specframe", "torch", "transformers", "tokenizers", "safetensors", "numpy")
 EXTRAS = (
     "accelerate",
@@ -148,7 +149,7 @@ def _support(model: Any) -> Support:
     executor = load_executor(model)
     found = known_exactness(executor)
     layout = getattr(executor, "layout", None)
-    attention = "own" if executor.name == "fused" else executor.traits.partition("/")[2]
+    attention = "own" if executor.name in OWN else executor.traits.partition("/")[2]
     return Support(
         executor=executor.name,
         why_not_fused=reason_not_fusible(model),
@@ -179,7 +180,7 @@ def _low_bit(model: Any, executor: Any) -> LowBit:
 
 def _advice(executor: Any, attention: str) -> str | None:
     """What may make greedy decoding exact; the next report says whether it did."""
-    if executor.name == "fused" and str(executor.dtype) == "torch.float32":
+    if executor.name in OWN and str(executor.dtype) == "torch.float32":
         return "strict=True computes float32 rows bit-identically in blocks of any size"
     if attention == "sdpa" and executor.dtype.itemsize == 2:
         return "attn_implementation='eager' may be exact: load the model so and ask again"

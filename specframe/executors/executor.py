@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from specframe.executors.cache import CursorCache
-from specframe.types import ModelShape, Pass, SkipSet, Step
+from specframe.types import DraftPlan, ModelShape, Pass, SkipSet, Step
 
-__all__ = ["ALL_ROWS", "LAST_ROW", "NO_ROWS", "Executor", "chain_step"]
+__all__ = ["ALL_ROWS", "LAST_ROW", "NO_ROWS", "Chain", "Decided", "Executor", "Top", "chain_step"]
 
 ALL_ROWS = slice(None)
 LAST_ROW = slice(-1, None)
 NO_ROWS = None
+
+
+class Top(NamedTuple):
+    """A greedy draft step: the top token and its probability (nan if the plan does not ask)."""
+
+    token: int
+    confidence: float
+    finite: bool  # whether the logits are
+
+
+class Decided(NamedTuple):
+    """The target's greedy choice after each row of a chain."""
+
+    tokens: list[int]
+    finite: bool  # whether all logits are
+    taps: dict[int, Tensor]  # depth -> [1, S, H]
+
+
+class Chain(Protocol):
+    """Drafts a greedy chain without the host between its steps, where the plan allows."""
+
+    def begin(self, rows: Sequence[int]) -> None:
+        """Walk the root of the draft and the tokens that are copied after it."""
+        ...
+
+    def next(self) -> Top:
+        """The token after the last row; it becomes the next row."""
+        ...
+
+    def states(self, rows: int) -> dict[int, Tensor]:
+        """The stream of the first rows at the depths that are kept: depth -> [1, rows, H]."""
+        ...
 
 
 class Executor(Protocol):
@@ -74,6 +106,28 @@ class Executor(Protocol):
         logits are returned; there are none if the walk stops before the last sublayer. If both
         sublayers of a layer read its input, there is no stream between them, and depth 2i + 1 means
         depth 2i.
+        """
+        ...
+
+    def decide(
+        self,
+        tokens: Sequence[int],
+        cache: CursorCache,
+        *,
+        start: int = 0,
+        hidden: Tensor | None = None,
+        taps: Collection[int] = (),
+    ) -> Decided | None:
+        """Walk a chain of rows from the cursor on, in full, and read each row's top token.
+
+        `start`, `hidden` and `taps` are those of `walk`. None: the caller is to walk.
+        """
+        ...
+
+    def chain(self, cache: CursorCache, plan: DraftPlan, keep: Collection[int]) -> Chain | None:
+        """What drafts this plan as a greedy chain; None: draft it walk by walk.
+
+        `keep` are depths, none of them after the plan's prefix, whose stream is kept.
         """
         ...
 

@@ -11,6 +11,7 @@ from specframe.types import Pass
 __all__ = ["BLOCK", "fill_cache"]
 
 BLOCK = 512  # tokens that go in together
+GPU_BLOCK = 4096  # on a GPU, which less does not keep busy and whose attention keeps no scores
 
 
 def fill_cache(
@@ -28,8 +29,9 @@ def fill_cache(
     A block is committed when the next one is asked for, so the iterator must be exhausted. Blocks
     that end at or before position `taps_from` are walked without taps.
     """
-    for first in range(0, len(tokens), BLOCK):
-        block = tokens[first : first + BLOCK]
+    size = GPU_BLOCK if executor.device.type == "cuda" else BLOCK
+    for first in range(0, len(tokens), size):
+        block = tokens[first : first + size]
         wanted = taps if first + len(block) > taps_from else ()
         step = chain_step(block, first, executor.device)
         yield first, executor.walk(step, cache, stop=stop, taps=wanted, rows=rows)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specframe.executors.compiling import compiled
 from specframe.types import LOW_BITS
 
 __all__ = ["LowBitLinear", "Rounded", "lower", "round_in_groups", "round_rows"]
@@ -22,6 +23,7 @@ GROUP = 64  # weights along a row that share a scale and a zero; 4.5 bits a weig
 CPU_TILE = 16  # the 4-bit product takes rows in multiples of this
 INNER_TILES = 4  # of the layout for CUDA
 KERNEL = torch.bfloat16
+LARGEST_FLOAT8 = 448.0  # of e4m3
 MULTIPLE = 64  # columns: the group, which also suits the 8-bit product (16) and CUDA's tiles
 
 
@@ -123,12 +125,54 @@ def _pack_on_cuda(codes: Tensor) -> Tensor | None:
 
 
 def _eight(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
+    if weight.is_cuda:
+        return _floating_eight(weight)
     codes, scales = round_rows(weight)
     multiply = getattr(torch.ops.aten, "_weight_int8pack_mm", None)
     if multiply is None or not _multiplies(multiply, codes, scales):
         return _dense(codes * scales[:, None])
     scales = scales.to(KERNEL)
     return (lambda rows: multiply(rows.to(KERNEL), codes, scales)), _size(codes) + _size(scales)
+
+
+def _floating_eight(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
+    """On a GPU: 8-bit floats, where its product of int8 weights is slow."""
+    codes, scales = round_floats(weight)
+    one = weight.new_ones((), dtype=torch.float32)
+    rounded = compiled(round_floats, weight.device, any_shape=True)
+    scaled = compiled(_scaled, weight.device, any_shape=True)
+    product = partial(_float8_product, codes, scales.t(), one, rounded, scaled)
+    try:
+        with torch.inference_mode():  # as in walks, so that it is compiled once
+            product(weight.new_zeros(16, weight.shape[1]))
+    except (NotImplementedError, RuntimeError, ValueError):  # the device has none
+        return _dense(codes.float() * scales)
+    return product, _size(codes) + _size(scales)
+
+
+def round_floats(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes [rows, in] in 8-bit floats and their scales [rows, 1] in float32."""
+    scales = (values.abs().amax(1, keepdim=True).float() / LARGEST_FLOAT8).clamp_min(1e-12)
+    return (values.float() / scales).to(torch.float8_e4m3fn), scales
+
+
+def _float8_product(
+    codes: Tensor,
+    scales: Tensor,
+    one: Tensor,
+    rounded: Callable[[Tensor], tuple[Tensor, Tensor]],
+    scaled: Callable[[Tensor, Tensor, Tensor], Tensor],
+    rows: Tensor,
+) -> Tensor:
+    """The rows are rounded as well. Scales follow the product: with them, it is a slower one."""
+    own, sizes = rounded(rows)
+    multiply: Callable[..., Tensor] = torch._scaled_mm
+    out = multiply(own, codes.t(), scale_a=one, scale_b=one, out_dtype=KERNEL, use_fast_accum=True)
+    return scaled(out, sizes, scales)
+
+
+def _scaled(products: Tensor, sizes: Tensor, scales: Tensor) -> Tensor:
+    return (products.float() * sizes * scales).to(products.dtype)
 
 
 def _multiplies(multiply: Callable[..., Tensor], codes: Tensor, scales: Tensor) -> bool:

@@ -28,6 +28,7 @@ class LowBitCopies:
         self._kept: dict[tuple[Hashable, int], Any] = {}
         self._sample: tuple[Tensor, ...] = ()
         self.bytes = 0  # memory of all copies
+        self.generation = 0  # how often copies were forgotten
 
     def get(self, part: Hashable, bits: int, make: Callable[[], tuple[Copy, int]]) -> Copy:
         """The copy of this part; `make` returns a new one and its bytes."""
@@ -45,6 +46,7 @@ class LowBitCopies:
         """Forget all copies."""
         self._kept.clear()
         self._sample, self.bytes = (), 0
+        self.generation += 1
 
     def drop_stale(self) -> None:
         """Forget all copies if weights were moved or changed."""

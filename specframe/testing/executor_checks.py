@@ -17,7 +17,7 @@ from specframe.core.probe import CacheProbe
 from specframe.errors import InvalidRequest, PromptTooLong
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import LAST_ROW, NO_ROWS, Executor
-from specframe.types import SkipSet, Step
+from specframe.types import DraftPlan, SkipSet, Step, StopRule
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
 COARSE = 0.25  # bf16 and fp16
@@ -245,6 +245,45 @@ def rows_past_the_capacity_are_refused(executor: Executor, tolerance: float) -> 
     raise AssertionError("a cache for 8 positions accepted rows 6 to 8")
 
 
+def decisions_are_those_of_walks(executor: Executor, tolerance: float) -> None:
+    """`decide`, where there is one, reads the top tokens of a walk over the same rows."""
+    tokens = _tokens(executor, 9)
+    cache = _prefilled(executor, tokens[:6])
+    found = executor.decide(tokens[6:], cache, taps=(2,))
+    if found is None:
+        return
+    step = _chain(executor, tokens[6:], 6)
+    passed = executor.walk(step, cache, taps=(2,))
+    assert passed.logits is not None
+    assert found.finite, "all logits are finite"
+    wanted = passed.logits[0].argmax(-1).tolist()
+    assert found.tokens == wanted, f"decided {found.tokens}, and a walk's top tokens are {wanted}"
+    _close(found.taps[2], passed.taps[2], tolerance, "the states of a decision and of a walk")
+
+
+def a_chain_drafts_what_walks_draft(executor: Executor, tolerance: float) -> None:
+    """`chain`, where there is one, takes the top token of each walk as the next row."""
+    tokens = _tokens(executor, 7)
+    layers = executor.shape.layers
+    skips = SkipSet.of(layers, (layers - 1,))
+    cache = _prefilled(executor, tokens[:6])
+    chain = executor.chain(cache, DraftPlan(skips, StopRule(4)), (2,))
+    if chain is None:
+        return
+    rows, wanted = [tokens[6]], []
+    for slot in range(6, 10):
+        logits = _logits(executor, cache, _chain(executor, rows[-1:], slot), skips=skips)
+        wanted.append(int(logits[0, -1].argmax()))
+        rows.append(wanted[-1])
+    chain.begin([tokens[6]])
+    found = [chain.next() for _ in range(4)]
+    assert all(top.finite for top in found), "all logits are finite"
+    drafted = [top.token for top in found]
+    assert drafted == wanted, f"a chain drafted {drafted}, and walks draft {wanted}"
+    taps = executor.walk(_chain(executor, rows[:4], 6), cache, stop=2, taps=(2,), rows=None).taps
+    _close(chain.states(4)[2], taps[2], tolerance, "the states of a chain and of a walk")
+
+
 _CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
@@ -264,6 +303,8 @@ _CHECKS: dict[str, Check] = {
         walking_beside_writes_nothing,
         a_probe_refuses_to_write,
         rows_past_the_capacity_are_refused,
+        decisions_are_those_of_walks,
+        a_chain_drafts_what_walks_draft,
     )
 }
 

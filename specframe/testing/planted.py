@@ -34,6 +34,7 @@ def planted_llama(
     *,
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
+    device: torch.device | str = "cpu",
     **config: Any,
 ) -> LlamaForCausalLM:
     """A Llama of this shape whose sublayer i adds `noise[i]` times the size of the embeddings.
@@ -58,7 +59,7 @@ def planted_llama(
         max_position_embeddings=shape.positions,
         **{"bos_token_id": None, "eos_token_id": None, **config, "tie_word_embeddings": False},
     )
-    model: LlamaForCausalLM = blank_model(LlamaForCausalLM, settings, dtype, "cpu")
+    model: LlamaForCausalLM = blank_model(LlamaForCausalLM, settings, dtype, device)
     model.generation_config.pad_token_id = 0
     _fill(model, seed)
     _lift_successors(model, seed)
@@ -133,7 +134,7 @@ def _lift_successors(model: Any, seed: int) -> None:
 def _lay_out(weight: Tensor, pool: Tensor, offset: int) -> None:
     """Fill the weight with repeated copies of the pool, which is as fast as copying."""
     flat = weight.view(-1)
-    values = torch.cat([pool[offset:], pool[:offset]]).to(weight.dtype)
+    values = torch.cat([pool[offset:], pool[:offset]]).to(weight.device, weight.dtype)
     for start in range(0, flat.numel(), POOL):
         part = flat[start : start + POOL]
         part.copy_(values[: part.numel()])
@@ -151,7 +152,7 @@ def _set_amplitudes(model: Any, amplitudes: Sequence[float]) -> None:
     rows = min(PROBE_TOKENS, model.config.max_position_embeddings)
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(model.config.vocab_size, (1, rows), generator=generator)
-    model(tokens, use_cache=False, logits_to_keep=1)
+    model(tokens.to(model.device), use_cache=False, logits_to_keep=1)
     for hook in hooks:
         hook.remove()
 

@@ -145,3 +145,16 @@ def test_rounding_in_pieces_gives_the_same_copy(monkeypatch, bits):
     assert torch.equal(whole.product.scales, pieces.product.scales)
     assert torch.equal(whole.product.zeros, pieces.product.zeros)
     assert (whole.bytes, whole.outputs) == (pieces.bytes, pieces.outputs)
+
+
+@pytest.mark.parametrize("large", [1.0, 1e3])
+def test_products_of_8_bit_floats_are_near_the_full_ones(large):
+    """Rows and weights of any size, each with a scale of its own."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(48, 128, generator=generator) * torch.logspace(-3, 2, 48)[:, None]
+    rows = torch.randn(16, 128, generator=generator) * large
+    product, size = low_bit._floating_eight(weight)
+    wanted = rows @ weight.t()
+    gap = (product(rows).float() - wanted).norm(dim=0) / wanted.norm(dim=0)
+    assert float(gap.max()) < 0.06  # 3 bits of mantissa on both sides
+    assert size == 48 * 128 + 4 * 48

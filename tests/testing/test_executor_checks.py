@@ -6,6 +6,7 @@ import pytest
 import torch
 from doubles.tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 
+from specframe.executors.executor import Decided, Top, chain_step
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.modules.executor import ModuleExecutor
 from specframe.testing import check_executor, executor_checks
@@ -154,6 +155,26 @@ class ReservesTooMuch(Wrapped):
         return self.inner.new_cache(capacity + 1)
 
 
+class DecidesForTheRowBefore(Wrapped):
+    def decide(self, tokens, cache, *, taps=()):
+        passed = self.walk(chain_step(tokens, cache.length, self.device), cache, taps=taps)
+        tops = passed.logits[0].argmax(-1).roll(1).tolist()
+        return Decided(tops, True, dict(passed.taps))
+
+
+class ChainsFromItsFirstRow(Wrapped):
+    def chain(self, cache, plan, keep):
+        self.cache, self.skips = cache, plan.skips
+        return self
+
+    def begin(self, rows):
+        self.step = chain_step(rows, self.cache.length, self.device)
+
+    def next(self):
+        logits = self.walk(self.step, self.cache, self.skips).logits[0, -1]
+        return Top(int(logits.argmax()), 1.0, True)
+
+
 MUTANTS = {
     SeesNoCompany: "rows_together_are_rows_one_by_one",
     ForgetsWithinLongBlocks: "a_long_block_is_its_parts",
@@ -171,6 +192,8 @@ MUTANTS = {
     WritesBeside: "walking_beside_writes_nothing",
     ShiftsRowsOfAProbe: "a_probe_refuses_to_write",
     ReservesTooMuch: "rows_past_the_capacity_are_refused",
+    DecidesForTheRowBefore: "decisions_are_those_of_walks",
+    ChainsFromItsFirstRow: "a_chain_drafts_what_walks_draft",
 }
 
 

@@ -48,6 +48,14 @@ class TimedExecutor:
         self.walks += 1
         return passed
 
+    def chain(self, *arguments: Any) -> None:
+        """None: drafts are made walk by walk, so that each is timed."""
+        return
+
+    def decide(self, *arguments: Any, **keywords: Any) -> None:
+        """None, for the same reason."""
+        return
+
     def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:
         """See `Executor.logits`."""
         started = perf_counter()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.bias import causal_lower_right
 
 __all__ = [
     "additive_mask",
@@ -111,8 +112,11 @@ def attend_prompt(
 ) -> Tensor:
     """Many rows at once, [heads, S, D] queries, in memory linear in the length of the prompt.
 
-    Without a mask, attention is causal over an empty cache.
+    Without a mask, attention is causal: the last row sees all columns.
     """
+    earlier = values.shape[1] - query.shape[1]
+    if allowed is None and earlier:
+        allowed = causal_lower_right(query.shape[1], values.shape[1])
     return F.scaled_dot_product_attention(
         query[None],
         keys[None],

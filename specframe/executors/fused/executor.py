@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from specframe.errors import UnsupportedModel
 from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
-from specframe.executors.executor import ALL_ROWS
+from specframe.executors.executor import ALL_ROWS, Chain, Decided
 from specframe.executors.fused.attention import (
     additive_mask,
     attend_beside,
@@ -40,7 +40,7 @@ from specframe.executors.fused.native.sublayers import (
 )
 from specframe.executors.low_bit import LowBitLinear
 from specframe.executors.low_bit_copies import HEAD, LowBitCopies
-from specframe.types import Pass, SkipSet, Step
+from specframe.types import DraftPlan, Pass, SkipSet, Step
 
 __all__ = ["FusedExecutor"]
 
@@ -132,15 +132,18 @@ class FusedExecutor:
 
     def new_cache(self, capacity: int) -> CursorCache:
         """Reserve keys and values; fuse the weights again if they were moved or changed."""
+        self._renew()
+        shape = self.shape
+        return CursorCache(
+            shape.layers, shape.kv_heads, shape.head_size, capacity, self.dtype, self.device
+        )
+
+    def _renew(self) -> None:
         self._refuse_unfusible()  # an adapter may have been added
         if addresses(self._source) != self._model.addresses:
             self._refresh()
         copy_norms(self._source, self._model)
         self._low.drop_stale()
-        shape = self.shape
-        return CursorCache(
-            shape.layers, shape.kv_heads, shape.head_size, capacity, self.dtype, self.device
-        )
 
     @torch.inference_mode()
     def walk(
@@ -171,6 +174,22 @@ class FusedExecutor:
         out = stream[None, : step.rows]
         wanted = rows is not None and stop == self.shape.sublayers
         return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
+
+    def decide(
+        self,
+        tokens: Sequence[int],
+        cache: CursorCache,
+        *,
+        start: int = 0,
+        hidden: Tensor | None = None,
+        taps: Collection[int] = (),
+    ) -> Decided | None:
+        """None: rows are walked, and whoever asks decides."""
+        return None
+
+    def chain(self, cache: CursorCache, plan: DraftPlan, keep: Collection[int]) -> Chain | None:
+        """None: every draft is made walk by walk."""
+        return None
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:
@@ -316,7 +335,8 @@ class FusedExecutor:
         if frame.targets is None:
             columns = step.visible + step.rows
         prompt = frame.targets is not None and step.rows > PROMPT_ROWS
-        if prompt and step.slot == 0 and step.mask is None and _covers(window, step.rows):
+        first = step.slot == 0 or self.device.type == "cuda"  # a CPU needs a mask after that
+        if prompt and first and step.mask is None and _covers(window, columns):
             return None
         allowed = open_columns(step.positions, step.visible, columns, step.mask, window)
         if prompt:
@@ -325,13 +345,14 @@ class FusedExecutor:
         return additive_mask(self._pad(allowed, frame.rows), group, self.dtype)
 
     def _rotary(self, step: Step, cache: CursorCache, rows: int) -> tuple[Tensor, Tensor]:
-        needed = max(cache.capacity, step.visible + step.rows)
-        if self._cos.shape[0] < needed:
-            self._grow_rotary(needed)
+        self._reserve_rotary(max(cache.capacity, step.visible + step.rows))
         positions = self._pad(step.positions, rows)
         return self._cos.index_select(0, positions), self._sin.index_select(0, positions)
 
-    def _grow_rotary(self, needed: int) -> None:
+    def _reserve_rotary(self, needed: int) -> None:
+        """Make the tables cover this many positions."""
+        if self._cos.shape[0] >= needed:
+            return
         positions = torch.arange(needed, device=self.device)[None]
         cos, sin = self._model.rotary(self._model.embedding, positions)
         half = cos.shape[-1] // 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from specframe.errors import InvalidRequest, UnsupportedModel
 from specframe.executors.cache import COLUMN_BLOCK, CursorCache
-from specframe.executors.executor import ALL_ROWS
+from specframe.executors.executor import ALL_ROWS, Chain, Decided
 from specframe.executors.fused.attention import open_columns
 from specframe.executors.fused.executor import PAIR_ROWS, PROMPT_ROWS
 from specframe.executors.low_bit_copies import HEAD, LowBitCopies
@@ -24,7 +24,7 @@ from specframe.executors.modules.lowering import (
 )
 from specframe.executors.modules.recognise import module_shape, recognise
 from specframe.executors.support import refusal_of_attention, refusal_of_model
-from specframe.types import Pass, SkipSet, Step
+from specframe.types import DraftPlan, Pass, SkipSet, Step
 
 __all__ = ["ModuleExecutor"]
 
@@ -136,6 +136,22 @@ class ModuleExecutor:
         tapped |= {depth: out for depth in (stop, asked) if depth in taps}
         wanted = rows is not None and stop == self.shape.sublayers
         return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
+
+    def decide(
+        self,
+        tokens: Sequence[int],
+        cache: CursorCache,
+        *,
+        start: int = 0,
+        hidden: Tensor | None = None,
+        taps: Collection[int] = (),
+    ) -> Decided | None:
+        """None: rows are walked, and whoever asks decides."""
+        return None
+
+    def chain(self, cache: CursorCache, plan: DraftPlan, keep: Collection[int]) -> Chain | None:
+        """None: every draft is made walk by walk."""
+        return None
 
     @torch.no_grad()
     def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:

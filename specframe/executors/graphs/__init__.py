@@ -1,0 +1,1 @@
+"""Walks of few rows, recorded once and replayed, where launching costs more than computing."""
