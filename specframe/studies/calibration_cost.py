@@ -154,13 +154,15 @@ def _transfer(alone: Row, transferred: Row) -> dict[str, float | None]:
 
 
 def _transferred(found: Mapping[str, float | None]) -> str:
-    def when(seconds: float | None) -> str:
-        return "never" if seconds is None else f"after {seconds:.1f} s"
+    def reaches(seconds: float | None) -> str:
+        if seconds is None:
+            return "never reaches 98 % of the best"
+        return f"reaches 98 % of the best after {seconds:.1f} s"
 
     return (
         f"On one domain, the set of another gains {found['first']:.2f}x as it is; a search from it "
-        f"reaches 98 % of the best {when(found['seconds'])} and {found['speedup']:.2f}x in the "
-        f"end, a search from nothing {when(found['alone_seconds'])} and {found['alone']:.2f}x."
+        f"{reaches(found['seconds'])} and ends at {found['speedup']:.2f}x, a search from nothing "
+        f"{reaches(found['alone_seconds'])} and ends at {found['alone']:.2f}x."
     )
 
 
@@ -315,7 +317,15 @@ STUDY = Study(
     "What calibration costs",
     "How long does each way to find one skip set take, and after how many tokens has it paid off?",
     CalibrationCostSettings(),
-    CalibrationCostSettings(faithful_seconds=20.0, seconds=2.0, prompts=(4, 8)),
+    CalibrationCostSettings(
+        faithful_seconds=60.0,
+        cached_seconds=220.0,
+        seconds=4.0,
+        prompts=(2, 4),
+        usual=4,
+        iterations=(20, 50, 100),
+        judged=1,
+    ),
     run,
     Lines("seconds", "speed-up, unseen", ("way", "prompts"), "curve", steps=True, log_x=True),
     real={
