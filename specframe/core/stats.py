@@ -49,6 +49,7 @@ class GenerationStats:
     declined_speedup: float  # predicted of the best plan in those rounds, mean; 0 without any
     exactness: str  # what is promised about equality with autoregressive decoding
     warnings: tuple[str, ...]
+    executor: str = ""  # its name, and why it is not the fused one
 
     @property
     def acceptance(self) -> float:
@@ -89,6 +90,7 @@ class StatsFold:
     exactness: str
     warnings: tuple[str, ...] = ()
     low_bit_bytes: Callable[[], int] = int  # so far
+    executor: str = ""
     rounds: list[Round] = field(default_factory=list)
 
     def add(self, done: Round) -> None:
@@ -132,6 +134,7 @@ class StatsFold:
             declined_speedup=_mean([d.outcome.plan.declined for d in declined if d.outcome]),
             exactness=self.exactness,
             warnings=self.warnings + _warnings(drafted, accepted, select, total, drafting),
+            executor=self.executor,
         )
 
 

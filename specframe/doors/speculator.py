@@ -18,7 +18,10 @@ from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.arguments import Decoding, resolve
 from specframe.errors import InvalidRequest
-from specframe.executors.exactness import known_exactness
+from specframe.executors.added_code import added_code
+from specframe.executors.exactness import promised_exactness
+from specframe.executors.executor import Executor
+from specframe.executors.fused.fusible import reason_not_fusible
 from specframe.executors.load import load_executor
 
 __all__ = [
@@ -48,6 +51,8 @@ class SelfSpeculator:
     `CostModel.even(layers)` prices all sublayers alike, without measuring.
     """
 
+    executor: Executor
+
     def __init__(
         self,
         model: Any,
@@ -59,11 +64,20 @@ class SelfSpeculator:
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.executor = load_executor(model, strict=strict)
+        self._strict, self._given_costs = strict, costs
+        self._code: tuple[str | None, str | None] | None = None
+        self._choose_executor()
         if isinstance(strategy, str):
             strategy = strategy_from(strategy, self.executor.shape)
         self.strategy = strategy
-        self._costs = costs
+
+    def _choose_executor(self) -> None:
+        """Choose again where hooks or adapters have come or gone; before each generation."""
+        code = added_code(self.model.named_modules()), reason_not_fusible(self.model)
+        if code != self._code:
+            self.executor = load_executor(self.model, strict=self._strict)
+            self._code, self._costs = code, self._given_costs
+        self._added, self._not_fused = code
 
     @property
     def costs(self) -> CostModel:
@@ -73,12 +87,13 @@ class SelfSpeculator:
         return self._costs
 
     def _measured(self) -> CostModel:
-        if not self.strategy.needs.prices:
+        if not self.strategy.needs.prices or self._added is not None:
             return CostModel.even(self.executor.shape.layers)
         return measured_profile(self.model, self.executor).costs
 
     def rounds(self, inputs: Any, *, seed: int | None = None, **kwargs: Any) -> Iterator[Round]:
         """Generate round by round; the arguments are those of transformers' `generate`."""
+        self._choose_executor()
         prompt = self._prompt(inputs)
         return self._rounds(prompt, self._decoding(prompt, seed=seed, **kwargs))
 
@@ -89,6 +104,7 @@ class SelfSpeculator:
 
     def generate(self, inputs: Any, *, streamer: Any = None, **kwargs: Any) -> SpeculativeOutput:
         """Generate to the end. `streamer` receives committed tokens, as in transformers."""
+        self._choose_executor()
         prompt = self._prompt(inputs)
         return self.collect(prompt, self._decoding(prompt, **kwargs), streamer=streamer)
 
@@ -101,6 +117,7 @@ class SelfSpeculator:
             self.exactness(decoding.law.sampled),
             self._warnings(),
             lambda: self.executor.low_bytes,
+            self._executor_words(),
         )
         tokens = list(prompt)
         if streamer is not None:
@@ -119,9 +136,18 @@ class SelfSpeculator:
         """What is promised about equality with this executor's autoregressive decoding."""
         if sampled:
             return "tokens follow the model's own distribution"
-        return known_exactness(self.executor).statement
+        return promised_exactness(self.model, self.executor).statement
+
+    def _executor_words(self) -> str:
+        name, reason = self.executor.name, self._not_fused
+        return name if reason is None else f"{name} (not fused: {reason})"
 
     def _warnings(self) -> tuple[str, ...]:
+        if self.strategy.needs.prices and self._added is not None and self._given_costs is None:
+            return (
+                f"All sublayers are priced alike, since {self._added}, which a measurement would "
+                f"run. Pass `costs` to plan with prices.",
+            )
         if self.strategy.needs.prices and not self.costs.facts:
             return (
                 "The prices were not measured on this machine, so plans may not suit it. Leave "

@@ -7,17 +7,19 @@ import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from specframe.errors import ArtefactError
+from specframe.executors.added_code import added_code
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Executor, chain_step
 from specframe.executors.machine import processor_name
 from specframe.storage.user_cache import cache_folder, read_json, write_json
 
-__all__ = ["Exactness", "check_exactness", "known_exactness"]
+__all__ = ["Exactness", "check_exactness", "known_exactness", "promised_exactness"]
 
 CONTEXTS = (5, 64, 191, 250, 505, 700)  # committed tokens before the rows, around block boundaries
 ROWS = (2, 3, 5, 9, 17, 32)  # up to the longest chain that is drafted, with its root
@@ -29,6 +31,14 @@ class Exactness:
 
     exact: bool
     statement: str
+
+
+def promised_exactness(model: Any, executor: Executor) -> Exactness:
+    """`known_exactness` of a model without code of the user's, which nothing can be promised of."""
+    added = added_code(model.named_modules())
+    if added is None:
+        return known_exactness(executor)
+    return Exactness(False, f"not checked, since {added}: it runs in every pass, drafts included")
 
 
 def known_exactness(executor: Executor) -> Exactness:

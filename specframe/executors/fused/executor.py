@@ -132,7 +132,7 @@ class FusedExecutor:
 
     def new_cache(self, capacity: int) -> CursorCache:
         """Reserve keys and values; fuse the weights again if they were moved or changed."""
-        self._refuse_unfusible()  # an adapter may have been added
+        self._refuse_unfusible()  # an adapter or a hook may have been added
         if addresses(self._source) != self._model.addresses:
             self._refresh()
         copy_norms(self._source, self._model)
