@@ -4,7 +4,7 @@ All ways search for Draft & Verify's skip set on the same prompts. Faithful Baye
 times generations and ends when its seconds are over; the others use the one-pass estimate, and the
 time to generate its answers is added to theirs. Cached Bayesian optimisation is shown after each
 number of `iterations`. The best set so far of every way is judged alike: by the predicted speed-up
-on prompts that no search has seen. A search that reached its time limit is called censored, since a
+on prompts that no search has seen. Sublayers run in full or are skipped; low-bit weights take no part. A search that reached its time limit is called censored, since a
 longer one might have found a better set. `transfer` searches one domain from the set of another;
 both searches of one domain are judged on that domain.
 """
@@ -115,6 +115,8 @@ def _findings(
 
 def _raced(best: float, sooner: float | None, faithful: Row, never: bool) -> str:
     found = f"The best set found gains {best:.2f}x."
+    if ENOUGH * best <= 1.0:
+        return f"{found} That is too little to tell which way finds it sooner."
     if sooner is None:
         return f"{found} Neither local search nor the knapsack reached 98 % of that."
     if never:
@@ -154,6 +156,9 @@ def _transfer(alone: Row, transferred: Row) -> dict[str, float | None]:
 
 
 def _transferred(found: Mapping[str, float | None]) -> str:
+    if ENOUGH * max(found["speedup"] or 0.0, found["alone"] or 0.0) <= 1.0:
+        return "On one domain, neither a search from the set of another nor one from nothing pays."
+
     def reaches(seconds: float | None) -> str:
         if seconds is None:
             return "never reaches 98 % of the best"
@@ -328,6 +333,8 @@ STUDY = Study(
     ),
     run,
     Lines("seconds", "speed-up, unseen", ("way", "prompts"), "curve", steps=True, log_x=True),
+    testbed_minutes=5,
+    minutes=7,
     real={
         "faithful_seconds": 20.0,
         "seconds": 6.0,
