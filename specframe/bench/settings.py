@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from specframe.contract.options import require_at_least
+from specframe.contract.options import did_you_mean, require_at_least
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.prompts.usual import usual_prompts
 
@@ -122,7 +122,8 @@ def settings_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
             raise InvalidConfig(f"{str(path)!r} names {name} twice, once as {given}. Keep one.")
         if name not in known:
             raise InvalidConfig(
-                f"BenchSettings has no key {name!r}. Known: {', '.join(sorted(known))}."
+                f"BenchSettings has no key {name!r}.{did_you_mean(name, known)} Known: "
+                f"{', '.join(sorted(known))}."
             )
         changes[name] = _fitting(name, value, known[name])
     return replace(base, **changes)

@@ -75,8 +75,11 @@ def compare_with_settings(
     require_writable(json)
     named = either("strategies", strategies, selectors)
     from specframe.bench.settings import PRESETS
+    from specframe.errors import InvalidConfig
 
-    settings = _settings(preset, grid, model, named, domains, prompts)
+    if preset not in PRESETS:
+        raise InvalidConfig.of("bench", "preset", " or ".join(PRESETS), preset)
+    settings = _settings(PRESETS[preset], grid, model, named, domains, prompts)
     if dry_run:
         for name, value in settings.as_config().items():
             typer.echo(f"{name} = {value}")
@@ -92,12 +95,15 @@ def compare(
     model: Model = None,
     strategies: Annotated[
         str | None,
-        typer.Option(help="Names or folders with commas between them; all of them if not given."),
+        typer.Option(
+            help="Names or folders with commas between them, or all; the testbed is asked all of "
+            "them if not given, any other model those that are fast most often."
+        ),
     ] = None,
     domains: Domains = None,
     prompts: Prompts = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer prompts, and none of transformers' own drafting.")
+        bool, typer.Option("--quick", help="Fewer prompts or strategies, and less calibration.")
     ] = False,
     run: Run = None,
     resume: Resume = None,
@@ -110,11 +116,28 @@ def compare(
     set.
     """
     require_writable(json)
-    named = either("strategies", strategies, selectors) or "all"
-    settings = _settings("quick" if quick else "standard", None, model, named, domains, prompts)
-    settings = replace(settings, **QUICK) if quick else settings
+    named = either("strategies", strategies, selectors)
+    usual = _usual_settings(model, prompts, quick)
+    settings = _settings(usual, None, model, named, domains, prompts)
+    if "all" not in usual.strategies:
+        from specframe.bench.real_model import left_out
+
+        typer.echo(left_out(settings))
     folder = resume or run or new_run()
     write_figures(json, _compared(settings, folder, resume is not None))
+
+
+def _usual_settings(model: str | None, prompts: str | None, quick: bool) -> BenchSettings:
+    """All strategies on the testbed; on another model what ends within five minutes."""
+    from specframe.bench.real_model import COMPARED, OWN_PROMPTS, REAL
+    from specframe.bench.settings import PRESETS
+    from specframe.prompts.usual import EVERYDAY, usual_prompts
+
+    if model is None or usual_prompts(model) != EVERYDAY:
+        settings = PRESETS["quick" if quick else "standard"]
+        return replace(settings, strategies=("all",), **(QUICK if quick else {}))
+    settings = replace(REAL, calibration_seconds=10.0) if quick else COMPARED
+    return settings if prompts in (None, EVERYDAY) else replace(settings, **OWN_PROMPTS)
 
 
 def _compared(settings: BenchSettings, folder: Path, resume: bool) -> dict[str, Any]:
@@ -145,19 +168,15 @@ def _with_real_model(results: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _settings(
-    preset: str,
+    settings: BenchSettings,
     file: Path | None,
     model: str | None,
     strategies: str | None,
     domains: str | None,
     prompts: str | None,
 ) -> BenchSettings:
-    from specframe.bench.settings import PRESETS, settings_from_toml
-    from specframe.errors import InvalidConfig
+    from specframe.bench.settings import settings_from_toml
 
-    if preset not in PRESETS:
-        raise InvalidConfig.of("bench", "preset", " or ".join(PRESETS), preset)
-    settings = PRESETS[preset]
     if file is not None:
         settings = settings_from_toml(file, settings)
     given: dict[str, Any] = {

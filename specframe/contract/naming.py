@@ -14,7 +14,7 @@ from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.storage.artefacts import read_manifest
 from specframe.types import ModelShape
 
-__all__ = ["Named", "option_pairs", "read_named", "strategy_from"]
+__all__ = ["Named", "option_pairs", "read_named", "strategy_for", "strategy_from"]
 
 PRESETS = ("best", "faithful")  # presets of the built-in strategies; other packages may have others
 
@@ -42,6 +42,26 @@ def read_named(text: str, preset: str = "best") -> Named:
     return Named(name, own or preset, option_pairs(settings))
 
 
+def strategy_for(
+    given: LayerSelector | type[LayerSelector] | str | Path, shape: ModelShape
+) -> LayerSelector:
+    """A strategy as it is; the `best` preset of a class; what a name, entry or folder stands for.
+
+    An entry has the form of `read_named`, such as `knapspec:faithful`.
+    """
+    if isinstance(given, type) and issubclass(given, LayerSelector):
+        return _made(given, shape, "best", {})
+    if isinstance(given, str | Path):
+        named = read_named(str(given))
+        return strategy_from(named.name, shape, named.preset, named.options)
+    if isinstance(given, LayerSelector):
+        return given
+    raise InvalidConfig(
+        f"A strategy is a LayerSelector, its class, a registered name or a folder that `save` "
+        f"wrote. Got {type(given).__name__} instead."
+    )
+
+
 def _apart(head: str) -> tuple[str, str]:
     """A name and its preset (empty if none is given); 'package.module:Class' is one name."""
     name, colon, preset = head.rpartition(":")
@@ -51,14 +71,17 @@ def _apart(head: str) -> tuple[str, str]:
 
 
 def strategy_from(
-    named: str, shape: ModelShape, preset: str = "best", options: Mapping[str, str] | None = None
+    named: str | Path,
+    shape: ModelShape,
+    preset: str = "best",
+    options: Mapping[str, str] | None = None,
 ) -> LayerSelector:
     """Load the strategy of a folder that `save` wrote, or create one by its registered name.
 
     Besides its own options, every strategy accepts those of `drafting_options`. The option `of`
     lists the parts of a combined strategy: names and folders, separated by commas.
     """
-    given = dict(options or {})
+    named, given = str(named), dict(options or {})
     own = {name: value for name, value in given.items() if name not in DRAFTING_OPTIONS}
     folder = Path(named)
     if not folder.is_dir():
@@ -75,7 +98,13 @@ def strategy_from(
 def _configured(
     name: str, shape: ModelShape, preset: str, options: Mapping[str, str]
 ) -> LayerSelector:
-    found, given = strategy_class(name), dict(options)
+    return _made(strategy_class(name), shape, preset, options)
+
+
+def _made(
+    found: type[LayerSelector], shape: ModelShape, preset: str, options: Mapping[str, str]
+) -> LayerSelector:
+    given = dict(options)
     if found.combines:
         parts = given.pop("of", ",".join(found.combines)).split(",")
         made = tuple(strategy_from(part.strip(), shape, preset) for part in parts)
@@ -98,8 +127,8 @@ def _plain(found: type[LayerSelector], options: Mapping[str, str]) -> LayerSelec
         return found()
     except TypeError as error:
         raise InvalidConfig(
-            f"{found.__name__} cannot be made from its name alone: {error}. Define `presets` "
-            f"on the class, or create the strategy in Python."
+            f"{found.__name__} cannot be made from its name or class alone: {error}. Create the "
+            f"strategy in Python, or define `presets` on the class."
         ) from error
 
 

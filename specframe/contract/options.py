@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar, get_type_hints
 
 from specframe.errors import InvalidConfig
 
 __all__ = [
+    "did_you_mean",
     "preset_with",
     "require_at_least",
     "require_in",
@@ -19,6 +20,12 @@ __all__ = [
 ]
 
 Config = TypeVar("Config")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence with the known name that is most like this one; empty where none is."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def require_at_least(config: object, **least: float) -> None:
@@ -69,10 +76,9 @@ def with_options(config: Config, options: Mapping[str, str]) -> Config:
     names = [field.name for field in fields(config)]  # type: ignore[arg-type]
     for name in options:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InvalidConfig(
-                f"{owner} has no parameter {name!r}.{hint} Known: {', '.join(sorted(names))}."
+                f"{owner} has no parameter {name!r}.{did_you_mean(name, names)} Known: "
+                f"{', '.join(sorted(names))}."
             )
     values = {name: _read(owner, name, hints[name], text) for name, text in options.items()}
     return replace(config, **values)  # type: ignore[type-var]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from specframe.contract.options import did_you_mean
 from specframe.errors import UnknownStrategy
 
 if TYPE_CHECKING:
@@ -28,10 +28,9 @@ def strategy_class(name: str) -> type[LayerSelector]:
         return _load(EntryPoint(name, name, GROUP))
     entries = _entries()
     if name not in entries:
-        near = difflib.get_close_matches(name, entries, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UnknownStrategy(
-            f"no strategy named {name!r}.{hint} Known: {', '.join(sorted(entries))}."
+            f"no strategy named {name!r}.{did_you_mean(name, entries)} Known: "
+            f"{', '.join(sorted(entries))}."
         )
     return _load(entries[name])
 

@@ -78,7 +78,7 @@ class GenerationStats:
     @property
     def tokens_per_second(self) -> float:
         """Decoded tokens per second, without the prompt's round."""
-        decoded = max(self.new_tokens - 1, 0)
+        decoded = self.mean_accepted_length * self.rounds
         return decoded / self.decode_seconds if self.decode_seconds > 0 else 0.0
 
 

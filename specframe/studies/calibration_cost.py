@@ -3,10 +3,11 @@
 All ways search for Draft & Verify's skip set on the same prompts. Faithful Bayesian optimisation
 times generations and ends when its seconds are over; the others use the one-pass estimate, and the
 time to generate its answers is added to theirs. Cached Bayesian optimisation is shown after each
-number of `iterations`. The best set so far of every way is judged alike: by the predicted speed-up
-on prompts that no search has seen. Sublayers run in full or are skipped; low-bit weights take no part. A search that reached its time limit is called censored, since a
-longer one might have found a better set. `transfer` searches one domain from the set of another;
-both searches of one domain are judged on that domain.
+number of `iterations`. Sublayers run in full or are skipped; none is low-bit. The best set so far
+of every way is judged alike: by the predicted speed-up on prompts that no search has seen. A search
+that reached its time limit is called censored, since a longer one might have found a better set.
+`transfer` searches one domain from the set of another; both searches of one domain are judged on
+that domain.
 """
 
 from __future__ import annotations
