@@ -320,7 +320,7 @@ REFUSED = {
     "empty": lambda run: run.generate([]),
     "too long": lambda run: run.generate([1] * 70),
     "no budget": lambda run: run.generate(PROMPT, max_new_tokens=0),
-    "batch": lambda run: run.generate([[1], [2]]),
+    "batch": lambda run: list(run.stream([[1], [2]])),
     "unknown argument": lambda run: run.generate(PROMPT, max_length=30, no_such_thing=1),
 }
 

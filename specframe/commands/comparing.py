@@ -143,7 +143,9 @@ def _usual_settings(model: str | None, prompts: str | None, quick: bool) -> Benc
 def _compared(settings: BenchSettings, folder: Path, resume: bool) -> dict[str, Any]:
     say_prompts(settings.model, settings.prompts or None)
     from specframe.bench.compare import compare
+    from specframe.doors.loading import located
 
+    located(settings.model)  # a model that was not fetched is refused before a run begins
     began = perf_counter()
     progress = _Progress()
     results = compare(settings, folder, resume=resume, tell=progress.tell, report=progress)

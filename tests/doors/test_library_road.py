@@ -32,7 +32,10 @@ PROMPT = torch.tensor([[5, 9, 20, 7, 11]])
 NEW = 12
 SAVED = Path(__file__).parents[1] / "strategies" / "saved_by_0_1" / "static-bo"
 PAD, END = 0, 16
-TEMPLATE = "{% for m in messages %}{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}v{% endif %}"
+TEMPLATE = (
+    "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    "{% if add_generation_prompt %}v{% endif %}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -280,8 +283,8 @@ def test_the_librarys_streamer_argument_is_streamed_into(door, library, tokenize
 
 def test_a_streamer_ends_with_an_error(door, speculator, tokenizer):
     for run in (
-        lambda streamer: door(streamer=streamer, num_beams=2),
-        lambda streamer: door(spec_streamer=streamer, num_beams=2),
+        lambda streamer: door(streamer=streamer, output_scores=True),
+        lambda streamer: door(spec_streamer=streamer, output_scores=True),
         lambda streamer: speculator.generate([99], streamer=streamer),
     ):
         streamer = TextIteratorStreamer(tokenizer, timeout=20)
