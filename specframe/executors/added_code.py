@@ -38,8 +38,8 @@ def foreign_forward(named: Iterable[tuple[str, Any]]) -> str | None:
 
 def foreign_classes(modules: Iterable[Any]) -> list[str]:
     """Names of the modules' classes whose forward is neither torch's nor transformers'."""
-    classes = {type(module) for module in modules}
-    return sorted(kind.__name__ for kind in classes if not _from(LIBRARIES, kind.forward))
+    own = {kind for kind in map(type, modules) if not _from(LIBRARIES, kind.forward)}
+    return sorted(f"{kind.__module__}.{kind.__qualname__}" for kind in own)
 
 
 def _added(module: Any) -> str | None:
