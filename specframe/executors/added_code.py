@@ -38,7 +38,8 @@ def foreign_forward(named: Iterable[tuple[str, Any]]) -> str | None:
 
 def foreign_classes(modules: Iterable[Any]) -> list[str]:
     """Names of the modules' classes whose forward is neither torch's nor transformers'."""
-    own = {kind for kind in map(type, modules) if not _from(LIBRARIES, kind.forward)}
+    kinds: set[Any] = set(map(type, modules))
+    own = (kind for kind in kinds if not _from(LIBRARIES, kind.forward))
     return sorted(f"{kind.__module__}.{kind.__qualname__}" for kind in own)
 
 

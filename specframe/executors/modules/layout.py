@@ -217,7 +217,8 @@ class Layout:
 
 def parts_of(layout: Layout) -> Iterator[nn.Module]:
     """The modules that walks call."""
-    for owner in (layout.stack, *layout.layers):
+    owners: tuple[Any, ...] = (layout.stack, *layout.layers)
+    for owner in owners:
         for name in owner.__dataclass_fields__:
             part = getattr(owner, name)
             for module in part if isinstance(part, tuple) else (part,):
