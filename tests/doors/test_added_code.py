@@ -130,7 +130,13 @@ def test_a_hook_that_is_removed_gives_the_fused_executor_back(model, speculator)
     hooked = speculator.generate(PROMPT, max_new_tokens=NEW)
     assert "model.layers.1.mlp has a forward hook" in hooked.stats.executor
     assert hooked.stats.exactness.startswith("not checked, since model.layers.1.mlp has")
+    streamed = list(SelfSpeculator(model, speculator.strategy).stream(PROMPT, max_new_tokens=NEW))
+    assert streamed == hooked.sequences[0, PROMPT.shape[1] :].tolist()
     hook.remove()
+    assert list(speculator.stream(PROMPT, max_new_tokens=NEW)) != streamed
+    model.model.layers[1].mlp.register_forward_hook(steer())
+    assert list(speculator.stream(PROMPT, max_new_tokens=NEW)) == streamed
+    model.model.layers[1].mlp._forward_hooks.clear()
     after = speculator.generate(PROMPT, max_new_tokens=NEW)
     assert after.stats.executor == "fused"
     assert torch.equal(after.sequences, plain.sequences)
