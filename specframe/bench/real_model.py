@@ -45,10 +45,10 @@ def left_out(settings: BenchSettings) -> str:
     everyday = settings.source == EVERYDAY and settings.domains
     unasked = [name for name in EVERYDAY_DOMAINS if everyday and name not in settings.domains]
     domains = f"the domains {', '.join(unasked)}, " if unasked else ""
+    others = "" if "all" in settings.strategies else "other strategies, "
     return (
-        f"Left out to keep it short: {domains}more prompts and repeats, other strategies and "
-        f"transformers' own drafting. For all of it: specframe bench --preset standard --model "
-        f"{settings.model}"
+        f"Left out to keep it short: {domains}{others}more prompts and repeats, and transformers' "
+        f"own drafting. For all of it: specframe bench --preset standard --model {settings.model}"
     )
 
 

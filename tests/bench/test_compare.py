@@ -258,7 +258,7 @@ def test_a_real_model_is_compared_within_minutes_and_told_what_is_left_out(more,
     assert calibrated * settings.calibration_seconds <= 75.0
     assert settings.per_domain >= 2  # one prompt of a domain gives no interval
     assert "Left out to keep it short: the domains " in done.output
-    named = done.output.partition("the domains ")[2].partition(", more prompts")[0]
+    named = done.output.partition("the domains ")[2].partition(", other strategies")[0]
     assert sorted([*named.split(", "), *settings.domains]) == sorted(EVERYDAY_DOMAINS)
     assert "specframe bench --preset standard --model smollm2" in done.output
 
@@ -268,11 +268,11 @@ def test_prompts_of_the_users_own_are_all_domains(monkeypatch):
     from specframe.commands import comparing
 
     monkeypatch.setattr(comparing, "_compared", lambda settings, *where: asked.append(settings))
-    own = ["compare", "--model", "smollm2", "--prompts", "mine.jsonl", "--strategies", "swift"]
+    own = ["compare", "--model", "smollm2", "--prompts", "mine.jsonl", "--strategies", "all"]
     done = CliRunner().invoke(app, own)
     assert (asked[0].domains, asked[0].per_domain) == ((), 4)
-    assert asked[0].strategies == ("swift",)
-    assert "the domains" not in done.output
+    assert asked[0].strategies == ("all",)
+    assert "Left out to keep it short: more prompts" in done.output
 
 
 @pytest.mark.slow
