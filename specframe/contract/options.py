@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import difflib
+<<<<<<< HEAD
+=======
+import math
+>>>>>>> main
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar, get_type_hints
 
-from specframe.errors import InvalidConfig
+from specframe.errors import InvalidConfig, shown
+from specframe.types import LONGEST_DRAFT
 
 __all__ = [
+<<<<<<< HEAD
     "did_you_mean",
+=======
+    "finite",
+    "nearest",
+>>>>>>> main
     "preset_with",
     "require_at_least",
+    "require_draft_length",
     "require_in",
     "require_known",
     "settable",
+    "whole",
     "with_options",
 ]
 
+LONGEST = 200  # characters of a name that is compared
 Config = TypeVar("Config")
 
 
@@ -37,6 +50,11 @@ def require_at_least(config: object, **least: float) -> None:
         if not least_found >= low:  # NaN is refused, too
             wanted = f"at least {low}{' each, one or more' * several}"
             raise InvalidConfig.of(type(config).__name__, name, wanted, found)
+
+
+def require_draft_length(config: object, *fields: str) -> None:
+    """Raise if a field that bounds the length of drafts is below 1 or above what a draft can be."""
+    require_in(config, f"[1, {LONGEST_DRAFT}]", *fields)
 
 
 def require_known(config: object, **known: Sequence[str]) -> None:
@@ -69,6 +87,12 @@ def preset_with(
     return with_options(presets[preset], options)
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The question whether a known name was meant, after a space; empty if none is near."""
+    near = difflib.get_close_matches(name[:LONGEST], list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
 def with_options(config: Config, options: Mapping[str, str]) -> Config:
     """The configuration with these fields replaced; text is converted to the field's type."""
     owner = type(config).__name__
@@ -77,7 +101,11 @@ def with_options(config: Config, options: Mapping[str, str]) -> Config:
     for name in options:
         if name not in names:
             raise InvalidConfig(
+<<<<<<< HEAD
                 f"{owner} has no parameter {name!r}.{did_you_mean(name, names)} Known: "
+=======
+                f"{owner} has no parameter {shown(name)}.{nearest(name, names)} Known: "
+>>>>>>> main
                 f"{', '.join(sorted(names))}."
             )
     values = {name: _read(owner, name, hints[name], text) for name, text in options.items()}
@@ -108,6 +136,22 @@ def _several(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     return lambda text: tuple(read(part.strip()) for part in text.split(",") if part.strip())
 
 
+def finite(text: str) -> float:
+    """The number that the text is; a ValueError for NaN and infinity, too."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def whole(text: str) -> int:
+    """The number that the text is; a ValueError past 64 bits, which tensors cannot hold."""
+    value = int(text)
+    if value.bit_length() > 63:
+        raise ValueError(text)
+    return value
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise ValueError(text)
@@ -115,12 +159,12 @@ def _truth(text: str) -> bool:
 
 
 _READERS: Mapping[Any, tuple[str, Callable[[str], Any]]] = {
-    int: ("a whole number", int),
-    float: ("a number", float),
+    int: ("a whole number of at most 63 bits", whole),
+    float: ("a finite number", finite),
     bool: ("true or false", _truth),
     str: ("text", str),
     int | str: ("text or a number", str),
-    tuple[int, ...]: ("whole numbers separated by commas", _several(int)),
-    tuple[float, ...]: ("numbers separated by commas", _several(float)),
+    tuple[int, ...]: ("whole numbers separated by commas", _several(whole)),
+    tuple[float, ...]: ("finite numbers separated by commas", _several(finite)),
     tuple[str, ...]: ("names separated by commas", _several(str)),
 }

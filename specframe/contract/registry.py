@@ -5,8 +5,13 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+<<<<<<< HEAD
 from specframe.contract.options import did_you_mean
 from specframe.errors import UnknownStrategy
+=======
+from specframe.contract.options import nearest
+from specframe.errors import UnknownStrategy, shown
+>>>>>>> main
 
 if TYPE_CHECKING:
     from specframe.contract.selector import LayerSelector
@@ -29,7 +34,11 @@ def strategy_class(name: str) -> type[LayerSelector]:
     entries = _entries()
     if name not in entries:
         raise UnknownStrategy(
+<<<<<<< HEAD
             f"no strategy named {name!r}.{did_you_mean(name, entries)} Known: "
+=======
+            f"no strategy named {shown(name)}.{nearest(name, entries)} Known: "
+>>>>>>> main
             f"{', '.join(sorted(entries))}."
         )
     return _load(entries[name])
@@ -48,5 +57,11 @@ def _load(entry: EntryPoint) -> type[LayerSelector]:
             f"the strategy {entry.name!r} cannot be loaded from {entry.value!r}: {error}. "
             f"Check that its package is installed."
         ) from error
-    found: type[LayerSelector] = loaded
-    return found
+    from specframe.contract.selector import LayerSelector
+
+    if not (isinstance(loaded, type) and issubclass(loaded, LayerSelector)):
+        raise UnknownStrategy(
+            f"{entry.value!r} is no strategy. Name one that `specframe ls` shows, or a subclass of "
+            f"LayerSelector."
+        )
+    return loaded
