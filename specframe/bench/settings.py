@@ -8,13 +8,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-<<<<<<< HEAD
-from specframe.contract.options import did_you_mean, require_at_least
-from specframe.errors import InvalidConfig, InvalidRequest
-=======
 from specframe.contract.options import nearest, require_at_least, require_in
 from specframe.errors import InvalidConfig, InvalidRequest, shown
->>>>>>> main
 from specframe.prompts.usual import usual_prompts
 
 __all__ = ["HEADLINE", "KEYS", "PRESETS", "BenchSettings", "settings_from_toml"]
@@ -136,11 +131,7 @@ def settings_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
             raise InvalidConfig(f"{str(path)!r} names {name} twice, once as {given}. Keep one.")
         if name not in known:
             raise InvalidConfig(
-<<<<<<< HEAD
-                f"BenchSettings has no key {name!r}.{did_you_mean(name, known)} Known: "
-=======
                 f"BenchSettings has no key {shown(name)}.{nearest(str(name), known)} Known: "
->>>>>>> main
                 f"{', '.join(sorted(known))}."
             )
         changes[name] = _fitting(name, value, known[name])

@@ -92,13 +92,9 @@ def compare_with_settings(
     from specframe.bench.settings import PRESETS
     from specframe.errors import InvalidConfig
 
-<<<<<<< HEAD
     if preset not in PRESETS:
         raise InvalidConfig.of("bench", "preset", " or ".join(PRESETS), preset)
-    settings = _settings(PRESETS[preset], grid, model, named, domains, prompts)
-=======
-    settings = _settings(preset, grid, model, named, domains, prompts, device, dtype)
->>>>>>> main
+    settings = _settings(PRESETS[preset], grid, model, named, domains, prompts, device, dtype)
     if dry_run:
         for name, value in settings.as_config().items():
             typer.echo(f"{name} = {value}")
@@ -139,24 +135,16 @@ def compare(
     """
     require_writable(json)
     named = either("strategies", strategies, selectors)
-<<<<<<< HEAD
     usual = _usual_settings(model, prompts, quick)
-    settings = _settings(usual, None, model, named, domains, prompts)
+    settings = _settings(usual, None, model, named, domains, prompts, device, dtype)
     if "all" not in usual.strategies:
         from specframe.bench.real_model import left_out
 
         typer.echo(left_out(settings))
-=======
-    named = "all" if named is None else named
-    preset = "quick" if quick else "standard"
-    settings = _settings(preset, None, model, named, domains, prompts, device, dtype)
-    settings = replace(settings, **QUICK) if quick else settings
->>>>>>> main
     folder = resume or run or new_run()
     write_figures(json, _compared(settings, folder, resume is not None, threads))
 
 
-<<<<<<< HEAD
 def _usual_settings(model: str | None, prompts: str | None, quick: bool) -> BenchSettings:
     """All strategies on the testbed; on another model what ends within five minutes."""
     from specframe.bench.real_model import COMPARED, OWN_PROMPTS, REAL
@@ -170,23 +158,17 @@ def _usual_settings(model: str | None, prompts: str | None, quick: bool) -> Benc
     return settings if prompts in (None, EVERYDAY) else replace(settings, **OWN_PROMPTS)
 
 
-def _compared(settings: BenchSettings, folder: Path, resume: bool) -> dict[str, Any]:
-    say_prompts(settings.model, settings.prompts or None)
-    from specframe.bench.compare import compare
-    from specframe.doors.loading import located
-
-    located(settings.model)  # a model that was not fetched is refused before a run begins
-=======
 def _compared(
     settings: BenchSettings, folder: Path, resume: bool, threads: int | None
 ) -> dict[str, Any]:
     require_folder(folder)
     say_prompts(settings.model, settings.prompts or None)
     from specframe.bench.compare import compare
+    from specframe.doors.loading import located
     from specframe.executors.device import compute_with
 
+    located(settings.model)  # a model that was not fetched is refused before a run begins
     compute_with(threads)
->>>>>>> main
     began = perf_counter()
     progress = _Progress()
     results = compare(settings, folder, resume=resume, tell=progress.tell, report=progress)

@@ -64,11 +64,8 @@ def study(
     from specframe.executors.device import compute_with
     from specframe.studies.framework.registry import study_names
 
-<<<<<<< HEAD
     located(model or "testbed")  # a model that was not fetched is refused before a run begins
-=======
     compute_with(threads)
->>>>>>> main
     say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
     run = out or new_run()
     if name is None:

@@ -15,18 +15,15 @@ from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.storage.artefacts import read_manifest, require_made_for
 from specframe.types import ModelShape
 
-<<<<<<< HEAD
-__all__ = ["Named", "option_pairs", "read_named", "strategy_for", "strategy_from"]
-=======
 __all__ = [
     "Named",
     "is_folder",
     "option_pairs",
     "read_named",
     "require_strategy",
+    "strategy_for",
     "strategy_from",
 ]
->>>>>>> main
 
 WEIGHTS = "parameters"  # the fact of a model that tells its weights from others
 PRESETS = ("best", "faithful")  # presets of the built-in strategies; other packages may have others
@@ -63,7 +60,7 @@ def strategy_for(
     An entry has the form of `read_named`, such as `knapspec:faithful`.
     """
     if isinstance(given, type) and issubclass(given, LayerSelector):
-        return _made(given, shape, "best", {})
+        return _made(given, shape, "best", {}, {})
     if isinstance(given, str | Path):
         named = read_named(str(given))
         return strategy_from(named.name, shape, named.preset, named.options)
@@ -111,18 +108,11 @@ def require_strategy(named: str, preset: str, options: Mapping[str, str]) -> Non
 
 
 def strategy_from(
-<<<<<<< HEAD
     named: str | Path,
     shape: ModelShape,
     preset: str = "best",
     options: Mapping[str, str] | None = None,
-=======
-    named: str,
-    shape: ModelShape,
-    preset: str = "best",
-    options: Mapping[str, str] | None = None,
     facts: Mapping[str, str] | None = None,
->>>>>>> main
 ) -> LayerSelector:
     """Load the strategy of a folder that `save` wrote, or create one by its registered name.
 
@@ -130,15 +120,7 @@ def strategy_from(
     lists the parts of a combined strategy: names and folders, separated by commas. With the `facts`
     of a model, a folder that was calibrated for other weights is refused.
     """
-<<<<<<< HEAD
-    named, given = str(named), dict(options or {})
-    own = {name: value for name, value in given.items() if name not in DRAFTING_OPTIONS}
-    folder = Path(named)
-    if not folder.is_dir():
-        return with_drafting(_configured(named, shape, preset, own), given)
-    if own:
-=======
-    given, known = options or {}, facts or {}
+    named, given, known = str(named), options or {}, facts or {}
     own = _own_options(named, given)
     if is_folder(named):
         return with_drafting(_saved(Path(named), known), given)
@@ -149,7 +131,6 @@ def _own_options(named: str, options: Mapping[str, str]) -> dict[str, str]:
     """Options besides those of drafting, which a saved strategy does not accept."""
     own = {name: value for name, value in options.items() if name not in DRAFTING_OPTIONS}
     if own and is_folder(named):
->>>>>>> main
         raise InvalidRequest(
             f"The strategy in {named!r} was configured when it was calibrated, so {sorted(own)} "
             f"cannot be set. Calibrate again with them; {' and '.join(DRAFTING_OPTIONS)} "
@@ -165,11 +146,15 @@ def _configured(
     options: Mapping[str, str],
     facts: Mapping[str, str],
 ) -> LayerSelector:
-    return _made(strategy_class(name), shape, preset, options)
+    return _made(strategy_class(name), shape, preset, options, facts)
 
 
 def _made(
-    found: type[LayerSelector], shape: ModelShape, preset: str, options: Mapping[str, str]
+    found: type[LayerSelector],
+    shape: ModelShape,
+    preset: str,
+    options: Mapping[str, str],
+    facts: Mapping[str, str],
 ) -> LayerSelector:
     given = dict(options)
     if found.combines:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-<<<<<<< HEAD
-=======
 import math
->>>>>>> main
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar, get_type_hints
@@ -15,12 +12,8 @@ from specframe.errors import InvalidConfig, shown
 from specframe.types import LONGEST_DRAFT
 
 __all__ = [
-<<<<<<< HEAD
-    "did_you_mean",
-=======
     "finite",
     "nearest",
->>>>>>> main
     "preset_with",
     "require_at_least",
     "require_draft_length",
@@ -33,12 +26,6 @@ __all__ = [
 
 LONGEST = 200  # characters of a name that is compared
 Config = TypeVar("Config")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence with the known name that is most like this one; empty where none is."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def require_at_least(config: object, **least: float) -> None:
@@ -101,11 +88,7 @@ def with_options(config: Config, options: Mapping[str, str]) -> Config:
     for name in options:
         if name not in names:
             raise InvalidConfig(
-<<<<<<< HEAD
-                f"{owner} has no parameter {name!r}.{did_you_mean(name, names)} Known: "
-=======
                 f"{owner} has no parameter {shown(name)}.{nearest(name, names)} Known: "
->>>>>>> main
                 f"{', '.join(sorted(names))}."
             )
     values = {name: _read(owner, name, hints[name], text) for name, text in options.items()}

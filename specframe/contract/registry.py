@@ -5,13 +5,8 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from specframe.contract.options import did_you_mean
-from specframe.errors import UnknownStrategy
-=======
 from specframe.contract.options import nearest
 from specframe.errors import UnknownStrategy, shown
->>>>>>> main
 
 if TYPE_CHECKING:
     from specframe.contract.selector import LayerSelector
@@ -34,11 +29,7 @@ def strategy_class(name: str) -> type[LayerSelector]:
     entries = _entries()
     if name not in entries:
         raise UnknownStrategy(
-<<<<<<< HEAD
-            f"no strategy named {name!r}.{did_you_mean(name, entries)} Known: "
-=======
             f"no strategy named {shown(name)}.{nearest(name, entries)} Known: "
->>>>>>> main
             f"{', '.join(sorted(entries))}."
         )
     return _load(entries[name])

@@ -21,7 +21,7 @@ from transformers import (
     SynthIDTextWatermarkingConfig,
 )
 
-from specframe.contract.options import did_you_mean
+from specframe.contract.options import nearest
 from specframe.core.engine import Limits
 from specframe.core.sampling import Law, seeded_choice
 from specframe.errors import InvalidRequest, PromptTooLong
@@ -191,7 +191,7 @@ def _refuse_unknown(names: Collection[str], config: GenerationConfig) -> None:
         known = [name for name in vars(config) if not name.startswith("_")]
         raise InvalidRequest(
             f"Unknown generation arguments: {', '.join(sorted(names))}."
-            f"{did_you_mean(min(names), known)} See transformers.GenerationConfig for the names "
+            f"{nearest(min(names), known)} See transformers.GenerationConfig for the names "
             f"that are understood."
         )
 

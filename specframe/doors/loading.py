@@ -47,12 +47,8 @@ def load(name: str | Path, **kwargs: Any) -> Loaded:
 
     Further arguments go to `from_pretrained` of transformers; weights keep the dtype they have.
     """
-<<<<<<< HEAD
     name = str(name)
-    if name != "testbed" and name not in PLANTED:
-=======
     if name not in MADE_HERE:
->>>>>>> main
         place = located(name)
         loaded = Loaded(load_model(place, **kwargs), _tokenizer(place, kwargs))
         if place != name:

@@ -6,11 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-<<<<<<< HEAD
-from typing import Any
-=======
 from importlib.metadata import version
->>>>>>> main
+from typing import Any
 
 import torch
 from torch import Tensor
