@@ -16,16 +16,16 @@ KIND = "latency profile"
 REMEDY = "Run `specframe profile --again` on this machine."
 
 
-def save_profile(profile: LatencyProfile, folder: Path | None = None) -> Path:
+def save_profile(profile: LatencyProfile, folder: str | Path | None = None) -> Path:
     """Write a profile to its place in the user's cache, or to another folder."""
-    folder = folder or profile_folder(profile.costs.facts)
+    folder = profile_folder(profile.costs.facts) if folder is None else Path(folder)
     save_artefact(folder, profile, kind=KIND, fingerprint=profile.costs.facts)
     return folder
 
 
-def load_profile(folder: Path, facts: Mapping[str, str]) -> LatencyProfile:
+def load_profile(folder: str | Path, facts: Mapping[str, str]) -> LatencyProfile:
     """Read a profile; raise if it is for another machine, executor or shape."""
-    return load_artefact(folder, LatencyProfile, kind=KIND, fingerprint=facts, remedy=REMEDY)
+    return load_artefact(Path(folder), LatencyProfile, kind=KIND, fingerprint=facts, remedy=REMEDY)
 
 
 def profile_folder(facts: Mapping[str, str]) -> Path:

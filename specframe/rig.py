@@ -43,7 +43,7 @@ class Rig:
     @classmethod
     def load(
         cls,
-        name: str,
+        name: str | Path,
         *,
         device: str | None = None,
         threads: int | None = None,
@@ -65,7 +65,9 @@ class Rig:
             kwargs["dtype"] = precision
         loaded = load(name, **kwargs)
         model = loaded.model if place is None else loaded.model.to(place)
-        return cls.of(model, loaded.tokenizer, name=name, strict=strict, costs=costs, tell=tell)
+        return cls.of(
+            model, loaded.tokenizer, name=str(name), strict=strict, costs=costs, tell=tell
+        )
 
     @classmethod
     def of(

@@ -145,16 +145,18 @@ def test_a_budget_of_nothing_is_refused(run, budget):
         run.generate(PROMPT, max_new_tokens=budget)
 
 
-def test_a_batch_is_refused(run):
-    for batch in ([[1, 2], [3, 4]], torch.ones(2, 3, dtype=torch.long)):
-        with pytest.raises(InvalidRequest, match=r"batch of 2\. Call generate once a prompt"):
-            run.generate(batch)
-
-
-@pytest.mark.parametrize("mask", [[0, 1, 1], [[1, 1, 0]], torch.tensor([[0, 1, 1]])], ids=repr)
-def test_a_padded_prompt_is_refused(run, mask):
-    with pytest.raises(InvalidRequest, match=r"prompt is padded .* Pass it without padding"):
+@pytest.mark.parametrize("mask", [[[1, 1, 0]], [1, 0, 1], torch.tensor([[1, 0, 0]])], ids=repr)
+def test_a_prompt_padded_on_the_right_or_within_is_refused(run, mask):
+    with pytest.raises(InvalidRequest, match=r"padded on the right or within .* without padding"):
         run.generate({"input_ids": [0, 5, 1], "attention_mask": mask})
+
+
+@pytest.mark.parametrize("mask", [[0, 1, 1], torch.tensor([[0, 1, 1]])], ids=repr)
+def test_padding_on_the_left_stays_and_is_not_read(run, mask):
+    found = run.generate({"input_ids": [0, 5, 1], "attention_mask": mask}, max_new_tokens=5)
+    unpadded = run.generate([5, 1], max_new_tokens=5).sequences
+    assert found.sequences[0].tolist() == [0, *unpadded[0].tolist()]
+    assert found.stats.prompt_tokens == 2
 
 
 def test_a_tokenizers_output_without_padding_is_a_prompt(run):
@@ -171,11 +173,11 @@ def test_a_token_outside_the_vocabulary_is_refused(run, token):
 
 @pytest.mark.parametrize(
     "prompt",
-    [3.5, [1.5, 2], [[1, 2], [3]], None, object()],
-    ids=["number", "fractions", "rows", "none", "object"],
+    [3.5, [1.5, 2], [[1, 2], [3.5]], [[1], "a"], object()],
+    ids=["number", "fractions", "rows", "mixed", "object"],
 )
 def test_what_is_no_prompt_is_refused(run, prompt):
-    with pytest.raises(InvalidRequest, match="prompt is text, token ids or a tokenizer's output"):
+    with pytest.raises(InvalidRequest, match="prompt is text, token ids, a tokenizer's output"):
         run.generate(prompt)
 
 
@@ -704,7 +706,7 @@ REFUSED = {
     "empty": lambda run: run.generate([]),
     "too long": lambda run: run.generate([1] * 70),
     "no budget": lambda run: run.generate(PROMPT, max_new_tokens=0),
-    "batch": lambda run: run.generate([[1], [2]]),
+    "batch": lambda run: list(run.stream([[1], [2]])),
     "unknown argument": lambda run: run.generate(PROMPT, max_length=30, no_such_thing=1),
 }
 

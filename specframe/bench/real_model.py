@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from specframe.bench.compare import compare
 from specframe.bench.harness import Progress
 from specframe.bench.run_folder import RESULTS_FILE, RunFolder
-from specframe.bench.settings import BenchSettings
+from specframe.bench.settings import HEADLINE, BenchSettings
 from specframe.errors import SpecframeError
 from specframe.fetching.kept import fetch
 from specframe.fetching.wheel import Tell
+from specframe.prompts.everyday import EVERYDAY_DOMAINS
+from specframe.prompts.usual import EVERYDAY
 
-__all__ = ["KEY", "REAL", "add_real_model", "fetched_or_why"]
+__all__ = ["COMPARED", "KEY", "OWN_PROMPTS", "REAL", "add_real_model", "fetched_or_why", "left_out"]
 
 KEY = "real_model"  # of the results
 FOLDER = "real-model"
@@ -28,6 +31,25 @@ REAL = BenchSettings(
     calibration_prompts=4,
     calibration_seconds=30.0,
 )
+# what `specframe compare` asks of any model but the testbed, within five minutes for smollm2
+COMPARED = replace(
+    REAL,
+    strategies=(*HEADLINE, "swift", "cascade", "prompt-lookup"),
+    calibration_seconds=25.0,
+)
+OWN_PROMPTS: Mapping[str, Any] = {"domains": (), "per_domain": 4, "calibration_prompts": 12}
+
+
+def left_out(settings: BenchSettings) -> str:
+    """What a comparison of these settings does not ask of its model, and the command that does."""
+    everyday = settings.source == EVERYDAY and settings.domains
+    unasked = [name for name in EVERYDAY_DOMAINS if everyday and name not in settings.domains]
+    domains = f"the domains {', '.join(unasked)}, " if unasked else ""
+    others = "" if "all" in settings.strategies else "other strategies, "
+    return (
+        f"Left out to keep it short: {domains}{others}more prompts and repeats, and transformers' "
+        f"own drafting. For all of it: specframe bench --preset standard --model {settings.model}"
+    )
 
 
 def fetched_or_why(tell: Tell) -> str | None:

@@ -90,8 +90,11 @@ def compare_with_settings(
     require_writable(json)
     named = either("strategies", strategies, selectors)
     from specframe.bench.settings import PRESETS
+    from specframe.errors import InvalidConfig
 
-    settings = _settings(preset, grid, model, named, domains, prompts, device, dtype)
+    if preset not in PRESETS:
+        raise InvalidConfig.of("bench", "preset", " or ".join(PRESETS), preset)
+    settings = _settings(PRESETS[preset], grid, model, named, domains, prompts, device, dtype)
     if dry_run:
         for name, value in settings.as_config().items():
             typer.echo(f"{name} = {value}")
@@ -107,12 +110,15 @@ def compare(
     model: Model = None,
     strategies: Annotated[
         str | None,
-        typer.Option(help="Names or folders with commas between them; all of them if not given."),
+        typer.Option(
+            help="Names or folders with commas between them, or all; the testbed is asked all of "
+            "them if not given, any other model those that are fast most often."
+        ),
     ] = None,
     domains: Domains = None,
     prompts: Prompts = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer prompts, and none of transformers' own drafting.")
+        bool, typer.Option("--quick", help="Fewer prompts or strategies, and less calibration.")
     ] = False,
     run: Run = None,
     resume: Resume = None,
@@ -129,12 +135,27 @@ def compare(
     """
     require_writable(json)
     named = either("strategies", strategies, selectors)
-    named = "all" if named is None else named
-    preset = "quick" if quick else "standard"
-    settings = _settings(preset, None, model, named, domains, prompts, device, dtype)
-    settings = replace(settings, **QUICK) if quick else settings
+    usual = _usual_settings(model, prompts, quick)
+    settings = _settings(usual, None, model, named, domains, prompts, device, dtype)
+    if "all" not in usual.strategies:
+        from specframe.bench.real_model import left_out
+
+        typer.echo(left_out(settings))
     folder = resume or run or new_run()
     write_figures(json, _compared(settings, folder, resume is not None, threads))
+
+
+def _usual_settings(model: str | None, prompts: str | None, quick: bool) -> BenchSettings:
+    """All strategies on the testbed; on another model what ends within five minutes."""
+    from specframe.bench.real_model import COMPARED, OWN_PROMPTS, REAL
+    from specframe.bench.settings import PRESETS
+    from specframe.prompts.usual import EVERYDAY, usual_prompts
+
+    if model is None or usual_prompts(model) != EVERYDAY:
+        settings = PRESETS["quick" if quick else "standard"]
+        return replace(settings, strategies=("all",), **(QUICK if quick else {}))
+    settings = replace(REAL, calibration_seconds=10.0) if quick else COMPARED
+    return settings if prompts in (None, EVERYDAY) else replace(settings, **OWN_PROMPTS)
 
 
 def _compared(
@@ -143,8 +164,10 @@ def _compared(
     require_folder(folder)
     say_prompts(settings.model, settings.prompts or None)
     from specframe.bench.compare import compare
+    from specframe.doors.loading import located
     from specframe.executors.device import compute_with
 
+    located(settings.model)  # a model that was not fetched is refused before a run begins
     compute_with(threads)
     began = perf_counter()
     progress = _Progress()
@@ -170,7 +193,7 @@ def _with_real_model(results: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _settings(
-    preset: str,
+    settings: BenchSettings,
     file: Path | None,
     model: str | None,
     strategies: str | None,
@@ -179,12 +202,8 @@ def _settings(
     device: str | None,
     dtype: str | None,
 ) -> BenchSettings:
-    from specframe.bench.settings import PRESETS, settings_from_toml
-    from specframe.errors import InvalidConfig
+    from specframe.bench.settings import settings_from_toml
 
-    if preset not in PRESETS:
-        raise InvalidConfig.of("bench", "preset", " or ".join(PRESETS), preset)
-    settings = PRESETS[preset]
     if file is not None:
         settings = settings_from_toml(file, settings)
     given: dict[str, Any] = {

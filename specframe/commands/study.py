@@ -59,10 +59,12 @@ def study(
         _list(json)
         return
     from specframe.contract.naming import option_pairs
+    from specframe.doors.loading import located
     from specframe.errors import InvalidRequest
     from specframe.executors.device import compute_with
     from specframe.studies.framework.registry import study_names
 
+    located(model or "testbed")  # a model that was not fetched is refused before a run begins
     compute_with(threads)
     say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
     run = out or new_run()

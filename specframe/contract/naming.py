@@ -21,6 +21,7 @@ __all__ = [
     "option_pairs",
     "read_named",
     "require_strategy",
+    "strategy_for",
     "strategy_from",
 ]
 
@@ -49,6 +50,26 @@ def read_named(text: str, preset: str = "best") -> Named:
         return Named(head, preset, option_pairs(settings))
     name, own = _apart(head)
     return Named(name, own or preset, option_pairs(settings))
+
+
+def strategy_for(
+    given: LayerSelector | type[LayerSelector] | str | Path, shape: ModelShape
+) -> LayerSelector:
+    """A strategy as it is; the `best` preset of a class; what a name, entry or folder stands for.
+
+    An entry has the form of `read_named`, such as `knapspec:faithful`.
+    """
+    if isinstance(given, type) and issubclass(given, LayerSelector):
+        return _made(given, shape, "best", {}, {})
+    if isinstance(given, str | Path):
+        named = read_named(str(given))
+        return strategy_from(named.name, shape, named.preset, named.options)
+    if isinstance(given, LayerSelector):
+        return given
+    raise InvalidConfig(
+        f"A strategy is a LayerSelector, its class, a registered name or a folder that `save` "
+        f"wrote. Got {type(given).__name__} instead."
+    )
 
 
 def _apart(head: str) -> tuple[str, str]:
@@ -87,7 +108,7 @@ def require_strategy(named: str, preset: str, options: Mapping[str, str]) -> Non
 
 
 def strategy_from(
-    named: str,
+    named: str | Path,
     shape: ModelShape,
     preset: str = "best",
     options: Mapping[str, str] | None = None,
@@ -99,7 +120,7 @@ def strategy_from(
     lists the parts of a combined strategy: names and folders, separated by commas. With the `facts`
     of a model, a folder that was calibrated for other weights is refused.
     """
-    given, known = options or {}, facts or {}
+    named, given, known = str(named), options or {}, facts or {}
     own = _own_options(named, given)
     if is_folder(named):
         return with_drafting(_saved(Path(named), known), given)
@@ -125,7 +146,17 @@ def _configured(
     options: Mapping[str, str],
     facts: Mapping[str, str],
 ) -> LayerSelector:
-    found, given = strategy_class(name), dict(options)
+    return _made(strategy_class(name), shape, preset, options, facts)
+
+
+def _made(
+    found: type[LayerSelector],
+    shape: ModelShape,
+    preset: str,
+    options: Mapping[str, str],
+    facts: Mapping[str, str],
+) -> LayerSelector:
+    given = dict(options)
     if found.combines:
         parts = given.pop("of", ",".join(found.combines)).split(",")
         made = tuple(strategy_from(part.strip(), shape, preset, facts=facts) for part in parts)
@@ -148,8 +179,8 @@ def _plain(found: type[LayerSelector], options: Mapping[str, str]) -> LayerSelec
         return found()
     except TypeError as error:
         raise InvalidConfig(
-            f"{found.__name__} cannot be made from its name alone: {error}. Define `presets` "
-            f"on the class, or create the strategy in Python."
+            f"{found.__name__} cannot be made from its name or class alone: {error}. Create the "
+            f"strategy in Python, or define `presets` on the class."
         ) from error
 
 

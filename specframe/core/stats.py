@@ -49,6 +49,7 @@ class GenerationStats:
     declined_speedup: float  # predicted of the best plan in those rounds, mean; 0 without any
     exactness: str  # what is promised about equality with autoregressive decoding
     warnings: tuple[str, ...]
+    executor: str = ""  # its name, and why it is not the fused one
 
     @property
     def acceptance(self) -> float:
@@ -77,7 +78,7 @@ class GenerationStats:
     @property
     def tokens_per_second(self) -> float:
         """Decoded tokens per second, without the prompt's round."""
-        decoded = max(self.new_tokens - 1, 0)
+        decoded = self.mean_accepted_length * self.rounds
         return decoded / self.decode_seconds if self.decode_seconds > 0 else 0.0
 
 
@@ -89,6 +90,7 @@ class StatsFold:
     exactness: str
     warnings: tuple[str, ...] = ()
     low_bit_bytes: Callable[[], int] = int  # so far
+    executor: str = ""
     rounds: list[Round] = field(default_factory=list)
 
     def add(self, done: Round) -> None:
@@ -132,6 +134,7 @@ class StatsFold:
             declined_speedup=_mean([d.outcome.plan.declined for d in declined if d.outcome]),
             exactness=self.exactness,
             warnings=self.warnings + _warnings(drafted, accepted, select, total, drafting),
+            executor=self.executor,
         )
 
 

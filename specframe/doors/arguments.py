@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import (
     EosTokenCriteria,
     GenerationConfig,
@@ -20,11 +21,19 @@ from transformers import (
     SynthIDTextWatermarkingConfig,
 )
 
+from specframe.contract.options import nearest
 from specframe.core.engine import Limits
 from specframe.core.sampling import Law, seeded_choice
 from specframe.errors import InvalidRequest, PromptTooLong
 
-__all__ = ["Decoding", "from_prepared", "resolve"]
+__all__ = [
+    "Decoding",
+    "from_prepared",
+    "padding_token",
+    "refuse_drafter",
+    "refuse_unsupported",
+    "resolve",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,20 @@ class Decoding:
 
     law: Law
     limits: Limits
+    pad: int = 0  # the token that fills up the rows of a batch
+
+
+def padding_token(model: Any, given: Mapping[str, Any]) -> int | None:
+    """The token that is padding in a batch without attention mask, as transformers tells it.
+
+    `given` are the arguments of `generate`.
+    """
+    config = given.get("generation_config") or model.generation_config
+    pad, ends = (
+        given[name] if given.get(name) is not None else getattr(config, name)
+        for name in ("pad_token_id", "eos_token_id")
+    )
+    return None if pad in (ends if isinstance(ends, list) else [ends]) else pad
 
 
 def resolve(
@@ -42,28 +65,31 @@ def resolve(
     device: torch.device,
     *,
     seed: int | None = None,
+    padding: int = 0,
     tokenizer: Any = None,
     generation_config: GenerationConfig | None = None,
     logits_processor: LogitsProcessorList | None = None,
     stopping_criteria: StoppingCriteriaList | None = None,
+    prefix_allowed_tokens_fn: Callable[[int, Tensor], list[int]] | None = None,
     **kwargs: Any,
 ) -> Decoding:
     """Resolve generation arguments as transformers does, or say which one is not supported.
 
-    `device` is the executor's: an offloaded model's own is `meta`.
+    `device` is the executor's: an offloaded model's own is `meta`. `padding` positions before the
+    prompt count in `max_length` and `min_length`, as in a batch of transformers.
     """
+    refuse_drafter("assistant_model", kwargs.pop("assistant_model", None))
     lengths = [kwargs.get("max_length"), model.generation_config.max_length]
     lengths += [] if generation_config is None else [generation_config.max_length]
     has_length = any(length is not None for length in lengths)
     with _refusals_typed():
         config, unused = model._prepare_generation_config(generation_config, **kwargs)
-    unknown = {key for key in unused if key not in ("output_attentions", "output_hidden_states")}
-    if unknown:
-        raise InvalidRequest(
-            f"Unknown generation arguments: {', '.join(sorted(unknown))}. "
-            f"See transformers.GenerationConfig for the names that are understood."
-        )
-    _refuse_unsupported(config)
+    _refuse_unknown(set(unused) - {"output_attentions", "output_hidden_states"}, config)
+    refuse_unsupported(config)
+    if padding and config.max_length is not None:
+        config.max_length -= padding
+    if padding and config.min_length:
+        config.min_length -= min(padding, config.min_length)
     budget = _budget(config, len(prompt), positions, has_length)
     config.max_length = len(prompt) + budget
     if config.min_new_tokens is not None:
@@ -74,6 +100,7 @@ def resolve(
             generation_config=config,
             input_ids_seq_length=len(prompt),
             encoder_input_ids=torch.tensor([list(prompt)], device=device),
+            prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
             logits_processor=logits_processor or LogitsProcessorList(),
             device=str(device),
         )
@@ -84,6 +111,7 @@ def resolve(
     return Decoding(
         Law(tuple(processors), _choice(config, seed, device)),
         Limits(budget, _ends(config), _finished(criteria, device)),
+        0 if config._pad_token_tensor is None else int(config._pad_token_tensor),
     )
 
 
@@ -98,7 +126,7 @@ def from_prepared(
     tokenizer: Any = None,
 ) -> Decoding:
     """The same from what transformers' `generate` has already prepared for its own loop."""
-    _refuse_unsupported(config)
+    refuse_unsupported(config)
     counted = (MaxLengthCriteria, EosTokenCriteria)  # the engine's limits say these
     kept = StoppingCriteriaList([c for c in criteria if not isinstance(c, counted)])
     kept.extend(_stop_strings(stop_strings, tokenizer))
@@ -158,7 +186,28 @@ def _budget(config: Any, prompt_length: int, positions: int, has_length: bool) -
     return int(budget)
 
 
-def _refuse_unsupported(config: Any) -> None:
+def _refuse_unknown(names: Collection[str], config: GenerationConfig) -> None:
+    if names:
+        known = [name for name in vars(config) if not name.startswith("_")]
+        raise InvalidRequest(
+            f"Unknown generation arguments: {', '.join(sorted(names))}."
+            f"{nearest(min(names), known)} See transformers.GenerationConfig for the names "
+            f"that are understood."
+        )
+
+
+def refuse_drafter(name: str, value: Any) -> None:
+    """Refuse another way to draft, where one is given."""
+    if value:
+        raise InvalidRequest(
+            f"The {name!r} parameter of generate must be left out, since the strategy drafts. Got "
+            f"{type(value).__name__} instead; the strategies 'prompt-lookup' and 'layerskip' do "
+            f"what transformers does with it, or use transformers' own generate."
+        )
+
+
+def refuse_unsupported(config: Any) -> None:
+    """Refuse what generates more than one sequence, or what is not kept for the output."""
     for name, plain in (
         ("num_beams", 1),
         ("num_return_sequences", 1),
@@ -173,6 +222,14 @@ def _refuse_unsupported(config: Any) -> None:
                 f"The {name!r} parameter of generate must be {plain} (one sequence, drawn token by "
                 f"token). Got {value!r} instead. Use transformers' own generate for it."
             )
+    for name in ("output_scores", "output_logits", "output_hidden_states", "output_attentions"):
+        if getattr(config, name, None):
+            raise InvalidRequest(
+                f"The {name!r} parameter of generate must not be true: verified rows are not kept. "
+                f"Leave it out, and call the model once on the generated sequences."
+            )
+    for name in ("prompt_lookup_num_tokens", "assistant_early_exit", "use_mtp"):
+        refuse_drafter(name, getattr(config, name, None))
     if isinstance(config.watermarking_config, SynthIDTextWatermarkingConfig):
         raise InvalidRequest(
             "The 'watermarking_config' parameter of generate must not be SynthID's: it counts the "

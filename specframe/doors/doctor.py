@@ -142,12 +142,12 @@ def _examine(name: str, model: Any) -> Diagnosis:
 
 
 def _support(model: Any) -> Support:
-    from specframe.executors.exactness import known_exactness
+    from specframe.executors.exactness import promised_exactness
     from specframe.executors.fused.fusible import reason_not_fusible
     from specframe.executors.load import load_executor
 
     executor = load_executor(model)
-    found = known_exactness(executor)
+    found = promised_exactness(model, executor)
     layout = getattr(executor, "layout", None)
     attention = "own" if executor.name in OWN else executor.traits.partition("/")[2]
     return Support(
@@ -182,7 +182,7 @@ def _advice(executor: Any, attention: str) -> str | None:
     """What may make greedy decoding exact; the next report says whether it did."""
     if executor.name in OWN and str(executor.dtype) == "torch.float32":
         return "strict=True computes float32 rows bit-identically in blocks of any size"
-    if attention == "sdpa" and executor.dtype.itemsize == 2:
+    if attention.startswith("sdpa") and executor.dtype.itemsize == 2:
         return "attn_implementation='eager' may be exact: load the model so and ask again"
     return None
 

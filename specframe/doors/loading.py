@@ -42,11 +42,12 @@ class Loaded(NamedTuple):
     tokenizer: Any
 
 
-def load(name: str, **kwargs: Any) -> Loaded:
+def load(name: str | Path, **kwargs: Any) -> Loaded:
     """`testbed`, a name in `PLANTED`, a fetched model, a folder, a GGUF file or a hub id.
 
     Further arguments go to `from_pretrained` of transformers; weights keep the dtype they have.
     """
+    name = str(name)
     if name not in MADE_HERE:
         place = located(name)
         loaded = Loaded(load_model(place, **kwargs), _tokenizer(place, kwargs))

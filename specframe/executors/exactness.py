@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from specframe.errors import ArtefactError
+from specframe.executors.added_code import added_code
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.executors.filling import BLOCK
 from specframe.executors.machine import arithmetic_settings, processor_name
 from specframe.storage.user_cache import cache_folder, read_json, write_json
 
-__all__ = ["Exactness", "check_exactness", "known_exactness"]
+__all__ = ["Exactness", "check_exactness", "known_exactness", "promised_exactness"]
 
 # committed tokens before the rows, around block boundaries and far from them
 CONTEXTS = (5, 64, 191, 250, 505, 700, 2_100, 8_160)
@@ -31,6 +33,14 @@ class Exactness:
 
     exact: bool
     statement: str
+
+
+def promised_exactness(model: Any, executor: Executor) -> Exactness:
+    """`known_exactness` of a model without code of the user's, which nothing can be promised of."""
+    added = added_code(model.named_modules())
+    if added is None:
+        return known_exactness(executor)
+    return Exactness(False, f"not checked, since {added}: it runs in every pass, drafts included")
 
 
 def known_exactness(executor: Executor) -> Exactness:

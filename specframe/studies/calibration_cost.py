@@ -3,10 +3,11 @@
 All ways search for Draft & Verify's skip set on the same prompts. Faithful Bayesian optimisation
 times generations and ends when its seconds are over; the others use the one-pass estimate, and the
 time to generate its answers is added to theirs. Cached Bayesian optimisation is shown after each
-number of `iterations`. The best set so far of every way is judged alike: by the predicted speed-up
-on prompts that no search has seen. A search that reached its time limit is called censored, since a
-longer one might have found a better set. `transfer` searches one domain from the set of another;
-both searches of one domain are judged on that domain.
+number of `iterations`. Sublayers run in full or are skipped; none is low-bit. The best set so far
+of every way is judged alike: by the predicted speed-up on prompts that no search has seen. A search
+that reached its time limit is called censored, since a longer one might have found a better set.
+`transfer` searches one domain from the set of another; both searches of one domain are judged on
+that domain.
 """
 
 from __future__ import annotations
@@ -115,6 +116,8 @@ def _findings(
 
 def _raced(best: float, sooner: float | None, faithful: Row, never: bool) -> str:
     found = f"The best set found gains {best:.2f}x."
+    if ENOUGH * best <= 1.0:
+        return f"{found} That is too little to tell which way finds it sooner."
     if sooner is None:
         return f"{found} Neither local search nor the knapsack reached 98 % of that."
     if never:
@@ -154,13 +157,18 @@ def _transfer(alone: Row, transferred: Row) -> dict[str, float | None]:
 
 
 def _transferred(found: Mapping[str, float | None]) -> str:
-    def when(seconds: float | None) -> str:
-        return "never" if seconds is None else f"after {seconds:.1f} s"
+    if ENOUGH * max(found["speedup"] or 0.0, found["alone"] or 0.0) <= 1.0:
+        return "On one domain, neither a search from the set of another nor one from nothing pays."
+
+    def reaches(seconds: float | None) -> str:
+        if seconds is None:
+            return "never reaches 98 % of the best"
+        return f"reaches 98 % of the best after {seconds:.1f} s"
 
     return (
         f"On one domain, the set of another gains {found['first']:.2f}x as it is; a search from it "
-        f"reaches 98 % of the best {when(found['seconds'])} and {found['speedup']:.2f}x in the "
-        f"end, a search from nothing {when(found['alone_seconds'])} and {found['alone']:.2f}x."
+        f"{reaches(found['seconds'])} and ends at {found['speedup']:.2f}x, a search from nothing "
+        f"{reaches(found['alone_seconds'])} and ends at {found['alone']:.2f}x."
     )
 
 
@@ -315,9 +323,19 @@ STUDY = Study(
     "What calibration costs",
     "How long does each way to find one skip set take, and after how many tokens has it paid off?",
     CalibrationCostSettings(),
-    CalibrationCostSettings(faithful_seconds=20.0, seconds=2.0, prompts=(4, 8)),
+    CalibrationCostSettings(
+        faithful_seconds=60.0,
+        cached_seconds=220.0,
+        seconds=4.0,
+        prompts=(2, 4),
+        usual=4,
+        iterations=(20, 50, 100),
+        judged=1,
+    ),
     run,
     Lines("seconds", "speed-up, unseen", ("way", "prompts"), "curve", steps=True, log_x=True),
+    testbed_minutes=5,
+    minutes=7,
     real={
         "faithful_seconds": 20.0,
         "seconds": 6.0,

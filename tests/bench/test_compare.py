@@ -17,6 +17,7 @@ from doubles.tiny_place import tiny_place
 from typer.testing import CliRunner
 
 from specframe.bench import real_model
+from specframe.bench.prepare import calibrating_strategies
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
 from specframe.bench.settings import PRESETS, BenchSettings
 from specframe.bench.summary import BASELINE, LIBRARY
@@ -24,6 +25,7 @@ from specframe.calibration.run import CALIBRATED_ON
 from specframe.commands.cli import app
 from specframe.doors.loading import load
 from specframe.errors import DownloadFailed, InvalidRequest
+from specframe.prompts.everyday import EVERYDAY_DOMAINS
 from specframe.testbed.disclosure import DISCLOSURE
 
 GRID = """[grid]
@@ -238,6 +240,39 @@ def test_compare_is_the_comparison_with_plain_settings(place, monkeypatch):
     assert [grid.strategies for grid in asked] == [("all",), ("all",)]
     assert [grid.rivals for grid in asked] == [True, False]
     assert asked[1].per_domain < asked[0].per_domain
+
+
+@pytest.mark.parametrize("more", [(), ("--quick",)])
+def test_a_real_model_is_compared_within_minutes_and_told_what_is_left_out(more, monkeypatch):
+    asked = []
+    from specframe.commands import comparing
+
+    monkeypatch.setattr(comparing, "_compared", lambda settings, *where: asked.append(settings))
+    done = CliRunner().invoke(app, ["compare", "--model", "smollm2", *more])
+    assert done.exit_code == 0, done.output
+    (settings,) = asked
+    contenders = len(settings.strategies) + 2  # and decoding without drafts, here and there
+    prompts = len(settings.domains) * settings.per_domain
+    assert prompts * contenders * settings.repeats <= 90
+    calibrated = calibrating_strategies(settings.strategies)
+    assert calibrated * settings.calibration_seconds <= 75.0
+    assert settings.per_domain >= 2  # one prompt of a domain gives no interval
+    assert "Left out to keep it short: the domains " in done.output
+    named = done.output.partition("the domains ")[2].partition(", other strategies")[0]
+    assert sorted([*named.split(", "), *settings.domains]) == sorted(EVERYDAY_DOMAINS)
+    assert "specframe bench --preset standard --model smollm2" in done.output
+
+
+def test_prompts_of_the_users_own_are_all_domains(monkeypatch):
+    asked = []
+    from specframe.commands import comparing
+
+    monkeypatch.setattr(comparing, "_compared", lambda settings, *where: asked.append(settings))
+    own = ["compare", "--model", "smollm2", "--prompts", "mine.jsonl", "--strategies", "all"]
+    done = CliRunner().invoke(app, own)
+    assert (asked[0].domains, asked[0].per_domain) == ((), 4)
+    assert asked[0].strategies == ("all",)
+    assert "Left out to keep it short: more prompts" in done.output
 
 
 @pytest.mark.slow

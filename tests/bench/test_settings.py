@@ -22,6 +22,7 @@ def test_a_file_changes_the_preset_it_starts_from(tmp_path):
     ("text", "error", "match"),
     [
         ("strategy = ['x']", InvalidConfig, "no key 'strategy'"),
+        ("per_domian = 3", InvalidConfig, "Did you mean 'per_domain'"),
         ("repeats = 'two'", InvalidConfig, "of type int"),
         ("repeats = 0", InvalidConfig, r"in \[1, 1000\]"),
         ("contexts = []", InvalidConfig, "contexts"),

@@ -131,16 +131,19 @@ class Doubled(nn.Module):
         return 2.0 * self.inner(rows)
 
 
-def test_an_unknown_family_is_recognised_only_if_its_walk_gives_the_models_logits():
-    model = tiny_model("starcoder2")
-    assert ModuleExecutor(model).layout.title == "pre-norm"
-    layer = model.model.layers[2]
-    plain = type(layer).forward
+@pytest.mark.parametrize("name", ["starcoder2", "gemma2"])
+def test_layers_of_their_own_are_recognised_only_if_their_walk_gives_the_models_logits(
+    name, monkeypatch
+):
+    model = tiny_model(name)
+    assert ModuleExecutor(model).layout.title.endswith("norm")
+    kind = type(model.model.layers[2])
+    plain = kind.forward
 
     def odd(self, hidden_states, *args, **kwargs):
         return plain(self, hidden_states, *args, **kwargs) * 1.01
 
-    layer.forward = odd.__get__(layer)
+    monkeypatch.setattr(kind, "forward", odd)
     with pytest.raises(UnsupportedModel, match="its logits differ"):
         ModuleExecutor(model)
 

@@ -257,6 +257,16 @@ def test_a_model_that_was_not_fetched_is_refused_with_the_command(cache, monkeyp
     assert "specframe fetch smollm2" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["compare", "bench", "study tree", "study all"])
+def test_without_the_model_no_run_is_begun(command, cache, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    figures = tmp_path / "figures.json"
+    asked = (*command.split(), "--model", "smollm2", "--json", str(figures))
+    assert specframe(monkeypatch, *asked) == 2
+    assert capsys.readouterr().err.count("specframe fetch smollm2") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_name_that_is_not_in_the_catalogue_is_refused(cache):
     with pytest.raises(InvalidRequest, match=r"No model 'gpt5' can be fetched\. Known: smollm2"):
         fetch("gpt5")

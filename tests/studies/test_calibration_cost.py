@@ -146,6 +146,15 @@ def test_a_search_that_never_arrived_bounds_the_ratio(faithful, sooner, bound, s
     assert said in found.answer
 
 
+def test_where_nothing_is_gained_nothing_is_said_of_how_soon():
+    rivals = [made_row(LOCAL, [[1.0, 1.0], [4.0, 1.01]], 8.0)]
+    cached = [made_row(f"{CACHED}, 9 iterations", [[9.0, 1.0]], 9.0)]
+    one = [made_row(way, [[1.0, 1.0]], 2.0) for way in (ALONE, TRANSFER)]
+    found = _findings(rivals, cached, made_row(FAITHFUL, [[50.0, 1.0]], 60.0), one)
+    assert "gains 1.01x. That is too little to tell" in found.answer
+    assert "sooner than" not in found.answer
+
+
 def test_where_nobody_arrives_nothing_is_claimed():
     rivals = [made_row(LOCAL, [[1.0, 1.1]], 8.0)]
     cached = [made_row(f"{CACHED}, 9 iterations", [[9.0, 1.3]], 9.0)]

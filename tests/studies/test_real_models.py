@@ -37,8 +37,9 @@ def test_every_study_takes_a_real_model_and_says_how_long(name):
         assert getattr(settings, key) == value
     assert settings_of(study, True).model == "testbed"
     assert ("min on one core" in duration(study, True, REAL)) == (study.minutes is not None)
-    assert duration(study, True) == "a minute or two"
-    assert duration(study, False).startswith("longer than with --quick (a minute")
+    usual = "a minute or two" if study.testbed_minutes is None else "about 5 min on one core"
+    assert duration(study, True) == usual
+    assert duration(study, False) == f"longer than with --quick ({usual})"
 
 
 def test_prompts_fill_a_context_domain_by_domain():

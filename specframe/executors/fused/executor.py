@@ -139,7 +139,7 @@ class FusedExecutor:
         )
 
     def _renew(self) -> None:
-        self._refuse_unfusible()  # an adapter may have been added
+        self._refuse_unfusible()  # an adapter or a hook may have been added
         if addresses(self._source) != self._model.addresses:
             self._refresh()
         copy_norms(self._source, self._model)

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from specframe.executors.added_code import added_code, foreign_forward
 from specframe.executors.fused.weights import FusedLinear, fuse_rows
 from specframe.executors.low_bit import LowBitLinear
 from specframe.executors.modules.recognise import module_shape
@@ -73,6 +75,9 @@ def reason_not_fusible(model: Any) -> str | None:
         return f"its rotary tables ({rope!r}) change with the length of the context"
     if hasattr(model, "hf_device_map") and len(set(model.hf_device_map.values())) > 1:
         return "its layers are spread over several devices"
+    named = list(model.named_modules())
+    if reason := added_code(named) or foreign_forward(named) or _foreign_attention(model):
+        return reason
     for name, module in _linears(model):
         if type(module) is not nn.Linear:
             return f"{name} is a {type(module).__name__}, not a plain linear layer"
@@ -85,6 +90,16 @@ def reason_not_fusible(model: Any) -> str | None:
         if _has_mixed_biases(layer):
             return f"layers.{i} has biases on some but not all of the linear layers that are fused"
     return None
+
+
+def _foreign_attention(model: Any) -> str | None:
+    name = str(model.config._attn_implementation)
+    function = (
+        None if "/" in name else ALL_ATTENTION_FUNCTIONS.get(name)
+    )  # "/": a kernel of the hub
+    if function is None or function.__module__.startswith("transformers."):
+        return None
+    return f"its attention {name!r} is not one of transformers' own"
 
 
 def _has_mixed_biases(layer: Any) -> bool:

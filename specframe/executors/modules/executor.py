@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from specframe.errors import InvalidRequest, UnsupportedModel
+from specframe.executors.added_code import added_code, foreign_classes
 from specframe.executors.cache import COLUMN_BLOCK, CursorCache
 from specframe.executors.executor import ALL_ROWS, Chain, Decided
 from specframe.executors.fused.attention import open_columns
 from specframe.executors.fused.executor import PAIR_ROWS, PROMPT_ROWS
 from specframe.executors.low_bit_copies import HEAD, LowBitCopies
 from specframe.executors.modules.cache import LayerCache, StepView
-from specframe.executors.modules.layout import Layer, Layout
+from specframe.executors.modules.layout import Layer, Layout, parts_of, taken_apart
 from specframe.executors.modules.lowering import (
     lower_module,
     lower_sublayer,
@@ -60,13 +61,18 @@ class ModuleExecutor:
             raise UnsupportedModel(f"No executor runs this model: {refusal}")
         self._source = model
         self._refuse_training()
+        self._lay_out(layout)
+        self._low = LowBitCopies(model)
+        self.shape = module_shape(model.config)
+        self._refresh()
+        self._refuse_ignored_code()
+
+    def _lay_out(self, layout: Layout | None) -> None:
+        model = self._source
         if layout is None:
             layout = recognise(model, lambda tried: ModuleExecutor(model, tried))
         self.layout = layout
         self._stack, self._layers = layout.stack, layout.layers
-        self._low = LowBitCopies(model)
-        self.shape = module_shape(model.config)
-        self._refresh()
 
     def _refresh(self) -> None:
         self.dtype: torch.dtype = self._source.dtype
@@ -76,7 +82,8 @@ class ModuleExecutor:
     def traits(self) -> str:
         """What affects the arithmetic besides shapes."""
         config = self._source.config.get_text_config(decoder=True)
-        return f"{config.model_type}/{config._attn_implementation}"
+        own = f"{config.model_type}/{config._attn_implementation}"
+        return " with ".join((own, *foreign_classes(self._source.modules())))
 
     @property
     def representative_sublayers(self) -> int:
@@ -96,6 +103,7 @@ class ModuleExecutor:
     def new_cache(self, capacity: int) -> LayerCache:
         """Reserve keys and values for `capacity` positions, on the model's current device."""
         self._refuse_training()
+        self._refuse_ignored_code()
         self._refresh()
         self._low.drop_stale()
         return LayerCache(self.shape.layers, capacity, self.dtype, self.device)
@@ -269,6 +277,19 @@ class ModuleExecutor:
         if key not in frame.rotary:
             frame.rotary[key] = self._stack.rotary(stream, frame.positions, **named)
         return frame.rotary[key]
+
+    def _refuse_ignored_code(self) -> None:
+        """Refuse code that was added to a module that a walk does not call but takes apart."""
+        present = {id(module) for module in self._source.modules()}
+        if not all(id(part) in present for part in parts_of(self.layout)):
+            self._lay_out(None)  # a part was replaced
+        added = added_code(taken_apart(self._source, self.layout))
+        if added is not None:
+            raise UnsupportedModel(
+                f"No executor runs this model: {added}, which would be ignored, since layers are "
+                f"run in parts. Add it to an attention, an MLP, a norm, the embedding or the head, "
+                f"remove it, or use transformers' own generate."
+            )
 
     def _refuse_training(self) -> None:
         if self._source.training:

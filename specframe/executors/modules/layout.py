@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["Layer", "Layout", "Stack", "candidates"]
+__all__ = ["Layer", "Layout", "Stack", "candidates", "parts_of", "taken_apart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +213,23 @@ class Layout:
     in_table: bool  # otherwise recognised by structure and checked with a probe
     stack: Stack
     layers: tuple[Layer, ...]
+
+
+def parts_of(layout: Layout) -> Iterator[nn.Module]:
+    """The modules that walks call."""
+    owners: tuple[Any, ...] = (layout.stack, *layout.layers)
+    for owner in owners:
+        for name in owner.__dataclass_fields__:
+            part = getattr(owner, name)
+            for module in part if isinstance(part, tuple) else (part,):
+                if isinstance(module, nn.Module) and module is not layout.stack.layers:
+                    yield module
+
+
+def taken_apart(model: Any, layout: Layout) -> Iterator[tuple[str, nn.Module]]:
+    """The modules, with their names, that walks do not call: of these, they call parts."""
+    called = {id(inner) for part in parts_of(layout) for inner in part.modules()}
+    return ((name, part) for name, part in model.named_modules() if id(part) not in called)
 
 
 def _family_names(config: Any) -> LayerNames | None:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from specframe.errors import UnsupportedModel
+from specframe.executors.added_code import foreign_forward
 from specframe.executors.executor import Executor
-from specframe.executors.modules.layout import Layout, candidates
+from specframe.executors.modules.layout import Layout, candidates, taken_apart
 from specframe.types import ModelShape, Step
 
 __all__ = ["module_shape", "recognise"]
@@ -26,7 +27,8 @@ def recognise(model: Any, over: Callable[[Layout], Executor]) -> Layout:
     """The model's layout; `over` creates an executor to test other layouts."""
     tried = []
     for layout in candidates(model):
-        if layout.in_table or _walks_like(model, over(layout), layout):
+        own_code = foreign_forward(taken_apart(model, layout)) is not None
+        if (layout.in_table and not own_code) or _walks_like(model, over(layout), layout):
             return layout
         tried.append(layout.title)
     why = (

@@ -51,12 +51,14 @@ def settings_of(
 
 def duration(study: Study, quick: bool, model: str | None = None) -> str:
     """What the study will take, as far as that is known; empty where it is not."""
-    if model in (None, TESTBED):
+    testbed = model in (None, TESTBED)
+    minutes = study.testbed_minutes if testbed else study.minutes
+    if minutes is not None:
+        takes = f"about {max(round(minutes), 1)} min on one core"
+    elif testbed:
         takes = "a minute or two"
-    elif study.minutes is None:
-        return ""
     else:
-        takes = f"about {max(round(study.minutes), 1)} min on one core"
+        return ""
     return takes if quick else f"longer than with --quick ({takes})"
 
 

@@ -78,7 +78,7 @@ class Study:
 
     `run` requests every row from its `Work`. If the settings have a field `model`, `--model` sets
     it, and `--quick` then also changes what `real` names, since a real model is slower. `minutes`
-    are those of `--quick` with smollm2 on one core.
+    are those of `--quick` with smollm2 on one core, `testbed_minutes` those with the testbed.
     """
 
     name: str
@@ -90,3 +90,4 @@ class Study:
     shows: Bars | Lines | None = None
     real: Mapping[str, Any] = field(default_factory=dict)
     minutes: float | None = None
+    testbed_minutes: float | None = None  # None: one or two

@@ -1,0 +1,70 @@
+"""Code that was added to a model's modules: hooks, replaced forward methods, parametrisations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch.nn.modules import module as torch_module
+
+__all__ = ["added_code", "foreign_classes", "foreign_forward"]
+
+LIBRARIES = ("torch.", "transformers.")
+# hooks of torch are not among them: they prune, normalise or reparametrise weights
+HARMLESS = ("transformers.", "accelerate.")
+
+
+def added_code(named: Iterable[tuple[str, Any]]) -> str | None:
+    """What was added to the first of these modules that is not as its class made it, or None.
+
+    Global hooks, which every module calls, come first. Code of transformers and accelerate does not
+    count: it records outputs or moves tensors between devices.
+    """
+    if _hooked(vars(torch_module), "_global_forward_pre_hooks", "_global_forward_hooks"):
+        return "every module has a global forward hook"
+    for name, module in named:
+        if what := _added(module):
+            return f"{name or 'the model'} has {what}"
+    return None
+
+
+def foreign_forward(named: Iterable[tuple[str, Any]]) -> str | None:
+    """The first of these modules whose class computes something of its own, or None."""
+    for name, module in named:
+        if found := foreign_classes([module]):
+            return f"{name or 'the model'} is a {found[0]} with a forward method of its own"
+    return None
+
+
+def foreign_classes(modules: Iterable[Any]) -> list[str]:
+    """Names of the modules' classes whose forward is neither torch's nor transformers'."""
+    kinds: set[Any] = set(map(type, modules))
+    own = (kind for kind in kinds if not _from(LIBRARIES, kind.forward))
+    return sorted(f"{kind.__module__}.{kind.__qualname__}" for kind in own)
+
+
+def _added(module: Any) -> str | None:
+    own = vars(module)
+    if _hooked(own, "_forward_pre_hooks", "_forward_hooks"):
+        return "a forward hook"
+    if "forward" in own and _replaces(module, own["forward"]):
+        return "a replaced forward method"
+    if "parametrizations" in own["_modules"]:
+        return "parametrised weights"
+    return None
+
+
+def _hooked(owner: Mapping[str, Any], *tables: str) -> bool:
+    return any(not _from(HARMLESS, hook) for table in tables for hook in owner[table].values())
+
+
+def _replaces(module: Any, forward: Any) -> bool:
+    """Whether a forward method on the instance is neither accelerate's nor the compiled own one."""
+    if _from(HARMLESS, type(getattr(module, "_hf_hook", None))):
+        return False
+    original = getattr(forward, "_torchdynamo_orig_callable", forward)
+    return getattr(original, "__func__", None) is not type(module).forward
+
+
+def _from(packages: tuple[str, ...], code: Any) -> bool:
+    return str(getattr(code, "__module__", "")).startswith(packages)
