@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,6 +35,7 @@ from specframe.executors.fused.lowering import lower_attention, lower_for, lower
 from specframe.executors.fused.native.sublayers import (
     MOST_ROWS,
     NativeLayer,
+    NativeWalk,
     native_layer,
     native_sublayers,
 )
@@ -49,7 +50,7 @@ PAIR_ROWS = 2  # in bf16, a single row is not bit-identical to the same row in a
 STRICT_ROWS = 16  # float32 products are bit-identical only for a fixed number of rows
 
 
-Sublayer = Callable[[int, Tensor], Tensor]  # depth and the stream before it -> after it
+Sublayers = Callable[[Sequence[int], Tensor], Tensor]  # depths, stream before them -> after them
 
 
 @dataclass(slots=True)
@@ -161,13 +162,11 @@ class FusedExecutor:
         stream = self._embed(step.tokens[0]) if hidden is None else hidden[0]
         stream, run = self._begin(step, cache, stream, skips)
         tapped: dict[int, Tensor] = {}
-        for depth in range(start, stop):
-            if depth in taps:
-                tapped[depth] = stream[None, : step.rows]
-            if not skips.bits >> depth & 1:
-                stream = run(depth, stream)
-        if stop in taps:
-            tapped[stop] = stream[None, : step.rows]
+        for end in sorted({stop, *(tap for tap in taps if start <= tap < stop)}):
+            stream = run([at for at in range(start, end) if not skips.bits >> at & 1], stream)
+            start = end
+            if end in taps:
+                tapped[end] = stream[None, : step.rows]
         out = stream[None, : step.rows]
         wanted = rows is not None and stop == self.shape.sublayers
         return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
@@ -221,15 +220,26 @@ class FusedExecutor:
 
     def _begin(
         self, step: Step, cache: CursorCache, stream: Tensor, skips: SkipSet
-    ) -> tuple[Tensor, Sublayer]:
-        """The stream as the walk's rows, and what runs a sublayer on it."""
+    ) -> tuple[Tensor, Sublayers]:
+        """The stream as the walk's rows, and what runs sublayers on it."""
         if self._native is not None and step.slot is not None and step.rows <= MOST_ROWS:
             walk = self._native.walk(step, cache, *self._rotary(step, cache, step.rows))
-            run, layer = self._native.run, partial(self._native_layer, skips=skips)
-            return stream.contiguous(), lambda at, x: run(at, layer(at), x, walk)
+            return stream.contiguous(), partial(self._run_compiled, walk=walk, skips=skips)
         frame = self._frame(step, cache)
-        stream = self._pad(stream, frame.rows)
-        return stream, lambda at, x: self._run(at, self._layer(at, skips), x, frame)
+        return self._pad(stream, frame.rows), partial(self._run_plain, frame=frame, skips=skips)
+
+    def _run_compiled(
+        self, depths: Sequence[int], stream: Tensor, *, walk: NativeWalk, skips: SkipSet
+    ) -> Tensor:
+        assert self._native is not None
+        return self._native.run([(at, self._native_layer(at, skips)) for at in depths], stream, walk)
+
+    def _run_plain(
+        self, depths: Sequence[int], stream: Tensor, *, frame: _Frame, skips: SkipSet
+    ) -> Tensor:
+        for depth in depths:
+            stream = self._run(depth, self._layer(depth, skips), stream, frame)
+        return stream
 
     def _run(self, depth: int, layer: FusedLayer, stream: Tensor, frame: _Frame) -> Tensor:
         """The stream after a sublayer, in operations of torch."""

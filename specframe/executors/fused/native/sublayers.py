@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
+from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p, pointer
 from dataclasses import dataclass
 
 import torch
@@ -53,6 +53,10 @@ class _Layer(Structure):
         *((name, _Linear) for name in ("qkv", "output", "gate_up", "down")),
         ("rotary", c_int64),
     )
+
+
+class _Sublayer(Structure):
+    _fields_ = (("layer", POINTER(_Layer)), ("depth", c_int64), ("allowed", c_void_p))
 
 
 class _Frame(Structure):
@@ -111,17 +115,20 @@ class NativeSublayers:
         frame.cache = cache.data.data_ptr()
         return NativeWalk(frame, step, (scratch, cos, sin, cache.data), {})
 
-    def run(self, depth: int, layer: NativeLayer, stream: Tensor, walk: NativeWalk) -> Tensor:
-        """The residual stream [S, H] after the sublayer `depth`, which is one of `layer`'s."""
+    def run(
+        self, sublayers: Sequence[tuple[int, NativeLayer]], stream: Tensor, walk: NativeWalk
+    ) -> Tensor:
+        """The residual stream [S, H] after sublayers, given by their depths and layers."""
+        if not sublayers:
+            return stream
         out = torch.empty_like(stream)
-        common = byref(self._sizes), byref(layer.fields), byref(walk.frame)
-        ends = c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
-        if depth % 2:
-            self._call("mlp", *common, *ends)
-        else:
-            allowed = self._allowed(layer.layer.window, walk)
-            place = c_int64(depth // 2), c_void_p(allowed.data_ptr())
-            self._call("attention", *common, *place, *ends)
+        parts = (_Sublayer * len(sublayers))()
+        for part, (depth, layer) in zip(parts, sublayers, strict=True):
+            part.layer, part.depth = pointer(layer.fields), depth
+            if depth % 2 == 0:
+                part.allowed = self._allowed(layer.layer.window, walk).data_ptr()
+        common = byref(self._sizes), byref(walk.frame), parts, c_int64(len(parts))
+        self._call("sublayers", *common, c_void_p(stream.data_ptr()), c_void_p(out.data_ptr()))
         return out
 
     def head(self, head: Linear, stream: Tensor) -> Tensor:
