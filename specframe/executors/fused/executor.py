@@ -199,19 +199,19 @@ class FusedExecutor:
     @torch.inference_mode()
     def products_alone(self) -> None:
         """Run the matrix products of a one-row walk and nothing else, to tell what they take."""
-        model, rows = self._model, 1 if self._native else self._padded(1)
-        multiply = self._linear if self._native is None else self._native.product
+        model = self._model
         parts = [
             part
             for layer in model.layers
             for part in (layer.qkv, layer.output, layer.gate_up, layer.down)
         ]
-        inputs = {
-            width: model.embedding.new_zeros(rows, width)
-            for width in {_weight(part).shape[1] for part in parts}
-        }
-        for part in (*parts, model.head):
-            multiply(part, inputs[_weight(part).shape[1]])
+        sized = [(part, _weight(part).shape[1]) for part in (*parts, model.head)]
+        if self._native is not None:
+            self._native.products_alone(sized)
+            return
+        rows = model.embedding.new_zeros(self._padded(1), max(width for _, width in sized))
+        for part, width in sized:
+            self._linear(part, rows[:, :width].contiguous())
 
     def _embed(self, tokens: Tensor) -> Tensor:
         rows = F.embedding(tokens, self._model.embedding)
@@ -232,7 +232,9 @@ class FusedExecutor:
         self, depths: Sequence[int], stream: Tensor, *, walk: NativeWalk, skips: SkipSet
     ) -> Tensor:
         assert self._native is not None
-        return self._native.run([(at, self._native_layer(at, skips)) for at in depths], stream, walk)
+        return self._native.run(
+            [(at, self._native_layer(at, skips)) for at in depths], stream, walk
+        )
 
     def _run_plain(
         self, depths: Sequence[int], stream: Tensor, *, frame: _Frame, skips: SkipSet

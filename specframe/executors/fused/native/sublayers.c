@@ -23,12 +23,7 @@ enum { TILE = 4, STRIP = 8 }; /* rows, or rows and outputs, whose sums stay in r
 #else
 enum { TILE = 2, STRIP = 4 };
 #endif
-#ifndef AHEAD
-#define AHEAD 8192
-#endif
-#ifndef LOC
-#define LOC 3
-#endif
+enum { AHEAD = 8192 }; /* bytes: how far ahead of a product its weights are fetched */
 
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t integers __attribute__((vector_size(64), aligned(4), may_alias));
@@ -283,7 +278,7 @@ ALWAYS void dot(const element *weights, const element *input, int stride, int ro
     int at = 0;
     EACH(r, rows) sums[r] = (lanes){0};
     for (; at + STEP <= inner; at += STEP) {
-        __builtin_prefetch((const char *)(weights + at) + AHEAD, 0, LOC);
+        __builtin_prefetch((const char *)(weights + at) + AHEAD);
         const chunk column = chunk_of(weights + at);
         EACH(r, rows)
             sums[r] = add_products(sums[r], column, chunk_of(input + (int64_t)r * stride + at));
@@ -601,7 +596,7 @@ static void attention(const model_t *model, const layer_t *layer, const frame_t 
                      frame, team);
 }
 
-/* ---- a walk, the head, and a product alone ---- */
+/* ---- a walk, the head, and products alone ---- */
 
 typedef struct {
     const layer_t *layer;
@@ -636,8 +631,18 @@ void head(const model_t *model, const frame_t *frame, const element *norm, const
     }
 }
 
-void product(const frame_t *frame, const linear_t *matrix, int64_t inner, int64_t outputs,
-             const element *in, element *out) {
+typedef struct {
+    linear_t matrix;
+    int64_t inner, outputs;
+} product_t;
+
+/* Products of the same input, one after the other; each overwrites the result of the last. */
+void products(const frame_t *frame, const product_t *list, int64_t count, const element *in,
+              element *out) {
 #pragma omp parallel num_threads(frame->threads)
-    multiply_and_add(*matrix, in, inner, outputs, 1.0f, NULL, out, frame, here());
+    for (int64_t i = 0; i < count; i++) {
+        multiply_and_add(list[i].matrix, in, list[i].inner, list[i].outputs, 1.0f, NULL, out, frame,
+                         here());
+#pragma omp barrier
+    }
 }
