@@ -19,7 +19,8 @@
 
 enum { LANES = 16, MOST_ROWS = 32, BLOCK = 64, WIDEST_HEAD = 256, GROUP = 64 };
 #ifdef __AVX512F__
-enum { TILE = 4, STRIP = 8 }; /* rows, or rows and outputs, whose sums stay in registers */
+/* Sums that are kept in registers: of TILE rows x TILE outputs, or of STRIP rows and one output. */
+enum { TILE = 4, STRIP = 8 };
 #else
 enum { TILE = 2, STRIP = 4 };
 #endif
@@ -291,11 +292,11 @@ ALWAYS void dot(const element *weights, const element *input, int stride, int ro
     }
 }
 
-/* outputs x rows dot products of `inner` elements; inlined with a constant number of rows. */
+/* outputs x rows dot products of `inner` elements; inlined with constant numbers of both. */
 ALWAYS void strip(const element *matrix, int outputs, const element *input, int stride, int rows,
                   int inner, float *result, int result_stride) {
     lanes sums[STRIP][4] = {0};
-    for (int o = 0; o < outputs; o++) {
+    EACH(o, outputs) {
         lanes own[STRIP];
         dot(matrix + (int64_t)o * inner, input, stride, rows, inner, own);
         EACH(r, rows) sums[r][o] = own[r];
@@ -306,22 +307,29 @@ ALWAYS void strip(const element *matrix, int outputs, const element *input, int 
     }
 }
 
+ALWAYS void strips(const element *matrix, int outputs, const element *input, int stride, int rows,
+                   int inner, float *result, int result_stride) {
+    for (int r = 0; r < rows; r += STRIP) {
+#define OF(number)                                                                                 \
+    case number:                                                                                   \
+        strip(matrix, outputs, input + (int64_t)r * stride, stride,                                \
+              number < STRIP ? number : STRIP, inner, result + r * result_stride, result_stride);  \
+        break;
+        switch (rows - r < STRIP ? rows - r : STRIP) {
+            OF(1) OF(2) OF(3) OF(4) OF(5) OF(6) OF(7) OF(8)
+        }
+#undef OF
+    }
+}
+
 /* result[row, output] for `outputs` consecutive rows of a matrix, by one thread. */
 static void multiply_elements(const element *matrix, int outputs, const element *input, int stride,
                               int rows, int inner, float *result, int result_stride) {
-    for (int o = 0; o < outputs; o += 4)
-        for (int r = 0; r < rows; r += STRIP) {
-#define OF(number)                                                                                 \
-    case number:                                                                                   \
-        strip(matrix + (int64_t)o * inner, outputs - o < 4 ? outputs - o : 4,                      \
-              input + (int64_t)r * stride, stride, number < STRIP ? number : STRIP, inner,         \
-              result + r * result_stride + o, result_stride);                                      \
-        break;
-            switch (rows - r < STRIP ? rows - r : STRIP) {
-                OF(1) OF(2) OF(3) OF(4) OF(5) OF(6) OF(7) OF(8)
-            }
-#undef OF
-        }
+    int o = 0;
+    for (; o + 4 <= outputs; o += 4)
+        strips(matrix + (int64_t)o * inner, 4, input, stride, rows, inner, result + o, result_stride);
+    for (; o < outputs; o++)
+        strips(matrix + (int64_t)o * inner, 1, input, stride, rows, inner, result + o, result_stride);
 }
 
 /* result[row, output] for `outputs` consecutive outputs of a layer, by one thread. */
