@@ -67,11 +67,12 @@ def compose(costs: CostModel, layers: int, name: str) -> CostModel:
     """Prices of a model whose layers are all like the measured one."""
     if costs.layers != 1:
         raise ValueError(f"one measured layer is composed, not {costs.layers}")
+    low = " Low-bit sublayers and head were measured alike." if costs.low else ""
     return replace(
         costs,
         kinds=(0,) * layers,
         simulated=(
             f"{name}: embedding, head and one of {layers} layers were measured with constant "
-            f"weights; the others are taken to cost the same. Nothing was generated."
+            f"weights; the others are taken to cost the same. Nothing was generated.{low}"
         ),
     )

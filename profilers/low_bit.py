@@ -3,7 +3,8 @@
 Low-bit weights change only products with matrices, whose time does not depend on the context. It is
 therefore measured at one context how much sublayers of a kind take less than in full, or more; the
 prices at other contexts differ from the full ones by as much. What a kind saves is the mean of what
-it saves alone and what it saves last, since a caching memory makes the second more.
+it saves alone and what it saves last, since a caching memory makes the second more. Savings are
+taken relative to the full walk that is timed beside them: a slow minute must not make them larger.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from specframe.profilers.clocks import Sample, time_interleaved
 from specframe.profilers.machine import lowerable
 from specframe.types import SkipSet
 
-__all__ = ["with_low_prices"]
+__all__ = ["copies_bytes", "with_low_prices"]
 
 ROWS = (1, 4, 16)  # drafting runs one row; after copied tokens, a few
 CONTEXT = 64
@@ -63,8 +64,12 @@ def _measured(executor: Executor, costs: CostModel, bits: int, budget: float) ->
     timed = time_interleaved(
         _calls(executor, sets, head, rows), executor.device, budget_seconds=budget
     )
+    walked = [costs.walk(CONTEXT, m) / timed[0, m].typical for m in rows]  # priced over timed here
     saved = [
-        [_saved(timed, len(parts), i, m) / len(part.sublayers) for m in rows]
+        [
+            _saved(timed, len(parts), i, m) * scale / len(part.sublayers)
+            for m, scale in zip(rows, walked, strict=True)
+        ]
         for i, part in enumerate(parts)
     ]
     tables = [table for pair in zip(costs.attention, costs.mlp, strict=True) for table in pair]
@@ -74,7 +79,7 @@ def _measured(executor: Executor, costs: CostModel, bits: int, budget: float) ->
         bits,
         attention=tuple(lowered[::2]),
         mlp=tuple(lowered[1::2]),
-        head=_less(costs.head, rows, _saved_by_head(timed, rows)),
+        head=_less(costs.head, rows, _saved_by_head(timed, costs.head, rows)),
         attention_bytes=tuple(each[::2]),
         mlp_bytes=tuple(each[1::2]),
         head_bytes=head_bytes,
@@ -88,6 +93,17 @@ def _parts(kinds: Sequence[int]) -> list[_Part]:
         layers = [i for i, k in enumerate(kinds) if k == kind]
         found += [_Part(tuple(2 * i for i in layers)), _Part(tuple(2 * i + 1 for i in layers))]
     return found
+
+
+def copies_bytes(executor: Executor, kinds: Sequence[int], bits: int) -> int:
+    """Memory of low-bit copies of all sublayers and the head; only one layer a kind is copied."""
+    full = SkipSet.none(len(kinds))
+    total = _bytes_of(executor, full.lower(bits, (), head=True))
+    for kind in set(kinds):
+        layer = list(kinds).index(kind)
+        size = _bytes_of(executor, full.lower(bits, (2 * layer, 2 * layer + 1), head=False))
+        total += kinds.count(kind) * size
+    return total
 
 
 def _bytes_of(executor: Executor, skips: SkipSet) -> int:
@@ -130,8 +146,9 @@ def _saved(timed: dict[Hashable, Sample], parts: int, part: int, rows: int) -> f
     return (full - alone + others - every) / 2
 
 
-def _saved_by_head(timed: dict[Hashable, Sample], rows: Sequence[int]) -> list[float]:
-    return [timed["full head", m].typical - timed["low head", m].typical for m in rows]
+def _saved_by_head(timed: dict[Hashable, Sample], head: Table, rows: Sequence[int]) -> list[float]:
+    left = [timed["low head", m].typical / timed["full head", m].typical for m in rows]
+    return [(1 - share) * head.at(CONTEXT, m) for share, m in zip(left, rows, strict=True)]
 
 
 def _less(table: Table, rows: Sequence[int], saved: Sequence[float]) -> Table:

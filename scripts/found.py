@@ -1,7 +1,7 @@
 """What studies found, model by model, as the page of studies shows it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def _write(target: Path, results: Mapping[str, Any]) -> None:
     """A line for each row, so that a new run is a short difference."""
     target.parent.mkdir(exist_ok=True)
     models = []
-    for model in sorted(results, key=MODELS.index):
+    for model in _ordered(results):
         facts = {key: value for key, value in results[model].items() if key != "rows"}
         rows = ",\n".join("   " + json.dumps(row) for row in results[model]["rows"])
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in facts.items()]
@@ -69,11 +69,17 @@ def found(name: str) -> str:
     """The answer of each model, and the results file with the commands that made it."""
     path = RESULTS / f"{name}.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    parts = [f"**{model}**: {_told(results, model)}" for model in MODELS]
+    shown = dict.fromkeys([*MODELS, *_ordered(results)])
+    parts = [f"**{model}**: {_told(results, model)}" for model in shown]
     if results:
         runs = "; ".join(_ran(name, model, results[model]["config"]) for model in results)
         parts.append(f"[Results file](results/{name}.json) of {runs}.")
     return "\n\n".join(parts)
+
+
+def _ordered(models: Iterable[str]) -> list[str]:
+    """Those that every study is shown of first."""
+    return sorted(models, key=lambda model: (model not in MODELS, [*MODELS, model].index(model)))
 
 
 def _told(results: Mapping[str, Any], model: str) -> str:

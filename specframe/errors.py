@@ -101,7 +101,7 @@ class UnsupportedModel(SpecframeError):
 class SolverMissing(SpecframeError):
     """No integer-program solver is installed.
 
-    Remedy: `pip install highspy`, or use the dynamic program, which needs no solver.
+    Remedy: `pip install highspy`, or leave out `memory`, the only setting that needs a solver.
     """
 
 

@@ -13,7 +13,8 @@ and the set is solved for when it is needed. Numbers in the code:
 It differs from the two methods that it combines: from KNN-SSD, (1) replaces the search of one set;
 from KnapSpec, values are learnt offline and nothing is run while generating. Observed acceptance
 moves (2) in log-odds, and the knapsack is solved again for text that is easier or harder than that
-of the calibration.
+of the calibration. Where low-bit weights are quicker, (1) also fits what sublayers and head lose on
+those, and (4) has three choices a sublayer; with `memory`, copies of all domains keep that limit.
 Preset `faithful` takes both papers' constants: one neighbour and no gate, half of the weight at
 most, drafts of 10 that end under probability 0.7, and nothing learnt while generating.
 """
@@ -47,6 +48,7 @@ from specframe.strategies.shared.domains.lookup import (
 )
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.planners.prospects import JudgedProspect
+from specframe.strategies.shared.searching.copy_room import CopyRoom, in_bytes
 from specframe.strategies.shared.searching.resolve import KnownSet, Resolved, resolve
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
@@ -69,6 +71,7 @@ class KnapKnnConfig(DomainConfig):
     seconds: float = 120.0  # of searching
     evaluations: int = 240  # sets measured for all domains together
     domain_evaluations: int = 160  # and for each
+    memory: int | str = ""  # bytes of all low-bit copies together, or a size such as 200MB
     searched: int = 0  # prompts of each domain that are searched on; 0: half of them
     seed: int = 1
     most_skipped: float = 1.0  # share of the weight
@@ -88,6 +91,7 @@ class KnapKnnConfig(DomainConfig):
         require_at_least(self, evaluations=1, domain_evaluations=1, parts=1, heaviest=1, longest=1)
         require_at_least(self, seconds=0, searched=0, protected=0, review=0, rest=0)
         require_in(self, "(0, 1]", "most_skipped")
+        in_bytes("KnapKnnConfig", "memory", self.memory)
         if self.boundary <= 0.0:
             raise InvalidConfig.of("KnapKnnConfig", "boundary", "above 0", self.boundary)
 
@@ -296,6 +300,7 @@ class KnapKnn(LookingUp):
         config = self.config
         split = split_prompts(label_prompts(lab, prompts, config.pooling))
         memory = learn_memory(lab, split, config)
+        room = CopyRoom(lab.costs, in_bytes("KnapKnnConfig", "memory", config.memory))
         models = learn_models(
             lab,
             split.searching(config.searched),
@@ -303,7 +308,7 @@ class KnapKnn(LookingUp):
             evaluations=(config.evaluations, config.domain_evaluations),
             longest=config.longest,
             seed=config.seed,
-            low_bit=config.most_skipped == 1.0,  # otherwise measured sets are not drafted with
+            room=room if config.most_skipped == 1.0 else None,  # no paper lowers anything
         )
         return replace(self, found=Learnt(memory, models, lab.shape, lab.facts))
 

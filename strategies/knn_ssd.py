@@ -182,6 +182,7 @@ class KnnSsd(LookingUp):
         sets: dict[str, JudgedSet] = {}
         curves: dict[str, tuple[tuple[float, float], ...]] = {}
         ended: dict[str, str] = {}
+        room = self.config.room(lab)
         for name, own, evaluations, share in self._searches(lab, split):
             task = search_task(
                 f"searching a skip set for {name}",
@@ -191,8 +192,10 @@ class KnnSsd(LookingUp):
                 _starts(sets),
                 evaluations,
                 Allowance(share * allowance.left),
+                room,
             )
             sets[name], record = find_set(lab, own, task)
+            room = room.holding(sets[name].skips)
             curves[name], ended[name] = record.best_so_far(), record.ended
         if self.config.objective == "cached":
             sets = {name: self._best_of(lab, split, name, sets) for name in sets}

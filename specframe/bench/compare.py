@@ -24,6 +24,7 @@ from specframe.calibration.run import refuse_overlap
 from specframe.core.divergence import first_divergence
 from specframe.executors.exactness import known_exactness
 from specframe.executors.executor import Executor
+from specframe.executors.low_bit_copies import weight_bytes
 from specframe.rig import Rig
 from specframe.types import Prompt
 
@@ -77,7 +78,11 @@ def compare(
             "config": settings.as_config(),
             "environment": fingerprint(rig.device),
             "model": asdict(rig.shape)
-            | {"dtype": rig.facts["dtype"], "executor": rig.executor.name},
+            | {
+                "dtype": rig.facts["dtype"],
+                "executor": rig.executor.name,
+                "weight_bytes": weight_bytes(rig.model),
+            },
             "exactness": known_exactness(rig.executor).statement,
             "calibration": {
                 name: {**facts, "prompts": len(facts.get("prompts", ()))}

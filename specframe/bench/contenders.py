@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -13,6 +14,7 @@ from transformers.generation.streamers import BaseStreamer
 from specframe.core.stats import GenerationStats, StatsFold
 from specframe.costs.model import CostModel
 from specframe.doors.speculator import SelfSpeculator
+from specframe.types import SkipSet
 
 __all__ = ["Answer", "Asked", "Contender", "LibraryContender", "StrategyContender"]
 
@@ -39,6 +41,7 @@ class Answer:
     stats: GenerationStats | None = None
     predicted_seconds: float | None = None  # of decoding's rounds by the cost model; ours alone
     skips: Mapping[int, int] = field(default_factory=dict)  # sublayer -> drafting rounds
+    low: Mapping[int, int] = field(default_factory=dict)  # the same, on low-bit weights
     drafting: int = 0  # rounds that drafted, skipping anything or not
     trees: int = 0  # rounds whose draft was a tree
     first_tokens: int = 1
@@ -66,8 +69,7 @@ class StrategyContender:
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
         """Run all rounds; what a strategy computes counts as decoding."""
-        executor = self.speculator.executor
-        fold = StatsFold(len(prompt), "", low_bit_bytes=lambda: executor.low_bytes)
+        fold = StatsFold(len(prompt), "")
         began = perf_counter()
         rounds = self.speculator.rounds(list(prompt), seed=asked.seed, **_arguments(asked))
         for done in rounds:
@@ -76,30 +78,41 @@ class StrategyContender:
             fold.add(done)
         ended = perf_counter()
         tokens = tuple(token for done in fold.rounds for token in done.tokens)
-        predicted, skips = self._account(fold, len(prompt))
+        predicted = self._predicted(fold, len(prompt))
         outcomes = [done.outcome for done in fold.rounds if done.outcome is not None]
+        sets = [outcome.plan.skips for outcome in outcomes if outcome.drafted]
+        skips = Counter(sublayer for one in sets for sublayer in one)
+        low = Counter(sublayer for one in sets for sublayer in one.lowered)
+        fold.low_bit_bytes = lambda: _copies_bytes(self.costs, sets)
         drafting = sum(outcome.drafted > 0 for outcome in outcomes)
         trees = sum(not outcome.draft.is_chain for outcome in outcomes)
         seconds = first - began, ended - first
-        return Answer(tokens, *seconds, fold.result(), predicted, skips, drafting, trees)
+        return Answer(tokens, *seconds, fold.result(), predicted, skips, low, drafting, trees)
 
-    def _account(self, fold: StatsFold, length: int) -> tuple[float, dict[int, int]]:
-        """Predicted seconds of the rounds that took place, and how often sublayers were skipped.
+    def _predicted(self, fold: StatsFold, length: int) -> float:
+        """Predicted seconds of the rounds that took place.
 
         No price is known of what strategies compute: it counts as it was measured.
         """
-        seconds = 0.0
-        skips: dict[int, int] = {}
-        committed = length
+        seconds, committed = 0.0, length
         for done in fold.rounds:
             outcome = done.outcome
             if outcome is not None:
                 seconds += outcome.select_seconds
                 seconds += self.costs.round(outcome.plan, committed - 1, outcome.drafted)
-                for sublayer in outcome.plan.skips if outcome.drafted else ():
-                    skips[sublayer] = skips.get(sublayer, 0) + 1
             committed += len(done.tokens)
-        return seconds, skips
+        return seconds
+
+
+def _copies_bytes(costs: CostModel, sets: Sequence[SkipSet]) -> int:
+    """Memory of the low-bit copies that all these drafts need together."""
+    total = 0
+    for bits in {one.low_bits for one in sets if one.low_bits}:
+        alike = [one for one in sets if one.low_bits == bits]
+        lowered = {sublayer for one in alike for sublayer in one.lowered}
+        head = any(one.low_head for one in alike)
+        total += costs.low_bytes(SkipSet.none(costs.layers).lower(bits, lowered, head))
+    return total
 
 
 @dataclass

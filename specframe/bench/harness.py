@@ -151,5 +151,6 @@ def _row(
         "drafting_share": answer.drafting / stats.rounds if stats and stats.rounds else None,
         "tree_share": answer.trees / stats.rounds if stats and stats.rounds else None,
         "skips": {str(sublayer): rounds for sublayer, rounds in sorted(answer.skips.items())},
+        "low": {str(sublayer): rounds for sublayer, rounds in sorted(answer.low.items())},
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }

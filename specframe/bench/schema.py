@@ -56,10 +56,11 @@ ROW: Mapping[str, str] = {
     "skipped_mlp": "Share of MLP sublayers skipped, mean over drafting rounds.",
     "low_bits": "Bits of the weights that most drafting rounds ran on; 0: full ones.",
     "low_bit_share": "Share of sublayers on low-bit weights, mean over drafting rounds.",
-    "low_bit_bytes": "Memory of the low-bit copies of the model made so far.",
+    "low_bit_bytes": "Memory of the low-bit copies that its drafts need.",
     "drafting_share": "Share of rounds that drafted at all.",
     "tree_share": "Share of rounds whose draft was a tree.",
     "skips": "By sublayer: in how many drafting rounds it was skipped.",
+    "low": "By sublayer: in how many drafting rounds it ran on low-bit weights.",
     "peak_bytes": "Highest resident memory of the process so far.",
     "exact_match": "Whether a greedy answer equals the autoregressive one; null when sampled.",
     "parting": "Of a greedy answer that differs: the first new token that does, the gap of the "

@@ -206,8 +206,13 @@ def _show(name: str, calibrated: LayerSelector, out: Path, seconds: float) -> No
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("set", "acceptance, unseen", "draft", "predicted", "attention", "MLP")
-    for domain, found in calibrated.skip_sets().items():
+    from specframe.bench.report.wording import bytes_
+
+    sets = calibrated.skip_sets()
+    copies = any(found.low_bit_bytes for found in sets.values())
+    columns = ["set", "acceptance, unseen", "draft", "predicted", "attention", "MLP"]
+    table = Table(*columns, *["low-bit copies"] * copies)
+    for domain, found in sets.items():
         share = found.acceptance
         table.add_row(
             domain,
@@ -215,6 +220,7 @@ def _show(name: str, calibrated: LayerSelector, out: Path, seconds: float) -> No
             str(found.draft),
             f"{found.speed:.2f} x",
             *(_states(found.skips, mlp) for mlp in (False, True)),
+            *[bytes_(found.low_bit_bytes)] * copies,
         )
     if table.row_count:
         Console().print(table)

@@ -54,6 +54,9 @@ def _table(entries: list[Mapping[str, Any]], setting: Setting, model: str) -> Ta
         "speed-ups; ? inconclusive: one prompt, or an interval around 1 wider than 4 % either way; "
         "~ all other answers differ at a near-tie, ! some do not"
     )
+    lowered = [f"{contender_of(e)} {e['low_bits']} bits" for e in entries if e.get("low_bits")]
+    if lowered:
+        table.caption += f"; drafts on low-bit weights: {', '.join(lowered)}"
     if any(exit_mark(model, entry["selector"]) for entry in entries):
         table.caption += f"; {EXIT_NOTE}"
     return table

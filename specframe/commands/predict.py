@@ -89,6 +89,7 @@ def predict(
 
 
 def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, Any]:
+    from specframe.executors.low_bit_copies import weight_bytes
     from specframe.prediction.play import play
 
     costs = setup.rig.costs
@@ -97,6 +98,7 @@ def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, A
     speedup = played.speedup(costs.spread)
     n = sum(len(prompt.tokens) for prompt in given) / len(given) + setup.new_tokens / 2
     plain = costs.autoregressive(n)
+    memory = setup.rig.executor.low_bytes if played.low_bits else 0
     return {
         "context": n,
         "speedup": speedup.value,
@@ -105,6 +107,9 @@ def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, A
         "go": "go" if speedup.low > 1 else "no-go" if speedup.high < 1 else "undecided",
         "acceptance": played.acceptance,
         "tokens": sum(played.tokens),
+        "low_bits": played.low_bits,
+        "low_bit_bytes": memory,
+        "low_bit_memory_share": memory / weight_bytes(setup.rig.model),
         "autoregressive_tokens_per_second": 1 / plain,
         "hours_saved_per_million_tokens": 1e6 * plain * (1 - 1 / speedup.value) / 3600,
         "warnings": list(setup.rig.price_warnings),
@@ -122,6 +127,12 @@ def _verdict(figures: dict[str, Any]) -> str:
         f"{figures['context']:.0f}; autoregressive "
         f"{figures['autoregressive_tokens_per_second']:.1f} tokens/s",
     ]
+    if figures["low_bits"]:
+        lines.append(
+            f"drafts run on weights of {figures['low_bits']} bits, which take "
+            f"{figures['low_bit_bytes'] / 1e6:.3g} MB, {figures['low_bit_memory_share']:.0%} more "
+            f"memory than the weights alone"
+        )
     return "\n".join([*lines, *(f"warning: {text}" for text in figures["warnings"])])
 
 
@@ -148,7 +159,8 @@ def _check(setup: Setup, lengths: tuple[int, ...], json: Path | None) -> None:
 
 def _shown(one: CheckedPlan) -> str:
     return (
-        f"context {one.context:5d}  skips {len(one.skips):2d}  drafts {one.draft_length}  "
+        f"context {one.context:5d}  {one.precision:>6}  skips {len(one.skips):2d}  "
+        f"drafts {one.draft_length}  "
         f"predicted {one.predicted.value:.3f} ({one.predicted.low:.2f}-{one.predicted.high:.2f})  "
         f"measured {one.measured:.3f}  tokens a round {one.tokens_per_round:.2f} / "
         f"{one.measured_tokens_per_round:.2f}"
@@ -173,6 +185,10 @@ def _plan_figures(one: CheckedPlan) -> dict[str, Any]:
         "context": one.context,
         "skipped_attention": list(one.skips.attention),
         "skipped_mlp": list(one.skips.mlp),
+        "precision": one.precision,
+        "low_bits": one.skips.low_bits,
+        "low_bit": list(one.skips.lowered),
+        "low_bit_head": one.skips.low_head,
         "draft_length": one.draft_length,
         "first_token_acceptance": one.acceptance,
         "predicted_tokens_per_round": one.tokens_per_round,

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from specframe.doors.loading import PLANTED
 from specframe.prediction.check import rank_sublayers
-from specframe.prompts.everyday import cut_everyday_prompts
+from specframe.prompts.everyday import EVERYDAY_DOMAINS, cut_everyday_prompts
 from specframe.prompts.files import cut_prompts
 from specframe.prompts.random import random_prompts
 from specframe.prompts.testbed import suite_prompts
 from specframe.rig import Rig
-from specframe.testing.planted import planted_skips
+from specframe.testing.planted import planted_order
 from specframe.types import Prompt, SkipSet
 
-__all__ = ["Setup"]
+__all__ = ["Setup", "three_states"]
 
 SHARES = (0.2, 0.35, 0.5, 0.65)  # of the sublayers that checked skip sets leave out
 PLANTED_SHARES = (0.25, 0.4, 0.55, 0.7)  # where planted models are made to fall
+LOW_SHARES = (0.0, 0.2)  # left out where all that runs is low-bit
+MIXED = (0.1, 0.5)  # up to the first share left out, up to the second low-bit, the others in full
 SLOW = 0.03  # seconds a token
 RANKED_TOKENS = 32
 
@@ -46,16 +49,33 @@ class Setup:
             return random_prompts(vocabulary, context, count, start)
         place = count if start else 0  # these sources end somewhere: the next prompts
         if self.source == "everyday":
-            return cut_everyday_prompts(self.rig.tokenizer, context, count, place)
+            turn = len(EVERYDAY_DOMAINS)  # others are of the same domains: these take turns
+            return cut_everyday_prompts(
+                self.rig.tokenizer, context, count, -(-place // turn) * turn
+            )
         return cut_prompts(Path(self.source), self.rig.tokenizer, context, count, place)
 
     def skip_sets(self, context: int) -> list[SkipSet]:
-        """The sublayers that matter least at this context: a few shares of them."""
-        layers = self.rig.shape.layers
-        if self.rig.name in PLANTED:
-            return [planted_skips(layers, share) for share in PLANTED_SHARES]
+        """Sets without the sublayers that matter least at this context, in every precision."""
+        rig = self.rig
+        if rig.name in PLANTED:
+            return three_states(planted_order(rig.shape.layers), PLANTED_SHARES, rig.costs.widths)
         prompts = [prompt.tokens for prompt in self.prompts(context, 0, 4)[:4]]
-        order = rank_sublayers(self.rig.executor, prompts, RANKED_TOKENS)
-        return [
-            SkipSet.from_sublayers(layers, order[: round(share * 2 * layers)]) for share in SHARES
-        ]
+        order = rank_sublayers(rig.executor, prompts, RANKED_TOKENS)
+        return three_states(order, SHARES, rig.costs.widths)
+
+
+def three_states(
+    order: Sequence[int], shares: Sequence[float], widths: Sequence[int]
+) -> list[SkipSet]:
+    """Sets in full, wholly low-bit and mixed, which change sublayers in this order."""
+
+    def first(share: float) -> Sequence[int]:
+        return order[: round(share * len(order))]
+
+    def without(share: float) -> SkipSet:
+        return SkipSet.from_sublayers(len(order) // 2, first(share))
+
+    low = [without(share).lower(bits) for bits in widths for share in LOW_SHARES]
+    mixed = [without(MIXED[0]).lower(bits, first(MIXED[1])) for bits in widths]
+    return [*map(without, shares), *low, *mixed]

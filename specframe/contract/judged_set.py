@@ -24,6 +24,7 @@ class JudgedSet:
     promised: float  # acceptance on the prompts used in the search
     tried: int  # sets that were compared
     warnings: tuple[str, ...] = ()
+    low_bit_bytes: int = 0  # memory of its low-bit copies, on the machine that calibrated
 
     def figures(self) -> dict[str, Any]:
         """The figures to show to a user, as plain data."""
@@ -36,6 +37,7 @@ class JudgedSet:
             "tried": self.tried,
             "draft": self.draft,
             "speed": self.speed,
+            "low_bit_bytes": self.low_bit_bytes,
             "attention": list(self.skips.attention),
             "mlp": list(self.skips.mlp),
         }

@@ -113,6 +113,7 @@ _READERS: Mapping[Any, tuple[str, Callable[[str], Any]]] = {
     float: ("a number", float),
     bool: ("true or false", _truth),
     str: ("text", str),
+    int | str: ("text or a number", str),
     tuple[int, ...]: ("whole numbers separated by commas", _several(int)),
     tuple[float, ...]: ("numbers separated by commas", _several(float)),
     tuple[str, ...]: ("names separated by commas", _several(str)),

@@ -11,7 +11,7 @@ from typing import Any
 from specframe.errors import UnsupportedModel
 from specframe.types import ModelShape
 
-__all__ = ["Diagnosis", "Support", "diagnose", "report"]
+__all__ = ["Diagnosis", "LowBit", "Support", "diagnose", "report"]
 
 PACKAGES = ("specframe", "torch", "transformers", "tokenizers", "safetensors", "numpy")
 EXTRAS = (
@@ -23,6 +23,16 @@ EXTRAS = (
     "torchao",
     "bitsandbytes",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LowBit:
+    """Low-bit copies of all sublayers and the head, with which drafts may be quicker."""
+
+    refusal: str | None  # why there can be none
+    bytes: dict[str, int]  # by bits
+    share: dict[str, float]  # the same, of the weights
+    products: str  # compiled, or in operators of torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,7 @@ class Support:
     exactness: str
     advice: str | None
     cache_bytes_per_1000_tokens: int
+    low_bit: LowBit
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,19 @@ def _facts(support: Support) -> dict[str, Any]:
         "exactness": support.exactness,
         **({} if support.advice is None else {"advice": support.advice}),
         "cache": f"{support.cache_bytes_per_1000_tokens / 1e6:.3g} MB a 1,000 tokens",
+        "low-bit copies": _copies_words(support.low_bit),
     }
+
+
+def _copies_words(low: LowBit) -> str:
+    """Their memory, and how they are multiplied."""
+    if low.refusal is not None:
+        return f"none: {low.refusal}"
+    sizes = [
+        f"{size / 1e6:.3g} MB at {bits} bits ({low.share[bits]:.2f} of the weights)"
+        for bits, size in low.bytes.items()
+    ]
+    return f"{', '.join(sizes)}; their products are {low.products}"
 
 
 def _examine(name: str, model: Any) -> Diagnosis:
@@ -135,7 +158,20 @@ def _support(model: Any) -> Support:
         exactness=found.statement,
         advice=None if found.exact else _advice(executor, attention),
         cache_bytes_per_1000_tokens=1000 * _bytes_per_position(executor),
+        low_bit=_low_bit(model, executor),
     )
+
+
+def _low_bit(model: Any, executor: Any) -> LowBit:
+    from specframe.executors.low_bit_copies import weight_bytes
+    from specframe.profilers.low_bit import copies_bytes
+    from specframe.profilers.machine import layer_kinds, lowerable
+
+    kinds, weights = layer_kinds(model, executor.shape.layers), weight_bytes(model)
+    sizes = {str(bits): copies_bytes(executor, kinds, bits) for bits in lowerable(executor)}
+    share = {bits: size / weights for bits, size in sizes.items()}
+    products = "compiled" if executor.compiled else "operators of torch"
+    return LowBit(executor.refuses_low(), sizes, share, products)
 
 
 def _advice(executor: Any, attention: str) -> str | None:

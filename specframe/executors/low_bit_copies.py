@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["HEAD", "LowBitCopies"]
+__all__ = ["HEAD", "LowBitCopies", "weight_bytes"]
 
 HEAD = "head"  # the part whose copy is of the LM head; a sublayer's is its number
 
@@ -50,6 +50,12 @@ class LowBitCopies:
         """Forget all copies if weights were moved or changed."""
         if self._kept and not _same(self._sample, _sample(self._model)):
             self.drop()
+
+
+def weight_bytes(model: Any) -> int:
+    """Memory of the model's weights, shared ones counted once: what copies are compared with."""
+    distinct = {p.data_ptr(): p for p in model.parameters()}
+    return sum(p.numel() * p.element_size() for p in distinct.values())
 
 
 def _sample(model: Any) -> tuple[Tensor, ...]:

@@ -1,7 +1,8 @@
 """Predictions of many plans, written down first and then compared with measurements.
 
-Plans are chosen by what is predicted of them, evenly between slow and fast: plans that are all
-alike would say little about how well predictions tell plans apart.
+Plans take turns in precision: full, low-bit, and both mixed. Within a precision they are chosen by
+what is predicted of them, evenly between slow and fast: plans that are all alike would say little
+about how well predictions tell plans apart.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from specframe.profilers.replay import predict_speedup, replay_rounds
 from specframe.rig import Rig
 from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
-__all__ = ["CheckedPlan", "check", "predict_plans", "rank_sublayers", "summary"]
+__all__ = ["CheckedPlan", "check", "precision", "predict_plans", "rank_sublayers", "summary"]
 
 LONGEST = 8  # drafted tokens
 SLOWEST, FASTEST = 0.85, 1.7  # predicted speed-ups between which plans are chosen
+GOLDEN = 0.618  # steps that spread evenly over contexts and over precisions
 VARIETY = 0.02  # of speed-up that another skip set or draft length is worth
 Prompts = Mapping[int, Sequence[Prompt]]  # by context
+Pair = tuple[SkipSet, int]  # and a draft length
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,31 @@ class CheckedPlan:
         return DraftPlan(self.skips, StopRule(self.draft_length))
 
     @property
+    def precision(self) -> str:
+        """See `precision`."""
+        return precision(self.skips)
+
+    @property
     def error(self) -> float:
         """|predicted - measured| speed-up."""
         assert self.measured is not None
         return abs(self.predicted.value - self.measured)
+
+    @property
+    def price_error(self) -> float:
+        """The same if the tokens of a round had been predicted exactly: what prices are off by."""
+        assert self.measured is not None
+        assert self.measured_tokens_per_round is not None
+        exact = self.predicted.value * self.measured_tokens_per_round / self.tokens_per_round
+        return abs(exact - self.measured)
+
+
+def precision(skips: SkipSet) -> str:
+    """Of the weights that a draft reads: full, of so many bits, or mixed."""
+    if not skips.low_bits:
+        return "full"
+    every = skips.low_head and len(skips.lowered) == len(skips.kept)
+    return f"{skips.low_bits} bits" if every else "mixed"
 
 
 def rank_sublayers(
@@ -70,23 +94,27 @@ def rank_sublayers(
 def predict_plans(
     rig: Rig, prompts: Prompts, sets: Sequence[SkipSet], new_tokens: int, each: int = 3
 ) -> list[CheckedPlan]:
-    """At every context `each` pairs of a skip set and a draft length, slow ones and fast ones."""
+    """At every context `each` pairs of a set and a draft length, slow ones and fast ones."""
     found: list[CheckedPlan] = []
     costs = rig.costs
+    kinds = list(dict.fromkeys(map(precision, sets)))
     for row, (context, given) in enumerate(prompts.items()):
         texts = continue_prompts(rig.executor, _tokens(given), new_tokens, ends=rig.ends)
         estimator = AcceptanceEstimator(rig.executor, texts)
         n = fmean(text.prompt_length + len(text.tokens) for text in texts) / 2
         firsts = {skips: estimator.estimate(skips) for skips in sets}
-        offset = (row + 0.5) / len(prompts)  # contexts take different speeds
-        for skips, length in _spread(_speeds(firsts, costs, n), each, offset):
+        speeds = _speeds(firsts, costs, n)
+        chosen: list[Pair] = []
+        for turn in range(row * each, (row + 1) * each):
+            kind = kinds[turn % len(kinds)]
+            alike = {pair: v for pair, v in speeds.items() if precision(pair[0]) == kind}
+            chosen += _nearest(alike, turn * GOLDEN % 1.0, chosen)
+        for skips, length in chosen:
             found.append(_predict(estimator, firsts[skips], costs, skips, length, context, n))
     return found
 
 
-def _speeds(
-    firsts: Mapping[SkipSet, Acceptance], costs: CostModel, n: float
-) -> dict[tuple[SkipSet, int], float]:
+def _speeds(firsts: Mapping[SkipSet, Acceptance], costs: CostModel, n: float) -> dict[Pair, float]:
     """Predicted speed-up of every set at every draft length, on first-token acceptance."""
     found = {}
     for skips, first in firsts.items():
@@ -98,22 +126,18 @@ def _speeds(
     return found
 
 
-def _spread(
-    speeds: Mapping[tuple[SkipSet, int], float], count: int, offset: float
-) -> list[tuple[SkipSet, int]]:
-    """So many pairs whose speeds are evenly spread over those that can be had."""
+def _nearest(speeds: Mapping[Pair, float], share: float, chosen: Sequence[Pair]) -> Sequence[Pair]:
+    """The pair at about this share of the way from the slowest to the fastest, if one is left."""
     low = min(max(min(speeds.values()), SLOWEST), FASTEST)
     high = max(min(max(speeds.values()), FASTEST), low)
-    chosen: list[tuple[SkipSet, int]] = []
-    for step in range(min(count, len(speeds))):
-        wanted = low + (high - low) * (step + offset) / count
+    wanted = low + (high - low) * share
 
-        def distance(pair: tuple[SkipSet, int], wanted: float = wanted) -> float:
-            alike = sum((pair[0] == skips) + (pair[1] == length) for skips, length in chosen)
-            return abs(speeds[pair] - wanted) + VARIETY * alike
+    def distance(pair: Pair) -> float:
+        alike = sum((pair[0] == skips) + (pair[1] == length) for skips, length in chosen)
+        return abs(speeds[pair] - wanted) + VARIETY * alike
 
-        chosen.append(min((pair for pair in speeds if pair not in chosen), key=distance))
-    return chosen
+    left = [pair for pair in speeds if pair not in chosen]
+    return [min(left, key=distance)] if left else []
 
 
 def _predict(
@@ -165,8 +189,21 @@ def summary(checked: Sequence[CheckedPlan]) -> dict[str, float]:
     ]
     return {
         "median_abs_error": median(one.error for one in checked),
+        "median_abs_error_of_prices": median(one.price_error for one in checked),
+        **_errors_by_precision(checked),
         "worst_abs_error": max(one.error for one in checked),
         "rank_correlation": float(spearmanr(values, measured).statistic),
         "inside_interval": sum(inside) / len(inside),
         f"plans_between_{SLOWEST}_and_{FASTEST}": sum(SLOWEST <= m <= FASTEST for m in measured),
+    }
+
+
+def _errors_by_precision(checked: Sequence[CheckedPlan]) -> dict[str, float]:
+    """The median error of plans of each precision."""
+    kinds = dict.fromkeys(one.precision for one in checked)
+    return {
+        f"median_abs_error_{kind.replace(' ', '_')}": median(
+            one.error for one in checked if one.precision == kind
+        )
+        for kind in kinds
     }

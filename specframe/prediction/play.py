@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
 from specframe.contract.selector import LayerSelector
 from specframe.costs.model import Speedup
-from specframe.prediction.priced_rounds import priced_rounds
+from specframe.prediction.priced_rounds import PricedRound, priced_rounds
 from specframe.prediction.race import require_rounds
 from specframe.rig import Rig
 from specframe.types import Prompt
@@ -25,6 +26,7 @@ class Played:
     plain_seconds: tuple[float, ...]  # the same tokens decoded autoregressively, priced
     drafted: int
     accepted: int
+    low_bits: int = 0  # of the weights that most drafted tokens were drafted on; 0: full ones
 
     @property
     def acceptance(self) -> float:
@@ -51,4 +53,12 @@ def play(rig: Rig, strategy: LayerSelector, prompts: Sequence[Prompt], new_token
         tuple(sum(done.plain_seconds for done in rounds) for rounds in answers),
         sum(done.drafted for rounds in answers for done in rounds),
         sum(done.accepted for rounds in answers for done in rounds),
+        _low_bits([done for rounds in answers for done in rounds]),
     )
+
+
+def _low_bits(rounds: Sequence[PricedRound]) -> int:
+    drafted = Counter[int]()
+    for done in rounds:
+        drafted[done.plan.skips.low_bits] += done.drafted
+    return max(drafted, key=drafted.__getitem__)

@@ -14,24 +14,32 @@ from itertools import product
 
 from specframe.calibration.lab import ModelLab
 from specframe.contract.options import require_at_least
+from specframe.doors.loading import PLANTED
+from specframe.executors.low_bit_copies import weight_bytes
 from specframe.prediction.check import rank_sublayers
+from specframe.prompts.random import random_prompts
 from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
 from specframe.studies.framework.measurement import Measurement
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
 from specframe.studies.worlds.priced_rig import require_tokenizer
 from specframe.studies.worlds.texts import texts_of
+from specframe.testing.planted import planted_order
 from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
 __all__ = ["STUDY", "PrecisionSettings"]
 
 WIDTHS = {"full": 0, "8 bits": 8, "4 bits": 4}
+PLANTED_PROMPT = 128  # tokens
 OPTIMA = {"full or skipped": False, "full, low-bit or skipped": True}
 
 
 @dataclass(frozen=True)
 class PrecisionSettings:
-    """`prompts` of each domain, half to search on; `skipped` are shares of the sublayers."""
+    """`prompts` of each domain, half to search on; `skipped` are shares of the sublayers.
+
+    Planted models answer four times as many prompts, of random tokens.
+    """
 
     model: str = "testbed"
     prompts: int = 8
@@ -116,20 +124,25 @@ class _Precision(Measurement[PrecisionSettings]):
 
     @cached_property
     def _order(self) -> Sequence[int]:
+        if self._planted:
+            return planted_order(self._rig.shape.layers)
         tokens = [prompt.tokens for prompt in self._prompts[::2]]
         return rank_sublayers(self._rig.executor, tokens, self._settings.new_tokens)
 
     @cached_property
     def _rig(self) -> Rig:
         rig = Rig.load(self._settings.model)
-        require_tokenizer(rig)
+        if not self._planted:
+            require_tokenizer(rig)
         return rig
+
+    @property
+    def _planted(self) -> bool:
+        return self._settings.model in PLANTED
 
     @cached_property
     def _weights(self) -> int:
-        """Bytes of the model's weights."""
-        parameters = {p.data_ptr(): p for p in self._rig.model.parameters()}
-        return sum(p.numel() * p.element_size() for p in parameters.values())
+        return weight_bytes(self._rig.model)
 
     @cached_property
     def _lab(self) -> ModelLab:
@@ -138,6 +151,9 @@ class _Precision(Measurement[PrecisionSettings]):
 
     @cached_property
     def _prompts(self) -> list[Prompt]:
+        if self._planted:
+            vocabulary = self._rig.shape.vocabulary
+            return random_prompts(vocabulary, PLANTED_PROMPT, 4 * self._settings.prompts)
         texts = texts_of(self._settings.model)
         return prompts_from(
             texts.source,

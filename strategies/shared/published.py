@@ -45,7 +45,10 @@ FORMATS: Mapping[str, Callable[[str], tuple[str, str]]] = {
 
 
 def read_skip_sets(path: str | Path, format: str) -> tuple[PublishedSet, ...]:
-    """All entries of a file, in its order."""
+    """All entries of a file, in its order, for `StaticBO.from_published` and the like.
+
+    `format` is whose file it is: draft-verify, swift or knn-ssd.
+    """
     if format not in FORMATS:
         raise InvalidConfig.of("read_skip_sets", "format", " or ".join(FORMATS), format)
     try:

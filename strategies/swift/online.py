@@ -115,7 +115,8 @@ class StreamPlanner(Planner):
             self._look(context)
         if self._candidates.empty:
             widths = context.costs.quicker_widths(context.length - 1)
-            self._candidates.consider(*expected_of_low_bits(context.shape, widths), context)
+            if widths:
+                self._candidates.consider(*expected_of_low_bits(context.shape, widths), context)
         return self._candidates.present(context, capture=True)
 
     def observe(self, outcome: Outcome) -> None:

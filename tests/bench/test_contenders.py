@@ -21,7 +21,7 @@ from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE, summarise
 from specframe.contract.judged_set import JudgedSet
 from specframe.core.engine import Round
-from specframe.costs.model import CostModel
+from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.tables import Table
 from specframe.doors.speculator import SelfSpeculator
 from specframe.rig import Rig
@@ -31,14 +31,15 @@ from specframe.types import Draft, DraftPlan, Estimate, Outcome, Prompt, SkipSet
 class Played:
     """A speculator whose rounds are known: each drafts so many tokens with such sublayers out."""
 
-    def __init__(self, *rounds: tuple[int, tuple[int, ...]]) -> None:
+    def __init__(self, *rounds: tuple[int, tuple[int, ...] | SkipSet]) -> None:
         self._rounds = rounds
-        self.executor = SimpleNamespace(low_bytes=0)
 
     def rounds(self, prompt: list[int], **arguments: Any) -> Iterator[Round]:
         yield Round(0, (1,), 0.1)
         for index, (drafted, skipped) in enumerate(self._rounds, start=1):
-            plan = DraftPlan(SkipSet.from_sublayers(4, skipped), StopRule(8))
+            given = isinstance(skipped, SkipSet)
+            skips = skipped if given else SkipSet.from_sublayers(4, skipped)
+            plan = DraftPlan(skips, StopRule(8))
             tokens = (1,) * (drafted + 1)
             draft = Draft((1,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
             outcome = Outcome(plan, draft, drafted, tokens)
@@ -71,6 +72,19 @@ def test_rounds_that_draft_count_whatever_they_skip(tmp_path):
     assert row["drafting_share"] == pytest.approx(3 / 4)
     assert row["skips"] == {"1": 1, "2": 1}
     assert row["first_tokens"] == 1
+
+
+def test_low_bit_rounds_count_by_sublayer_and_their_copies_once(tmp_path):
+    free = Table((0,), (1,), ((0.0,),))
+    low = LowPrices(4, (free,), (free,), free, (100,), (300,), 1000)
+    costs = replace(CostModel.even(4), low=(low,))
+    skips = SkipSet.from_sublayers(4, [2])
+    rounds = (2, skips.lower(4, [1, 4])), (2, skips.lower(4, [1], head=False))
+    played: Any = Played(*rounds, (0, skips.lower(4)))
+    row = row_of(StrategyContender("played", "best", played, costs), tmp_path)
+    assert (row["skips"], row["low"]) == ({"2": 2}, {"1": 2, "4": 1})
+    assert row["low_bits"] == 4
+    assert row["low_bit_bytes"] == 100 + 300 + 1000
 
 
 def test_it_is_noted_how_many_tokens_the_library_hands_over_first(tmp_path):

@@ -20,7 +20,7 @@ from specframe.bench.report import Comparison, figures, page, read_run, verdict,
 from specframe.bench.report.comparison import ContenderName
 from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.scales import Scale, span, ticks
-from specframe.bench.report.skip_map import skip_shares
+from specframe.bench.report.skip_map import shares_of
 from specframe.bench.report.verdict import choices
 from specframe.bench.schema import SUMMARY
 from specframe.bench.summary import summarise
@@ -112,8 +112,26 @@ def test_skip_shares_are_pooled_over_drafting_rounds_only():
         {"rounds": 90, "drafting_share": 0.0, "skips": {}},
         {"rounds": None, "drafting_share": None, "skips": {}},
     ]
-    assert skip_shares(rows, 4) == pytest.approx([0.0, 1.0, 0.1, 0.0])
-    assert skip_shares(rows[2:], 4) is None
+    assert [skipped for skipped, _ in shares_of(rows, 4)] == pytest.approx([0.0, 1.0, 0.1, 0.0])
+    assert shares_of(rows[2:], 4) is None
+
+
+def test_a_run_that_only_lowers_sublayers_is_drawn_with_what_it_lowered(small):
+    low = copy.deepcopy(small)
+    for row in low["rows"]:
+        if row["skips"]:
+            row["skips"], row["low"] = {}, {"2": row["rounds"], "5": row["rounds"] / 2}
+            row["low_bits"], row["low_bit_bytes"] = 4, 28 * 2**20
+    low |= {"summary": summed_up(low["rows"])}
+    marks = Elements(page([Comparison(low)])).marks("skips")
+    found = {(mark["data-sublayer"], mark["data-low"]) for mark in marks}
+    assert {("2", "1"), ("5", "0.5"), ("3", "0")} <= found
+    assert {mark["data-value"] for mark in marks} == {"0"}
+    assert "with 4-bit drafting: it decodes" in verdict(Comparison(low)).sentence
+    assert "for 28 MiB more memory." in verdict(Comparison(low)).sentence
+    low["model"]["weight_bytes"] = 100 * 2**20
+    assert "for 28\N{NO-BREAK SPACE}% more memory than" in verdict(Comparison(low)).sentence
+    assert {choice.low_bits for choice in choices(Comparison(low)) if choice.winner} == {4}
 
 
 @pytest.mark.parametrize("key", ["vectors", "studies", "calibration", "prompts", "exactness"])

@@ -50,6 +50,20 @@ def test_a_profile_is_shown_drawn_and_written(monkeypatch, capsys, tmp_path):
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_each_state_of_a_sublayer_has_a_line_and_its_figures(monkeypatch, capsys, tmp_path):
+    assert specframe(monkeypatch, "profile", *GRID, "--json", "p.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    for part in ("attention", "MLP", "head"):
+        for state in ("full", "8 bits", "4 bits"):
+            assert sum(part in line and state in line for line in lines) == 1
+    found = figures(tmp_path / "p.json")
+    (kind,) = found["kinds"]
+    assert [low["bits"] for low in kind["low"]] == [4, 8]
+    assert [low["bits"] for low in found["low_heads"]] == [4, 8]
+    assert all(low["mlp"]["contexts"] == [8, 40] for low in kind["low"])
+    assert all(low["attention_bytes"] > 0 and low["mlp_bytes"] > 0 for low in kind["low"])
+
+
 def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
     written = []
     for extra in ((), (), ("--again",)):
@@ -106,7 +120,12 @@ def test_a_composed_shape_says_what_is_simulated(monkeypatch, capsys, tmp_path):
     assert "Simulated. llama-3.1-8B: embedding, head and one of 5 layers" in " ".join(
         capsys.readouterr().out.split()
     )
-    assert figures(tmp_path / "c.json")["simulated"].startswith("llama-3.1-8B")
+    found = figures(tmp_path / "c.json")
+    assert found["simulated"].startswith("llama-3.1-8B")
+    assert [low["bits"] for low in found["all_low_bit"]] == [4, 8]
+    (kind,), (four, _) = found["kinds"], found["all_low_bit"]
+    layer = kind["low"][0]["attention_bytes"] + kind["low"][0]["mlp_bytes"]
+    assert four["bytes"] == 5 * layer + found["low_heads"][0]["head_bytes"]
 
 
 def test_a_prediction_says_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):

@@ -8,7 +8,12 @@ import torch
 from doubles.command_line import specframe
 
 from specframe.doors.doctor import diagnose, report
+from specframe.doors.loading import load_model
+from specframe.executors.executor import chain_step
+from specframe.executors.load import load_executor
+from specframe.executors.low_bit_copies import weight_bytes
 from specframe.testing.architectures import save_tiny_model
+from specframe.types import SkipSet
 
 NAMES = ("llama", "gemma2", "gpt2", "mamba", "bloom")
 
@@ -17,6 +22,10 @@ NAMES = ("llama", "gemma2", "gpt2", "mamba", "bloom")
 def folders(tmp_path_factory):
     base = tmp_path_factory.mktemp("models")
     return {name: str(save_tiny_model(name, base / name)) for name in NAMES}
+
+
+def executor_of(folder):
+    return load_executor(load_model(folder))
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +55,11 @@ def test_a_supported_model_is_described(
     assert (support["executor"], support["layout"]) == (executor, layout)
     assert support["dtype"] == "float32"
     assert support["cache_bytes_per_1000_tokens"] == cache
+    assert support["low_bit"]["refusal"] is None
+    assert set(support["low_bit"]["bytes"]) == {"4", "8"}
+    assert support["low_bit"]["share"]["4"] < support["low_bit"]["share"]["8"]
+    compiled = executor == "fused" and "compiled" in support["low_bit"]["products"]
+    assert compiled == executor_of(folders[name]).compiled
     assert (support["why_not_fused"] is None) == (executor == "fused")
     assert support["exact"] == ("near-ties" not in support["exactness"])
     assert told["versions"]["torch"] == torch.__version__
@@ -53,6 +67,28 @@ def test_a_supported_model_is_described(
     for line in ("supported:", "executor:", "exactness:", "cache:", "transformers:", "hnswlib:"):
         assert line in printed
     assert support["exactness"] in printed
+
+
+def test_the_memory_of_low_bit_copies_is_what_a_draft_makes(folders):
+    low = diagnose(folders["gemma2"]).support.low_bit
+    executor = executor_of(folders["gemma2"])
+    made = 0
+    for bits in (4, 8):
+        every = SkipSet.none(executor.shape.layers).lower(bits)
+        executor.walk(chain_step([0], 0, executor.device), executor.new_cache(1), every)
+        assert executor.low_bytes - made == low.bytes[str(bits)]
+        made = executor.low_bytes
+    weights = weight_bytes(load_model(folders["gemma2"]))
+    assert low.share["4"] == pytest.approx(low.bytes["4"] / weights)
+
+
+def test_a_model_that_cannot_be_lowered_says_why(folders, monkeypatch):
+    why = "its weights are quantised already"
+    monkeypatch.setattr(
+        "specframe.executors.fused.executor.FusedExecutor.refuses_low", lambda s: why
+    )
+    found = report(diagnose(folders["llama"]))
+    assert f"low-bit copies: none: {why}" in " ".join(found.split())
 
 
 @pytest.mark.parametrize(

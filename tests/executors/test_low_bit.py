@@ -11,6 +11,9 @@ from torch import nn
 
 from specframe.executors import low_bit
 from specframe.executors.fused.executor import FusedExecutor
+from specframe.executors.fused.native import packed
+from specframe.executors.fused.native.packed import pack
+from specframe.executors.fused.weights import FusedLinear
 from specframe.executors.low_bit import GROUP, lower, round_in_groups, round_rows
 from specframe.executors.modules.lowering import lower_module, reason_not_lowered
 from specframe.types import SkipSet
@@ -130,3 +133,15 @@ def test_quantised_models_say_that_there_is_nothing_to_lower():
     assert reason_not_lowered(model) is None
     model.is_quantized = True
     assert "quantised already" in reason_not_lowered(model)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_rounding_in_pieces_gives_the_same_copy(monkeypatch, bits):
+    linear = FusedLinear(random_weight(70, 96), None)
+    whole = pack(linear, bits)
+    monkeypatch.setattr(packed, "AT_ONCE", 32)
+    pieces = pack(linear, bits)
+    assert torch.equal(whole.product.codes, pieces.product.codes)
+    assert torch.equal(whole.product.scales, pieces.product.scales)
+    assert torch.equal(whole.product.zeros, pieces.product.zeros)
+    assert (whole.bytes, whole.outputs) == (pieces.bytes, pieces.outputs)

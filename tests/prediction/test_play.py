@@ -6,6 +6,7 @@ import pytest
 from doubles.strategies import Answering
 from doubles.tiny import Tiny, tiny_executor, tiny_model
 
+from specframe.commands.prediction_setup import three_states
 from specframe.core.engine import Engine
 from specframe.costs.model import CostModel, Speedup
 from specframe.costs.tables import Table
@@ -14,14 +15,18 @@ from specframe.prediction.check import (
     FASTEST,
     SLOWEST,
     CheckedPlan,
-    _spread,
+    _nearest,
     check,
+    precision,
     predict_plans,
     rank_sublayers,
     summary,
 )
 from specframe.prediction.play import play
 from specframe.prediction.race import Lap, race
+from specframe.profilers.acceptance import AcceptanceEstimator
+from specframe.profilers.continuations import continue_prompts
+from specframe.profilers.replay import replay_rounds
 from specframe.rig import Rig
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
@@ -132,14 +137,34 @@ def test_plans_are_chosen_at_every_context_from_slow_to_fast_and_then_measured()
         assert one.tokens_per_round == pytest.approx(one.measured_tokens_per_round, rel=0.25)
 
 
+def test_the_checked_plans_take_turns_in_precision():
+    rig = rig_of()
+    sets = three_states([7, 6, 5, 4, 3, 2, 1, 0], (0.25, 0.5), (4,))
+    assert {precision(skips) for skips in sets} == {"full", "4 bits", "mixed"}
+    seen = {5: PROMPTS, 9: [Prompt((*TOKENS[0], *TOKENS[1]))]}
+    predicted = predict_plans(rig, seen, sets, 24)
+    assert [one.precision for one in predicted] == ["full", "4 bits", "mixed"] * 2
+
+
+@pytest.mark.parametrize("lowered", [None, [0, 3, 6]])
+def test_rounds_of_low_bit_drafts_are_foretold_on_the_same_text(lowered):
+    rig, prompt = rig_of(), (*TOKENS[0], *TOKENS[1])
+    skips = SkipSet.of(4, [], [2]).lower(4, lowered)
+    texts = continue_prompts(rig.executor, [prompt], 40)
+    replay = replay_rounds(AcceptanceEstimator(rig.executor, texts).estimate(skips), StopRule(1))
+    _, (lap,) = race(rig.executor, [DraftPlan(skips, StopRule(1))], [prompt], 40)
+    assert replay.tokens_per_round == pytest.approx(lap.tokens / lap.rounds, abs=0.03)
+
+
 def test_chosen_plans_are_spread_evenly_between_the_slowest_and_the_fastest():
     sets = [SkipSet.of(4, [0]), SkipSet.of(4, [1])]
     speeds = {(s, d): 0.5 + 0.1 * (8 * i + d) for i, s in enumerate(sets) for d in range(1, 9)}
-    for offset in (0.125, 0.5):
-        chosen = [speeds[pair] for pair in _spread(speeds, 4, offset)]
-        wanted = [SLOWEST + (FASTEST - SLOWEST) * (step + offset) / 4 for step in range(4)]
-        assert chosen == pytest.approx(wanted, abs=0.1)
-    assert len(_spread({(sets[0], 1): 3.0}, 4, 0.5)) == 1
+    chosen = []
+    for share in (0.125, 0.375, 0.625, 0.875):
+        (pair,) = _nearest(speeds, share, chosen)
+        assert speeds[pair] == pytest.approx(SLOWEST + (FASTEST - SLOWEST) * share, abs=0.1)
+        chosen.append(pair)
+    assert _nearest({(sets[0], 1): 3.0}, 0.5, [(sets[0], 1)]) == []
 
 
 def test_the_ranking_puts_sublayers_that_matter_less_first():
@@ -163,7 +188,15 @@ def checked_plan(predicted, measured, half=0.1):
 def test_the_summary_of_a_check_by_hand():
     found = summary([checked_plan(1.0, 1.05), checked_plan(1.2, 1.4), checked_plan(1.5, 1.8)])
     assert found["median_abs_error"] == pytest.approx(0.2)
+    assert found["median_abs_error_full"] == pytest.approx(0.2)
+    assert found["median_abs_error_of_prices"] == pytest.approx(0.2)  # 2 tokens a round, as told
     assert found["worst_abs_error"] == pytest.approx(0.3)
     assert found["rank_correlation"] == pytest.approx(1.0)
     assert found["inside_interval"] == pytest.approx(1 / 3)
     assert found["plans_between_0.85_and_1.7"] == 2
+
+
+def test_the_error_of_prices_leaves_out_that_of_acceptance():
+    one = replace(checked_plan(1.2, 1.5), measured_tokens_per_round=2.4)  # 2.0 were predicted
+    assert one.error == pytest.approx(0.3)
+    assert one.price_error == pytest.approx(abs(1.2 * 2.4 / 2.0 - 1.5))

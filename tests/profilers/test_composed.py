@@ -23,7 +23,15 @@ def test_composed_prices_are_those_of_equal_layers(family):
     assert three.draft_step(SkipSet.none(3), 8) == pytest.approx(
         one.draft_step(SkipSet.none(1), 8) + 2 * (one.sublayer(0, 8) + one.sublayer(1, 8))
     )
+    step = three.draft_step(SkipSet.none(3).lower(4), 8) - one.draft_step(
+        SkipSet.none(1).lower(4), 8
+    )
+    (four,) = [low for low in one.low if low.bits == 4]
+    assert step == pytest.approx(2 * (four.attention[0].at(8, 1) + four.mlp[0].at(8, 1)))
+    layer = four.attention_bytes[0] + four.mlp_bytes[0]
+    assert three.low_bytes(SkipSet.none(3).lower(4)) == 3 * layer + four.head_bytes
     assert "a small shape" in three.simulated
+    assert "Low-bit sublayers and head were measured alike" in three.simulated
     assert "one of 3 layers" in three.simulated
 
 

@@ -13,23 +13,38 @@ GRID = LatencyGrid((8, 96), (1, 4), budget_seconds=0.5)
 
 @pytest.fixture
 def priced(monkeypatch):
-    """A full attention takes 3 seconds and a low-bit one 1; an MLP 5 and 2; a head 8 and 4."""
-    clock = TickingClock(monkeypatch, ("specframe.profilers.clocks",))
-    clock.costs(FusedExecutor, "_frame", 0.5)
-    layer_of, logits = FusedExecutor._layer, FusedExecutor.logits
+    return priced_by(monkeypatch)
 
-    def layer(self, depth, skips):
-        seconds = ((3.0, 1.0), (5.0, 2.0))[depth % 2]
-        clock.now += seconds[skips.low >> depth & 1]
-        return layer_of(self, depth, skips)
 
-    def read(self, hidden, skips=None):
-        clock.now += 4.0 if skips is not None and skips.low_head else 8.0
-        return logits(self, hidden, skips)
+def priced_by(patch, slowed=1.0):
+    """A full attention takes 3 seconds and a low-bit one 1; an MLP 5 and 2; a head 8 and 4.
 
-    monkeypatch.setattr(FusedExecutor, "_layer", layer)
-    monkeypatch.setattr(FusedExecutor, "logits", read)
-    return profile_latency(FusedExecutor(tiny_model(Tiny())), GRID).costs
+    Once the first low-bit copy is made, everything takes `slowed` times as long.
+    """
+    with patch.context() as own:
+        clock = TickingClock(own, ("specframe.profilers.clocks",))
+        layer_of, frame = FusedExecutor._layer, FusedExecutor._frame
+        logits = FusedExecutor.logits
+
+        def spend(executor, seconds):
+            clock.now += seconds * (slowed if executor.low_bytes else 1.0)
+
+        def framed(self, *given, **named):
+            spend(self, 0.5)
+            return frame(self, *given, **named)
+
+        def layer(self, depth, skips):
+            spend(self, ((3.0, 1.0), (5.0, 2.0))[depth % 2][skips.low >> depth & 1])
+            return layer_of(self, depth, skips)
+
+        def read(self, hidden, skips=None):
+            spend(self, 4.0 if skips is not None and skips.low_head else 8.0)
+            return logits(self, hidden, skips)
+
+        own.setattr(FusedExecutor, "_frame", framed)
+        own.setattr(FusedExecutor, "_layer", layer)
+        own.setattr(FusedExecutor, "logits", read)
+        return profile_latency(FusedExecutor(tiny_model(Tiny())), GRID).costs
 
 
 def test_low_bit_prices_are_those_of_the_executor(priced):
@@ -54,3 +69,12 @@ def test_a_model_that_cannot_be_lowered_has_no_low_bit_prices(monkeypatch):
     costs = profile_latency(FusedExecutor(tiny_model(Tiny())), GRID).costs
     assert costs.widths == ()
     assert costs.facts["states"] == "full"
+
+
+def test_a_machine_that_is_slower_for_a_while_does_not_make_savings_larger(monkeypatch):
+    costs = priced_by(monkeypatch, slowed=1.0)
+    slower = priced_by(monkeypatch, slowed=3.0)
+    for low, same in zip(costs.low, slower.low, strict=True):
+        assert same.attention[0].at(8, 1) == pytest.approx(low.attention[0].at(8, 1))
+        assert same.mlp[0].at(8, 1) == pytest.approx(low.mlp[0].at(8, 1))
+        assert same.head.at(8, 1) == pytest.approx(low.head.at(8, 1))

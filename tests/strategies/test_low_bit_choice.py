@@ -1,5 +1,9 @@
 """Low-bit weights as a third state: found where they pay, never chosen where they are slower."""
 
+from itertools import product
+from math import inf
+
+import numpy as np
 import pytest
 from doubles.planted_labs import (
     greedy_tokens,
@@ -14,6 +18,7 @@ from doubles.written_lab import (
     plain_costs,
     prompts_of,
     small_shape,
+    vector_of,
     with_low_bits,
 )
 from hypothesis import given, settings
@@ -22,9 +27,13 @@ from hypothesis import strategies as st
 from specframe.contract.naming import strategy_from
 from specframe.contract.paying import PayingPlanner
 from specframe.costs.rates import RoundPrices, SetMatrix
+from specframe.errors import InvalidConfig
+from specframe.strategies.shared.judging.find_set import predicted_speed
 from specframe.strategies.shared.planners.expected import expected_of_low_bits
 from specframe.strategies.shared.planners.prospects import UNKNOWN, StreamProspect
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
+from specframe.strategies.shared.searching.copy_room import CopyRoom, in_bytes
+from specframe.strategies.shared.searching.knapsack_search import KnapsackSearch
 from specframe.strategies.shared.searching.search import Budget, run_search
 from specframe.strategies.shared.searching.searchers import LocalSearch, in_other_precisions
 from specframe.types import SkipSet
@@ -39,11 +48,11 @@ ONLINE = ("knapspec", "swift")
 DEAR = {"sql": [0.6] * SIZE}  # what is skipped is missed
 
 
-def calibrated(name, costs, losses=DEAR, preset="best", evaluations="60"):
+def calibrated(name, costs, losses=DEAR, preset="best", evaluations="60", **options):
     lab = WrittenLab(SHAPE, losses, costs, low_losses={4: 0.2, 8: 0.001})
-    options = {**(OFFLINE[name] if preset == "best" else {}), "evaluations": evaluations}
+    options |= {**(OFFLINE.get(name, {}) if preset == "best" else {}), "evaluations": evaluations}
     strategy = strategy_from(name, SHAPE, preset, options)
-    return strategy.calibrate(lab, prompts_of(["sql"], 8))
+    return strategy.calibrate(lab, prompts_of(list(losses), 8))
 
 
 def only(strategy):
@@ -65,6 +74,61 @@ def test_what_costs_nothing_is_skipped_and_the_rest_runs_low_bit(name):
     skips = only(calibrated(name, with_low_bits(PLAIN, 0.4), losses)).skips
     assert set(skips) == {1, 4, 6}
     assert set(skips.lowered) == {0, 2, 3, 5, 7}
+
+
+DOMAINS = {"sql": DEAR["sql"], "story": [0.02 if b in (1, 4, 6) else 0.6 for b in range(SIZE)]}
+
+
+@pytest.mark.parametrize("memory", ["0", "45B", "1kB"])
+@pytest.mark.parametrize("name", [*OFFLINE, "oracle"])
+def test_the_copies_of_all_sets_together_keep_the_memory(name, memory):
+    costs = with_low_bits(PLAIN, 0.4)  # a copy takes 10 bytes
+    options = {"search": "local"} if name == "oracle" else {}
+    strategy = calibrated(name, costs, DOMAINS, memory=memory, **options)
+    sets = [judged.skips for judged in strategy.skip_sets().values()]
+    for domain, length in product(DOMAINS, (20, 60, 250)):
+        states = {SIZE: vector_of((list(DOMAINS).index(domain), 99, 7))[None]}
+        given = context_at(SHAPE, length, costs=costs, prompt_states=states)
+        sets.append(strategy.start(SHAPE).plan(given).skips)
+    room = CopyRoom(costs, in_bytes(name, "memory", memory)).holding(*sets)
+    assert room.left >= 0
+    assert bool(room.held) == (memory != "0")
+    for judged in strategy.skip_sets().values():
+        assert judged.low_bit_bytes == costs.low_bytes(judged.skips)
+
+
+def test_what_may_not_be_lowered_is_kept_in_the_folder(tmp_path):
+    strategy = calibrated("knap-knn", with_low_bits(PLAIN, 0.4), memory="40")
+    model = strategy.found.models["sql"].model
+    assert sum(loss < inf for loss in model.low.losses) <= 4
+    strategy.save(tmp_path)
+    assert strategy_from(str(tmp_path), SHAPE).found.models["sql"].model == model
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_a_memory_that_is_no_size_is_refused_by_name(name):
+    with pytest.raises(InvalidConfig, match=r"'memory' parameter .* such as 200MB .*'plenty'"):
+        strategy_from(name, SHAPE, "best", {"memory": "plenty"})
+
+
+def test_within_a_memory_the_sublayers_that_save_most_are_lowered():
+    costs = with_low_bits(plain_costs(LAYERS, mlp=3.0), 0.4)
+    skips = only(calibrated("knap-knn", costs, memory="40")).skips
+    assert set(skips.lowered) == {1, 3, 5, 7}
+
+
+def test_the_program_finds_three_states_that_climbing_from_uniform_sets_would_have_to_reach():
+    """Everything is tried in one width; the program then skips, lowers and keeps as it pays."""
+    losses = [0.0 if b in (2, 5) else 0.5 for b in range(SIZE)]
+    lab = WrittenLab(SHAPE, {"sql": losses}, with_low_bits(PLAIN, 0.4), low_losses={8: 0.004})
+    prompts = prompts_of(["sql"], 4)
+    prices = RoundPrices.at(lab.costs, 30, range(1, 13))
+    measured = lambda skips: lab.acceptance([skips], prompts)[0]  # noqa: E731
+    search = KnapsackSearch(prices, measured, guess=lambda: np.array(losses), widths=(8,))
+    speed = predicted_speed(lab, prompts, 30, 12)
+    found = run_search(speed, search, Budget(24)).best.skips
+    assert set(found) == {2, 5}
+    assert set(found.lowered) == set(range(SIZE)) - {2, 5}
 
 
 def test_the_best_set_in_full_is_kept_where_the_clock_prefers_it():
@@ -89,7 +153,8 @@ def test_no_search_chooses_low_bit_weights_that_are_slower(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["static-bo", pytest.param("knn-ssd", marks=pytest.mark.slow), "knap-knn"]
+    "name",
+    [*(pytest.param(n, marks=pytest.mark.slow) for n in ("static-bo", "knn-ssd")), "knap-knn"],
 )
 def test_published_presets_search_full_and_skipped_alone(name):
     found = calibrated(name, with_low_bits(PLAIN, 0.4), preset="faithful", evaluations="6")

@@ -1,5 +1,6 @@
 """Low-bit weights against skipping, on a model half of whose sublayers do nothing."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from specframe.studies import precision
 from specframe.studies.framework.running import run_study
 from specframe.studies.precision import STUDY, PrecisionSettings
 from specframe.testing import planted_llama
+from specframe.testing.planted import planted_order
 from specframe.types import ModelShape, Prompt
 
 SHAPE = ModelShape(4, 32, 61, 4, 2, 8, 48, 256)
@@ -56,6 +58,27 @@ def test_slower_low_bit_weights_leave_two_states(tmp_path, monkeypatch):
     results = studied(tmp_path, monkeypatch, 2.0)
     assert results["three_states"] == results["two_states"]
     assert "none" in results["answer"]
+
+
+def test_a_planted_model_answers_random_tokens_and_is_skipped_in_its_own_order(
+    tmp_path, monkeypatch
+):
+    strengths = dict.fromkeys(planted_order(4)[:4], 0.0)
+    model = planted_llama(SHAPE, strengths, dtype=torch.bfloat16)
+    monkeypatch.setattr(
+        "specframe.rig.load", lambda name: SimpleNamespace(model=model, tokenizer=None)
+    )
+    costs = with_low_bits(plain_costs(4), 0.3)
+    monkeypatch.setattr("specframe.rig.Rig.costs", property(lambda rig: rig.given_costs or costs))
+    monkeypatch.setattr(
+        "specframe.calibration.lab.ModelLab.seconds_per_token",
+        lambda lab, plan, prompts, count: 9 - plan.skips.low_bits,
+    )
+    monkeypatch.setattr(precision, "PLANTED_PROMPT", 20)
+    settings = replace(SETTINGS, model="planted-1.1B", prompts=2, skipped=(0.0, 0.5))
+    results = run_study(STUDY, settings, tmp_path)
+    half = next(r for r in results["rows"] if (r["weights"], r["skipped"]) == ("full", 0.5))
+    assert half["acceptance"] == 1.0  # these sublayers add nothing
 
 
 def test_a_model_without_a_tokenizer_is_refused(tmp_path, monkeypatch):

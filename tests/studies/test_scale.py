@@ -1,13 +1,18 @@
 """Profiles of large models that come with the package, and plans at their prices."""
 
+from dataclasses import replace
+
 import pytest
 from doubles.priced_worlds import planted_rig
 
+from specframe.costs.model import CostModel, LowPrices
+from specframe.costs.tables import Table
 from specframe.errors import ArtefactError
 from specframe.studies import scale
 from specframe.studies.framework.running import run_study
 from specframe.studies.scale import STUDY, ScaleSettings
 from specframe.studies.worlds.prices import SHIPPED, kept_prices, spread_over
+from specframe.types import SkipSet
 
 COMPOSED = {"llama-3.1-8B": 32, "qwen3-32B": 64, "llama-3.1-70B": 80}
 
@@ -51,3 +56,13 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
         assert row["token_seconds"] == prices.autoregressive(row["context"])
     assert "layers" in results["simulated"]["llama-3.1-70B"]
     assert results["speed"]["qwen3-32B"] == [row["speed"] for row in results["rows"][4:6]]
+
+
+def test_low_bit_prices_are_spread_like_full_ones():
+    table = Table((0,), (1,), ((6.0,),))
+    low = LowPrices(4, (table,), (table,), table, (60,), (90,), 7)
+    costs = replace(CostModel((0,) * 3, (table,), (table,), table, table), low=(low,))
+    spread, every = spread_over(costs, 6), SkipSet.none(3).lower(4)
+    more = SkipSet.none(6).lower(4)
+    assert spread.draft_step(more, 0) == pytest.approx(costs.draft_step(every, 0))
+    assert spread.low_bytes(more) == costs.low_bytes(every)

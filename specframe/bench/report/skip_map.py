@@ -1,8 +1,9 @@
-"""Heat map of skip sets: which sublayers each strategy leaves out, by domain."""
+"""Map of drafts: which sublayers each strategy skips or runs on low-bit weights, by domain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from specframe.bench.report import comparison as parts
 from specframe.bench.report.comparison import Comparison, ContenderName, Entry, Setting
@@ -11,59 +12,78 @@ from specframe.bench.report.markup import Markup, join, label, tag, text
 from specframe.bench.report.panels import folds, grid, panel, scroller
 from specframe.bench.report.wording import domain_name, percent, sublayer_name
 
-__all__ = ["skip_map", "skip_shares"]
+__all__ = ["shares_of", "skip_map"]
 
-NAME, TITLE = "skips", "What is skipped"
+NAME, TITLE = "skips", "What is skipped or low-bit"
 KINDS = ("attention", "MLP")  # of even and odd sublayers
 CELL, GAP, LETTER, HEADER = 14.0, 1.5, 6.4, 16.0
 WIDTH, NARROWEST, WIDEST = 330.0, 9.0, 24.0  # of a map where cells allow it; of a cell
 
 
-# by domain: the share of drafting rounds that skipped each sublayer; None where nothing was drafted
-Shares = Mapping[str, Sequence[float] | None]
+# for each sublayer: the shares of drafting rounds that skipped it, and that ran it low-bit
+States = Sequence[tuple[float, float]]
+Shares = Mapping[str, States | None]  # by domain; None where nothing was drafted
 
 
 def skip_map(comparison: Comparison) -> Figure:
     """A cell a sublayer, for every strategy and domain that drafted."""
-    if not any(row["skips"] for row in comparison.rows):
-        return absent(NAME, TITLE, "No contender of this run drafted with sublayers skipped.")
+    if not any(row["skips"] or row.get("low") for row in comparison.rows):
+        return absent(NAME, TITLE, "The sets that this run drafted with are not known.")
     caption = (
-        "Share of drafting rounds in which a sublayer was skipped, by strategy and domain: "
-        "the stronger the colour, the larger the share. Columns are layers, the first at the left."
+        "By strategy and domain, the share of drafting rounds in which a sublayer was skipped or "
+        "ran on low-bit weights: the higher its colour in the cell, the larger the share. Columns "
+        "are layers, the first at the left."
     )
-    body = join(_ramp(), folds(comparison.settings, lambda s: _setting(comparison, s)))
+    body = join(_legend(), folds(comparison.settings, lambda s: _setting(comparison, s)))
     return Figure(NAME, TITLE, caption, body)
 
 
-def skip_shares(rows: Sequence[Entry], sublayers: int) -> list[float] | None:
+def shares_of(rows: Sequence[Entry], sublayers: int) -> States | None:
     """By sublayer, over all drafting rounds of the rows; None where there were none."""
     rounds = sum(round((row["drafting_share"] or 0.0) * (row["rounds"] or 0)) for row in rows)
     if not rounds:
         return None
+    skipped, lowered = (_totals(rows, key, sublayers) for key in ("skips", "low"))
+    return [
+        (min(s / rounds, 1.0), min(low / rounds, 1.0))
+        for s, low in zip(skipped, lowered, strict=True)
+    ]
+
+
+def _totals(rows: Sequence[Entry], key: str, sublayers: int) -> list[int]:
     totals = [0] * sublayers
     for row in rows:
-        for sublayer, times in row["skips"].items():
+        for sublayer, times in (row.get(key) or {}).items():
             totals[int(sublayer)] += times
-    return [min(total / rounds, 1.0) for total in totals]
+    return totals
 
 
 def sublayers_of(comparison: Comparison) -> int:
-    """Of the model; of the highest one skipped where the results do not say."""
+    """Of the model; of the highest one changed where the results do not say."""
     model = comparison.results.get("model")
     layers = model.get("layers") if isinstance(model, Mapping) else None
     if isinstance(layers, int):
         return 2 * layers
-    highest = max(int(sublayer) for row in comparison.rows for sublayer in row["skips"])
+    changed = [{**row["skips"], **(row.get("low") or {})} for row in comparison.rows]
+    highest = max(int(sublayer) for sublayers in changed for sublayer in sublayers)
     return 2 * (highest // 2 + 1)
 
 
-def _ramp() -> Markup:
-    cells = (
-        tag("rect", x=14 * step, width=13, height=10, class_="heat", fill_opacity=_ink(step / 4))
-        for step in range(5)
+def _legend() -> Markup:
+    keys = (
+        tag(
+            "span",
+            tag("svg", tag("rect", width=12, height=12, class_=state), width=12, height=12),
+            text(said),
+            class_="key",
+        )
+        for state, said in (
+            ("heat", "skipped"),
+            ("low", "on low-bit weights"),
+            ("cell", "in full"),
+        )
     )
-    bar = tag("svg", *cells, width=70, height=10, aria_hidden="true")
-    return tag("p", text("never "), bar, text(" in every drafting round"), class_="legend")
+    return tag("p", *keys, class_="legend")
 
 
 def _setting(comparison: Comparison, setting: Setting) -> Markup:
@@ -75,8 +95,8 @@ def _setting(comparison: Comparison, setting: Setting) -> Markup:
     sublayers = sublayers_of(comparison)
     blocks = []
     for contender, by_domain in answers.items():
-        found = {domain: skip_shares(rows, sublayers) for domain, rows in by_domain.items()}
-        if any(shares is not None and any(shares) for shares in found.values()):
+        found = {domain: shares_of(rows, sublayers) for domain, rows in by_domain.items()}
+        if any(shares is not None and any(map(any, shares)) for shares in found.values()):
             blocks.append(_contender(contender, found, sublayers))
     return join(*blocks)
 
@@ -105,7 +125,7 @@ def _map(contender: ContenderName, found: Shares, kind: str, sublayers: int) -> 
         for number, (domain, shares) in enumerate(found.items())
     )
     return drawing(
-        f"{kind} sublayers skipped by {contender}",
+        f"{kind} sublayers skipped or on low-bit weights in drafts of {contender}",
         "; ".join(_said(domain, shares, kind) for domain, shares in found.items()),
         tag("g", *columns, aria_hidden="true"),
         *lines,
@@ -115,17 +135,17 @@ def _map(contender: ContenderName, found: Shares, kind: str, sublayers: int) -> 
     )
 
 
-def _said(domain: str, shares: Sequence[float] | None, kind: str) -> str:
+def _said(domain: str, shares: States | None, kind: str) -> str:
     if shares is None:
         return f"{domain}: did not draft"
-    alike = shares[KINDS.index(kind) :: 2]
-    return f"{domain}: {percent(sum(alike) / len(alike))} of the sublayers"
+    skipped, low = (fmean(of) for of in zip(*shares[KINDS.index(kind) :: 2], strict=True))
+    return f"{domain}: {percent(skipped)} of the sublayers skipped, {percent(low)} low-bit"
 
 
 def _line(
     contender: ContenderName,
     domain: str,
-    shares: Sequence[float] | None,
+    shares: States | None,
     kind: str,
     at: tuple[float, float],
     cell: float,
@@ -136,26 +156,34 @@ def _line(
         return join(name, label("did not draft", margin, top + 10, class_="tick faint"))
     cells = (
         tag(
-            "rect",
-            tag("title", text(f"{domain}, {sublayer_name(i)}: {percent(shares[i])}")),
-            x=margin + cell * (i // 2),
-            y=top,
-            width=cell - GAP,
-            height=CELL - GAP,
-            class_="heat",
-            fill_opacity=_ink(shares[i]),
+            "g",
+            tag("title", text(f"{domain}, {sublayer_name(i)}: {_states_said(shares[i])}")),
+            _filled(margin + cell * (i // 2), top, cell - GAP, shares[i]),
             data_mark=NAME,
             data_selector=contender.selector,
             data_preset=contender.preset,
             data_domain=domain,
             data_sublayer=i,
-            data_value=shares[i],
+            data_value=shares[i][0],
+            data_low=shares[i][1],
         )
         for i in range(KINDS.index(kind), len(shares), 2)
     )
     return join(name, *cells)
 
 
-def _ink(share: float) -> float:
-    """Never 0: an empty cell remains visible."""
-    return 0.07 + 0.93 * share
+def _states_said(states: tuple[float, float]) -> str:
+    skipped, low = states
+    return f"skipped {percent(skipped)}, low-bit {percent(low)}"
+
+
+def _filled(x: float, top: float, width: float, states: tuple[float, float]) -> Markup:
+    """A cell filled from below with the share that was skipped, then with the low-bit one."""
+    room = CELL - GAP
+    parts, bottom = [tag("rect", x=x, y=top, width=width, height=room, class_="cell")], top + room
+    for state, share in zip(("heat", "low"), states, strict=True):
+        height = room * share
+        bottom -= height
+        if share:
+            parts.append(tag("rect", x=x, y=bottom, width=width, height=height, class_=state))
+    return join(*parts)

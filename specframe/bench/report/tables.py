@@ -123,5 +123,6 @@ def _choice(choice: Choice | None) -> Markup:
     if choice is None:
         return tag("td", text("–"))
     name = str(choice.winner) if choice.winner else "autoregressive"
+    name += f", {choice.low_bits}-bit" if choice.low_bits else ""
     speed = wording.fold(choice.speedup) if choice.winner else "nothing is faster"
     return tag("td", tag("b", text(name)), text(f" {speed}"))

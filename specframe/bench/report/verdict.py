@@ -27,6 +27,7 @@ class Choice:
     setting: Setting
     domain: str
     winner: ContenderName | None
+    low_bits: int  # of the weights that the winner mostly drafts on; 0: full ones
     speedup: float | None  # of the best contender, even where it is not faster
 
 
@@ -73,7 +74,8 @@ def choices(comparison: Comparison) -> list[Choice]:
             if ranked:
                 best = next(filter(_pays, ranked), None)
                 winner = None if best is None else contender_of(best)
-                found.append(Choice(setting, domain, winner, (best or ranked[0])[KEY]))
+                bits = (best or {}).get("low_bits") or 0
+                found.append(Choice(setting, domain, winner, bits, (best or ranked[0])[KEY]))
     return found
 
 
@@ -100,7 +102,8 @@ def _advice(comparison: Comparison, setting: Setting, best: Entry, rivals: Seque
     library = best["speedup_vs_transformers"]
     if library is not None:
         said += f" and {fold(library)} as fast as transformers' generate"
-    said += f". {_where(comparison, setting, contender_of(best))}{_exactness(best)}"
+    said += f"{_memory(comparison, best)}. {_where(comparison, setting, contender_of(best))}"
+    said += _exactness(best)
     others = [entry for entry in rivals if entry is not best]
     equals = [contender_of(e) for e in others if e[f"{KEY}_high"] >= best[f"{KEY}_low"]]
     if len(equals) == 1:
@@ -114,10 +117,18 @@ def _advice(comparison: Comparison, setting: Setting, best: Entry, rivals: Seque
 
 def _precision(entry: Entry) -> str:
     """How it drafts, where that is not with full weights."""
+    bits = entry.get("low_bits")
+    return f" with {bits}-bit drafting" if bits else ""
+
+
+def _memory(comparison: Comparison, entry: Entry) -> str:
+    """What its low-bit weights take, relative to the model's own where those are known."""
     if not entry.get("low_bits"):
         return ""
-    memory = wording.bytes_(entry["low_bit_bytes"])
-    return f", which drafts on weights of {entry['low_bits']} bits for {memory} more memory"
+    more, model = entry["low_bit_bytes"], comparison.results.get("model") or {}
+    if weights := model.get("weight_bytes"):
+        return f", for {wording.percent(more / weights)} more memory than the weights alone"
+    return f", for {wording.bytes_(more)} more memory"
 
 
 def _where(comparison: Comparison, setting: Setting, winner: ContenderName) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from specframe.costs.model import CostModel
+from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.tables import Table
 from specframe.profilers.latency import LatencyProfile
 from specframe.profilers.store import KIND
@@ -40,7 +40,18 @@ def spread_over(costs: CostModel, layers: int) -> CostModel:
         kinds=(0,) * layers,
         attention=(_times(costs.attention[0], factor),),
         mlp=(_times(costs.mlp[0], factor),),
+        low=tuple(_spread_low(low, factor) for low in costs.low),
         simulated=f"{spread} {costs.simulated}".strip(),
+    )
+
+
+def _spread_low(low: LowPrices, factor: float) -> LowPrices:
+    return replace(
+        low,
+        attention=(_times(low.attention[0], factor),),
+        mlp=(_times(low.mlp[0], factor),),
+        attention_bytes=(round(low.attention_bytes[0] * factor),),
+        mlp_bytes=(round(low.mlp_bytes[0] * factor),),
     )
 
 

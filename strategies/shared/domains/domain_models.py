@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
-from specframe.costs.rates import RoundPrices, as_matrix
-from specframe.strategies.shared.judging.additive import AdditiveModel, Fitted, link_through
+from specframe.costs.rates import RoundPrices
+from specframe.strategies.shared.judging.additive import (
+    AdditiveModel,
+    Fitted,
+    LowLosses,
+    link_through,
+)
 from specframe.strategies.shared.judging.find_set import (
     RacingObjective,
     affordable,
@@ -28,6 +32,7 @@ from specframe.strategies.shared.judging.prompt_split import (
     PromptSplit,
     balanced,
 )
+from specframe.strategies.shared.searching.copy_room import CopyRoom
 from specframe.strategies.shared.searching.knapsack_search import (
     KnapsackSearch,
     fit_measured,
@@ -46,7 +51,6 @@ from specframe.types import Estimate, SkipSet
 
 __all__ = ["DomainModel", "MeasuredSet", "learn_models"]
 
-Floats = NDArray[np.float64]
 SEARCH_SHARE = 0.7  # of a domain's seconds; what is left is for judging
 CLIMB_SHARE = 0.4  # of a search: flips and exchanges from where the fitted sets end
 EXPLORED = 12  # sublayers for each random set that a domain measures before its losses are fitted
@@ -84,6 +88,19 @@ class DomainModel:
             "knots": [list(knot) for knot in self.model.knots],
         }
 
+    def within(self, room: CopyRoom | None) -> CopyRoom | None:
+        """What is left of the room with the copies of all measured sets."""
+        if room is None:
+            return None
+        return room.holding(self.judged.skips, *(one.skips for one in self.sets))
+
+    def of_copies(self, room: CopyRoom) -> DomainModel:
+        """The same, with nothing lowered that has no copy there."""
+        low = self.model.low
+        if low is None:
+            return self
+        return replace(self, model=replace(self.model, low=low.of(room.copies(low.bits))))
+
 
 def learn_models(
     lab: Lab,
@@ -93,11 +110,12 @@ def learn_models(
     evaluations: tuple[int, int],
     longest: int,
     seed: int,
-    low_bit: bool,
+    room: CopyRoom | None,
 ) -> Mapping[str, DomainModel]:
     """A model of all domains together, then one of each domain, whose prior is that model.
 
-    With `low_bit`, measured sets may run on low-bit weights; the losses are those of skipping.
+    Sublayers may also run on low-bit weights, within the `room` that there is for copies; without
+    one they only run in full or are skipped.
     """
     allowance = Allowance(seconds)
     lab.answer(split.every)
@@ -105,16 +123,20 @@ def learn_models(
     budget = Budget(evaluations[0], SEARCH_SHARE * MIXED_SHARE * allowance.left)
     few = _few_of_each(split, domains)
     few = replace(few, search=affordable(lab, few.search, budget.seconds))
-    common = _Task(MIXED, few, longest, seed, low_bit)
+    common = _Task(MIXED, few, longest, seed, room)
     fitted, learnt = common.learn(lab, budget, (), None)
     models = {MIXED: learnt}
+    room = learnt.within(room)
     for done, domain in enumerate(domains):
         left = allowance.left / (len(domains) - done)
         budget = Budget(evaluations[1], SEARCH_SHARE * left)
         starts = tuple(dict.fromkeys(model.judged.skips for model in models.values()))
-        task = _Task(domain, split.of(domain), longest, seed, low_bit)
-        _, models[domain] = task.learn(lab, budget, starts, fitted.losses)
-    return models
+        task = _Task(domain, split.of(domain), longest, seed, room)
+        _, models[domain] = task.learn(lab, budget, starts, fitted)
+        room = models[domain].within(room)
+    if room is None or not room.limited:
+        return models
+    return {name: model.of_copies(room) for name, model in models.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,26 +147,29 @@ class _Task:
     split: PromptSplit
     longest: int
     seed: int
-    low_bit: bool
+    room: CopyRoom | None  # for low-bit copies; None: nothing runs on those
 
     def learn(
-        self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Floats | None
+        self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Fitted | None
     ) -> tuple[Fitted, DomainModel]:
         """Search, fit, and judge what the fit proposes on prompts that it has not seen."""
-        explored, record = self._search(lab, budget, starts, expected)
+        low, explored, record = self._search(lab, budget, starts, expected)
         measured = lambda skips: lab.acceptance([skips], self.split.search)[0]  # noqa: E731
         tried = [*(trial.skips for trial in explored.trials), *record.leading(LEADING)]
-        in_full = [skips for skips in dict.fromkeys(tried) if not skips.low_bits]
-        # a search in a hurry may have tried low-bit sets alone
-        fitted = fit_measured(in_full or [SkipSet(lab.shape.sublayers)], measured, expected)
+        if low is not None:
+            known = np.zeros(lab.shape.sublayers) if expected is None else expected.losses
+            expected = Fitted(known, low=low)
+        fitted = fit_measured(list(dict.fromkeys(tried)), measured, expected)
         return fitted, self._judged(lab, fitted, record, starts)
 
     def _search(
-        self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Floats | None
-    ) -> tuple[Record, Record]:
-        """What fitting tried, and the same with what climbing from its best set tried."""
+        self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Fitted | None
+    ) -> tuple[LowLosses | None, Record, Record]:
+        """Low-bit losses in the mean, what fitting tried, and that with what climbing tried."""
         size, n = lab.shape.sublayers, typical_context(lab, self.split.search)
         prices = RoundPrices.at(lab.costs, n, range(1, self.longest + 1))
+        widths = lab.costs.quicker_widths(n) if self.room is not None else ()
+        allows = self.room.allows if self.room is not None else lambda skips: not skips.low_bits
         fits = KnapsackSearch(
             prices,
             lambda skips: lab.acceptance([skips], self.split.search)[0],
@@ -153,6 +178,8 @@ class _Task:
             starts=starts,
             expected=expected,
             guess=partial(guessed_losses, lab, self.split.search) if expected is None else None,
+            widths=widths,
+            room=self.room,
         )
         climbs = max(int(CLIMB_SHARE * budget.evaluations), 1)
         explored = run_search(
@@ -160,16 +187,18 @@ class _Task:
             fits,
             Budget(budget.evaluations - climbs, (1.0 - CLIMB_SHARE) * budget.seconds),
             watch=partial(self._told, lab, budget.evaluations),
+            allows=allows,
         )
-        widths = lab.costs.quicker_widths(n) if self.low_bit else ()
         climbed = run_search(
             RacingObjective(lab, self.split.search, n, self.longest),
             LocalSearch(size, self.seed, (SkipSet(size),), widths=widths),
             budget,
             history=explored.trials,
             watch=partial(self._told, lab, budget.evaluations),
+            allows=allows,
         )
-        return explored, climbed
+        low = None if fits.expected is None else fits.expected.low
+        return low, explored, climbed
 
     def _told(self, lab: Lab, of: int, trial: Trial, count: int) -> None:
         lab.tell(f"learning losses of {self.name}", count, of)
@@ -181,19 +210,21 @@ class _Task:
         contexts = self._contexts(lab)
         proposed = list(dict.fromkeys(s for n in contexts for s in self._proposed(lab, fitted, n)))
         rivals = list(dict.fromkeys([*record.leading(LEADING), *starts, *proposed]))
+        rivals = [skips for skips in rivals if self.room is None or self.room.allows(skips)]
         speeds = {n: predicted_speed(lab, self.split.choose, n, self.longest) for n in contexts}
         ranked = {n: sorted(rivals, key=speeds[n], reverse=True) for n in contexts}
         best = ranked[contexts[0]][0]
-        kept = dict.fromkeys(skips for n in contexts for skips in ranked[n][:KEPT])
+        kept = self._with_room(skips for n in contexts for skips in ranked[n][:KEPT])
         unseen = {
             skips: unseen_estimate(lab, skips, self.split.judge) for skips in [*kept, *proposed]
         }
-        losses = as_matrix(proposed, lab.shape.sublayers) @ fitted.losses
-        predicted = fitted.alphas(losses)
+        losses = [fitted.loss(skips) for skips in proposed]
+        predicted = fitted.alphas(np.array(losses))
         misses = [abs(p - unseen[s].value) for p, s in zip(predicted, proposed, strict=True)]
         model = AdditiveModel(
             tuple(float(loss) for loss in fitted.losses),
-            link_through(losses.tolist(), [unseen[s].low for s in proposed]),
+            link_through(losses, [unseen[s].low for s in proposed]),
+            fitted.low if best.low_bits else None,
         )
         return DomainModel(
             model,
@@ -203,13 +234,22 @@ class _Task:
             record.best_so_far(),
         )
 
+    def _with_room(self, sets: Iterable[SkipSet]) -> list[SkipSet]:
+        """Those whose copies fit in, together with those of the sets before them."""
+        room, kept = self.room, []
+        for skips in dict.fromkeys(sets):
+            if room is None or room.allows(skips):
+                room = None if room is None else room.holding(skips)
+                kept.append(skips)
+        return kept
+
     def _contexts(self, lab: Lab) -> list[int]:
         usual = typical_context(lab, self.split.search)
         return list(dict.fromkeys([usual, min(LONGER * usual, lab.shape.positions - 1)]))
 
     def _proposed(self, lab: Lab, fitted: Fitted, n: int) -> Iterator[SkipSet]:
         prices = RoundPrices.at(lab.costs, n, range(1, self.longest + 1))
-        return (s for s in frontier(fitted.losses, prices, PROPOSED) if s.bits)
+        return (s for s in frontier(fitted, prices, PROPOSED) if not s.runs_in_full)
 
 
 def _few_of_each(split: PromptSplit, domains: Sequence[str]) -> PromptSplit:

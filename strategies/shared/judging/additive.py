@@ -2,6 +2,8 @@
 
     alpha(S) = link(sum of loss_b over b in S)
 
+Sublayers on low-bit weights, and the head on those, have losses of their own in the same sum.
+
 The losses are fitted to measured sets as if sublayers lost tokens independently, so that
 logarithms add up. The link is then measured on sets that the losses themselves propose, on prompts
 that decided nothing, since the best of many predictions is too good. Because losses add up, the
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +23,7 @@ from specframe.costs.tables import rising
 from specframe.errors import InvalidConfig
 from specframe.types import SkipSet
 
-__all__ = ["AdditiveModel", "Fitted", "fit_losses", "link_through"]
+__all__ = ["AdditiveModel", "Fitted", "LowLosses", "fit_losses", "link_through"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,11 +34,36 @@ PULL = 4.0  # tokens at even odds that a prior loss weighs as much as
 
 
 @dataclass(frozen=True, slots=True)
+class LowLosses:
+    """Losses by sublayer on weights of `bits` bits, and of the head; infinite: never lowered."""
+
+    bits: int
+    losses: tuple[float, ...]
+    head: float
+
+    def loss(self, skips: SkipSet) -> float:
+        """What low-bit weights lose in a set."""
+        return sum((self.losses[b] for b in skips.lowered), self.head if skips.low_head else 0.0)
+
+    def of(self, copies: SkipSet) -> LowLosses:
+        """The same, with nothing lowered but what has one of these copies."""
+        if copies.low_bits != self.bits:
+            return LowLosses(self.bits, (inf,) * len(self.losses), inf)
+        losses = (loss if copies.low >> b & 1 else inf for b, loss in enumerate(self.losses))
+        return LowLosses(self.bits, tuple(losses), self.head if copies.low_head else inf)
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """Acceptance = floor + (1 - floor) exp(-sum of losses); even a draft of nothing has a floor."""
 
     losses: Floats  # [2L]
     floor: float = 0.0
+    low: LowLosses | None = None
+
+    def loss(self, skips: SkipSet) -> float:
+        """The sum of a set's losses."""
+        return _loss(self.losses, self.low, skips)
 
     def alphas(self, losses: Floats) -> Floats:
         """Acceptance at these sums of losses."""
@@ -49,6 +77,7 @@ class AdditiveModel:
 
     losses: tuple[float, ...]
     knots: Knots  # (sum of losses, acceptance)
+    low: LowLosses | None = None
 
     def __post_init__(self) -> None:
         places = [place for place, _ in self.knots]
@@ -57,7 +86,7 @@ class AdditiveModel:
 
     def loss(self, skips: SkipSet) -> float:
         """The sum of a set's losses."""
-        return sum((self.losses[b] for b in skips), 0.0)
+        return _loss(self.losses, self.low, skips)
 
     def alphas(self, losses: Floats) -> Floats:
         """Acceptance at these sums of losses; infinite ones mean that there is no set."""
@@ -66,25 +95,30 @@ class AdditiveModel:
         return found
 
 
+def _loss(losses: Sequence[float] | Floats, low: LowLosses | None, skips: SkipSet) -> float:
+    lost = float(sum((losses[b] for b in skips), 0.0))
+    return lost if low is None else lost + low.loss(skips)
+
+
 def fit_losses(
-    skipped: Bools,  # [N, 2L] measured sets
+    changed: Bools,  # [N, K] whether a measured set makes a change, such as skipping a sublayer
     shares: Floats,  # [N] their acceptance
     counts: Floats,  # [N] tokens it was measured on
-    expected: Floats | None = None,  # [2L] prior losses
+    expected: Floats | None = None,  # [K] prior losses
 ) -> Fitted:
-    """Losses of at least 0 by least squares in logarithms.
+    """Losses of changes, of at least 0 by least squares in logarithms.
 
     A share's logarithm has variance (1 - p) / (p count), so that sets of high acceptance weigh
     most: the set to be chosen is one of them.
     """
     from scipy.optimize import nnls
 
-    size = skipped.shape[1]
+    size = changed.shape[1]
     floor = BELOW * float(shares.min())
     chances = np.clip((shares - floor) / (1.0 - floor), 0.5 / counts, 1.0)
     weights = np.sqrt(counts * chances / (1.0 - chances + 1.0 / counts))
     centre = np.zeros(size) if expected is None else expected
-    design = np.vstack([weights[:, None] * skipped, np.sqrt(PULL) * np.eye(size)])
+    design = np.vstack([weights[:, None] * changed, np.sqrt(PULL) * np.eye(size)])
     wanted = np.concatenate([-weights * np.log(chances), np.sqrt(PULL) * centre])
     losses: Floats = nnls(design, wanted)[0]
     return Fitted(losses, floor)

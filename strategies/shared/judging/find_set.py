@@ -17,10 +17,17 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.costs.model import CostModel
 from specframe.strategies.shared.judging.prompt_split import PromptSplit, balanced
-from specframe.strategies.shared.searching.search import Budget, Record, Searcher, run_search
+from specframe.strategies.shared.searching.search import (
+    Allows,
+    Budget,
+    Record,
+    Searcher,
+    run_search,
+)
 from specframe.types import DraftPlan, Estimate, Prompt, SkipSet, StopRule
 
 __all__ = [
+    "RACED",
     "RacingObjective",
     "SearchTask",
     "affordable",
@@ -30,6 +37,7 @@ __all__ = [
     "predicted_speed",
     "prompts_needed",
     "selection_bias",
+    "timing_seconds",
     "typical_context",
     "unseen_estimate",
 ]
@@ -121,7 +129,8 @@ class SearchTask:
     longest: int
     objective: Callable[[SkipSet], float] | None = None  # None: predicted speed
     known: tuple[SkipSet, ...] = ()  # sets that are always on the shortlist
-    every_prompt: bool = False  # search on all prompts, even if the seconds are too few for that
+    prompts: tuple[Prompt, ...] = ()  # to search on; none: as many as the seconds are enough for
+    allows: Allows = lambda skips: True  # sets that may be chosen
 
 
 class RacingObjective:
@@ -157,7 +166,7 @@ def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet,
     """Search, choose and judge, each on prompts of its own."""
     n = typical_context(lab, split.search)
     began = perf_counter()
-    judging = judging_seconds(lab, split, task.known)
+    judging = judging_seconds(lab, split, task.known) + timing_seconds(lab, split.choose)
     judging += perf_counter() - began
     seconds = task.budget.seconds - min(judging, MOST_JUDGING * task.budget.seconds)
     budget = replace(task.budget, seconds=seconds)
@@ -166,6 +175,7 @@ def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet,
         task.searcher,
         budget,
         watch=lambda trial, count: lab.tell(task.name, count, task.budget.evaluations),
+        allows=task.allows,
     )
     shortlist = dict.fromkeys((*record.leading(SHORTLIST), *task.known))
     speed = predicted_speed(lab, split.choose, n, task.longest)
@@ -181,7 +191,7 @@ def _quicker(
     lab: Lab, prompts: Sequence[Prompt], n: int, longest: int, low: SkipSet, full: SkipSet
 ) -> SkipSet:
     """Of two sets, timed: prices are less exact between precisions than within one."""
-    few = balanced(prompts, 1)[:TIMED]
+    few = _timed_on(prompts)
 
     def seconds(skips: SkipSet) -> float:
         alpha = lab.acceptance([skips], few)[0].value
@@ -189,6 +199,24 @@ def _quicker(
         return lab.seconds_per_token(plan, few, min(lab.new_tokens, TIMED_TOKENS))
 
     return min((low, full), key=seconds)
+
+
+def _timed_on(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    return balanced(prompts, 1)[:TIMED]
+
+
+def timing_seconds(lab: Lab, prompts: Sequence[Prompt]) -> float:
+    """Seconds of timing two sets, which the seconds of a search include; predicted, not timed.
+
+    Reckoned at autoregressive decoding, since drafts are timed that should be quicker than that.
+    """
+    tokens, costs, seconds = min(lab.new_tokens, TIMED_TOKENS), lab.costs, 0.0
+    if not costs.quicker_widths(typical_context(lab, prompts)):
+        return seconds
+    for prompt in _timed_on(prompts):
+        n = len(prompt.tokens)
+        seconds += costs.walk(0, n, logits=1) + tokens * costs.autoregressive(n + tokens / 2)
+    return 2 * seconds
 
 
 def judging_seconds(lab: Lab, split: PromptSplit, known: Sequence[SkipSet]) -> float:
@@ -208,8 +236,8 @@ def judging_seconds(lab: Lab, split: PromptSplit, known: Sequence[SkipSet]) -> f
 
 def _searched(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[Prompt, ...]:
     """A search that starts from known sets is short enough for all prompts."""
-    if task.known or task.every_prompt:
-        return split.search
+    if task.prompts or task.known:
+        return task.prompts or split.search
     return affordable(lab, split.search, task.budget.seconds)
 
 
@@ -246,6 +274,7 @@ def judge_set(
         context=n,
         promised=seen.value,
         tried=tried,
+        low_bit_bytes=lab.costs.low_bytes(skips),
         warnings=tuple(_warnings(unseen, seen, tried)),
     )
 

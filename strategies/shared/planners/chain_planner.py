@@ -100,7 +100,9 @@ class ChainPlanner(Planner):
     def _review(self, context: Context) -> None:
         """Choose by what is known now, and see whether what was promised has drifted."""
         if self._candidates.empty:
-            self._candidates.consider(*self._program.unplanned(context), context)
+            candidates, alphas = self._program.unplanned(context)
+            if candidates:
+                self._candidates.consider(candidates, alphas, context)
         self._candidates.review(context)
         if not self._planned_at:
             self._drifted = context.round == 0  # the prompt's states are only there then

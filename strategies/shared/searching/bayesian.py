@@ -11,6 +11,7 @@ were not measured.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from specframe.strategies.shared.searching.search import Searcher
@@ -94,6 +95,8 @@ class BayesianSearch(Searcher):
 
     def _register(self, skips: SkipSet, value: float) -> None:
         if skips.low_bits and (skips.low_bits, skips.low_head) != self._low:
+            return
+        if value == -inf:  # not allowed, and so not measured
             return
         point = tuple(float(i in skips) + (skips.low >> i & 1) / 2 for i in range(self._size))
         if point in self._points:  # the same sublayers, with the head in the other precision

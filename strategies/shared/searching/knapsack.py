@@ -1,7 +1,7 @@
-"""Skip sets as knapsacks: each sublayer saves a weight and loses a value when it is skipped.
+"""Sets of sublayers as knapsacks: each saves a weight and loses a value, skipped or low-bit.
 
-`suffix_table` is a dynamic program of microseconds: the least loss for every weight and prefix at
-once. `IntegerProgram` also takes bounds on runs and quotas, and asks a solver.
+`suffix_table` is a dynamic program of microseconds a sublayer: the least loss for every weight and
+prefix at once. Each sublayer has two choices, or three where there are low-bit weights.
 """
 
 from __future__ import annotations
@@ -13,30 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.searching.pulp_shim import (
-    binaries,
-    minimise,
-    programme,
-    weighted_sum,
-)
 from specframe.types import SkipSet
 
-__all__ = ["IntegerProgram", "Knapsack", "Solution", "SuffixTable", "suffix_table"]
+__all__ = ["Knapsack", "LowItems", "Solution", "SuffixTable", "suffix_table"]
+
+SKIPPED, LOW = 1, 2  # states of a sublayer beside 0, in full
+
+
+@dataclass(frozen=True, slots=True)
+class LowItems:
+    """What sublayers save and lose on weights of `bits` bits, and the bytes of their copies.
+
+    A sublayer that saves no weight, or loses without end, is never lowered.
+    """
+
+    bits: int
+    weights: tuple[int, ...]
+    losses: tuple[float, ...]
+    bytes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Knapsack:
-    """Weights and losses by sublayer, and side constraints on the skip set.
-
-    `longest_run` bounds consecutive skipped sublayers, `attention_quota` the number of skipped
-    attention sublayers.
-    """
+    """Weights and losses by sublayer when it is skipped; `protected` ones never are."""
 
     weights: tuple[int, ...]
     losses: tuple[float, ...]
     protected: frozenset[int] = frozenset()
-    longest_run: int | None = None
-    attention_quota: int | None = None
+    low: LowItems | None = None
 
     def __post_init__(self) -> None:
         if len(self.weights) != len(self.losses) or len(self.weights) % 2 or not self.weights:
@@ -45,106 +49,100 @@ class Knapsack:
             )
         if min(self.weights) < 1:
             raise InvalidConfig.of("Knapsack", "weights", "whole numbers from 1 on", self.weights)
-        for name in ("longest_run", "attention_quota"):
-            bound = getattr(self, name)
-            if bound is not None and bound < 0:
-                raise InvalidConfig.of("Knapsack", name, "at least 0, or None", bound)
 
     @property
     def size(self) -> int:
         """2L."""
         return len(self.weights)
 
-    def solution(self, bits: int) -> Solution:
-        """A skip set with what it saves and loses."""
-        skips = SkipSet(self.size, bits)
-        return Solution(skips, sum(self.weights[b] for b in skips), self.loss(skips))
+    @property
+    def lowered(self) -> frozenset[int]:
+        """Sublayers for which low-bit weights are a choice."""
+        low = self.low
+        if low is None:
+            return frozenset()
+        both = enumerate(zip(low.weights, low.losses, strict=True))
+        return frozenset(b for b, (weight, loss) in both if weight > 0 and loss < inf)
 
-    def loss(self, skips: SkipSet) -> float:
-        """What a skip set loses."""
-        return sum((self.losses[b] for b in skips), 0.0)
+    def set_of(self, skipped: int, lowered: int) -> SkipSet:
+        """The set of these masks; the head runs in full."""
+        return SkipSet(self.size, skipped, lowered, self.low.bits if self.low and lowered else 0)
 
-    def allows(self, skips: SkipSet) -> bool:
-        """Whether a skip set respects all side constraints."""
-        longest = max(map(len, format(skips.bits, "b").split("0")))
-        return (
-            not any(b in self.protected for b in skips)
-            and (self.longest_run is None or longest <= self.longest_run)
-            and (self.attention_quota is None or len(skips.attention) <= self.attention_quota)
-        )
+    def solution(self, skips: SkipSet) -> Solution:
+        """A set with what it saves, what it loses, and the memory of its copies."""
+        weight = sum(self.weights[b] for b in skips)
+        loss = sum((self.losses[b] for b in skips), 0.0)
+        if self.low is None:
+            return Solution(skips, weight, loss, 0)
+        weight += sum(self.low.weights[b] for b in skips.lowered)
+        loss += sum(self.low.losses[b] for b in skips.lowered)
+        return Solution(skips, weight, loss, sum(self.low.bytes[b] for b in skips.lowered))
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """A skip set, the weight it saves and the value it loses."""
+    """A set, the weight it saves, the value it loses and the bytes of its copies."""
 
     skips: SkipSet
     weight: int
     loss: float
-
-
-@dataclass(frozen=True, slots=True)
-class IntegerProgram:
-    """The exact integer program, by PuLP."""
-
-    def solve(self, problem: Knapsack, saved: int) -> Solution | None:
-        """Of all allowed skip sets that save at least this weight, one of least loss."""
-        model = programme()
-        skip = binaries(model, problem.size)
-        model += weighted_sum(problem.weights, skip) >= saved
-        for sublayer in problem.protected:
-            model += weighted_sum([1], [skip[sublayer]]) == 0
-        if problem.attention_quota is not None:
-            attention = skip[::2]
-            model += weighted_sum([1] * len(attention), attention) <= problem.attention_quota
-        if problem.longest_run is not None:
-            window = problem.longest_run + 1
-            for start in range(problem.size - window + 1):
-                run = skip[start : start + window]
-                model += weighted_sum([1] * window, run) <= problem.longest_run
-        chosen = minimise(model, weighted_sum(problem.losses, skip), skip)
-        if chosen is None:
-            return None
-        return problem.solution(sum(1 << b for b, taken in enumerate(chosen) if taken))
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class SuffixTable:
     """Least loss for every exact weight among sublayers from `p` on, for every p at once.
 
-    A skip set whose first p sublayers run lets verification start at p, so the best set depends on
-    p; one program from the last sublayer to the first solves for all of them.
+    A set whose first p sublayers run in full lets verification start at p, so the best set depends
+    on p; one program from the last sublayer to the first solves for all of them.
     """
 
-    weights: tuple[int, ...]
+    problem: Knapsack
     losses: NDArray[np.float64]  # [2L + 1, 1 + weights]: row p, column the weight saved
-    taken: NDArray[np.bool_]  # [2L, 1 + weights]: whether row p skips sublayer p
+    taken: NDArray[np.int8]  # [2L, 1 + weights]: the state of sublayer p in row p
 
-    def bits(self, first: int, weight: int) -> int:
-        """The skip set behind one cell."""
-        bits = 0
-        for sublayer in range(first, len(self.weights)):
-            if self.taken[sublayer, weight]:
-                bits |= 1 << sublayer
-                weight -= self.weights[sublayer]
-        return bits
+    def skips(self, first: int, weight: int) -> SkipSet:
+        """The set behind one cell."""
+        low = self.problem.low
+        saved = ((), self.problem.weights, () if low is None else low.weights)
+        masks = [0, 0, 0]  # by state
+        for sublayer in range(first, self.problem.size):
+            if state := int(self.taken[sublayer, weight]):
+                masks[state] |= 1 << sublayer
+                weight -= saved[state][sublayer]
+        return self.problem.set_of(masks[SKIPPED], masks[LOW])
 
 
 def suffix_table(problem: Knapsack) -> SuffixTable:
-    """Solve without bounds on runs or quotas, in a few microseconds a sublayer."""
-    if problem.longest_run is not None or problem.attention_quota is not None:
-        raise InvalidConfig.of("suffix_table", "problem", "without run or quota bounds", problem)
-    width = 1 + sum(w for b, w in enumerate(problem.weights) if b not in problem.protected)
-    losses = np.full((problem.size + 1, width), inf)
-    taken = np.zeros((problem.size, width), dtype=bool)
+    """Solve for every weight and prefix, in a few microseconds a sublayer."""
+    low, lowered, protected = problem.low, problem.lowered, problem.protected
+    most = [0 if b in protected else weight for b, weight in enumerate(problem.weights)]
+    for sublayer in lowered:
+        assert low is not None
+        most[sublayer] = max(most[sublayer], low.weights[sublayer])
+    losses = np.full((problem.size + 1, 1 + sum(most)), inf)
+    taken = np.zeros((problem.size, 1 + sum(most)), dtype=np.int8)
     losses[-1, 0] = 0.0
-    for sublayer in range(problem.size - 1, -1, -1):
-        row = losses[sublayer]
-        row[:] = losses[sublayer + 1]
-        if sublayer in problem.protected:
-            continue
-        weight = problem.weights[sublayer]
-        skipped = losses[sublayer + 1, : width - weight] + problem.losses[sublayer]
-        np.less(skipped, row[weight:], out=taken[sublayer, weight:])
-        np.minimum(skipped, row[weight:], out=row[weight:])
-    return SuffixTable(problem.weights, losses, taken)
+    for b in range(problem.size - 1, -1, -1):
+        losses[b] = losses[b + 1]
+        if b not in protected:
+            _offer(losses, taken, b, SKIPPED, problem.weights[b], problem.losses[b])
+        if b in lowered:
+            assert low is not None
+            _offer(losses, taken, b, LOW, low.weights[b], low.losses[b])
+    return SuffixTable(problem, losses, taken)
+
+
+def _offer(
+    losses: NDArray[np.float64],
+    taken: NDArray[np.int8],
+    sublayer: int,
+    state: int,
+    weight: int,
+    loss: float,
+) -> None:
+    """Put the sublayer into this state in the cells where that loses less."""
+    row = losses[sublayer, weight:]
+    changed = losses[sublayer + 1, : len(row)] + loss
+    np.putmask(taken[sublayer, weight:], changed < row, state)
+    np.minimum(changed, row, out=row)

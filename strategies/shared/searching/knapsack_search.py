@@ -5,11 +5,17 @@ that every sublayer is measured with and without the others. Then the losses are
 measurements, the sets that they propose are measured, and so on: at the current prices, at every
 weight, and with the losses jittered, since a fit that is only tested on its own proposals does not
 correct itself.
+
+Where low-bit weights are quicker, everything on those tells what a sublayer loses by them in the
+mean; the width that then promises most is the one whose losses are fitted, together with those of
+skipping.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +25,16 @@ from specframe.costs.rates import RoundPrices, as_matrix
 from specframe.strategies.shared.judging.additive import (
     AdditiveModel,
     Fitted,
+    LowLosses,
     fit_losses,
     link_through,
 )
-from specframe.strategies.shared.searching.knapsack import Knapsack, suffix_table
-from specframe.strategies.shared.searching.resolve import resolve, whole_weights
+from specframe.strategies.shared.searching.copy_room import CopyRoom
+from specframe.strategies.shared.searching.knapsack import suffix_table
+from specframe.strategies.shared.searching.resolve import Items, Resolved, resolve
 from specframe.strategies.shared.searching.search import Proposals, Scripted
+from specframe.strategies.shared.searching.searchers import in_other_precisions
+from specframe.strategies.shared.searching.within_memory import resolve_within
 from specframe.strategies.shared.streams.stream_change import nested_sets, stream_change
 from specframe.types import Estimate, Prompt, SkipSet
 
@@ -37,13 +47,16 @@ MOST_NESTED = 0.85  # share of the sublayers that the largest of them skips
 A_TURN = 6  # sets measured between two fits
 JITTER = 0.35  # of log losses
 FEWEST = 1e-3  # loss that jitter can move
+LEAST_LOW = 1e-4  # the same of a sublayer on low-bit weights
+LOWERED = 4  # sets with half of the sublayers on low-bit weights
 
 
 class KnapsackSearch(Scripted):
     """Proposes the knapsack solutions of a model that is fitted to what was measured.
 
     `measured` gives the acceptance of a set that was proposed; `expected` are losses known from
-    other domains. `guess` gives losses up to a factor, and is called when the search begins.
+    other domains. `guess` gives losses up to a factor, and is called when the search begins. With
+    `widths`, sublayers may also run on low-bit weights of one of them, for which there is `room`.
     """
 
     def __init__(
@@ -54,14 +67,20 @@ class KnapsackSearch(Scripted):
         explored: int = 0,
         seed: int = 0,
         starts: Sequence[SkipSet] = (),
-        expected: Floats | None = None,
+        expected: Fitted | None = None,
         guess: Callable[[], Floats] | None = None,
+        widths: Sequence[int] = (),
+        room: CopyRoom | None = None,
     ) -> None:
         super().__init__(starts)
         self._guess = guess
-        self._prices, self._measured, self._expected = prices, measured, expected
+        self._prices, self._measured = prices, measured
+        self.expected = (
+            expected  # the prior of the fits: what was given, or what the search guessed
+        )
         self._explored, self._seed = explored, seed
         self._size = len(prices.kind)
+        self._widths, self._room = widths, room if room is not None and room.limited else None
 
     def propose(self) -> Proposals:
         """Until no jitter brings a set that was not measured yet."""
@@ -71,9 +90,10 @@ class KnapsackSearch(Scripted):
             yield from self._random_sets(random, self._explored)
         else:
             yield from self._guessed(self._guess())
+        if self._widths:
+            yield from self._low_sets(random)
         while True:
-            in_full = [s for s in self._known if not s.low_bits] or [SkipSet(self._size)]
-            fitted = fit_measured(in_full, self._measured, self._expected)
+            fitted = self._fitted()
             fresh = [s for s in self._solutions(fitted, random) if s not in self._known]
             if not fresh:
                 many = self._random_sets(random, A_TURN * self._size)
@@ -83,6 +103,10 @@ class KnapsackSearch(Scripted):
             for skips in fresh[:A_TURN]:  # noqa: UP028 - a list cannot be sent values
                 yield skips
 
+    def _fitted(self) -> Fitted:
+        allowed = [skips for skips, value in self._known.items() if value > -inf]
+        return fit_measured(allowed or [SkipSet(self._size)], self._measured, self.expected)
+
     def _guessed(self, losses: Floats) -> Proposals:
         """Nested sets, light sublayers first; their acceptance gives the factor of the guess."""
         factors = []
@@ -90,7 +114,33 @@ class KnapsackSearch(Scripted):
             _ = yield skips
             lost = -np.log(max(self._measured(skips).value, FEWEST))
             factors.append(lost / max(float(losses[list(skips)].sum()), FEWEST))
-        self._expected = float(np.median(factors)) * losses
+        self.expected = Fitted(float(np.median(factors)) * losses)
+
+    def _low_sets(self, random: np.random.Generator) -> Proposals:
+        """Everything on low-bit weights of each width; then some sets of the one to be fitted."""
+        for lowered in in_other_precisions(SkipSet(self._size), self._widths):
+            _ = yield lowered
+        if self.expected is None or self.expected.low is None:
+            fitted = self._fitted()
+            each = [replace(fitted, low=self._low_in_the_mean(bits)) for bits in self._widths]
+            self.expected = max(each, key=self._promise)
+        low = self.expected.low
+        assert low is not None
+        for number in range(LOWERED):
+            members = random.permutation(self._size)[: self._size // 2].tolist()
+            yield SkipSet(self._size).lower(low.bits, members, head=bool(number % 2))
+
+    def _low_in_the_mean(self, bits: int) -> LowLosses:
+        """What everything on low-bit weights loses, in equal parts, and the head's."""
+        everything = SkipSet(self._size).lower(bits, head=False)
+        lost = -np.log(max(self._measured(everything).value, FEWEST))
+        with_head = self._measured(everything.lower(bits)).value
+        head = max(-np.log(max(with_head, FEWEST)) - lost, 0.0)
+        return LowLosses(bits, (float(lost) / self._size,) * self._size, float(head))
+
+    def _promise(self, fitted: Fitted) -> float:
+        """Tokens a second of the best set."""
+        return self._resolved(fitted).choice.fastest
 
     def _random_sets(self, random: np.random.Generator, count: int) -> Proposals:
         """Of any size that may pay, with any members."""
@@ -100,22 +150,31 @@ class KnapsackSearch(Scripted):
             yield SkipSet(self._size, sum(1 << int(b) for b in members))
 
     def _solutions(self, fitted: Fitted, random: np.random.Generator) -> Iterator[SkipSet]:
-        yield from self._best(fitted)
+        yield from self._best(fitted, proven=True)
         for _ in range(A_TURN // 3):
             yield from self._jittered(fitted, random)
-        yield from frontier(fitted.losses, self._prices, A_TURN)
+        yield from frontier(fitted, self._prices, A_TURN)
         for _ in range(A_TURN):
             yield from self._jittered(fitted, random)
 
     def _jittered(self, fitted: Fitted, random: np.random.Generator) -> Iterator[SkipSet]:
         noise = np.exp(JITTER * random.standard_normal(self._size))
-        losses = (fitted.losses + FEWEST) * noise
-        return self._best(Fitted(losses, fitted.floor))
+        losses, low = (fitted.losses + FEWEST) * noise, fitted.low
+        if low is not None:
+            noise = np.exp(JITTER * random.standard_normal(self._size))
+            moved = (np.array(low.losses) + LEAST_LOW) * noise
+            low = replace(low, losses=tuple(moved.tolist()))
+        return self._best(Fitted(losses, fitted.floor, low))
 
-    def _best(self, fitted: Fitted) -> Iterator[SkipSet]:
-        found = resolve(_as_model(fitted), (), self._prices).skips
+    def _best(self, fitted: Fitted, proven: bool = False) -> Iterator[SkipSet]:
+        found = self._resolved(fitted, proven).skips
         if found is not None:
             yield found
+
+    def _resolved(self, fitted: Fitted, proven: bool = False) -> Resolved:
+        if self._room is None:
+            return resolve(_as_model(fitted), (), self._prices)
+        return resolve_within(_as_model(fitted), self._prices, self._room, proven=proven)
 
 
 def guessed_losses(lab: Lab, prompts: Sequence[Prompt]) -> Floats:
@@ -136,28 +195,41 @@ def nested_by_loss(losses: Floats) -> list[SkipSet]:
 
 
 def fit_measured(
-    sets: Sequence[SkipSet], measured: Callable[[SkipSet], Estimate], expected: Floats | None = None
+    sets: Sequence[SkipSet],
+    measured: Callable[[SkipSet], Estimate],
+    expected: Fitted | None = None,
 ) -> Fitted:
-    """Losses behind the acceptances of measured sets."""
-    estimates = [measured(skips) for skips in sets]
-    return fit_losses(
-        as_matrix(sets, sets[0].size),
-        np.array([estimate.value for estimate in estimates]),
-        np.array([max(estimate.count, 1) for estimate in estimates], dtype=np.float64),
-        expected,
-    )
+    """Losses behind the acceptances of measured sets, by those that `expected` has a width for.
+
+    Sets on weights of other widths say nothing of these losses and are left out.
+    """
+    low = None if expected is None else expected.low
+    alike = [s for s in sets if not s.low_bits or (low and s.low_bits == low.bits)]
+    alike = alike or [SkipSet(sets[0].size)]
+    estimates = [measured(skips) for skips in alike]
+    shares = np.array([estimate.value for estimate in estimates])
+    counts = np.array([max(estimate.count, 1) for estimate in estimates], dtype=np.float64)
+    changed = as_matrix(alike, alike[0].size)
+    if low is None:
+        return fit_losses(changed, shares, counts, None if expected is None else expected.losses)
+    lowered = as_matrix([skips.low for skips in alike], alike[0].size)
+    heads = np.array([[skips.low_head] for skips in alike])
+    prior = np.concatenate([expected.losses, low.losses, [low.head]])
+    fitted = fit_losses(np.hstack([changed, lowered, heads]), shares, counts, prior)
+    skipped, *found = np.split(fitted.losses, [alike[0].size])
+    losses = tuple(found[0].tolist())
+    return Fitted(skipped, fitted.floor, LowLosses(low.bits, losses[:-1], losses[-1]))
 
 
-def frontier(losses: Floats, prices: RoundPrices, count: int) -> list[SkipSet]:
+def frontier(fitted: Fitted, prices: RoundPrices, count: int) -> list[SkipSet]:
     """Solutions of least loss at evenly spaced weights, from light to heavy."""
-    weights, _ = whole_weights(prices.sublayer_seconds, parts=2, heaviest=8)
-    table = suffix_table(Knapsack(weights, tuple(losses.tolist())))
-    total = sum(weights)
+    items = Items.of(_as_model(fitted), prices)
+    table, total = suffix_table(items.problem), sum(items.problem.weights)
     found = []
     for share in np.linspace(LIGHTEST, HEAVIEST + 0.1, count):
         enough = table.losses[0, int(share * total) :]
         weight = int(share * total) + int(enough.argmin())
-        found.append(SkipSet(len(weights), table.bits(0, weight)))
+        found.append(items.lowered(table.skips(0, weight), items.heads[-1]))
     return list(dict.fromkeys(found))
 
 
@@ -165,4 +237,5 @@ def _as_model(fitted: Fitted) -> AdditiveModel:
     """The fit's own link, as knots."""
     losses = np.linspace(0.0, 4.0, 33)
     alphas = fitted.alphas(losses).tolist()
-    return AdditiveModel(tuple(fitted.losses.tolist()), link_through(losses.tolist(), alphas))
+    links = link_through(losses.tolist(), alphas)
+    return AdditiveModel(tuple(fitted.losses.tolist()), links, fitted.low)

@@ -10,7 +10,9 @@ from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least, require_known
 from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.judging.find_set import (
+    RACED,
     SearchTask,
+    affordable,
     predicted_speed,
     prompts_needed,
     typical_context,
@@ -18,6 +20,7 @@ from specframe.strategies.shared.judging.find_set import (
 from specframe.strategies.shared.judging.prompt_split import PromptSplit, balanced, spread
 from specframe.strategies.shared.planners.fallback import FallbackRules
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
+from specframe.strategies.shared.searching.copy_room import CopyRoom, in_bytes
 from specframe.strategies.shared.searching.knapsack_search import (
     KnapsackSearch,
     guessed_losses,
@@ -36,13 +39,14 @@ from specframe.strategies.shared.searching.searchers import (
     LocalSearch,
     RandomSearch,
 )
-from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
+from specframe.types import DraftPlan, Estimate, Prompt, SkipSet, StopRule
 
 __all__ = ["SEARCHES", "OfflineConfig", "enough", "search_task", "unjudged"]
 
 SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", "exhaustive")
 EXHAUSTED = 12  # sublayers of which every set is measured
 FULL_SHARE = 0.5  # of the evaluations, before low-bit weights are tried
+WITHIN_SHARE = 0.2  # of them, of solutions within a memory
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
 GUESSED = 2  # of so many prompts one is used to rank sublayers by how they change the stream
 REMEMBERED = 96  # sets of a local search that the process is fitted to: cost grows cubically
@@ -57,8 +61,9 @@ class OfflineConfig:
     `objective`: `cached` predicts the speed from cached continuations and the machine's prices,
     `clock` times generations of `new_tokens` tokens on `prompts` prompts (0: all that are searched
     on). `every_prompt` searches on all prompts even where `seconds` are too few for that;
-    `searched` is how many prompts of each domain are searched on then (0: half of them). The last
-    five settings are those of `FallbackRules`.
+    `searched` is how many prompts of each domain are searched on then (0: half of them). `memory`
+    limits what the low-bit copies of all sets take together: bytes, or a size such as 200MB ("": no
+    limit). The last five settings are those of `FallbackRules`.
     """
 
     search: str = "local+bayes"
@@ -70,6 +75,7 @@ class OfflineConfig:
     every_prompt: bool = False
     searched: int = 0
     new_tokens: int = 32
+    memory: int | str = ""
     seed: int = 1
     stop: str = "gain"
     longest: int = 12
@@ -81,7 +87,12 @@ class OfflineConfig:
         require_known(self, search=SEARCHES, objective=("cached", "clock"))
         require_at_least(self, evaluations=1, new_tokens=1)
         require_at_least(self, seconds=0, patience=0, prompts=0, searched=0)
+        in_bytes(type(self).__name__, "memory", self.memory)
         self.rules()
+
+    def room(self, lab: Lab) -> CopyRoom:
+        """The memory that low-bit copies may take, with none made yet."""
+        return CopyRoom(lab.costs, in_bytes(type(self).__name__, "memory", self.memory))
 
     def rules(self) -> FallbackRules:
         """How sets are drafted with."""
@@ -98,14 +109,21 @@ def search_task(
     starts: Sequence[SkipSet] = (),
     evaluations: int = 0,
     allowance: Allowance | None = None,
+    room: CopyRoom | None = None,
 ) -> SearchTask:
     """The search that a configuration asks for; `starts` are measured first.
 
-    `evaluations` and `allowance` replace those of the configuration.
+    `evaluations`, `allowance` and `room` replace those of the configuration.
     """
     allowance = allowance or Allowance(config.seconds)
     evaluations = evaluations or config.evaluations
-    searcher = _searcher(config, lab, split, evaluations, starts)  # may rank sublayers first
+    room = room or config.room(lab)
+    starts = [start for start in starts if room.allows(start)]
+    prompts = split.search if config.every_prompt or config.searched else ()
+    if room.limited and not starts:
+        prompts = prompts or affordable(lab, split.search, allowance.left)
+    within = PromptSplit(prompts or split.search, split.choose, split.judge)
+    searcher = _searcher(config, lab, within, evaluations, starts, room)  # may rank sublayers first
     return SearchTask(
         name,
         searcher,
@@ -113,7 +131,8 @@ def search_task(
         config.longest,
         _objective(lab, split, config),
         tuple(starts),
-        config.every_prompt or config.searched > 0,
+        prompts,
+        room.allows,
     )
 
 
@@ -133,18 +152,16 @@ def unjudged(skips: SkipSet, draft: int) -> JudgedSet:
 
 
 def _searcher(
-    config: OfflineConfig, lab: Lab, split: PromptSplit, evaluations: int, starts: Sequence[SkipSet]
+    config: OfflineConfig,
+    lab: Lab,
+    split: PromptSplit,
+    evaluations: int,
+    starts: Sequence[SkipSet],
+    room: CopyRoom,
 ) -> Searcher:
     seed, size = config.seed, lab.shape.sublayers
     if config.search == "knapsack":
-        n = typical_context(lab, split.search)
-        return KnapsackSearch(
-            RoundPrices.at(lab.costs, n, range(1, config.longest + 1)),
-            lambda skips: lab.acceptance([skips], split.search)[0],
-            seed=seed,
-            starts=starts,
-            guess=lambda: guessed_losses(lab, split.search[::GUESSED]),
-        )
+        return _knapsack(config, lab, split, split.search, starts, room)
     if config.search == "random":
         return RandomSearch(size, seed, starts)
     if config.search == "annealing":
@@ -154,7 +171,7 @@ def _searcher(
         return BayesianSearch(size, seed, starts, quick=config.objective == "cached")
     if config.search == "exhaustive" and size <= EXHAUSTED:
         return EverySet(size)
-    local = _local(lab, split, evaluations, seed, starts or _guessed_starts(lab, split))
+    local = _local(config, lab, split, evaluations, starts, room)
     if config.search in ("local", "exhaustive"):
         return local
     bayes = BayesianSearch(size, seed, quick=True, remembered=REMEMBERED)
@@ -162,16 +179,49 @@ def _searcher(
 
 
 def _local(
-    lab: Lab, split: PromptSplit, evaluations: int, seed: int, starts: Sequence[SkipSet]
+    config: OfflineConfig,
+    lab: Lab,
+    split: PromptSplit,
+    evaluations: int,
+    starts: Sequence[SkipSet],
+    room: CopyRoom,
 ) -> Searcher:
-    """Full and skipped sublayers first: races between precisions are close, and so take longer."""
-    size = lab.shape.sublayers
-    in_full = LocalSearch(size, seed, starts)
+    """Full and skipped sublayers first: races between precisions are close, and so take longer.
+
+    Within a memory, climbing begins where integer programs end: from everything on low-bit weights
+    it could not begin.
+    """
+    size, seed = lab.shape.sublayers, config.seed
+    in_full = LocalSearch(size, seed, starts or _guessed_starts(lab, split))
     widths = lab.costs.quicker_widths(typical_context(lab, split.search))
     if not widths:
         return in_full
     of_three = LocalSearch(size, seed, (SkipSet(size),), widths=widths)
-    return InTurn((in_full, round(FULL_SHARE * evaluations)), (of_three, evaluations))
+    stages = [(in_full, round(FULL_SHARE * evaluations)), (of_three, evaluations)]
+    if room.limited:
+        within = _knapsack(config, lab, split, split.search[::RACED], (), room)
+        stages.insert(1, (within, round(WITHIN_SHARE * evaluations)))
+    return InTurn(*stages)
+
+
+def _knapsack(
+    config: OfflineConfig,
+    lab: Lab,
+    split: PromptSplit,
+    fitted_on: Sequence[Prompt],
+    starts: Sequence[SkipSet],
+    room: CopyRoom,
+) -> Searcher:
+    n = typical_context(lab, split.search)
+    return KnapsackSearch(
+        RoundPrices.at(lab.costs, n, range(1, config.longest + 1)),
+        lambda skips: lab.acceptance([skips], fitted_on)[0],
+        seed=config.seed,
+        starts=starts,
+        guess=lambda: guessed_losses(lab, split.search[::GUESSED]),
+        widths=lab.costs.quicker_widths(n),
+        room=room,
+    )
 
 
 def _guessed_starts(lab: Lab, split: PromptSplit) -> list[SkipSet]:

@@ -1,27 +1,38 @@
-"""The best skip set at the prices of one context length.
+"""The best set at the prices of one context length.
 
 Losses that add up make it a dynamic program of a few microseconds a sublayer. One table holds the
-best set for every weight saved and every prefix that runs; tokens a second are computed for all
-cells at once, and the best few cells are priced exactly, together with sets that were measured.
+best set for every weight saved and every prefix that runs in full; tokens a second are computed for
+all cells at once, and the best few cells are priced exactly, together with sets that were measured.
+Where the losses of low-bit weights are known, sublayers and head may run on those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isinf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specframe.costs.rates import Choice, RoundPrices, SetMatrix, expected_token_grid
-from specframe.strategies.shared.judging.additive import AdditiveModel
-from specframe.strategies.shared.searching.knapsack import Knapsack, suffix_table
+from specframe.strategies.shared.judging.additive import AdditiveModel, LowLosses
+from specframe.strategies.shared.searching.knapsack import Knapsack, LowItems, suffix_table
 from specframe.types import SkipSet
 
-__all__ = ["KnownSet", "Resolved", "resolve", "whole_weights"]
+__all__ = [
+    "Items",
+    "KnownSet",
+    "Resolved",
+    "best_of",
+    "best_places",
+    "resolve",
+    "whole_weights",
+]
 
 Floats = NDArray[np.float64]
 NEVER = 1e-6
+FINER = 2  # parts of a weight are so many times finer where there are low-bit weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,87 @@ def whole_weights(seconds: Floats, parts: int, heaviest: int) -> tuple[tuple[int
     return tuple(weights.tolist()), unit
 
 
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Sublayers as items of a knapsack, at the prices of one context."""
+
+    model: AdditiveModel
+    prices: RoundPrices
+    problem: Knapsack
+    unit: float  # seconds of weight 1
+    shift: float = 0.0  # of all acceptances, in log-odds
+
+    @classmethod
+    def of(
+        cls,
+        model: AdditiveModel,
+        prices: RoundPrices,
+        *,
+        protected: frozenset[int] = frozenset(),
+        parts: int = 2,
+        heaviest: int = 8,
+        shift: float = 0.0,
+        low_bytes: tuple[int, ...] = (),
+    ) -> Items:
+        """Weights are seconds saved in a draft step; `low_bytes` are those of low-bit copies."""
+        low = model.low if model.low is not None and model.low.bits in prices.low else None
+        parts *= FINER if low is not None else 1
+        weights, unit = whole_weights(prices.sublayer_seconds, parts, heaviest)
+        items = None if low is None else _low_items(low, prices, unit, low_bytes)
+        return cls(model, prices, Knapsack(weights, model.losses, protected, items), unit, shift)
+
+    @property
+    def heads(self) -> tuple[bool, ...]:
+        """Whether the head runs on low-bit weights: what is worth trying."""
+        low = self.model.low
+        tried = low is not None and not isinf(low.head) and self._saved_by(True) > 0.0
+        return (False, True) if tried else (False,)
+
+    def lowered(self, skips: SkipSet, head: bool) -> SkipSet:
+        """The set with the head as given."""
+        if not head:
+            return skips
+        assert self.model.low is not None
+        return skips.lower(self.model.low.bits, skips.lowered)
+
+    def alphas(self, losses: Floats, head: bool) -> Floats:
+        """Acceptance at these sums of the sublayers' losses."""
+        lost = losses
+        if head:
+            assert self.model.low is not None
+            lost = losses + self.model.low.head
+        return _shifted(self.model.alphas(lost), self.shift)
+
+    def rates(
+        self, losses: Floats, alphas: Floats, prefixes: Sequence[int], head: bool, least: int
+    ) -> Floats:
+        """Tokens a second of cells [prefixes, weights from `least` on]; 0 where no set is."""
+        saved = self.unit * np.arange(least, least + losses.shape[1]) + self._saved_by(head)
+        step, rest = self.prices.after_prefix(prefixes)
+        drafting = np.maximum(step[None, None] - saved[None, :, None], 0.0)
+        seconds = self.prices.lengths * drafting + rest[:, None]
+        tokens = expected_token_grid(alphas.reshape(-1), self.prices.lengths).reshape(seconds.shape)
+        found: Floats = np.where(np.isfinite(losses), (tokens / seconds).max(axis=2), 0.0)
+        return found
+
+    def _saved_by(self, head: bool) -> float:
+        """Seconds that a low-bit head saves in a step of the shortest draft."""
+        low = self.model.low
+        if not head or low is None or low.bits not in self.prices.low:
+            return 0.0
+        return float(self.prices.drafting.head[0] - self.prices.low[low.bits].head[0])
+
+
+def _low_items(
+    low: LowLosses, prices: RoundPrices, unit: float, low_bytes: tuple[int, ...]
+) -> LowItems:
+    saved = prices.sublayer_seconds - prices.low[low.bits].sublayers[prices.kind, 0]
+    weights = np.maximum(np.round(saved / unit), 0).astype(int)
+    return LowItems(
+        low.bits, tuple(weights.tolist()), low.losses, low_bytes or (0,) * len(low.losses)
+    )
+
+
 def resolve(
     model: AdditiveModel,
     known: Sequence[KnownSet],
@@ -69,23 +161,19 @@ def resolve(
 
     `shift` moves all acceptances in log-odds, as far as observed ones differ from estimated ones.
     """
-    weights, unit = whole_weights(prices.sublayer_seconds, parts, heaviest)
-    table = suffix_table(Knapsack(weights, model.losses, protected))
-    prefixes = range(0, len(weights), stride)
-    heaviest_saved = int(most_skipped * sum(weights)) + 1
-    losses = table.losses[::stride][: len(prefixes), 1:heaviest_saved]
-    alphas = _shifted(model.alphas(losses), shift)
-    rates = _rates(losses, alphas, unit, prefixes, prices)
-    count = min(solved, rates.size)
-    cells = np.argpartition(rates, -count, axis=None)[-count:] if count else np.arange(0)
-    places = [np.unravel_index(cell, rates.shape) for cell in cells]
-    bits = {table.bits(prefixes[p], int(j) + 1): float(alphas[p, j]) for p, j in places}
-    bits.pop(0, None)
-    candidates = [KnownSet(SkipSet(len(weights), b), alpha) for b, alpha in bits.items()]
+    items = Items.of(
+        model, prices, protected=protected, parts=parts, heaviest=heaviest, shift=shift
+    )
+    candidates = list(_best_cells(items, most_skipped, solved, stride))
     candidates += [
         KnownSet(one.skips, float(_shifted(np.array([one.alpha]), shift)[0])) for one in known
     ]
-    matrix = SetMatrix.of([one.skips for one in candidates], len(weights))
+    return best_of(candidates, prices)
+
+
+def best_of(candidates: Sequence[KnownSet], prices: RoundPrices) -> Resolved:
+    """The candidate of most tokens a second, if it is faster than not speculating."""
+    matrix = SetMatrix.of([one.skips for one in candidates], len(prices.kind))
     choice = prices.choose(np.array([one.alpha for one in candidates]), matrix)
     if choice.candidate is None:
         return Resolved(None, 0.0, choice)
@@ -93,17 +181,30 @@ def resolve(
     return Resolved(best.skips, best.alpha, choice)
 
 
-def _rates(
-    losses: Floats, alphas: Floats, unit: float, prefixes: Sequence[int], prices: RoundPrices
-) -> Floats:
-    """Tokens a second of every cell, by prefix and whole weight saved; 0 where no set is."""
-    saved = unit * np.arange(1, losses.shape[1] + 1)
-    step, rest = prices.after_prefix(prefixes)
-    drafting = np.maximum(step[None, None] - saved[None, :, None], 0.0)
-    seconds = prices.lengths * drafting + rest[:, None]
-    tokens = expected_token_grid(alphas.reshape(-1), prices.lengths).reshape(seconds.shape)
-    found: Floats = np.where(np.isfinite(losses), (tokens / seconds).max(axis=2), 0.0)
-    return found
+def _best_cells(items: Items, most_skipped: float, count: int, stride: int) -> Iterator[KnownSet]:
+    """The sets of the best few cells, with the head in each precision."""
+    table = suffix_table(items.problem)
+    prefixes = range(0, items.problem.size, stride)
+    heaviest = int(most_skipped * sum(items.problem.weights)) + 1
+    for head in items.heads:
+        least = 0 if head else 1  # something has to be saved
+        losses = table.losses[::stride][: len(prefixes), least:heaviest]
+        alphas = items.alphas(losses, head)
+        rates = items.rates(losses, alphas, prefixes, head, least)
+        found = {}
+        for p, j in best_places(rates, count):
+            skips = items.lowered(table.skips(prefixes[p], j + least), head)
+            found[skips] = float(alphas[p, j])
+        found.pop(SkipSet(items.problem.size), None)
+        yield from (KnownSet(skips, alpha) for skips, alpha in found.items())
+
+
+def best_places(rates: Floats, count: int) -> list[tuple[int, int]]:
+    """Row and column of the highest few."""
+    count = min(count, rates.size)
+    cells = np.argpartition(rates, -count, axis=None)[-count:] if count else np.arange(0)
+    places = [np.unravel_index(cell, rates.shape) for cell in cells]
+    return [(int(p), int(j)) for p, j in places]
 
 
 def _shifted(alphas: Floats, shift: float) -> Floats:

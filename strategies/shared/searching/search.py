@@ -17,6 +17,7 @@ from specframe.types import SkipSet
 
 __all__ = [
     "Allowance",
+    "Allows",
     "Budget",
     "InTurn",
     "Objective",
@@ -30,6 +31,7 @@ __all__ = [
 
 Objective = Callable[[SkipSet], float]
 Watch = Callable[["Trial", int], None]  # a trial and how many were measured with it
+Allows = Callable[[SkipSet], bool]
 Proposals = Generator[SkipSet, float, None]
 
 KNOWN_IN_A_ROW = 1_000  # known proposals after which the search counts as exhausted
@@ -195,11 +197,13 @@ def run_search(
     *,
     history: Sequence[Trial] = (),
     watch: Watch | None = None,
+    allows: Allows = lambda skips: True,
     clock: Callable[[], float] = perf_counter,
 ) -> Record:
     """Search until the budget ends. `history` are trials of an earlier search to resume.
 
-    A set is measured once; when it is proposed again, its value is given again without counting.
+    A set is measured once; when it is proposed again, its value is given again without counting. A
+    set that is not allowed is not measured and gets the value -inf.
     """
     began = clock() - (history[-1].seconds if history else 0.0)
     trials = list(history)
@@ -212,6 +216,8 @@ def run_search(
         if skips_asked is None or repeats > KNOWN_IN_A_ROW:
             ended = "exhausted"
             break
+        if skips_asked not in known and not allows(skips_asked):
+            known[skips_asked] = -inf
         if skips_asked in known:
             repeats += 1
         else:

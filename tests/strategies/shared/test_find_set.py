@@ -1,7 +1,13 @@
 """The figure kept with a skip set comes from prompts that decided nothing."""
 
 import pytest
-from doubles.written_lab import WrittenLab, plain_costs, prompts_of, small_shape
+from doubles.written_lab import (
+    WrittenLab,
+    plain_costs,
+    prompts_of,
+    small_shape,
+    with_low_bits,
+)
 
 from specframe.errors import InvalidRequest
 from specframe.strategies.shared.judging.find_set import (
@@ -11,6 +17,7 @@ from specframe.strategies.shared.judging.find_set import (
     find_set,
     prompts_needed,
     selection_bias,
+    timing_seconds,
     unseen_estimate,
 )
 from specframe.strategies.shared.judging.prompt_split import split_prompts, spread
@@ -58,6 +65,14 @@ def test_a_few_of_many_prompts_are_of_every_domain():
     few = spread(ordered, 6)
     assert [p.domain for p in few] == ["sql"] * 2 + ["story"] * 2 + ["summary"] * 2
     assert spread(ordered, 99) == ordered
+
+
+def test_the_seconds_of_timing_two_sets_are_reckoned_where_two_may_be_timed():
+    lab, prompts = written(), prompts_of(["sql", "story", "summary"], 8)
+    assert timing_seconds(lab, prompts) == 0.0
+    lab.costs = with_low_bits(lab.costs, 0.4)
+    token = lab.costs.autoregressive(10)  # the same at every context
+    assert timing_seconds(lab, prompts) == pytest.approx(2 * 3 * (token + 32 * token), rel=0.02)
 
 
 def test_the_search_never_sees_what_judges_it():

@@ -1,124 +1,133 @@
-"""The integer program and the table of every prefix, against trying everything."""
+"""The table of every prefix and the integer program, against trying everything."""
 
 import time
-from functools import cache
+from dataclasses import replace
+from itertools import product
+from math import inf
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.errors import InvalidConfig
-from specframe.strategies.shared.searching.knapsack import (
-    IntegerProgram,
-    Knapsack,
-    suffix_table,
-)
-from specframe.types import SkipSet
+from specframe.errors import InvalidConfig, SolverMissing
+from specframe.strategies.shared.searching import integer_program
+from specframe.strategies.shared.searching.integer_program import least_loss
+from specframe.strategies.shared.searching.knapsack import Knapsack, LowItems, suffix_table
+
+LOSSES = st.integers(-2, 12).map(lambda loss: loss / 4)
 
 
 @st.composite
 def knapsacks(draw):
+    """Of two states, or of three."""
     size = 2 * draw(st.integers(1, 3))
-    weights = draw(st.lists(st.integers(1, 5), min_size=size, max_size=size))
-    losses = draw(st.lists(st.integers(-2, 12), min_size=size, max_size=size))
-    return Knapsack(
-        tuple(weights),
-        tuple(loss / 4 for loss in losses),
-        frozenset(draw(st.sets(st.integers(0, size - 1), max_size=2))),
-        draw(st.none() | st.integers(0, 3)),
-        draw(st.none() | st.integers(0, 3)),
-    )
+
+    def each(values):
+        return tuple(draw(st.lists(values, min_size=size, max_size=size)))
+
+    low = None
+    if draw(st.booleans()):
+        never = LOSSES | st.just(inf)
+        low = LowItems(4, each(st.integers(0, 4)), each(never), each(st.integers(0, 9)))
+    protected = frozenset(draw(st.sets(st.integers(0, size - 1), max_size=2)))
+    return Knapsack(each(st.integers(1, 5)), each(LOSSES), protected, low)
 
 
-@cache
-def every_set(size):
-    """[2^size, size]: all skip sets."""
-    return (np.arange(1 << size)[:, None] >> np.arange(size) & 1).astype(bool)
-
-
-def allowed_sets(problem):
-    """Brute force: weights and losses of all skip sets that respect the side constraints."""
-    sets = every_set(problem.size)
-    allowed = ~sets[:, sorted(problem.protected)].any(axis=1)
-    if problem.attention_quota is not None:
-        allowed &= sets[:, ::2].sum(axis=1) <= problem.attention_quota
-    if problem.longest_run is not None and problem.longest_run < problem.size:
-        runs = np.lib.stride_tricks.sliding_window_view(sets, problem.longest_run + 1, axis=1)
-        allowed &= ~runs.all(axis=2).any(axis=1)
-    sets = sets[allowed]
-    return sets @ np.array(problem.weights), sets @ np.array(problem.losses)
-
-
-def assert_the_integer_program_agrees(problem, saved):
-    weights, losses = allowed_sets(problem)
-    enough = losses[weights >= saved]
-    found = IntegerProgram().solve(problem, saved)
-    assert (found is None) == (not len(enough))
-    if found is not None:
-        assert found.loss == pytest.approx(enough.min(), abs=1e-6)
-        assert found.weight >= saved
-        assert problem.allows(found.skips)
+def every_solution(problem):
+    """Of all sets that there are."""
+    states = [["full"] for _ in range(problem.size)]
+    for sublayer in range(problem.size):
+        states[sublayer] += ["skipped"] * (sublayer not in problem.protected)
+        low = problem.low
+        if low and low.weights[sublayer] > 0 and low.losses[sublayer] < inf:
+            states[sublayer].append("low")
+    for chosen in product(*states):
+        masks = [sum(1 << b for b, s in enumerate(chosen) if s == x) for x in ("skipped", "low")]
+        yield problem.solution(problem.set_of(*masks))
 
 
 @given(knapsacks())
-def test_allowed_sets_are_those_of_the_side_constraints(problem):
-    sets = [SkipSet(problem.size, bits) for bits in range(1 << problem.size)]
-    weights, _ = allowed_sets(problem)
-    assert len(weights) == sum(map(problem.allows, sets))
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_the_integer_program_finds_what_trying_everything_finds(seed):
-    rng = np.random.default_rng(seed)
-    size = 2 * int(rng.integers(2, 9))
-    problem = Knapsack(
-        tuple(int(w) for w in rng.integers(1, 6, size)),
-        tuple(float(x) for x in rng.random(size)),
-        frozenset(int(b) for b in rng.integers(0, size, 2)),
-        longest_run=[None, 1, 2, 3][seed % 4],
-        attention_quota=[None, 1, 4][seed % 3],
-    )
-    for saved in (sum(problem.weights) // 4, sum(problem.weights) // 2):
-        assert_the_integer_program_agrees(problem, saved)
-
-
-@pytest.mark.slow
-@given(knapsacks(), st.integers(0, 20))
-def test_the_integer_program_agrees_on_any_small_problem(problem, saved):
-    assert_the_integer_program_agrees(problem, saved)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_the_integer_program_agrees_with_the_suffix_table_on_a_whole_model(seed):
-    rng = np.random.default_rng(seed)
-    size = 24
-    problem = Knapsack(
-        tuple(int(w) for w in rng.integers(1, 6, size)),
-        tuple(float(x) for x in rng.random(size)),
-        frozenset(int(b) for b in rng.integers(0, size, 2)),
-    )
-    saved = sum(problem.weights) // 2
-    found = IntegerProgram().solve(problem, saved)
-    assert found.loss == pytest.approx(suffix_table(problem).losses[0, saved:].min(), abs=1e-6)
-
-
-@given(knapsacks())
-def test_every_row_of_the_suffix_table_is_the_problem_with_its_prefix_protected(problem):
-    free = Knapsack(problem.weights, problem.losses, problem.protected)
-    table = suffix_table(free)
+def test_every_cell_of_the_table_loses_least_of_all_sets_with_that_prefix_and_weight(problem):
+    table, solutions = suffix_table(problem), list(every_solution(problem))
     for first in range(problem.size + 1):
-        protected = free.protected | frozenset(range(first))
-        weights, losses = allowed_sets(Knapsack(free.weights, free.losses, protected))
-        reached = np.flatnonzero(np.isfinite(table.losses[first]))
-        assert sorted(set(weights.tolist())) == list(reached)
-        for weight in reached.tolist():
-            least = losses[weights == weight].min()
-            assert table.losses[first, weight] == pytest.approx(least)
-            solution = free.solution(table.bits(first, weight))
-            assert (solution.weight, solution.loss) == (weight, pytest.approx(least))
-            assert solution.skips.prefix >= min(first, free.size)
-            assert free.allows(solution.skips)
+        least = np.full(table.losses.shape[1], inf)
+        for one in solutions:
+            if one.skips.prefix >= min(first, problem.size):
+                least[one.weight] = min(least[one.weight], one.loss)
+        assert table.losses[first] == pytest.approx(least)
+        for weight in np.flatnonzero(np.isfinite(least)).tolist():
+            found = problem.solution(table.skips(first, weight))
+            assert (found.weight, found.loss) == (weight, pytest.approx(least[weight]))
+            assert found.skips.prefix >= min(first, problem.size)
+
+
+def assert_the_program_agrees(problem, saved, memory, first):
+    allowed = [
+        one.loss
+        for one in every_solution(problem)
+        if one.weight >= saved and one.bytes <= memory and one.skips.prefix >= first
+    ]
+    found = least_loss(problem, saved, memory, first)
+    assert (found is None) == (not allowed)
+    if found is not None:
+        assert found.loss == pytest.approx(min(allowed), abs=1e-6)
+        assert (found.weight >= saved, found.bytes <= memory) == (True, True)
+        assert found.skips.prefix >= first
+        assert not problem.protected & set(found.skips)
+
+
+@given(knapsacks(), st.integers(0, 20), st.integers(0, 30), st.integers(0, 2))
+def test_the_integer_program_finds_what_trying_everything_finds(problem, saved, memory, first):
+    assert_the_program_agrees(problem, saved, memory, first)
+
+
+def whole_model(seed, size=24):
+    rng = np.random.default_rng(seed)
+    low = LowItems(
+        8,
+        tuple(int(w) for w in rng.integers(1, 4, size)),
+        tuple(float(x) for x in 0.2 * rng.random(size)),
+        tuple(int(x) for x in 1_000_003 * rng.integers(1, 4, size)),
+    )
+    weights = tuple(int(w) for w in rng.integers(3, 7, size))
+    return Knapsack(weights, tuple(float(x) for x in rng.random(size)), frozenset({3, 8}), low)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_a_limit_the_integer_program_agrees_with_the_table_on_a_whole_model(seed):
+    problem = whole_model(seed)
+    table = suffix_table(problem)
+    saved = sum(problem.weights) // 2
+    for first in (0, 5):
+        found = least_loss(problem, saved, sum(problem.low.bytes), first)
+        assert found.loss == pytest.approx(table.losses[first, saved:].min(), abs=1e-6)
+
+
+def test_a_limit_costs_loss_and_is_kept_to_the_byte():
+    problem = whole_model(0)
+    saved, needed = sum(problem.weights) // 3, []
+    free = least_loss(problem, saved, sum(problem.low.bytes))
+    for memory in (free.bytes, free.bytes - 1, free.bytes // 2, 0):
+        found = least_loss(problem, saved, memory)
+        assert found.bytes <= memory
+        needed.append(found.loss)
+    assert needed[0] == pytest.approx(free.loss)
+    assert needed == sorted(needed)
+    assert needed[-1] > needed[0]
+
+
+def test_without_a_solver_the_remedy_is_named(monkeypatch):
+    monkeypatch.setattr(integer_program, "SOLVERS", ())
+    with pytest.raises(SolverMissing, match="leave memory out"):
+        least_loss(whole_model(0), 1, 0)
+
+
+def test_a_third_state_never_loses_more():
+    problem = whole_model(1)
+    three, two = (suffix_table(p).losses[0] for p in (problem, replace(problem, low=None)))
+    assert (three[: len(two)] <= two).all()
+    assert (three[: len(two)] < two).any()
 
 
 def test_the_suffix_table_of_forty_eight_sublayers_takes_under_a_millisecond():
@@ -138,7 +147,6 @@ def test_the_suffix_table_of_forty_eight_sublayers_takes_under_a_millisecond():
         {"weights": (1,), "losses": (0.0,)},
         {"weights": (1, 1), "losses": (0.0,)},
         {"weights": (1, 0), "losses": (0.0, 0.0)},
-        {"weights": (1, 1), "losses": (0.0, 0.0), "longest_run": -1},
     ],
 )
 def test_a_knapsack_that_makes_no_sense_is_refused(arguments):

@@ -5,6 +5,7 @@ import pytest
 from doubles.written_lab import WrittenLab, plain_costs, small_shape
 
 from specframe.costs.rates import RoundPrices, SetMatrix, expected_token_grid
+from specframe.strategies.shared.judging.additive import Fitted
 from specframe.strategies.shared.searching.knapsack_search import (
     KnapsackSearch,
     frontier,
@@ -83,7 +84,7 @@ def test_guessed_losses_are_how_much_sublayers_change_the_stream():
 
 def test_the_frontier_grows_in_weight_and_takes_the_cheapest_losses_first():
     losses = world(0)
-    sets = frontier(losses, PRICES, 6)
+    sets = frontier(Fitted(losses), PRICES, 6)
     sizes = [len(skips) for skips in sets]
     assert sizes == sorted(sizes)
     lightest = set(np.argsort(losses)[: sizes[0]].tolist())

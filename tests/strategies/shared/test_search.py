@@ -136,6 +136,16 @@ def test_a_resumed_search_repeats_nothing():
     assert second.best.skips == WANTED
 
 
+@pytest.mark.parametrize("name", ["random", "local", "annealing", "bayes"])
+def test_sets_that_are_not_allowed_are_neither_measured_nor_found(name):
+    starts = (SkipSet(SIZE), SkipSet(SIZE, 1), SkipSet(SIZE, 3))
+    record = run_search(
+        likeness, searcher(name, starts), Budget(30), allows=lambda skips: 0 not in skips
+    )
+    assert len(record.trials) == 30
+    assert not any(0 in trial.skips for trial in record.trials)
+
+
 def test_the_second_searcher_in_turn_knows_what_the_first_found():
     class Curious(RandomSearch):
         def propose(self):

@@ -14,6 +14,7 @@ from specframe.executors.low_bit import GROUP, LowBitLinear, Rounded, round_in_g
 __all__ = ["PackedWeight", "pack"]
 
 BLOCK = 16  # outputs that are computed together
+AT_ONCE = 4096  # outputs that are rounded together, since rounding takes several times their memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,15 @@ class PackedWeight:
 
 def pack(linear: FusedLinear, bits: int) -> LowBitLinear:
     """Round the weights of a layer, which keeps its own."""
-    weight = linear.weight.detach()
+    pieces = [_packed(rows, bits) for rows in linear.weight.detach().split(AT_ONCE)]
+    packed, scales, zeros = map(torch.cat, zip(*pieces, strict=True))
+    size = sum(part.nbytes for part in (packed, scales, zeros))
+    weight, outputs = PackedWeight(packed, scales, zeros, bits), linear.weight.shape[0]
+    return LowBitLinear(weight, 0, outputs, linear.bias, size)
+
+
+def _packed(weight: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes, scales and zeros of some rows."""
     outputs, inputs = weight.shape
     rounded = round_in_groups(F.pad(weight, (0, -inputs % GROUP, 0, -outputs % BLOCK)), bits)
     # [blocks, groups, words, 16, words of a place, 2]
@@ -58,5 +67,4 @@ def pack(linear: FusedLinear, bits: int) -> LowBitLinear:
         part.view(-1, BLOCK, part.shape[1]).transpose(1, 2).to(torch.bfloat16).contiguous()
         for part in (rounded.scales, rounded.zeros)
     )
-    size = sum(part.nbytes for part in (packed, scales, zeros))
-    return LowBitLinear(PackedWeight(packed, scales, zeros, bits), 0, outputs, linear.bias, size)
+    return packed, scales, zeros
