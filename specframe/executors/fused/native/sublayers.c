@@ -279,7 +279,7 @@ ALWAYS void dot(const element *weights, const element *input, int stride, int ro
     int at = 0;
     EACH(r, rows) sums[r] = (lanes){0};
     for (; at + STEP <= inner; at += STEP) {
-        __builtin_prefetch((const char *)(weights + at) + AHEAD);
+        __builtin_prefetch((const char *)(weights + at) + AHEAD, 0, 2); /* into the second cache */
         const chunk column = chunk_of(weights + at);
         EACH(r, rows)
             sums[r] = add_products(sums[r], column, chunk_of(input + (int64_t)r * stride + at));
