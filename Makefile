@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 RESULTS ?= results
 PYTEST_ARGS ?=
+MINUTES ?= 55
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench test check slow clean
+.PHONY: help setup bench test check slow mutants clean
 
 help:
 	@echo "make bench  compare the headline strategies on the testbed and on a small real model, here"
 	@echo "make test   every test that is not slow"
 	@echo "make check  format, lint, types, import arrows, documentation"
+	@echo "make mutants  changes of the code that decides tokens, and which of them no test notices"
 	@echo "make slow   long tests, and every property with forty times the examples"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -38,6 +40,9 @@ check: $(STAMP)
 
 slow: $(STAMP)
 	SPECFRAME_HYPOTHESIS_PROFILE=slow $(BIN)/python -m pytest -m "slow or hypothesis" $(PYTEST_ARGS)
+
+mutants: $(STAMP)
+	$(BIN)/python scripts/mutants.py --minutes $(MINUTES)
 
 clean:
 	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

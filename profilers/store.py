@@ -10,7 +10,7 @@ from specframe.profilers.latency import LatencyGrid, LatencyProfile
 from specframe.storage.artefacts import MANIFEST, load_artefact, save_artefact
 from specframe.storage.user_cache import cache_folder
 
-__all__ = ["find_profile", "load_profile", "profile_folder", "save_profile"]
+__all__ = ["find_profile", "keep_profile", "load_profile", "profile_folder", "save_profile"]
 
 KIND = "latency profile"
 REMEDY = "Run `specframe profile --again` on this machine."
@@ -43,6 +43,16 @@ def find_profile(
         return None
     kept = load_profile(folder, facts)
     return kept if grid is None or _covers(kept, grid) else None
+
+
+def keep_profile(profile: LatencyProfile) -> None:
+    """Store a profile, unless the one that is stored has prices which it lacks."""
+    kept = find_profile(profile.costs.facts)
+    if kept is not None:
+        base = kept.costs.base
+        if not _covers(profile, LatencyGrid(base.contexts, base.rows)):
+            return
+    save_profile(profile)
 
 
 def _covers(profile: LatencyProfile, grid: LatencyGrid) -> bool:

@@ -16,6 +16,8 @@ SpecframeError
     └── CalibrationMismatch
 """
 
+import math
+
 __all__ = [
     "ArtefactError",
     "CalibrationMismatch",
@@ -32,6 +34,16 @@ __all__ = [
     "UnknownStrategy",
     "UnsupportedModel",
 ]
+
+LONGEST_SHOWN = 80  # characters of a value in a message
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: long ones are cut."""
+    if isinstance(value, int) and value.bit_length() > 256:  # Python refuses to print the longest
+        return f"a number of about {int(value.bit_length() * math.log10(2))} digits"
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 class SpecframeError(Exception):
@@ -70,7 +82,7 @@ class InvalidConfig(InvalidRequest):
     def of(cls, owner: str, name: str, constraint: str, value: object) -> "InvalidConfig":
         """A parameter error in the common form."""
         return cls(
-            f"The {name!r} parameter of {owner} must be {constraint}. Got {value!r} instead."
+            f"The {name!r} parameter of {owner} must be {constraint}. Got {shown(value)} instead."
         )
 
 

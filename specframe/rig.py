@@ -17,8 +17,8 @@ from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.loading import load
 from specframe.doors.speculator import SelfSpeculator
-from specframe.errors import InvalidRequest
-from specframe.executors.device import require_device
+from specframe.errors import InvalidRequest, PromptTooLong
+from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
 from specframe.profilers.latency import LatencyProfile
@@ -47,6 +47,7 @@ class Rig:
         *,
         device: str | None = None,
         threads: int | None = None,
+        dtype: str = "auto",
         strict: bool = False,
         costs: CostModel | None = None,
         tell: Tell | None = None,
@@ -54,11 +55,14 @@ class Rig:
     ) -> Self:
         """A model by name, folder or hub id; other arguments go to `from_pretrained`.
 
-        `threads` is how many torch computes with, here and afterwards.
+        `threads` is how many torch computes with, here and afterwards. `dtype` is auto (that of the
+        stored weights), bfloat16, float16 or float32.
         """
         place = None if device is None else require_device(device)
-        if threads is not None:
-            torch.set_num_threads(threads)
+        precision = require_dtype(dtype)
+        compute_with(threads)
+        if precision is not None:
+            kwargs["dtype"] = precision
         loaded = load(name, **kwargs)
         model = loaded.model if place is None else loaded.model.to(place)
         return cls.of(model, loaded.tokenizer, name=name, strict=strict, costs=costs, tell=tell)
@@ -131,6 +135,20 @@ class Rig:
             notes=notes,
         )
 
+    def require_room(self, what: str, tokens: int, new_tokens: int) -> None:
+        """Refuse a text that is longer, with its answer, than the model has positions."""
+        if tokens + new_tokens > self.shape.positions:
+            raise PromptTooLong(
+                f"{what} has {tokens} tokens, and with {new_tokens} new ones that exceeds the "
+                f"{self.shape.positions} positions of {self.name}. Make it shorter, or ask for "
+                f"fewer new tokens."
+            )
+
+    def require_room_for(self, prompts: Iterable[Prompt], new_tokens: int) -> None:
+        """The same of prompts."""
+        for prompt in prompts:
+            self.require_room(f"The prompt {prompt.name!r}", len(prompt.tokens), new_tokens)
+
     def prompts(self, texts: Iterable[str | tuple[str, str]]) -> list[Prompt]:
         """Prompts of plain texts, or of pairs of a text and its domain."""
         if self.tokenizer is None:
@@ -142,7 +160,15 @@ class Rig:
         self, named: str, preset: str = "best", options: Mapping[str, str] | None = None
     ) -> LayerSelector:
         """A strategy for this model, by its registered name or a calibrated folder."""
-        return strategy_from(named, self.shape, preset, options)
+        return strategy_from(named, self.shape, preset, options, self.facts)
+
+    def ready_strategy(
+        self, named: str, preset: str = "best", options: Mapping[str, str] | None = None
+    ) -> LayerSelector:
+        """The same, refused now rather than at its first token where it cannot start."""
+        found = self.strategy(named, preset, options)
+        found.planner_for(self.shape)
+        return found
 
     def speculator(self, strategy: LayerSelector) -> SelfSpeculator:
         """What generates with a strategy; prices are looked up only for one that needs them."""

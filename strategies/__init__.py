@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from specframe.strategies.oracle import Oracle
     from specframe.strategies.prompt_lookup import PromptLookup
     from specframe.strategies.random_skip import RandomSkip
-    from specframe.strategies.shared.published import read_skip_sets
     from specframe.strategies.static_bo import StaticBO
     from specframe.strategies.swift.strategy import Swift
     from specframe.strategies.uniform_skip import UniformSkip
@@ -43,7 +42,6 @@ __all__ = [
     "StaticBO",
     "Swift",
     "UniformSkip",
-    "read_skip_sets",
 ]
 
 _HOMES = {
@@ -65,7 +63,6 @@ _HOMES = {
     "StaticBO": "static_bo",
     "Swift": "swift.strategy",
     "UniformSkip": "uniform_skip",
-    "read_skip_sets": "shared.published",
 }
 
 

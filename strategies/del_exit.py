@@ -32,7 +32,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from specframe.contract.options import require_at_least, require_in
+from specframe.contract.options import require_at_least, require_draft_length, require_in
 from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
@@ -65,7 +65,9 @@ class DelConfig:
         if self.exits and (min(self.exits) < 1 or list(self.exits) != sorted(set(self.exits))):
             raise InvalidConfig.of("DelConfig", "exits", "ascending, from 1", self.exits)
         require_in(self, "(0, 1]", "memory")
-        require_at_least(self, longest=1, prompt_rows=1, spread=0)
+        require_at_least(self, prompt_rows=1)
+        require_in(self, "[0, 1000]", "spread")
+        require_draft_length(self, "longest")
 
     def exits_of(self, layers: int) -> tuple[int, ...]:
         """The exits that are watched in a model of so many layers."""

@@ -28,7 +28,12 @@ from typing import Any, ClassVar, Self
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
-from specframe.contract.options import require_at_least, require_in, require_known
+from specframe.contract.options import (
+    require_at_least,
+    require_draft_length,
+    require_in,
+    require_known,
+)
 from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Traits
@@ -45,6 +50,7 @@ from specframe.strategies.shared.domains.lookup import (
     Match,
     Memory,
     learn_memory,
+    require_each,
 )
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.planners.prospects import JudgedProspect
@@ -88,7 +94,8 @@ class KnapKnnConfig(DomainConfig):
     def __post_init__(self) -> None:
         DomainConfig.__post_init__(self)
         require_known(self, stop=("gain", "confidence", "fixed"))
-        require_at_least(self, evaluations=1, domain_evaluations=1, parts=1, heaviest=1, longest=1)
+        require_at_least(self, evaluations=1, domain_evaluations=1, parts=1, heaviest=1)
+        require_draft_length(self, "longest")
         require_at_least(self, seconds=0, searched=0, protected=0, review=0, rest=0)
         require_in(self, "(0, 1]", "most_skipped")
         in_bytes("KnapKnnConfig", "memory", self.memory)
@@ -119,6 +126,9 @@ class Learnt:
     models: Mapping[str, DomainModel]  # by domain; MIXED is for prompts of none
     shape: ModelShape | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_each("Learnt", "models", (*self.memory.labels, MIXED), self.models)
 
 
 class Solver:

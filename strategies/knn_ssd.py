@@ -43,6 +43,7 @@ from specframe.strategies.shared.domains.lookup import (
     Match,
     Memory,
     learn_memory,
+    require_each,
 )
 from specframe.strategies.shared.judging.find_set import (
     find_set,
@@ -230,8 +231,9 @@ class KnnSsd(LookingUp):
 
     def start(self, shape: ModelShape) -> DomainPlanner:
         """Equation (4) at the first round, then the set found or one that it falls back to."""
-        sets = self.required(shape).sets
-        return DomainPlanner(self.lookup, sets, self.config.rules())
+        found: DomainSets = self.required(shape)
+        require_each("DomainSets", "sets", found.memory.labels, found.sets)
+        return DomainPlanner(self.lookup, found.sets, self.config.rules())
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """Of all domains' sets, where they may be declined."""

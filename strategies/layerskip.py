@@ -30,7 +30,7 @@ from typing import Any, ClassVar, Self
 from specframe.contract.constant_plan import ConstantPlanner
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
-from specframe.contract.options import require_at_least, require_known
+from specframe.contract.options import require_at_least, require_draft_length, require_known
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Planner
 from specframe.contract.selector import Needs, Traits
@@ -72,7 +72,8 @@ class ExitConfig:
 
     def __post_init__(self) -> None:
         require_known(self, sweep=("predicted", "timed"))
-        require_at_least(self, draft=1, longest=1, prompts=1, new_tokens=1)
+        require_at_least(self, prompts=1, new_tokens=1)
+        require_draft_length(self, "draft", "longest")
         require_at_least(self, exit=0, deepest=0, seconds=0)
         self.rules()
 

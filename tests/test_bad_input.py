@@ -1,10 +1,15 @@
 """What cannot be done is refused with a typed error; whatever happens, the model is as it was."""
 
-from dataclasses import dataclass
+import json
+import os
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from doubles.command_line import specframe as specframe_command
 from doubles.strategies import Answering
 from doubles.tiny import Tiny, tiny_model
 from transformers import (
@@ -18,8 +23,13 @@ from transformers import (
 from transformers import T5ForConditionalGeneration as T5Model
 
 import specframe
+from specframe.bench.run_folder import RunFolder
 from specframe.contract.selector import LayerSelector
+from specframe.costs.model import CostModel
+from specframe.doors.loading import Loaded
 from specframe.errors import (
+    ArtefactError,
+    CalibrationMismatch,
     InvalidConfig,
     InvalidRequest,
     InvalidSkipSet,
@@ -30,6 +40,11 @@ from specframe.errors import (
     UnsupportedModel,
 )
 from specframe.executors.fused.executor import FusedExecutor
+from specframe.profilers.latency import LatencyProfile
+from specframe.profilers.store import find_profile, keep_profile
+from specframe.prompts.files import file_prompts
+from specframe.rig import Rig
+from specframe.storage.whole_folder import held_alone
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
@@ -285,6 +300,377 @@ def test_non_finite_logits_are_refused(model, bad, sampled):
         run.generate(PROMPT, do_sample=sampled)
     for name, value in model.state_dict().items():
         assert torch.equal(value.nan_to_num(), before.values[name])
+
+
+# command lines: exit status 2, one line, nothing loaded or measured in vain, nothing left behind
+
+
+class Letters:
+    """A tokenizer of letters."""
+
+    chat_template = None
+
+    def __call__(self, text):
+        return {"input_ids": [1 + ord(letter) % 20 for letter in text]}
+
+    def decode(self, tokens, **_):
+        return "".join(chr(97 + token) for token in tokens)
+
+
+FILES = {
+    "mark.jsonl": b'\xef\xbb\xbf{"prompt": "abc", "domain": "a"}\n',
+    "empty.jsonl": b'{"prompt": "", "domain": "a"}\n',
+    "null.jsonl": b'{"prompt": "abc", "domain": null}\n',
+    "nan.jsonl": b'{"prompt": "abc", "domain": NaN}\n',
+    "half.jsonl": b'{"prompt": "\\ud800", "domain": "a"}\n',
+    "deep.jsonl": b"[" * 100_000,
+    "binary.jsonl": b"\xff\xfe\x00",
+    "long.jsonl": b'{"prompt": "%s", "domain": "a"}\n' % (b"x" * 300),
+    "broken/manifest.json": b"{",
+    "deep/manifest.json": b"[" * 100_000,
+    "evil/manifest.json": b'{"schema_version": 1, "kind": "evil.payload:X", "fingerprint": {}}',
+    "foreign/manifest.json": b'{"schema_version": 1, "kind": "latency profile"}',
+    "mixed.toml": b"contexts = ['a']",
+    "nan.toml": b"temperatures = [nan]",
+    "inf.toml": b"calibration_seconds = inf",
+    "binary.toml": b"\xff\xfe",
+    "digits.toml": b"per_domain = " + b"9" * 5000,
+    "hex.toml": b"per_domain = 0x" + b"f" * 5000,
+    "many.toml": b"per_domain = 1000000000",
+    "near.toml": b"per_domian = 3",
+    "flat.toml": b"grid = 3",
+    "contexts.toml": b"contexts = [999999]",
+    "tokens.toml": b"new_tokens = 9999999",
+    "deep.json": b"[" * 100_000,
+    "nan.json": b'{"schema_version": 1, "rows": [], "summary": NaN}',
+    "odd.json": b'{"schema_version": 1, "rows": 3, "summary": [{"selector": 5}], "config": []}',
+    "config.json": b"{}",
+}
+SHORT = ("--prompts", "random", "--contexts", "16", "--new-tokens", "16")
+CALIBRATE = ("calibrate", "knn-ssd", "--out", "new")
+DIGITS = "9" * 5000
+# what needs no model to be refused
+BEFORE_LOADING = [
+    (("generate", "hi", "--seed", "99999999999999999999999"), "seed"),
+    (("generate", "hi", "--seed", "-1"), "seed"),
+    (("generate", "hi", "--temperature", "nan"), "temperature"),
+    (("generate", "hi", "--temperature", "inf"), "temperature"),
+    (("generate", "\udcff"), "not Unicode"),
+    (("generate", "hi", "--stop", ""), "stop string is empty"),
+    (("generate", "hi", "--strategy", "x" * 5000), "no strategy named 'xxx"),
+    (("generate", "hi", "--strategy", ""), "no strategy named ''"),
+    (("generate", "hi", "--strategy", "os.path:join"), "'os.path:join' is no strategy"),
+    (("generate", "hi", "--preset", "nope"), "best or faithful"),
+    (("generate", "hi", "--strategy", "knapspek"), "Did you mean 'knapspec'"),
+    (("generate", "hi", "--strategy", "broken"), "cannot be read"),
+    (("generate", "hi", "--strategy", "deep"), "nested too deeply"),
+    (("generate", "hi", "--strategy", "evil"), "no strategy that is installed here"),
+    (("generate", "hi", "--strategy", "cascade", "--set", "of=evil"), "is installed here"),
+    (("generate", "hi", "--strategy", "swift", "--set", f"seed={DIGITS}"), "whole number"),
+    (("generate", "hi", "--strategy", "swift", "--set", "seed=" + "9" * 30), "whole number"),
+    (("generate", "hi", "--set", f"draft_stop=length:{DIGITS}"), "draft_stop"),
+    (("generate", "hi", "--set", "draft_stop=confidence:8:nan"), "draft_stop"),
+    (("generate", "hi", "--set", f"draft_tree={DIGITS}"), "draft_tree"),
+    (("generate", "hi", "--strategy", "knapspec", "--set", "longest=999999"), "in [1, 64]"),
+    (("generate", "hi", "--strategy", "knapspec", "--set", f"memory={DIGITS}"), "memory"),
+    (("generate", "hi", "--dtype", "int3"), "dtype must be auto, bfloat16"),
+    (("generate", "hi", "--threads", "100000"), "between 1 and"),
+    (("generate", "hi", "--device", "tpu"), "cpu or cuda"),
+    (("generate", "hi", "--json", "no/such.json"), "cannot be written"),
+    (("generate", "hi", "--json", "."), "cannot be written"),
+    ((*CALIBRATE, "--set", "seconds=nan"), "finite number"),
+    ((*CALIBRATE, "--set", "seconds=1e999"), "finite number"),
+    ((*CALIBRATE, "--set", "margin=nan"), "finite number"),
+    ((*CALIBRATE, "--prompts", "empty.jsonl"), "line 1 is empty"),
+    ((*CALIBRATE, "--prompts", "null.jsonl"), "'domain' in line 1"),
+    ((*CALIBRATE, "--prompts", "nan.jsonl"), "line 1: not JSON"),
+    ((*CALIBRATE, "--prompts", "half.jsonl"), "not Unicode"),
+    ((*CALIBRATE, "--per-domain", "99999999999"), "per-domain"),
+    ((*CALIBRATE, "--prompts", "deep.jsonl"), "nested too deeply"),
+    ((*CALIBRATE, "--prompts", "binary.jsonl"), "not UTF-8"),
+    ((*CALIBRATE, "--prompts", "no\nsuch"), "cannot be read"),
+    ((*CALIBRATE, "--threads", "0"), "between 1 and"),
+    (("calibrate", "knn-ssd", "--out", "foreign"), "holds something else, 'latency profile'"),
+    (("calibrate", "knn-ssd", "--out", "mark.jsonl"), "no folder that can be written"),
+    (("calibrate", "knn-ssd", "--out", "/proc/nope"), "no folder that can be written"),
+    (("calibrate", "knn-ssd", "--out", "x" * 5000), "no folder that can be written"),
+    (("predict", "--contexts", DIGITS), "contexts"),
+    (("predict", "--threads", "100000"), "between 1 and"),
+    (("predict", "--count", "9999999999"), "count"),
+    (("predict", "--strategy", "evil"), "is installed here"),
+    (("predict", "--prompts", "binary.jsonl"), "not UTF-8"),
+    (("profile", "--rows", "100000"), "from 1 to 64"),
+    (("profile", "--rows", ",".join(map(str, range(1, 50)))), "up to 32 whole numbers"),
+    (("profile", "--budget", "inf"), "budget"),
+    (("profile", "--budget", "nan"), "budget"),
+    (("profile", "--plot", "p.unknown"), "must end in .png"),
+    (("profile", "--out", "/proc/nope"), "no folder that can be written"),
+    (("doctor", "tesbed"), "Did you mean 'testbed'"),
+    (("doctor", "testbed", "--threads", "100000"), "between 1 and"),
+    (("compare", "--model", "tesbed", "--run", "new"), "Did you mean 'testbed'"),
+    (("compare", "--strategies", "knapspek", "--run", "new"), "Did you mean 'knapspec'"),
+    (("compare", "--strategies", "evil", "--run", "new"), "is installed here"),
+    (("compare", "--domains", "nope", "--run", "new"), "No domain named 'nope'"),
+    (("compare", "--threads", "100000", "--run", "new"), "between 1 and"),
+    (("compare", "--prompts", "empty.jsonl", "--run", "new"), "line 1 is empty"),
+    (("compare", "--run", "/proc/nope"), "no folder that can be written"),
+    (("bench", "--grid", "mixed.toml", "--run", "new"), "of type int"),
+    (("bench", "--grid", "nan.toml", "--run", "new"), "temperatures"),
+    (("bench", "--grid", "inf.toml", "--run", "new"), "calibration_seconds"),
+    (("bench", "--grid", "binary.toml", "--run", "new"), "not TOML"),
+    (("bench", "--grid", "digits.toml", "--run", "new"), "not TOML"),
+    (("bench", "--grid", "hex.toml", "--run", "new"), "per_domain"),
+    (("bench", "--grid", "many.toml", "--run", "new"), "in [1, 1000]"),
+    (("bench", "--grid", "near.toml", "--run", "new"), "Did you mean 'per_domain'"),
+    (("bench", "--grid", "flat.toml", "--run", "new"), "must be a table"),
+    (("bench", "--dtype", "int3", "--run", "new"), "dtype must be"),
+    (("bench", "engine", "--threads", "100000"), "between 1 and"),
+    (("report", "deep.json"), "nested too deeply"),
+    (("report", "nan.json"), "NaN is no finite number"),
+    (("report", "odd.json"), "cannot be drawn"),
+    (("report", "odd.json", "--picture", "x.png"), "must end in .svg"),
+    (("report", "odd.json", "--out", "no/such.html"), "cannot be written"),
+    (("testbed", "train", "--out", "/proc/nope", "--size", "tiny"), "no folder that can be"),
+    (("testbed", "train", "--out", "new", "--threads", "100000"), "between 1 and"),
+    (("testbed", "train", "--out", "new", "--tokens", "9" * 30), "tokens"),
+    (("testbed", "info", "--model", "x" * 5000), "No model at"),
+    (("compare", "--strategies", "", "--run", "new"), "one or more names"),
+    (("testbed", "eval", "--prompts", "99999999"), "prompts"),
+    (("testbed", "sample", "--domain", "sql", "--count", "99999999"), "count"),
+    (("study", "scale", "--out", "mark.jsonl"), "no folder that can be written"),
+    (("study", "scale", "--plot", "p.unknown", "--out", "new"), "must end in .png"),
+    (("study", "scale", "--threads", "100000", "--out", "new"), "between 1 and"),
+]
+# what is refused as soon as the model is known, and before anything is measured
+BEFORE_PRICING = [
+    (("generate", "", "--strategy", "knapspec"), "prompt is empty"),
+    (("generate", "x" * 60, "--max-new-tokens", "5"), "exceeds the 64 positions"),
+    (("generate", "hi", "--max-new-tokens", "99999999"), "exceeds the 64 positions"),
+    (("generate", "hi", "--strategy", "knn-ssd", "--max-new-tokens", "9"), "not calibrated yet"),
+    ((*CALIBRATE, "--new-tokens", "9999999", "--prompts", "mark.jsonl"), "the 64 positions"),
+    ((*CALIBRATE, "--prompts", "long.jsonl"), "'a/1' has 300 tokens"),
+    (("predict", "--contexts", "99999", "--prompts", "random"), "the 64 positions"),
+    (("predict", "--new-tokens", "9999999", "--prompts", "random"), "the 64 positions"),
+    (("predict", "--strategy", "knn-ssd", *SHORT), "not calibrated yet"),
+    (("profile", "--contexts", "99999999"), "at most 32"),
+    (("profile", "--contexts", "32,64"), "at most 32"),
+    (("bench", "--grid", "contexts.toml", "--run", "new"), "the 64 positions"),
+    (("bench", "--grid", "tokens.toml", "--run", "new"), "the 64 positions"),
+    (("compare", "--prompts", "long.jsonl", "--run", "new"), "'a/1' has 300 tokens"),
+]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with faulty files, where nothing can be measured."""
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "evil.py").write_text("raise AssertionError('code of a folder was run')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def measured(*_, **__):
+        raise AssertionError("something was measured")
+
+    monkeypatch.setattr("specframe.rig.measured_profile", measured)
+    monkeypatch.setattr("specframe.costs.measure.measured_profile", measured)
+    return tmp_path
+
+
+def refused(monkeypatch, capsys, place, arguments, told):
+    before = sorted(place.rglob("*"))
+    assert specframe_command(monkeypatch, *arguments) == 2
+    printed = capsys.readouterr().err.strip()
+    assert told in printed
+    assert printed.startswith("Usage: ") or "\n" not in printed
+    assert len(printed) < 2000
+    assert sorted(place.rglob("*")) == before
+
+
+def short(given):
+    return given[:20] if isinstance(given, str) else " ".join(part[:20] for part in given)
+
+
+@pytest.mark.parametrize(("arguments", "told"), BEFORE_LOADING, ids=short)
+def test_a_command_line_is_refused_before_a_model_is_loaded(
+    monkeypatch, capsys, place, arguments, told
+):
+    def loaded(name, **_):
+        raise AssertionError(f"{name} was loaded")
+
+    for where in ("specframe.rig.load", "specframe.doors.loading.load_model"):
+        monkeypatch.setattr(where, loaded)
+    refused(monkeypatch, capsys, place, arguments, told)
+
+
+@pytest.mark.parametrize(("arguments", "told"), BEFORE_PRICING, ids=short)
+def test_a_command_line_is_refused_before_anything_is_measured(
+    monkeypatch, capsys, place, arguments, told
+):
+    monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
+    refused(monkeypatch, capsys, place, arguments, told)
+
+
+def test_a_model_without_a_tokenizer_generates_no_text(monkeypatch, capsys, place):
+    monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), None))
+    arguments = ("generate", "hi", "--model", "planted-19M")
+    refused(monkeypatch, capsys, place, arguments, "'planted-19M' has no tokenizer")
+
+
+def test_a_mark_at_the_start_of_a_file_is_read_over(place):
+    (prompt,) = file_prompts(place / "mark.jsonl", Letters())
+    assert prompt.domain == "a"
+
+
+# what is written, and what is kept
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Write figures to a file, as `--json` does."""
+    return lambda path: specframe_command(monkeypatch, "ls", "--json", path)
+
+
+def test_a_link_stays_a_link_and_its_file_is_replaced(figures, tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "far" / "real.json")
+    for _ in range(2):  # the file is not there yet, then it is
+        assert figures(tmp_path / "link.json") == 0
+        assert (tmp_path / "link.json").is_symlink()
+        assert json.loads((tmp_path / "far" / "real.json").read_text())["schema_version"] == 1
+
+
+def test_a_pipe_is_written_to(figures, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert figures(tmp_path / "pipe") == 0
+    assert json.loads(os.read(reader, 1 << 20))["schema_version"] == 1
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_device_is_written_to_and_stays(figures, monkeypatch):
+    assert figures("/dev/null") == 0
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.fixture
+def tiny_rig():
+    return Rig.of(tiny_model(TINY), costs=CostModel.even(TINY.layers))
+
+
+def kept(rig, folder):
+    """A calibration of this rig's model, kept in the folder."""
+    source = Path(__file__).parent / "strategies" / "saved_by_0_1" / "layerskip"
+    manifest = json.loads((source / "manifest.json").read_text())
+    manifest["fingerprint"] = manifest["value"]["found"]["facts"] = dict(rig.facts)
+    manifest["value"]["found"]["facts"] = list(map(list, rig.facts.items()))
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return str(folder)
+
+
+def test_a_calibration_for_other_weights_of_the_same_shape_is_refused(tiny_rig, tmp_path):
+    folder = kept(tiny_rig, tmp_path / "kept")
+    assert tiny_rig.strategy(folder).found is not None
+    other = tiny_model(TINY)
+    other.lm_head.weight.data[0, 0] += 1.0
+    with pytest.raises(CalibrationMismatch, match=r"parameters .*specframe calibrate layerskip"):
+        Rig.of(other, costs=tiny_rig.costs).strategy(folder)
+
+
+def test_a_folder_in_use_is_not_calibrated_into(monkeypatch, capsys, place):
+    monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
+    costs = CostModel.even(TINY.layers)
+    profile = SimpleNamespace(costs=costs)
+    monkeypatch.setattr("specframe.rig.measured_profile", lambda *_, **__: profile)
+    with held_alone(place / "new"):
+        arguments = (*CALIBRATE, "--prompts", "mark.jsonl", "--new-tokens", "8")
+        refused(monkeypatch, capsys, place, arguments, "Another process runs in 'new'")
+
+
+def test_a_run_that_was_refused_leaves_its_folder_free(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(InvalidRequest), run.held({"strategies": "misspelt"}, resume=False):
+        raise InvalidRequest("no such domain")
+    assert not run.path.exists()
+    with run.held({"strategies": "spelt"}, resume=False):
+        run.append({"answer": 1})
+    with pytest.raises(InvalidRequest), run.held({"strategies": "spelt"}, resume=True):
+        raise InvalidRequest("later")
+    assert run.rows() == [{"answer": 1}]
+
+
+def test_a_damaged_row_is_one_typed_error(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("{\n")
+    with pytest.raises(ArtefactError, match="cannot be read"):
+        RunFolder(tmp_path).rows()
+
+
+def small_profile(costs, seconds, contexts, rows):
+    cells = tuple(tuple(1.0 for _ in rows) for _ in contexts)
+    base = replace(costs.base, contexts=contexts, rows=rows, seconds=cells)
+    return LatencyProfile(replace(costs, base=base, facts={"machine": "m"}), 0.0, 0.0, 3, seconds)
+
+
+def test_a_profile_of_a_few_contexts_does_not_replace_one_of_many(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
+    costs = CostModel.even(TINY.layers)
+    for seconds, contexts, kept_now in (
+        (1.0, (8, 16, 32), 1.0),
+        (2.0, (16,), 1.0),
+        (3.0, (8, 16, 32, 64), 3.0),
+    ):
+        keep_profile(small_profile(costs, seconds, contexts, (1, 2)))
+        assert find_profile({"machine": "m"}).seconds == kept_now
+
+
+def test_a_command_computes_with_the_dtype_and_threads_that_are_asked_for(monkeypatch):
+    given = {}
+
+    def load(name, **named):
+        given.update(named)
+        return Loaded(tiny_model(TINY), Letters())
+
+    monkeypatch.setattr("specframe.rig.load", load)
+    more = ("--dtype", "float32", "--threads", "1", "--max-new-tokens", "3")
+    assert specframe_command(monkeypatch, "generate", "hi", *more) == 0
+    assert given == {"dtype": torch.float32}
+    assert torch.get_num_threads() == 1
+
+
+def test_pricing_on_first_use_tells_how_far_it_is(monkeypatch, capsys):
+    monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
+
+    def measured(*_, progress, **__):
+        progress(4, 4)
+        return SimpleNamespace(costs=CostModel.even(TINY.layers), warnings=())
+
+    monkeypatch.setattr("specframe.rig.measured_profile", measured)
+    arguments = ("generate", "hi", "--strategy", "knapspec", "--max-new-tokens", "3")
+    assert specframe_command(monkeypatch, *arguments) == 0
+    assert "pricing: 4 of 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("strategy", "told"),
+    [
+        ("knapspec", "not drafting in 6 of 6 rounds: best plan predicted"),
+        ("fixed --set draft=0", "fixed found nothing to draft with for this prompt"),
+        ("autoregressive", "nothing was drafted; "),
+    ],
+)
+def test_a_generation_without_drafts_says_why(monkeypatch, capsys, strategy, told):
+    monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
+    costly = replace(CostModel.even(TINY.layers), step_seconds=100.0)
+    profile = SimpleNamespace(costs=costly, warnings=())
+    monkeypatch.setattr("specframe.rig.measured_profile", lambda *_, **__: profile)
+    arguments = ("generate", "hi", "--strategy", *strategy.split(), "--max-new-tokens", "7")
+    assert specframe_command(monkeypatch, *arguments) == 0
+    told_at_all = capsys.readouterr().err
+    assert told in told_at_all
+    assert "of 0 drafted" not in told_at_all
 
 
 # whatever happens, the model stays as it was

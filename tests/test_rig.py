@@ -1,7 +1,7 @@
 """The road from a model's name to a calibrated strategy in use."""
 
 import pytest
-from doubles.learning import LearnsOneSet
+from doubles.learning import LearnsOneSet, register
 from doubles.planted_labs import LAYERS, PLANTED
 from doubles.word_tokenizer import Words
 from doubles.written_lab import plain_costs
@@ -35,7 +35,8 @@ def named(monkeypatch):
     return measured
 
 
-def test_five_lines_calibrate_keep_and_use(named, tmp_path):
+def test_five_lines_calibrate_keep_and_use(named, tmp_path, monkeypatch):
+    register(monkeypatch)
     rig = Rig.load("here")
     learnt = LearnsOneSet().calibrate(rig.lab(new_tokens=8), rig.prompts(TEXTS))
     learnt.save(tmp_path / "learnt")

@@ -21,15 +21,20 @@ from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import summarise
 from specframe.calibration.budget import Shared, shared_between
 from specframe.calibration.run import refuse_overlap
+from specframe.contract.naming import read_named, require_strategy
 from specframe.core.divergence import first_divergence
+from specframe.doors.loading import require_name
+from specframe.executors.device import require_device, require_dtype
 from specframe.executors.exactness import known_exactness
 from specframe.executors.executor import Executor
 from specframe.executors.low_bit_copies import weight_bytes
+from specframe.prompts.source import require_prompts
 from specframe.rig import Rig
 from specframe.types import Prompt
 
 __all__ = ["compare"]
 
+EVERY = "all"  # strategies
 ALIKE = ("processor", "threads", "torch", "specframe")  # what all rows of a run must share
 CALIBRATION_TOKENS = 64
 
@@ -43,13 +48,17 @@ def compare(
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> dict[str, Any]:
     """Run the comparison in a folder; the results are also written there."""
+    _require(settings)
     run = RunFolder(folder)
     if resume:
         run.require_begun()
     with run.held(settings.as_config(), resume, _machine()) as finished:
-        rig = Rig.load(settings.model)
+        rig = Rig.load(settings.model, device=settings.device, dtype=settings.dtype)
+        rig.require_room("A context", max(settings.contexts), settings.new_tokens)
         asked = asked_prompts(settings, rig)
         calibrating = calibration_prompts(settings, rig, asked)
+        rig.require_room_for(asked, settings.new_tokens)
+        rig.require_room_for(calibrating, CALIBRATION_TOKENS)
         refuse_overlap(asked, [prompt.digest for prompt in calibrating])
         tell("pricing sublayers on this machine")
         shared = _shared(settings, rig, calibrating)
@@ -98,6 +107,18 @@ def compare(
         }
         run.write(RESULTS_FILE, results)
     return results
+
+
+def _require(settings: BenchSettings) -> None:
+    """Refuse what can be refused before a folder is begun or a model loaded."""
+    require_name(settings.model)
+    require_device(settings.device)
+    require_dtype(settings.dtype)
+    for text in settings.strategies:
+        if text != EVERY:
+            named = read_named(text)
+            require_strategy(named.name, named.preset, named.options)
+    require_prompts(settings.source, settings.domains)
 
 
 def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Shared | None:

@@ -14,7 +14,6 @@ from transformers.generation.streamers import BaseStreamer
 from specframe.core.stats import GenerationStats, StatsFold
 from specframe.costs.model import CostModel
 from specframe.doors.speculator import SelfSpeculator
-from specframe.types import SkipSet
 
 __all__ = ["Answer", "Asked", "Contender", "LibraryContender", "StrategyContender"]
 
@@ -83,7 +82,7 @@ class StrategyContender:
         sets = [outcome.plan.skips for outcome in outcomes if outcome.drafted]
         skips = Counter(sublayer for one in sets for sublayer in one)
         low = Counter(sublayer for one in sets for sublayer in one.lowered)
-        fold.low_bit_bytes = lambda: _copies_bytes(self.costs, sets)
+        fold.low_bit_bytes = lambda: self.costs.low_bytes_of(sets)
         drafting = sum(outcome.drafted > 0 for outcome in outcomes)
         trees = sum(not outcome.draft.is_chain for outcome in outcomes)
         seconds = first - began, ended - first
@@ -102,17 +101,6 @@ class StrategyContender:
                 seconds += self.costs.round(outcome.plan, committed - 1, outcome.drafted)
             committed += len(done.tokens)
         return seconds
-
-
-def _copies_bytes(costs: CostModel, sets: Sequence[SkipSet]) -> int:
-    """Memory of the low-bit copies that all these drafts need together."""
-    total = 0
-    for bits in {one.low_bits for one in sets if one.low_bits}:
-        alike = [one for one in sets if one.low_bits == bits]
-        lowered = {sublayer for one in alike for sublayer in one.lowered}
-        head = any(one.low_head for one in alike)
-        total += costs.low_bytes(SkipSet.none(costs.layers).lower(bits, lowered, head))
-    return total
 
 
 @dataclass

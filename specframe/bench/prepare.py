@@ -124,7 +124,7 @@ class _Strategies:
             return self.rig.strategy(named.name, named.preset, named.options), {}
         kept = self.folder / "".join(letter if letter.isalnum() else "-" for letter in text)
         drafting = {n: value for n, value in named.options.items() if n in DRAFTING_OPTIONS}
-        found = kept_calibration(kept, self.rig.shape, drafting)
+        found = kept_calibration(kept, self.rig.shape, drafting, self.rig.facts)
         if found is None:
             found = self._calibrated(text, named, kept, starts)
         tried = {name: one.tried for name, one in found.strategy.skip_sets().items()}

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from specframe.errors import ArtefactError, InvalidRequest
-from specframe.storage.user_cache import read_json, write_json
+from specframe.errors import ArtefactError, InvalidRequest, SpecframeError
+from specframe.storage.user_cache import from_json, read_json, write_json
+from specframe.storage.whole_folder import HELD, held_alone
 
 __all__ = ["RESULTS_FILE", "ROWS_FILE", "RunFolder"]
 
 RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
-CONFIG, LOCK = "config.json", "lock"
+CONFIG = "config.json"
 MACHINE = "machine"  # key of the config that holds what ran it
 
 
@@ -34,24 +35,20 @@ class RunFolder:
 
         A run is resumed only with the `config` and on the `machine` (facts by name) that began it.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / LOCK).open("w")
-        except OSError as error:
-            raise ArtefactError(
-                f"The run folder {str(self.path)!r} cannot be written: {error.strerror}. Name one "
-                f"that can."
-            ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise InvalidRequest(
-                    f"Another process runs in {str(self.path)!r}. Wait for it, or name another "
-                    f"folder."
-                ) from error
+        with held_alone(self.path):
+            begun = (self.path / CONFIG).exists()
             self._check_config({**config, MACHINE: dict(machine or {})}, resume)
-            yield self.rows()
+            try:
+                yield self.rows()
+            except SpecframeError:
+                if not begun:
+                    self._forget()
+                raise
+
+    def _forget(self) -> None:
+        """Remove what was written before anything was measured, so that the folder is free."""
+        if {path.name for path in self.path.iterdir()} <= {CONFIG, HELD}:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def require_begun(self) -> None:
         """Refuse to resume what is no run, for example a misspelt one."""
@@ -70,7 +67,12 @@ class RunFolder:
         if torn:
             with path.open("r+b") as file:
                 file.truncate(len(whole) + (1 if whole else 0))
-        return [json.loads(line) for line in whole.splitlines()]
+        try:
+            return [from_json(line.decode()) for line in whole.splitlines()]
+        except ValueError as error:
+            raise ArtefactError(
+                f"{str(path)!r} cannot be read: {error}. Begin another run in another folder."
+            ) from error
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Write one row through to the disk."""

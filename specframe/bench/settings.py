@@ -6,15 +6,16 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
-from specframe.contract.options import require_at_least
-from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.contract.options import nearest, require_at_least, require_in
+from specframe.errors import InvalidConfig, InvalidRequest, shown
 from specframe.prompts.usual import usual_prompts
 
 __all__ = ["HEADLINE", "KEYS", "PRESETS", "BenchSettings", "settings_from_toml"]
 
 NAMES_OF_0_1 = {"strategies": "selectors"}  # of settings, in runs and in files of settings
+HOTTEST = 1e6  # temperature
 HEADLINE = ("static-bo", "knn-ssd", "knapspec", "knap-knn")
 
 
@@ -40,18 +41,22 @@ class BenchSettings:
     calibration_prompts: int = 12  # a domain
     calibration_seconds: float = 30.0  # of each strategy that calibrates, answers included
     rivals: bool = False
+    device: str = "cpu"
+    dtype: str = "auto"
 
     def __post_init__(self) -> None:
-        require_at_least(self, per_domain=1, repeats=1, new_tokens=1, calibration_prompts=1)
+        require_at_least(self, new_tokens=1)
+        require_in(self, "[1, 1000]", "per_domain", "repeats", "calibration_prompts")
+        require_in(self, "[0, 1000000]", "calibration_seconds")
         if not self.strategies:
             raise InvalidConfig.of(
                 "BenchSettings", "strategies", "one or more names", self.strategies
             )
         if not self.contexts or min(self.contexts) < 0:
             raise InvalidConfig.of("BenchSettings", "contexts", "0 or more each", self.contexts)
-        if not self.temperatures or min(self.temperatures) < 0.0:
+        if not self.temperatures or not all(0.0 <= t <= HOTTEST for t in self.temperatures):
             raise InvalidConfig.of(
-                "BenchSettings", "temperatures", "0 or more each", self.temperatures
+                "BenchSettings", "temperatures", f"from 0 to {HOTTEST:g} each", self.temperatures
             )
 
     @property
@@ -81,6 +86,8 @@ KEYS: Mapping[str, str] = {
     "calibration_prompts": "Prompts of each domain that strategies learn from.",
     "calibration_seconds": "Seconds of each strategy that calibrates, with its share of answers.",
     "rivals": "Whether the early exit and the prompt lookup of transformers take part.",
+    "device": "cpu or cuda.",
+    "dtype": "auto (that of the stored weights), bfloat16, float16 or float32.",
 }
 
 PRESETS: Mapping[str, BenchSettings] = {
@@ -110,10 +117,12 @@ def settings_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
             content = tomllib.load(file)
     except OSError as error:
         raise InvalidRequest(f"The grid {str(path)!r} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or numbers without end
         raise InvalidRequest(f"The grid {str(path)!r} is not TOML: {error}.") from error
-    table = content.get("grid", content)
-    known = {field.name: getattr(base, field.name) for field in fields(base)}
+    table: Any = content.get("grid", content)
+    if not isinstance(table, dict):
+        raise InvalidRequest(f"The grid {str(path)!r} must be a table of settings.")
+    known: dict[str, Any] = {field.name: getattr(base, field.name) for field in fields(base)}
     changes: dict[str, Any] = {}
     renamed = {old: new for new, old in NAMES_OF_0_1.items()}
     for given, value in table.items():
@@ -122,7 +131,8 @@ def settings_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
             raise InvalidConfig(f"{str(path)!r} names {name} twice, once as {given}. Keep one.")
         if name not in known:
             raise InvalidConfig(
-                f"BenchSettings has no key {name!r}. Known: {', '.join(sorted(known))}."
+                f"BenchSettings has no key {shown(name)}.{nearest(str(name), known)} Known: "
+                f"{', '.join(sorted(known))}."
             )
         changes[name] = _fitting(name, value, known[name])
     return replace(base, **changes)
@@ -130,9 +140,10 @@ def settings_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
 
 def _fitting(name: str, value: Any, example: Any) -> Any:
     if isinstance(example, tuple) and isinstance(value, list):
-        return tuple(value)
+        kind = get_args(get_type_hints(BenchSettings)[name])[0]
+        return tuple(_fitting(name, item, kind()) for item in value)
     if isinstance(example, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(min(value, 1 << 63))  # too large, whatever it is for
     if type(value) is not type(example):
         raise InvalidConfig.of("BenchSettings", name, f"of type {type(example).__name__}", value)
     return value

@@ -32,6 +32,7 @@ from specframe.types import DraftPlan, Estimate, Prompt, SkipSet
 
 __all__ = ["ModelLab", "ends_of", "model_facts"]
 
+SAMPLED = 64  # values of each parameter that tell models apart
 ROOM = 2 << 30  # bytes of keys and values that are kept of answered prompts
 Tell = Callable[[str, int, int], None]
 
@@ -173,18 +174,24 @@ class ModelLab:
 
 def model_facts(model: Any, executor: Executor) -> dict[str, str]:
     """What a calibration of this model holds for, as text."""
-    embedding = model.get_input_embeddings().weight
-    sample = embedding[:: max(len(embedding) // 64, 1)].detach().double().sum(-1).tolist()
     config = model.config.to_dict()
     config.pop("_name_or_path", None)
     return {
         "model": str(getattr(model.config, "_name_or_path", "")) or type(model).__name__,
         "config": _digest(sorted(config.items(), key=str)),
-        "weights": _digest(sample),
+        "parameters": _parameters(model),
         "dtype": str(executor.dtype).removeprefix("torch."),
         "executor": executor.name,
         "shape": f"{executor.shape.layers} x {executor.shape.hidden}",
     }
+
+
+def _parameters(model: Any) -> str:
+    """A digest of the first values of every parameter, the same on all machines."""
+    found = hashlib.sha256()
+    for parameter in model.parameters():
+        found.update(parameter.detach().flatten()[:SAMPLED].cpu().view(torch.uint8).numpy())
+    return found.hexdigest()[:16]
 
 
 def ends_of(model: Any) -> frozenset[int]:

@@ -13,9 +13,9 @@ from specframe.calibration.lab import ModelLab
 from specframe.contract.lab import Lab
 from specframe.contract.naming import strategy_from
 from specframe.contract.selector import LayerSelector
-from specframe.errors import InvalidRequest
+from specframe.errors import InvalidRequest, shown
 from specframe.rig import Rig
-from specframe.storage.artefacts import MANIFEST
+from specframe.storage.artefacts import MANIFEST, read_manifest
 from specframe.storage.user_cache import read_json, write_json
 from specframe.types import ModelShape, Prompt
 
@@ -25,6 +25,7 @@ __all__ = [
     "calibrate_and_keep",
     "kept_calibration",
     "refuse_overlap",
+    "require_own_folder",
     "resumable_lab",
 ]
 
@@ -82,17 +83,31 @@ def calibrate_and_keep(
     return found
 
 
+def require_own_folder(folder: Path, name: str) -> None:
+    """Refuse to write a strategy of this name over something else that was saved in the folder."""
+    if not (folder / MANIFEST).exists():
+        return
+    kind = read_manifest(folder, "Name another folder.").get("kind")
+    if kind != name:
+        raise InvalidRequest(
+            f"{str(folder)!r} holds something else, {shown(kind)}, which a calibration of {name} "
+            f"would replace. Name another folder."
+        )
+
+
 def kept_calibration(
-    folder: Path, shape: ModelShape, options: Mapping[str, str] | None = None
+    folder: Path,
+    shape: ModelShape,
+    options: Mapping[str, str] | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> Calibration | None:
     """What the folder holds, with drafting options; None where no calibration has ended there."""
     if not (folder / MANIFEST).exists():
         return None
-    facts: Mapping[str, Any] = read_json(folder / FACTS) or {}
+    about: Mapping[str, Any] = read_json(folder / FACTS) or {}
     digests = tuple(read_json(folder / CALIBRATED_ON) or ())
-    return Calibration(
-        strategy_from(str(folder), shape, options=options), digests, facts.get("seconds")
-    )
+    strategy = strategy_from(str(folder), shape, options=options, facts=facts)
+    return Calibration(strategy, digests, about.get("seconds"))
 
 
 def refuse_overlap(asked: Iterable[Prompt], calibrated: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from specframe.commands.comparing import compare_with_settings
+from specframe.commands.options import Device, Threads
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 __all__ = ["bench"]
@@ -34,17 +35,15 @@ def bench_engine(
         ),
     ] = None,
     json: JsonFile = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads to compute with; torch's own choice if not given.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")] = "cpu",
+    threads: Threads = None,
+    device: Device = "cpu",
 ) -> None:
     """Measure the engine and its executor, without a strategy."""
     from specframe.bench.engine.figures import bench_engine, engine_options
     from specframe.commands.engine_tables import print_engine
 
-    options = engine_options(shape, model, threads, device, profile, peer_json)
     require_writable(json)
+    options = engine_options(shape, model, threads, device, profile, peer_json)
     figures = bench_engine(options)
     print_engine(figures)
     write_figures(json, figures)

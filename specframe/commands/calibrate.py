@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import Preset, Setting, say_prompts
-from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.commands.options import Device, Dtype, Preset, Setting, Threads, say_prompts
+from specframe.commands.progress import Progress
+from specframe.commands.results_file import (
+    JsonFile,
+    require_folder,
+    require_writable,
+    write_figures,
+)
 
 if TYPE_CHECKING:
     from specframe.calibration.budget import Shared
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate"]
 
-EVERY = 5.0  # seconds between lines where there is no terminal to rewrite one on
 NEW_TOKENS = 64
 
 
@@ -45,11 +50,16 @@ def calibrate(
     setting: Setting = None,
     per_domain: Annotated[
         int | None,
-        typer.Option(min=3, help="Prompts of each domain; by default what the strategy asks for."),
+        typer.Option(
+            min=3, max=1000, help="Prompts of each domain; by default what the strategy asks for."
+        ),
     ] = None,
     new_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of each stored answer that sets are judged on.")
     ] = NEW_TOKENS,
+    threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
     json: JsonFile = None,
 ) -> None:
     """Search skip sets on some prompts, judge them on others, and write the strategy to OUT.
@@ -57,17 +67,24 @@ def calibrate(
     The same command given again resumes a calibration that was interrupted.
     """
     require_writable(json)
-    _require_folder(out)
-    from specframe.calibration.run import calibrate_and_keep, resumable_lab
+    require_folder(out)
+    from specframe.calibration.run import calibrate_and_keep, require_own_folder, resumable_lab
+    from specframe.prompts.source import require_prompts
+    from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
+    from specframe.storage.whole_folder import held_alone
 
+    options = _options(name, preset, setting or [])
+    require_own_folder(out, name)
+    require_prompts(prompts or usual_prompts(model))
     say_prompts(model, prompts)
     began = perf_counter()
-    progress = _Progress()
-    rig = Rig.load(model, tell=progress)
-    strategy = _strategy(rig, name, preset, setting or [])
+    progress = Progress()
+    rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
+    strategy = rig.strategy(name, preset, options)
     traits = strategy.traits
     asked = _prompts(rig, prompts, per_domain or traits.prompts, traits.split)
+    rig.require_room_for(asked, new_tokens)
     shared = _budget(rig, strategy, asked, new_tokens, perf_counter() - began)
     if shared is not None:
         progress.end()
@@ -75,8 +92,9 @@ def calibrate(
         asked, new_tokens = list(shared.answers.prompts), shared.answers.new_tokens
         left = replace(strategy.config, seconds=shared.total)  # type: ignore[attr-defined]
         strategy = replace(strategy, config=left)  # type: ignore[type-var]
-    lab = resumable_lab(rig, asked, out, new_tokens=new_tokens)
-    calibrated = calibrate_and_keep(strategy, lab, asked, out).strategy
+    with held_alone(out):
+        lab = resumable_lab(rig, asked, out, new_tokens=new_tokens)
+        calibrated = calibrate_and_keep(strategy, lab, asked, out).strategy
     progress.end()
     seconds = perf_counter() - began
     _show(name, calibrated, out, seconds)
@@ -113,39 +131,10 @@ def _budget(
     return shared_between(1, costs, prompts, new_tokens, max(left, 1.0))
 
 
-class _Progress:
-    """One line on standard error that is rewritten, or a line now and then where it is a file."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-
-        self._console = Console(stderr=True)
-        self._what, self._first = "", 0
-        self._began = self._shown = perf_counter()
-
-    def __call__(self, what: str, done: int, of: int) -> None:
-        now = perf_counter()
-        if what != self._what:
-            self._what, self._began, self._first = what, now, done
-        passed = now - self._began
-        line = f"{what}: {done} of {of}"
-        if done > self._first:
-            line += f", {passed / (done - self._first) * (of - done):.0f} s left"
-        if self._console.is_terminal:
-            self._console.print(f"{line:<78}", end="\r", highlight=False)
-        elif now - self._shown > EVERY or done == of:
-            self._console.print(line, highlight=False)
-            self._shown = now
-
-    def end(self) -> None:
-        """Clear the line."""
-        if self._console.is_terminal:
-            self._console.print(" " * 78, end="\r")
-
-
-def _strategy(rig: Rig, name: str, preset: str, settings: list[str]) -> LayerSelector:
+def _options(name: str, preset: str, settings: list[str]) -> dict[str, str]:
+    """The settings, which fit a strategy of this name that is calibrated."""
     from specframe.contract.drafting_options import DRAFTING_OPTIONS
-    from specframe.contract.naming import option_pairs
+    from specframe.contract.naming import option_pairs, require_strategy
     from specframe.contract.registry import strategy_class, strategy_names
     from specframe.errors import InvalidRequest
 
@@ -160,7 +149,8 @@ def _strategy(rig: Rig, name: str, preset: str, settings: list[str]) -> LayerSel
             f"{drafting[0]} is set when a strategy is used, not when it is calibrated. Leave it "
             f"out."
         )
-    return rig.strategy(name, preset, options)
+    require_strategy(name, preset, options)
+    return options
 
 
 def _prompts(rig: Rig, source: str | None, per_domain: int, split: Any) -> list[Prompt]:
@@ -175,23 +165,6 @@ def _prompts(rig: Rig, source: str | None, per_domain: int, split: Any) -> list[
     if rig.tokenizer is None:
         raise InvalidRequest(f"{rig.name!r} has no tokenizer to read prompts with. Leave them out.")
     return prompts_from(chosen, rig.tokenizer, per_domain=per_domain, split=split)
-
-
-def _require_folder(out: Path) -> None:
-    """Refuse a folder that cannot be written before minutes are spent."""
-    import os
-
-    from specframe.errors import InvalidRequest
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        writable = os.access(out, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise InvalidRequest(
-            f"{str(out)!r} is no folder that can be written. Name another one with --out."
-        )
 
 
 def _states(skips: SkipSet, mlp: bool) -> str:

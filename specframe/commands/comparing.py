@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import OldSelectors, either, say_prompts
-from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.commands.options import OldSelectors, Threads, either, say_prompts
+from specframe.commands.results_file import (
+    JsonFile,
+    require_folder,
+    require_writable,
+    write_figures,
+)
 from specframe.commands.run_paths import PAGE, new_run
 from specframe.testbed.disclosure import DISCLOSURE
 
@@ -39,6 +44,13 @@ Prompts = Annotated[
         "not given, except for the testbed."
     ),
 ]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; cpu if not given.")]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="auto (that of the stored weights), bfloat16, float16 or float32; auto if not given."
+    ),
+]
 Run = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Where the run is kept; results/TIME if not given."),
@@ -62,6 +74,9 @@ def compare_with_settings(
     run: Run = None,
     resume: Resume = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the settings and stop.")] = False,
+    threads: Threads = None,
+    device: Device = None,
+    dtype: Dtype = None,
     json: JsonFile = None,
     selectors: OldSelectors = None,
 ) -> None:
@@ -76,13 +91,13 @@ def compare_with_settings(
     named = either("strategies", strategies, selectors)
     from specframe.bench.settings import PRESETS
 
-    settings = _settings(preset, grid, model, named, domains, prompts)
+    settings = _settings(preset, grid, model, named, domains, prompts, device, dtype)
     if dry_run:
         for name, value in settings.as_config().items():
             typer.echo(f"{name} = {value}")
         return
     folder = resume or run or new_run()
-    results = _compared(settings, folder, resume is not None)
+    results = _compared(settings, folder, resume is not None, threads)
     write_figures(json, results)
     if settings == PRESETS["quick"]:
         write_figures(json, _with_real_model(results, folder))
@@ -101,6 +116,9 @@ def compare(
     ] = False,
     run: Run = None,
     resume: Resume = None,
+    threads: Threads = None,
+    device: Device = None,
+    dtype: Dtype = None,
     json: JsonFile = None,
     selectors: OldSelectors = None,
 ) -> None:
@@ -110,17 +128,24 @@ def compare(
     set.
     """
     require_writable(json)
-    named = either("strategies", strategies, selectors) or "all"
-    settings = _settings("quick" if quick else "standard", None, model, named, domains, prompts)
+    named = either("strategies", strategies, selectors)
+    named = "all" if named is None else named
+    preset = "quick" if quick else "standard"
+    settings = _settings(preset, None, model, named, domains, prompts, device, dtype)
     settings = replace(settings, **QUICK) if quick else settings
     folder = resume or run or new_run()
-    write_figures(json, _compared(settings, folder, resume is not None))
+    write_figures(json, _compared(settings, folder, resume is not None, threads))
 
 
-def _compared(settings: BenchSettings, folder: Path, resume: bool) -> dict[str, Any]:
+def _compared(
+    settings: BenchSettings, folder: Path, resume: bool, threads: int | None
+) -> dict[str, Any]:
+    require_folder(folder)
     say_prompts(settings.model, settings.prompts or None)
     from specframe.bench.compare import compare
+    from specframe.executors.device import compute_with
 
+    compute_with(threads)
     began = perf_counter()
     progress = _Progress()
     results = compare(settings, folder, resume=resume, tell=progress.tell, report=progress)
@@ -151,6 +176,8 @@ def _settings(
     strategies: str | None,
     domains: str | None,
     prompts: str | None,
+    device: str | None,
+    dtype: str | None,
 ) -> BenchSettings:
     from specframe.bench.settings import PRESETS, settings_from_toml
     from specframe.errors import InvalidConfig
@@ -165,6 +192,8 @@ def _settings(
         "prompts": prompts,
         "strategies": _names(strategies),
         "domains": _names(domains),
+        "device": device,
+        "dtype": dtype,
     }
     return replace(settings, **{name: value for name, value in given.items() if value is not None})
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from specframe.commands.options import Device, Dtype, Threads
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.errors import UnsupportedModel
 
@@ -16,12 +17,20 @@ Model = Annotated[
 ]
 
 
-def doctor(model: Model, json: JsonFile = None) -> None:
+def doctor(
+    model: Model,
+    threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
+    json: JsonFile = None,
+) -> None:
     """Say whether a model is supported, how it is run, and what is installed."""
     from specframe.doors.doctor import diagnose, report
+    from specframe.executors.device import compute_with
 
     require_writable(json)
-    diagnosis = diagnose(model)
+    compute_with(threads)
+    diagnosis = diagnose(model, device, dtype)
     typer.echo(report(diagnosis))
     write_figures(json, diagnosis.figures())
     if diagnosis.refusal is not None:

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import OldSelector, Preset, either
+from specframe.commands.options import Device, Dtype, OldSelector, Preset, Threads, either
+from specframe.commands.progress import Progress
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.errors import InvalidRequest
 from specframe.prompts.chat import turn_tokens
+from specframe.prompts.rows import unicode_text
 
 if TYPE_CHECKING:
     from specframe.core.stats import GenerationStats
 
 __all__ = ["generate"]
+
+BASELINE = "autoregressive"
 
 
 def generate(
@@ -40,41 +44,66 @@ def generate(
         ),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    temperature: Annotated[float, typer.Option(min=0.0, max=1e6, help="0 is greedy.")] = 0.0,
     top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="1 keeps every token.")] = 1.0,
     top_k: Annotated[int, typer.Option(min=0, help="0 keeps every token.")] = 0,
     stop: Annotated[list[str] | None, typer.Option(help="A stop string; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of sampling.")] = 0,
     chat: Annotated[bool, typer.Option("--chat", help="Apply the chat template.")] = False,
+    threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
     json: JsonFile = None,
     selector: OldSelector = None,
 ) -> None:
     """Generate from a prompt, streaming, and sum up what drafting gained."""
     require_writable(json)
-    named = either("strategy", strategy, selector) or "autoregressive"
-    from specframe.contract.naming import option_pairs
+    given = either("strategy", strategy, selector)
+    named = BASELINE if given is None else given
+    if stop and "" in stop:
+        raise InvalidRequest("A stop string is empty. Leave it out, or give its text.")
+    from specframe.contract.naming import option_pairs, require_strategy
     from specframe.rig import Rig
 
-    rig = Rig.load(model)
+    options = option_pairs(setting or [])
+    require_strategy(named, preset, options)
+    text = unicode_text("The prompt", _read_stdin() if prompt == "-" else prompt)
+    progress = Progress()
+    rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
     tokenizer = rig.tokenizer
-    text = sys.stdin.read() if prompt == "-" else prompt
-    speculator = rig.speculator(rig.strategy(named, preset, option_pairs(setting or [])))
+    if tokenizer is None:
+        raise InvalidRequest(
+            f"{model!r} has no tokenizer, so it reads and writes no text. Name another model."
+        )
+    tokens = _prompt_ids(tokenizer, text, chat)
+    if not tokens:
+        raise InvalidRequest("The prompt is empty. Pass some text.")
+    rig.require_room("The prompt", len(tokens), max_new_tokens)
+    speculator = rig.speculator(rig.ready_strategy(named, preset, options))
+    progress.end()
     arguments: dict[str, Any] = {"max_new_tokens": max_new_tokens, "seed": seed}
     arguments["do_sample"] = temperature > 0.0
     if temperature > 0.0:
         arguments |= {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     if stop:
         arguments["stop_strings"] = stop
-    output = speculator.generate(
-        _prompt_ids(tokenizer, text, chat), streamer=_Terminal(tokenizer), **arguments
-    )
+    output = speculator.generate(tokens, streamer=_Terminal(tokenizer), **arguments)
     assert output.stats is not None
     typer.echo(_summary(output.stats), err=True)
-    if output.stats.declined:
-        typer.echo(output.stats.declined, err=True)
+    if why := output.stats.declined or _nothing_planned(named, output.stats):
+        typer.echo(why, err=True)
     for warning in output.stats.warnings:
         typer.echo(f"warning: {warning}", err=True)
     write_figures(json, _figures(output, tokenizer))
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"The prompt on standard input is not UTF-8: {error.reason}."
+        ) from error
 
 
 class _Terminal:
@@ -113,11 +142,23 @@ def _prompt_ids(tokenizer: Any, text: str, chat: bool) -> list[int]:
     return turn_tokens(tokenizer, text)
 
 
+def _nothing_planned(named: str, stats: GenerationStats) -> str:
+    """Why nothing was drafted where no plan was declined; empty where that was asked for."""
+    if stats.drafted or not stats.rounds or named == BASELINE:
+        return ""
+    return f"{named} found nothing to draft with for this prompt, so this is autoregressive speed"
+
+
 def _summary(stats: GenerationStats) -> str:
+    drafted = (
+        f"{stats.acceptance:.0%} of {stats.drafted} drafted tokens accepted"
+        if stats.drafted
+        else "nothing was drafted"
+    )
     return (
         f"{stats.new_tokens} tokens, {stats.tokens_per_second:.1f} tokens/s, "
         f"{stats.mean_accepted_length:.2f} tokens a round, "
-        f"{stats.acceptance:.0%} of {stats.drafted} drafted tokens accepted; {stats.exactness}"
+        f"{drafted}; {stats.exactness}"
     )
 
 

@@ -10,6 +10,7 @@ from specframe.errors import InvalidRequest
 
 __all__ = [
     "Device",
+    "Dtype",
     "OldSelector",
     "OldSelectors",
     "Preset",
@@ -27,8 +28,14 @@ Preset = Annotated[str, typer.Option(help="best or faithful.")]
 Setting = Annotated[
     list[str] | None, typer.Option("--set", help="name=value for the strategy; repeatable.")
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads.")]
+
+# of every command that loads a model
+Threads = Annotated[int | None, typer.Option(help="CPU threads; torch's own choice if not given.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Dtype = Annotated[
+    str,
+    typer.Option(help="auto (that of the stored weights), bfloat16, float16 or float32."),
+]
 
 
 def either(name: str, given: str | None, old: str | None) -> str | None:

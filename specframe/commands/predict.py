@@ -10,6 +10,7 @@ import typer
 
 from specframe.commands.options import (
     Device,
+    Dtype,
     OldSelector,
     Preset,
     Setting,
@@ -17,6 +18,7 @@ from specframe.commands.options import (
     either,
     say_prompts,
 )
+from specframe.commands.progress import Progress
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 if TYPE_CHECKING:
@@ -54,35 +56,45 @@ def predict(
     contexts: Annotated[
         str | None, typer.Option(help="Prompt lengths; --check takes several, with commas.")
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Prompts of each length.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Prompts of each length.")
+    ] = None,
     new_tokens: Annotated[int, typer.Option(min=16, help="Tokens after each prompt.")] = 96,
     check: Annotated[
         bool, typer.Option("--check", help="Predict many plans, then measure them.")
     ] = False,
     threads: Threads = None,
     device: Device = "cpu",
+    dtype: Dtype = "auto",
     json: JsonFile = None,
     selector: OldSelector = None,
 ) -> None:
     """Predict the speed-up over autoregressive decoding from this machine's profile."""
     require_writable(json)
-    named = either("strategy", strategy, selector) or "fixed"
-    from specframe.commands.prediction_setup import Setup
+    given = either("strategy", strategy, selector)
+    named = "fixed" if given is None else given
+    from specframe.commands.prediction_setup import Setup, require_source
     from specframe.commands.profile import numbers
+    from specframe.contract.naming import option_pairs, require_strategy
     from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
 
     lengths = numbers("predict", "contexts", contexts)
+    options = option_pairs(setting or [])
+    require_strategy(named, preset, options)
+    source = prompts or usual_prompts(model)
+    require_source(source)
     say_prompts(model, prompts)
-    rig = Rig.load(model, device=device, threads=threads)
-    setup = Setup(rig, prompts or usual_prompts(model), count, new_tokens)
+    progress = Progress()
+    rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
+    rig.require_room("A context", max(lengths, default=1), new_tokens)
+    setup = Setup(rig, source, count, new_tokens)
     if check:
         _check(setup, lengths, json)
         return
-    from specframe.contract.naming import option_pairs
-
-    chosen = rig.strategy(named, preset, option_pairs(setting or []))
+    chosen = rig.ready_strategy(named, preset, options)
     figures = _predict(setup, chosen, lengths[0] if lengths else 256)
+    progress.end()
     figures = {"schema_version": 1, "model": model, "selector": named, **figures}
     typer.echo(_verdict(figures))
     write_figures(json, figures)
@@ -92,13 +104,13 @@ def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, A
     from specframe.executors.low_bit_copies import weight_bytes
     from specframe.prediction.play import play
 
+    setup.prompts(context, 0, 1)  # refused before prices are measured
     costs = setup.rig.costs
     given = setup.prompts(context, 0, 2 if setup.slow else 10)
     played = play(setup.rig, strategy, given, setup.new_tokens)
     speedup = played.speedup(costs.spread)
     n = sum(len(prompt.tokens) for prompt in given) / len(given) + setup.new_tokens / 2
     plain = costs.autoregressive(n)
-    memory = setup.rig.executor.low_bytes if played.low_bits else 0
     return {
         "context": n,
         "speedup": speedup.value,
@@ -108,8 +120,8 @@ def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, A
         "acceptance": played.acceptance,
         "tokens": sum(played.tokens),
         "low_bits": played.low_bits,
-        "low_bit_bytes": memory,
-        "low_bit_memory_share": memory / weight_bytes(setup.rig.model),
+        "low_bit_bytes": played.low_bytes,
+        "low_bit_memory_share": played.low_bytes / weight_bytes(setup.rig.model),
         "autoregressive_tokens_per_second": 1 / plain,
         "hours_saved_per_million_tokens": 1e6 * plain * (1 - 1 / speedup.value) / 3600,
         "warnings": list(setup.rig.price_warnings),

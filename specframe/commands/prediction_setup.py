@@ -9,21 +9,29 @@ from pathlib import Path
 from specframe.doors.loading import PLANTED
 from specframe.prediction.check import rank_sublayers
 from specframe.prompts.everyday import EVERYDAY_DOMAINS, cut_everyday_prompts
-from specframe.prompts.files import cut_prompts
+from specframe.prompts.files import cut_prompts, numbered_lines
 from specframe.prompts.random import random_prompts
 from specframe.prompts.testbed import suite_prompts
+from specframe.prompts.usual import EVERYDAY, RANDOM, TESTBED
 from specframe.rig import Rig
 from specframe.testing.planted import planted_order
 from specframe.types import Prompt, SkipSet
 
-__all__ = ["Setup", "three_states"]
+__all__ = ["Setup", "require_source", "three_states"]
 
+SOURCES = (TESTBED, EVERYDAY, RANDOM)
 SHARES = (0.2, 0.35, 0.5, 0.65)  # of the sublayers that checked skip sets leave out
 PLANTED_SHARES = (0.25, 0.4, 0.55, 0.7)  # where planted models are made to fall
 LOW_SHARES = (0.0, 0.2)  # left out where all that runs is low-bit
 MIXED = (0.1, 0.5)  # up to the first share left out, up to the second low-bit, the others in full
 SLOW = 0.03  # seconds a token
 RANKED_TOKENS = 32
+
+
+def require_source(source: str) -> None:
+    """Refuse a file of prompts that cannot be read, before a model is loaded."""
+    if source not in SOURCES:
+        numbered_lines(Path(source), "Name a file with one prompt per line.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from specframe.commands.options import Device, Threads
-from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.commands.options import Device, Dtype, Threads
+from specframe.commands.progress import Progress
+from specframe.commands.results_file import (
+    PICTURES,
+    JsonFile,
+    require_folder,
+    require_writable,
+    write_figures,
+)
 
 if TYPE_CHECKING:
-    from specframe.profilers.clocks import Progress
     from specframe.profilers.latency import LatencyGrid, LatencyProfile
 
-__all__ = ["profile"]
+__all__ = ["numbers", "profile"]
+
+MOST_NUMBERS = 32  # of contexts and of row counts: each pair is timed
+MOST_ROWS = 64  # the longest draft
 
 
 def profile(
@@ -31,11 +42,15 @@ def profile(
     ] = None,
     rows: Annotated[str | None, typer.Option(help="Row counts, e.g. 1,2,4,8,16.")] = None,
     budget: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to spend on repeats, beyond the first three.")
+        float,
+        typer.Option(
+            min=0.1, max=3600.0, help="Seconds to spend on repeats, beyond the first three."
+        ),
     ] = 12.0,
     again: Annotated[bool, typer.Option("--again", help="Measure even if one is kept.")] = False,
     threads: Threads = None,
     device: Device = "cpu",
+    dtype: Dtype = "auto",
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the profile into FILE.")
     ] = None,
@@ -46,14 +61,17 @@ def profile(
 ) -> None:
     """Measure attention, MLP, head and round costs by context length and rows; keep the result."""
     require_writable(json)
-    require_writable(plot)
+    require_writable(plot, *PICTURES)
+    require_folder(out)
     from rich.console import Console
 
     from specframe.commands.profile_tables import profile_figures, show_profile
 
     console = Console()
-    lengths, counts = numbers("profile", "contexts", contexts), numbers("profile", "rows", rows)
-    found = _measure(model, device, threads, (lengths, counts, budget), again)
+    lengths = numbers("profile", "contexts", contexts)
+    counts = numbers("profile", "rows", rows, MOST_ROWS)
+    place = Place(device, threads, dtype)
+    found = _measure(model, place, (lengths, counts, budget), again)
     show_profile(console, model, found)
     if plot is not None:
         from specframe.profilers.picture import draw_profile
@@ -66,11 +84,19 @@ def profile(
     write_figures(json, profile_figures(model, found))
 
 
+class Place(NamedTuple):
+    """Where and how a model computes."""
+
+    device: str
+    threads: int | None
+    dtype: str
+
+
 Wish = tuple[tuple[int, ...], tuple[int, ...], float]  # contexts, rows, seconds of repeats
 
 
-def numbers(command: str, name: str, text: str | None) -> tuple[int, ...]:
-    """Whole numbers of at least 1 with commas between them, ascending."""
+def numbers(command: str, name: str, text: str | None, most: int = 2**31) -> tuple[int, ...]:
+    """Whole numbers from 1 to `most` with commas between them, ascending."""
     from specframe.errors import InvalidConfig
 
     if text is None:
@@ -79,51 +105,60 @@ def numbers(command: str, name: str, text: str | None) -> tuple[int, ...]:
         found = sorted({int(part) for part in text.split(",")})
     except ValueError:
         found = []
-    if not found or found[0] < 1:
-        wanted = "whole numbers of at least 1 with commas between them"
+    if not found or found[0] < 1 or found[-1] > most or len(found) > MOST_NUMBERS:
+        wanted = f"up to {MOST_NUMBERS} whole numbers from 1 to {most} with commas between them"
         raise InvalidConfig.of(command, name, wanted, text)
     return tuple(found)
 
 
-def _measure(
-    model: str, device: str, threads: int | None, wish: Wish, again: bool
-) -> LatencyProfile:
+def _measure(model: str, place: Place, wish: Wish, again: bool) -> LatencyProfile:
     from specframe.costs.measure import measure_profile, measured_profile
     from specframe.profilers.composed import COMPOSED
+    from specframe.profilers.store import find_profile
     from specframe.rig import Rig
 
+    progress = Progress()
+    tell = partial(progress, "measuring")
     if model in COMPOSED:
-        return _measure_composed(model, device, threads, wish)
-    rig = Rig.load(model, device=device, threads=threads)
+        found = _measure_composed(model, place, wish, tell)
+        progress.end()
+        return found
+    rig = Rig.load(model, device=place.device, threads=place.threads, dtype=place.dtype)
     given = wish[0] or wish[1]
     grid = _grid(rig.executor, wish)
     if again:
-        return measure_profile(rig.model, rig.executor, grid, _progress())
-    return measured_profile(
-        rig.model, rig.executor, grid if given else None, _progress(), budget=grid.budget_seconds
-    )
+        found = measure_profile(rig.model, rig.executor, grid, tell)
+    else:
+        found = measured_profile(
+            rig.model, rig.executor, grid if given else None, tell, budget=grid.budget_seconds
+        )
+    progress.end()
+    if found != find_profile(found.costs.facts):
+        typer.echo("The kept profile covers more, so it stays; --again replaces it.", err=True)
+    return found
 
 
-def _measure_composed(name: str, device: str, threads: int | None, wish: Wish) -> LatencyProfile:
+def _measure_composed(
+    name: str, place: Place, wish: Wish, tell: Callable[[int, int], None]
+) -> LatencyProfile:
     from dataclasses import replace
 
     import torch
 
     from specframe.costs.measure import measure_round_costs
-    from specframe.executors.device import require_device
+    from specframe.executors.device import compute_with, require_device, require_dtype
     from specframe.executors.load import load_executor
     from specframe.profilers.composed import COMPOSED, compose, one_layer_model
     from specframe.profilers.latency import profile_latency
 
-    place = require_device(device)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    device = require_device(place.device)
+    dtype = require_dtype(place.dtype) or torch.bfloat16
+    compute_with(place.threads)
     composed = COMPOSED[name]
-    layer = one_layer_model(composed, torch.bfloat16, place)
-    executor = load_executor(layer)
+    executor = load_executor(one_layer_model(composed, dtype, device))
     contexts = wish[0] or (128, 1024, 4096, 16384)
     grid = _grid(executor, (contexts, wish[1] or (1, 2, 4, 8, 16), wish[2]))
-    found = profile_latency(executor, grid, (0,), _progress())
+    found = profile_latency(executor, grid, (0,), tell)
     costs = measure_round_costs(executor, found.costs)
     return replace(found, costs=compose(costs, composed.shape.layers, name))
 
@@ -131,21 +166,14 @@ def _measure_composed(name: str, device: str, threads: int | None, wish: Wish) -
 def _grid(executor: Any, wish: Wish) -> LatencyGrid:
     from dataclasses import replace
 
-    from specframe.profilers.latency import default_grid
+    from specframe.errors import InvalidConfig
+    from specframe.profilers.latency import CONTEXTS, default_grid
 
     contexts, rows, budget = wish
     grid = replace(default_grid(executor, contexts), budget_seconds=budget)
-    return replace(grid, rows=rows) if rows else grid
-
-
-def _progress() -> Progress:
-    """A line on the terminal that counts sweeps; nothing where there is no terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-
-    def tell(done: int, of: int) -> None:
-        if console.is_terminal:
-            console.print(f"measuring: sweep {done} of {of}", end="\r")
-
-    return tell
+    grid = replace(grid, rows=rows) if rows else grid
+    longest = min(executor.shape.positions - grid.rows[-1], CONTEXTS[-1])
+    if contexts and contexts[-1] > longest:
+        wanted = f"at most {longest}, which this model's positions leave room for"
+        raise InvalidConfig.of("profile", "contexts", wanted, contexts[-1])
+    return grid

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +11,7 @@ import typer
 
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 from specframe.commands.run_paths import PAGE
+from specframe.errors import ArtefactError, SpecframeError
 from specframe.storage.user_cache import write_text
 
 if TYPE_CHECKING:
@@ -34,20 +37,37 @@ Picture = Annotated[
 def report(runs: Runs, out: Out = None, picture: Picture = None, json: JsonFile = None) -> None:
     """Draw runs as one self-contained page."""
     from specframe.bench.report import read_run, verdict, write_page
+    from specframe.bench.report.picture import speedup_picture
 
     require_writable(json)
-    require_writable(picture)
-    found = [read_run(path) for path in runs]
-    if picture is not None:
-        from specframe.bench.report.picture import speedup_picture
-
-        write_text(picture, speedup_picture(found[0]))
+    require_writable(picture, ".svg")
     target = out or _beside(runs)
-    write_page(target, found)
-    for comparison in found:
-        typer.echo(f"{comparison.name}: {verdict(comparison).sentence}")
+    found = [read_run(path) for path in runs]
+    require_writable(target)
+    with _shown_wholly(runs):
+        drawn = None if picture is None else speedup_picture(found[0])
+        sentences = [f"{one.name}: {verdict(one).sentence}" for one in found]
+        write_page(target, found)
+    if picture is not None and drawn is not None:
+        write_text(picture, drawn)
+    for sentence in sentences:
+        typer.echo(sentence)
     typer.echo(f"Written: {target}")
     write_figures(json, _figures(target, found))
+
+
+@contextmanager
+def _shown_wholly(runs: list[Path]) -> Iterator[None]:
+    """What the page trips over in results that were altered, as one error."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, SpecframeError):
+            raise
+        raise ArtefactError(
+            f"{', '.join(map(str, runs))} cannot be drawn: the results are not as a comparison "
+            f"writes them ({error!r}). Run it again, or name another run."
+        ) from error
 
 
 def _beside(runs: list[Path]) -> Path:

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import say_prompts
-from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.commands.options import Threads, say_prompts
+from specframe.commands.results_file import (
+    PICTURES,
+    JsonFile,
+    require_folder,
+    require_writable,
+    write_figures,
+)
 from specframe.commands.run_paths import PAGE, new_run
 
 if TYPE_CHECKING:
@@ -39,6 +45,7 @@ def study(
             "given.",
         ),
     ] = None,
+    threads: Threads = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the findings into FILE.")
     ] = None,
@@ -46,14 +53,17 @@ def study(
 ) -> None:
     """Answer a question by measurement, or all; the findings become a part of the run's report."""
     require_writable(json)
-    require_writable(plot)
+    require_writable(plot, *PICTURES)
+    require_folder(out)
     if listing:
         _list(json)
         return
     from specframe.contract.naming import option_pairs
     from specframe.errors import InvalidRequest
+    from specframe.executors.device import compute_with
     from specframe.studies.framework.registry import study_names
 
+    compute_with(threads)
     say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
     run = out or new_run()
     if name is None:

@@ -6,7 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from specframe.commands.results_file import JsonFile, require_writable, write_figures
+from specframe.commands.options import Device, Dtype, Threads
+from specframe.commands.results_file import (
+    JsonFile,
+    require_folder,
+    require_writable,
+    write_figures,
+)
 
 __all__ = ["app"]
 
@@ -14,9 +20,6 @@ app = typer.Typer(help="The testbed's model, its corpus and its training.", no_a
 
 Where = Annotated[
     str, typer.Option("--model", help="shipped, tiny, or a folder with an exported model.")
-]
-Threads = Annotated[
-    int | None, typer.Option(help="Threads to compute with; torch's own choice if not given.")
 ]
 
 
@@ -48,7 +51,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run is resumed.")],
     size: Annotated[str, typer.Option(help="full or tiny.")] = "full",
     tokens: Annotated[
-        int | None, typer.Option(help="Train on so many tokens; the end of the recipe moves along.")
+        int | None,
+        typer.Option(
+            max=10**12, help="Train on so many tokens; the end of the recipe moves along."
+        ),
     ] = None,
     decay_now: Annotated[
         bool, typer.Option("--decay-now", help="Begin the final decay at the run's present step.")
@@ -57,13 +63,15 @@ def train(
     json: JsonFile = None,
 ) -> None:
     """Train by the recipe; the finished model is OUT/model."""
+    from specframe.executors.device import compute_with
     from specframe.testbed.model.folder import export
     from specframe.testbed.training.run import Progress, run_recipe
     from specframe.testbed.training.run import train as run
 
     require_writable(json)
+    require_folder(out)
+    compute_with(threads)
     recipe = run_recipe(out, size, tokens, decay_now)
-    _compute_with(threads)
 
     def report(progress: Progress) -> None:
         if progress.step % 10 == 0 or progress.seen >= progress.total:
@@ -79,8 +87,10 @@ def train(
 @app.command("eval")
 def evaluate(
     model: Where = "shipped",
-    prompts: Annotated[int, typer.Option(min=2, help="Answers per domain.")] = 8,
+    prompts: Annotated[int, typer.Option(min=2, max=1000, help="Answers per domain.")] = 8,
     threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
     json: JsonFile = None,
 ) -> None:
     """Measure loss, scores and how skippable the model is; under five minutes."""
@@ -88,8 +98,7 @@ def evaluate(
     from specframe.testbed.evaluation.evaluate import evaluate as measure
 
     require_writable(json)
-    _compute_with(threads)
-    network, tokenizer = _open(model)
+    network, tokenizer = _placed(model, threads, device, dtype)
     report = measure(
         network, tokenizer, Effort(answers=prompts), lambda note: typer.echo(note, err=True)
     )
@@ -111,11 +120,16 @@ def sample(
     domain: Annotated[
         str, typer.Option(help="Which prompts; an unknown name lists the known ones.")
     ],
-    count: Annotated[int, typer.Option(min=1, help="How many prompts.")] = 3,
-    exemplars: Annotated[int, typer.Option(min=0, help="Solved examples before each.")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many prompts.")] = 3,
+    exemplars: Annotated[
+        int, typer.Option(min=0, max=1000, help="Solved examples before each.")
+    ] = 0,
     new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 192,
     plain: Annotated[bool, typer.Option("--plain", help="Without the chat template.")] = False,
     model: Where = "shipped",
+    threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
     json: JsonFile = None,
 ) -> None:
     """Print prompts, the model's greedy answers, and reference answers."""
@@ -123,7 +137,7 @@ def sample(
 
     require_writable(json)
     prompts = suite(domain, count, exemplars=exemplars, templated=not plain)
-    network, tokenizer = _open(model)
+    network, tokenizer = _placed(model, threads, device, dtype)
     rows = [_answered(network, tokenizer, prompt, new_tokens) for prompt in prompts]
     for row in rows:
         typer.echo(f"PROMPT\n{row['prompt']}\nANSWER ({row['score']:.2f})\n{row['answer']}")
@@ -147,7 +161,8 @@ def _answered(network: Any, tokenizer: Any, prompt: Any, new_tokens: int) -> dic
 
 
 def _open(where: str) -> tuple[Any, Any]:
-    from specframe.errors import InvalidRequest
+    from specframe.doors.loading import exists
+    from specframe.errors import InvalidRequest, shown
     from specframe.testbed.model.folder import open_folder
     from specframe.testbed.model.shipped import load, load_tiny
 
@@ -155,18 +170,21 @@ def _open(where: str) -> tuple[Any, Any]:
         return load()
     if where == "tiny":
         return load_tiny()
-    if not (Path(where) / "config.json").exists():
+    if not exists(str(Path(where) / "config.json")):
         raise InvalidRequest(
-            f"No model at {where!r}. Name 'shipped', 'tiny' or a folder with config.json."
+            f"No model at {shown(where)}. Name 'shipped', 'tiny' or a folder with config.json."
         )
     return open_folder(Path(where))
 
 
-def _compute_with(threads: int | None) -> None:
-    import torch
+def _placed(where: str, threads: int | None, device: str, dtype: str) -> tuple[Any, Any]:
+    """The model as it is to compute, and its tokenizer."""
+    from specframe.executors.device import compute_with, require_device, require_dtype
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    place, precision = require_device(device), require_dtype(dtype)
+    compute_with(threads)
+    network, tokenizer = _open(where)
+    return network.to(device=place, dtype=precision or network.dtype), tokenizer
 
 
 def _progress_line(progress: Any) -> str:

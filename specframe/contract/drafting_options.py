@@ -17,6 +17,7 @@ from typing import Self
 
 from specframe.contract.lab import Lab
 from specframe.contract.low_bit import LowBitLab, low_bit_context, low_bit_plan
+from specframe.contract.options import finite, whole
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Traits
 from specframe.contract.stopping import AdaptiveThreshold, FixedStop, PricedGain, StopPolicy
@@ -37,6 +38,7 @@ __all__ = [
     "DRAFTING_OPTIONS",
     "WithDrafting",
     "bits_from",
+    "drafting_from",
     "stop_from",
     "tree_from",
     "with_drafting",
@@ -108,11 +110,20 @@ class _DraftingPlanner(WrappedPlanner):
 
 def with_drafting(strategy: LayerSelector, options: Mapping[str, str]) -> LayerSelector:
     """The strategy with the stop rule and the tree that the options name, if any."""
+    given = drafting_from(options)
+    return (
+        WithDrafting(strategy, *given)
+        if any(name in options for name in DRAFTING_OPTIONS)
+        else strategy
+    )
+
+
+def drafting_from(
+    options: Mapping[str, str],
+) -> tuple[StopPolicy | None, TreeRule | None, int]:
+    """The stop rule, the tree and the bits that the options name, if any."""
     stop, tree, bits = (options.get(name) for name in DRAFTING_OPTIONS)
-    if stop is None and tree is None and bits is None:
-        return strategy
-    return WithDrafting(
-        strategy,
+    return (
         None if stop is None else stop_from(stop),
         None if tree is None else tree_from(tree),
         0 if bits is None else bits_from(bits),
@@ -138,7 +149,7 @@ def stop_from(text: str) -> StopPolicy:
     if kind not in kinds or len(numbers) > kinds[kind][0]:
         raise InvalidConfig.of("any strategy", "draft_stop", STOPS, text)
     try:
-        given = [int(n) if i == 0 else float(n) for i, n in enumerate(numbers)]
+        given = [whole(n) if i == 0 else finite(n) for i, n in enumerate(numbers)]
     except ValueError:
         raise InvalidConfig.of("any strategy", "draft_stop", STOPS, text) from None
     return kinds[kind][1](*given)
@@ -148,8 +159,8 @@ def tree_from(text: str) -> TreeRule:
     """A tree from text."""
     try:
         parts = [part.rpartition(":") for part in text.split("-")]
-        pairs = tuple((float(floor), int(width)) for floor, colon, width in parts if colon)
-        widths = tuple(int(width) for _, colon, width in parts if not colon)
+        pairs = tuple((finite(floor), whole(width)) for floor, colon, width in parts if colon)
+        widths = tuple(whole(width) for _, colon, width in parts if not colon)
     except ValueError:
         raise InvalidConfig.of("any strategy", "draft_tree", TREES, text) from None
     if any(colon for _, colon, _ in parts[len(pairs) :]) or not widths:

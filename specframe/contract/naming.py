@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from specframe.contract.drafting_options import DRAFTING_OPTIONS, with_drafting
+from specframe.contract.drafting_options import DRAFTING_OPTIONS, drafting_from, with_drafting
 from specframe.contract.options import preset_with
 from specframe.contract.registry import strategy_class, strategy_names
 from specframe.contract.selector import LayerSelector
 from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
-from specframe.storage.artefacts import read_manifest
+from specframe.storage.artefacts import read_manifest, require_made_for
 from specframe.types import ModelShape
 
-__all__ = ["Named", "option_pairs", "read_named", "strategy_from"]
+__all__ = [
+    "Named",
+    "is_folder",
+    "option_pairs",
+    "read_named",
+    "require_strategy",
+    "strategy_from",
+]
 
+WEIGHTS = "parameters"  # the fact of a model that tells its weights from others
 PRESETS = ("best", "faithful")  # presets of the built-in strategies; other packages may have others
 
 
@@ -33,10 +42,10 @@ class Named:
 
 def read_named(text: str, preset: str = "best") -> Named:
     """Parse one entry; a folder's name is not parsed, and calibration fixed its preset."""
-    if Path(text).is_dir():
+    if is_folder(text):
         return Named(text, preset, {})
     head, *settings = text.split("+")
-    if Path(head).is_dir():
+    if is_folder(head):
         return Named(head, preset, option_pairs(settings))
     name, own = _apart(head)
     return Named(name, own or preset, option_pairs(settings))
@@ -50,35 +59,76 @@ def _apart(head: str) -> tuple[str, str]:
     return head, ""
 
 
+def is_folder(name: str) -> bool:
+    """Whether a folder has this name; a name that the system refuses is none."""
+    try:
+        return bool(name) and Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def require_strategy(named: str, preset: str, options: Mapping[str, str]) -> None:
+    """Refuse what `strategy_from` refuses for every model, so that none is loaded in vain."""
+    own = _own_options(named, options)
+    drafting_from(options)
+    if is_folder(named):
+        _saved(Path(named), {})
+        return
+    found = strategy_class(named)
+    if not found.presets and preset not in PRESETS:
+        raise InvalidConfig.of(found.__name__, "preset", " or ".join(PRESETS), preset)
+    if found.combines:
+        for part in own.pop("of", ",".join(found.combines)).split(","):
+            require_strategy(part.strip(), preset, {})
+    if found.presets:
+        preset_with(found.__name__, found.presets, preset, own)
+    elif not found.combines:
+        _plain(found, own)
+
+
 def strategy_from(
-    named: str, shape: ModelShape, preset: str = "best", options: Mapping[str, str] | None = None
+    named: str,
+    shape: ModelShape,
+    preset: str = "best",
+    options: Mapping[str, str] | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> LayerSelector:
     """Load the strategy of a folder that `save` wrote, or create one by its registered name.
 
     Besides its own options, every strategy accepts those of `drafting_options`. The option `of`
-    lists the parts of a combined strategy: names and folders, separated by commas.
+    lists the parts of a combined strategy: names and folders, separated by commas. With the `facts`
+    of a model, a folder that was calibrated for other weights is refused.
     """
-    given = dict(options or {})
-    own = {name: value for name, value in given.items() if name not in DRAFTING_OPTIONS}
-    folder = Path(named)
-    if not folder.is_dir():
-        return with_drafting(_configured(named, shape, preset, own), given)
-    if own:
+    given, known = options or {}, facts or {}
+    own = _own_options(named, given)
+    if is_folder(named):
+        return with_drafting(_saved(Path(named), known), given)
+    return with_drafting(_configured(named, shape, preset, own, known), given)
+
+
+def _own_options(named: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Options besides those of drafting, which a saved strategy does not accept."""
+    own = {name: value for name, value in options.items() if name not in DRAFTING_OPTIONS}
+    if own and is_folder(named):
         raise InvalidRequest(
             f"The strategy in {named!r} was configured when it was calibrated, so {sorted(own)} "
             f"cannot be set. Calibrate again with them; {' and '.join(DRAFTING_OPTIONS)} "
             f"can be set."
         )
-    return with_drafting(strategy_class(_saved_name(folder)).load(folder), given)
+    return own
 
 
 def _configured(
-    name: str, shape: ModelShape, preset: str, options: Mapping[str, str]
+    name: str,
+    shape: ModelShape,
+    preset: str,
+    options: Mapping[str, str],
+    facts: Mapping[str, str],
 ) -> LayerSelector:
     found, given = strategy_class(name), dict(options)
     if found.combines:
         parts = given.pop("of", ",".join(found.combines)).split(",")
-        made = tuple(strategy_from(part.strip(), shape, preset) for part in parts)
+        made = tuple(strategy_from(part.strip(), shape, preset, facts=facts) for part in parts)
         config = preset_with(found.__name__, found.presets, preset, given)
         return found(config=config, parts=made)  # type: ignore[call-arg]
     if found.presets:
@@ -114,9 +164,20 @@ def option_pairs(settings: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _saved_name(folder: Path) -> str:
+def _saved(folder: Path, facts: Mapping[str, str]) -> LayerSelector:
     remedy = "Name a folder that `specframe calibrate` wrote."
-    name = read_manifest(folder, remedy).get("kind")  # the name it is registered as
-    if not isinstance(name, str):
-        raise ArtefactError(f"{folder} holds no saved strategy. {remedy}")
-    return name
+    manifest = read_manifest(folder, remedy)
+    name = manifest.get("kind")
+    if not isinstance(name, str) or name not in strategy_names():  # data never names code to import
+        raise ArtefactError(f"{folder} holds no strategy that is installed here. {remedy}")
+    remedy = f"Run `specframe calibrate {name}` for this model."
+    require_made_for(folder, manifest, _comparable(manifest, facts), remedy)
+    return strategy_class(name).load(folder)
+
+
+def _comparable(manifest: Mapping[str, Any], facts: Mapping[str, str]) -> dict[str, str]:
+    """The fact that tells weights apart, where the manifest has it and for the same dtype."""
+    made_for = manifest.get("fingerprint")
+    if not isinstance(made_for, dict) or made_for.get("dtype") != facts.get("dtype"):
+        return {}
+    return {WEIGHTS: facts[WEIGHTS]} if WEIGHTS in facts and WEIGHTS in made_for else {}

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar, get_type_hints
 
-from specframe.errors import InvalidConfig
+from specframe.errors import InvalidConfig, shown
+from specframe.types import LONGEST_DRAFT
 
 __all__ = [
+    "finite",
+    "nearest",
     "preset_with",
     "require_at_least",
+    "require_draft_length",
     "require_in",
     "require_known",
     "settable",
+    "whole",
     "with_options",
 ]
 
+LONGEST = 200  # characters of a name that is compared
 Config = TypeVar("Config")
 
 
@@ -30,6 +37,11 @@ def require_at_least(config: object, **least: float) -> None:
         if not least_found >= low:  # NaN is refused, too
             wanted = f"at least {low}{' each, one or more' * several}"
             raise InvalidConfig.of(type(config).__name__, name, wanted, found)
+
+
+def require_draft_length(config: object, *fields: str) -> None:
+    """Raise if a field that bounds the length of drafts is below 1 or above what a draft can be."""
+    require_in(config, f"[1, {LONGEST_DRAFT}]", *fields)
 
 
 def require_known(config: object, **known: Sequence[str]) -> None:
@@ -62,6 +74,12 @@ def preset_with(
     return with_options(presets[preset], options)
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The question whether a known name was meant, after a space; empty if none is near."""
+    near = difflib.get_close_matches(name[:LONGEST], list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
 def with_options(config: Config, options: Mapping[str, str]) -> Config:
     """The configuration with these fields replaced; text is converted to the field's type."""
     owner = type(config).__name__
@@ -69,10 +87,9 @@ def with_options(config: Config, options: Mapping[str, str]) -> Config:
     names = [field.name for field in fields(config)]  # type: ignore[arg-type]
     for name in options:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InvalidConfig(
-                f"{owner} has no parameter {name!r}.{hint} Known: {', '.join(sorted(names))}."
+                f"{owner} has no parameter {shown(name)}.{nearest(name, names)} Known: "
+                f"{', '.join(sorted(names))}."
             )
     values = {name: _read(owner, name, hints[name], text) for name, text in options.items()}
     return replace(config, **values)  # type: ignore[type-var]
@@ -102,6 +119,22 @@ def _several(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     return lambda text: tuple(read(part.strip()) for part in text.split(",") if part.strip())
 
 
+def finite(text: str) -> float:
+    """The number that the text is; a ValueError for NaN and infinity, too."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def whole(text: str) -> int:
+    """The number that the text is; a ValueError past 64 bits, which tensors cannot hold."""
+    value = int(text)
+    if value.bit_length() > 63:
+        raise ValueError(text)
+    return value
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise ValueError(text)
@@ -109,12 +142,12 @@ def _truth(text: str) -> bool:
 
 
 _READERS: Mapping[Any, tuple[str, Callable[[str], Any]]] = {
-    int: ("a whole number", int),
-    float: ("a number", float),
+    int: ("a whole number of at most 63 bits", whole),
+    float: ("a finite number", finite),
     bool: ("true or false", _truth),
     str: ("text", str),
     int | str: ("text or a number", str),
-    tuple[int, ...]: ("whole numbers separated by commas", _several(int)),
-    tuple[float, ...]: ("numbers separated by commas", _several(float)),
+    tuple[int, ...]: ("whole numbers separated by commas", _several(whole)),
+    tuple[float, ...]: ("finite numbers separated by commas", _several(finite)),
     tuple[str, ...]: ("names separated by commas", _several(str)),
 }

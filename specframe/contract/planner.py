@@ -74,7 +74,7 @@ class Context:
     """All that a planner sees when it plans a round."""
 
     shape: ModelShape
-    tokens: Sequence[int]  # prompt and everything emitted; the last one is not in the cache yet
+    tokens: Sequence[int]  # read-only: prompt and everything emitted; the cache lacks the last one
     prompt_length: int
     budget: int  # tokens that may still be emitted
     round: int  # 0 is the first round after the prompt

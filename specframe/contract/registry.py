@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from specframe.errors import UnknownStrategy
+from specframe.contract.options import nearest
+from specframe.errors import UnknownStrategy, shown
 
 if TYPE_CHECKING:
     from specframe.contract.selector import LayerSelector
@@ -28,10 +28,9 @@ def strategy_class(name: str) -> type[LayerSelector]:
         return _load(EntryPoint(name, name, GROUP))
     entries = _entries()
     if name not in entries:
-        near = difflib.get_close_matches(name, entries, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UnknownStrategy(
-            f"no strategy named {name!r}.{hint} Known: {', '.join(sorted(entries))}."
+            f"no strategy named {shown(name)}.{nearest(name, entries)} Known: "
+            f"{', '.join(sorted(entries))}."
         )
     return _load(entries[name])
 
@@ -49,5 +48,11 @@ def _load(entry: EntryPoint) -> type[LayerSelector]:
             f"the strategy {entry.name!r} cannot be loaded from {entry.value!r}: {error}. "
             f"Check that its package is installed."
         ) from error
-    found: type[LayerSelector] = loaded
-    return found
+    from specframe.contract.selector import LayerSelector
+
+    if not (isinstance(loaded, type) and issubclass(loaded, LayerSelector)):
+        raise UnknownStrategy(
+            f"{entry.value!r} is no strategy. Name one that `specframe ls` shows, or a subclass of "
+            f"LayerSelector."
+        )
+    return loaded

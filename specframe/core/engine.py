@@ -8,6 +8,7 @@ from time import perf_counter
 
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector
+from specframe.contract.tokens import TokenView
 from specframe.core.draft import Drafter
 from specframe.core.head import HeadRunner
 from specframe.core.probe import CacheProbe
@@ -143,7 +144,7 @@ class Engine:
     def _context(self, live: _Sequence) -> Context:
         return Context(
             shape=self._executor.shape,
-            tokens=live.tokens,
+            tokens=TokenView(live.tokens),
             prompt_length=live.prompt_length,
             budget=self._budget(live),
             round=live.rounds,

@@ -21,7 +21,7 @@ from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.profilers.clocks import Progress, typical
 from specframe.profilers.latency import LatencyGrid, LatencyProfile, default_grid, profile_latency
 from specframe.profilers.machine import layer_kinds, machine_facts
-from specframe.profilers.store import find_profile, save_profile
+from specframe.profilers.store import find_profile, keep_profile, save_profile
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 __all__ = ["measure_profile", "measure_round_costs", "measured_profile"]
@@ -43,7 +43,10 @@ def measured_profile(
     progress: Progress | None = None,
     budget: float | None = None,
 ) -> LatencyProfile:
-    """The profile stored for this model's shape on this machine; measured and stored if missing."""
+    """The profile stored for this model's shape on this machine; measured if it lacks the grid.
+
+    What is measured is stored, unless what is stored has prices that it lacks.
+    """
     kinds = layer_kinds(model, executor.shape.layers)
     kept = find_profile(machine_facts(executor, kinds), grid)
     if kept is not None:
@@ -52,7 +55,9 @@ def measured_profile(
     grid = grid or default_grid(executor)
     if budget is not None:
         grid = replace(grid, budget_seconds=budget)
-    return measure_profile(model, executor, grid, progress)
+    profile = _measured(executor, grid, kinds, progress)
+    keep_profile(profile)
+    return profile
 
 
 def measure_profile(
@@ -61,12 +66,18 @@ def measure_profile(
     grid: LatencyGrid | None = None,
     progress: Progress | None = None,
 ) -> LatencyProfile:
-    """Measure walks and rounds, and store the result for this machine."""
+    """Measure walks and rounds, and store the result for this machine in place of any other."""
     kinds = layer_kinds(model, executor.shape.layers)
-    profile = profile_latency(executor, grid or default_grid(executor), kinds, progress)
-    profile = replace(profile, costs=measure_round_costs(executor, profile.costs))
+    profile = _measured(executor, grid or default_grid(executor), kinds, progress)
     save_profile(profile)
     return profile
+
+
+def _measured(
+    executor: Executor, grid: LatencyGrid, kinds: tuple[int, ...], progress: Progress | None
+) -> LatencyProfile:
+    profile = profile_latency(executor, grid, kinds, progress)
+    return replace(profile, costs=measure_round_costs(executor, profile.costs))
 
 
 def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
@@ -76,19 +87,21 @@ def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
     The overhead per token comes from the difference. The fixed part is chosen so that the ratio of
     drafting rounds to autoregressive rounds is the measured one: speed-ups are ratios, in which
     errors common to both cancel. It is negative where consecutive rounds take less time than their
-    parts measured separately.
+    parts measured separately, and never more than what rounds take besides their bare walks.
     """
     skips = _half(executor)
     plans = [DraftPlan(skips, StopRule(drafted)) for drafted in DRAFTS]
     whole, bare = _timed_rounds(executor, plans)
     excess = [w - b for w, b in zip(whole, bare, strict=True)]
-    step = max(fit_line(DRAFTS, excess).slope, 0.0)
+    overhead = fit_line(DRAFTS, excess)
+    step = max(overhead.slope, 0.0)
     walked = replace(costs, step_seconds=step, round_seconds=0.0)
     plain, *drafting = (walked.round(plan, PROMPT + ROUNDS[1]) for plan in plans)
     fixed = mean(
         (price - plain * seconds / whole[0]) / max(seconds / whole[0] - 1.0, LEAST_RATIO)
         for price, seconds in zip(drafting, whole[1:], strict=True)
     )
+    fixed = min(fixed, max(overhead.intercept, 0.0))  # more would be an error of walks
     return replace(walked, round_seconds=max(fixed, -MOST_SAVED * plain))
 
 

@@ -6,7 +6,7 @@ probability that a drafted token is accepted if all tokens before it were accept
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import sqrt
@@ -199,6 +199,15 @@ class CostModel:
         layers = [self.kinds[b // 2] for b in skips.lowered]
         copies = sum(size[kind] for size, kind in zip(sizes, layers, strict=True))
         return copies + skips.low_head * low.head_bytes
+
+    def low_bytes_of(self, sets: Iterable[SkipSet]) -> int:
+        """Memory of the low-bit copies that all these sets need together."""
+        shared: dict[int, SkipSet] = {}
+        for skips in filter(lambda skips: skips.low_bits, sets):
+            known = shared.get(skips.low_bits, SkipSet.none(self.layers))
+            low, head = {*known.lowered, *skips.lowered}, known.low_head or skips.low_head
+            shared[skips.low_bits] = SkipSet.none(self.layers).lower(skips.low_bits, low, head)
+        return sum(map(self.low_bytes, shared.values()))
 
     def walk(
         self,

@@ -69,21 +69,24 @@ class Diagnosis:
         return {"schema_version": 1, "supported": self.support is not None, **asdict(self)}
 
 
-def diagnose(name: str) -> Diagnosis:
+def diagnose(name: str, device: str = "cpu", dtype: str = "auto") -> Diagnosis:
     """Examine a model by folder or name; its weights are loaded only if its config is no obstacle.
 
     The exactness check walks random tokens through the real weights; it is remembered.
     """
-    from specframe.doors.loading import PLANTED, load, load_model, located
+    from specframe.doors.loading import MADE_HERE, load, load_model, located
+    from specframe.executors.device import require_device, require_dtype
 
-    if name == "testbed" or name in PLANTED:
-        return _examine(name, load(name).model)
+    where, precision = require_device(device), require_dtype(dtype)
+    given = {} if precision is None else {"dtype": precision}
+    if name in MADE_HERE:
+        return _examine(name, load(name, **given).model.to(where))
     place = located(name)
     config = _config(place)
     refusal = _refusal_of(config)
     if refusal is not None:
         return _diagnosis(name, config.model_type, None, refusal)
-    return _examine(name, load_model(place))
+    return _examine(name, load_model(place, **given).to(where))
 
 
 def report(diagnosis: Diagnosis) -> str:

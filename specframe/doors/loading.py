@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,16 @@ from specframe.fetching.bars import without_weights_bar
 from specframe.fetching.catalogue import CATALOGUE
 from specframe.types import ModelShape
 
-__all__ = ["PLANTED", "Loaded", "load", "load_model", "loading", "located"]
+__all__ = [
+    "MADE_HERE",
+    "PLANTED",
+    "Loaded",
+    "load",
+    "load_model",
+    "loading",
+    "located",
+    "require_name",
+]
 
 # shapes of models with planted acceptance: speeds are real, the text is not
 PLANTED = {
@@ -20,6 +30,7 @@ PLANTED = {
     "planted-1.1B": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 2048),
     "planted-1.1B-32k": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 33024),
 }
+MADE_HERE = ("testbed", *PLANTED)
 # what says where files come from, and so holds for the tokenizer as for the model
 SOURCE = ("revision", "token", "cache_dir", "local_files_only", "trust_remote_code")
 
@@ -36,17 +47,26 @@ def load(name: str, **kwargs: Any) -> Loaded:
 
     Further arguments go to `from_pretrained` of transformers; weights keep the dtype they have.
     """
-    if name != "testbed" and name not in PLANTED:
+    if name not in MADE_HERE:
         place = located(name)
         loaded = Loaded(load_model(place, **kwargs), _tokenizer(place, kwargs))
         if place != name:
             loaded.model.config.name_or_path = name  # not a place in somebody's cache
         return loaded
+    dtype = kwargs.pop("dtype", "auto")
     if kwargs:
         raise InvalidRequest(
             f"{name!r} is made here and takes no arguments. Got {', '.join(sorted(kwargs))}; leave "
             f"them out, or name a folder or a hub id."
         )
+    from specframe.executors.device import require_dtype
+
+    model, tokenizer = _made(name)
+    dtype = require_dtype(dtype) if isinstance(dtype, str) else dtype
+    return Loaded(model if dtype is None else model.to(dtype), tokenizer)
+
+
+def _made(name: str) -> Loaded:
     if name in PLANTED:
         return Loaded(_planted(PLANTED[name]), None)
     from specframe import testbed
@@ -55,11 +75,28 @@ def load(name: str, **kwargs: Any) -> Loaded:
         return Loaded(*testbed.load())
 
 
+def require_name(name: str) -> None:
+    """Refuse what is no model but nearly the name of one, before the hub is asked for it."""
+    if name in (*MADE_HERE, *CATALOGUE) or exists(name):
+        return
+    if near := difflib.get_close_matches(name, (*MADE_HERE, *CATALOGUE), n=1, cutoff=0.8):
+        raise InvalidRequest(f"No model {name!r} is known here. Did you mean {near[0]!r}?")
+
+
+def exists(name: str) -> bool:
+    """Whether there is a file or a folder of this name."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def located(name: str) -> str:
     """The folder of a fetched model or of a GGUF file's; any other name as it is.
 
     A GGUF file is converted on first use.
     """
+    require_name(name)
     from specframe.fetching.kept import fetched, folder_of_file
 
     if name in CATALOGUE:

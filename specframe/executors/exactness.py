@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 
 import torch
 from torch import Tensor
 
 from specframe.errors import ArtefactError
 from specframe.executors.cache import CursorCache
-from specframe.executors.executor import Executor, chain_step
-from specframe.executors.machine import processor_name
+from specframe.executors.executor import NO_ROWS, Executor, chain_step
+from specframe.executors.filling import BLOCK
+from specframe.executors.machine import arithmetic_settings, processor_name
 from specframe.storage.user_cache import cache_folder, read_json, write_json
 
 __all__ = ["Exactness", "check_exactness", "known_exactness"]
 
-CONTEXTS = (5, 64, 191, 250, 505, 700)  # committed tokens before the rows, around block boundaries
+# committed tokens before the rows, around block boundaries and far from them
+CONTEXTS = (5, 64, 191, 250, 505, 700, 2_100, 8_160)
 ROWS = (2, 3, 5, 9, 17, 32)  # up to the longest chain that is drafted, with its root
 
 
@@ -32,7 +34,7 @@ class Exactness:
 
 
 def known_exactness(executor: Executor) -> Exactness:
-    """`check_exactness`, with results stored by machine, torch, threads, dtype and shapes."""
+    """`check_exactness`, with results stored by version, machine, settings, dtype and shapes."""
     path = cache_folder() / "exactness" / f"{_key(executor)}.json"
     known = None
     with suppress(ArtefactError):  # a result that cannot be read or stored is computed again
@@ -54,9 +56,10 @@ def check_exactness(executor: Executor) -> Exactness:
     longest = max(blocks)
     room = executor.shape.positions - longest
     contexts = [context for context in CONTEXTS if context <= room] or [max(room, 1)]
-    tokens = _random_tokens(executor, max(contexts) + longest)
+    tokens = _random_tokens(executor, BLOCK + longest)
     for context in contexts:
-        differing = _rows_that_differ(executor, tokens[: context + longest], context, blocks)
+        text = tokens[: min(context, BLOCK) + longest]
+        differing = _rows_that_differ(executor, text, context, blocks)
         if differing is not None:
             return Exactness(
                 False,
@@ -70,12 +73,13 @@ def _rows_that_differ(
     executor: Executor, tokens: list[int], context: int, blocks: Sequence[int]
 ) -> int | None:
     """The size of the smallest block whose rows differ from those of single walks, or None."""
-    cache = executor.new_cache(len(tokens))
-    _walk(executor, cache, tokens[:context])
-    cache.commit(range(context))
-    together = [_walk(executor, cache, tokens[context : context + rows]) for rows in blocks]
+    longest = max(blocks)
+    head, rest = tokens[:-longest], tokens[-longest:]
+    cache = executor.new_cache(context + longest)
+    _fill(executor, cache, head, context)
+    together = [_walk(executor, cache, rest[:rows]) for rows in blocks]
     singly = []
-    for token in tokens[context:]:
+    for token in rest:
         singly.append(_walk(executor, cache, [token]))
         cache.commit([0])
     alone = torch.cat(singly, dim=1)
@@ -83,9 +87,16 @@ def _rows_that_differ(
     return next((rows for rows, block in pairs if not torch.equal(block, alone[:, :rows])), None)
 
 
+def _fill(executor: Executor, cache: CursorCache, tokens: list[int], context: int) -> None:
+    """Commit the tokens' columns over and over, which costs no more for a long context."""
+    step = chain_step(tokens, 0, cache.data.device)
+    executor.walk(step, cache, stop=executor.representative_sublayers, rows=NO_ROWS)
+    cache.commit([column % len(tokens) for column in range(context)])
+
+
 def _walk(executor: Executor, cache: CursorCache, tokens: list[int]) -> Tensor:
     step = chain_step(tokens, cache.length, cache.data.device)
-    hidden = executor.walk(step, cache, stop=executor.representative_sublayers, rows=None).hidden
+    hidden = executor.walk(step, cache, stop=executor.representative_sublayers, rows=NO_ROWS).hidden
     return executor.logits(hidden)
 
 
@@ -98,6 +109,7 @@ def _random_tokens(executor: Executor, count: int) -> list[int]:
 
 def _key(executor: Executor) -> str:
     facts = (
+        version("specframe"),
         (CONTEXTS, ROWS),
         executor.name,
         executor.traits,
@@ -105,10 +117,7 @@ def _key(executor: Executor) -> str:
         str(executor.dtype),
         str(executor.device),
         tuple(asdict(executor.shape).items()),
-        torch.__version__,
-        torch.get_num_threads(),
-        platform.machine(),
-        torch.backends.cpu.get_cpu_capability(),
         processor_name(executor.device),
+        *arithmetic_settings(),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]

@@ -27,6 +27,7 @@ class Played:
     drafted: int
     accepted: int
     low_bits: int = 0  # of the weights that most drafted tokens were drafted on; 0: full ones
+    low_bytes: int = 0  # memory of the low-bit copies that the drafts need
 
     @property
     def acceptance(self) -> float:
@@ -54,6 +55,9 @@ def play(rig: Rig, strategy: LayerSelector, prompts: Sequence[Prompt], new_token
         sum(done.drafted for rounds in answers for done in rounds),
         sum(done.accepted for rounds in answers for done in rounds),
         _low_bits([done for rounds in answers for done in rounds]),
+        rig.costs.low_bytes_of(
+            done.plan.skips for rounds in answers for done in rounds if done.drafted
+        ),
     )
 
 

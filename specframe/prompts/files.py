@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from specframe.errors import InvalidRequest
-from specframe.prompts.rows import first_turn, prompt_from_row
+from specframe.prompts.rows import first_turn, prompt_from_row, require_tokens
+from specframe.storage.user_cache import from_json
 from specframe.types import Prompt
 
-__all__ = ["cut_prompts", "file_prompts"]
+__all__ = ["cut_prompts", "file_prompts", "numbered_lines"]
 
 
 def file_prompts(path: Path, tokenizer: Any) -> list[Prompt]:
     """Every line's; each line is a JSON object as `prompt_from_row` reads it."""
     found = []
-    for number, line in _numbered_lines(
+    for number, line in numbered_lines(
         path, "Name a file of one JSON object per line, or testbed."
     ):
         try:
-            row = json.loads(line)
+            row = from_json(line)
         except ValueError as error:
             raise InvalidRequest(
                 f"{path}, line {number}: not JSON ({error}). Write one JSON object per line."
@@ -39,7 +39,7 @@ def cut_prompts(
     """
     if tokenizer is None:
         raise InvalidRequest("A prompt file needs a tokenizer, and planted models have none.")
-    lines = _numbered_lines(path, "Name a file with one prompt per line.")
+    lines = numbered_lines(path, "Name a file with one prompt per line.")
     chosen = lines[start : start + count]
     if len(chosen) < count:
         raise InvalidRequest(
@@ -50,14 +50,15 @@ def cut_prompts(
 
 
 def _cut(tokenizer: Any, number: int, line: str, context: int) -> Prompt:
-    tokens = tokenizer(_text(line, number))["input_ids"]
-    return Prompt(tuple(tokens[-context:]), name=str(number), context=context)
+    tokens = tuple(tokenizer(_text(line, number))["input_ids"])
+    require_tokens(tokens, number)
+    return Prompt(tokens[-context:], name=str(number), context=context)
 
 
 def _text(line: str, number: int) -> str:
     """The prompt or first turn of a JSON object, else the whole line."""
     try:
-        found = json.loads(line)
+        found = from_json(line)
     except ValueError:
         return line
     if not isinstance(found, dict):
@@ -68,20 +69,21 @@ def _text(line: str, number: int) -> str:
     return prompt if isinstance(prompt, str) else line
 
 
-def _numbered_lines(path: Path, remedy: str) -> list[tuple[int, str]]:
+def numbered_lines(path: Path, remedy: str) -> list[tuple[int, str]]:
     """All lines that are not blank, each with its number in the file.
 
     `remedy` says what to name instead of a file that cannot be read.
     """
     try:
-        lines = path.read_bytes().decode("utf-8").split("\n")
-    except OSError as error:
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")  # some editors write a mark first
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            line = error.object[: error.start].count(b"\n") + 1
+            raise InvalidRequest(
+                f"{path}, line {line}: not UTF-8 ({error.reason}). Save the file as UTF-8."
+            ) from error
+        reason = getattr(error, "strerror", None) or error
         raise InvalidRequest(
-            f"The prompts {str(path)!r} cannot be read: {error.strerror}. {remedy}"
-        ) from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InvalidRequest(
-            f"{path}, line {line}: not UTF-8 ({error.reason}). Save the file as UTF-8."
+            f"The prompts {str(path)!r} cannot be read: {reason}. {remedy}"
         ) from error
     return [(n, line.rstrip("\r")) for n, line in enumerate(lines, start=1) if line.strip()]

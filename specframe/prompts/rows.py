@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from specframe.errors import InvalidRequest
 from specframe.prompts.chat import turn_tokens
 from specframe.types import Prompt
 
-__all__ = ["first_turn", "prompt_from_row"]
+__all__ = ["first_turn", "prompt_from_row", "require_tokens", "unicode_text"]
 
 CHAT_CATEGORIES = frozenset(
     {"writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities"}
@@ -28,25 +29,41 @@ def prompt_from_row(row: Any, number: int, tokenizer: Any) -> Prompt:
             f"Got {row!r:.60} instead."
         )
     if "turns" in row:
-        domain, name = _domain(row), str(row.get("question_id", number))
+        domain, name = _domain(row, number), str(row.get("question_id", number))
         tokens = turn_tokens(tokenizer, first_turn(row["turns"], number))
     elif "prompt" in row:
-        domain, name = str(row.get("domain", "")), str(number)
+        domain, name = _label(row, "domain", number), str(number)
         tokens = tokenizer(_text(row["prompt"], "'prompt'", number))["input_ids"]
     else:
         raise InvalidRequest(
             f"Line {number} of the prompts has neither 'prompt' nor 'turns'. "
             f"Got the keys {', '.join(sorted(row))} instead."
         )
+    require_tokens(tokens, number)
     return Prompt(tuple(tokens), domain, f"{domain}/{name}")
 
 
-def _domain(row: dict[str, Any]) -> str:
+def require_tokens(tokens: Sequence[int], number: int) -> None:
+    """Refuse a prompt of no tokens."""
+    if not tokens:
+        raise InvalidRequest(f"The prompt in line {number} is empty. Fill it in or remove it.")
+
+
+def _domain(row: dict[str, Any], number: int) -> str:
     """The category, where Spec-Bench's eight of MT-bench are one domain."""
-    category = str(row.get("category", row.get("domain", "")))
+    category = _label(row, "category" if "category" in row else "domain", number)
     if "sub_category" in row:  # SPEED-Bench, whose categories are domains of their own
         return category
     return "mt_bench" if category in CHAT_CATEGORIES else category
+
+
+def _label(row: dict[str, Any], key: str, number: int) -> str:
+    label = row.get(key, "")
+    if not isinstance(label, str):
+        raise InvalidRequest(
+            f"The {key!r} in line {number} of the prompts must be text. Got {label!r:.60} instead."
+        )
+    return label
 
 
 def first_turn(turns: Any, number: int) -> str:
@@ -66,4 +83,15 @@ def _text(value: Any, what: str, number: int) -> str:
         raise InvalidRequest(
             f"The {what} in line {number} of the prompts must be text. Got {value!r:.60} instead."
         )
-    return value
+    return unicode_text(f"The {what} in line {number} of the prompts", value)
+
+
+def unicode_text(what: str, text: str) -> str:
+    """The text, refused where it holds halves of characters, which no tokenizer reads."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            f"{what} is not Unicode at character {error.start} ({error.reason}). Correct it."
+        ) from error
+    return text

@@ -12,10 +12,12 @@ from specframe.prompts.files import file_prompts
 from specframe.prompts.hub import PREFIX, HubPrompts
 from specframe.prompts.rows import prompt_from_row
 from specframe.prompts.testbed import domain_prompts
+from specframe.prompts.usual import RANDOM
 from specframe.testbed.corpus import Split
+from specframe.testbed.prompts import suite
 from specframe.types import Prompt
 
-__all__ = ["has_splits", "prompts_from"]
+__all__ = ["has_splits", "prompts_from", "require_prompts"]
 
 
 def has_splits(source: str) -> bool:
@@ -51,6 +53,23 @@ def prompts_from(
     else:
         asked = file_prompts(Path(source), tokenizer)
     return _first_of_each(asked, domains, per_domain)
+
+
+def require_prompts(source: str, domains: Sequence[str] = ()) -> None:
+    """Refuse a source that cannot be read or lacks a domain, before a model is loaded.
+
+    Prompts of the hub are read only when they are needed.
+    """
+    if source == "testbed":
+        for domain in domains:
+            suite(domain, 1)
+    elif source != RANDOM and not source.startswith(PREFIX):
+        prompts_from(source, _unread, domains=domains, per_domain=1)
+
+
+def _unread(text: str) -> dict[str, list[int]]:
+    """In place of a tokenizer, where only what is wrong with the prompts matters."""
+    return {"input_ids": [0] * bool(text)}
 
 
 def _first_of_each(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from specframe.errors import ArtefactError, CalibrationMismatch
-from specframe.storage.user_cache import write_json
+from specframe.storage.user_cache import from_json, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +21,7 @@ __all__ = [
     "from_plain",
     "load_artefact",
     "read_manifest",
+    "require_made_for",
     "save_artefact",
     "to_plain",
 ]
@@ -28,6 +29,8 @@ __all__ = [
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 TENSORS = "tensors.safetensors"
+DIGEST = "tensors_sha256"  # key of the manifest
+LONGEST = 300  # characters of a reason
 SCALARS = (str, int, float, bool)
 Value = TypeVar("Value")
 
@@ -38,6 +41,7 @@ def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[s
     The manifest is written last, so a folder that has one is complete.
     """
     tensors: dict[str, Tensor] = {}
+    digest = ""
     plain = to_plain(value, tensors)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,6 +51,7 @@ def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[s
 
             temporary = folder / f".{TENSORS}"
             save_file({name: kept.contiguous() for name, kept in tensors.items()}, temporary)
+            digest = _digest(temporary.read_bytes())
             temporary.replace(folder / TENSORS)
     except (OSError, _tensor_error()) as error:
         reason = getattr(error, "strerror", None) or error
@@ -57,6 +62,7 @@ def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[s
         "schema_version": SCHEMA_VERSION,
         "kind": kind,
         "fingerprint": dict(fingerprint),
+        DIGEST: digest,
         "value": plain,
     }
     write_json(folder / MANIFEST, manifest)
@@ -79,14 +85,25 @@ def load_artefact(
         raise ArtefactError(
             f"{folder} holds a {manifest.get('kind')!r}, not a {kind!r}. Name another folder."
         )
-    _refuse(str(folder), manifest.get("fingerprint", {}), fingerprint, remedy)
+    require_made_for(folder, manifest, fingerprint, remedy)
     try:
-        value: Value = from_plain(cls, manifest["value"], _tensors(folder))
-    except (KeyError, TypeError, ValueError, OSError, _tensor_error()) as error:
+        value: Value = from_plain(cls, manifest["value"], _tensors(folder, manifest.get(DIGEST)))
+    except Exception as error:  # a file may hold anything, and checks of values may raise anything
+        reason = str(error) or type(error).__name__
         raise ArtefactError(
-            f"{folder} does not hold a {cls.__name__}: {error}. {remedy}"
+            f"{folder} does not hold a {cls.__name__}: {reason[:LONGEST]}. {remedy}"
         ) from error
     return value
+
+
+def require_made_for(
+    folder: Path, manifest: Mapping[str, Any], facts: Mapping[str, str], remedy: str
+) -> None:
+    """Raise if one of these facts differs from what the artefact was made for."""
+    made_for = manifest.get("fingerprint")
+    if not isinstance(made_for, dict):
+        raise ArtefactError(f"{folder} does not say what it was made for. {remedy}")
+    _refuse(str(folder), made_for, facts, remedy)
 
 
 def _refuse(what: str, made_for: Mapping[str, str], wanted: Mapping[str, str], remedy: str) -> None:
@@ -188,7 +205,7 @@ def read_manifest(folder: Path, remedy: str) -> dict[str, Any]:
     """The content of the folder's manifest; an error ends with the remedy."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}. {remedy}") from error
     if not isinstance(manifest, dict):
@@ -196,14 +213,22 @@ def read_manifest(folder: Path, remedy: str) -> dict[str, Any]:
     return manifest
 
 
-def _tensors(folder: Path) -> dict[str, Tensor]:
+def _tensors(folder: Path, digest: str | None) -> dict[str, Tensor]:
+    """The folder's tensors; 0.1 kept no digest of them, and the digest of none is empty."""
     path = folder / TENSORS
-    if not path.exists():
+    if digest == "" or not path.exists():
         return {}
-    from safetensors.torch import load_file
+    content = path.read_bytes()
+    if digest is not None and digest != _digest(content):
+        raise ValueError(f"{TENSORS} was altered or cut since it was saved")
+    from safetensors.torch import load
 
-    loaded: dict[str, Tensor] = load_file(path)
+    loaded: dict[str, Tensor] = load(content)
     return loaded
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _tensor_error() -> type[Exception]:

@@ -9,12 +9,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from specframe.errors import InvalidRequest
 from specframe.storage.user_cache import read_json, writing
 
-__all__ = ["INVENTORY", "is_complete", "one_at_a_time", "replacing", "scratch"]
+__all__ = ["INVENTORY", "held_alone", "is_complete", "one_at_a_time", "replacing", "scratch"]
 
 INVENTORY = "specframe.json"
-LOCK = ".lock"
+LOCK, HELD = ".lock", "lock"
+
+
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Hold the folder, which is made if missing, for this process; refuse it if another does."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / HELD).open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InvalidRequest(
+                f"Another process runs in {str(folder)!r}. Wait for it, or name another folder."
+            ) from error
+        yield
 
 
 @contextmanager

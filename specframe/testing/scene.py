@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from specframe.contract.planner import Context
 from specframe.contract.selector import LayerSelector
+from specframe.contract.tokens import TokenView
 from specframe.core.probe import CacheProbe
 from specframe.core.states import StateWindow
 from specframe.costs.model import CostModel
@@ -81,7 +82,7 @@ class Play:
         """The context that the engine would pass now."""
         return Context(
             shape=self._executor.shape,
-            tokens=self.tokens,
+            tokens=TokenView(self.tokens),
             prompt_length=self._prompt,
             budget=self._budget - (len(self.tokens) - self._prompt - 1),
             round=self._round,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from doubles.learning import KIND, LearnsOneSet
+from doubles.learning import KIND, LearnsOneSet, register
 from doubles.tiny import Tiny, tiny_model
 
 from specframe.bench import library
@@ -147,7 +147,8 @@ def test_the_yardstick_searches_last_and_from_what_the_others_found(monkeypatch,
     assert names == [BASELINE, "oracle", "static-bo"]
 
 
-def test_a_strategy_is_calibrated_once_a_run(tmp_path):
+def test_a_strategy_is_calibrated_once_a_run(tmp_path, monkeypatch):
+    register(monkeypatch)
     rig = Rig.of(tiny_model(Tiny(vocabulary=61)), costs=CostModel.even(Tiny().layers))
     lab, told = rig.lab(new_tokens=8), []
     settings = BenchSettings(strategies=(KIND,), calibration_seconds=7.0)

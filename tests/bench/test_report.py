@@ -21,6 +21,7 @@ from specframe.bench.report.comparison import ContenderName
 from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.scales import Scale, span, ticks
 from specframe.bench.report.skip_map import shares_of
+from specframe.bench.report.speedups import speedups
 from specframe.bench.report.verdict import choices
 from specframe.bench.schema import SUMMARY
 from specframe.bench.summary import summarise
@@ -90,6 +91,13 @@ def test_bars_carry_the_figures_of_the_summary(made):
         ]
         drawn = float(mark["data-value"] or "nan")
         assert any(entry[key] == pytest.approx(drawn, abs=1e-4) for entry in entries)
+
+
+def test_every_panel_of_bars_has_a_line_at_1_wherever_its_ticks_are(small):
+    paces = {key: pace * (9.0 if key[0] == "knn-ssd" else 1.0) for key, pace in PACES.items()}
+    for results in (small, made_results(contexts=(0,), per_domain=1, repeats=1, paces=paces)):
+        drawn = speedups(Comparison(results)).html("")
+        assert drawn.count('class="one"') == drawn.count("<h4>")
 
 
 def test_cells_carry_the_share_of_drafting_rounds(small):

@@ -23,7 +23,7 @@ def test_a_file_changes_the_preset_it_starts_from(tmp_path):
     [
         ("strategy = ['x']", InvalidConfig, "no key 'strategy'"),
         ("repeats = 'two'", InvalidConfig, "of type int"),
-        ("repeats = 0", InvalidConfig, "at least 1"),
+        ("repeats = 0", InvalidConfig, r"in \[1, 1000\]"),
         ("contexts = []", InvalidConfig, "contexts"),
         ("temperatures = [-1.0]", InvalidConfig, "temperatures"),
         ("[grid", InvalidRequest, "not TOML"),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from doubles.learning import LearnsOneSet
+from doubles.learning import LearnsOneSet, register
 from doubles.planted_labs import LAYERS, PLANTED, planted_prompts
 from doubles.written_lab import plain_costs
 
@@ -20,6 +20,11 @@ from specframe.types import ModelShape, Prompt
 
 SHAPE = ModelShape(LAYERS, 32, 61, 4, 2, 8, 48, 256)
 PROMPTS = planted_prompts(each=3)
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    register(monkeypatch)
 
 
 @pytest.fixture

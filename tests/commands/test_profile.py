@@ -86,12 +86,12 @@ def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
         (("predict", "--prompts", "testbed"), "need a tokenizer"),
         (("profile", "--json", "no/such/p.json"), "cannot be written"),
         (("profile", "--plot", "no/such/p.png"), "cannot be written"),
-        (("profile", *GRID, "--plot", "p.unknown"), "cannot be written"),
+        (("profile", *GRID, "--plot", "p.unknown"), "must end in .png or"),
         (("predict", "--model", "some/hub-id"), "Ask for random ones"),
         (("predict", "--strategy", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--selector", "knapspek", "--prompts", "random"), "no strategy named"),
         (("predict", "--selector", "fixed", "--strategy", "swift"), "Keep --strategy."),
-        (("predict", "--prompts", "missing.txt"), "needs a tokenizer"),
+        (("predict", "--prompts", "missing.txt"), "cannot be read"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys, arguments, message):
@@ -142,6 +142,20 @@ def test_a_prediction_says_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):
     assert found["hours_saved_per_million_tokens"] == pytest.approx(saved)
     go = "go" if found["low"] > 1 else "no-go" if found["high"] < 1 else "undecided"
     assert found["go"] == go
+
+
+def test_a_prediction_tells_the_precision_of_drafts_and_its_memory(monkeypatch, capsys, tmp_path):
+    where = ("--prompts", "random", "--contexts", "16", "--count", "2", "--new-tokens", "16")
+    low = ("--set", "draft_bits=4", "--json", "c.json")
+    assert specframe(monkeypatch, "predict", *where, *low) == 0
+    found = figures(tmp_path / "c.json")
+    assert found["low_bits"] == 4
+    assert 0 < found["low_bit_memory_share"] < 1
+    assert "drafts run on weights of 4 bits" in capsys.readouterr().out
+    assert specframe(monkeypatch, "predict", *where, "--json", "c.json") == 0
+    found = figures(tmp_path / "c.json")
+    assert (found["low_bits"], found["low_bit_bytes"]) == (0, 0)
+    assert "drafts run on" not in capsys.readouterr().out
 
 
 @pytest.mark.slow

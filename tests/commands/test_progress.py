@@ -3,7 +3,8 @@
 from doubles.ticking import TickingClock
 
 from specframe.bench.harness import Progress
-from specframe.commands import calibrate, comparing
+from specframe.commands import comparing
+from specframe.commands.progress import Progress as OneLine
 
 
 def test_a_comparison_tells_no_time_before_an_answer_is_timed(monkeypatch, capsys):
@@ -18,8 +19,8 @@ def test_a_comparison_tells_no_time_before_an_answer_is_timed(monkeypatch, capsy
 
 
 def test_a_calibration_tells_the_time_left_when_something_is_done(monkeypatch, capsys):
-    clock = TickingClock(monkeypatch, ("specframe.commands.calibrate",))
-    progress = calibrate._Progress()
+    clock = TickingClock(monkeypatch, ("specframe.commands.progress",))
+    progress = OneLine()
     clock.now = 6.0
     progress("answering prompts", 1, 4)
     clock.now = 12.0

@@ -7,9 +7,17 @@ from doubles.tiny import Tiny, tiny_executor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.core.draft import tree_step
+from specframe.core.draft import Drafter, tree_step
 from specframe.core.sampling import Law, seeded_choice
-from specframe.types import Draft, DraftPlan, GainRule, SkipSet, StopRule, TreeRule
+from specframe.types import (
+    LONGEST_DRAFT,
+    Draft,
+    DraftPlan,
+    GainRule,
+    SkipSet,
+    StopRule,
+    TreeRule,
+)
 
 trees = st.sampled_from((None, TreeRule((2,)), TreeRule((1, 3))))
 samplings = st.sampled_from((None, 0, 1))
@@ -171,3 +179,12 @@ def test_a_verification_row_sees_its_own_path_and_nothing_beside_it(prompt, node
         chain = chain_step([prompt[-1], *path], len(prompt) - 1)
         alone = executor.walk(chain, prefilled(executor, prompt)).logits[0, -1]
         torch.testing.assert_close(rows[row], alone, rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize("tree", [None, TreeRule((1,))])
+def test_a_chain_without_other_limits_fills_the_scratch_columns(tree):
+    plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), StopRule(LONGEST_DRAFT + 9), tree)
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    cache = prefilled(executor, [3, 8], room=LONGEST_DRAFT + 1)
+    draft = Drafter(executor, cache, Law(), [3, 8]).run(plan)
+    assert len(draft.tokens) == LONGEST_DRAFT

@@ -1,22 +1,26 @@
 """Greedy is lossless: token for token the executor's own autoregressive decoding."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
 import torch
 from doubles.drafts import LAYERS, models, prompts, skip_sets
-from doubles.strategies import InTurn
+from doubles.strategies import Answering, InTurn
 from doubles.tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import LogitsProcessorList
 
 from specframe.contract.drafting_options import WithDrafting
-from specframe.contract.selector import Needs
+from specframe.contract.planner import Planner
+from specframe.contract.selector import LayerSelector, Needs
 from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain
-from specframe.core.engine import Engine
+from specframe.core import engine as engines
+from specframe.core.engine import Engine, Limits
+from specframe.core.sampling import Law
 from specframe.core.states import StateWindow
+from specframe.costs.model import CostModel
 from specframe.doors.arguments import resolve
 from specframe.executors import exactness
 from specframe.executors.fused import executor as fused
@@ -248,3 +252,42 @@ def test_a_draft_that_breaks_down_leaves_the_target_alone():
     found = generated(tiny, InTurn((plan,)), [3], settings, Broken())
     assert tokens_of(found) == wanted
     assert max(done.outcome.drafted for done in found[1:]) == 2
+
+
+def test_seconds_are_counted_where_they_are_spent(monkeypatch):
+    """The clock is read at the start, after planning, drafting, verifying and learning."""
+    monkeypatch.setattr(engines, "perf_counter", iter((0, 1, 3, 7, 15, 31, 100, 200)).__next__)
+    plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), StopRule(1))
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    rounds = Engine(executor, InTurn((plan,)), Law(), Limits(3)).rounds([3, 8])
+    first = next(rounds)
+    assert (first.index, first.seconds) == (0, 1)
+    monkeypatch.setattr(engines, "perf_counter", iter((0, 1, 3, 7, 15, 31, 63)).__next__)
+    done = next(rounds)
+    outcome = done.outcome
+    spent = (outcome.select_seconds, outcome.draft_seconds, outcome.verify_seconds)
+    assert (done.index, *spent, done.seconds) == (1, 2 + 16, 4, 8, 63)
+
+
+def test_a_planner_sees_the_prices_given_or_even_ones():
+    seen = []
+    planner = Answering(lambda context: (seen.append(context.costs), NOTHING)[1])
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    given = CostModel.even(LAYERS)
+    for costs in (given, None):
+        list(Engine(executor, Planning(planner), Law(), Limits(2), costs).rounds([3]))
+    assert seen[0] is given
+    assert seen[1] == CostModel.even(LAYERS)
+
+
+NOTHING = DraftPlan(SkipSet.none(LAYERS), StopRule(0))
+
+
+@dataclass(frozen=True)
+class Planning(LayerSelector):
+    """Hands out one planner."""
+
+    planner: Planner
+
+    def start(self, shape):
+        return self.planner

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from doubles import edits
 from doubles.faults import (
     argmax_draft,
     bonus_at_temperature_1,
@@ -38,9 +39,12 @@ from doubles.faults import (
     window_one_too_wide,
 )
 from doubles.must_hold import (
-    HOLDS,
+    HOLDS as HOLDS_IN_THE_CORE,
+)
+from doubles.must_hold import (
     Wrong,
     copies_of_changed_weights,
+    identity_of_a_selector_that_writes,
     identity_of_greedy_chains,
     identity_of_greedy_trees,
     identity_of_the_draft,
@@ -51,6 +55,29 @@ from doubles.must_hold import (
     law_of_trees,
     law_with_an_end_token,
     law_with_history,
+)
+from doubles.must_hold_at_length import (
+    HOLDS_AT_LENGTH,
+    committed_tree_paths,
+    memory_that_was_not_written_is_not_read,
+    prompts_of_several_blocks,
+    rows_in_company,
+    trees_of_many_rows,
+    trees_of_many_rows_in_a_window,
+    weights_of_now,
+    windows_shorter_than_a_block,
+)
+from doubles.must_hold_at_the_doors import (
+    HOLDS_AT_THE_DOORS,
+    draws_are_torchs_own,
+    law_through_the_library,
+    law_through_the_speculator,
+    other_searches_are_refused,
+    processors_of_the_library,
+    processors_run_in_float32,
+    seeds_decide,
+    stops_through_the_library,
+    stops_through_the_speculator,
 )
 
 
@@ -92,6 +119,44 @@ MUTANTS = [
     Mutant(draft_blind_to_itself, identity_of_the_draft),
     Mutant(window_one_too_wide, identity_with_the_library),
 ]
+EDITED = {
+    "every_prompt_block_causal_over_itself": prompts_of_several_blocks,
+    "narrow_window_forgotten_in_prompts": windows_shorter_than_a_block,
+    "window_forgotten": windows_shorter_than_a_block,
+    "wide_tree_without_its_mask": trees_of_many_rows,
+    "window_by_column": trees_of_many_rows_in_a_window,
+    "rows_alone": rows_in_company,
+    "module_rows_alone": rows_in_company,
+    "replaced_head_goes_stale": weights_of_now,
+    "norms_of_heads_go_stale": weights_of_now,
+    "cache_not_zeroed": memory_that_was_not_written_is_not_read,
+    "module_cache_not_zeroed": memory_that_was_not_written_is_not_read,
+    "module_tree_path_committed_as_a_chain": committed_tree_paths,
+    "tokens_to_be_written": identity_of_a_selector_that_writes,
+    "processors_in_the_logits_dtype": processors_run_in_float32,
+    "processors_without_history": law_with_history,
+    "draws_in_half_precision": draws_are_torchs_own,
+    "draws_sharpened": draws_are_torchs_own,
+    "seed_ignored": seeds_decide,
+    "residual_not_normalised": law_at_a_temperature,
+    "door_drops_temperature": law_through_the_library,
+    "door_drops_processors": law_through_the_library,
+    "door_drops_criteria": stops_through_the_library,
+    "door_drops_max_time": stops_through_the_library,
+    "door_drops_end_tokens": stops_through_the_library,
+    "door_counts_the_prompt_as_new": stops_through_the_library,
+    "temperature_dropped": law_through_the_speculator,
+    "criteria_dropped": stops_through_the_speculator,
+    "max_time_dropped": stops_through_the_speculator,
+    "end_tokens_dropped": stops_through_the_speculator,
+    "prompt_cut_for_its_processors": processors_of_the_library,
+    "several_sequences_accepted": other_searches_are_refused,
+    "contrastive_search_accepted": other_searches_are_refused,
+    "guidance_accepted": other_searches_are_refused,
+    "beams_accepted": other_searches_are_refused,
+    "layer_contrast_accepted": other_searches_are_refused,
+}
+HOLDS = (*HOLDS_IN_THE_CORE, *HOLDS_AT_LENGTH, *HOLDS_AT_THE_DOORS)
 
 
 @pytest.mark.parametrize("assertion", HOLDS, ids=lambda assertion: assertion.__name__)
@@ -110,5 +175,16 @@ def test_a_mutant_is_caught(mutant, monkeypatch):
         mutant.caught_by()
 
 
+@pytest.mark.parametrize("name", EDITED)
+def test_a_mutant_by_edit_is_caught(name, monkeypatch):
+    getattr(edits, name)(monkeypatch)
+    with pytest.raises(Wrong):
+        EDITED[name]()
+
+
 def test_every_assertion_catches_a_mutant():
-    assert {mutant.caught_by for mutant in MUTANTS} == set(HOLDS)
+    assert {mutant.caught_by for mutant in MUTANTS} | {*EDITED.values()} == set(HOLDS)
+
+
+def test_every_edit_is_tried():
+    assert {name for name, edit in vars(edits).items() if isinstance(edit, edits.Edit)} == {*EDITED}

@@ -48,6 +48,13 @@ def test_the_memory_of_a_set_is_that_of_its_copies():
     assert COSTS.low_bytes(SkipSet.none(LAYERS).lower(4, [0], head=False)) == 100
 
 
+def test_copies_that_sets_share_take_memory_once():
+    none = SkipSet.none(LAYERS)
+    sets = [none.lower(4, [0, 1], head=False), none.lower(4, [1, 2]), none, none.lower(8, [1])]
+    assert COSTS.low_bytes_of(sets) == (100 + 300 + 100 + 1000) + (300 + 1000)
+    assert COSTS.low_bytes_of([none]) == 0
+
+
 @st.composite
 def sets(draw):
     skipped = draw(st.integers(0, EVERY))

@@ -42,6 +42,15 @@ def test_where_rounds_take_less_than_their_parts_the_fixed_part_says_so(monkeypa
     assert found.round_seconds == pytest.approx(-0.05, abs=0.01)
 
 
+def test_draft_walks_that_are_priced_too_high_do_not_make_every_round_dearer(monkeypatch):
+    nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
+    costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
+    # drafting rounds are priced at 4 and 8 and take less; 0.1 of any round is not walks
+    monkeypatch.setattr(prices, "_timed_rounds", lambda *given: ([1.1, 3.1, 6.1], [1.0, 3.0, 6.0]))
+    found = prices.measure_round_costs(tiny_executor(), costs)
+    assert found.round_seconds == pytest.approx(0.1)
+
+
 def test_a_profile_is_measured_once_and_found_afterwards(monkeypatch):
     model = tiny_model(Tiny())
     executor = FusedExecutor(model)

@@ -37,10 +37,12 @@ def test_a_model_that_is_not_there_is_refused_with_what_is_known(name, monkeypat
 
 @pytest.mark.parametrize("name", ["testbed", "planted-19M"])
 def test_a_model_that_is_made_here_takes_no_arguments(name):
-    with pytest.raises(
-        InvalidRequest, match=f"'{name}' is made here .* Got dtype, revision; leave"
-    ):
+    with pytest.raises(InvalidRequest, match=f"'{name}' is made here .* Got revision; leave"):
         load(name, revision="main", dtype="float32")
+
+
+def test_a_model_that_is_made_here_has_the_dtype_that_is_asked_for():
+    assert load("planted-19M", dtype="float32").model.dtype == torch.float32
 
 
 def test_the_tokenizer_comes_from_where_the_model_does(monkeypatch):

@@ -7,15 +7,18 @@ drafts nor the library's processors: full-prefix logits and plain arithmetic on 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
+from itertools import count
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from transformers import LogitsProcessorList
 
 from doubles.tiny import Tiny, tiny_executor, tiny_model
 from specframe.contract.selector import LayerSelector
+from specframe.core import engine as engines
 from specframe.core.engine import Engine
 from specframe.core.sampling import Choose
 from specframe.doors.arguments import Decoding, resolve
@@ -57,7 +60,9 @@ def emitted_law(case: Case) -> Law:
     def run(choose: Choose) -> tuple[int, ...]:
         law = replace(decoding.law, choose=choose)
         engine = Engine(executor, case.strategy, law, decoding.limits)
-        return tuple(token for done in engine.rounds(PROMPT) for token in done.tokens)
+        with pytest.MonkeyPatch.context() as patch:  # some strategies plan by what planning takes
+            patch.setattr(engines, "perf_counter", partial(next, count()))
+            return tuple(token for done in engine.rounds(PROMPT) for token in done.tokens)
 
     return exact_law(run)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import ClassVar
 
+from specframe.contract import registry
 from specframe.contract.constant_plan import ConstantPlanner
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.selector import LayerSelector, Traits
@@ -14,6 +16,13 @@ from specframe.storage.artefacts import load_artefact, save_artefact
 from specframe.types import DraftPlan, ModelShape, Prompt, SkipSet, StopRule
 
 KIND = f"{__name__}:LearnsOneSet"  # a name by which the registry finds the class
+
+
+def register(monkeypatch):
+    """What is not registered is not loaded from a folder."""
+    known = registry._entries()
+    entries = {**known, KIND: EntryPoint(KIND, KIND, registry.GROUP)}
+    monkeypatch.setattr(registry, "_entries", lambda: entries)
 
 
 @dataclass(frozen=True)

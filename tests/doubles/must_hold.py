@@ -1,10 +1,15 @@
 """The laws and identities that a fault breaks."""
 
+from contextlib import suppress
+from dataclasses import dataclass
+
 import torch
 
 from doubles.laws import Case, Sampling, law_error, repetition_penalty, temperature
+from doubles.strategies import Answering
 from doubles.tiny import Tiny, tiny_executor, tiny_model
 from specframe.contract.drafting_options import WithDrafting
+from specframe.contract.selector import LayerSelector
 from specframe.core.draft import Drafter
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
@@ -24,6 +29,7 @@ PENALTY = Sampling({"repetition_penalty": 1.7}, (repetition_penalty(1.7),))
 TEMPERED = Sampling({"temperature": 0.6}, (temperature(0.6),))
 ENDING = Sampling({"eos_token_id": 1}, (), frozenset({1}))
 SKIPS = SkipSet.from_sublayers(2, [2, 3])
+SKIPS_OF_THREE = SkipSet.from_sublayers(3, [3])
 CHAIN = FixedSkips(SKIPS, StopRule(3))
 LOW = FixedSkips(SkipSet.from_sublayers(2, [3]).lower(4, [1, 2]), StopRule(3))
 TREE = WithDrafting(FixedSkips(SkipSet.from_sublayers(2, [0, 3]), StopRule(3)), tree=TreeRule((3,)))
@@ -80,6 +86,25 @@ def identity_of_greedy_chains() -> None:
 
 def identity_of_greedy_trees() -> None:
     identical(TreeRule((3, 2)), [2])
+
+
+@dataclass(frozen=True)
+class Writing(LayerSelector):
+    """Tries to change what was emitted."""
+
+    def start(self, shape):
+        return Answering(self._plan)
+
+    def _plan(self, context):
+        with suppress(AttributeError):
+            context.tokens.__setitem__(-1, 0)
+        return DraftPlan(SKIPS_OF_THREE, StopRule(2))
+
+
+def identity_of_a_selector_that_writes() -> None:
+    executor = tiny_executor(Tiny(layers=3))
+    if greedy(Writing(), executor) != greedy(Autoregressive(), executor):
+        raise Wrong("a selector changed the tokens")
 
 
 def identity_of_the_draft() -> None:
@@ -141,6 +166,7 @@ HOLDS = (
     law_with_history,
     law_with_an_end_token,
     law_of_trees,
+    identity_of_a_selector_that_writes,
     identity_of_greedy_chains,
     identity_of_greedy_trees,
     identity_of_the_draft,

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specframe.errors import PromptTooLong
-from specframe.executors.cache import CursorCache
+from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
+from specframe.executors.fused.native.sublayers import LANES
+from specframe.executors.modules.cache import LayerCache
 
 LAYERS, KV_HEADS, HEAD_SIZE = 2, 2, 4
 
@@ -92,3 +94,23 @@ def test_rows_past_the_capacity_are_refused_with_the_remedy():
 
 def test_unwritten_columns_hold_zeros():
     assert not new_cache().data.any()
+
+
+@pytest.mark.parametrize("capacity", [1, 40, 512, 513])
+def test_storage_ends_with_a_whole_block_of_every_size(capacity):
+    """Whatever is read in blocks is there, and is no more than a block longer than asked for."""
+    stored = new_cache(capacity).data.shape[3]
+    assert capacity <= stored < capacity + STORAGE_BLOCK
+    for block in (COLUMN_BLOCK, STRICT_BLOCK, STORAGE_BLOCK, LANES):
+        assert stored % block == 0
+
+
+@pytest.mark.parametrize("capacity", [40, 600])
+def test_a_cache_of_modules_says_what_a_position_of_the_walked_layers_takes(capacity):
+    cache = LayerCache(3, capacity, torch.float64, torch.device("cpu"))
+    assert cache.bytes_per_position == 0
+    rows = torch.zeros(1, KV_HEADS, 5, HEAD_SIZE, dtype=torch.float64)
+    for layer in (0, 2, 2):
+        cache.storage(layer, rows, rows)
+    assert cache.bytes_per_position == 2 * 2 * KV_HEADS * HEAD_SIZE * 8
+    assert new_cache(capacity).bytes_per_position == LAYERS * 2 * KV_HEADS * HEAD_SIZE * 8

@@ -1,12 +1,14 @@
 """Bit for bit: where the self-check passes, greedy chains are autoregressive decoding exactly."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 from doubles.tiny import Tiny, tiny_executor, tiny_model
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
@@ -55,6 +57,8 @@ def checked(tiny, strict=False):
 def assert_chains_are_exact(tiny, strict, skip_sets, prompts, new_tokens):
     executor, found = tiny_executor(tiny, strict), checked(tiny, strict)
     if not found.exact:
+        promised = executor.compiled or checked(replace(BF16, dtype=tiny.dtype), strict).exact
+        assert not promised, f"promised on this machine and not kept: {found.statement}"
         pytest.skip(f"nothing is promised on this machine: {found.statement}")
     for length in prompts:
         for skips in skip_sets:
@@ -126,15 +130,15 @@ def test_the_chosen_attention_keeps_a_rows_bits_at_the_ends_of_column_blocks(gro
 class Drifting:
     """An executor in which company changes the last bits of a row."""
 
-    def __init__(self, executor, since=2):
-        self._executor, self._since = executor, since
+    def __init__(self, executor, since=2, after=0):
+        self._executor, self._since, self._after = executor, since, after
 
     def __getattr__(self, name):
         return getattr(self._executor, name)
 
     def walk(self, step, cache, skips=None, **how):
         passed = self._executor.walk(step, cache, skips, **how)
-        if self._since <= step.rows <= 32:
+        if self._since <= step.rows <= 32 and step.visible >= self._after:
             bent = passed.hidden.clone()
             bent[..., 0] += 0.05
             passed = replace(passed, hidden=bent)
@@ -148,6 +152,16 @@ def test_the_self_check_notices_rows_that_differ_in_company(since):
     found = check_exactness(Drifting(tiny_executor(BF16), since))
     assert not found.exact
     assert f"{since} rows differ in their last bits" in found.statement
+
+
+@pytest.mark.parametrize("after", [2_000, 8_000])
+def test_the_self_check_looks_at_long_contexts(after):
+    long = replace(BF16, positions=8_200)
+    if not checked(long).exact:
+        pytest.skip("the executor itself is not exact on this machine")
+    found = check_exactness(Drifting(tiny_executor(long), after=after))
+    assert not found.exact
+    assert f"at context {2_100 if after < 2_100 else 8_160}" in found.statement
 
 
 def test_a_model_of_few_positions_can_be_checked_too():
@@ -199,6 +213,49 @@ def test_what_changes_the_answer_is_remembered_apart(cache_folder, monkeypatch):
     known_exactness(tiny_executor(BF16))
     torch.set_num_threads(threads)
     assert len(list(cache_folder.iterdir())) == 5
+
+
+@contextmanager
+def another_version():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exactness, "version", lambda name: "0.0.0")
+        yield
+
+
+@contextmanager
+def another_precision():
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def another_instruction_set():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+        yield
+
+
+OTHERS = {
+    "version": another_version,
+    "precision": another_precision,
+    "instruction set": another_instruction_set,
+    "attention kernels": lambda: sdpa_kernel(SDPBackend.MATH),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_setting_that_changes_arithmetic_is_remembered_apart(other, cache_folder, monkeypatch):
+    monkeypatch.setattr(exactness, "check_exactness", lambda executor: Exactness(True, ""))
+    executor = tiny_executor(BF16)
+    known_exactness(executor)
+    with OTHERS[other]():
+        known_exactness(executor)
+    assert len(list(cache_folder.iterdir())) == 2
+    known_exactness(executor)
+    assert len(list(cache_folder.iterdir())) == 2
 
 
 def test_strict_pads_every_product_of_few_rows_to_one_size(monkeypatch):

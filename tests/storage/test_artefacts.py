@@ -95,6 +95,21 @@ def test_a_damaged_folder_is_refused(tmp_path, anchors, damage, told):
         load(tmp_path)
 
 
+def test_a_bit_that_flipped_in_a_tensor_is_found(tmp_path, anchors):
+    save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
+    content = bytearray(tensors(tmp_path).read_bytes())
+    content[-1] ^= 1
+    tensors(tmp_path).write_bytes(content)
+    with pytest.raises(ArtefactError, match="altered or cut"):
+        load(tmp_path)
+
+
+def test_tensors_of_an_earlier_value_are_not_read(tmp_path, anchors):
+    save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
+    save_artefact(tmp_path, SkipSet.none(2), kind="set", fingerprint=FACTS)
+    assert load(tmp_path, kind="set", cls=SkipSet) == SkipSet.none(2)
+
+
 def test_another_kind_is_refused(tmp_path, anchors):
     save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
     with pytest.raises(ArtefactError, match="holds a 'anchors', not a 'profile'"):

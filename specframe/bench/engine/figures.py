@@ -21,7 +21,7 @@ from specframe.bench.fingerprint import fingerprint
 from specframe.bench.timing import bootstrap, in_turns, median, ratio_of_medians
 from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
-from specframe.executors.device import require_device
+from specframe.executors.device import compute_with, require_device
 from specframe.executors.executor import Executor, chain_step
 from specframe.executors.load import load_executor
 from specframe.prompts.random import random_prompts
@@ -78,14 +78,13 @@ def engine_options(
         raise InvalidRequest(
             f"--shape {shape} asks for random weights and --model {model} for a model's. Give one."
         )
-    if threads is not None and threads < 1:
-        raise InvalidRequest(f"The number of threads must be at least 1. Got {threads} instead.")
-    place = require_device(device)
+    compute_with(threads)
+    place, compared = require_device(device), read_peers(peers)
     found = (
         shapes.shape_of(model, load(model).model) if model else shapes.named_shape(shape or "19M")
     )
     threads = threads or torch.get_num_threads()
-    return EngineOptions(found, threads, place, profile, read_peers(peers))
+    return EngineOptions(found, threads, place, profile, compared)
 
 
 def bench_engine(options: EngineOptions) -> dict[str, Any]:

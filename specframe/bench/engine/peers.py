@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from specframe.errors import InvalidRequest
+from specframe.storage.user_cache import from_json
 
 __all__ = ["read_peers"]
 
@@ -17,7 +17,7 @@ def read_peers(path: Path | None) -> dict[str, float]:
     if path is None:
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = from_json(path.read_text(encoding="utf-8"))
         peers = {str(name): float(figures["ms_per_token"]) for name, figures in found.items()}
     except OSError as error:
         raise InvalidRequest(

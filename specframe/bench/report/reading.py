@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from specframe.bench.report.comparison import Comparison
 from specframe.bench.run_folder import RESULTS_FILE, ROWS_FILE
 from specframe.bench.schema import SCHEMA_VERSION
 from specframe.errors import ArtefactError, InvalidRequest
+from specframe.storage.user_cache import from_json
 
 __all__ = ["read_run"]
 
@@ -44,7 +44,7 @@ def _engine(run: Path) -> dict[str, Any]:
 
 def _read(file: Path, path: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return from_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InvalidRequest(_not_there(path)) from error
     except OSError as error:

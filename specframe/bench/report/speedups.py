@@ -84,10 +84,12 @@ def _bars(heading: str, rows: list[tuple[ContenderName, Entry]], longest: float)
 
 
 def _axis(longest: float, bottom: int) -> Markup:
-    marks = []
+    one = _place(1.0, longest)
+    marks = [line((one, 0), (one, bottom), "one")]  # wherever the ticks are
     for value in ticks(0.0, longest / ROOM * 1.05):
         x = _place(value, longest)
-        marks.append(line((x, 0), (x, bottom), "one" if value == 1.0 else "rule"))
+        if value != 1.0:
+            marks.append(line((x, 0), (x, bottom), "rule"))
         anchor = "start" if value == 0 else "middle"
         marks.append(label(f"{value:g}×", x, bottom + 14, anchor, class_="tick"))
     return tag("g", *marks, aria_hidden="true")

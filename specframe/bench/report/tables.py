@@ -25,6 +25,7 @@ COLUMNS: tuple[Column, ...] = (
     ("vs transformers", "speedup_vs_transformers", wording.fold),
     ("end to end, own AR", "end_to_end_vs_own_ar", wording.fold),
     ("end to end, transformers", "end_to_end_vs_transformers", wording.fold),
+    ("ms a token", "tokens_per_second", wording.milliseconds_each),
     ("tokens/s", "tokens_per_second", partial(count, digits=1)),
     ("exact", "exact_match", percent),
     ("near-ties", "near_ties", percent),

@@ -36,6 +36,11 @@ def count(value: float | None, digits: int = 2) -> str:
     return UNKNOWN if value is None else f"{value:.{digits}f}"
 
 
+def milliseconds_each(rate: float | None) -> str:
+    """How long each takes at so many a second."""
+    return count(1000 / rate, digits=1) if rate else UNKNOWN
+
+
 def bytes_(value: float | None) -> str:
     """Memory in binary units; 0 means not measured."""
     if not value:

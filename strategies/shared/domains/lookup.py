@@ -12,6 +12,7 @@ from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least, require_in, require_known
 from specframe.contract.planner import Context
 from specframe.contract.pooling import Pooling
+from specframe.errors import InvalidConfig
 from specframe.strategies.shared.domains.anchors import KINDS, Anchors, labelled_anchors
 from specframe.strategies.shared.domains.neighbours import (
     INDEXES,
@@ -22,7 +23,7 @@ from specframe.strategies.shared.domains.neighbours import (
 )
 from specframe.strategies.shared.judging.prompt_split import PromptSplit
 
-__all__ = ["DomainConfig", "Lookup", "Match", "Memory", "learn_memory", "memory_of"]
+__all__ = ["DomainConfig", "Lookup", "Match", "Memory", "learn_memory", "memory_of", "require_each"]
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,22 @@ class Memory:
     reach: Mapping[str, float] = field(default_factory=dict)  # farthest held-out prompt, by domain
     accuracy: float = 0.0  # share of held-out prompts that find their domain
 
+    def __post_init__(self) -> None:
+        found = tuple(self.anchors.shape), len(self.labels), tuple(self.centre.shape)
+        fits = len(found[0]) == 2 and found == (found[0], found[0][0], found[0][1:])
+        if not (fits and self.labels):
+            raise InvalidConfig.of("Memory", "anchors", "a vector and a label each", found)
+
     @classmethod
     def of(cls, anchors: Anchors) -> Memory:
         """Anchors as they are: no centre, no reach."""
         return cls(anchors.vectors, anchors.labels, torch.zeros(anchors.vectors.shape[1]))
+
+
+def require_each(owner: str, name: str, wanted: Sequence[str], found: Mapping[str, object]) -> None:
+    """Raise if one of these domains has nothing."""
+    if missing := [domain for domain in wanted if domain not in found]:
+        raise InvalidConfig.of(owner, name, f"of all domains, {missing[0]!r} too", list(found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from specframe.contract.constant_plan import ConstantPlanner
-from specframe.contract.options import require_at_least, require_in, require_known
+from specframe.contract.options import require_draft_length, require_in, require_known
 from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Needs
@@ -39,7 +39,7 @@ class BlindConfig:
 
     def __post_init__(self) -> None:
         require_known(self, stop=("gain", "confidence"))
-        require_at_least(self, longest=1)
+        require_draft_length(self, "longest")
         require_in(self, "(0, 1)", "share", "guess")
 
 

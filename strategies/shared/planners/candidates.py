@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.contract.options import require_at_least, require_in
+from specframe.contract.options import require_at_least, require_draft_length, require_in
 from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
@@ -48,7 +48,8 @@ class CandidateRules:
     review: int = 4  # rounds between two reviews of the choice
 
     def __post_init__(self) -> None:
-        require_at_least(self, longest=1, review=1)
+        require_at_least(self, review=1)
+        require_draft_length(self, "longest")
         require_in(self, "(0, 1]", "memory")
 
 

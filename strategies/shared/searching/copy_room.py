@@ -17,6 +17,7 @@ __all__ = ["CopyRoom", "in_bytes"]
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 UNITS |= {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+LONGEST = 20  # characters of a number
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 
 
@@ -25,7 +26,7 @@ def in_bytes(owner: str, name: str, size: int | str) -> float:
     if size == "":
         return inf
     match = SIZE.fullmatch(str(size).strip())
-    if match is None or match[2].lower() not in UNITS:
+    if match is None or match[2].lower() not in UNITS or len(match[1]) > LONGEST:
         allowed = "bytes as a number, or a size such as 200MB or 1.5GiB"
         raise InvalidConfig.of(owner, name, allowed, size)
     return int(float(match[1]) * UNITS[match[2].lower()])

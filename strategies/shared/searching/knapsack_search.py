@@ -204,13 +204,13 @@ def fit_measured(
     Sets on weights of other widths say nothing of these losses and are left out.
     """
     low = None if expected is None else expected.low
-    alike = [s for s in sets if not s.low_bits or (low and s.low_bits == low.bits)]
-    alike = alike or [SkipSet(sets[0].size)]
+    bits = (0,) if low is None else (0, low.bits)
+    alike = [skips for skips in sets if skips.low_bits in bits] or [SkipSet(sets[0].size)]
     estimates = [measured(skips) for skips in alike]
     shares = np.array([estimate.value for estimate in estimates])
     counts = np.array([max(estimate.count, 1) for estimate in estimates], dtype=np.float64)
     changed = as_matrix(alike, alike[0].size)
-    if low is None:
+    if expected is None or low is None:
         return fit_losses(changed, shares, counts, None if expected is None else expected.losses)
     lowered = as_matrix([skips.low for skips in alike], alike[0].size)
     heads = np.array([[skips.low_head] for skips in alike])

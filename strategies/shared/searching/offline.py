@@ -197,11 +197,11 @@ def _local(
     if not widths:
         return in_full
     of_three = LocalSearch(size, seed, (SkipSet(size),), widths=widths)
-    stages = [(in_full, round(FULL_SHARE * evaluations)), (of_three, evaluations)]
-    if room.limited:
-        within = _knapsack(config, lab, split, split.search[::RACED], (), room)
-        stages.insert(1, (within, round(WITHIN_SHARE * evaluations)))
-    return InTurn(*stages)
+    first, last = (in_full, round(FULL_SHARE * evaluations)), (of_three, evaluations)
+    if not room.limited:
+        return InTurn(first, last)
+    within = _knapsack(config, lab, split, split.search[::RACED], (), room)
+    return InTurn(first, (within, round(WITHIN_SHARE * evaluations)), last)
 
 
 def _knapsack(

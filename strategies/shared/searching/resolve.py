@@ -32,7 +32,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 NEVER = 1e-6
-FINER = 2  # parts of a weight are so many times finer where there are low-bit weights
+FINER = 2  # parts of a weight are so many times finer where there are low-bit weights,
+COARSER = 2  # and so many times fewer prefixes are tried: sets with low-bit weights begin early
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ def resolve(
     items = Items.of(
         model, prices, protected=protected, parts=parts, heaviest=heaviest, shift=shift
     )
+    stride *= COARSER if items.problem.low is not None else 1
     candidates = list(_best_cells(items, most_skipped, solved, stride))
     candidates += [
         KnownSet(one.skips, float(_shifted(np.array([one.alpha]), shift)[0])) for one in known

@@ -55,12 +55,9 @@ def resolve_within(
 
     Not `proven`, it is the best set that the bounds bring by the way, without a solver.
     """
-    if model.low is None:
-        sizes, head_bytes = (), 0
-    else:
-        sizes, head_bytes = room.missing_bytes(model.low.bits)
+    sizes, head_bytes = room.missing_bytes(model.low.bits) if model.low is not None else ((), 0)
     items = Items.of(model, prices, low_bytes=sizes)
-    found = []
+    found: list[KnownSet] = []
     for head in items.heads:
         left = room.left - head_bytes * head
         if left >= 0:

@@ -128,7 +128,7 @@ def test_every_figure_is_written_and_explained(monkeypatch, tmp_path, capsys):
         (["--shape", "7B"], "Known: 19M, 1.1B"),
         (["--shape", "19M", "--model", "testbed"], "Give one"),
         (["--peer-json", "nowhere.json"], "cannot be read"),
-        (["--threads", "0"], "at least 1"),
+        (["--threads", "0"], "between 1 and"),
         (["--device", "tpu"], "cpu or cuda"),
         (["--json", "nowhere/E.json"], "existing folder"),
     ],
@@ -147,7 +147,7 @@ def test_bad_options_are_one_line_and_status_two(monkeypatch, capsys, arguments,
         ("[1]", "does not have the form"),
         ('{"f16": {"least": 1}}', "does not have the form"),
         ('{"f16": {"ms_per_token": 0}}', "Give a positive number"),
-        ('{"f16": {"ms_per_token": NaN}}', "Give a positive number"),
+        ('{"f16": {"ms_per_token": NaN}}', "NaN is no finite number"),
     ],
 )
 def test_a_file_of_peers_that_cannot_be_read_is_refused(content, message, tmp_path):

@@ -1,0 +1,274 @@
+"""Mutates the files that decide tokens and says which changes no test notices.
+
+`make mutants` judges each mutant of cosmic-ray's operators in a process of its own: a mutated
+module takes the place of the real one in memory, and the tests of `TARGETS` run until one fails.
+Verdicts are kept in `results/mutants.json`, so that a run with a budget goes on where the last one
+ended. A mutant that lives is killed by a new test, or explained in `tests/living_mutants.txt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from random import Random
+from time import monotonic, sleep
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+KEPT = ROOT / "results" / "mutants.json"
+EXPLAINED = ROOT / "tests" / "living_mutants.txt"
+LONGEST = 240.0  # seconds for one mutant; one that never ends is caught, too
+LIBRARIES = ("scipy.stats", "torch", "transformers")  # what most tests load
+MUST_HOLD = "tests/core/test_mutants.py::test_what_must_hold_holds"
+TARGETS = {
+    "specframe/core/draft.py": ("core/test_draft.py", "core/test_copied.py", "core/test_head.py"),
+    "specframe/core/engine.py": (
+        "core/test_engine.py",
+        "core/test_head.py",
+        "core/test_low_bit.py",
+    ),
+    "specframe/core/sampling.py": ("core/test_sampling.py", "core/test_law_real_seam.py"),
+    "specframe/core/target.py": ("core/test_engine.py", "core/test_head.py"),
+    "specframe/core/verify.py": ("core/test_verify.py",),
+    "specframe/doors/arguments.py": ("doors", "core/test_law_real_seam.py"),
+    "specframe/executors/cache.py": ("executors/test_cache.py", "executors/fused/test_fused.py"),
+    "specframe/executors/fused/attention.py": ("executors/fused/test_attention.py",),
+    "specframe/executors/modules/cache.py": (
+        "executors/test_cache.py",
+        "executors/modules/test_losslessness.py",
+    ),
+}
+# one replacement for each operation: others differ from it only in how wrong they are
+OPERATORS = re.compile(
+    r"core/(AddNot|ExceptionReplacer|NumberReplacer|Replace(And|Or|True|False|Break|Continue)With\w+"
+    r"|ReplaceUnaryOperator_(Delete_\w+|USub_UAdd)|ZeroIterationForLoop"
+    r"|ReplaceComparisonOperator_(Lt_LtE|LtE_Lt|Gt_GtE|GtE_Gt|Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is"
+    r"|In_NotIn|NotIn_In)"
+    r"|ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_Add|Div_Mul|FloorDiv_Mul|Mod_Add|Pow_Mul"
+    r"|BitAnd_BitOr|BitOr_BitAnd|RShift_LShift))"
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of one line of one file."""
+
+    path: str
+    line: int
+    before: str
+    after: str
+    source: str  # of the whole file, changed
+
+    @property
+    def key(self) -> str:
+        """Equal as long as the file is."""
+        return hashlib.sha256(f"{self.path}\n{self.source}".encode()).hexdigest()[:16]
+
+    @property
+    def place(self) -> str:
+        """As it is printed."""
+        return f"{self.path}:{self.line}: {self.before} -> {self.after}"
+
+    @property
+    def change(self) -> str:
+        """As it is written in the list of those explained: without the line's number."""
+        return f"{self.path}: {self.before} -> {self.after}"
+
+
+def mutants_of(path: str) -> Iterator[Mutant]:
+    """All that differ from the file in more than annotations, each once."""
+    from cosmic_ray import plugins
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.mutating import mutate_code
+
+    source = (ROOT / path).read_text(encoding="utf-8")
+    nodes, seen = list(ast_nodes(get_ast(source))), {_code(source)}
+    for name in filter(OPERATORS.fullmatch, sorted(plugins.operator_names())):
+        operator = plugins.get_operator(name)()
+        count = sum(len(list(operator.mutation_positions(node))) for node in nodes)
+        for occurrence in range(count):
+            changed = mutate_code(source, operator, occurrence)
+            code = None if changed is None else _code(changed)
+            if code is not None and code not in seen:
+                seen.add(code)
+                yield _mutant(path, source, changed)
+
+
+def _mutant(path: str, source: str, changed: str) -> Mutant:
+    lines = list(zip(source.splitlines(), changed.splitlines(), strict=False))
+    number = next(i for i, (old, new) in enumerate(lines) if old != new)
+    old, new = lines[number]
+    return Mutant(path, number + 1, old.strip(), new.strip(), changed)
+
+
+def _code(source: str) -> str | None:
+    """The program without its annotations, which are never evaluated here; None if it is none."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        for name in ("annotation", "returns"):
+            if getattr(node, name, None) is not None:
+                setattr(node, name, ast.Constant(None))
+    return ast.dump(tree)
+
+
+class _Loader(SourceFileLoader):
+    """Gives a module the code of a mutant."""
+
+    def __init__(self, name: str, mutant: Mutant) -> None:
+        super().__init__(name, str(ROOT / mutant.path))
+        self._mutant = mutant
+
+    def get_code(self, fullname: str) -> Any:
+        return compile(self._mutant.source, self.path, "exec", dont_inherit=True)
+
+
+class _Finder:
+    """Finds the mutated module before the real one."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._name, self._mutant = mutant.path.removesuffix(".py").replace("/", "."), mutant
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name != self._name:
+            return None
+        loader = _Loader(name, self._mutant)
+        return spec_from_file_location(name, loader.path, loader=loader)
+
+
+def start(mutant: Mutant | None, tests: tuple[str, ...]) -> int:
+    """A process that ends with 0 if all tests pass with the mutant (None: as the files are)."""
+    child = os.fork()
+    if child:
+        return child
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    if mutant is not None:
+        sys.meta_path.insert(0, _Finder(mutant))
+    import pytest
+
+    options = [
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow",
+        "--timeout=60",
+        "--assert=plain",
+    ]
+    options += ["-o", "addopts=--import-mode=importlib --strict-markers"]
+    os._exit(int(pytest.main([*options, *tests])))
+
+
+def judge(mutants: list[Mutant], seconds: float, jobs: int) -> Iterator[tuple[Mutant, bool]]:
+    """Each mutant and whether it was caught, until the time is up."""
+    begun, waiting = monotonic(), list(reversed(mutants))
+    running: dict[int, tuple[Mutant, float]] = {}
+    while waiting or running:
+        late = monotonic() - begun > seconds
+        while waiting and len(running) < jobs and not late:
+            mutant = waiting.pop()
+            running[start(mutant, tests_of(mutant.path))] = (mutant, monotonic())
+        if late:
+            waiting.clear()
+        for process, (mutant, since) in list(running.items()):
+            ended, status = os.waitpid(process, os.WNOHANG)
+            overdue = monotonic() - since > LONGEST
+            if overdue and not ended:
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+            if ended or overdue:
+                del running[process]
+                yield mutant, overdue or status != 0
+        sleep(0.02)
+
+
+def tests_of(path: str) -> tuple[str, ...]:
+    return (MUST_HOLD, *(f"tests/{name}" for name in TARGETS[path]))
+
+
+def explained() -> dict[str, str]:
+    """Why a mutant may live, by its change."""
+    lines = EXPLAINED.read_text(encoding="utf-8").splitlines()
+    pairs = (tuple(line.split("  # ", 1)) for line in lines if line and not line.startswith("#"))
+    return dict(pairs)
+
+
+def _prepare() -> None:
+    """What every process needs, loaded once; nothing of specframe, which is yet to be mutated."""
+    os.chdir(ROOT)
+    sys.path[:0] = [str(ROOT)]
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.devnull
+    libraries = {name: import_module(name) for name in ("hypothesis", "pytest", *LIBRARIES)}
+    for name in ("LlamaForCausalLM", "MistralForCausalLM", "Qwen3ForCausalLM"):
+        getattr(libraries["transformers"], name)  # is imported when it is asked for
+    libraries["torch"].set_num_threads(1)
+
+
+def _sound(paths: set[str]) -> None:
+    """Stop where tests fail without any mutant."""
+    tests = tuple(dict.fromkeys(test for path in sorted(paths) for test in tests_of(path)))
+    _, status = os.waitpid(start(None, tests), 0)
+    if status != 0:
+        sys.exit(f"Tests fail as the files are, without any mutant: pytest {' '.join(tests)}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=55.0, help="time for judging")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--only", default="", help="mutate only files whose path contains this")
+    given = parser.parse_args()
+    _prepare()
+    paths = [path for path in TARGETS if given.only in path]
+    mutants = [mutant for path in paths for mutant in mutants_of(path)]
+    Random(0).shuffle(mutants)  # a run cut short has judged a fair sample
+    known = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    caught = {mutant.key for mutant in mutants if known.get(mutant.key)}
+    rest = [mutant for mutant in mutants if mutant.key not in caught]
+    rest.sort(key=lambda mutant: mutant.key not in known)  # those that lived come again, first
+    _sound({mutant.path for mutant in rest})
+    alive = {mutant.key: mutant for mutant in rest if mutant.key in known}
+    for mutant, dead in judge(rest, given.minutes * 60, given.jobs):
+        known[mutant.key] = dead
+        alive.pop(mutant.key, None)
+        if not dead:
+            alive[mutant.key] = mutant
+            print(f"lives: {mutant.place}", flush=True)
+        KEPT.parent.mkdir(exist_ok=True)
+        KEPT.write_text(json.dumps(known, indent=0), encoding="utf-8")
+    return report(mutants, known, list(alive.values()))
+
+
+def report(mutants: list[Mutant], known: dict[str, bool], alive: list[Mutant]) -> int:
+    """Print the figure and what lives; 1 if any of it is not explained."""
+    reasons = explained()
+    judged = sum(mutant.key in known for mutant in mutants)
+    new = sorted((m for m in alive if m.change not in reasons), key=lambda m: (m.path, m.line))
+    for mutant in new:
+        print(mutant.place)
+    print(
+        f"{judged} of {len(mutants)} mutants judged: {judged - len(alive)} killed, "
+        f"{len(alive) - len(new)} explained, {len(new)} to be killed"
+    )
+    return int(bool(new))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""How many tokens may be generated, from each way to say it."""
+
+import pytest
+import torch
+from doubles.tiny import Tiny, tiny_model
+
+from specframe.doors.arguments import resolve
+from specframe.errors import InvalidRequest, PromptTooLong
+
+POSITIONS = 40
+CPU = torch.device("cpu")
+
+
+def budget(prompt, **given):
+    model = tiny_model(Tiny(positions=POSITIONS))
+    return resolve(model, [1] * prompt, POSITIONS, CPU, **given).limits.max_new_tokens
+
+
+@pytest.mark.parametrize(
+    ("prompt", "given", "wanted"),
+    [
+        (5, {"max_new_tokens": 1}, 1),
+        (5, {"max_new_tokens": 35}, 35),
+        (39, {"max_new_tokens": 1}, 1),
+        (5, {"max_length": 12}, 7),
+        (5, {"max_length": POSITIONS}, 35),
+        (5, {"max_length": 12, "max_new_tokens": 3}, 3),
+        (5, {}, 20),
+        (30, {}, 10),
+    ],
+)
+def test_the_budget_is_what_was_asked_for(prompt, given, wanted):
+    assert budget(prompt, **given) == wanted
+
+
+@pytest.mark.parametrize(
+    ("prompt", "given", "at_most"),
+    [
+        (5, {"max_new_tokens": 36}, 35),
+        (5, {"max_length": 41}, 35),
+        (40, {"max_new_tokens": 1}, 0),
+        (41, {}, 0),
+    ],
+)
+def test_more_than_the_positions_is_refused_with_what_is_possible(prompt, given, at_most):
+    with pytest.raises(PromptTooLong, match=rf"at most {at_most} new tokens"):
+        budget(prompt, **given)
+
+
+def test_a_length_that_the_prompt_has_reached_leaves_nothing_to_generate():
+    with pytest.raises(InvalidRequest, match="must be at least 1"):
+        budget(12, max_length=12)
