@@ -106,8 +106,8 @@ end_tokens_dropped = Edit(arguments.resolve, "_ends(config)", "frozenset()")
 prompt_cut_for_its_processors = Edit(
     arguments.resolve, "torch.tensor([list(prompt)]", "torch.tensor([list(prompt)[-1:]]"
 )
-several_sequences_accepted = Edit(arguments._refuse_unsupported, '("num_return_sequences", 1),', "")
-contrastive_search_accepted = Edit(arguments._refuse_unsupported, '("penalty_alpha", 0.0),', "")
-guidance_accepted = Edit(arguments._refuse_unsupported, '("guidance_scale", 1.0),', "")
-beams_accepted = Edit(arguments._refuse_unsupported, '("num_beams", 1),', "")
-layer_contrast_accepted = Edit(arguments._refuse_unsupported, '("dola_layers", None),', "")
+several_sequences_accepted = Edit(arguments.refuse_unsupported, '("num_return_sequences", 1),', "")
+contrastive_search_accepted = Edit(arguments.refuse_unsupported, '("penalty_alpha", 0.0),', "")
+guidance_accepted = Edit(arguments.refuse_unsupported, '("guidance_scale", 1.0),', "")
+beams_accepted = Edit(arguments.refuse_unsupported, '("num_beams", 1),', "")
+layer_contrast_accepted = Edit(arguments.refuse_unsupported, '("dola_layers", None),', "")

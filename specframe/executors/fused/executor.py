@@ -35,6 +35,7 @@ from specframe.executors.fused.lowering import lower_attention, lower_for, lower
 from specframe.executors.fused.native.sublayers import (
     MOST_ROWS,
     NativeLayer,
+    NativeWalk,
     native_layer,
     native_sublayers,
 )
@@ -49,7 +50,7 @@ PAIR_ROWS = 2  # in bf16, a single row is not bit-identical to the same row in a
 STRICT_ROWS = 16  # float32 products are bit-identical only for a fixed number of rows
 
 
-Sublayer = Callable[[int, Tensor], Tensor]  # depth and the stream before it -> after it
+Sublayers = Callable[[Sequence[int], Tensor], Tensor]  # depths, stream before them -> after them
 
 
 @dataclass(slots=True)
@@ -164,13 +165,11 @@ class FusedExecutor:
         stream = self._embed(step.tokens[0]) if hidden is None else hidden[0]
         stream, run = self._begin(step, cache, stream, skips)
         tapped: dict[int, Tensor] = {}
-        for depth in range(start, stop):
-            if depth in taps:
-                tapped[depth] = stream[None, : step.rows]
-            if not skips.bits >> depth & 1:
-                stream = run(depth, stream)
-        if stop in taps:
-            tapped[stop] = stream[None, : step.rows]
+        for end in sorted({stop, *(tap for tap in taps if start <= tap < stop)}):
+            stream = run([at for at in range(start, end) if not skips.bits >> at & 1], stream)
+            start = end
+            if end in taps:
+                tapped[end] = stream[None, : step.rows]
         out = stream[None, : step.rows]
         wanted = rows is not None and stop == self.shape.sublayers
         return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
@@ -219,19 +218,19 @@ class FusedExecutor:
     @torch.inference_mode()
     def products_alone(self) -> None:
         """Run the matrix products of a one-row walk and nothing else, to tell what they take."""
-        model, rows = self._model, 1 if self._native else self._padded(1)
-        multiply = self._linear if self._native is None else self._native.product
+        model = self._model
         parts = [
             part
             for layer in model.layers
             for part in (layer.qkv, layer.output, layer.gate_up, layer.down)
         ]
-        inputs = {
-            width: model.embedding.new_zeros(rows, width)
-            for width in {_weight(part).shape[1] for part in parts}
-        }
-        for part in (*parts, model.head):
-            multiply(part, inputs[_weight(part).shape[1]])
+        sized = [(part, _weight(part).shape[1]) for part in (*parts, model.head)]
+        if self._native is not None:
+            self._native.products_alone(sized)
+            return
+        rows = model.embedding.new_zeros(self._padded(1), max(width for _, width in sized))
+        for part, width in sized:
+            self._linear(part, rows[:, :width].contiguous())
 
     def _embed(self, tokens: Tensor) -> Tensor:
         rows = F.embedding(tokens, self._model.embedding)
@@ -240,15 +239,28 @@ class FusedExecutor:
 
     def _begin(
         self, step: Step, cache: CursorCache, stream: Tensor, skips: SkipSet
-    ) -> tuple[Tensor, Sublayer]:
-        """The stream as the walk's rows, and what runs a sublayer on it."""
+    ) -> tuple[Tensor, Sublayers]:
+        """The stream as the walk's rows, and what runs sublayers on it."""
         if self._native is not None and step.slot is not None and step.rows <= MOST_ROWS:
             walk = self._native.walk(step, cache, *self._rotary(step, cache, step.rows))
-            run, layer = self._native.run, partial(self._native_layer, skips=skips)
-            return stream.contiguous(), lambda at, x: run(at, layer(at), x, walk)
+            return stream.contiguous(), partial(self._run_compiled, walk=walk, skips=skips)
         frame = self._frame(step, cache)
-        stream = self._pad(stream, frame.rows)
-        return stream, lambda at, x: self._run(at, self._layer(at, skips), x, frame)
+        return self._pad(stream, frame.rows), partial(self._run_plain, frame=frame, skips=skips)
+
+    def _run_compiled(
+        self, depths: Sequence[int], stream: Tensor, *, walk: NativeWalk, skips: SkipSet
+    ) -> Tensor:
+        assert self._native is not None
+        return self._native.run(
+            [(at, self._native_layer(at, skips)) for at in depths], stream, walk
+        )
+
+    def _run_plain(
+        self, depths: Sequence[int], stream: Tensor, *, frame: _Frame, skips: SkipSet
+    ) -> Tensor:
+        for depth in depths:
+            stream = self._run(depth, self._layer(depth, skips), stream, frame)
+        return stream
 
     def _run(self, depth: int, layer: FusedLayer, stream: Tensor, frame: _Frame) -> Tensor:
         """The stream after a sublayer, in operations of torch."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from specframe.executors.added_code import added_code, foreign_forward
+from specframe.executors.fused.block import gather
 from specframe.executors.fused.weights import FusedLinear, fuse_rows
 from specframe.executors.low_bit import LowBitLinear
 from specframe.executors.modules.recognise import module_shape
@@ -113,6 +114,7 @@ def collect(model: Any) -> FusedModel:
     """Fuse the weights of each layer; the model's parameters become views of the fused ones."""
     config, stack = model.config, model.model
     shape = module_shape(config)
+    gather([module for _, module in _linears(model)])
     return FusedModel(
         shape=shape,
         layers=tuple(_layer(layer, config, shape) for layer in stack.layers),
@@ -174,10 +176,11 @@ def _window(attention: Any, config: Any) -> int | None:
 
 
 def _linears(model: Any) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = [("lm_head", model.lm_head)]
+    found: list[tuple[str, Any]] = []
     for i, layer in enumerate(model.model.layers):
         for part in ("q_proj", "k_proj", "v_proj", "o_proj"):
             found.append((f"layers.{i}.self_attn.{part}", getattr(layer.self_attn, part)))
         for part in ("gate_proj", "up_proj", "down_proj"):
             found.append((f"layers.{i}.mlp.{part}", getattr(layer.mlp, part)))
+    found.append(("lm_head", model.lm_head))
     return found

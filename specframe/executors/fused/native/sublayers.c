@@ -1,4 +1,4 @@
-/* Sublayers of a Llama-shaped model on a few rows, one call each, for `sublayers.py`.
+/* Sublayers of a Llama-shaped model on a few rows, one call a walk, for `sublayers.py`.
 
    Every sum is added up in one order, whatever the number of rows and of threads. A row computed
    alone therefore equals the same row in a block, bit for bit. Sums are float32; elements are
@@ -15,15 +15,16 @@
 #endif
 
 #define ALWAYS static inline __attribute__((always_inline))
-#define EACH(i, count) _Pragma("GCC unroll 4") for (int i = 0; i < (count); i++)
+#define EACH(i, count) _Pragma("GCC unroll 8") for (int i = 0; i < (count); i++)
 
 enum { LANES = 16, MOST_ROWS = 32, BLOCK = 64, WIDEST_HEAD = 256, GROUP = 64 };
 #ifdef __AVX512F__
-enum { TILE = 4 }; /* rows and outputs of one tile: its sums fill the registers */
+/* Sums that are kept in registers: of TILE rows x TILE outputs, or of STRIP rows and one output. */
+enum { TILE = 4, STRIP = 8 };
 #else
-enum { TILE = 2 };
+enum { TILE = 2, STRIP = 4 };
 #endif
-enum { AHEAD = 4096 }; /* bytes: what is fetched early, since prefetchers stop at pages */
+enum { AHEAD = 8192 }; /* bytes: how far ahead of a product its weights are fetched */
 
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t integers __attribute__((vector_size(64), aligned(4), may_alias));
@@ -271,47 +272,53 @@ ALWAYS void multiply_codes(linear_t matrix, int bits, int first, int outputs, co
     }
 }
 
-/* outputs x rows dot products of `inner` elements; inlined with constant numbers of both. */
-ALWAYS void tile(const element *matrix, int outputs, const element *input, int stride,
-                             int rows, int inner, float *result, int result_stride) {
-    lanes sums[TILE][4] = {0};
+/* The sums of `rows` dot products with the weights of one output. One output after the other reads
+   a matrix in the order in which it lies in memory, which is what memory is fastest at. */
+ALWAYS void dot(const element *weights, const element *input, int stride, int rows, int inner,
+                lanes *sums) {
     int at = 0;
+    EACH(r, rows) sums[r] = (lanes){0};
     for (; at + STEP <= inner; at += STEP) {
-        chunk columns[TILE];
-        EACH(o, outputs) {
-            const element *from = matrix + (int64_t)o * inner + at;
-            __builtin_prefetch((const char *)from + AHEAD);
-            columns[o] = chunk_of(from);
-        }
-        EACH(r, rows) {
-            chunk row = chunk_of(input + (int64_t)r * stride + at);
-            EACH(o, outputs) sums[r][o] = add_products(sums[r][o], columns[o], row);
-        }
+        __builtin_prefetch((const char *)(weights + at) + AHEAD, 0, 2); /* into the second cache */
+        const chunk column = chunk_of(weights + at);
+        EACH(r, rows)
+            sums[r] = add_products(sums[r], column, chunk_of(input + (int64_t)r * stride + at));
     }
-    if (at < inner)
-        EACH(r, rows) {
-            chunk row = chunk_part(input + (int64_t)r * stride + at, inner - at);
-            EACH(o, outputs) sums[r][o] = add_products(
-                sums[r][o], chunk_part(matrix + (int64_t)o * inner + at, inner - at), row);
-        }
+    if (at == inner) return;
+    const chunk column = chunk_part(weights + at, inner - at);
+    EACH(r, rows) {
+        const chunk row = chunk_part(input + (int64_t)r * stride + at, inner - at);
+        sums[r] = add_products(sums[r], column, row);
+    }
+}
+
+/* outputs x rows dot products of `inner` elements; inlined with constant numbers of both. */
+ALWAYS void strip(const element *matrix, int outputs, const element *input, int stride, int rows,
+                  int inner, float *result, int result_stride) {
+    lanes sums[STRIP][4] = {0};
+    EACH(o, outputs) {
+        lanes own[STRIP];
+        dot(matrix + (int64_t)o * inner, input, stride, rows, inner, own);
+        EACH(r, rows) sums[r][o] = own[r];
+    }
     EACH(r, rows) {
         lanes found = totals(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
         memcpy(result + r * result_stride, &found, outputs * sizeof(float));
     }
 }
 
-ALWAYS void tile_of_rows(const element *matrix, int outputs, const element *input, int stride,
-                         int rows, int inner, float *result, int result_stride) {
-    for (int r = 0; r < rows; r += TILE) {
-        const element *from = input + (int64_t)r * stride;
-        float *to = result + r * result_stride;
-        switch (rows - r) {
-        case 1: tile(matrix, outputs, from, stride, 1, inner, to, result_stride); break;
-        case 2: tile(matrix, outputs, from, stride, 2, inner, to, result_stride); break;
-        case 3:
-            if (TILE > 2) { tile(matrix, outputs, from, stride, 3, inner, to, result_stride); break; }
-        default: tile(matrix, outputs, from, stride, TILE, inner, to, result_stride);
+ALWAYS void strips(const element *matrix, int outputs, const element *input, int stride, int rows,
+                   int inner, float *result, int result_stride) {
+    for (int r = 0; r < rows; r += STRIP) {
+#define OF(number)                                                                                 \
+    case number:                                                                                   \
+        strip(matrix, outputs, input + (int64_t)r * stride, stride,                                \
+              number < STRIP ? number : STRIP, inner, result + r * result_stride, result_stride);  \
+        break;
+        switch (rows - r < STRIP ? rows - r : STRIP) {
+            OF(1) OF(2) OF(3) OF(4) OF(5) OF(6) OF(7) OF(8)
         }
+#undef OF
     }
 }
 
@@ -319,12 +326,10 @@ ALWAYS void tile_of_rows(const element *matrix, int outputs, const element *inpu
 static void multiply_elements(const element *matrix, int outputs, const element *input, int stride,
                               int rows, int inner, float *result, int result_stride) {
     int o = 0;
-    for (; o + TILE <= outputs; o += TILE)
-        tile_of_rows(matrix + (int64_t)o * inner, TILE, input, stride, rows, inner, result + o,
-                     result_stride);
+    for (; o + 4 <= outputs; o += 4)
+        strips(matrix + (int64_t)o * inner, 4, input, stride, rows, inner, result + o, result_stride);
     for (; o < outputs; o++)
-        tile_of_rows(matrix + (int64_t)o * inner, 1, input, stride, rows, inner, result + o,
-                     result_stride);
+        strips(matrix + (int64_t)o * inner, 1, input, stride, rows, inner, result + o, result_stride);
 }
 
 /* result[row, output] for `outputs` consecutive outputs of a layer, by one thread. */
@@ -443,19 +448,15 @@ static void gate(const model_t *model, const layer_t *layer, const frame_t *fram
     }
 }
 
-void mlp(const model_t *model, const layer_t *layer, const frame_t *frame, const element *in,
-         element *out) {
+static void mlp(const model_t *model, const layer_t *layer, const frame_t *frame, const element *in,
+                element *out, team_t team) {
     element *inner =
         (element *)(frame->scratch + rounded_up(frame->rows * model->hidden * sizeof(element)));
-#pragma omp parallel num_threads(frame->threads)
-    {
-        const team_t team = here();
-        const element *input = normalised(model, frame, layer->mlp_norm, in, team);
-        gate(model, layer, frame, input, inner, team);
+    const element *input = normalised(model, frame, layer->mlp_norm, in, team);
+    gate(model, layer, frame, input, inner, team);
 #pragma omp barrier
-        multiply_and_add(layer->down, inner, model->intermediate, model->hidden,
-                         model->residual_multiplier, in, out, frame, team);
-    }
+    multiply_and_add(layer->down, inner, model->intermediate, model->hidden,
+                     model->residual_multiplier, in, out, frame, team);
 }
 
 /* ---- the attention sublayer ---- */
@@ -582,33 +583,51 @@ static void attend(const model_t *model, const frame_t *frame, int index, const 
     }
 }
 
-void attention(const model_t *model, const layer_t *layer, const frame_t *frame, int64_t index,
-               const uint8_t *allowed, const element *in, element *out) {
+static void attention(const model_t *model, const layer_t *layer, const frame_t *frame, int index,
+                      const uint8_t *allowed, const element *in, element *out, team_t team) {
     const int64_t heads = model->heads, wide = heads * model->head_size;
     char *scratch = frame->scratch + rounded_up(frame->rows * model->hidden * sizeof(element));
     element *queries = (element *)scratch, *mixed = queries + frame->rows * wide;
     const int64_t inner = model->intermediate > 2 * wide ? model->intermediate : 2 * wide;
     scratch += rounded_up(frame->rows * inner * sizeof(element));
+    const int64_t own = team.own, all = team.all;
+    const element *input = normalised(model, frame, layer->attention_norm, in, team);
+    const int64_t projected = heads + 2 * model->kv_heads;
+    for (int64_t h = projected * own / all; h < projected * (own + 1) / all; h++)
+        project(model, layer, frame, index, input, queries, h);
+#pragma omp barrier
+    float *scores = (float *)(scratch + own * rounded_up(TILE * frame->columns * sizeof(float)));
+    for (int64_t h = heads * own / all; h < heads * (own + 1) / all; h++)
+        attend(model, frame, index, allowed, queries, mixed, scores, h);
+#pragma omp barrier
+    multiply_and_add(layer->output, mixed, wide, model->hidden, model->residual_multiplier, in, out,
+                     frame, team);
+}
+
+/* ---- a walk, the head, and products alone ---- */
+
+typedef struct {
+    const layer_t *layer;
+    int64_t depth;          /* even: attention; odd: MLP */
+    const uint8_t *allowed; /* for attention: which columns each row may read, [rows, columns] */
+} sublayer_t;
+
+/* One sublayer after the other; the residual stream is read from `in` once, then kept in `out`. */
+void sublayers(const model_t *model, const frame_t *frame, const sublayer_t *list, int64_t count,
+               const element *in, element *out) {
 #pragma omp parallel num_threads(frame->threads)
     {
         const team_t team = here();
-        const int64_t own = team.own, all = team.all;
-        const element *input = normalised(model, frame, layer->attention_norm, in, team);
-        const int64_t projected = heads + 2 * model->kv_heads;
-        for (int64_t h = projected * own / all; h < projected * (own + 1) / all; h++)
-            project(model, layer, frame, index, input, queries, h);
+        for (int64_t i = 0; i < count; i++) {
+            const sublayer_t at = list[i];
+            const element *from = i ? out : in;
+            if (at.depth % 2) mlp(model, at.layer, frame, from, out, team);
+            else attention(model, at.layer, frame, at.depth / 2, at.allowed, from, out, team);
 #pragma omp barrier
-        float *scores =
-            (float *)(scratch + own * rounded_up(TILE * frame->columns * sizeof(float)));
-        for (int64_t h = heads * own / all; h < heads * (own + 1) / all; h++)
-            attend(model, frame, index, allowed, queries, mixed, scores, h);
-#pragma omp barrier
-        multiply_and_add(layer->output, mixed, wide, model->hidden, model->residual_multiplier, in,
-                         out, frame, team);
+        }
     }
 }
 
-/* ---- the head, and a product alone ---- */
 
 void head(const model_t *model, const frame_t *frame, const element *norm, const linear_t *matrix,
           int64_t vocabulary, const element *in, element *out) {
@@ -620,8 +639,18 @@ void head(const model_t *model, const frame_t *frame, const element *norm, const
     }
 }
 
-void product(const frame_t *frame, const linear_t *matrix, int64_t inner, int64_t outputs,
-             const element *in, element *out) {
+typedef struct {
+    linear_t matrix;
+    int64_t inner, outputs;
+} product_t;
+
+/* Products of the same input, one after the other; each overwrites the result of the last. */
+void products(const frame_t *frame, const product_t *list, int64_t count, const element *in,
+              element *out) {
 #pragma omp parallel num_threads(frame->threads)
-    multiply_and_add(*matrix, in, inner, outputs, 1.0f, NULL, out, frame, here());
+    for (int64_t i = 0; i < count; i++) {
+        multiply_and_add(list[i].matrix, in, list[i].inner, list[i].outputs, 1.0f, NULL, out, frame,
+                         here());
+#pragma omp barrier
+    }
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
+from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p, pointer
 from dataclasses import dataclass
 
 import torch
@@ -53,6 +53,14 @@ class _Layer(Structure):
         *((name, _Linear) for name in ("qkv", "output", "gate_up", "down")),
         ("rotary", c_int64),
     )
+
+
+class _Product(Structure):
+    _fields_ = (("matrix", _Linear), ("inner", c_int64), ("outputs", c_int64))
+
+
+class _Sublayer(Structure):
+    _fields_ = (("layer", POINTER(_Layer)), ("depth", c_int64), ("allowed", c_void_p))
 
 
 class _Frame(Structure):
@@ -111,17 +119,20 @@ class NativeSublayers:
         frame.cache = cache.data.data_ptr()
         return NativeWalk(frame, step, (scratch, cos, sin, cache.data), {})
 
-    def run(self, depth: int, layer: NativeLayer, stream: Tensor, walk: NativeWalk) -> Tensor:
-        """The residual stream [S, H] after the sublayer `depth`, which is one of `layer`'s."""
+    def run(
+        self, sublayers: Sequence[tuple[int, NativeLayer]], stream: Tensor, walk: NativeWalk
+    ) -> Tensor:
+        """The residual stream [S, H] after sublayers, given by their depths and layers."""
+        if not sublayers:
+            return stream
         out = torch.empty_like(stream)
-        common = byref(self._sizes), byref(layer.fields), byref(walk.frame)
-        ends = c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
-        if depth % 2:
-            self._call("mlp", *common, *ends)
-        else:
-            allowed = self._allowed(layer.layer.window, walk)
-            place = c_int64(depth // 2), c_void_p(allowed.data_ptr())
-            self._call("attention", *common, *place, *ends)
+        parts = (_Sublayer * len(sublayers))()
+        for part, (depth, layer) in zip(parts, sublayers, strict=True):
+            part.layer, part.depth = pointer(layer.fields), depth
+            if depth % 2 == 0:
+                part.allowed = self._allowed(layer.layer.window, walk).data_ptr()
+        common = byref(self._sizes), byref(walk.frame), parts, c_int64(len(parts))
+        self._call("sublayers", *common, c_void_p(stream.data_ptr()), c_void_p(out.data_ptr()))
         return out
 
     def head(self, head: Linear, stream: Tensor) -> Tensor:
@@ -138,12 +149,24 @@ class NativeSublayers:
         if rows.shape[0] > MOST_ROWS:
             return torch.cat([self.product(linear, few) for few in rows.split(MOST_ROWS)])
         rows = rows.contiguous()
-        frame, _ = self._frame(rows.shape[0], LANES)
         out = rows.new_empty(rows.shape[0], linear.outputs)
-        sizes = c_int64(rows.shape[1]), c_int64(out.shape[1])
-        places = c_void_p(rows.data_ptr()), c_void_p(out.data_ptr())
-        self._call("product", byref(frame), byref(_linear(linear)), *sizes, *places)
+        self._products([(linear, rows.shape[1])], rows, out)
         return out
+
+    def products_alone(self, sized: Sequence[tuple[Linear, int]]) -> None:
+        """One row's products with layers that have these numbers of inputs, in one call."""
+        rows = self._model.embedding.new_zeros(1, max(inputs for _, inputs in sized))
+        out = rows.new_empty(1, max(linear.outputs for linear, _ in sized))
+        self._products(sized, rows, out)
+
+    def _products(self, sized: Sequence[tuple[Linear, int]], rows: Tensor, out: Tensor) -> None:
+        """Products of layers with their numbers of inputs; the last one's result stays in `out`."""
+        frame, _ = self._frame(rows.shape[0], LANES)
+        parts = (_Product * len(sized))()
+        for part, (linear, inputs) in zip(parts, sized, strict=True):
+            part.matrix, part.inner, part.outputs = _linear(linear), inputs, linear.outputs
+        ends = c_void_p(rows.data_ptr()), c_void_p(out.data_ptr())
+        self._call("products", byref(frame), parts, c_int64(len(parts)), *ends)
 
     def _frame(self, rows: int, columns: int) -> tuple[_Frame, Tensor]:
         """A frame and its scratch memory, which the caller must hold."""
