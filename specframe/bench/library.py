@@ -11,7 +11,6 @@ from specframe.bench.contenders import Asked, LibraryContender
 from specframe.bench.summary import LIBRARY
 from specframe.bench.timing import in_turns, median
 from specframe.calibration.lab import ModelLab
-from specframe.executors.fused.executor import FusedExecutor
 from specframe.rig import Rig
 from specframe.storage.user_cache import read_json, write_json
 from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
@@ -47,7 +46,7 @@ def library_drafting(
 ) -> list[LibraryContender]:
     """Prompt lookup, and early exit with the best exit and length on these prompts."""
     lookup = LibraryContender(LOOKUP, rig.model, {"prompt_lookup_num_tokens": LOOKUP_TOKENS})
-    if not isinstance(rig.executor, FusedExecutor):
+    if rig.executor.name == "module":
         # transformers exits early by changing the config, which many of its models ignore
         tell(f"leaving {EARLY_EXIT} out: transformers cannot exit early from this family")
         return [lookup]

@@ -137,12 +137,9 @@ def compare(
     named = either("strategies", strategies, selectors)
     usual = _usual_settings(model, prompts, quick)
     settings = _settings(usual, None, model, named, domains, prompts, device, dtype)
-    if "all" not in usual.strategies:
-        from specframe.bench.real_model import left_out
-
-        typer.echo(left_out(settings))
     folder = resume or run or new_run()
-    write_figures(json, _compared(settings, folder, resume is not None, threads))
+    shortened = "all" not in usual.strategies
+    write_figures(json, _compared(settings, folder, resume is not None, threads, shortened))
 
 
 def _usual_settings(model: str | None, prompts: str | None, quick: bool) -> BenchSettings:
@@ -159,16 +156,23 @@ def _usual_settings(model: str | None, prompts: str | None, quick: bool) -> Benc
 
 
 def _compared(
-    settings: BenchSettings, folder: Path, resume: bool, threads: int | None
+    settings: BenchSettings,
+    folder: Path,
+    resume: bool,
+    threads: int | None,
+    shortened: bool = False,
 ) -> dict[str, Any]:
     require_folder(folder)
     say_prompts(settings.model, settings.prompts or None)
     from specframe.bench.compare import compare
+    from specframe.bench.real_model import left_out
     from specframe.doors.loading import located
     from specframe.executors.device import compute_with
 
     located(settings.model)  # a model that was not fetched is refused before a run begins
     compute_with(threads)
+    if shortened:
+        typer.echo(left_out(settings))
     began = perf_counter()
     progress = _Progress()
     results = compare(settings, folder, resume=resume, tell=progress.tell, report=progress)
