@@ -229,11 +229,19 @@ def unreachable(name, tell):
     raise DownloadFailed("No connection.\n  Check it.")
 
 
-def test_compare_is_the_comparison_with_plain_settings(place, monkeypatch):
+def instead_of_comparing(monkeypatch):
+    """The settings of comparisons that the command would run."""
     asked = []
-    from specframe.commands import comparing
+    monkeypatch.setattr(
+        "specframe.bench.compare.compare", lambda settings, *run, **told: asked.append(settings)
+    )
+    monkeypatch.setattr("specframe.doors.loading.located", lambda model: None)
+    monkeypatch.setattr("specframe.commands.comparing._finish", lambda *results: None)
+    return asked
 
-    monkeypatch.setattr(comparing, "_compared", lambda settings, *where: asked.append(settings))
+
+def test_compare_is_the_comparison_with_plain_settings(place, monkeypatch):
+    asked = instead_of_comparing(monkeypatch)
     for more in ((), ("--quick",)):
         done = CliRunner().invoke(app, ["compare", "--model", "testbed", *more])
         assert done.exit_code == 0, done.output
@@ -244,10 +252,7 @@ def test_compare_is_the_comparison_with_plain_settings(place, monkeypatch):
 
 @pytest.mark.parametrize("more", [(), ("--quick",)])
 def test_a_real_model_is_compared_within_minutes_and_told_what_is_left_out(more, monkeypatch):
-    asked = []
-    from specframe.commands import comparing
-
-    monkeypatch.setattr(comparing, "_compared", lambda settings, *where: asked.append(settings))
+    asked = instead_of_comparing(monkeypatch)
     done = CliRunner().invoke(app, ["compare", "--model", "smollm2", *more])
     assert done.exit_code == 0, done.output
     (settings,) = asked
@@ -264,10 +269,7 @@ def test_a_real_model_is_compared_within_minutes_and_told_what_is_left_out(more,
 
 
 def test_prompts_of_the_users_own_are_all_domains(monkeypatch):
-    asked = []
-    from specframe.commands import comparing
-
-    monkeypatch.setattr(comparing, "_compared", lambda settings, *where: asked.append(settings))
+    asked = instead_of_comparing(monkeypatch)
     own = ["compare", "--model", "smollm2", "--prompts", "mine.jsonl", "--strategies", "all"]
     done = CliRunner().invoke(app, own)
     assert (asked[0].domains, asked[0].per_domain) == ((), 4)

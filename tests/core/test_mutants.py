@@ -120,7 +120,7 @@ MUTANTS = [
     Mutant(window_one_too_wide, identity_with_the_library),
 ]
 EDITED = {
-    "every_prompt_block_causal_over_itself": prompts_of_several_blocks,
+    "later_prompt_blocks_see_their_future": prompts_of_several_blocks,
     "narrow_window_forgotten_in_prompts": windows_shorter_than_a_block,
     "window_forgotten": windows_shorter_than_a_block,
     "wide_tree_without_its_mask": trees_of_many_rows,

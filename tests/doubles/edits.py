@@ -42,12 +42,14 @@ class Edit:
         patch.setattr(function, "__code__", edited.__code__)
 
 
-every_prompt_block_causal_over_itself = Edit(FusedExecutor._build_mask, "step.slot == 0 and ", "")
+later_prompt_blocks_see_their_future = Edit(
+    attention.attend_prompt, "attn_mask=allowed", "attn_mask=None"
+)
 wide_tree_without_its_mask = Edit(
     attention.open_columns, "if mask is None:", "if mask is None or rows > 32:"
 )
 narrow_window_forgotten_in_prompts = Edit(
-    FusedExecutor._build_mask, "_covers(window, step.rows)", "True"
+    FusedExecutor._build_mask, "_covers(window, columns)", "True"
 )
 window_forgotten = Edit(attention.open_columns, "if window is not None:", "if False:")
 window_by_column = Edit(
