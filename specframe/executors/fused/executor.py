@@ -32,6 +32,7 @@ from specframe.executors.fused.fusible import (
 )
 from specframe.executors.fused.kernels import Attend, quickest_attention
 from specframe.executors.fused.lowering import lower_attention, lower_for, lower_head, lower_mlp
+from specframe.executors.fused.native.build import source_version
 from specframe.executors.fused.native.sublayers import (
     MOST_ROWS,
     NativeLayer,
@@ -114,7 +115,7 @@ class FusedExecutor:
     def traits(self) -> str:
         """What affects the arithmetic besides shapes."""
         family = str(self._source.config.model_type)
-        return f"{family}, compiled" if self.compiled else family
+        return f"{family}, compiled {source_version()}" if self.compiled else family
 
     @property
     def low_bytes(self) -> int:

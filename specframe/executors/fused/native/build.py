@@ -16,7 +16,7 @@ import torch
 from specframe.executors.machine import cpu_name
 from specframe.storage.user_cache import cache_folder
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "source_version"]
 
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-fPIC", "-shared")
 DEFINITIONS = {torch.bfloat16: ("-DBFLOAT16",), torch.float32: ()}
@@ -32,9 +32,8 @@ def compiled(dtype: torch.dtype) -> ctypes.CDLL | None:
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None or dtype not in DEFINITIONS:
         return None
-    source = files("specframe.executors.fused.native") / "sublayers.c"
     command = [compiler, *FLAGS, *DEFINITIONS[dtype]]
-    text = source.read_text(encoding="utf-8")
+    text = _source()
     facts = (text, command, cpu_name(), torch.backends.cpu.get_cpu_capability())
     kept = (
         cache_folder() / "compiled" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.so"
@@ -45,6 +44,17 @@ def compiled(dtype: torch.dtype) -> ctypes.CDLL | None:
         return ctypes.CDLL(str(kept))
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+@cache
+def source_version() -> str:
+    """What tells one version of the source from another: prices and exactness depend on it."""
+    return hashlib.sha256(_source().encode()).hexdigest()[:8]
+
+
+def _source() -> str:
+    source = files("specframe.executors.fused.native") / "sublayers.c"
+    return source.read_text(encoding="utf-8")
 
 
 def _compile(command: list[str], text: str, kept: Path) -> None:
