@@ -48,10 +48,12 @@ class LowBitCopies:
         self._sample, self.bytes = (), 0
         self.generation += 1
 
-    def drop_stale(self) -> None:
-        """Forget all copies if weights were moved or changed."""
-        if self._kept and not _same(self._sample, _sample(self._model)):
+    def drop_stale(self) -> bool:
+        """Forget all copies if weights were moved or changed; whether they were."""
+        stale = bool(self._kept) and not _same(self._sample, _sample(self._model))
+        if stale:
             self.drop()
+        return stale
 
 
 def weight_bytes(model: Any) -> int:

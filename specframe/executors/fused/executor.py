@@ -36,6 +36,7 @@ from specframe.executors.fused.native.build import source_version
 from specframe.executors.fused.native.sublayers import (
     MOST_ROWS,
     NativeLayer,
+    NativeRun,
     NativeWalk,
     native_layer,
     native_sublayers,
@@ -48,6 +49,7 @@ __all__ = ["FusedExecutor"]
 
 PROMPT_ROWS = 32  # more rows belong to a prompt and use the attention that saves memory
 PAIR_ROWS = 2  # in bf16, a single row is not bit-identical to the same row in a block
+MOST_RUNS = 256  # kept sequences of compiled sublayers, some kilobytes each
 STRICT_ROWS = 16  # float32 products are bit-identical only for a fixed number of rows
 
 
@@ -98,6 +100,7 @@ class FusedExecutor:
         embedding = self._model.embedding
         self.dtype, self.device = embedding.dtype, embedding.device
         self._low.drop()
+        self._runs: dict[tuple[int, int, tuple[int, ...]], NativeRun] = {}
         self._cos = self._sin = embedding.new_zeros(0, 1, self.shape.head_size)
         self._native = native_sublayers(self._model)
         self.compiled = self._native is not None
@@ -145,7 +148,8 @@ class FusedExecutor:
         if addresses(self._source) != self._model.addresses:
             self._refresh()
         copy_norms(self._source, self._model)
-        self._low.drop_stale()
+        if self._low.drop_stale():
+            self._runs.clear()
 
     @torch.inference_mode()
     def walk(
@@ -252,9 +256,14 @@ class FusedExecutor:
         self, depths: Sequence[int], stream: Tensor, *, walk: NativeWalk, skips: SkipSet
     ) -> Tensor:
         assert self._native is not None
-        return self._native.run(
-            [(at, self._native_layer(at, skips)) for at in depths], stream, walk
-        )
+        key = skips.low, skips.low_bits, tuple(depths)
+        run = self._runs.get(key)
+        if run is None:
+            if len(self._runs) == MOST_RUNS:
+                self._runs.clear()
+            run = self._native.sequence([(at, self._native_layer(at, skips)) for at in depths])
+            self._runs[key] = run
+        return self._native.run(run, stream, walk)
 
     def _run_plain(
         self, depths: Sequence[int], stream: Tensor, *, frame: _Frame, skips: SkipSet

@@ -21,7 +21,7 @@ AT_ONCE = 4096  # outputs that are rounded together, since rounding takes severa
 class PackedWeight:
     """Codes in blocks of 16 outputs, in the order that `sublayers.c` describes."""
 
-    codes: Tensor  # [blocks, groups, bytes], each less the middle one
+    codes: Tensor  # [blocks, groups, bytes]
     scales: Tensor  # [blocks, groups, 16] bfloat16
     zeros: Tensor
     bits: int
@@ -29,14 +29,13 @@ class PackedWeight:
     def __call__(self, rows: Tensor) -> Tensor:
         """The product with many rows [S, inputs], for which the weights are widened once."""
         weight = self._rounded().dense()[:, : rows.shape[-1]]
-        return F.linear(rows, weight.to(rows.dtype))
+        return F.linear(_rounded_rows(rows), weight.to(rows.dtype))
 
     def _rounded(self) -> Rounded:
-        words = self.codes.unflatten(2, (-1, BLOCK, 2)).int()
-        parts = [words, words >> 4] if self.bits == 4 else [words]
-        middle = 1 << self.bits - 1
-        codes = torch.stack([(part + middle) & (2 * middle - 1) for part in parts], -2)
-        # [blocks, groups, words, 16, words of a place, 2] -> [outputs, inputs]
+        steps = self.codes.unflatten(2, (-1, BLOCK, 4)).int()
+        parts = [steps & 15, steps >> 4] if self.bits == 4 else [steps]
+        codes = torch.stack(parts, -2)
+        # [blocks, groups, steps, 16, halves, 4] -> [outputs, inputs]
         codes = codes.permute(0, 3, 1, 2, 4, 5).reshape(codes.shape[0] * BLOCK, -1)
         scales, zeros = (
             part.float().transpose(1, 2).flatten(0, 1) for part in (self.scales, self.zeros)
@@ -57,14 +56,21 @@ def _packed(weight: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
     """Codes, scales and zeros of some rows."""
     outputs, inputs = weight.shape
     rounded = round_in_groups(F.pad(weight, (0, -inputs % GROUP, 0, -outputs % BLOCK)), bits)
-    # [blocks, groups, words, 16, words of a place, 2]
-    codes = rounded.codes.view(-1, BLOCK, rounded.scales.shape[1], GROUP * bits // 16, 8 // bits, 2)
+    # [blocks, groups, steps, 16, halves, 4]
+    codes = rounded.codes.view(-1, BLOCK, rounded.scales.shape[1], GROUP * bits // 32, 8 // bits, 4)
     codes = codes.permute(0, 2, 3, 1, 4, 5)
-    codes = codes - (1 << bits - 1)
-    packed = codes[..., 0, :] & 15 | codes[..., 1, :] << 4 if bits == 4 else codes[..., 0, :]
-    packed = packed.to(torch.int8).flatten(2).contiguous()
+    packed = codes[..., 0, :] | codes[..., 1, :] << 4 if bits == 4 else codes[..., 0, :]
+    packed = packed.to(torch.uint8).flatten(2).contiguous()
     scales, zeros = (
         part.view(-1, BLOCK, part.shape[1]).transpose(1, 2).to(torch.bfloat16).contiguous()
         for part in (rounded.scales, rounded.zeros)
     )
     return packed, scales, zeros
+
+
+def _rounded_rows(rows: Tensor) -> Tensor:
+    """Rows as the compiled products round them: to 8 bits, one scale for each group."""
+    grouped = F.pad(rows, (0, -rows.shape[-1] % GROUP)).float().unflatten(-1, (-1, GROUP))
+    scales = (grouped.abs().amax(-1, keepdim=True) / 127).clamp_min(1e-30)
+    rounded: Tensor = (grouped / scales).round_() * scales
+    return rounded.flatten(-2)[..., : rows.shape[-1]].to(rows.dtype)

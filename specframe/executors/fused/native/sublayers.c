@@ -3,14 +3,16 @@
    Every sum is added up in one order, whatever the number of rows and of threads. A row computed
    alone therefore equals the same row in a block, bit for bit. Sums are float32; elements are
    bfloat16 with -DBFLOAT16, else float32. Matrices are row-major, [outputs, inputs]; drafts may
-   run on matrices of 4 or 8 bits a weight. */
+   run on matrices of 4 or 8 bits a weight, whose inputs are rounded to 8 bits. */
 
 #include <math.h>
 #include <omp.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(BFLOAT16) && defined(__AVX512BF16__)
+#if defined(__AVX2__) || defined(__AVX512F__)
 #include <immintrin.h>
+#endif
+#if defined(BFLOAT16) && defined(__AVX512BF16__)
 #define PAIRS /* the processor adds up products of bfloat16 pairs */
 #endif
 
@@ -152,10 +154,10 @@ static __attribute__((noinline)) chunk chunk_part(const element *from, int count
 
 /* A linear layer of full or of low-bit weights.
 
-   A low-bit weight is scale * code + zero, with one scale and one zero for each group of inputs.
-   Codes are signed and lie in blocks of 16 outputs: [blocks, groups, inputs of the group, 16]. Of 8 bits, a word
-   of two bytes holds two inputs of an output; of 4 bits, its low half bytes hold two inputs and its
-   high ones the next two. Unused places of a last block or group hold any code. */
+   A low-bit weight is scale * (code - middle) + zero, with one scale and one zero for each group of
+   inputs. Codes lie in blocks of 16 outputs: [blocks, groups, steps, 16, 4]. A step has a byte for
+   each of 16 outputs x 4 inputs. Of 4 bits, its low half bytes are those of 4 inputs and its high
+   ones those of the next 4. Unused places of a last block or group hold any code. */
 typedef struct {
     const void *weights;            /* elements, [outputs, inputs], or codes */
     const uint16_t *scales, *zeros; /* bfloat16, [blocks, groups, 16] */
@@ -163,101 +165,164 @@ typedef struct {
     int64_t bits; /* of a code: 4 or 8; 0 for elements */
 } linear_t;
 
+/* Codes of 4 inputs at a time: with instructions for it, as bytes; else as words of the inputs
+   0, 2, 1 and 3. */
+#ifdef __AVX512VNNI__
+typedef int8_t code_t;
+static const int PLACES[4] = {0, 1, 2, 3};
+#else
+typedef int16_t code_t;
+static const int PLACES[4] = {0, 2, 1, 3};
+#endif
+
+/* Rows rounded to 8 bits: an input is scale * code, with a scale for each group of a row. */
+typedef struct {
+    code_t *codes;  /* [rows, groups, 64] */
+    float *scales;  /* [rows, groups] */
+    int32_t *sums;  /* [rows, groups], of the codes of a group */
+} rounded_t;
+
+/* What a product reads: rows as they are and, for low-bit weights, rounded. */
+typedef struct {
+    const element *rows; /* [rows, inner] */
+    rounded_t rounded;
+} input_t;
+
+static int64_t rounded_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+static int64_t groups_of(int64_t inner) { return (inner + GROUP - 1) / GROUP; }
+
+/* Memory in which one thread rounds its inputs. */
+int64_t rounded_bytes(int64_t rows, int64_t widest) {
+    return rounded_up(rows * groups_of(widest) *
+                      (GROUP * sizeof(code_t) + sizeof(float) + sizeof(int32_t)));
+}
+
+static void round_group(const element *from, rounded_t to, int64_t group) {
+    lanes most = {0}, undefined = {0};
+    for (int i = 0; i < GROUP; i += LANES) {
+        lanes x = load(from + i);
+        lanes size = choose(x < 0.0f, -x, x);
+        most = choose(size > most, size, most);
+        undefined += x * 0.0f; /* NaN where an input is not finite */
+    }
+    float highest = 0.0f;
+    for (int i = 0; i < LANES; i++) highest = most[i] > highest ? most[i] : highest;
+    const float inverse = highest > 1e-30f ? 127.0f / highest : 0.0f;
+    int32_t sum = 0;
+    for (int i = 0; i < GROUP; i += LANES) {
+        lanes whole = (load(from + i) * inverse + 12582912.0f) - 12582912.0f;
+        integers code = __builtin_convertvector(whole, integers);
+        for (int k = 0; k < LANES; k++) {
+            to.codes[group * GROUP + i + k / 4 * 4 + PLACES[k % 4]] = code[k];
+            sum += code[k];
+        }
+    }
+    to.scales[group] = highest / 127.0f + total(undefined);
+    to.sums[group] = sum;
+}
+
+static rounded_t round_rows(const element *input, int rows, int inner, char *place) {
+    const int64_t groups = groups_of(inner), last = (groups - 1) * GROUP;
+    float *scales = (float *)(place + rows * groups * GROUP * sizeof(code_t));
+    rounded_t to = {(code_t *)place, scales, (int32_t *)(scales + rows * groups)};
+    for (int r = 0; r < rows; r++) {
+        const element *row = input + (int64_t)r * inner;
+        element tail[GROUP] = {0}; /* the last group, filled up with zeros */
+        memcpy(tail, row + last, (inner - last) * sizeof(element));
+        for (int g = 0; g < groups; g++)
+            round_group(g * GROUP == last ? tail : row + g * GROUP, to, r * groups + g);
+    }
+    return to;
+}
+
 ALWAYS lanes widened(const uint16_t *bfloat16) {
     return (lanes)(__builtin_convertvector(*(const words *)bfloat16, integers) << 16);
 }
 
-#ifdef PAIRS
-/* 16 outputs x 32 bytes of codes, as pairs of inputs. */
-ALWAYS void decode(const char *from, int bits, chunk *pairs) {
-    const __m256i code = _mm256_loadu_si256((const __m256i *)from);
-    if (bits == 4) {
-        /* 0.0 to 7.0 and -8.0 to -1.0 in bfloat16, twice, since the index has five bits */
-        const __m512i values = _mm512_broadcast_i64x4(_mm256_setr_epi16(
-            0, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0, 0xc100, 0xc0e0, 0xc0c0, 0xc0a0,
-            0xc080, 0xc040, 0xc000, 0xbf80));
-        const __m512i wide = _mm512_cvtepu8_epi16(code);
-        pairs[0] = (chunk)_mm512_permutexvar_epi16(wide, values);
-        pairs[1] = (chunk)_mm512_permutexvar_epi16(_mm512_srli_epi16(wide, 4), values);
-    } else {
-        __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(code)));
-        __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(code, 1)));
-        pairs[0] = (chunk)_mm512_cvtne2ps_pbh(high, low);
+/* sums + the products of 16 outputs x 4 inputs. */
+ALWAYS integers add_four(integers sums, integers weights, const code_t *four) {
+#if defined(__AVX512VNNI__)
+    int32_t all;
+    memcpy(&all, four, sizeof all);
+    return (integers)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)weights, _mm512_set1_epi32(all));
+#elif defined(__AVX2__)
+    int32_t even, odd;
+    memcpy(&even, four, sizeof even);
+    memcpy(&odd, four + 2, sizeof odd);
+    const __m256i byte = _mm256_set1_epi16(255);
+    const __m256i evens = _mm256_set1_epi32(even), odds = _mm256_set1_epi32(odd);
+    __m256i half[2];
+    memcpy(half, &weights, sizeof half);
+    EACH(i, 2) {
+        __m256i low = _mm256_madd_epi16(_mm256_and_si256(half[i], byte), evens);
+        __m256i high = _mm256_madd_epi16(_mm256_srli_epi16(half[i], 8), odds);
+        half[i] = _mm256_add_epi32(low, high);
     }
-}
-
-ALWAYS chunk pair_of(const element *from) {
-    int32_t both;
-    memcpy(&both, from, sizeof both);
-    return (chunk)_mm512_set1_epi32(both);
-}
-#endif
-
-/* sums += codes x inputs for `rows` rows and one block of a group. */
-ALWAYS void add_group(const char *from, int bits, const element *const *input, int rows,
-                      lanes (*sums)[2]) {
-    const int inputs = 16 / bits; /* of 32 bytes */
-    for (int at = 0; at < GROUP; at += inputs, from += 32) {
-        __builtin_prefetch(from + AHEAD);
-#ifdef PAIRS
-        chunk pairs[2];
-        decode(from, bits, pairs);
-        EACH(k, inputs / 2)
-            EACH(r, rows) sums[r][k] = add_products(sums[r][k], pairs[k], pair_of(input[r] + at + 2 * k));
+    integers found;
+    memcpy(&found, half, sizeof found);
+    return sums + found;
 #else
-        integers code = __builtin_convertvector(*(const words *)from, integers);
-        EACH(k, inputs) {
-            const int shift = bits == 4 ? 8 * (k % 2) + 4 * (k / 2) : 8 * k;
-            integers value = code << (32 - bits - shift) >> (32 - bits);
-            lanes weights = __builtin_convertvector(value, lanes);
-            EACH(r, rows) sums[r][k % 2] += weights * as_float(input[r][at + k]);
-        }
+    EACH(k, 4) sums += (weights >> 8 * k & 255) * (int32_t)four[PLACES[k]];
+    return sums;
 #endif
+}
+
+/* sums += codes x inputs for `rows` rows and one block of a group: integers, exact in any order. */
+ALWAYS void add_group(const char *from, int bits, const code_t *const *input, int rows,
+                      integers (*sums)[2]) {
+    const int inputs = 32 / bits; /* of a step */
+    EACH(step, GROUP / inputs) {
+        const integers codes = *(const integers *)(from + 64 * step);
+        __builtin_prefetch(from + 64 * step + AHEAD);
+        if (bits == 8) {
+            EACH(r, rows) sums[r][step % 2] = add_four(sums[r][step % 2], codes, input[r] + 4 * step);
+        } else {
+            const integers low = codes & 0x0f0f0f0f, high = codes >> 4 & 0x0f0f0f0f;
+            EACH(r, rows) {
+                sums[r][0] = add_four(sums[r][0], low, input[r] + 8 * step);
+                sums[r][1] = add_four(sums[r][1], high, input[r] + 8 * step + 4);
+            }
+        }
     }
 }
 
 /* One block of 16 outputs for a few rows; inlined with a constant number of rows. */
-ALWAYS void block_of_codes(linear_t matrix, int bits, int block, const element *input, int stride,
-                           const element *tails, int rows, int inner, const float *row_sums,
-                           lanes *found) {
-    const int groups = (inner + GROUP - 1) / GROUP, size = LANES * GROUP * bits / 8;
+ALWAYS void block_of_codes(linear_t matrix, int bits, int block, rounded_t input, int first, int rows,
+                           int groups, lanes *found) {
+    const int size = LANES * GROUP * bits / 8, middle = 1 << (bits - 1);
     EACH(r, rows) found[r] = (lanes){0};
     for (int g = 0; g < groups; g++) {
         const int64_t at = (int64_t)block * groups + g;
-        const int whole = (g + 1) * GROUP <= inner;
-        const element *from[TILE];
-        lanes sums[TILE][2] = {0};
-        EACH(r, rows) from[r] = whole ? input + (int64_t)r * stride + g * GROUP : tails + r * GROUP;
+        const code_t *from[TILE];
+        integers sums[TILE][2];
+        EACH(r, rows) {
+            const int64_t group = (int64_t)(first + r) * groups + g;
+            from[r] = input.codes + group * GROUP;
+            sums[r][0] = (integers){0} - middle * input.sums[group];
+            sums[r][1] = (integers){0};
+        }
         add_group((const char *)matrix.weights + at * size, bits, from, rows, sums);
         const lanes scale = widened(matrix.scales + at * LANES), zero = widened(matrix.zeros + at * LANES);
-        EACH(r, rows) found[r] += (sums[r][0] + sums[r][1]) * scale + zero * row_sums[r * groups + g];
+        EACH(r, rows) {
+            const int64_t group = (int64_t)(first + r) * groups + g;
+            const lanes sum = __builtin_convertvector(sums[r][0] + sums[r][1], lanes);
+            found[r] += (sum * scale + zero * (float)input.sums[group]) * input.scales[group];
+        }
     }
 }
 
 /* result[row, output] for consecutive outputs of a layer with low-bit weights, by one thread. */
-ALWAYS void multiply_codes(linear_t matrix, int bits, int first, int outputs, const element *input,
-                           int stride, int rows, int inner, float *result, int result_stride) {
-    const int groups = (inner + GROUP - 1) / GROUP, last = (groups - 1) * GROUP;
-    float row_sums[rows * groups];
-    element tails[MOST_ROWS * GROUP] = {0}; /* the last groups, filled up with zeros */
-    for (int r = 0; r < rows; r++) {
-        const element *row = input + (int64_t)r * stride;
-        memcpy(tails + r * GROUP, row + last, (inner - last) * sizeof(element));
-        for (int g = 0; g < groups; g++) {
-            const element *from = g * GROUP == last ? tails + r * GROUP : row + g * GROUP;
-            row_sums[r * groups + g] = total(load(from) + load(from + LANES) +
-                                             load(from + 2 * LANES) + load(from + 3 * LANES));
-        }
-    }
+ALWAYS void multiply_codes(linear_t matrix, int bits, int first, int outputs, rounded_t input,
+                           int rows, int inner, float *result, int result_stride) {
+    const int groups = groups_of(inner);
     for (int block = first / LANES; block * LANES < first + outputs; block++) {
         const int from = block * LANES < first ? first : block * LANES;
         const int to = (block + 1) * LANES < first + outputs ? (block + 1) * LANES : first + outputs;
         for (int r = 0; r < rows; r += TILE) {
             lanes found[TILE];
             const int count = rows - r < TILE ? rows - r : TILE;
-#define OF(number)                                                                                 \
-    block_of_codes(matrix, bits, block, input + (int64_t)r * stride, stride, tails + r * GROUP,    \
-                   number, inner, row_sums + r * groups, found)
+#define OF(number) block_of_codes(matrix, bits, block, input, r, number, groups, found)
             switch (count) {
             case 1: OF(1); break;
             case 2: OF(2); break;
@@ -333,15 +398,15 @@ static void multiply_elements(const element *matrix, int outputs, const element 
 }
 
 /* result[row, output] for `outputs` consecutive outputs of a layer, by one thread. */
-static void multiply(linear_t matrix, int first, int outputs, const element *input, int stride,
-                     int rows, int inner, float *result, int result_stride) {
+static void multiply(linear_t matrix, int first, int outputs, input_t input, int rows, int inner,
+                     float *result, int result_stride) {
     if (matrix.bits == 4)
-        multiply_codes(matrix, 4, first, outputs, input, stride, rows, inner, result, result_stride);
+        multiply_codes(matrix, 4, first, outputs, input.rounded, rows, inner, result, result_stride);
     else if (matrix.bits == 8)
-        multiply_codes(matrix, 8, first, outputs, input, stride, rows, inner, result, result_stride);
+        multiply_codes(matrix, 8, first, outputs, input.rounded, rows, inner, result, result_stride);
     else
-        multiply_elements((const element *)matrix.weights + (int64_t)first * inner, outputs, input,
-                          stride, rows, inner, result, result_stride);
+        multiply_elements((const element *)matrix.weights + (int64_t)first * inner, outputs,
+                          input.rows, inner, rows, inner, result, result_stride);
     if (matrix.bias == NULL) return;
     for (int o = 0; o < outputs; o++)
         for (int r = 0; r < rows; r++)
@@ -364,9 +429,11 @@ typedef struct {
 typedef struct {
     int64_t rows, threads;
     int64_t slot, columns, storage; /* of the cache: first row written, columns read, all columns */
+    int64_t widest;                 /* the most inputs of a product */
     const element *cos, *sin;       /* [rows, head size]; the sign of a rotation is in sin */
     element *cache;                 /* [layers, 2 x kv heads, storage, head size] */
-    char *scratch;
+    char *scratch, *rounded; /* `rounded` has `rounded_bytes` for each thread */
+    const uint8_t *const *allowed;  /* by kind of layer: columns that rows may read, [rows, columns] */
 } frame_t;
 
 /* One thread's place among those that really run: there may be fewer than were asked for. */
@@ -375,8 +442,6 @@ typedef struct {
 } team_t;
 
 static team_t here(void) { return (team_t){omp_get_thread_num(), omp_get_num_threads()}; }
-
-static int64_t rounded_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 int64_t scratch_bytes(const model_t *model, int64_t rows, int64_t columns, int64_t threads) {
     int64_t wide = model->heads * model->head_size;
@@ -403,6 +468,14 @@ static element *normalised(const model_t *model, const frame_t *frame, const ele
     return to;
 }
 
+static input_t input_of(linear_t matrix, const element *rows, int inner, const frame_t *frame,
+                        team_t team) {
+    input_t found = {rows, {0}};
+    char *place = frame->rounded + team.own * rounded_bytes(frame->rows, frame->widest);
+    if (matrix.bits) found.rounded = round_rows(rows, frame->rows, inner, place);
+    return found;
+}
+
 /* The outputs from..to that a thread computes, in whole blocks. */
 static int64_t bound(int64_t outputs, int64_t thread, team_t team) {
     int64_t at = (outputs + LANES - 1) / LANES * thread / team.all * LANES;
@@ -410,14 +483,15 @@ static int64_t bound(int64_t outputs, int64_t thread, team_t team) {
 }
 
 /* out = in + multiplier * (input x matrix + bias); without `in`, the product alone. */
-static void multiply_and_add(linear_t matrix, const element *input, int inner, int outputs,
+static void multiply_and_add(linear_t matrix, const element *from, int inner, int outputs,
                              float multiplier, const element *in, element *out,
                              const frame_t *frame, team_t team) {
     float result[MOST_ROWS * BLOCK];
+    const input_t input = input_of(matrix, from, inner, frame, team);
     const int end = bound(outputs, team.own + 1, team);
     for (int o = bound(outputs, team.own, team); o < end; o += BLOCK) {
         const int count = end - o < BLOCK ? end - o : BLOCK;
-        multiply(matrix, o, count, input, inner, frame->rows, inner, result, BLOCK);
+        multiply(matrix, o, count, input, frame->rows, inner, result, BLOCK);
         for (int r = 0; r < frame->rows; r++) {
             const int64_t at = r * (int64_t)outputs + o;
             IN_LANES(i, count, {
@@ -432,14 +506,15 @@ static void multiply_and_add(linear_t matrix, const element *input, int inner, i
 /* ---- the MLP sublayer ---- */
 
 static void gate(const model_t *model, const layer_t *layer, const frame_t *frame,
-                 const element *input, element *to, team_t team) {
+                 const element *from, element *to, team_t team) {
     float gates[MOST_ROWS * BLOCK], ups[MOST_ROWS * BLOCK];
     const int inner = model->hidden, width = model->intermediate, rows = frame->rows;
+    const input_t input = input_of(layer->gate_up, from, inner, frame, team);
     const int end = bound(width, team.own + 1, team);
     for (int o = bound(width, team.own, team); o < end; o += BLOCK) {
         const int count = end - o < BLOCK ? end - o : BLOCK;
-        multiply(layer->gate_up, o, count, input, inner, rows, inner, gates, BLOCK);
-        multiply(layer->gate_up, width + o, count, input, inner, rows, inner, ups, BLOCK);
+        multiply(layer->gate_up, o, count, input, rows, inner, gates, BLOCK);
+        multiply(layer->gate_up, width + o, count, input, rows, inner, ups, BLOCK);
         for (int r = 0; r < rows; r++)
             IN_LANES(i, count, {
                 lanes g = *(lanes *)(gates + r * BLOCK + i), u = *(lanes *)(ups + r * BLOCK + i);
@@ -485,12 +560,12 @@ static void normalise_head(float *head, const element *gain, int size, float eps
 
 /* One head of queries, keys or values for all rows; keys and values go into the cache. */
 static void project(const model_t *model, const layer_t *layer, const frame_t *frame, int index,
-                    const element *input, element *queries, int head) {
+                    input_t input, element *queries, int head) {
     float result[MOST_ROWS * WIDEST_HEAD + LANES];
     const int size = model->head_size, inner = model->hidden, rows = frame->rows;
     const int turned = model->heads + model->kv_heads; /* heads before those of values */
     const int first = head * size;
-    multiply(layer->qkv, first, size, input, inner, rows, inner, result, size);
+    multiply(layer->qkv, first, size, input, rows, inner, result, size);
     for (int r = 0; r < rows; r++) {
         float *row = result + r * size;
         if (head < turned && layer->qk_norm)
@@ -591,7 +666,8 @@ static void attention(const model_t *model, const layer_t *layer, const frame_t 
     const int64_t inner = model->intermediate > 2 * wide ? model->intermediate : 2 * wide;
     scratch += rounded_up(frame->rows * inner * sizeof(element));
     const int64_t own = team.own, all = team.all;
-    const element *input = normalised(model, frame, layer->attention_norm, in, team);
+    const element *rows = normalised(model, frame, layer->attention_norm, in, team);
+    const input_t input = input_of(layer->qkv, rows, model->hidden, frame, team);
     const int64_t projected = heads + 2 * model->kv_heads;
     for (int64_t h = projected * own / all; h < projected * (own + 1) / all; h++)
         project(model, layer, frame, index, input, queries, h);
@@ -608,8 +684,8 @@ static void attention(const model_t *model, const layer_t *layer, const frame_t 
 
 typedef struct {
     const layer_t *layer;
-    int64_t depth;          /* even: attention; odd: MLP */
-    const uint8_t *allowed; /* for attention: which columns each row may read, [rows, columns] */
+    int64_t depth; /* even: attention; odd: MLP */
+    int64_t kind;  /* which of the frame's `allowed` an attention sublayer heeds */
 } sublayer_t;
 
 /* One sublayer after the other; the residual stream is read from `in` once, then kept in `out`. */
@@ -622,7 +698,9 @@ void sublayers(const model_t *model, const frame_t *frame, const sublayer_t *lis
             const sublayer_t at = list[i];
             const element *from = i ? out : in;
             if (at.depth % 2) mlp(model, at.layer, frame, from, out, team);
-            else attention(model, at.layer, frame, at.depth / 2, at.allowed, from, out, team);
+            else
+                attention(model, at.layer, frame, at.depth / 2, frame->allowed[at.kind], from, out,
+                          team);
 #pragma omp barrier
         }
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p, pointer
+from ctypes import POINTER, Array, Structure, addressof, byref, c_float, c_int64, c_void_p, pointer
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,7 @@ from specframe.types import Step
 __all__ = [
     "MOST_ROWS",
     "NativeLayer",
+    "NativeRun",
     "NativeSublayers",
     "NativeWalk",
     "native_layer",
@@ -60,13 +61,13 @@ class _Product(Structure):
 
 
 class _Sublayer(Structure):
-    _fields_ = (("layer", POINTER(_Layer)), ("depth", c_int64), ("allowed", c_void_p))
+    _fields_ = (("layer", POINTER(_Layer)), ("depth", c_int64), ("kind", c_int64))
 
 
 class _Frame(Structure):
     _fields_ = (
-        *((name, c_int64) for name in ("rows", "threads", "slot", "columns", "storage")),
-        *((name, c_void_p) for name in ("cos", "sin", "cache", "scratch")),
+        *((name, c_int64) for name in ("rows", "threads", "slot", "columns", "storage", "widest")),
+        *((name, c_void_p) for name in ("cos", "sin", "cache", "scratch", "rounded", "allowed")),
     )
 
 
@@ -77,7 +78,7 @@ class NativeWalk:
     frame: _Frame
     step: Step
     held: tuple[Tensor, ...]
-    allowed: dict[int | None, Tensor]  # by window: columns that each row may read
+    allowed: dict[int, Tensor]  # by kind of layer: columns that each row may read
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,15 @@ class NativeLayer:
 
     layer: FusedLayer
     fields: _Layer
+
+
+@dataclass(frozen=True, slots=True)
+class NativeRun:
+    """Sublayers that run one after the other, for any number of walks."""
+
+    layers: tuple[NativeLayer, ...]
+    fields: Array[_Sublayer]
+    kinds: frozenset[int]  # of layers whose attention runs
 
 
 class NativeSublayers:
@@ -105,8 +115,12 @@ class NativeSublayers:
             model.residual_multiplier,
         )
         self.layers = [native_layer(layer) for layer in model.layers]
+        self._windows = list(dict.fromkeys(layer.window for layer in model.layers))
         library.scratch_bytes.restype = c_int64
         library.scratch_bytes.argtypes = [POINTER(_Model), c_int64, c_int64, c_int64]
+        library.rounded_bytes.restype = c_int64
+        library.rounded_bytes.argtypes = [c_int64, c_int64]
+        self._widest = max(shape.hidden, shape.intermediate, shape.heads * shape.head_size)
 
     def walk(self, step: Step, cache: CursorCache, cos: Tensor, sin: Tensor) -> NativeWalk:
         """Prepare a walk; `cos` and `sin` are [S, 1, D], with the sign of a rotation in `sin`."""
@@ -119,25 +133,32 @@ class NativeSublayers:
         frame.cache = cache.data.data_ptr()
         return NativeWalk(frame, step, (scratch, cos, sin, cache.data), {})
 
-    def run(
-        self, sublayers: Sequence[tuple[int, NativeLayer]], stream: Tensor, walk: NativeWalk
-    ) -> Tensor:
-        """The residual stream [S, H] after sublayers, given by their depths and layers."""
-        if not sublayers:
+    def run(self, run: NativeRun, stream: Tensor, walk: NativeWalk) -> Tensor:
+        """The residual stream [S, H] after these sublayers."""
+        if not run.layers:
             return stream
         out = torch.empty_like(stream)
-        parts = (_Sublayer * len(sublayers))()
-        for part, (depth, layer) in zip(parts, sublayers, strict=True):
-            part.layer, part.depth = pointer(layer.fields), depth
-            if depth % 2 == 0:
-                part.allowed = self._allowed(layer.layer.window, walk).data_ptr()
-        common = byref(self._sizes), byref(walk.frame), parts, c_int64(len(parts))
+        allowed = (c_void_p * len(self._windows))()
+        for kind in run.kinds:
+            allowed[kind] = self._allowed(kind, walk).data_ptr()
+        walk.frame.allowed = addressof(allowed)
+        common = byref(self._sizes), byref(walk.frame), run.fields, c_int64(len(run.layers))
         self._call("sublayers", *common, c_void_p(stream.data_ptr()), c_void_p(out.data_ptr()))
         return out
 
+    def sequence(self, sublayers: Sequence[tuple[int, NativeLayer]]) -> NativeRun:
+        """Sublayers given by their depths and layers."""
+        fields, kinds = (_Sublayer * len(sublayers))(), set()
+        for part, (depth, layer) in zip(fields, sublayers, strict=True):
+            part.layer, part.depth = pointer(layer.fields), depth
+            part.kind = self._windows.index(layer.layer.window)
+            if depth % 2 == 0:
+                kinds.add(int(part.kind))
+        return NativeRun(tuple(layer for _, layer in sublayers), fields, frozenset(kinds))
+
     def head(self, head: Linear, stream: Tensor) -> Tensor:
         """Final norm and head: [S, H] -> [S, V], before the logits are divided."""
-        frame, _ = self._frame(stream.shape[0], LANES)
+        frame, _scratch = self._frame(stream.shape[0], LANES)
         out = stream.new_empty(stream.shape[0], head.outputs)
         parts = byref(self._sizes), byref(frame), c_void_p(_address(self._model.norm))
         ends = c_int64(out.shape[1]), c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
@@ -161,27 +182,30 @@ class NativeSublayers:
 
     def _products(self, sized: Sequence[tuple[Linear, int]], rows: Tensor, out: Tensor) -> None:
         """Products of layers with their numbers of inputs; the last one's result stays in `out`."""
-        frame, _ = self._frame(rows.shape[0], LANES)
+        frame, _scratch = self._frame(rows.shape[0], LANES, max(inputs for _, inputs in sized))
         parts = (_Product * len(sized))()
         for part, (linear, inputs) in zip(parts, sized, strict=True):
             part.matrix, part.inner, part.outputs = _linear(linear), inputs, linear.outputs
         ends = c_void_p(rows.data_ptr()), c_void_p(out.data_ptr())
         self._call("products", byref(frame), parts, c_int64(len(parts)), *ends)
 
-    def _frame(self, rows: int, columns: int) -> tuple[_Frame, Tensor]:
-        """A frame and its scratch memory, which the caller must hold."""
-        threads = torch.get_num_threads()
+    def _frame(self, rows: int, columns: int, widest: int = 0) -> tuple[_Frame, Tensor]:
+        """A frame and its scratch memory, which the caller must hold; `widest` of all inputs."""
+        threads, widest = torch.get_num_threads(), max(widest, self._widest)
         size = self._library.scratch_bytes(byref(self._sizes), rows, columns, threads)
-        scratch = torch.empty(size, dtype=torch.uint8)
-        frame = _Frame(rows=rows, threads=threads, columns=columns, scratch=scratch.data_ptr())
+        rounded = threads * self._library.rounded_bytes(rows, widest)
+        scratch = torch.empty(size + rounded, dtype=torch.uint8)
+        frame = _Frame(rows=rows, threads=threads, columns=columns, widest=widest)
+        frame.scratch, frame.rounded = scratch.data_ptr(), scratch.data_ptr() + size
         return frame, scratch
 
-    def _allowed(self, window: int | None, walk: NativeWalk) -> Tensor:
-        if window not in walk.allowed:
+    def _allowed(self, kind: int, walk: NativeWalk) -> Tensor:
+        if kind not in walk.allowed:
             step, columns = walk.step, int(walk.frame.columns)
+            window = self._windows[kind]
             open_ = open_columns(step.positions, step.visible, columns, step.mask, window)
-            walk.allowed[window] = open_.contiguous()
-        return walk.allowed[window]
+            walk.allowed[kind] = open_.contiguous()
+        return walk.allowed[kind]
 
     def _call(self, name: str, *arguments: object) -> None:
         function = getattr(self._library, name)
