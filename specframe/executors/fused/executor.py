@@ -13,7 +13,13 @@ from torch import Tensor
 
 from specframe.errors import UnsupportedModel
 from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
-from specframe.executors.executor import ALL_ROWS, Chain, Decided
+from specframe.executors.executor import (
+    ALL_ROWS,
+    NO_ROWS,
+    Chain,
+    Decided,
+    chain_step,
+)
 from specframe.executors.fused.attention import (
     additive_mask,
     attend_beside,
@@ -33,6 +39,7 @@ from specframe.executors.fused.fusible import (
 from specframe.executors.fused.kernels import Attend, quickest_attention
 from specframe.executors.fused.lowering import lower_attention, lower_for, lower_head, lower_mlp
 from specframe.executors.fused.native.build import source_version
+from specframe.executors.fused.native.chain import DraftParts, NativeChain
 from specframe.executors.fused.native.sublayers import (
     MOST_ROWS,
     NativeLayer,
@@ -188,23 +195,53 @@ class FusedExecutor:
         hidden: Tensor | None = None,
         taps: Collection[int] = (),
     ) -> Decided | None:
-        """None: rows are walked, and whoever asks decides."""
-        return None
+        """See `Executor.decide`."""
+        if self._native is None or self._model.logits_divisor != 1.0 or len(tokens) > MOST_ROWS:
+            return None
+        step = chain_step(tokens, cache.length, self.device)
+        passed = self.walk(step, cache, start=start, hidden=hidden, taps=taps, rows=NO_ROWS)
+        tops = self._native.decide(self._model.head, passed.hidden[0].contiguous())
+        finite = all(top.finite for top in tops)
+        return Decided([int(top.token) for top in tops], finite, dict(passed.taps))
 
     def chain(self, cache: CursorCache, plan: DraftPlan, keep: Collection[int]) -> Chain | None:
-        """None: every draft is made walk by walk."""
-        return None
+        """See `Executor.chain`."""
+        model, native, skips = self._model, self._native, plan.skips
+        chain = plan.tree is None or plan.tree.widest == 1
+        scaled = model.embedding_multiplier != 1.0 or model.logits_divisor != 1.0
+        if native is None or not chain or plan.headed or scaled or len(keep) > 1:
+            return None
+        depths = [at for at in range(skips.size) if not skips.bits >> at & 1]
+        parts = DraftParts(
+            native,
+            self._sequence(depths, skips),
+            self._head(skips),
+            model.embedding,
+            lambda: (self._cos, self._sin),
+            lambda rows: self.walk(
+                chain_step(rows, cache.length, self.device),
+                cache,
+                skips,
+                taps=keep,
+                rows=NO_ROWS,
+            ),
+        )
+        return NativeChain(parts, cache, plan, keep)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor, skips: SkipSet | None = None) -> Tensor:
         """Final norm and head, low-bit where the skip set says so: [1, S, H] -> [1, S, V]."""
-        head: Linear = self._model.head
-        if skips is not None and skips.low_head:
-            make = partial(lower_head, head, skips.low_bits, self._lower)
-            head = self._low.get(HEAD, skips.low_bits, make)
+        head = self._head(skips)
         if self._native is None or hidden.shape[1] > MOST_ROWS:
             return self._read_out(hidden, head)
         return self._divided(self._native.head(head, hidden[0].contiguous())[None])
+
+    def _head(self, skips: SkipSet | None) -> Linear:
+        head: Linear = self._model.head
+        if skips is None or not skips.low_head:
+            return head
+        make = partial(lower_head, head, skips.low_bits, self._lower)
+        return self._low.get(HEAD, skips.low_bits, make)
 
     def read_out(self, hidden: Tensor) -> Tensor:
         """The same in full, differentiable in `hidden`."""
@@ -256,6 +293,10 @@ class FusedExecutor:
         self, depths: Sequence[int], stream: Tensor, *, walk: NativeWalk, skips: SkipSet
     ) -> Tensor:
         assert self._native is not None
+        return self._native.run(self._sequence(depths, skips), stream, walk)
+
+    def _sequence(self, depths: Sequence[int], skips: SkipSet) -> NativeRun:
+        assert self._native is not None
         key = skips.low, skips.low_bits, tuple(depths)
         run = self._runs.get(key)
         if run is None:
@@ -263,7 +304,7 @@ class FusedExecutor:
                 self._runs.clear()
             run = self._native.sequence([(at, self._native_layer(at, skips)) for at in depths])
             self._runs[key] = run
-        return self._native.run(run, stream, walk)
+        return run
 
     def _run_plain(
         self, depths: Sequence[int], stream: Tensor, *, frame: _Frame, skips: SkipSet

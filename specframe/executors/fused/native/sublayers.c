@@ -688,32 +688,90 @@ typedef struct {
     int64_t kind;  /* which of the frame's `allowed` an attention sublayer heeds */
 } sublayer_t;
 
+static void run_sublayer(const model_t *model, const frame_t *frame, sublayer_t at,
+                         const element *in, element *out, team_t team) {
+    if (at.depth % 2) mlp(model, at.layer, frame, in, out, team);
+    else attention(model, at.layer, frame, at.depth / 2, frame->allowed[at.kind], in, out, team);
+#pragma omp barrier
+}
+
+static void read_out(const model_t *model, const frame_t *frame, const element *norm,
+                     const linear_t *matrix, int64_t vocabulary, const element *in, element *out,
+                     team_t team) {
+    const element *input = normalised(model, frame, norm, in, team);
+    multiply_and_add(*matrix, input, model->hidden, vocabulary, 1.0f, NULL, out, frame, team);
+}
+
 /* One sublayer after the other; the residual stream is read from `in` once, then kept in `out`. */
 void sublayers(const model_t *model, const frame_t *frame, const sublayer_t *list, int64_t count,
                const element *in, element *out) {
 #pragma omp parallel num_threads(frame->threads)
-    {
-        const team_t team = here();
-        for (int64_t i = 0; i < count; i++) {
-            const sublayer_t at = list[i];
-            const element *from = i ? out : in;
-            if (at.depth % 2) mlp(model, at.layer, frame, from, out, team);
-            else
-                attention(model, at.layer, frame, at.depth / 2, frame->allowed[at.kind], from, out,
-                          team);
-#pragma omp barrier
-        }
-    }
+    for (int64_t i = 0; i < count; i++)
+        run_sublayer(model, frame, list[i], i ? out : in, out, here());
 }
-
 
 void head(const model_t *model, const frame_t *frame, const element *norm, const linear_t *matrix,
           int64_t vocabulary, const element *in, element *out) {
 #pragma omp parallel num_threads(frame->threads)
+    read_out(model, frame, norm, matrix, vocabulary, in, out, here());
+}
+
+typedef struct {
+    int64_t token; /* the first of the greatest logits */
+    float probability;
+    int32_t finite; /* whether all logits are */
+} top_t;
+
+static top_t top_of(const element *logits, int count, int probable) {
+    float highest = -INFINITY;
+    lanes most = (lanes){0} - INFINITY, sum = {0}, undefined = {0};
+    IN_LANES(i, count, {
+        lanes x = LOAD(logits + i);
+        if (part == LANES) most = choose(x > most, x, most);
+        for (int k = 0; part < LANES && k < part; k++) highest = x[k] > highest ? x[k] : highest;
+        undefined += x * 0.0f;
+    })
+    for (int k = 0; k < LANES; k++) highest = most[k] > highest ? most[k] : highest;
+    int64_t token = 0;
+    while (token < count && as_float(logits[token]) != highest) token++;
+    if (!probable) return (top_t){token, NAN, total(undefined) == 0.0f};
+    IN_LANES(i, count, {
+        lanes weights = exponential(LOAD(logits + i) - highest);
+        for (int k = part; k < LANES; k++) weights[k] = 0.0f;
+        sum += weights;
+    })
+    return (top_t){token, 1.0f / total(sum), total(undefined) == 0.0f};
+}
+
+/* A step of a greedy draft: a row through sublayers and head, and the token that is then chosen.
+   The stream before sublayer `kept` of the list is copied. */
+void draft_step(const model_t *model, const frame_t *frame, const sublayer_t *list, int64_t count,
+                int64_t kept, element *copy, const element *norm, const linear_t *matrix,
+                int64_t vocabulary, const element *in, element *out, element *logits, top_t *top) {
+#pragma omp parallel num_threads(frame->threads)
     {
         const team_t team = here();
-        const element *input = normalised(model, frame, norm, in, team);
-        multiply_and_add(*matrix, input, model->hidden, vocabulary, 1.0f, NULL, out, frame, team);
+        for (int64_t i = 0; i <= count; i++) {
+            const element *from = i ? out : in;
+            if (i == kept && team.own == 0) memcpy(copy, from, model->hidden * sizeof(element));
+            if (i < count) run_sublayer(model, frame, list[i], from, out, team);
+            else read_out(model, frame, norm, matrix, vocabulary, from, logits, team);
+        }
+#pragma omp barrier
+        if (team.own == 0) *top = top_of(logits, vocabulary, 1);
+    }
+}
+
+/* The head, and the top token of each row, without its probability. */
+void decide(const model_t *model, const frame_t *frame, const element *norm, const linear_t *matrix,
+            int64_t vocabulary, const element *in, element *logits, top_t *tops) {
+#pragma omp parallel num_threads(frame->threads)
+    {
+        const team_t team = here();
+        read_out(model, frame, norm, matrix, vocabulary, in, logits, team);
+#pragma omp barrier
+        for (int64_t r = team.own; r < frame->rows; r += team.all)
+            tops[r] = top_of(logits + r * vocabulary, vocabulary, 0);
     }
 }
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, Array, Structure, addressof, byref, c_float, c_int64, c_void_p, pointer
+from ctypes import (
+    POINTER,
+    Array,
+    Structure,
+    addressof,
+    byref,
+    c_float,
+    c_int32,
+    c_int64,
+    c_uint8,
+    c_void_p,
+    memset,
+    pointer,
+)
 from dataclasses import dataclass
 
 import torch
@@ -21,9 +34,11 @@ from specframe.types import Step
 
 __all__ = [
     "MOST_ROWS",
+    "DraftFrame",
     "NativeLayer",
     "NativeRun",
     "NativeSublayers",
+    "NativeTop",
     "NativeWalk",
     "native_layer",
     "native_sublayers",
@@ -98,6 +113,34 @@ class NativeRun:
     kinds: frozenset[int]  # of layers whose attention runs
 
 
+class NativeTop(Structure):
+    """The choice after a greedy draft step."""
+
+    _fields_ = (("token", c_int64), ("probability", c_float), ("finite", c_int32))
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFrame:
+    """What the steps of one draft share."""
+
+    fields: _Frame
+    allowed: dict[int | None, Array[c_uint8]]  # by window: columns that the row may read
+    out: Tensor  # [H], the stream after the last step
+    logits: Tensor  # [V]
+    held: tuple[object, ...]
+
+    def turn(self, position: int, cos: Tensor, sin: Tensor) -> None:
+        """Go on to the row at this position; `cos` and `sin` are [positions, 1, D]."""
+        self.fields.slot, self.fields.columns = position, _whole(position + 1)
+        self.fields.cos, self.fields.sin = (
+            part.data_ptr() + position * part.stride(0) * part.element_size() for part in (cos, sin)
+        )
+        for window, allowed in self.allowed.items():
+            first = 0 if window is None else max(0, position + 1 - window)
+            memset(addressof(allowed), 0, first)
+            memset(addressof(allowed) + first, 1, position + 1 - first)
+
+
 class NativeSublayers:
     """The sublayers and the head of one model, in bfloat16 or float32 on a CPU."""
 
@@ -126,7 +169,7 @@ class NativeSublayers:
         """Prepare a walk; `cos` and `sin` are [S, 1, D], with the sign of a rotation in `sin`."""
         assert step.slot is not None
         cache.reserve(step.slot, step.rows)
-        columns = -(-(step.slot + step.rows) // LANES) * LANES
+        columns = _whole(step.slot + step.rows)
         frame, scratch = self._frame(step.rows, columns)
         frame.slot, frame.storage = step.slot, cache.data.shape[3]
         frame.cos, frame.sin = cos.data_ptr(), sin.data_ptr()
@@ -156,13 +199,51 @@ class NativeSublayers:
                 kinds.add(int(part.kind))
         return NativeRun(tuple(layer for _, layer in sublayers), fields, frozenset(kinds))
 
+    def draft_frame(self, cache: CursorCache, columns: int, head: Linear) -> DraftFrame:
+        """What the steps of one draft share, which read at most so many columns."""
+        fields, scratch = self._frame(1, _whole(columns))
+        fields.storage, fields.cache = cache.data.shape[3], cache.data.data_ptr()
+        allowed = {window: (c_uint8 * _whole(columns))() for window in self._windows}
+        places = (c_void_p * len(allowed))(*map(addressof, allowed.values()))
+        fields.allowed = addressof(places)
+        out = self._model.embedding.new_empty(self._model.shape.hidden)
+        logits = out.new_empty(head.outputs)
+        return DraftFrame(fields, allowed, out, logits, (scratch, places, cache.data))
+
+    def draft_step(
+        self, run: NativeRun, frame: DraftFrame, head: Linear, row: int, kept: int, copy: int
+    ) -> NativeTop:
+        """The row [H] at this address through the sublayers and the head, and its top token.
+
+        The stream before sublayer `kept` of the run is copied to the address `copy`.
+        """
+        top = NativeTop()
+        norm = _address(self._model.norm)
+        self._call(
+            "draft_step",
+            *(byref(self._sizes), byref(frame.fields), run.fields, c_int64(len(run.layers))),
+            *(c_int64(kept), c_void_p(copy), c_void_p(norm), byref(_linear(head))),
+            *(c_int64(head.outputs), c_void_p(row), c_void_p(frame.out.data_ptr())),
+            *(c_void_p(frame.logits.data_ptr()), byref(top)),
+        )
+        return top
+
     def head(self, head: Linear, stream: Tensor) -> Tensor:
         """Final norm and head: [S, H] -> [S, V], before the logits are divided."""
+        return self._read_out("head", head, stream)
+
+    def decide(self, head: Linear, stream: Tensor) -> list[NativeTop]:
+        """The top token after each row of [S, H], without its probability."""
+        tops = (NativeTop * stream.shape[0])()
+        self._read_out("decide", head, stream, tops)
+        return list(tops)
+
+    def _read_out(self, name: str, head: Linear, stream: Tensor, *more: object) -> Tensor:
         frame, _scratch = self._frame(stream.shape[0], LANES)
         out = stream.new_empty(stream.shape[0], head.outputs)
         parts = byref(self._sizes), byref(frame), c_void_p(_address(self._model.norm))
         ends = c_int64(out.shape[1]), c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
-        self._call("head", *parts, byref(_linear(head)), *ends)
+        self._call(name, *parts, byref(_linear(head)), *ends, *more)
         return out
 
     def product(self, linear: Linear, rows: Tensor) -> Tensor:
@@ -254,6 +335,10 @@ def _linear(linear: Linear) -> _Linear:
     assert isinstance(packed, PackedWeight)
     places = map(_address, (packed.codes, packed.scales, packed.zeros))
     return _Linear(*places, bias, packed.bits)
+
+
+def _whole(columns: int) -> int:
+    return -(-columns // LANES) * LANES
 
 
 def _address(part: Tensor | None) -> int | None:

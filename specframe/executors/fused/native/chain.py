@@ -1,0 +1,79 @@
+"""Greedy drafting in which a step is one call of compiled code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from math import nan
+
+import torch
+from torch import Tensor
+
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import Top
+from specframe.executors.fused.fusible import Linear
+from specframe.executors.fused.native.sublayers import NativeRun, NativeSublayers
+from specframe.types import LONGEST_DRAFT, DraftPlan, Pass
+
+__all__ = ["DraftParts", "NativeChain"]
+
+
+@dataclass(frozen=True, slots=True)
+class DraftParts:
+    """What a draft step of one plan runs."""
+
+    native: NativeSublayers
+    run: NativeRun
+    head: Linear
+    embedding: Tensor  # [V, H]
+    rotary: Callable[[], tuple[Tensor, Tensor]]  # cos and sin, [positions, 1, D]
+    walk: Callable[[Sequence[int]], Pass]  # of rows before the first step
+
+
+class NativeChain:
+    """See `Chain`. The stream is kept at one depth at most."""
+
+    def __init__(
+        self, parts: DraftParts, cache: CursorCache, plan: DraftPlan, keep: Collection[int]
+    ) -> None:
+        self._parts, self._cache = parts, cache
+        self._asked = plan.stop.confidence > 0.0 or plan.stop.gain is not None
+        self._kept = next(iter(keep), None)
+        runs = [at for at in range(plan.skips.size) if at not in plan.skips]
+        self._before = -1 if self._kept is None else sum(at < self._kept for at in runs)
+
+    def begin(self, rows: Sequence[int]) -> None:
+        """See `Chain.begin`."""
+        cache, parts = self._cache, self._parts
+        *earlier, self._token = rows
+        self._earlier = parts.walk(earlier).taps if earlier else {}
+        self._start = self._position = cache.length + len(earlier)
+        columns = min(self._position + LONGEST_DRAFT, cache.data.shape[3])
+        self._frame = parts.native.draft_frame(cache, columns, parts.head)
+        self._copies = parts.embedding.new_empty(LONGEST_DRAFT, parts.embedding.shape[1])
+
+    @torch.inference_mode()
+    def next(self) -> Top:
+        """See `Chain.next`."""
+        parts, position = self._parts, self._position
+        self._cache.reserve(position, 1)
+        self._frame.turn(position, *parts.rotary())
+        row = _address(parts.embedding, self._token)
+        copy = _address(self._copies, position - self._start)
+        top = parts.native.draft_step(parts.run, self._frame, parts.head, row, self._before, copy)
+        self._position += 1
+        self._token = int(top.token)
+        confidence = float(top.probability) if self._asked else nan
+        return Top(self._token, confidence, bool(top.finite))
+
+    def states(self, rows: int) -> dict[int, Tensor]:
+        """See `Chain.states`."""
+        if self._kept is None:
+            return {}
+        copies = self._copies[None, : self._position - self._start]
+        earlier = [self._earlier[self._kept]] if self._earlier else []
+        return {self._kept: torch.cat([*earlier, copies], 1)[:, :rows]}
+
+
+def _address(rows: Tensor, row: int) -> int:
+    return rows.data_ptr() + row * rows.stride(0) * rows.element_size()
