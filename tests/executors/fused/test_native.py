@@ -12,7 +12,7 @@ from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.fused.native import build, sublayers
 from specframe.executors.fused.native.packed import pack
 from specframe.executors.fused.weights import FusedLinear
-from specframe.types import SkipSet, Step
+from specframe.types import DraftPlan, SkipSet, Step, StopRule
 
 DTYPES = (torch.bfloat16, torch.float32)
 TOLERANCE = {torch.bfloat16: 0.05, torch.float32: 2e-6}  # of the largest logit
@@ -121,6 +121,60 @@ def test_the_number_of_threads_changes_no_bit():
     torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+def drafted_by_walks(executor, plan, keep, root, count):
+    """Tokens, confidences and kept states of a greedy draft, made walk by walk."""
+    cache, rows, walked = filled(executor), list(root), 0
+    confidences, states = [], []
+    for _ in range(count):
+        step = chain_step(rows[walked:], CONTEXT + walked, executor.device)
+        passed = executor.walk(step, cache, plan.skips, taps=keep, rows=slice(-1, None))
+        scores = passed.logits[0, 0].float()
+        walked = len(rows)
+        rows.append(int(scores.argmax()))
+        confidences.append(float(scores.softmax(-1).max()))
+        states.append(passed.taps)
+    kept = {depth: torch.cat([state[depth] for state in states], 1) for depth in keep}
+    return rows[len(root) :], confidences, kept
+
+
+DRAFTS = {
+    "skipped": SkipSet.from_sublayers(3, [1, 4]),
+    "low-bit": SkipSet.none(3).lower(8),
+    "mixed": SkipSet.from_sublayers(3, [3]).lower(4, [2, 5], head=True),
+}
+
+
+@pytest.mark.parametrize("skips", DRAFTS.values(), ids=DRAFTS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("family", ["llama", "qwen2", "mistral"])
+def test_a_compiled_draft_is_what_walks_draft(family, dtype, skips):
+    window = 7 if family in WINDOWED else None
+    executor, _ = pair_of(replace(TINY, family=family, dtype=dtype, window=window))
+    plan = DraftPlan(skips, StopRule(9, confidence=1e-9))
+    for root in ([5], [5, 9, 2]):
+        for keep in ((), (skips.prefix,)):
+            chain = executor.chain(filled(executor), plan, keep)
+            chain.begin(root)
+            tops = [chain.next() for _ in range(9)]
+            tokens, confidences, kept = drafted_by_walks(executor, plan, keep, root, 9)
+            assert [top.token for top in tops] == tokens
+            assert [top.confidence for top in tops] == pytest.approx(confidences, rel=1e-5)
+            assert all(top.finite for top in tops)
+            states = chain.states(len(root) + 8)
+            assert states.keys() == kept.keys()
+            assert all(torch.equal(states[depth], kept[depth]) for depth in keep)
+
+
+def test_a_compiled_draft_tells_what_is_not_finite():
+    model = tiny_model(replace(TINY, dtype=torch.float32))
+    model.lm_head.weight.data[3, 0] = float("nan")
+    executor = FusedExecutor(model)
+    chain = executor.chain(filled(executor), DraftPlan(SkipSet.none(3), StopRule(2)), ())
+    chain.begin([5])
+    assert not chain.next().finite
+    assert not executor.decide([5, 6], filled(executor)).finite
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
