@@ -33,6 +33,7 @@ ROUNDS = (4, 16)  # of each plan, at least and at most
 ROUND_SECONDS = 5.0  # time limit beyond the minimum
 IN_A_ROW = 4
 LEAST_RATIO, MOST_SAVED = 0.1, 0.1  # bounds where overhead makes ratios unreliable
+SHARE_SAVED = 0.9  # of a walk besides its sublayers: most that drafting without the host can save
 PROMPT = 96
 
 
@@ -84,7 +85,8 @@ def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
     """The same prices with the engine's overhead: a fixed part per round, one per drafted token.
 
     Rounds of several draft lengths are timed in alternation with the same walks without an engine.
-    The overhead per token comes from the difference. The fixed part is chosen so that the ratio of
+    The overhead per token comes from the difference; it is negative where a chain drafts in less
+    time than its walks take one by one. The fixed part is chosen so that the ratio of
     drafting rounds to autoregressive rounds is the measured one: speed-ups are ratios, in which
     errors common to both cancel. It is negative where consecutive rounds take less time than their
     parts measured separately, and never more than what rounds take besides their bare walks.
@@ -94,7 +96,7 @@ def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
     whole, bare = _timed_rounds(executor, plans)
     excess = [w - b for w, b in zip(whole, bare, strict=True)]
     overhead = fit_line(DRAFTS, excess)
-    step = max(overhead.slope, 0.0)
+    step = max(overhead.slope, -SHARE_SAVED * costs.base.at(PROMPT + ROUNDS[1], 1))
     walked = replace(costs, step_seconds=step, round_seconds=0.0)
     plain, *drafting = (walked.round(plan, PROMPT + ROUNDS[1]) for plan in plans)
     fixed = mean(

@@ -141,7 +141,7 @@ class CostModel:
     mlp: tuple[Table, ...]  # by kind
     base: Table  # per walk: embedding, rotary rows, mask
     head: Table  # final norm and logits
-    step_seconds: float = 0.0  # per drafted token besides its walk: choosing it
+    step_seconds: float = 0.0  # per drafted token besides its walk: choosing it; or what is saved
     round_seconds: float = 0.0  # per round besides its walks: verdict, commit
     spread: float = 0.0  # relative standard error of a ratio of two prices
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -51,6 +51,19 @@ def test_draft_walks_that_are_priced_too_high_do_not_make_every_round_dearer(mon
     assert found.round_seconds == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(("saved", "kept"), [(0.3, 0.3), (5.0, 0.9)])
+def test_a_chain_that_saves_part_of_each_walk_makes_drafted_tokens_cheaper(
+    saved, kept, monkeypatch
+):
+    nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
+    costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
+    bare = [1.0 + drafted for drafted in prices.DRAFTS]
+    whole = [b - saved * drafted for b, drafted in zip(bare, prices.DRAFTS, strict=True)]
+    monkeypatch.setattr(prices, "_timed_rounds", lambda *given: (whole, bare))
+    found = prices.measure_round_costs(tiny_executor(), costs)
+    assert found.step_seconds == pytest.approx(-kept)  # never more than a walk's own part
+
+
 def test_a_profile_is_measured_once_and_found_afterwards(monkeypatch):
     model = tiny_model(Tiny())
     executor = FusedExecutor(model)
