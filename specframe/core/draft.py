@@ -140,7 +140,8 @@ class Drafter:
     ) -> tuple[list[int], float, Tensor | None] | None:
         """Candidates in drawing order, the first one's confidence, their distribution.
 
-        None if the logits are not finite. Each value that is read waits for the device once.
+        None if the logits are not finite or no token is possible. Each value that is read waits for
+        the device once.
         """
         if self._law.sampled:
             return self._draw_sampled(plan, logits, spine)
@@ -162,7 +163,7 @@ class Drafter:
             [logits.max().isfinite().to(q.dtype), q.max(), (q > 0).sum().to(q.dtype)]
         )
         finite, best, possible = facts.tolist()
-        if not finite:
+        if not finite or not possible:  # processors may exclude every token
             return None
         width = min(_width(plan, len(spine), best), int(possible))
         drawn = _draw_without_replacement(self._law, q, width)

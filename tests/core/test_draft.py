@@ -188,3 +188,16 @@ def test_a_chain_without_other_limits_fills_the_scratch_columns(tree):
     cache = prefilled(executor, [3, 8], room=LONGEST_DRAFT + 1)
     draft = Drafter(executor, cache, Law(), [3, 8]).run(plan)
     assert len(draft.tokens) == LONGEST_DRAFT
+
+
+class NothingAfterTwo:
+    """Excludes every token once the sequence has two more than the prompt."""
+
+    def __call__(self, input_ids, scores):
+        return scores if input_ids.shape[1] < len(PROMPT) + 2 else scores - float("inf")
+
+
+def test_a_draft_ends_where_processors_exclude_every_token():
+    law = Law((NothingAfterTwo(),), seeded_choice(torch.Generator().manual_seed(0)))
+    draft, _, _ = drafted(tiny_executor(Tiny()), PROMPT, DraftPlan(SkipSet(4), StopRule(5)), law)
+    assert len(draft.tokens) == 2

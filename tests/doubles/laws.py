@@ -89,7 +89,7 @@ def models_law(case: Case) -> Law:
 
 def law_error(case: Case) -> float:
     """The largest difference between the two, over all sequences that either of them knows."""
-    found, wanted = emitted_law(case), models_law(case)
+    wanted, found = models_law(case), emitted_law(case)
     return max(abs(found.get(key, 0.0) - wanted.get(key, 0.0)) for key in {*found, *wanted})
 
 
