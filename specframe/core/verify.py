@@ -48,8 +48,8 @@ def verify_sampled(draft: Draft, laws: Tensor, choose: Choose) -> Verdict:
 def _refuse_nothing(target: Tensor) -> None:
     if bool(target[0].isnan()):  # a softmax over nothing
         raise InvalidRequest(
-            "The logits processors exclude every token at this point, so none can be chosen. Loosen "
-            "bad_words_ids, no_repeat_ngram_size, prefix_allowed_tokens_fn or your own processors."
+            "The logits processors exclude every token at this point, so none can be chosen. "
+            "Loosen bad_words_ids, no_repeat_ngram_size, prefix_allowed_tokens_fn or your own processors."
         )
 
 
