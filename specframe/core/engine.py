@@ -15,8 +15,14 @@ from specframe.core.probe import CacheProbe
 from specframe.core.sampling import Law
 from specframe.core.states import StateWindow
 from specframe.core.target import Target
+from specframe.core.verify import NO_TOKEN
 from specframe.costs.model import CostModel
-from specframe.errors import InvalidDraftPlan, InvalidSkipSet, UnsupportedModel
+from specframe.errors import (
+    InvalidDraftPlan,
+    InvalidRequest,
+    InvalidSkipSet,
+    UnsupportedModel,
+)
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Executor
 from specframe.types import LONGEST_CHAIN, LONGEST_DRAFT, DraftPlan, Outcome
@@ -166,6 +172,11 @@ class Engine:
         """
         ends, finished = self._limits.ends, self._limits.finished
         for count, token in enumerate(block, start=1):
+            if token == NO_TOKEN:
+                raise InvalidRequest(
+                    "The logits processors exclude every token here, so none can be chosen. Loosen "
+                    "bad_words_ids, no_repeat_ngram_size or your own processors."
+                )
             stopped = finished is not None and finished([*live.tokens, *block[:count]])
             if stopped or token in ends:
                 live.ended = True

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from specframe.core.sampling import Choose
-from specframe.errors import InvalidRequest
 from specframe.types import Draft, Verdict
 
-__all__ = ["acceptance", "residual", "verify_greedy", "verify_sampled", "without"]
+__all__ = ["NO_TOKEN", "acceptance", "residual", "verify_greedy", "verify_sampled", "without"]
+
+
+NO_TOKEN = -1  # the bonus where processors exclude every token, as they may after an end token
 
 
 def verify_greedy(draft: Draft, decided: Sequence[int]) -> Verdict:
@@ -40,17 +42,9 @@ def verify_sampled(draft: Draft, laws: Tensor, choose: Choose) -> Verdict:
     while True:
         node, target = _accept_child(draft, node, laws[node + 1], choose)
         if node < 0:
-            _refuse_nothing(target)
-            return Verdict(tuple(path), choose(target))
+            nothing = bool(target[0].isnan())  # a softmax over nothing
+            return Verdict(tuple(path), NO_TOKEN if nothing else choose(target))
         path.append(node)
-
-
-def _refuse_nothing(target: Tensor) -> None:
-    if bool(target[0].isnan()):  # a softmax over nothing
-        raise InvalidRequest(
-            "The logits processors exclude every token at this point, so none can be chosen. "
-            "Loosen bad_words_ids, no_repeat_ngram_size, prefix_allowed_tokens_fn or your own processors."
-        )
 
 
 def _accept_child(draft: Draft, parent: int, p: Tensor, choose: Choose) -> tuple[int, Tensor]:

@@ -18,14 +18,16 @@ from specframe.contract.selector import LayerSelector, Needs
 from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain
 from specframe.core import engine as engines
 from specframe.core.engine import Engine, Limits
-from specframe.core.sampling import Law
+from specframe.core.sampling import Law, seeded_choice
 from specframe.core.states import StateWindow
 from specframe.costs.model import CostModel
 from specframe.doors.arguments import resolve
+from specframe.errors import InvalidRequest
 from specframe.executors import exactness
 from specframe.executors.fused import executor as fused
 from specframe.executors.fused import weights
 from specframe.strategies.autoregressive import Autoregressive
+from specframe.strategies.fixed import FixedSkips
 from specframe.types import LONGEST_CHAIN, DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
 
@@ -291,3 +293,27 @@ class Planning(LayerSelector):
 
     def start(self, shape):
         return self.planner
+
+
+class NothingAfter:
+    """Excludes every token after this many of the sequence."""
+
+    def __init__(self, count):
+        self._count = count
+
+    def __call__(self, input_ids, scores):
+        return scores if input_ids.shape[1] < self._count else scores - float("inf")
+
+
+@pytest.mark.parametrize("ends", [frozenset(), frozenset(range(23))])
+def test_processors_that_exclude_every_token_are_refused_unless_the_text_has_ended(ends):
+    executor = tiny_executor(Tiny())
+    law = Law((NothingAfter(4),), seeded_choice(torch.Generator().manual_seed(0)))
+    skips = SkipSet.from_sublayers(executor.shape.layers, [3])
+    plan = FixedSkips(skips, StopRule(3))
+    rounds = Engine(executor, plan, law, Limits(5, ends)).rounds([3, 1, 4])
+    if ends:
+        assert len([token for done in rounds for token in done.tokens]) == 1
+    else:
+        with pytest.raises(InvalidRequest, match="exclude every token"):
+            list(rounds)

@@ -7,8 +7,14 @@ from hypothesis import strategies as st
 
 from specframe.core.draft import _draw_without_replacement
 from specframe.core.sampling import Law
-from specframe.core.verify import acceptance, residual, verify_greedy, verify_sampled, without
-from specframe.errors import InvalidRequest
+from specframe.core.verify import (
+    NO_TOKEN,
+    acceptance,
+    residual,
+    verify_greedy,
+    verify_sampled,
+    without,
+)
 from specframe.testing import exact_law
 from specframe.types import Draft
 
@@ -212,7 +218,6 @@ def test_nothing_drafted_yields_the_bonus():
     assert law == {0: 0.25, 1: 0.75}
 
 
-def test_where_processors_exclude_every_token_the_error_says_so():
+def test_where_processors_exclude_every_token_none_is_chosen():
     nothing = torch.full((1, 3), float("-inf")).softmax(-1)
-    with pytest.raises(InvalidRequest, match="exclude every token"):
-        verify_sampled(Draft((), (), ()), nothing, lambda p: 0)
+    assert verify_sampled(Draft((), (), ()), nothing, lambda p: 0).bonus == NO_TOKEN
