@@ -15,6 +15,7 @@ LAYERS = (
     ("types", "tensors"),
     (
         "storage",
+        "scheduling",
         "fetching",
         "costs.tables",
         "contract.options",
@@ -33,6 +34,7 @@ LAYERS = (
     ("testing",),
     ("doors", "testbed"),
     ("rig",),
+    ("remote_rig",),
     ("calibration.run",),
     ("",),  # the front door itself: `import specframe`
     ("prompts",),

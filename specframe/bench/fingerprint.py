@@ -11,7 +11,7 @@ import torch
 
 from specframe.executors.machine import cpu_name
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint", "worker_facts"]
 
 
 def fingerprint(device: torch.device) -> dict[str, Any]:
@@ -30,3 +30,10 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
     return found
+
+
+def worker_facts(name: str, device: torch.device) -> dict[str, Any]:
+    """What a row tells of the worker that answered; its `id` is empty outside of clusters."""
+    found = fingerprint(device)
+    kept = {key: found.get(key) for key in ("processor", "threads", "device", "gpu")}
+    return {"id": name, **kept}

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from specframe.bench.contenders import Answer, Asked
-from specframe.bench.harness import Schedule, run_rows
+from doubles.asked_here import asked_here
+
+from specframe.bench.harness import Schedule
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.schema import ROW
 from specframe.errors import ArtefactError, InvalidRequest
@@ -29,14 +31,14 @@ class Scripted:
 
 
 def run(folder: RunFolder, life: int = 1000, resume: bool = False) -> list[dict[str, Any]]:
-    schedule = Schedule(PROMPTS, repeats=2, new_tokens=4)
+    schedule = Schedule(PROMPTS, repeats=2)
     contenders = [
         Scripted("autoregressive", life),
         Scripted("fixed"),
         Scripted("fixed", preset="faithful"),
     ]
     with folder.held({"new_tokens": 4}, resume) as finished:
-        return run_rows(schedule, contenders, folder, finished)
+        return asked_here(schedule, contenders, folder, finished, new_tokens=4)
 
 
 def test_every_contender_answers_every_prompt_in_every_repeat(tmp_path):
