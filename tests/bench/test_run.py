@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-
-from specframe.bench.contenders import Answer, Asked
 from doubles.asked_here import asked_here
 
+from specframe.bench.contenders import Answer, Asked
 from specframe.bench.harness import Schedule
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.schema import ROW
