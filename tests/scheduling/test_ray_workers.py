@@ -94,10 +94,6 @@ def raising(worker):
     return do
 
 
-def introduced(worker, **facts):
-    return SimpleNamespace(introduction=facts)
-
-
 @pytest.mark.slow
 def test_an_error_inside_a_worker_is_raised_as_it_is_here(ray):
     with RayWorkers.started(Cluster(workers=1, threads=1), raising) as workers:
@@ -109,18 +105,6 @@ def test_an_error_inside_a_worker_is_raised_as_it_is_here(ray):
 
 def introduced(worker, **facts):
     return SimpleNamespace(introduction=facts)
-
-
-@pytest.mark.slow
-def test_an_error_inside_a_worker_is_raised_as_it_is_here(ray):
-    cluster = Cluster(workers=1, threads=1)
-    with (
-        RayWorkers.started(cluster, raising) as workers,
-        pytest.raises(InvalidRequest, match="Job 0 is refused"),
-    ):
-        workers.wait()
-        workers.ask(workers.free()[0], 0)
-        workers.wait()
 
 
 @pytest.mark.slow
