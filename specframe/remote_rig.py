@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from specframe.errors import WorkersFailed
+from specframe.executors.device import DTYPES
 from specframe.rig import Rig
 from specframe.storage.user_cache import cache_folder
 from specframe.storage.whole_folder import one_at_a_time
@@ -25,6 +27,14 @@ class RigPlan:
     device: str = "cpu"
     dtype: str = "auto"
     threads: int | None = None
+
+    @classmethod
+    def of(cls, rig: Rig, threads: int | None) -> RigPlan:
+        """The same model on as many threads."""
+        dtype, name = rig.facts["dtype"], rig.name
+        if "/" in name and Path(name).exists():
+            name = str(Path(name).absolute())  # workers may be elsewhere in the same file system
+        return cls(name, rig.device.type, dtype if dtype in DTYPES else "auto", threads)
 
     def loaded(self) -> Rig:
         """The rig, with its prices; workers on one machine measure them one after another."""

@@ -35,7 +35,7 @@ LAYERS = (
     ("doors", "testbed"),
     ("rig",),
     ("remote_rig",),
-    ("calibration.run",),
+    ("calibration.run", "calibration.shared_lab"),
     ("",),  # the front door itself: `import specframe`
     ("prompts",),
     ("prediction",),

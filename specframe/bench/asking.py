@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from specframe.bench.summary import BASELINE, LIBRARY, worker_of
+from specframe.scheduling.in_order import DEATHS
 from specframe.types import Prompt
 
 __all__ = ["PARTNERS", "Name", "Question", "Questions"]
 
 PARTNERS = (BASELINE, LIBRARY)
-DEATHS = 3  # of workers with the same question, after which it is given up
 Name = tuple[str, str]  # a contender's name and preset
 Entry = tuple[str, float, int]  # prompt, temperature, repeat
 

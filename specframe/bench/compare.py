@@ -62,9 +62,21 @@ def compare(
     On a cluster, its workers answer; this process calibrates, and alone writes the folder.
     """
     _require(settings)
-    if cluster is not None:
-        cluster = cluster.connected()
-        compute_with(min(cluster.threads or 1, os.cpu_count() or 1))
+    if cluster is None:
+        return _compared(settings, folder, resume, tell, report, None)
+    with cluster.joined() as settled:
+        compute_with(min(settled.threads or 1, os.cpu_count() or 1))
+        return _compared(settings, folder, resume, tell, report, settled)
+
+
+def _compared(
+    settings: BenchSettings,
+    folder: Path,
+    resume: bool,
+    tell: Callable[[str], None],
+    report: Callable[[Progress], None],
+    cluster: Cluster | None,
+) -> dict[str, Any]:
     run = RunFolder(folder)
     if resume:
         run.require_begun()
@@ -101,7 +113,7 @@ def compare(
             asked[0].tokens,
             worker_facts(HERE, rig.device),
         )
-        with _workers(station, settings, rig, cluster, tell) as workers:
+        with _workers(station, rig, cluster, tell) as workers:
             rows = run_rows(questions, workers, run, finished, report, explain)
         results = {
             "schema_version": SCHEMA_VERSION,
@@ -136,7 +148,6 @@ def compare(
 @contextmanager
 def _workers(
     station: Station,
-    settings: BenchSettings,
     rig: Rig,
     cluster: Cluster | None,
     tell: Callable[[str], None],
@@ -145,9 +156,9 @@ def _workers(
     if cluster is None:
         yield InThisProcess(station)
         return
-    plan = RigPlan(settings.model, settings.device, settings.dtype, cluster.threads)
+    plan = RigPlan.of(rig, cluster.threads)
     accept = partial(require_alike, facts_that_count(rig))
-    tell(f"{cluster.workers} workers load {settings.model}")
+    tell(f"{cluster.workers} workers load {rig.name}")
     with RayWorkers.started(cluster, StationPlan.of(station, plan), accept) as workers:
         yield workers
 

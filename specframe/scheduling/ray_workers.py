@@ -44,11 +44,20 @@ class Cluster:
         if not 0.0 <= self.gpus <= 1_000.0:
             raise InvalidConfig.of("Cluster", "gpus", "from 0 to 1000", self.gpus)
 
-    def connected(self) -> Self:
-        """Join the cluster, or start one here; numbers that were left open are settled by it."""
+    @contextmanager
+    def joined(self) -> Iterator[Self]:
+        """Be part of the cluster for the length of the block; what was left open is settled."""
         ray = imported()
-        if not ray.is_initialized():
+        own = not ray.is_initialized()
+        if own:
             self._join(ray)
+        try:
+            yield self._settled(ray)
+        finally:
+            if own:
+                ray.shutdown()
+
+    def _settled(self, ray: Any) -> Self:
         whole = ray.cluster_resources()
         cores, gpus = int(whole.get("CPU", 0)), float(whole.get("GPU", 0.0))
         workers = self.workers
@@ -97,7 +106,7 @@ class RayWorkers:
 
     def __init__(self, cluster: Cluster, make: Make, accept: Accept = lambda told: None) -> None:
         self._ray = imported()
-        self._cluster, self._make, self._accept = cluster.connected(), make, accept
+        self._cluster, self._make, self._accept = cluster, make, accept
         self._actors: dict[str, Any] = {}
         self._free: list[str] = []
         self._joining: dict[Any, str] = {}  # what is awaited -> worker
@@ -110,13 +119,14 @@ class RayWorkers:
         cls, cluster: Cluster, make: Make, accept: Accept = lambda told: None
     ) -> Iterator[Self]:
         """Workers for the length of the block."""
-        found = cls(cluster, make, accept)
-        try:
-            for _ in range(found._cluster.workers or 0):
-                found._start()
-            yield found
-        finally:
-            found._end()
+        with cluster.joined() as settled:
+            found = cls(settled, make, accept)
+            try:
+                for _ in range(settled.workers or 0):
+                    found._start()
+                yield found
+            finally:
+                found._end()
 
     def free(self) -> Sequence[str]:
         """See `Workers.free`."""

@@ -174,7 +174,6 @@ def test_a_run_begun_here_is_resumed_on_a_cluster(whole, place):
 @slow
 def test_workers_that_load_other_weights_are_refused(place, tmp_path):
     """Someone replaces the model's files after the run has begun."""
-    ray = pytest.importorskip("ray")
 
     def tell(text: str) -> None:
         if "workers load" in text:
@@ -187,4 +186,3 @@ def test_workers_that_load_other_weights_are_refused(place, tmp_path):
             compare(settings, tmp_path / "run", tell=tell, cluster=Cluster(workers=1, threads=1))
     finally:
         tiny_model(TINY).save_pretrained(place / "model")
-        ray.shutdown()

@@ -22,8 +22,8 @@ from specframe.types import Prompt
 
 def test_without_ray_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RayMissing, match=r"pip install 'specframe\[ray\]'"):
-        Cluster().connected()
+    with pytest.raises(RayMissing, match=r"pip install 'specframe\[ray\]'"), Cluster().joined():
+        pass
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"gpus": -1.0}, {"gpus": float("nan")}])
@@ -120,10 +120,11 @@ def test_a_worker_with_other_weights_is_refused(ray):
 
 @pytest.mark.slow
 def test_more_workers_than_the_cluster_has_room_for_are_refused(ray):
-    with pytest.raises(WorkersFailed, match=r"9 workers of 1 threads .* has 8 processors"):
-        Cluster(workers=9).connected()
-    with pytest.raises(WorkersFailed, match="and 0 GPUs"):
-        Cluster(workers=1, gpus=1.0).connected()
+    nine, one = Cluster(workers=9), Cluster(workers=1, gpus=1.0)
+    with pytest.raises(WorkersFailed, match=r"9 workers of 1 thr.* has 8 proc"), nine.joined():
+        pass
+    with pytest.raises(WorkersFailed, match="and 0 GPUs"), one.joined():
+        pass
 
 
 def exiting(worker):
