@@ -306,5 +306,12 @@ STUDY = Study(
     ),
     run,
     Lines("context", "speed", ("profile",), log_x=True),
-    minutes=4,
+    real={
+        "shapes": ("8B", "405B"),
+        "new_tokens": 32,
+        "evaluations": 12,
+        "domain_evaluations": 6,
+    },
+    minutes=6,
+    testbed_minutes=4,
 )

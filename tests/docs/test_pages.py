@@ -71,6 +71,8 @@ def priced(tmp_path_factory) -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_does_what_it_says(page, tmp_path, monkeypatch, capsys):
+    if page.stem == "many-machines":
+        pytest.importorskip("ray", reason="needs the extra [ray]")
     model = load("testbed").model
     measured_profile(model, load_executor(model), budget=BUDGET)
     monkeypatch.chdir(tmp_path)
