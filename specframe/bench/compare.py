@@ -20,7 +20,7 @@ from specframe.bench.prepare import calibrating_strategies, prepare
 from specframe.bench.prompt_map import prompt_map
 from specframe.bench.prompts import asked_prompts, calibration_prompts
 from specframe.bench.remote import StationPlan
-from specframe.bench.run_folder import RESULTS_FILE, RunFolder
+from specframe.bench.run_folder import ANY, RESULTS_FILE, RunFolder
 from specframe.bench.schema import SCHEMA_VERSION
 from specframe.bench.settings import BenchSettings
 from specframe.bench.station import Station
@@ -38,13 +38,14 @@ from specframe.prompts.source import require_prompts
 from specframe.remote_rig import RigPlan, facts_that_count, require_alike
 from specframe.rig import Rig
 from specframe.scheduling.ray_workers import Cluster, RayWorkers
-from specframe.scheduling.workers import HERE, InThisProcess, Workers
+from specframe.scheduling.workers import InThisProcess, Workers
 from specframe.types import Prompt
 
 __all__ = ["compare"]
 
 EVERY = "all"  # strategies
 ALIKE = ("processor", "threads", "torch", "specframe")  # what all rows of a run must share
+TOLD_BY_ROWS = ("processor", "threads")
 CALIBRATION_TOKENS = 64
 
 
@@ -80,7 +81,7 @@ def _compared(
     run = RunFolder(folder)
     if resume:
         run.require_begun()
-    with run.held(settings.as_config(), resume, _machine()) as finished:
+    with run.held(settings.as_config(), resume, _machine(cluster)) as finished:
         rig = Rig.load(settings.model, device=settings.device, dtype=settings.dtype)
         rig.require_room("A context", max(settings.contexts), settings.new_tokens)
         asked = asked_prompts(settings, rig)
@@ -111,7 +112,7 @@ def _compared(
             prepared.contenders,
             settings.new_tokens,
             asked[0].tokens,
-            worker_facts(HERE, rig.device),
+            worker_facts(rig.device),
         )
         with _workers(station, rig, cluster, tell) as workers:
             rows = run_rows(questions, workers, run, finished, report, explain)
@@ -154,7 +155,7 @@ def _workers(
 ) -> Iterator[Workers]:
     """Who answers: this process, or workers that each load the model."""
     if cluster is None:
-        yield InThisProcess(station)
+        yield InThisProcess(station, station.worker["id"])
         return
     plan = RigPlan.of(rig, cluster.threads)
     accept = partial(require_alike, facts_that_count(rig))
@@ -184,8 +185,11 @@ def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Sha
     return shared_between(count, rig.costs, prompts, CALIBRATION_TOKENS, seconds)
 
 
-def _machine() -> dict[str, Any]:
+def _machine(cluster: Cluster | None = None) -> dict[str, Any]:
+    """What all rows must share; those of a cluster tell where they come from."""
     found = fingerprint(torch.device("cpu"))
+    if cluster is not None:
+        found |= dict.fromkeys(TOLD_BY_ROWS, ANY)
     return {name: found[name] for name in ALIKE}
 
 

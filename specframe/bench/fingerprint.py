@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from importlib.metadata import version
@@ -32,8 +33,9 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
     return found
 
 
-def worker_facts(name: str, device: torch.device) -> dict[str, Any]:
-    """What a row tells of the worker that answered; its `id` is empty outside of clusters."""
+def worker_facts(device: torch.device, name: str = "") -> dict[str, Any]:
+    """What a row tells of the worker that answered; without a name, `id` is a digest of it."""
     found = fingerprint(device)
     kept = {key: found.get(key) for key in ("processor", "threads", "device", "gpu")}
-    return {"id": name, **kept}
+    digest = hashlib.sha256(repr(kept).encode()).hexdigest()[:8]
+    return {"id": name or digest, **kept}

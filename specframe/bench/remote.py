@@ -35,7 +35,7 @@ class StationPlan:
         """Load the model and price it, unless its prices on this machine are known."""
         rig = self.rig.loaded()
         made = [_made(rig, *told) for told in self.contenders]
-        facts = worker_facts(worker, rig.device)
+        facts = worker_facts(rig.device, worker)
         return Station(made, self.new_tokens, self.warm_up, facts, facts_that_count(rig))
 
 

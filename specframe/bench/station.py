@@ -13,7 +13,6 @@ from specframe.bench.asking import Name, Question
 from specframe.bench.contenders import Answer, Asked, Contender
 from specframe.bench.fingerprint import worker_facts
 from specframe.core.stats import GenerationStats
-from specframe.scheduling.workers import HERE
 
 __all__ = ["Station"]
 
@@ -27,9 +26,7 @@ class Station:
     contenders: Sequence[Contender]
     new_tokens: int = 96
     warm_up: tuple[int, ...] = ()  # no tokens: none
-    worker: Mapping[str, Any] = field(
-        default_factory=lambda: worker_facts(HERE, torch.device("cpu"))
-    )
+    worker: Mapping[str, Any] = field(default_factory=lambda: worker_facts(torch.device("cpu")))
     introduction: Any = None  # to who hands out the questions
     _warm: set[Name] = field(default_factory=set, init=False)
 

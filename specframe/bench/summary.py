@@ -22,7 +22,7 @@ Setting = tuple[str, str, str, int, float]  # strategy, preset, domain, context,
 
 
 def worker_of(row: Row) -> str:
-    """The worker that answered; empty outside of clusters."""
+    """The worker that answered; empty in rows of earlier versions."""
     return str((row.get("worker") or {}).get("id", ""))
 
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["HERE", "Event", "InThisProcess", "WorkList", "Workers", "carry_out"]
 
-HERE = ""  # the name of this process as a worker
+HERE = "here"  # the usual name of this process as a worker
 Job = TypeVar("Job")
 
 
@@ -62,13 +62,13 @@ class Workers(Protocol):
 class InThisProcess:
     """One worker, this process: a job is done while it is waited for."""
 
-    def __init__(self, do: Callable[[Any], Any]) -> None:
-        self._do = do
+    def __init__(self, do: Callable[[Any], Any], name: str = HERE) -> None:
+        self._do, self._name = do, name
         self._asked: list[Any] = []
 
     def free(self) -> Sequence[str]:
         """See `Workers.free`."""
-        return () if self._asked else (HERE,)
+        return () if self._asked else (self._name,)
 
     def ask(self, worker: str, job: Any) -> None:
         """See `Workers.ask`."""
@@ -77,7 +77,7 @@ class InThisProcess:
     def wait(self) -> Event[Any] | None:
         """See `Workers.wait`."""
         job = self._asked.pop()
-        return Event(HERE, job, self._do(job))
+        return Event(self._name, job, self._do(job))
 
 
 def carry_out(workers: Workers, todo: WorkList[Any]) -> Iterator[Event[Any]]:

@@ -169,7 +169,8 @@ def test_a_run_begun_here_is_resumed_on_a_cluster(whole, place):
     ended(started(place, *ON_A_CLUSTER, "--resume", str(run)))
     results = results_of(run)
     require_same(results, whole)
-    assert "" in {row["worker"]["id"] for row in results["rows"]}
+    here = {row["worker"]["id"] for row in whole["rows"]}
+    assert here < {row["worker"]["id"] for row in results["rows"]}
 
 
 @slow

@@ -8,7 +8,7 @@ from doubles.asked_here import asked_here
 
 from specframe.bench.contenders import Answer, Asked
 from specframe.bench.harness import Schedule
-from specframe.bench.run_folder import RunFolder
+from specframe.bench.run_folder import ANY, RunFolder
 from specframe.bench.schema import ROW
 from specframe.errors import ArtefactError, InvalidRequest
 from specframe.types import Prompt
@@ -90,6 +90,14 @@ def test_a_run_goes_on_only_on_what_began_it(tmp_path):
     more = folder.held({}, True, began | {"processor": "fast"})
     with pytest.raises(InvalidRequest, match="processor unknown, and here it is fast"), more:
         pass
+
+
+def test_what_rows_tell_themselves_may_change(tmp_path):
+    for began, now in (({"threads": ANY}, {"threads": 2}), ({"threads": 2}, {"threads": ANY})):
+        folder = RunFolder(tmp_path / str(began["threads"]))
+        for resume, machine in ((False, began), (True, now), (True, began)):
+            with folder.held({}, resume, machine):
+                pass
 
 
 def test_two_processes_may_not_share_a_run_folder(tmp_path):

@@ -21,5 +21,6 @@ def asked_here(
 ) -> list[dict[str, Any]]:
     names = [(one.name, one.preset) for one in contenders]
     questions = Questions(schedule.questions(names), finished)
-    workers = InThisProcess(Station(contenders, new_tokens))
+    station = Station(contenders, new_tokens)
+    workers = InThisProcess(station, station.worker["id"])
     return run_rows(questions, workers, folder, finished, explain=explain)
