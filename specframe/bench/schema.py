@@ -63,8 +63,8 @@ ROW: Mapping[str, str] = {
     "skips": "By sublayer: in how many drafting rounds it was skipped.",
     "low": "By sublayer: in how many drafting rounds it ran on low-bit weights.",
     "peak_bytes": "Highest resident memory of the process so far.",
-    "worker": "What answered: processor, threads, device and gpu, and an `id` that tells workers of "
-    "a cluster apart.",
+    "worker": "What answered: processor, threads, device and gpu; its `id` tells workers of a "
+    "cluster apart.",
     "exact_match": "Whether a greedy answer equals the autoregressive one; null when sampled.",
     "parting": "Of a greedy answer that differs: the first new token that does, the gap of the "
     "target's logits between both tokens there, and whether that is a near-tie: within rounding.",

@@ -156,7 +156,7 @@ def test_eight_workers_are_busy_with_what_one_would_do_nine_tenths_of_the_time()
     names = [*NAMES, *((name, "best") for name in "efghijklmnop")]
     dice = Random(3)
     pace = {name: dice.uniform(0.5, 2.0) for name in names}
-    prompts = tuple(Prompt((n,), "sql", f"sql/{n}") for n in range(24))
+    prompts = tuple(Prompt((n,), "sql", f"sql/{n}") for n in range(25))
     questions = list(Schedule(prompts, repeats=1).questions(names))
     run = Played(Questions(questions, ()), list("12345678"), lambda one: pace[one.contender])
     run.rows()
