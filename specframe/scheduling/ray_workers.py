@@ -153,8 +153,7 @@ class RayWorkers:
         try:
             result = self._got(reference)
         except self._ray.exceptions.RayActorError:
-            del self._actors[worker]
-            self._start()
+            self._replace(worker)
             return Event(worker, job, died=True)
         self._free.append(worker)
         return Event(worker, job, result)
@@ -167,6 +166,10 @@ class RayWorkers:
         self._actors[name] = actor.remote()
         self._joining[self._actors[name].begin.remote(self._make, name)] = name
 
+    def _replace(self, worker: str) -> None:
+        self._ray.kill(self._actors.pop(worker))  # one that only cannot be reached would go on
+        self._start()
+
     def _join(self, worker: str, reference: Any) -> None:
         try:
             introduction = self._got(reference)
@@ -177,8 +180,7 @@ class RayWorkers:
                     f"{STARTS} workers in a row died while they loaded what they need: {error}. "
                     f"Give workers more memory, or start fewer with --workers."
                 ) from error
-            del self._actors[worker]
-            self._start()
+            self._replace(worker)
             return
         self._accept(introduction)
         self._failed = 0
