@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 
 from specframe.calibration.lab import ModelLab, Tell, ends_of, model_facts
+from specframe.calibration.rounding import FittedRounding, fit_rounding
 from specframe.contract.naming import strategy_from
 from specframe.contract.selector import LayerSelector
 from specframe.costs.measure import measured_profile
@@ -21,6 +22,7 @@ from specframe.errors import InvalidRequest, PromptTooLong
 from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
+from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.latency import LatencyProfile
 from specframe.types import ModelShape, Prompt
 
@@ -136,6 +138,20 @@ class Rig:
             tell=tell or self.tell,
             notes=notes,
         )
+
+    def fit_rounding(
+        self, fitted_on: Sequence[Prompt], judged_on: Sequence[Prompt], new_tokens: int = 64
+    ) -> FittedRounding:
+        """Round 4-bit weights for the model's own answers to prompts, judged on other prompts.
+
+        They are kept for every later use of these weights on this machine, if they are better.
+        """
+        self.require_room_for((*fitted_on, *judged_on), new_tokens)
+        answers, unseen = (
+            continue_prompts(self.executor, [p.tokens for p in some], new_tokens, ends=self.ends)
+            for some in (fitted_on, judged_on)
+        )
+        return fit_rounding(self.model, self.executor, answers, unseen, self.tell)
 
     def require_room(self, what: str, tokens: int, new_tokens: int) -> None:
         """Refuse a text that is longer, with its answer, than the model has positions."""
