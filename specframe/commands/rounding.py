@@ -33,10 +33,10 @@ def round_(
     ] = None,
     per_domain: Annotated[
         int, typer.Option(min=3, max=1000, help="Prompts of each domain; a third of them judge.")
-    ] = 9,
+    ] = 6,
     new_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of each answer, which weights are fitted to, too.")
-    ] = 64,
+    ] = 32,
     again: Annotated[bool, typer.Option("--again", help="Round even if weights are kept.")] = False,
     threads: Threads = None,
     device: Device = "cpu",

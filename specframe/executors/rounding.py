@@ -129,7 +129,8 @@ def _narrowed_grid(group: Tensor, importance: Tensor, bits: int) -> tuple[Tensor
         error = importance @ (rounded - group).square_()
         better = error < least
         least = torch.where(better, error, least)
-        best = tuple(torch.where(better, new, old) for new, old in zip(grid, best, strict=True))
+        scales, zeros = (torch.where(better, new, old) for new, old in zip(grid, best, strict=True))
+        best = scales, zeros
     return best
 
 
