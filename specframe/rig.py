@@ -28,6 +28,8 @@ from specframe.types import ModelShape, Prompt
 
 __all__ = ["Rig"]
 
+JUDGED_SHARE = 3  # of so many prompts that weights are rounded for, one judges instead
+
 
 @dataclass(frozen=True, eq=False)
 class Rig:
@@ -139,19 +141,22 @@ class Rig:
             notes=notes,
         )
 
-    def fit_rounding(
-        self, fitted_on: Sequence[Prompt], judged_on: Sequence[Prompt], new_tokens: int = 64
-    ) -> FittedRounding:
-        """Round 4-bit weights for the model's own answers to prompts, judged on other prompts.
+    def fit_rounding(self, prompts: Sequence[Prompt], new_tokens: int = 32) -> FittedRounding:
+        """Round 4-bit weights for the model's own answers to prompts; every third prompt judges.
 
         They are kept for every later use of these weights on this machine, if they are better.
         """
-        self.require_room_for((*fitted_on, *judged_on), new_tokens)
-        answers, unseen = (
-            continue_prompts(self.executor, [p.tokens for p in some], new_tokens, ends=self.ends)
-            for some in (fitted_on, judged_on)
-        )
-        return fit_rounding(self.model, self.executor, answers, unseen, self.tell)
+        if len(prompts) < 2:
+            raise InvalidRequest(
+                f"Rounding is fitted to some prompts and judged on others. Got {len(prompts)}; give "
+                f"at least 2."
+            )
+        self.require_room_for(prompts, new_tokens)
+        texts = [prompt.tokens for prompt in prompts]
+        answers = continue_prompts(self.executor, texts, new_tokens, ends=self.ends)
+        unseen = answers[::JUDGED_SHARE]
+        fitted_to = [answer for i, answer in enumerate(answers) if i % JUDGED_SHARE]
+        return fit_rounding(self.model, self.executor, fitted_to, unseen, self.tell)
 
     def require_room(self, what: str, tokens: int, new_tokens: int) -> None:
         """Refuse a text that is longer, with its answer, than the model has positions."""

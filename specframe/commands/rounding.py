@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["round_"]
 
-JUDGED_SHARE = 3  # of so many prompts of a domain, one judges instead
-
 
 def round_(
     model: Annotated[
@@ -62,9 +60,7 @@ def round_(
         write_figures(json, {"schema_version": 1, "model": model, "kept": True, "fitted": False})
         return
     asked = _prompts(rig, prompts or usual_prompts(model), per_domain)
-    judging = asked[::JUDGED_SHARE]
-    fitting = [prompt for i, prompt in enumerate(asked) if i % JUDGED_SHARE]
-    found = rig.fit_rounding(fitting, judging, new_tokens)
+    found = rig.fit_rounding(asked, new_tokens)
     progress.end()
     _show(model, found)
     figures = {
