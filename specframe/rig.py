@@ -148,8 +148,8 @@ class Rig:
         """
         if len(prompts) < 2:
             raise InvalidRequest(
-                f"Rounding is fitted to some prompts and judged on others. Got {len(prompts)}; give "
-                f"at least 2."
+                f"Rounding is fitted to some prompts and judged on others. Got {len(prompts)}. "
+                "Give at least 2."
             )
         self.require_room_for(prompts, new_tokens)
         texts = [prompt.tokens for prompt in prompts]
