@@ -173,17 +173,28 @@ class ModelLab:
 
 
 def model_facts(model: Any, executor: Executor) -> dict[str, str]:
-    """What a calibration of this model holds for, as text."""
+    """What a calibration of this model holds for, as text.
+
+    The weights are part of it only if this process has all of them.
+    """
     config = model.config.to_dict()
     config.pop("_name_or_path", None)
     return {
         "model": str(getattr(model.config, "_name_or_path", "")) or type(model).__name__,
         "config": _digest(sorted(config.items(), key=str)),
-        "parameters": _parameters(model),
+        **({"parameters": _parameters(model)} if _is_whole(model) else {}),
         "dtype": str(executor.dtype).removeprefix("torch."),
         "executor": executor.name,
         "shape": f"{executor.shape.layers} x {executor.shape.hidden}",
     }
+
+
+def _is_whole(model: Any) -> bool:
+    """Not if weights are offloaded, or sharded over several processes."""
+    return not any(
+        parameter.device.type == "meta" or hasattr(parameter, "device_mesh")
+        for parameter in model.parameters()
+    )
 
 
 def _parameters(model: Any) -> str:
