@@ -20,6 +20,7 @@ from torch import Tensor
 from specframe.contract.constant_plan import ConstantPlan
 from specframe.contract.pooling import Pooling
 from specframe.core.engine import Engine, Limits
+from specframe.core.ranks import is_sharded
 from specframe.core.sampling import Law, seeded_choice
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidRequest
@@ -191,10 +192,8 @@ def model_facts(model: Any, executor: Executor) -> dict[str, str]:
 
 def _is_whole(model: Any) -> bool:
     """Not if weights are offloaded, or sharded over several processes."""
-    return not any(
-        parameter.device.type == "meta" or hasattr(parameter, "device_mesh")
-        for parameter in model.parameters()
-    )
+    offloaded = any(parameter.device.type == "meta" for parameter in model.parameters())
+    return not offloaded and not is_sharded(model)
 
 
 def _parameters(model: Any) -> str:

@@ -16,6 +16,7 @@ from specframe.commands import (
     fetch,
     generate,
     import_sets,
+    lm_eval,
     ls,
     predict,
     profile,
@@ -76,6 +77,9 @@ for command in (
     study.study,
 ):
     app.command()(command)
+
+
+app.command("lm-eval", context_settings=lm_eval.AS_GIVEN)(lm_eval.lm_eval)
 
 
 def main() -> None:

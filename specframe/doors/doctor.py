@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from specframe.doors.tensor_parallel import allowed_ranks, listed
 from specframe.errors import UnsupportedModel
 from specframe.types import ModelShape
 
@@ -52,6 +53,7 @@ class Support:
     advice: str | None
     cache_bytes_per_1000_tokens: int
     low_bit: LowBit
+    ranks: tuple[int, ...]  # numbers of processes that can share the weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def _facts(support: Support) -> dict[str, Any]:
         **({} if support.advice is None else {"advice": support.advice}),
         "cache": f"{support.cache_bytes_per_1000_tokens / 1e6:.3g} MB a 1,000 tokens",
         "low-bit copies": _copies_words(support.low_bit),
+        "tensor parallel": f"on {listed(support.ranks)} ranks" if support.ranks[1:] else "no",
     }
 
 
@@ -163,6 +166,7 @@ def _support(model: Any) -> Support:
         advice=None if found.exact else _advice(executor, attention),
         cache_bytes_per_1000_tokens=1000 * _bytes_per_position(executor),
         low_bit=_low_bit(model, executor),
+        ranks=allowed_ranks(model.config),
     )
 
 
