@@ -13,7 +13,6 @@ import torch
 from specframe.calibration.lab import ModelLab, Tell, ends_of, model_facts
 from specframe.contract.naming import strategy_from
 from specframe.contract.selector import LayerSelector
-from specframe.core.ranks import is_sharded
 from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.loading import load
@@ -23,6 +22,7 @@ from specframe.errors import InvalidRequest, PromptTooLong
 from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
+from specframe.executors.support import is_sharded
 from specframe.profilers.latency import LatencyProfile
 from specframe.types import ModelShape, Prompt
 

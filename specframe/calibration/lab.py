@@ -20,11 +20,11 @@ from torch import Tensor
 from specframe.contract.constant_plan import ConstantPlan
 from specframe.contract.pooling import Pooling
 from specframe.core.engine import Engine, Limits
-from specframe.core.ranks import is_sharded
 from specframe.core.sampling import Law, seeded_choice
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidRequest
 from specframe.executors.executor import Executor
+from specframe.executors.support import is_sharded
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts, text_states
 from specframe.profilers.vectors import prompt_vectors

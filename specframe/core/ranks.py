@@ -1,8 +1,8 @@
 """The processes that run one tensor-parallel model: they must plan, choose and stop alike.
 
-Every process, a rank, runs the same engine, and a sublayer is one computation of them all: ranks that
-plan differently would wait for each other for ever. So whatever is read from a clock is taken from
-the first rank, and plans and tokens are compared before each round.
+Every process, a rank, runs the same engine, and a sublayer is one computation of them all: ranks
+that plan differently would wait for each other for ever. So whatever is read from a clock is taken
+from the first rank, and plans and tokens are compared before each round.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import torch
 import torch.distributed as dist
 
 from specframe.errors import RanksParted, SpecframeError
+from specframe.executors.support import is_sharded
 
-__all__ = ["Ranks", "is_sharded", "ranks_of", "together"]
+__all__ = ["Ranks", "ranks_of", "together"]
 
 Value = TypeVar("Value")
 
@@ -55,11 +56,6 @@ class Ranks:
 def ranks_of(model: Any, device: torch.device) -> Ranks | None:
     """The ranks that the model is sharded over; None if this process has all of it."""
     return Ranks(device) if is_sharded(model) else None
-
-
-def is_sharded(model: Any) -> bool:
-    """Whether other processes have parts of the model's weights."""
-    return any(hasattr(parameter, "device_mesh") for parameter in model.parameters())
 
 
 def together(rounds: Iterator[Value]) -> Iterator[Value]:

@@ -87,7 +87,6 @@ class SelfSpeculator:
         added, self._not_fused = code
         self._unpriced = None if added is None else f"{added}, which a measurement would run"
         if self._ranks is not None:
-            self._not_fused = "its weights are sharded over several processes"
             self._unpriced = f"{self._not_fused}, each of which would measure other prices"
 
     @property
