@@ -104,7 +104,8 @@ def generate(
     speaks = not tensor_parallel or is_first()
     streamer = _Terminal(tokenizer) if speaks else None
     output = speculator.generate(tokens, streamer=streamer, **arguments)
-    leave()
+    if tensor_parallel:
+        leave()
     if not speaks:
         return
     assert output.stats is not None

@@ -15,11 +15,9 @@ from doubles.rank_worker import answers, loaded
 from transformers import AutoConfig
 
 from specframe import Rig
-from specframe.core import ranks
-from specframe.core.ranks import Ranks, together
 from specframe.costs.model import CostModel
 from specframe.doors.tensor_parallel import allowed_ranks, require_ranks, sharing
-from specframe.errors import InvalidRequest, RanksParted, UnsupportedModel
+from specframe.errors import InvalidRequest, UnsupportedModel
 from specframe.testing.architectures import save_tiny_model
 from specframe.types import Prompt
 
@@ -123,38 +121,6 @@ def test_a_killed_rank_ends_the_other_with_a_clear_error(models):
     assert survivor.returncode != 0
     assert "RanksParted: Another rank ended or cannot be reached" in said
     victim.communicate()
-
-
-class TwoRanks(Ranks):
-    """The first of two ranks; the other sends what it is told to."""
-
-    def __init__(self, monkeypatch, sent):
-        self._device, self._count = torch.device("cpu"), 2
-
-        def all_gather(found, own):
-            found[0].copy_(own)
-            found[1].copy_(own if sent is None else torch.tensor([sent]))
-
-        monkeypatch.setattr(ranks.dist, "all_gather", all_gather)
-
-
-def test_ranks_that_differ_raise_at_once(monkeypatch):
-    TwoRanks(monkeypatch, None).agree("plan", [1, 2])
-    with pytest.raises(RanksParted, match="2 ranks no longer do the same"):
-        TwoRanks(monkeypatch, 7).agree("plan", [1, 2])
-
-
-def test_only_errors_of_the_connection_are_told_as_such():
-    def rounds(error):
-        yield 1
-        raise error
-
-    with pytest.raises(RanksParted, match="Connection closed by peer"):
-        list(together(rounds(RuntimeError("[gloo] Connection closed by peer"))))
-    with pytest.raises(RuntimeError, match="shapes"):
-        list(together(rounds(RuntimeError("shapes differ"))))
-    with pytest.raises(InvalidRequest):
-        list(together(rounds(InvalidRequest("no connection"))))
 
 
 @pytest.mark.parametrize(
