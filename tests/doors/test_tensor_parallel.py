@@ -98,7 +98,7 @@ def test_two_ranks_give_the_tokens_of_one_process(models):
 
 
 def check(folder, strategies):
-    given = ("doubles.rank_worker", folder, ",".join(strategies), 24)
+    given = ("doubles.rank_worker", folder, ",".join(strategies), 24, 0)
     one, other = map(json.loads, printed(started(*given)))
     assert one == other
     alone = answers(loaded(str(folder)), strategies, 24)
@@ -109,8 +109,17 @@ def check(folder, strategies):
 
 
 @pytest.mark.slow
+def test_ranks_that_part_raise_and_do_not_hang(models):
+    apart = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 24, 1)
+    for process in apart:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode != 0
+        assert "RanksParted: The 2 ranks no longer do the same" in said
+
+
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_other_with_a_clear_error(models):
-    processes = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 240)
+    processes = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 240, 0)
     survivor, victim = processes
     assert victim.stdout.readline() == "ready\n"
     assert survivor.stdout.readline() == "ready\n"
