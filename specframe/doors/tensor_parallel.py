@@ -10,7 +10,7 @@ from typing import Any
 from specframe.doors.loading import MADE_HERE, loading, located
 from specframe.errors import InvalidRequest, UnsupportedModel
 
-__all__ = ["allowed_ranks", "is_first", "leave", "listed", "sharing"]
+__all__ = ["allowed_ranks", "is_first", "leave", "listed", "require_ranks", "sharing"]
 
 LAUNCH = "torchrun --nproc-per-node 2 -m specframe generate --tensor-parallel ..."
 PATIENCE = timedelta(minutes=2)  # that a rank waits for another
@@ -39,8 +39,25 @@ def sharing(name: str, device: str | None) -> dict[str, Any]:
         config = AutoConfig.from_pretrained(located(name))
     require_ranks(config, count)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
+        _connect(device)
     return {"distributed_config": DistributedConfig(tp_size=count)}
+
+
+def _connect(device: str | None) -> None:
+    """Meet the other ranks; transformers shares models on the machine's accelerator alone."""
+    import torch
+    import torch.distributed as dist
+
+    if not torch.cuda.is_available():
+        dist.init_process_group("gloo", timeout=PATIENCE)
+        return
+    if device == "cpu":
+        raise InvalidRequest(
+            "transformers shares a model among this machine's GPUs, not on its CPU. Use --device "
+            "cuda, or hide the GPUs with CUDA_VISIBLE_DEVICES=''."
+        )
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl", timeout=PATIENCE)
 
 
 def require_ranks(config: Any, count: int) -> None:

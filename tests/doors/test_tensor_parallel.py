@@ -16,6 +16,7 @@ from transformers import AutoConfig
 
 from specframe import Rig
 from specframe.costs.model import CostModel
+from specframe.doors import tensor_parallel
 from specframe.doors.tensor_parallel import allowed_ranks, require_ranks, sharing
 from specframe.errors import InvalidRequest, UnsupportedModel
 from specframe.testing.architectures import save_tiny_model
@@ -160,3 +161,9 @@ def test_one_process_or_a_model_made_here_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InvalidRequest, match="save_pretrained"):
         sharing("testbed", None)
+
+
+def test_on_a_machine_with_gpus_the_cpu_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(InvalidRequest, match="--device cuda"):
+        tensor_parallel._connect("cpu")
