@@ -87,7 +87,7 @@ class SelfSpeculator:
         added, self._not_fused = code
         self._unpriced = None if added is None else f"{added}, which a measurement would run"
         if self._ranks is not None:
-            self._unpriced = f"{self._not_fused}, each of which would measure other prices"
+            self._unpriced = "each of several processes would measure prices of its own"
 
     @property
     def costs(self) -> CostModel:
