@@ -12,6 +12,7 @@ SpecframeError
 ├── RayMissing              a cluster was asked for, and Ray is not installed
 ├── WorkersFailed           a cluster's workers cannot do the work, or are not alike
 ├── DownloadFailed          a model could not be downloaded, or is not the expected one
+├── RanksParted             a rank of a tensor-parallel model ended, or does something else
 ├── StudiesFailed           some of several studies failed; results of the others are written
 ├── NonFiniteLogits         the model's own logits contain NaN or infinity
 └── ArtefactError           a saved artefact is unreadable, or was made for something else
@@ -30,6 +31,7 @@ __all__ = [
     "InvalidSkipSet",
     "NonFiniteLogits",
     "PromptTooLong",
+    "RanksParted",
     "RayMissing",
     "SolverMissing",
     "SpecframeError",
@@ -147,6 +149,13 @@ class NonFiniteLogits(SpecframeError):
     """The full model's logits contain NaN or infinity, so no token can be chosen.
 
     Remedy: check the weights, or run the model in bfloat16 or float32.
+    """
+
+
+class RanksParted(SpecframeError):
+    """A rank of a tensor-parallel model ended, or the ranks no longer do the same.
+
+    Remedy: see what the other ranks printed; start all ranks again, with the same arguments.
     """
 
 
