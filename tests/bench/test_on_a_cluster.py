@@ -146,14 +146,14 @@ def test_a_run_whose_driver_was_killed_is_resumed(whole, place, more):
     run = place / f"killed{len(more)}"
     process = started(place, *ON_A_CLUSTER, "--run", str(run))
     wait_for_rows(run / "rows.jsonl", 12, process)
-    family = [process, *psutil.Process(process.pid).children(recursive=True)]
+    both = actors(process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     kept = (run / "rows.jsonl").read_bytes()
     kept = kept[: kept.rfind(b"\n") + 1]
     assert 12 <= kept.count(b"\n") < ROWS
-    _, alive = psutil.wait_procs(family[1:], timeout=30)
-    assert not alive  # the cluster ends with the process that started it
+    _, alive = psutil.wait_procs(both, timeout=30)
+    assert not alive  # workers end with the process that started their cluster
     ended(started(place, *more, "--resume", str(run)))
     assert (run / "rows.jsonl").read_bytes().startswith(kept)
     require_same(results_of(run), whole)
