@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from specframe.strategies.autoregressive import Autoregressive
     from specframe.strategies.cascade import Cascade
     from specframe.strategies.clasp import ClaSp
+    from specframe.strategies.conflayers.strategy import ConfLayers
     from specframe.strategies.del_exit import Del
     from specframe.strategies.fixed import FixedSkips
     from specframe.strategies.kangaroo.strategy import Kangaroo
@@ -29,6 +30,7 @@ __all__ = [
     "Autoregressive",
     "Cascade",
     "ClaSp",
+    "ConfLayers",
     "Del",
     "FixedSkips",
     "Kangaroo",
@@ -50,6 +52,7 @@ _HOMES = {
     "Autoregressive": "autoregressive",
     "Cascade": "cascade",
     "ClaSp": "clasp",
+    "ConfLayers": "conflayers.strategy",
     "Del": "del_exit",
     "FixedSkips": "fixed",
     "Kangaroo": "kangaroo.strategy",

@@ -23,6 +23,8 @@ EAGER = {
     "admg:faithful": {"threshold": "-1"},
     "clasp:best": {"interval": "4", "review": "1"},
     "clasp:faithful": {"interval": "2"},
+    "conflayers:best": {"interval": "4", "review": "1"},
+    "conflayers:faithful": {"window": "4", "interval": "2"},
     "fixed:best": FIXED,
     "knapspec:best": {"interval": "4", "review": "1"},
     "knapspec:faithful": {"interval": "8"},

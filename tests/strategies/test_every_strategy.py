@@ -30,6 +30,8 @@ OUT_OF_RANGE = {
     "auto:best": "block=0 share=-1",
     "cascade:best": "of=knapspec,fixed copied=0",
     "clasp:faithful": "share=1.5",
+    "conflayers:best": "most_skipped=0 finalists=0",
+    "conflayers:faithful": "ratio=1 window=0 draft=0",
     "del:best": "exits=2,1 exits=4 memory=0 longest=0",
     "kangaroo:best": "stop=never layers=4 longest=0 rate=0",
     "knap-knn:best": "boundary=0",
@@ -73,7 +75,7 @@ def test_other_architectures_keep_their_tokens(variant, family):
     assert greedy(executor_of(family), ready(variant, family)) == own_tokens(family)
 
 
-ONLINE = ("admg", "clasp", "del", "knapspec", "swift")
+ONLINE = ("admg", "clasp", "conflayers", "del", "knapspec", "swift")
 
 
 @cache
