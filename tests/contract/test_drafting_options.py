@@ -13,7 +13,7 @@ from specframe.contract.naming import read_named, strategy_from
 from specframe.contract.planner import Context
 from specframe.contract.registry import strategy_names
 from specframe.contract.selector import Needs
-from specframe.contract.stopping import AdaptiveThreshold, FixedStop, PricedGain
+from specframe.contract.stopping import AdaptiveThreshold, DepthAnnealed, FixedStop, PricedGain
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
@@ -34,7 +34,7 @@ from specframe.types import (
 LAYERS = 4
 SHAPE = ModelShape(LAYERS, 16, 31, 2, 1, 8, 24, 256)
 SCENE = StrategyScene(LAYERS)
-STOPS = ("length:3", "confidence:5:0.2", "adaptive:4:0.3:0.8", "gain:5")
+STOPS = ("length:3", "confidence:5:0.2", "adaptive:4:0.3:0.8", "annealed:4:0.3:2", "gain:5")
 TREES = (None, "2-1", "0.5:1-0.1:2-3")
 COSTS = plain_costs(LAYERS)
 EVEN = CostModel.even(LAYERS)
@@ -88,6 +88,7 @@ def test_stop_rules_are_read_with_defaults_for_what_is_left_out():
     assert stop_from("confidence") == FixedStop(StopRule(12, confidence=0.6))
     assert stop_from("confidence:5:0.25") == FixedStop(StopRule(5, confidence=0.25))
     assert stop_from("adaptive:4:0.3:0.8") == AdaptiveThreshold(4, 0.3, 0.8)
+    assert stop_from("annealed:4:0.3:2") == DepthAnnealed(4, 0.3, 2.0)
     assert stop_from("gain:7") == PricedGain(7)
 
 

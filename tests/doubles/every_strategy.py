@@ -21,6 +21,8 @@ TIMED = BRIEF | {"evaluations": "8", "prompts": "1", "new_tokens": "2"}
 EAGER = {
     "admg:best": {"review": "1"},
     "admg:faithful": {"threshold": "-1"},
+    "cas:best": {"interval": "4", "review": "1"},
+    "cas:faithful": {"warm": "4", "floor": "0.01"},
     "clasp:best": {"interval": "4", "review": "1"},
     "clasp:faithful": {"interval": "2"},
     "conflayers:best": {"interval": "4", "review": "1"},
@@ -30,6 +32,8 @@ EAGER = {
     "knapspec:faithful": {"interval": "8"},
     "knn-ssd:faithful": TIMED | {"domain_evaluations": "8"},
     "oracle:faithful": TIMED,
+    "specbound:best": {"interval": "4", "review": "1"},
+    "specbound:faithful": {"confidence": "0.05"},
     "static-bo:faithful": TIMED,
     "swift:best": {"window": "4", "review": "1"},
     "swift:faithful": {"window": "4", "bayes_every": "3"},

@@ -15,8 +15,8 @@ from specframe.core.sampling import Law
 TOKENS = 32
 LEAST = 0.95  # of autoregressive speed, on an answer so short that little may be risked
 BEST = (
-    *("admg", "auto", "cascade", "clasp", "conflayers", "del", "knapspec", "random-skip"),
-    "swift",
+    *("admg", "auto", "cas", "cascade", "clasp", "conflayers", "del", "knapspec", "random-skip"),
+    *("specbound", "swift"),
 )
 
 

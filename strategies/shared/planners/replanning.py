@@ -22,7 +22,7 @@ from specframe.strategies.shared.planners.candidates import CandidatePlanner, Ca
 from specframe.strategies.shared.planners.prospects import StreamProspect
 from specframe.types import DraftPlan, Outcome, SkipSet
 
-__all__ = ["Program", "ReplanRules", "Replanner", "program_prospect"]
+__all__ = ["FEWEST_ROWS", "Program", "ReplanRules", "Replanner", "program_prospect"]
 
 Floats = NDArray[np.float64]
 FEWEST_ROWS = 2
