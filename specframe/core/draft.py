@@ -69,8 +69,9 @@ class Drafter:
                     break  # the draft ends here; the target decides the next token
                 drawn, confidence = [top.token], top.confidence
             else:
+                kept: dict[int, Tensor] = {}
                 if exiting is not None:
-                    logits, kept = exiting.step([self._tokens[-1], *spine]), {}
+                    logits = exiting.step([self._tokens[-1], *spine])
                 else:
                     logits, kept = self._step(plan, spine, walked, keep)
                 found = self._draw(plan, logits, spine)
