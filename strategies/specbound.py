@@ -59,10 +59,10 @@ Floats = NDArray[np.float64]
 class BoundConfig:
     """(1) to (4): alpha, tau, d_max as a share of the layers, and w_max."""
 
-    annealing: float = 1.0
-    confidence: float = 0.5
-    deepest: float = 0.75
-    longest: int = 8
+    annealing: float = 0.5
+    confidence: float = 0.2
+    deepest: float = 0.875
+    longest: int = 4
     spread: int = 4  # exits, at even distances up to the deepest
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ class PricedExits(ReplanRules):
 
     rows: int = 16
     spread: int = 8
-    annealing: float = 1.0
+    annealing: float = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()

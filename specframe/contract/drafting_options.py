@@ -3,7 +3,7 @@
 draft_stop = length:8                    8 tokens
 draft_stop = confidence:12:0.6           at most 12, until a token has a probability below 0.6
 draft_stop = adaptive:12:0.6:0.9         the same; 0.6 is adapted to an acceptance rate of 0.9
-draft_stop = annealed:8:0.5:1            at most 8; confidence is flattened, the more is skipped
+draft_stop = annealed:8:0.2:0.5          at most 8; confidence is flattened, the more is skipped
 draft_stop = gain:16                     at most 16, while one more token pays
 draft_tree = 3-2-1                       widths by depth; the last one repeats
 draft_tree = 0.9:1-0.5:2-4               width 1 above confidence 0.9, 2 above 0.5, otherwise 4

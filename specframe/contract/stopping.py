@@ -119,8 +119,8 @@ class DepthAnnealed(StopPolicy):
     """
 
     max_tokens: int = 8
-    confidence: float = 0.5
-    annealing: float = 1.0
+    confidence: float = 0.2
+    annealing: float = 0.5
 
     def __post_init__(self) -> None:
         if self.annealing < 0.0:
