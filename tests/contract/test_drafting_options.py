@@ -4,10 +4,12 @@ from functools import cache
 from itertools import product
 
 import pytest
+from doubles.contexts import plain_context
 from doubles.every_strategy import ready
 from doubles.strategies import Listening
 from doubles.written_lab import plain_costs
 
+from specframe.contract.constant_plan import ConstantPlan
 from specframe.contract.drafting_options import WithDrafting, stop_from, tree_from
 from specframe.contract.naming import read_named, strategy_from
 from specframe.contract.planner import Context
@@ -24,6 +26,7 @@ from specframe.testing.scene import StrategyScene
 from specframe.types import (
     Draft,
     DraftPlan,
+    ExitRule,
     ModelShape,
     Outcome,
     SkipSet,
@@ -78,6 +81,14 @@ def test_every_strategy_with_any_stop_rule_and_tree_keeps_the_model_s_tokens(nam
         assert found == own_tokens(), (stop, tree)
         if own_shapes and tree == "2-1":
             assert shapes == {False}  # drafts that were not copied each had a sibling
+
+
+def test_a_tree_takes_the_place_of_exits():
+    exits = DraftPlan(SkipSet.after(4, 3), StopRule(4), exits=ExitRule((1,)))
+    for tree in (None, TreeRule((2,))):
+        planner = WithDrafting(ConstantPlan(exits), tree=tree).start(SHAPE)
+        plan = planner.plan(plain_context(SHAPE))
+        assert (plan.tree, plan.exits) == (tree, exits.exits if tree is None else None)
 
 
 # stop rules and trees in text
