@@ -82,7 +82,6 @@ def plan_of(outcome: Any) -> list[Any]:
     plan: DraftPlan = outcome.plan
     gain, tree = plan.stop.gain, plan.tree
     knots = sum(place * chance for place, (_, chance) in enumerate(gain.knots, 1)) if gain else 0.0
-    exits = plan.exits
     told = [
         f"{plan.skips.bits:x}",
         plan.stop.max_tokens,
@@ -91,7 +90,6 @@ def plan_of(outcome: Any) -> list[Any]:
         [tree.widths, tree.by_confidence] if tree else 0,
         plan.copied or 0,
         int(plan.headed),
-        [exits.layers, exits.annealing] if exits else 0,
     ]
     while not told[-1]:
         told.pop()
@@ -263,16 +261,15 @@ WORLDS: dict[str, Callable[[], World]] = {
     "early-6": lambda: planted(early(6), (24, 3)),
     "testbed": testbed,
 }
-EXITING = ("auto:", "autoregressive", "del:", "kangaroo:", "layerskip:", "specbound:")
+EXITING = ("auto:", "autoregressive", "del:", "kangaroo:", "layerskip:")
 REPLANNING = (  # these look again after 64 tokens, where enough are left for it to pay
     *("admg:best", "auto:best", "cascade:best", "clasp:best", "del:best", "knap-knn:best"),
-    *("cas:best", "conflayers:", "knapspec:", "specbound:best", "swift:best"),
+    *("knapspec:", "swift:best"),
 )
 CALIBRATED = ("kangaroo", "knap-knn", "knn-ssd", "layerskip", "oracle", "static-bo")
 PRESETS = (
     *("admg", "auto", "cascade", "clasp", "del", "knapspec", "prompt-lookup", "random-skip"),
     *("swift", "uniform-skip"),
-    *("cas", "conflayers", "specbound"),
     *CALIBRATED,
 )
 FIXED = "fixed+attention=1+mlp=2"
