@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 
 from specframe.calibration.lab import ModelLab, Tell, ends_of, model_facts
+from specframe.calibration.rounding import FittedRounding, fit_rounding
 from specframe.contract.naming import strategy_from
 from specframe.contract.selector import LayerSelector
 from specframe.costs.measure import measured_profile
@@ -21,10 +22,13 @@ from specframe.errors import InvalidRequest, PromptTooLong
 from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
+from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.latency import LatencyProfile
 from specframe.types import ModelShape, Prompt
 
 __all__ = ["Rig"]
+
+JUDGED_SHARE = 3  # of so many prompts that weights are rounded for, one judges instead
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +140,23 @@ class Rig:
             tell=tell or self.tell,
             notes=notes,
         )
+
+    def fit_rounding(self, prompts: Sequence[Prompt], new_tokens: int = 32) -> FittedRounding:
+        """Round 4-bit weights for the model's own answers to prompts; every third prompt judges.
+
+        They are kept for every later use of these weights on this machine, if they are better.
+        """
+        if len(prompts) < 2:
+            raise InvalidRequest(
+                f"Rounding is fitted to some prompts and judged on others. Got {len(prompts)}. "
+                "Give at least 2."
+            )
+        self.require_room_for(prompts, new_tokens)
+        texts = [prompt.tokens for prompt in prompts]
+        answers = continue_prompts(self.executor, texts, new_tokens, ends=self.ends)
+        unseen = answers[::JUDGED_SHARE]
+        fitted_to = [answer for i, answer in enumerate(answers) if i % JUDGED_SHARE]
+        return fit_rounding(self.model, self.executor, fitted_to, unseen, self.tell)
 
     def require_room(self, what: str, tokens: int, new_tokens: int) -> None:
         """Refuse a text that is longer, with its answer, than the model has positions."""

@@ -18,6 +18,7 @@ from specframe.commands import (
     predict,
     profile,
     report,
+    rounding,
     study,
     testbed,
 )
@@ -72,6 +73,7 @@ for command in (
     study.study,
 ):
     app.command()(command)
+app.command("round")(rounding.round_)
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ class LowBit:
     bytes: dict[str, int]  # by bits
     share: dict[str, float]  # the same, of the weights
     products: str  # compiled, or in operators of torch
+    rounding: str  # of 4 bits: to the nearest, or for its inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,8 @@ def _copies_words(low: LowBit) -> str:
         f"{size / 1e6:.3g} MB at {bits} bits ({low.share[bits]:.2f} of the weights)"
         for bits, size in low.bytes.items()
     ]
-    return f"{', '.join(sizes)}; their products are {low.products}"
+    rounded = f"4 bits are rounded {low.rounding}"
+    return f"{', '.join(sizes)}; {rounded}; their products are {low.products}"
 
 
 def _examine(name: str, model: Any) -> Diagnosis:
@@ -167,6 +169,7 @@ def _support(model: Any) -> Support:
 
 
 def _low_bit(model: Any, executor: Any) -> LowBit:
+    from specframe.executors.kept_rounding import rounding_file
     from specframe.executors.low_bit_copies import weight_bytes
     from specframe.profilers.low_bit import copies_bytes
     from specframe.profilers.machine import layer_kinds, lowerable
@@ -175,7 +178,8 @@ def _low_bit(model: Any, executor: Any) -> LowBit:
     sizes = {str(bits): copies_bytes(executor, kinds, bits) for bits in lowerable(executor)}
     share = {bits: size / weights for bits, size in sizes.items()}
     products = "compiled" if executor.compiled else "operators of torch"
-    return LowBit(executor.refuses_low(), sizes, share, products)
+    rounding = "for its inputs" if rounding_file(model).is_file() else "to the nearest"
+    return LowBit(executor.refuses_low(), sizes, share, products, rounding)
 
 
 def _advice(executor: Any, attention: str) -> str | None:
