@@ -18,10 +18,12 @@ from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.loading import load
 from specframe.doors.speculator import SelfSpeculator
+from specframe.doors.tensor_parallel import sharing
 from specframe.errors import InvalidRequest, PromptTooLong
 from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
+from specframe.executors.support import is_sharded
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.latency import LatencyProfile
 from specframe.types import ModelShape, Prompt
@@ -55,18 +57,23 @@ class Rig:
         strict: bool = False,
         costs: CostModel | None = None,
         tell: Tell | None = None,
+        tensor_parallel: bool = False,
         **kwargs: Any,
     ) -> Self:
         """A model by name, folder or hub id; other arguments go to `from_pretrained`.
 
         `threads` is how many torch computes with, here and afterwards. `dtype` is auto (that of the
-        stored weights), bfloat16, float16 or float32.
+        stored weights), bfloat16, float16 or float32. With `tensor_parallel`, the processes that
+        `torchrun` started share the weights of one model.
         """
         place = None if device is None else require_device(device)
         precision = require_dtype(dtype)
         compute_with(threads)
         if precision is not None:
             kwargs["dtype"] = precision
+        if tensor_parallel:
+            kwargs |= sharing(str(name), device)
+            place = None
         loaded = load(name, **kwargs)
         model = loaded.model if place is None else loaded.model.to(place)
         return cls.of(
@@ -194,11 +201,15 @@ class Rig:
         return found
 
     def speculator(self, strategy: LayerSelector) -> SelfSpeculator:
-        """What generates with a strategy; prices are looked up only for one that needs them."""
+        """What generates with a strategy; prices are looked up only for one that needs them.
+
+        They are not measured where several processes would, each for itself.
+        """
+        priced = strategy.needs.prices and not is_sharded(self.model)
         return SelfSpeculator(
             self.model,
             strategy,
             tokenizer=self.tokenizer,
             strict=self.executor.strict,
-            costs=self.costs if strategy.needs.prices else self.given_costs,
+            costs=self.costs if priced else self.given_costs,
         )

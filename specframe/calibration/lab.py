@@ -25,6 +25,7 @@ from specframe.costs.model import CostModel
 from specframe.errors import InvalidRequest
 from specframe.executors.executor import Executor
 from specframe.executors.kept_rounding import parameters_digest
+from specframe.executors.support import is_sharded
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts, text_states
 from specframe.profilers.vectors import prompt_vectors
@@ -173,17 +174,26 @@ class ModelLab:
 
 
 def model_facts(model: Any, executor: Executor) -> dict[str, str]:
-    """What a calibration of this model holds for, as text."""
+    """What a calibration of this model holds for, as text.
+
+    The weights are part of it only if this process has all of them.
+    """
     config = model.config.to_dict()
     config.pop("_name_or_path", None)
     return {
         "model": str(getattr(model.config, "_name_or_path", "")) or type(model).__name__,
         "config": _digest(sorted(config.items(), key=str)),
-        "parameters": parameters_digest(model),
+        **({"parameters": parameters_digest(model)} if _is_whole(model) else {}),
         "dtype": str(executor.dtype).removeprefix("torch."),
         "executor": executor.name,
         "shape": f"{executor.shape.layers} x {executor.shape.hidden}",
     }
+
+
+def _is_whole(model: Any) -> bool:
+    """Not if weights are offloaded, or sharded over several processes."""
+    offloaded = any(parameter.device.type == "meta" for parameter in model.parameters())
+    return not offloaded and not is_sharded(model)
 
 
 def ends_of(model: Any) -> frozenset[int]:

@@ -12,8 +12,11 @@ from specframe.commands import (
     calibrate,
     comparing,
     doctor,
+    export,
     fetch,
     generate,
+    import_sets,
+    lm_eval,
     ls,
     predict,
     profile,
@@ -64,8 +67,10 @@ for command in (
     comparing.compare,
     calibrate.calibrate,
     doctor.doctor,
+    export.export,
     fetch.fetch,
     generate.generate,
+    import_sets.import_sets,
     ls.ls,
     predict.predict,
     profile.profile,
@@ -74,6 +79,9 @@ for command in (
 ):
     app.command()(command)
 app.command("round")(rounding.round_)
+
+
+app.command("lm-eval", context_settings=lm_eval.AS_GIVEN)(lm_eval.lm_eval)
 
 
 def main() -> None:

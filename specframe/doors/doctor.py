@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from specframe.doors.tensor_parallel import allowed_ranks, listed
 from specframe.errors import UnsupportedModel
 from specframe.types import ModelShape
 
@@ -53,6 +54,7 @@ class Support:
     advice: str | None
     cache_bytes_per_1000_tokens: int
     low_bit: LowBit
+    ranks: tuple[int, ...]  # numbers of processes that can share the weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def _facts(support: Support) -> dict[str, Any]:
         **({} if support.advice is None else {"advice": support.advice}),
         "cache": f"{support.cache_bytes_per_1000_tokens / 1e6:.3g} MB a 1,000 tokens",
         "low-bit copies": _copies_words(support.low_bit),
+        "tensor parallel": f"on {listed(support.ranks)} ranks" if support.ranks[1:] else "no",
     }
 
 
@@ -165,6 +168,7 @@ def _support(model: Any) -> Support:
         advice=None if found.exact else _advice(executor, attention),
         cache_bytes_per_1000_tokens=1000 * _bytes_per_position(executor),
         low_bit=_low_bit(model, executor),
+        ranks=allowed_ranks(model.config),
     )
 
 
@@ -178,8 +182,10 @@ def _low_bit(model: Any, executor: Any) -> LowBit:
     sizes = {str(bits): copies_bytes(executor, kinds, bits) for bits in lowerable(executor)}
     share = {bits: size / weights for bits, size in sizes.items()}
     products = "compiled" if executor.compiled else "operators of torch"
-    rounding = "for its inputs" if rounding_file(model).is_file() else "to the nearest"
-    return LowBit(executor.refuses_low(), sizes, share, products, rounding)
+    refusal = executor.refuses_low()
+    kept = refusal is None and rounding_file(model).is_file()
+    rounding = "for its inputs" if kept else "to the nearest"
+    return LowBit(refusal, sizes, share, products, rounding)
 
 
 def _advice(executor: Any, attention: str) -> str | None:

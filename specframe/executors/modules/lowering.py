@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from specframe.executors.low_bit import LowBitLinear, lower
 from specframe.executors.modules.layout import Layer
 from specframe.executors.rounding import Rounding
+from specframe.executors.support import is_sharded
 
 __all__ = ["is_linear", "lower_module", "lower_sublayer", "reason_not_lowered", "weight_of"]
 
@@ -35,6 +36,8 @@ def reason_not_lowered(model: Any) -> str | None:
         return "its weights are quantised already"
     if getattr(model, "hf_device_map", None) and len(set(model.hf_device_map.values())) > 1:
         return "its layers are spread over several devices"
+    if is_sharded(model):
+        return "its weights are sharded over several processes"
     if not any(is_linear(module) for module in model.modules()):
         return "it has no plain linear layers"
     return None
