@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from specframe.strategies.prompt_lookup import PromptLookup
     from specframe.strategies.random_skip import RandomSkip
     from specframe.strategies.static_bo import StaticBO
+    from specframe.strategies.suffix import Suffix
     from specframe.strategies.swift.strategy import Swift
     from specframe.strategies.uniform_skip import UniformSkip
 
@@ -40,6 +41,7 @@ __all__ = [
     "PromptLookup",
     "RandomSkip",
     "StaticBO",
+    "Suffix",
     "Swift",
     "UniformSkip",
 ]
@@ -61,6 +63,7 @@ _HOMES = {
     "PromptLookup": "prompt_lookup",
     "RandomSkip": "random_skip",
     "StaticBO": "static_bo",
+    "Suffix": "suffix",
     "Swift": "swift.strategy",
     "UniformSkip": "uniform_skip",
 }

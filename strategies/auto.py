@@ -23,10 +23,10 @@ the preset that is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, sqrt
 from operator import add
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from specframe.contract.options import require_at_least
 from specframe.contract.paying import Prospect, absence, draft_nothing
@@ -139,6 +139,10 @@ class Auto(LayerSelector):
             _joined([needs.committed for needs in every]),
             max(needs.window for needs in every),
         )
+
+    def fresh(self) -> Self:
+        """With fresh parts."""
+        return replace(self, parts=tuple(part.fresh() for part in self.parts))
 
     def head(self, shape: ModelShape) -> DraftHead | None:
         """The one that an arm has; there is room for one."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, DraftHead, Planner
@@ -105,6 +105,10 @@ class Cascade(LayerSelector):
         needs = self.inner.needs
         return replace(needs, prices=needs.prices or self.config.priced)
 
+    def fresh(self) -> Self:
+        """With fresh parts."""
+        return replace(self, parts=tuple(part.fresh() for part in self.parts))
+
     def head(self, shape: ModelShape) -> DraftHead | None:
         """That of the inner strategy."""
         return self.inner.head(shape)
@@ -128,7 +132,7 @@ class _CascadePlanner(WrappedPlanner):
         self._beliefs = CopyBeliefs(config.prior)
         self._drafts = _Drafts()
         self._inner_plan: DraftPlan | None = None
-        self._matched = 0
+        self._copy = Copy((), 1)  # of the round that was planned last
 
     def plan(self, context: Context) -> DraftPlan:
         """Equation (4)."""
@@ -136,14 +140,14 @@ class _CascadePlanner(WrappedPlanner):
         copy = self._index.find(context.tokens, context.budget - 1)
         if copy is None:
             return plan
-        self._matched = copy.matched
+        self._copy = copy
         if not self._priced:
             return _after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
         return self._fastest(plan, copy, context.costs, context.length - 1)
 
     def observe(self, outcome: Outcome) -> None:
         """Both learn, each from its own part of the draft."""
-        self._beliefs.observe(self._matched, outcome.draft.copied, outcome.accepted)
+        self._beliefs.observe(self._copy, outcome.draft.copied, outcome.accepted)
         inner = _own_part(outcome, self._inner_plan)
         if inner.drafted:
             self._drafts.observe(inner.drafted, inner.accepted)

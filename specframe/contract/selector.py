@@ -64,7 +64,8 @@ class LayerSelector(ABC):
 
     Instances are frozen. `start` gives a new `Planner` for each sequence, which sees a `Context`,
     never the model, cache or tokenizer. A strategy changes speed, not tokens. `calibrate`
-    returns a new instance that has learnt from prompts.
+    returns a new instance that has learnt from prompts. What is kept from one sequence to the next,
+    if anything, is dropped by `fresh`.
     """
 
     needs: Needs = Needs()
@@ -101,6 +102,14 @@ class LayerSelector(ABC):
         None by default: the planner of `start` plans every round.
         """
         return None
+
+    def fresh(self) -> Self:
+        """The same strategy without what it keeps from sequence to sequence; by default, itself.
+
+        A strategy that keeps anything has one field for it, which its planners read and change, and
+        which neither comparison nor `save` includes.
+        """
+        return self
 
     def planner_for(self, shape: ModelShape) -> Planner:
         """The planner of `start`, which plans only while that may pay; the engine asks this one."""

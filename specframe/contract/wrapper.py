@@ -37,6 +37,10 @@ class WrappedSelector(LayerSelector):
         """The inner strategy's planner."""
         return self.inner.start(shape)
 
+    def fresh(self) -> Self:
+        """With the inner strategy as it was made."""
+        return replace(self, inner=self.inner.fresh())
+
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """That of the inner strategy."""
         return self.inner.prospect(shape)

@@ -39,6 +39,7 @@ OUT_OF_RANGE = {
     "prompt-lookup:best": "longest=0 copied=0 prior=0",
     "random-skip:best": "share=1 stop=never longest=0",
     "static-bo:best": "search=grid objective=hope evaluations=0 stop=x",
+    "suffix:best": "depth=1 copied=0 factor=0 floor=2 cached=-1 prior=0",
     "swift:faithful": "ratio=1",
 }
 FAMILIES = ("gpt2", "gemma2", "phi")
