@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from specframe.strategies.knapspec.strategy import KnapSpec
     from specframe.strategies.knn_ssd import KnnSsd
     from specframe.strategies.layerskip import LayerSkip
+    from specframe.strategies.low_bit import LowBit
     from specframe.strategies.oracle import Oracle
     from specframe.strategies.prompt_lookup import PromptLookup
     from specframe.strategies.random_skip import RandomSkip
@@ -37,6 +38,7 @@ __all__ = [
     "KnapSpec",
     "KnnSsd",
     "LayerSkip",
+    "LowBit",
     "Oracle",
     "PromptLookup",
     "RandomSkip",
@@ -59,6 +61,7 @@ _HOMES = {
     "KnapSpec": "knapspec.strategy",
     "KnnSsd": "knn_ssd",
     "LayerSkip": "layerskip",
+    "LowBit": "low_bit",
     "Oracle": "oracle",
     "PromptLookup": "prompt_lookup",
     "RandomSkip": "random_skip",

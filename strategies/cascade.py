@@ -1,4 +1,4 @@
-"""Cascade: n-gram lookup before any other strategy, verified together, chosen by price.
+"""Cascade: copies before the drafts of any other strategy, verified together, chosen by price.
 
 The two drafters fail on different text: a copy costs nothing to draft and is accepted where the
 text repeats itself, a draft of skipped layers costs time and is accepted where the model is sure.
@@ -13,7 +13,8 @@ Numbers in the code:
 
 It is no paper's method. The lookup is that of `prompt_lookup`; preset `best` asks for matches of
 two tokens or more, since one token says less than what the inner strategy knows. `faithful` copies
-as prompt lookup's own `faithful` does, and drafts after the copy, whatever that costs.
+as prompt lookup's own `faithful` does, and drafts after the copy, whatever that costs. Preset
+`suffix` is `best` with the copies of `suffix`, also of earlier answers.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ from specframe.strategies.shared.ngrams import (
     PROMPT_LOOKUP,
     Copy,
     CopyBeliefs,
+    CopySource,
     NgramConfig,
     NgramIndex,
 )
 from specframe.strategies.shared.planners.prospects import BestOf
+from specframe.strategies.shared.suffix_copies import EarlierAnswers, SuffixConfig, SuffixIndex
 from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["Cascade"]
@@ -75,17 +78,19 @@ class Cascade(LayerSelector):
     """Copies where the text repeats itself, and drafts with another strategy where it does not."""
 
     parts: tuple[LayerSelector, ...]  # one: the inner strategy
-    config: NgramConfig = field(default_factory=lambda: NgramConfig(shortest=2))
+    config: NgramConfig | SuffixConfig = field(default_factory=lambda: NgramConfig(shortest=2))
+    earlier: EarlierAnswers | None = field(init=False, compare=False, repr=False)
 
     traits = Traits(
-        "n-gram lookup before another strategy, chosen by price",
+        "copies before the drafts of another strategy, chosen by price",
         adaptive=True,
         context_aware=True,
-        search="n-gram match, and the other's own",
+        search="matches, and the other's own",
     )
-    presets: ClassVar[Mapping[str, NgramConfig]] = {
+    presets: ClassVar[Mapping[str, NgramConfig | SuffixConfig]] = {
         "best": NgramConfig(shortest=2),
         "faithful": PROMPT_LOOKUP,
+        "suffix": SuffixConfig(),
     }
     combines = ("knapspec",)
 
@@ -93,6 +98,11 @@ class Cascade(LayerSelector):
         count = len(self.parts)
         if count != 1:
             raise InvalidConfig.of("Cascade", "of", "one strategy", f"{count} strategies")
+        config = self.config
+        earlier = None
+        if isinstance(config, SuffixConfig) and config.cached:
+            earlier = EarlierAnswers(config)
+        object.__setattr__(self, "earlier", earlier)
 
     @property
     def inner(self) -> LayerSelector:
@@ -106,7 +116,7 @@ class Cascade(LayerSelector):
         return replace(needs, prices=needs.prices or self.config.priced)
 
     def fresh(self) -> Self:
-        """With fresh parts."""
+        """With a fresh part, and without earlier answers."""
         return replace(self, parts=tuple(part.fresh() for part in self.parts))
 
     def head(self, shape: ModelShape) -> DraftHead | None:
@@ -119,17 +129,22 @@ class Cascade(LayerSelector):
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner with an empty index, around the inner strategy's."""
-        return _CascadePlanner(self.inner.start(shape), self.config)
+        config = self.config
+        source: CopySource
+        if isinstance(config, SuffixConfig):
+            source = SuffixIndex(config, self.earlier)
+        else:
+            source = NgramIndex(config)
+        return _CascadePlanner(self.inner.start(shape), source, config.prior, config.priced)
 
 
 class _CascadePlanner(WrappedPlanner):
     """Copies, drafts of the inner planner, or both."""
 
-    def __init__(self, inner: Planner, config: NgramConfig) -> None:
+    def __init__(self, inner: Planner, source: CopySource, prior: float, priced: bool) -> None:
         super().__init__(inner)
-        self._priced = config.priced
-        self._index = NgramIndex(config)
-        self._beliefs = CopyBeliefs(config.prior)
+        self._source, self._priced = source, priced
+        self._beliefs = CopyBeliefs(prior)
         self._drafts = _Drafts()
         self._inner_plan: DraftPlan | None = None
         self._copy = Copy((), 1)  # of the round that was planned last
@@ -137,7 +152,7 @@ class _CascadePlanner(WrappedPlanner):
     def plan(self, context: Context) -> DraftPlan:
         """Equation (4)."""
         plan = self._inner_plan = self._inner.plan(context)
-        copy = self._index.find(context.tokens, context.budget - 1)
+        copy = self._source.find(context.tokens, context.budget - 1)
         if copy is None:
             return plan
         self._copy = copy

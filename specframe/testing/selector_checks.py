@@ -153,9 +153,7 @@ def the_strategy_is_frozen(strategy: LayerSelector, scene: StrategyScene) -> Non
     else:
         raise AssertionError("an attribute can be set: make the class a frozen dataclass")
     _plans(strategy, scene, rounds=4)
-    assert _state(strategy.fresh()) == before, (
-        "attributes changed while the strategy was used"
-    )
+    assert _state(strategy.fresh()) == before, "attributes changed while the strategy was used"
 
 
 def plan_leaves_the_context_alone(strategy: LayerSelector, scene: StrategyScene) -> None:

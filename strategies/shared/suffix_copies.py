@@ -149,7 +149,7 @@ def _followed(
         found = most_followed(place)
         if found is None:
             break
-        share = found.count / (found.occurred if config.ends else found.continued)
+        share = found.times / (found.occurred if config.ends else found.continued)
         reach *= share
         if reach < config.floor:
             break

@@ -29,7 +29,7 @@ class Followed(NamedTuple):
 
     place: Place
     token: int
-    count: int
+    times: int
     occurred: int
     continued: int
 

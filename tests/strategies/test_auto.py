@@ -27,6 +27,7 @@ from specframe.strategies.cascade import Cascade
 from specframe.strategies.del_exit import Del
 from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.knapspec.strategy import KnapSpec
+from specframe.strategies.low_bit import LowBit
 from specframe.strategies.prompt_lookup import PromptLookup
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
@@ -204,7 +205,9 @@ def test_arms_are_made_from_names_alone():
     made = strategy_from("auto", SHAPE, "best", {"of": "knapspec, prompt-lookup", "block": "2"})
     assert [type(arm).__name__ for arm in made.parts] == ["KnapSpec", "PromptLookup"]
     assert made.config.block == 2
-    assert [type(arm) for arm in strategy_from("auto", SHAPE).parts] == [Cascade, Del]
+    first, second, third = strategy_from("auto", SHAPE).parts
+    assert [type(arm) for arm in (first, second, third)] == [Cascade, Cascade, LowBit]
+    assert [type(arm.inner) for arm in (first, second)] == [LowBit, KnapSpec]
 
 
 def test_no_arms_are_refused():

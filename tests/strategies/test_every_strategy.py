@@ -36,6 +36,7 @@ OUT_OF_RANGE = {
     "knapspec:best": "rows=0 widest=1",
     "knn-ssd:best": "pooling=max metric=x kind=x neighbours=0 margin=2 index=tree",
     "layerskip:best": "sweep=hope draft=0 exit=4 seconds=-1",
+    "low-bit:best": "bits=3 longest=0 memory=2",
     "prompt-lookup:best": "longest=0 copied=0 prior=0",
     "random-skip:best": "share=1 stop=never longest=0",
     "static-bo:best": "search=grid objective=hope evaluations=0 stop=x",

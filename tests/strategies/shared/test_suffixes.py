@@ -71,7 +71,7 @@ def test_what_follows_most_is_what_counting_finds(pieces):
         if not after:
             assert found is None
             continue
-        assert found.count == after[found.token] == max(after.values())
+        assert found.times == after[found.token] == max(after.values())
         assert (found.occurred, found.continued) == (
             (occurred, sum(after.values())) if occurred > 1 else (1, 1)
         )
