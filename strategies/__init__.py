@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from specframe.strategies.cascade import Cascade
     from specframe.strategies.clasp import ClaSp
     from specframe.strategies.del_exit import Del
+    from specframe.strategies.draft_model import DraftModel
     from specframe.strategies.fixed import FixedSkips
     from specframe.strategies.kangaroo.strategy import Kangaroo
     from specframe.strategies.knap_knn import KnapKnn
@@ -32,6 +33,7 @@ __all__ = [
     "Cascade",
     "ClaSp",
     "Del",
+    "DraftModel",
     "FixedSkips",
     "Kangaroo",
     "KnapKnn",
@@ -55,6 +57,7 @@ _HOMES = {
     "Cascade": "cascade",
     "ClaSp": "clasp",
     "Del": "del_exit",
+    "DraftModel": "draft_model",
     "FixedSkips": "fixed",
     "Kangaroo": "kangaroo.strategy",
     "KnapKnn": "knap_knn",

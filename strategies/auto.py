@@ -33,6 +33,7 @@ from typing import ClassVar, Self
 from specframe.contract.options import require_at_least
 from specframe.contract.paying import Prospect, absence, draft_nothing
 from specframe.contract.planner import Context, DraftHead, Planner
+from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
@@ -191,6 +192,17 @@ class Auto(LayerSelector):
         if len(heads) > 1:
             raise InvalidConfig.of("Auto", "of", "at most one with a trained head", len(heads))
         return heads[0] if heads else None
+
+    def with_models(self, load: LoadSecond) -> Self:
+        """With those of the arms."""
+        return replace(self, parts=tuple(part.with_models(load) for part in self.parts))
+
+    def second(self) -> SecondModel | None:
+        """The one that an arm has; there is room for one."""
+        models = [model for part in self.parts if (model := part.second()) is not None]
+        if len(models) > 1:
+            raise InvalidConfig.of("Auto", "of", "at most one with a draft model", len(models))
+        return models[0] if models else None
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """The best of the arms, if any says what it could gain."""

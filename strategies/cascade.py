@@ -25,6 +25,7 @@ from typing import ClassVar, Self
 
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, DraftHead, Planner
+from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.contract.wrapper import WrappedPlanner
 from specframe.costs.model import CostModel
@@ -123,6 +124,14 @@ class Cascade(LayerSelector):
         """That of the inner strategy."""
         return self.inner.head(shape)
 
+    def with_models(self, load: LoadSecond) -> Self:
+        """With those of the inner strategy."""
+        return replace(self, parts=(self.inner.with_models(load),))
+
+    def second(self) -> SecondModel | None:
+        """That of the inner strategy."""
+        return self.inner.second()
+
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """That of the inner strategy; without it nothing is copied either."""
         return BestOf([self.inner.prospect(shape)]) if self.config.priced else None
@@ -219,17 +228,6 @@ def _own_part(outcome: Outcome, plan: DraftPlan | None) -> Outcome:
     return replace(
         outcome,
         plan=plan,
-        draft=_tail(outcome.draft, copied) if reached else Draft((), (), ()),
+        draft=outcome.draft.after(copied) if reached else Draft((), (), ()),
         accepted=max(outcome.accepted - copied, 0),
-    )
-
-
-def _tail(draft: Draft, copied: int) -> Draft:
-    """The draft without its copied nodes, whose last one becomes the root."""
-    laws = draft.laws
-    return Draft(
-        draft.tokens[copied:],
-        tuple(parent - copied for parent in draft.parents[copied:]),
-        draft.confidences[copied:],
-        None if laws is None else {parent - copied: law for parent, law in laws.items()},
     )

@@ -32,7 +32,7 @@ __all__ = ["Prepared", "calibrating_strategies", "prepare"]
 
 YARDSTICK = "oracle"  # searches last, from all that the others found
 TREES = ("swift:faithful",)  # what `all` adds, since no strategy drafts trees at its best
-NEEDS_SETTINGS = frozenset({"fixed"})  # without settings it skips nothing
+NEEDS_SETTINGS = frozenset({"fixed", "draft-model"})  # which skip set, which model
 MIXED_EFFORT = 0.4  # of the sets of a strategy with one for each domain, on all domains first
 FEWEST_PROMPTS = 3  # of a domain: to search on, to choose by, to judge by
 Tell = Callable[[str], None]
@@ -92,7 +92,9 @@ def _contender(text: str, strategy: LayerSelector, rig: Rig) -> StrategyContende
     named = read_named(text)
     settings = text.partition("+")[2] if named.options else ""
     name = f"{named.name}+{settings}" if settings else named.name
-    return StrategyContender(name, named.preset, rig.speculator(strategy), rig.costs)
+    second = strategy.second()
+    costs = rig.costs if second is None else replace(rig.costs, second=second.costs)
+    return StrategyContender(name, named.preset, rig.speculator(strategy), costs)
 
 
 def _sets(strategies: Iterable[LayerSelector]) -> tuple[SkipSet, ...]:

@@ -12,6 +12,7 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.paying import PayingPlanner, Prospect
 from specframe.contract.planner import DraftHead, Planner
+from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.errors import InvalidConfig
 from specframe.types import ModelShape, Prompt
 
@@ -144,4 +145,12 @@ class LayerSelector(ABC):
 
     def head(self, shape: ModelShape) -> DraftHead | None:
         """The trained draft head for plans that are `headed`; None by default."""
+        return None
+
+    def with_models(self, load: LoadSecond) -> Self:
+        """The same strategy with the other models that it names loaded; by default, itself."""
+        return self
+
+    def second(self) -> SecondModel | None:
+        """The loaded model for plans of `second`; None by default."""
         return None

@@ -13,6 +13,7 @@ from specframe.core.draft import Drafter
 from specframe.core.head import HeadRunner
 from specframe.core.probe import CacheProbe
 from specframe.core.sampling import Law
+from specframe.core.second import SecondDrafter
 from specframe.core.states import StateWindow
 from specframe.core.target import Target
 from specframe.core.verify import NO_TOKEN
@@ -60,6 +61,7 @@ class _Sequence:
     drafter: Drafter
     target: Target
     head: HeadRunner | None
+    second: SecondDrafter | None
     planner: Planner
     rounds: int = 0
     ended: bool = False  # by an end token, or because `finished` returned true
@@ -81,7 +83,9 @@ class Engine:
     ) -> None:
         self._executor, self._strategy = executor, strategy
         self._law, self._limits = law, limits
-        self._costs = costs or CostModel.even(executor.shape.layers)
+        costs = costs or CostModel.even(executor.shape.layers)
+        self._second = strategy.second()
+        self._costs = costs if self._second is None else replace(costs, second=self._second.costs)
 
     def rounds(self, prompt: Sequence[int]) -> Iterator[Round]:
         """Emit tokens round by round."""
@@ -102,14 +106,19 @@ class Engine:
         cache = self._executor.new_cache(capacity)
         head = self._strategy.head(self._executor.shape)
         runner = None if head is None else HeadRunner(head, capacity)
+        ends, second = self._limits.ends, None
+        if self._second is not None:
+            other = self._second.executor
+            second = SecondDrafter(other, capacity, self._law, tokens, ends)
         return _Sequence(
             tokens,
             len(tokens),
             cache,
             StateWindow(self._strategy.needs, self._executor.shape),
-            Drafter(self._executor, cache, self._law, tokens, self._limits.ends, runner),
+            Drafter(self._executor, cache, self._law, tokens, ends, runner),
             Target(self._executor, cache, self._law, tokens),
             runner,
+            second,
             self._strategy.planner_for(self._executor.shape),
         )
 
@@ -119,7 +128,10 @@ class Engine:
         capture = live.window.depths if plan.capture else frozenset()
         taps_wanted = capture | ({live.head.depth} if live.head is not None else set())
         planned = perf_counter()
-        draft = live.drafter.run(plan, taps_wanted)
+        if plan.second and live.second is not None:
+            draft = live.second.run(plan)
+        else:
+            draft = live.drafter.run(plan, taps_wanted)
         drafted = perf_counter()
         verdict, taps = live.target.judge(draft, plan.skips.prefix, taps_wanted)
         block = [*(draft.tokens[node] for node in verdict.path), verdict.bonus]
@@ -186,6 +198,11 @@ class Engine:
     def _clamp(self, plan: DraftPlan, live: _Sequence) -> DraftPlan:
         """Limit a draft to the budget, and a chain to what is verified bit-identically."""
         self._refuse(plan, live.head)
+        if plan.second and (live.second is None or not plan.skips.runs_in_full or plan.headed):
+            raise InvalidDraftPlan(
+                "A plan drafts with a second model, which needs a strategy whose `second` gives "
+                "one, and a plan that skips nothing. Leave `second` out of the plan."
+            )
         longest = min(plan.stop.max_tokens, self._budget(live) - 1)
         if plan.tree is None or plan.tree.widest == 1:
             longest = min(longest, LONGEST_CHAIN)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from specframe.contract.constant_plan import ConstantPlan
 from specframe.contract.planner import Context, Planner
+from specframe.contract.second_model import SecondModel
 from specframe.contract.selector import LayerSelector, Needs
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
@@ -290,7 +291,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _state(thing: Any) -> Any:
     """All attributes, recursively; values without attributes as bytes."""
-    if isinstance(thing, type):
+    if isinstance(thing, type | SecondModel):
         return thing
     attributes = None if isinstance(thing, Tensor) else getattr(thing, "__dict__", None)
     if attributes is None:

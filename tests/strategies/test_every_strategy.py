@@ -31,6 +31,7 @@ OUT_OF_RANGE = {
     "cascade:best": "of=knapspec,fixed copied=0",
     "clasp:faithful": "share=1.5",
     "del:best": "exits=2,1 exits=4 memory=0 longest=0",
+    "draft-model:best": "longest=0 memory=0",
     "kangaroo:best": "stop=never layers=4 longest=0 rate=0",
     "knap-knn:best": "boundary=0",
     "knapspec:best": "rows=0 widest=1",
