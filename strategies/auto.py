@@ -161,6 +161,7 @@ class Auto(LayerSelector):
         "whichever of several strategies turns out the fastest",
         adaptive=True,
         context_aware=True,
+        precision_aware=True,
         search="upper confidence bounds over strategies",
     )
     presets: ClassVar[Mapping[str, AutoConfig]] = {"best": AutoConfig(), "faithful": AutoConfig()}

@@ -86,6 +86,7 @@ class Cascade(LayerSelector):
         "copies before the drafts of another strategy, chosen by price",
         adaptive=True,
         context_aware=True,
+        precision_aware=True,
         search="matches, and the other's own",
     )
     presets: ClassVar[Mapping[str, NgramConfig | SuffixConfig]] = {

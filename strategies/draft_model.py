@@ -71,6 +71,7 @@ class DraftModel(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
+        official="yes, in transformers",
         search="prices of draft lengths",
     )
     presets: ClassVar[Mapping[str, DraftModelConfig]] = {

@@ -56,6 +56,7 @@ class LowBit(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
+        precision_aware=True,
         search="prices of each width",
     )
     presets: ClassVar[Mapping[str, LowBitConfig]] = {

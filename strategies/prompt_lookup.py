@@ -41,6 +41,7 @@ class PromptLookup(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
+        official="yes, in transformers",
         search="n-gram match",
     )
     presets: ClassVar[Mapping[str, NgramConfig]] = {

@@ -55,6 +55,7 @@ class Suffix(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
+        official="yes, by vLLM's rejection sampling",
         search="suffix trees",
     )
     presets: ClassVar[Mapping[str, SuffixConfig]] = {

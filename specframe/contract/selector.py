@@ -54,6 +54,8 @@ class Traits:
     adaptive: bool = False  # the plan changes while a sequence is generated
     context_aware: bool = False  # plans depend on the context length
     domain_aware: bool = False
+    precision_aware: bool = False  # weights may be low-bit by its own choice, in preset `best`
+    official: str = ""  # whether the authors' code is lossless under sampling, with the reason
     search: str = "none"
     calibrated: bool = False  # `calibrate` must be called before use
     split: str = "validation"  # the testbed's split that `calibrate` uses
