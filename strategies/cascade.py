@@ -67,11 +67,13 @@ class _Drafts:
     def length(self) -> float:
         return self.drafted / self.rounds
 
-    def observe(self, drafted: int, accepted: int) -> None:
+    def observe(self, drafted: int, accepted: int, alone: bool) -> None:
+        """A draft; one after a copy ends early, so it does not say how long others are."""
         self.seen = MEMORY * self.seen + min(drafted, accepted + 1)
         self.accepted = MEMORY * self.accepted + accepted
-        self.rounds = MEMORY * self.rounds + 1.0
-        self.drafted = MEMORY * self.drafted + drafted
+        if alone:
+            self.rounds = MEMORY * self.rounds + 1.0
+            self.drafted = MEMORY * self.drafted + drafted
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,8 @@ class _CascadePlanner(WrappedPlanner):
         self._beliefs.observe(self._copy, outcome.draft.copied, outcome.accepted)
         inner = _own_part(outcome, self._inner_plan)
         if inner.drafted:
-            self._drafts.observe(inner.drafted, inner.accepted)
+            alone = not outcome.draft.copied
+            self._drafts.observe(inner.drafted, inner.accepted, alone)
         self._inner.observe(inner)
 
     def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:

@@ -198,11 +198,6 @@ class Engine:
     def _clamp(self, plan: DraftPlan, live: _Sequence) -> DraftPlan:
         """Limit a draft to the budget, and a chain to what is verified bit-identically."""
         self._refuse(plan, live.head)
-        if plan.second and (live.second is None or not plan.skips.runs_in_full or plan.headed):
-            raise InvalidDraftPlan(
-                "A plan drafts with a second model, which needs a strategy whose `second` gives "
-                "one, and a plan that skips nothing. Leave `second` out of the plan."
-            )
         longest = min(plan.stop.max_tokens, self._budget(live) - 1)
         if plan.tree is None or plan.tree.widest == 1:
             longest = min(longest, LONGEST_CHAIN)
@@ -218,7 +213,8 @@ class Engine:
                 f"The plan's skip set covers {plan.skips.size} sublayers and the model has "
                 f"{sublayers}. Use a strategy made for this model."
             )
-        refusal = self._executor.refuses_low() if plan.skips.low_bits else None
+        drafting = self._second.executor if plan.second and self._second else self._executor
+        refusal = drafting.refuses_low() if plan.skips.low_bits else None
         if refusal is not None:
             raise UnsupportedModel(
                 f"This model cannot draft with {plan.skips.low_bits}-bit weights: {refusal}. "
@@ -229,6 +225,11 @@ class Engine:
             raise InvalidDraftPlan(
                 f"The plan copies token {unknown[0]}, and the model's vocabulary has {vocabulary}. "
                 f"Copy only tokens of the context."
+            )
+        if plan.second and (self._second is None or len(plan.skips) or plan.headed):
+            raise InvalidDraftPlan(
+                "A plan drafts with a second model, which needs a strategy whose `second` gives "
+                "one, and a plan that skips nothing. Leave `second` out of the plan."
             )
         depth = None if head is None else head.depth
         rest = sublayers - (depth or 0)

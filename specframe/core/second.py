@@ -38,16 +38,25 @@ class SecondDrafter:
         self._follow()
         at = self._cache.length
         unread = tuple(self._tokens[at + 1 :])  # after the row that becomes the draft's root
-        stop = replace(plan.stop, max_tokens=plan.stop.max_tokens + len(unread))
-        skips = SkipSet.none(self._executor.shape.layers)
-        own = replace(plan, skips=skips, stop=stop, copied=(*unread, *plan.copied))
         text = self._tokens[: at + 1]
         drafter = Drafter(self._executor, self._cache, self._law, text, self._ends, reused=False)
-        draft = drafter.run(own)
+        draft = drafter.run(self._own(plan, unread))
         spine = draft.tokens[: len(draft.confidences)]
         walked = len(spine) > draft.copied  # a draft that is copied whole leaves no rows
         self._scratch = [text[-1], *spine[:-1]] if walked else []
         return draft.after(len(unread))
+
+    def _own(self, plan: DraftPlan, unread: tuple[int, ...]) -> DraftPlan:
+        """The plan for the second model, whose draft begins with the tokens it has not read."""
+        full, tree = SkipSet.none(self._executor.shape.layers), plan.tree
+        bits = plan.skips.low_bits
+        return replace(
+            plan,
+            skips=full.lower(bits) if bits else full,
+            stop=replace(plan.stop, max_tokens=plan.stop.max_tokens + len(unread)),
+            tree=tree and replace(tree, widths=(*(1 for _ in unread), *tree.widths)),
+            copied=(*unread, *plan.copied),
+        )
 
     def _follow(self) -> None:
         """Commit the rows of accepted tokens; read others in a block if they are many."""

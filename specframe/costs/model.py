@@ -303,10 +303,13 @@ class CostModel:
     def _second_round(self, plan: DraftPlan, n: float, d: float, copied: int) -> float:
         """Seconds of a round that the second model drafts in; copied rows join its first step."""
         second = self.second or self
+        bits = plan.skips.low_bits or self.draft_bits
+        skips = SkipSet.none(second.layers)
+        skips = skips.lower(bits) if bits else skips
         middle, steps = n + copied + (d - copied - 1) / 2, d - copied
-        seconds = steps * (second.walk(middle, 1, logits=1) + second.step_seconds)
+        seconds = steps * (second.walk(middle, 1, skips, logits=1) + second.step_seconds)
         if copied:
-            seconds += second.walk(n, 1 + copied) - second.walk(n, 1)
+            seconds += second.walk(n, 1 + copied, skips) - second.walk(n, 1, skips)
         nodes = d if plan.tree is None else tree_nodes(plan.tree, round(d), copied)
         return seconds + self.verify(1 + nodes, n) + self.round_seconds
 
