@@ -58,7 +58,7 @@ class AutoConfig:
     What (5) may lose: `stake` autoregressive tokens, and a `share` of those that have passed.
     """
 
-    width: float = 2.5
+    width: float = 1.0
     block: int = 4
     half_life: float = 20_000.0
     stake: float = 40.0
@@ -165,7 +165,7 @@ class Auto(LayerSelector):
         search="upper confidence bounds over strategies",
     )
     presets: ClassVar[Mapping[str, AutoConfig]] = {"best": AutoConfig(), "faithful": AutoConfig()}
-    combines = ("cascade:suffix+of=low-bit", "cascade:suffix", "low-bit")
+    combines = ("low-bit", "cascade:suffix+of=low-bit", "cascade:suffix")
 
     def __post_init__(self) -> None:
         if not self.parts:
