@@ -58,7 +58,7 @@ class AutoConfig:
     What (5) may lose: `stake` autoregressive tokens, and a `share` of those that have passed.
     """
 
-    width: float = 1.0
+    width: float = 2.0
     block: int = 4
     half_life: float = 20_000.0
     stake: float = 40.0
