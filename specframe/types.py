@@ -335,10 +335,11 @@ class DraftPlan:
     The draft begins with the `copied` tokens, which are not drafted by the model; it reads them
     only when it drafts further tokens after them. They count towards `stop.max_tokens`. `headed`
     drafts with the strategy's draft head; the plan must then skip all sublayers after the head's
-    depth. `exits` lets each token of a chain leave the model earlier than the plan, which must be
-    an early exit itself. `capture` keeps the states that the strategy's `needs` name from this
-    round's verification. A plan that drafts nothing because nothing would pay says in `declined`
-    what the best plan was predicted to reach over autoregressive decoding.
+    depth. `second` drafts with the strategy's second model, and the plan must skip nothing. `exits`
+    lets each token of a chain leave the model earlier than the plan, which must be an early exit
+    itself. `capture` keeps the states that the strategy's `needs` name from this round's
+    verification. A plan that drafts nothing because nothing would pay says in `declined` what the
+    best plan was predicted to reach over autoregressive decoding.
     """
 
     skips: SkipSet
@@ -348,6 +349,7 @@ class DraftPlan:
     copied: tuple[int, ...] = ()
     headed: bool = False
     exits: ExitRule | None = None
+    second: bool = False
     declined: float = field(default=0.0, compare=False)  # speed-up; 0: no plan was declined
 
 
@@ -417,6 +419,16 @@ class Draft:
             found.append(node)
             node = self.parents[node]
         return found[::-1]
+
+    def after(self, count: int) -> Draft:
+        """The draft without its first `count` nodes, a chain; the last of them becomes the root."""
+        return Draft(
+            self.tokens[count:],
+            tuple(parent - count for parent in self.parents[count:]),
+            self.confidences[count:],
+            None if self.laws is None else {p - count: law for p, law in self.laws.items()},
+            copied=max(self.copied - count, 0),
+        )
 
     def depth(self) -> int:
         """Length of the longest path."""

@@ -1,4 +1,4 @@
-"""Cascade: n-gram lookup before any other strategy, verified together, chosen by price.
+"""Cascade: copies before the drafts of any other strategy, verified together, chosen by price.
 
 The two drafters fail on different text: a copy costs nothing to draft and is accepted where the
 text repeats itself, a draft of skipped layers costs time and is accepted where the model is sure.
@@ -13,22 +13,25 @@ Numbers in the code:
 
 It is no paper's method. The lookup is that of `prompt_lookup`; preset `best` asks for matches of
 two tokens or more, since one token says less than what the inner strategy knows. `faithful` copies
-as prompt lookup's own `faithful` does, and drafts after the copy, whatever that costs.
+as prompt lookup's own `faithful` does, and drafts after the copy, whatever that costs. Preset
+`suffix` is `best` with the copies of `suffix`, also of earlier answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import DraftHead, Planner
+from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, NgramConfig, NgramIndex
+from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, CopySource, NgramConfig, NgramIndex
 from specframe.strategies.shared.planners.copy_first import CopyFirst
 from specframe.strategies.shared.planners.prospects import BestOf
+from specframe.strategies.shared.suffix_copies import EarlierAnswers, SuffixConfig, SuffixIndex
 from specframe.types import ModelShape
 
 __all__ = ["Cascade"]
@@ -39,17 +42,20 @@ class Cascade(LayerSelector):
     """Copies where the text repeats itself, and drafts with another strategy where it does not."""
 
     parts: tuple[LayerSelector, ...]  # one: the inner strategy
-    config: NgramConfig = field(default_factory=lambda: NgramConfig(shortest=2))
+    config: NgramConfig | SuffixConfig = field(default_factory=lambda: NgramConfig(shortest=2))
+    earlier: EarlierAnswers | None = field(init=False, compare=False, repr=False)
 
     traits = Traits(
-        "n-gram lookup before another strategy, chosen by price",
+        "copies before the drafts of another strategy, chosen by price",
         adaptive=True,
         context_aware=True,
-        search="n-gram match, and the other's own",
+        precision_aware=True,
+        search="matches, and the other's own",
     )
-    presets: ClassVar[Mapping[str, NgramConfig]] = {
+    presets: ClassVar[Mapping[str, NgramConfig | SuffixConfig]] = {
         "best": NgramConfig(shortest=2),
         "faithful": PROMPT_LOOKUP,
+        "suffix": SuffixConfig(),
     }
     combines = ("knapspec",)
 
@@ -57,6 +63,11 @@ class Cascade(LayerSelector):
         count = len(self.parts)
         if count != 1:
             raise InvalidConfig.of("Cascade", "of", "one strategy", f"{count} strategies")
+        config = self.config
+        earlier = None
+        if isinstance(config, SuffixConfig) and config.cached:
+            earlier = EarlierAnswers(config)
+        object.__setattr__(self, "earlier", earlier)
 
     @property
     def inner(self) -> LayerSelector:
@@ -69,9 +80,21 @@ class Cascade(LayerSelector):
         needs = self.inner.needs
         return replace(needs, prices=needs.prices or self.config.priced)
 
+    def fresh(self) -> Self:
+        """With a fresh part, and without earlier answers."""
+        return replace(self, parts=tuple(part.fresh() for part in self.parts))
+
     def head(self, shape: ModelShape) -> DraftHead | None:
         """That of the inner strategy."""
         return self.inner.head(shape)
+
+    def with_models(self, load: LoadSecond) -> Self:
+        """With those of the inner strategy."""
+        return replace(self, parts=(self.inner.with_models(load),))
+
+    def second(self) -> SecondModel | None:
+        """That of the inner strategy."""
+        return self.inner.second()
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """That of the inner strategy; without it nothing is copied either."""
@@ -80,5 +103,9 @@ class Cascade(LayerSelector):
     def start(self, shape: ModelShape) -> Planner:
         """A planner with an empty index, around the inner strategy's."""
         config = self.config
-        inner = self.inner.start(shape)
-        return CopyFirst(inner, NgramIndex(config), config.prior, config.priced)
+        source: CopySource
+        if isinstance(config, SuffixConfig):
+            source = SuffixIndex(config, self.earlier)
+        else:
+            source = NgramIndex(config)
+        return CopyFirst(self.inner.start(shape), source, config.prior, config.priced)

@@ -120,6 +120,7 @@ class ClaSp(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
+        official="no code published",
         search="chain dynamic program over layers",
     )
     presets: ClassVar[Mapping[str, ChainConfig | ClaSpConfig]] = {

@@ -123,6 +123,7 @@ class Del(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
+        official="no code found",
         search="grid over exit and draft length",
     )
     presets: ClassVar[Mapping[str, DelConfig]] = {

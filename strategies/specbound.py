@@ -144,6 +144,7 @@ class SpecBound(LayerSelector):
         adaptive=True,
         context_aware=True,
         search="confidence at each exit, or expected speed of each",
+        official="no code found",
     )
     presets: ClassVar[Mapping[str, PricedExits | BoundConfig]] = {
         "best": PricedExits(),

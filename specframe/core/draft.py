@@ -37,10 +37,12 @@ class Drafter:
         tokens: Sequence[int],
         ends: frozenset[int] = frozenset(),
         head: HeadRunner | None = None,
+        reused: bool = True,
     ) -> None:
+        """`reused`: whether verification goes on from what the plan's prefix computed."""
         self._executor, self._cache, self._law = executor, cache, law
         self._tokens = tokens  # prompt and emitted tokens; the last one is the root of the draft
-        self._ends, self._head = ends, head
+        self._ends, self._head, self._reused = ends, head, reused
 
     def run(self, plan: DraftPlan, capture: frozenset[int] = frozenset()) -> Draft:
         """Copy the plan's tokens, then draft until the stop rule applies or the scratch is full.
@@ -48,7 +50,8 @@ class Drafter:
         The residual stream after the plan's prefix, and at captured depths before it, is kept for
         every node: up to there, the draft computes the target's own values.
         """
-        keep = frozenset(d for d in capture | {plan.skips.prefix} if d <= plan.skips.prefix)
+        prefix = plan.skips.prefix if self._reused else 0
+        keep = frozenset(d for d in capture | {prefix} if d <= prefix)
         copied = self._copied(plan)
         spine = list(copied)
         leaves: list[tuple[int, int]] = []  # (parent, token)
@@ -200,7 +203,7 @@ class Drafter:
 
         A draft of which no row was walked, such as a fully copied one, would gain nothing by it.
         """
-        if plan.skips.prefix == 0 or not walked or not draft.tokens:
+        if not self._reused or plan.skips.prefix == 0 or not walked or not draft.tokens:
             return draft
         rest = range(walked, 1 + len(draft.tokens))  # verification rows still missing
         if len(rest):

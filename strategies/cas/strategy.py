@@ -33,6 +33,8 @@ class Cas(LayerSelector):
         adaptive=True,
         context_aware=True,
         search="worth of each level, n-gram match",
+        precision_aware=True,
+        official="no code found",
     )
     presets: ClassVar[Mapping[str, LevelConfig | CasConfig]] = {
         "best": LevelConfig(),

@@ -32,6 +32,8 @@ class ConfLayers(LayerSelector):
         adaptive=True,
         context_aware=True,
         search="order of confidence, or a moving threshold",
+        precision_aware=True,
+        official="no, the bonus token ignores the temperature, and siblings leave a wrong residual",
     )
     presets: ClassVar[Mapping[str, OrderConfig | ConfLayersConfig]] = {
         "best": OrderConfig(),

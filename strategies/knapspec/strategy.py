@@ -53,6 +53,8 @@ class KnapSpec(LayerSelector):
         "knapsack over measured latency and similarity, solved while generating",
         adaptive=True,
         context_aware=True,
+        precision_aware=True,
+        official="yes",
         search="chain dynamic program and tokens-per-time grid",
     )
     presets: ClassVar[Mapping[str, ChainConfig | PaperConfig]] = {

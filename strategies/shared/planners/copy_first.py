@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from specframe.contract.planner import Context, Planner
 from specframe.contract.wrapper import WrappedPlanner
 from specframe.costs.model import CostModel
-from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, NgramIndex
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopySource
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["CopyFirst", "after_copy", "own_part"]
@@ -35,24 +35,26 @@ class _Drafts:
     def length(self) -> float:
         return self.drafted / self.rounds
 
-    def observe(self, drafted: int, accepted: int) -> None:
+    def observe(self, drafted: int, accepted: int, alone: bool) -> None:
+        """A draft; one after a copy ends early, so it does not say how long others are."""
         self.seen = MEMORY * self.seen + min(drafted, accepted + 1)
         self.accepted = MEMORY * self.accepted + accepted
-        self.rounds = MEMORY * self.rounds + 1.0
-        self.drafted = MEMORY * self.drafted + drafted
+        if alone:
+            self.rounds = MEMORY * self.rounds + 1.0
+            self.drafted = MEMORY * self.drafted + drafted
 
 
 class CopyFirst(WrappedPlanner):
     """Copies, drafts of the inner planner, or both; see `cascade`, whose equations these are."""
 
-    def __init__(self, inner: Planner, source: NgramIndex, prior: float, priced: bool) -> None:
+    def __init__(self, inner: Planner, source: CopySource, prior: float, priced: bool) -> None:
         """A copy that is not `priced` is always made; `prior` is that of `CopyBeliefs`."""
         super().__init__(inner)
         self._source, self._priced = source, priced
         self._beliefs = CopyBeliefs(prior)
         self._drafts = _Drafts()
         self._inner_plan: DraftPlan | None = None
-        self._matched = 0
+        self._copy = Copy((), 1)  # of the round that was planned last
 
     def plan(self, context: Context) -> DraftPlan:
         """Equation (4)."""
@@ -60,17 +62,18 @@ class CopyFirst(WrappedPlanner):
         copy = self._source.find(context.tokens, context.budget - 1)
         if copy is None:
             return plan
-        self._matched = copy.matched
+        self._copy = copy
         if not self._priced:
             return after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
         return self._fastest(plan, copy, context.costs, context.length - 1)
 
     def observe(self, outcome: Outcome) -> None:
         """Both learn, each from its own part of the draft."""
-        self._beliefs.observe(self._matched, outcome.draft.copied, outcome.accepted)
+        self._beliefs.observe(self._copy, outcome.draft.copied, outcome.accepted)
         inner = own_part(outcome, self._inner_plan)
         if inner.drafted:
-            self._drafts.observe(inner.drafted, inner.accepted)
+            alone = not outcome.draft.copied
+            self._drafts.observe(inner.drafted, inner.accepted, alone)
         self._inner.observe(inner)
 
     def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
@@ -124,17 +127,6 @@ def own_part(outcome: Outcome, plan: DraftPlan | None) -> Outcome:
     return replace(
         outcome,
         plan=plan,
-        draft=_tail(outcome.draft, copied) if reached else Draft((), (), ()),
+        draft=outcome.draft.after(copied) if reached else Draft((), (), ()),
         accepted=max(outcome.accepted - copied, 0),
-    )
-
-
-def _tail(draft: Draft, copied: int) -> Draft:
-    """The draft without its copied nodes, whose last one becomes the root."""
-    laws = draft.laws
-    return Draft(
-        draft.tokens[copied:],
-        tuple(parent - copied for parent in draft.parents[copied:]),
-        draft.confidences[copied:],
-        None if laws is None else {parent - copied: law for parent, law in laws.items()},
     )
