@@ -29,6 +29,7 @@ class Station:
     worker: Mapping[str, Any] = field(default_factory=lambda: worker_facts(torch.device("cpu")))
     introduction: Any = None  # to who hands out the questions
     _warm: set[Name] = field(default_factory=set, init=False)
+    _asking: tuple[int, float] | None = field(default=None, init=False)
 
     def __call__(self, question: Question) -> dict[str, Any]:
         """The row of an answer."""
@@ -36,7 +37,12 @@ class Station:
         contender = self.contenders[names.index(question.contender)]
         if self.warm_up and question.contender not in self._warm:
             contender.answer(self.warm_up, Asked(min(self.new_tokens, WARM)))
+            contender.forget()
             self._warm.add(question.contender)
+        if self._asking != (question.repeat, question.temperature):
+            self._asking = question.repeat, question.temperature
+            for one in self.contenders:  # no answer may be copied from one to the same prompt
+                one.forget()
         asked = Asked(self.new_tokens, question.temperature, seed=question.repeat)
         answer = contender.answer(question.prompt.tokens, asked)
         return _row(question, answer) | {"worker": dict(self.worker)}

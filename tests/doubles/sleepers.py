@@ -22,3 +22,6 @@ class Sleeper:
             os._exit(1)
         time.sleep(self.seconds)
         return Answer((*prompt, 1), 0.5, 1.0)
+
+    def forget(self) -> None:
+        """It remembers nothing."""
