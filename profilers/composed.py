@@ -35,6 +35,9 @@ COMPOSED: Mapping[str, ComposedShape] = MappingProxyType(
         "llama-3.1-70B": ComposedShape(
             "llama", ModelShape(80, 8192, 128256, 64, 8, 128, 28672, 131072)
         ),
+        "llama-3.1-405B": ComposedShape(
+            "llama", ModelShape(126, 16384, 128256, 128, 8, 128, 53248, 131072)
+        ),
         "qwen3-32B": ComposedShape("qwen3", ModelShape(64, 5120, 151936, 64, 8, 128, 25600, 40960)),
     }
 )

@@ -20,14 +20,14 @@ PLUGINS = ("strategies", "profilers")
 BANDS = {
     "command line": ("commands", "__main__"),
     "comparisons, predictions, studies": ("bench", "studies", "prediction"),
-    "entry points and models": ("doors", "rig", "prompts", "testbed", "testing"),
+    "entry points and models": ("doors", "rig", "remote_rig", "prompts", "testbed", "testing"),
     "calibration": ("calibration",),
     "strategies": ("strategies",),
     "profilers": ("profilers",),
     "drafting and verifying": ("core",),
     "executors": ("executors",),
     "contract and prices": ("contract", "costs"),
-    "values, errors, files": ("types", "errors", "storage", "tensors", "fetching"),
+    "values, errors, files": ("types", "errors", "storage", "tensors", "fetching", "scheduling"),
 }
 WIDTH, GUTTER, CHIP, GAP, HEAD, LETTER = 460, 86, 20, 5, 24, 6.7
 STYLE = """

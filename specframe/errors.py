@@ -9,6 +9,8 @@ SpecframeError
 ├── UnknownStrategy         no strategy of that name is registered
 ├── UnsupportedModel        no executor can run this model
 ├── SolverMissing           no integer-program solver is installed
+├── RayMissing              a cluster was asked for, and Ray is not installed
+├── WorkersFailed           a cluster's workers cannot do the work, or are not alike
 ├── DownloadFailed          a model could not be downloaded, or is not the expected one
 ├── RanksParted             a rank of a tensor-parallel model ended, or does something else
 ├── StudiesFailed           some of several studies failed; results of the others are written
@@ -30,11 +32,13 @@ __all__ = [
     "NonFiniteLogits",
     "PromptTooLong",
     "RanksParted",
+    "RayMissing",
     "SolverMissing",
     "SpecframeError",
     "StudiesFailed",
     "UnknownStrategy",
     "UnsupportedModel",
+    "WorkersFailed",
 ]
 
 LONGEST_SHOWN = 80  # characters of a value in a message
@@ -116,6 +120,20 @@ class SolverMissing(SpecframeError):
     """No integer-program solver is installed.
 
     Remedy: `pip install highspy`, or leave out `memory`, the only setting that needs a solver.
+    """
+
+
+class RayMissing(SpecframeError):
+    """Work was to run on a Ray cluster, and Ray is not installed.
+
+    Remedy: `pip install 'specframe[ray]'`, or leave out `--ray`.
+    """
+
+
+class WorkersFailed(SpecframeError):
+    """Workers of a cluster cannot be reached or started, hold another model, or have all died.
+
+    Remedy: do what the message says and resume the run; finished rows are kept.
     """
 
 

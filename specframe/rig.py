@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -136,9 +136,10 @@ class Rig:
         facts: Mapping[str, str] | None = None,
         tell: Tell | None = None,
         notes: Path | None = None,
+        make: Callable[..., ModelLab] = ModelLab,
     ) -> ModelLab:
         """What strategies calibrate with; `facts` are added to the model's own."""
-        return ModelLab(
+        return make(
             self.executor,
             self.costs,
             new_tokens=new_tokens,

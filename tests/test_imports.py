@@ -15,6 +15,7 @@ LAYERS = (
     ("types", "tensors"),
     (
         "storage",
+        "scheduling",
         "fetching",
         "costs.tables",
         "contract.options",
@@ -33,7 +34,8 @@ LAYERS = (
     ("testing",),
     ("doors", "testbed"),
     ("rig",),
-    ("calibration.run",),
+    ("remote_rig",),
+    ("calibration.run", "calibration.shared_lab"),
     ("",),  # the front door itself: `import specframe`
     ("prompts",),
     ("prediction",),

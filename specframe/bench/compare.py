@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from specframe.bench.fingerprint import fingerprint
+from specframe.bench.asking import Question, Questions
+from specframe.bench.fingerprint import fingerprint, worker_facts
 from specframe.bench.harness import Explain, Progress, Schedule, run_rows
 from specframe.bench.prepare import calibrating_strategies, prepare
 from specframe.bench.prompt_map import prompt_map
 from specframe.bench.prompts import asked_prompts, calibration_prompts
-from specframe.bench.run_folder import RESULTS_FILE, RunFolder
+from specframe.bench.remote import StationPlan
+from specframe.bench.run_folder import ANY, RESULTS_FILE, RunFolder
 from specframe.bench.schema import SCHEMA_VERSION
 from specframe.bench.settings import BenchSettings
+from specframe.bench.station import Station
 from specframe.bench.summary import summarise
 from specframe.calibration.budget import Shared, shared_between
 from specframe.calibration.run import refuse_overlap
 from specframe.contract.naming import read_named, require_strategy
 from specframe.core.divergence import first_divergence
 from specframe.doors.loading import require_name
-from specframe.executors.device import require_device, require_dtype
+from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.exactness import known_exactness
 from specframe.executors.executor import Executor
 from specframe.executors.low_bit_copies import weight_bytes
 from specframe.prompts.source import require_prompts
+from specframe.remote_rig import RigPlan, facts_that_count, require_alike
 from specframe.rig import Rig
+from specframe.scheduling.ray_workers import Cluster, RayWorkers
+from specframe.scheduling.workers import InThisProcess, Workers
 from specframe.types import Prompt
 
 __all__ = ["compare"]
 
 EVERY = "all"  # strategies
 ALIKE = ("processor", "threads", "torch", "specframe")  # what all rows of a run must share
+TOLD_BY_ROWS = ("processor", "threads")
 CALIBRATION_TOKENS = 64
 
 
@@ -46,13 +56,32 @@ def compare(
     resume: bool = False,
     tell: Callable[[str], None] = lambda text: None,
     report: Callable[[Progress], None] = lambda progress: None,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
-    """Run the comparison in a folder; the results are also written there."""
+    """Run the comparison in a folder; the results are also written there.
+
+    On a cluster, its workers answer; this process calibrates, and alone writes the folder.
+    """
     _require(settings)
+    if cluster is None:
+        return _compared(settings, folder, resume, tell, report, None)
+    with cluster.joined() as settled:
+        compute_with(min(settled.threads or 1, os.cpu_count() or 1))
+        return _compared(settings, folder, resume, tell, report, settled)
+
+
+def _compared(
+    settings: BenchSettings,
+    folder: Path,
+    resume: bool,
+    tell: Callable[[str], None],
+    report: Callable[[Progress], None],
+    cluster: Cluster | None,
+) -> dict[str, Any]:
     run = RunFolder(folder)
     if resume:
         run.require_begun()
-    with run.held(settings.as_config(), resume, _machine()) as finished:
+    with run.held(settings.as_config(), resume, _machine(cluster)) as finished:
         rig = Rig.load(settings.model, device=settings.device, dtype=settings.dtype)
         rig.require_room("A context", max(settings.contexts), settings.new_tokens)
         asked = asked_prompts(settings, rig)
@@ -75,11 +104,18 @@ def compare(
             )
         for facts in prepared.calibration.values():
             refuse_overlap(asked, facts.get("prompts", ()))
-        schedule = Schedule(
-            tuple(asked), settings.temperatures, settings.repeats, settings.new_tokens
-        )
+        schedule = Schedule(tuple(asked), settings.temperatures, settings.repeats)
+        names = [(one.name, one.preset) for one in prepared.contenders]
+        questions = Questions(schedule.questions(names), finished)
         explain = _explainer(rig.executor, asked)
-        rows = run_rows(schedule, prepared.contenders, run, finished, report, explain)
+        station = Station(
+            prepared.contenders,
+            settings.new_tokens,
+            asked[0].tokens,
+            worker_facts(rig.device),
+        )
+        with _workers(station, rig, cluster, tell) as workers:
+            rows = run_rows(questions, workers, run, finished, report, explain)
         results = {
             "schema_version": SCHEMA_VERSION,
             "run": folder.name,
@@ -101,12 +137,31 @@ def compare(
             "prompts": [_prompt_facts(prompt) for prompt in asked],
             "vectors": prompt_map(lab, asked),
             "rows": rows,
+            "failed": [_question_facts(question) for question in questions.given_up],
             "summary": summarise(rows),
             "studies": {},
             "real_model": None,
         }
         run.write(RESULTS_FILE, results)
     return results
+
+
+@contextmanager
+def _workers(
+    station: Station,
+    rig: Rig,
+    cluster: Cluster | None,
+    tell: Callable[[str], None],
+) -> Iterator[Workers]:
+    """Who answers: this process, or workers that each load the model."""
+    if cluster is None:
+        yield InThisProcess(station, station.worker["id"])
+        return
+    plan = RigPlan.of(rig, cluster.threads)
+    accept = partial(require_alike, facts_that_count(rig))
+    tell(f"{cluster.workers} workers load {rig.name}")
+    with RayWorkers.started(cluster, StationPlan.of(station, plan), accept) as workers:
+        yield workers
 
 
 def _require(settings: BenchSettings) -> None:
@@ -130,8 +185,11 @@ def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Sha
     return shared_between(count, rig.costs, prompts, CALIBRATION_TOKENS, seconds)
 
 
-def _machine() -> dict[str, Any]:
+def _machine(cluster: Cluster | None = None) -> dict[str, Any]:
+    """What all rows must share; those of a cluster tell where they come from."""
     found = fingerprint(torch.device("cpu"))
+    if cluster is not None:
+        found |= dict.fromkeys(TOLD_BY_ROWS, ANY)
     return {name: found[name] for name in ALIKE}
 
 
@@ -144,6 +202,18 @@ def _explainer(executor: Executor, asked: Sequence[Prompt]) -> Explain:
         return None if found is None else asdict(found)
 
     return explain
+
+
+def _question_facts(question: Question) -> dict[str, Any]:
+    selector, preset = question.contender
+    prompt, temperature, repeat = question.entry
+    return {
+        "selector": selector,
+        "preset": preset,
+        "prompt": prompt,
+        "temperature": temperature,
+        "repeat": repeat,
+    }
 
 
 def _prompt_facts(prompt: Prompt) -> dict[str, Any]:

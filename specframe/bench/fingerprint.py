@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from importlib.metadata import version
@@ -11,7 +12,7 @@ import torch
 
 from specframe.executors.machine import cpu_name
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint", "worker_facts"]
 
 
 def fingerprint(device: torch.device) -> dict[str, Any]:
@@ -30,3 +31,11 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(device)
     return found
+
+
+def worker_facts(device: torch.device, name: str = "") -> dict[str, Any]:
+    """What a row tells of the worker that answered; without a name, `id` is a digest of it."""
+    found = fingerprint(device)
+    kept = {key: found.get(key) for key in ("processor", "threads", "device", "gpu")}
+    digest = hashlib.sha256(repr(kept).encode()).hexdigest()[:8]
+    return {"id": name or digest, **kept}

@@ -16,6 +16,7 @@ from specframe.fetching.kept import fetch
 from specframe.fetching.wheel import Tell
 from specframe.prompts.everyday import EVERYDAY_DOMAINS
 from specframe.prompts.usual import EVERYDAY
+from specframe.scheduling.ray_workers import Cluster
 
 __all__ = ["COMPARED", "KEY", "OWN_PROMPTS", "REAL", "add_real_model", "fetched_or_why", "left_out"]
 
@@ -68,6 +69,7 @@ def add_real_model(
     *,
     tell: Callable[[str], None] = lambda text: None,
     report: Callable[[Progress], None] = lambda progress: None,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """The results with those of the real model under `real_model`, also written to the run.
 
@@ -75,7 +77,9 @@ def add_real_model(
     kept.
     """
     folder = run / FOLDER
-    found = compare(settings, folder, resume=folder.exists(), tell=tell, report=report)
+    found = compare(
+        settings, folder, resume=folder.exists(), tell=tell, report=report, cluster=cluster
+    )
     whole = {**results, KEY: found}
     RunFolder(run).write(RESULTS_FILE, whole)
     return whole

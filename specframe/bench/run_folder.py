@@ -14,11 +14,12 @@ from specframe.errors import ArtefactError, InvalidRequest, SpecframeError
 from specframe.storage.user_cache import from_json, read_json, write_json
 from specframe.storage.whole_folder import HELD, held_alone
 
-__all__ = ["RESULTS_FILE", "ROWS_FILE", "RunFolder"]
+__all__ = ["ANY", "RESULTS_FILE", "ROWS_FILE", "RunFolder"]
 
 RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
 CONFIG = "config.json"
 MACHINE = "machine"  # key of the config that holds what ran it
+ANY = "any"  # fact of a machine that need not stay the same
 
 
 class RunFolder:
@@ -112,7 +113,7 @@ class RunFolder:
     def _check_machine(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         for name, here in now.items():
             was = before.get(name, "unknown")
-            if was != here:
+            if was != here and ANY not in (was, here):
                 raise InvalidRequest(
                     f"The run in {str(self.path)!r} was begun with {name} {was}, and here it is "
                     f"{here}: their speeds cannot be compared. Resume it as it was, or begin "

@@ -21,6 +21,7 @@ RESULTS: Mapping[str, str] = {
     "prompts": "By benchmark prompt: name, domain, context, number of tokens and digest.",
     "vectors": "By benchmark prompt: domain, and where in hidden space (`pca`, `tsne`: x, y).",
     "rows": "One entry an answer; see ROW.",
+    "failed": "Of a cluster: answers that are missing because asking for them ended three workers.",
     "summary": "One entry a strategy, domain (or `mean`), context, temperature; see SUMMARY.",
     "studies": "Results of studies run with it, by name.",
     "real_model": "Of `specframe bench` without options: the results of the headline strategies on "
@@ -62,6 +63,8 @@ ROW: Mapping[str, str] = {
     "skips": "By sublayer: in how many drafting rounds it was skipped.",
     "low": "By sublayer: in how many drafting rounds it ran on low-bit weights.",
     "peak_bytes": "Highest resident memory of the process so far.",
+    "worker": "What answered: processor, threads, device and gpu; its `id` tells workers of a "
+    "cluster apart.",
     "exact_match": "Whether a greedy answer equals the autoregressive one; null when sampled.",
     "parting": "Of a greedy answer that differs: the first new token that does, the gap of the "
     "target's logits between both tokens there, and whether that is a near-tie: within rounding.",
@@ -89,7 +92,8 @@ SUMMARY: Mapping[str, str] = {
     "end_to_end_vs_transformers_high": "Upper end.",
     "inconclusive": "Whether the interval holds 1 and is wider than 4 % either way, or a domain "
     "has fewer than two prompts.",
-    "tokens_per_second": "Median decoded tokens a second; null where no answer has any.",
+    "tokens_per_second": "Median decoded tokens a second; null where no answer has any, or where "
+    "workers of a cluster differ, whose seconds are never pooled.",
     "exact_match": "Share of greedy answers equal to own autoregressive decoding.",
     "near_ties": "Share of greedy answers that part from own autoregressive decoding at a near-tie "
     "of the target's own logits; with exact_match it makes 1 unless something is wrong.",

@@ -9,7 +9,7 @@ from typing import Any
 
 from specframe.bench.timing import bootstrap
 
-__all__ = ["BASELINE", "LIBRARY", "MEAN", "summarise"]
+__all__ = ["BASELINE", "LIBRARY", "MEAN", "summarise", "worker_of"]
 
 BASELINE = "autoregressive"
 LIBRARY = "transformers"
@@ -21,13 +21,19 @@ Row = Mapping[str, Any]
 Setting = tuple[str, str, str, int, float]  # strategy, preset, domain, context, temperature
 
 
+def worker_of(row: Row) -> str:
+    """The worker that answered; empty in rows of earlier versions."""
+    return str((row.get("worker") or {}).get("id", ""))
+
+
 def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One entry a strategy, domain, context and temperature, and one for the mean of domains."""
-    seconds = {_moment(row): row for row in rows}
+    seconds = {_beside(row, row["selector"]): row for row in rows}
+    alike = len(set(map(_machine, rows))) == 1  # else seconds cannot be pooled
     groups: dict[Setting, list[Row]] = {}
     for row in rows:
         groups.setdefault(_setting(row, row["domain"]), []).append(row)
-    entries = [_entry(setting, group, seconds) for setting, group in groups.items()]
+    entries = [_entry(setting, group, seconds, alike) for setting, group in groups.items()]
     wholes: dict[Setting, list[dict[str, Any]]] = {}
     for entry in entries:
         wholes.setdefault(_setting(entry, MEAN), []).append(entry)
@@ -39,11 +45,20 @@ def _setting(row: Row, domain: str) -> Setting:
     return row["selector"], row["preset"], domain, row["context"], row["temperature"]
 
 
-def _moment(row: Row) -> tuple[Any, ...]:
-    return row["selector"], row["prompt"], row["temperature"], row["repeat"]
+def _beside(row: Row, selector: str) -> tuple[Any, ...]:
+    """Another contender's answer to the same question, on the same worker."""
+    return selector, row["prompt"], row["temperature"], row["repeat"], worker_of(row)
 
 
-def _entry(setting: Setting, rows: Sequence[Row], every: Mapping[Any, Row]) -> dict[str, Any]:
+def _machine(row: Row) -> tuple[Any, ...]:
+    """What makes the seconds of two rows comparable."""
+    facts = row.get("worker") or {}
+    return tuple(sorted((key, str(value)) for key, value in facts.items() if key != "id"))
+
+
+def _entry(
+    setting: Setting, rows: Sequence[Row], every: Mapping[Any, Row], alike: bool
+) -> dict[str, Any]:
     entry: dict[str, Any] = dict(
         zip(("selector", "preset", "domain", "context", "temperature"), setting, strict=True)
     )
@@ -56,7 +71,7 @@ def _entry(setting: Setting, rows: Sequence[Row], every: Mapping[Any, Row]) -> d
         entry |= _spread(f"end_to_end_vs_{name}", whole)
     entry["inconclusive"] = len(decoded["own_ar"]) < FEWEST or _wide(entry)
     rates = [rate for row in rows if (rate := _decode_rate(row)) is not None]
-    entry["tokens_per_second"] = median(rates) if rates else None
+    entry["tokens_per_second"] = median(rates) if rates and alike else None
     entry |= _shares(rows)
     entry["prediction_error"] = _prediction_error(rows, every)
     return entry
@@ -71,7 +86,7 @@ def _ratios(
     """
     by_prompt: dict[str, list[float]] = {}
     for row in rows:
-        against = every.get((other, row["prompt"], row["temperature"], row["repeat"]))
+        against = every.get(_beside(row, other))
         if against is None:
             continue
         mine, theirs = rate(row), rate(against)
@@ -118,7 +133,6 @@ def _shares(rows: Sequence[Row]) -> dict[str, float | None]:
     drafted = sum(row["drafted"] or 0 for row in rows)
     accepted = sum(row["accepted"] or 0 for row in rows)
     rounds = sum(row["rounds"] or 0 for row in rows)
-    decode = sum(row["decode_seconds"] for row in rows)
     matches = [row["exact_match"] for row in rows if row["exact_match"] is not None]
     ties = sum(bool((row.get("parting") or {}).get("near_tie")) for row in rows)
     found: dict[str, float | None] = {
@@ -137,10 +151,21 @@ def _shares(rows: Sequence[Row]) -> dict[str, float | None]:
         "peak_bytes": max((row["peak_bytes"] or 0 for row in rows), default=0),
     }
     for part in ("selection", "draft", "verify", "other"):
-        values = [row[f"{part}_seconds"] for row in rows]
-        known = None not in values and decode > 0
-        found[f"{part}_share"] = sum(values) / decode if known else None
+        found[f"{part}_share"] = _share_of_decoding(rows, f"{part}_seconds")
     return found
+
+
+def _share_of_decoding(rows: Sequence[Row], part: str) -> float | None:
+    """Pooled over the rows of a machine; machines weigh by their rows."""
+    if any(row[part] is None for row in rows):
+        return None
+    shares = []
+    for machine in dict.fromkeys(map(_machine, rows)):
+        own = [row for row in rows if _machine(row) == machine]
+        decode = sum(row["decode_seconds"] for row in own)
+        if decode > 0:
+            shares += [sum(row[part] for row in own) / decode] * len(own)
+    return fmean(shares) if shares else None
 
 
 def _mean_of(rows: Sequence[Row], key: str) -> float | None:
@@ -157,7 +182,7 @@ def _prediction_error(rows: Sequence[Row], every: Mapping[Any, Row]) -> float | 
     """Median |predicted / measured - 1| of the speed-up over autoregressive decoding."""
     errors = []
     for row in rows:
-        own = every.get((BASELINE, row["prompt"], row["temperature"], row["repeat"]))
+        own = every.get(_beside(row, BASELINE))
         if own is None or row["predicted_seconds"] is None or not own["predicted_seconds"]:
             continue
         rate, own_rate = _decode_rate(row), _decode_rate(own)

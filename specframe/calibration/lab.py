@@ -69,7 +69,7 @@ class ModelLab:
 
     def answer(self, prompts: Sequence[Prompt]) -> None:
         """See `Lab.answer`."""
-        missing = [p for p in prompts if _answer_name(p.tokens) not in self._notes.known]
+        missing = [prompt for prompt in prompts if not self.is_answered(prompt.tokens)]
         for done, prompt in enumerate(missing, start=1):
             self._continuation(prompt.tokens)
             self.tell("answering prompts", done, len(missing))
@@ -78,7 +78,33 @@ class ModelLab:
         """See `Lab.acceptance`."""
         _require(prompts)
         name = _digest(prompt.tokens for prompt in prompts)
-        return [self._accepted(wanted, prompts, name) for wanted in skips]
+        keys = {wanted: f"accepted {_state(wanted)} {name}" for wanted in skips}
+        unknown = [wanted for wanted in keys if keys[wanted] not in self._notes.known]
+        for wanted, chances in zip(unknown, self._judged(unknown, prompts), strict=True):
+            self._notes.keep(keys[wanted], [sum(chances), len(chances)])
+        found = [self._notes.known[keys[wanted]] for wanted in skips]
+        return [Estimate.of_share(hits, int(places)) for hits, places in found]
+
+    def is_answered(self, tokens: tuple[int, ...]) -> bool:
+        """Whether the answer to this prompt is known."""
+        return _answer_name(tokens) in self._notes.known
+
+    def keep_answer(self, tokens: tuple[int, ...], answer: Sequence[int]) -> None:
+        """Note an answer that was made elsewhere."""
+        if not self.is_answered(tokens):
+            self._notes.keep(_answer_name(tokens), list(answer))
+
+    def answer_to(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """The target's own answer to a prompt."""
+        return self._continuation(tokens).tokens[len(tokens) :]
+
+    def chances(
+        self, tokens: tuple[int, ...], answer: Sequence[int], sets: Sequence[SkipSet]
+    ) -> list[list[float]]:
+        """Of each set, at every place of an answer that is known already."""
+        self.keep_answer(tokens, answer)
+        judge = self._judge(Prompt(tokens), [Prompt(tokens)])
+        return [_flat(judge.estimate(skips).chances) for skips in sets]
 
     def seconds_per_token(
         self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int
@@ -116,14 +142,11 @@ class ModelLab:
         if self._tell is not None:
             self._tell(what, done, of)
 
-    def _accepted(self, skips: SkipSet, prompts: Sequence[Prompt], name: str) -> Estimate:
-        key = f"accepted {_state(skips)} {name}"
-        if key not in self._notes.known:
+    def _judged(self, sets: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Iterable[list[float]]:
+        """Chances of each set at every place of all answers."""
+        for skips in sets:
             judged = [self._judge(prompt, prompts).estimate(skips) for prompt in prompts]
-            hits = sum(chance for one in judged for text in one.chances for chance in text)
-            self._notes.keep(key, [hits, sum(one.places for one in judged)])
-        hits, places = self._notes.known[key]
-        return Estimate.of_share(hits, int(places))
+            yield [chance for one in judged for chance in _flat(one.chances)]
 
     def _judge(self, prompt: Prompt, prompts: Sequence[Prompt]) -> AcceptanceEstimator:
         if prompt.tokens not in self._estimators:
@@ -250,6 +273,10 @@ def _state(skips: SkipSet) -> str:
     if not skips.low_bits:
         return f"{skips.bits:x}"
     return f"{skips.bits:x} {skips.low:x} {skips.low_bits} {int(skips.low_head)}"
+
+
+def _flat(chances: Iterable[Iterable[float]]) -> list[float]:
+    return [chance for text in chances for chance in text]
 
 
 def _answer_name(tokens: tuple[int, ...]) -> str:

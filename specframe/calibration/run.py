@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -50,8 +50,9 @@ def resumable_lab(
     *,
     new_tokens: int = 64,
     sampled: bool = False,
+    make: Callable[..., ModelLab] = ModelLab,
 ) -> ModelLab:
-    """A lab that notes its measurements in the folder.
+    """A lab, by `make`, that notes its measurements in the folder.
 
     A calibration on the same prompts that was interrupted is resumed there without measuring twice.
     """
@@ -61,6 +62,7 @@ def resumable_lab(
         sampled=sampled,
         facts={"prompts": hashlib.sha256(every.encode()).hexdigest()[:16]},
         notes=folder / NOTES,
+        make=make,
     )
 
 

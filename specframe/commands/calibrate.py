@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import Device, Dtype, Preset, Setting, Threads, say_prompts
+from specframe.commands.options import (
+    Device,
+    Dtype,
+    GpusPerWorker,
+    Preset,
+    Ray,
+    Setting,
+    Threads,
+    Workers,
+    cluster_of,
+    say_prompts,
+)
 from specframe.commands.progress import Progress
 from specframe.commands.results_file import (
     JsonFile,
@@ -60,6 +71,9 @@ def calibrate(
     threads: Threads = None,
     device: Device = "cpu",
     dtype: Dtype = "auto",
+    ray: Ray = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     json: JsonFile = None,
 ) -> None:
     """Search skip sets on some prompts, judge them on others, and write the strategy to OUT.
@@ -69,11 +83,13 @@ def calibrate(
     require_writable(json)
     require_folder(out)
     from specframe.calibration.run import calibrate_and_keep, require_own_folder, resumable_lab
+    from specframe.calibration.shared_lab import lab_made_on
     from specframe.prompts.source import require_prompts
     from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
     from specframe.storage.whole_folder import held_alone
 
+    cluster = cluster_of(ray, workers, gpus_per_worker, threads, device)
     options = _options(name, preset, setting or [])
     require_own_folder(out, name)
     require_prompts(prompts or usual_prompts(model))
@@ -92,8 +108,8 @@ def calibrate(
         asked, new_tokens = list(shared.answers.prompts), shared.answers.new_tokens
         left = replace(strategy.config, seconds=shared.total)  # type: ignore[attr-defined]
         strategy = replace(strategy, config=left)  # type: ignore[type-var]
-    with held_alone(out):
-        lab = resumable_lab(rig, asked, out, new_tokens=new_tokens)
+    with held_alone(out), lab_made_on(cluster, rig, new_tokens) as make:
+        lab = resumable_lab(rig, asked, out, new_tokens=new_tokens, make=make)
         calibrated = calibrate_and_keep(strategy, lab, asked, out).strategy
     progress.end()
     seconds = perf_counter() - began

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import OldSelectors, Threads, either, say_prompts
+from specframe.commands.options import (
+    GpusPerWorker,
+    OldSelectors,
+    Ray,
+    Threads,
+    Workers,
+    cluster_of,
+    either,
+    say_prompts,
+)
 from specframe.commands.results_file import (
     JsonFile,
     require_folder,
@@ -22,6 +31,7 @@ from specframe.testbed.disclosure import DISCLOSURE
 if TYPE_CHECKING:
     from specframe.bench.harness import Progress
     from specframe.bench.settings import BenchSettings
+    from specframe.scheduling.ray_workers import Cluster
 
 __all__ = ["compare", "compare_with_settings"]
 
@@ -77,6 +87,9 @@ def compare_with_settings(
     threads: Threads = None,
     device: Device = None,
     dtype: Dtype = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     json: JsonFile = None,
     selectors: OldSelectors = None,
 ) -> None:
@@ -99,11 +112,12 @@ def compare_with_settings(
         for name, value in settings.as_config().items():
             typer.echo(f"{name} = {value}")
         return
+    cluster = cluster_of(ray, workers, gpus_per_worker, threads, settings.device)
     folder = resume or run or new_run()
-    results = _compared(settings, folder, resume is not None, threads)
+    results = _compared(settings, folder, resume is not None, threads, cluster)
     write_figures(json, results)
     if settings == PRESETS["quick"]:
-        write_figures(json, _with_real_model(results, folder))
+        write_figures(json, _with_real_model(results, folder, cluster))
 
 
 def compare(
@@ -125,6 +139,9 @@ def compare(
     threads: Threads = None,
     device: Device = None,
     dtype: Dtype = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     json: JsonFile = None,
     selectors: OldSelectors = None,
 ) -> None:
@@ -137,9 +154,12 @@ def compare(
     named = either("strategies", strategies, selectors)
     usual = _usual_settings(model, prompts, quick)
     settings = _settings(usual, None, model, named, domains, prompts, device, dtype)
+    cluster = cluster_of(ray, workers, gpus_per_worker, threads, settings.device)
     folder = resume or run or new_run()
     shortened = "all" not in usual.strategies
-    write_figures(json, _compared(settings, folder, resume is not None, threads, shortened))
+    write_figures(
+        json, _compared(settings, folder, resume is not None, threads, cluster, shortened)
+    )
 
 
 def _usual_settings(model: str | None, prompts: str | None, quick: bool) -> BenchSettings:
@@ -160,6 +180,7 @@ def _compared(
     folder: Path,
     resume: bool,
     threads: int | None,
+    cluster: Cluster | None = None,
     shortened: bool = False,
 ) -> dict[str, Any]:
     require_folder(folder)
@@ -170,17 +191,22 @@ def _compared(
     from specframe.executors.device import compute_with
 
     located(settings.model)  # a model that was not fetched is refused before a run begins
-    compute_with(threads)
+    if cluster is None:
+        compute_with(threads)
     if shortened:
         typer.echo(left_out(settings))
     began = perf_counter()
     progress = _Progress()
-    results = compare(settings, folder, resume=resume, tell=progress.tell, report=progress)
+    results = compare(
+        settings, folder, resume=resume, tell=progress.tell, report=progress, cluster=cluster
+    )
     _finish(results, folder, perf_counter() - began)
     return results
 
 
-def _with_real_model(results: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _with_real_model(
+    results: dict[str, Any], folder: Path, cluster: Cluster | None
+) -> dict[str, Any]:
     """The same strategies on a real model; one line says why where that cannot be."""
     from specframe.bench.real_model import KEY, REAL, add_real_model, fetched_or_why
     from specframe.commands.fetch import Progress as FetchProgress
@@ -191,7 +217,9 @@ def _with_real_model(results: dict[str, Any], folder: Path) -> dict[str, Any]:
         return results
     typer.echo(f"Now {REAL.model}, which was not trained to be skippable.")
     began, progress = perf_counter(), _Progress()
-    whole = add_real_model(results, folder, REAL, tell=progress.tell, report=progress)
+    whole = add_real_model(
+        results, folder, REAL, tell=progress.tell, report=progress, cluster=cluster
+    )
     _finish(whole[KEY], folder, perf_counter() - began)
     return whole
 
@@ -237,6 +265,12 @@ def _finish(results: dict[str, Any], folder: Path, seconds: float) -> None:
     write_page(folder / PAGE, [read_run(folder)])
     typer.echo(verdict(Comparison(results)).sentence)
     typer.echo(f"Written: {folder / RESULTS_FILE} and {folder / PAGE}")
+    for one in results["failed"]:
+        typer.echo(
+            f"missing: {one['selector']} on {one['prompt']}, temperature {one['temperature']:g}, "
+            f"repeat {one['repeat']}: asking for it ended three workers",
+            err=True,
+        )
     calibrating = sum(facts.get("seconds") or 0.0 for facts in results["calibration"].values())
     typer.echo(f"Took {seconds:.0f} s, {calibrating:.0f} s of it calibration")
 

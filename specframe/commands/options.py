@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from specframe.errors import InvalidRequest
 
+if TYPE_CHECKING:
+    from specframe.scheduling.ray_workers import Cluster
+
 __all__ = [
     "Device",
     "Dtype",
+    "GpusPerWorker",
     "OldSelector",
     "OldSelectors",
     "Preset",
+    "Ray",
     "Setting",
     "Threads",
+    "Workers",
+    "cluster_of",
     "either",
     "say_prompts",
 ]
@@ -36,6 +43,46 @@ Dtype = Annotated[
     str,
     typer.Option(help="auto (that of the stored weights), bfloat16, float16 or float32."),
 ]
+
+# of every command whose work can run on a cluster
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Work on a Ray cluster: local, or the address of one. --threads are each worker's.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Of --ray: as many as there are GPUs for, or machines, if not given."
+    ),
+]
+GpusPerWorker = Annotated[
+    float | None,
+    typer.Option("--gpus-per-worker", help="Of --ray: 1 with --device cuda, else 0, if not given."),
+]
+
+
+def cluster_of(
+    ray: str | None,
+    workers: int | None,
+    gpus: float | None,
+    threads: int | None,
+    device: str | None,
+) -> Cluster | None:
+    """The cluster that the options ask for; None without --ray."""
+    from specframe.scheduling.ray_workers import Cluster
+
+    if ray is not None:
+        usual = 1.0 if device == "cuda" else 0.0
+        return Cluster(ray, workers, usual if gpus is None else gpus, threads)
+    if workers is not None or gpus is not None:
+        raise InvalidRequest(
+            "--workers and --gpus-per-worker are about a cluster, and none was asked for. Add "
+            "--ray local or --ray ADDRESS, or leave them out."
+        )
+    return None
 
 
 def either(name: str, given: str | None, old: str | None) -> str | None:

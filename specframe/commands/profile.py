@@ -34,7 +34,7 @@ def profile(
         typer.Option(
             help="testbed, smollm2, planted-19M, planted-1.1B, planted-1.1B-32k, a folder, a .gguf "
             "file, a hub id, or a shape that is composed of one layer: llama-3.1-8B, "
-            "llama-3.1-70B, qwen3-32B."
+            "llama-3.1-70B, llama-3.1-405B, qwen3-32B."
         ),
     ] = "testbed",
     contexts: Annotated[

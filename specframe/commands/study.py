@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import Threads, say_prompts
+from specframe.commands.options import (
+    GpusPerWorker,
+    Ray,
+    Threads,
+    Workers,
+    cluster_of,
+    say_prompts,
+)
 from specframe.commands.results_file import (
     PICTURES,
     JsonFile,
@@ -19,6 +27,8 @@ from specframe.commands.results_file import (
 from specframe.commands.run_paths import PAGE, new_run
 
 if TYPE_CHECKING:
+    from specframe.scheduling.ray_workers import Cluster
+    from specframe.scheduling.workers import Workers as Scheduled
     from specframe.studies.framework.study import Study
 
 __all__ = ["study"]
@@ -46,12 +56,19 @@ def study(
         ),
     ] = None,
     threads: Threads = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the findings into FILE.")
     ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Answer a question by measurement, or all; the findings become a part of the run's report."""
+    """Answer a question by measurement, or all; the findings become a part of the run's report.
+
+    On a cluster, all studies run at the same time, a worker each, in a folder that its machines
+    share.
+    """
     require_writable(json)
     require_writable(plot, *PICTURES)
     require_folder(out)
@@ -65,7 +82,11 @@ def study(
     from specframe.studies.framework.registry import study_names
 
     located(model or "testbed")  # a model that was not fetched is refused before a run begins
-    compute_with(threads)
+    cluster = cluster_of(ray, workers, gpus_per_worker, threads, "cpu")
+    if cluster is None:
+        compute_with(threads)
+    elif name != EVERY:
+        raise InvalidRequest("--ray is about all studies, and one was asked for. Leave it out.")
     say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
     run = out or new_run()
     if name is None:
@@ -78,7 +99,7 @@ def study(
             "--set and --plot are about one study, and all were asked for. Leave them out, or name "
             "the study."
         )
-    _every(quick, model, run, json)
+    _every(quick, model, run, json, cluster)
 
 
 def _one(
@@ -114,13 +135,18 @@ def _one(
     write_figures(json, results)
 
 
-def _every(quick: bool, model: str | None, run: Path, json: Path | None) -> None:
+def _every(
+    quick: bool, model: str | None, run: Path, json: Path | None, cluster: Cluster | None
+) -> None:
     """All studies; failures are reported at the end."""
     from specframe.studies.framework.every_study import run_every
     from specframe.studies.framework.registry import find_study, study_names
 
     studies = [find_study(name) for name in study_names()]
-    outcome = run_every(studies, run, quick, _tell, lambda: _report(run), model=model)
+    with _running(cluster, run, quick, model) as workers:
+        outcome = run_every(
+            studies, run, quick, _tell, lambda: _report(run), model=model, workers=workers
+        )
     for chosen in studies:
         if chosen.name in outcome.results:
             typer.echo(f"{chosen.name}: {outcome.results[chosen.name]['answer']}")
@@ -128,6 +154,28 @@ def _every(quick: bool, model: str | None, run: Path, json: Path | None) -> None
         typer.echo(f"Written: {run / PAGE}")
     write_figures(json, outcome.figures())
     outcome.require_all()
+
+
+@contextmanager
+def _running(
+    cluster: Cluster | None, run: Path, quick: bool, model: str | None
+) -> Iterator[Scheduled | None]:
+    """Workers that run studies; None for this process."""
+    from functools import partial
+
+    from specframe.scheduling.ray_workers import RayWorkers
+    from specframe.storage.user_cache import writing
+    from specframe.studies.framework.every_study import runner_on
+
+    if cluster is None:
+        yield None
+        return
+    with writing(run):
+        run.mkdir(parents=True, exist_ok=True)
+    with cluster.joined() as settled:
+        make = partial(runner_on, run.absolute(), quick, model, settled.threads)
+        with RayWorkers.started(settled, make) as workers:
+            yield workers
 
 
 def _report(run: Path) -> None:

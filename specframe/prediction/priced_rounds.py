@@ -31,6 +31,7 @@ class PricedRound:
     select_seconds: float  # of planning
     seconds: float  # of drafting and verifying
     plain_seconds: float  # of the same tokens by autoregressive decoding
+    host_seconds: float = 0.0  # that planning took here, its walks included
 
 
 def priced_rounds(
@@ -68,6 +69,7 @@ def _priced(costs: CostModel, planning: _Planning, outcome: Outcome, clock: bool
         outcome.select_seconds if clock else planning.probe.seconds,
         costs.round(_as_drafted(outcome), n, drafted=outcome.drafted),
         tokens * costs.autoregressive(n),
+        outcome.select_seconds,
     )
 
 

@@ -1,9 +1,13 @@
-"""What KnapSpec plans, and what that gains, at the prices of models too large for this machine.
+"""What strategies gain at the prices of models too large for this machine, on several devices.
 
 Prices of an 8B, a 32B and a 70B model are composed: one of their layers was measured, the others
-are taken to cost the same. Nothing was generated with them: the loss of skipping and the acceptance
-rates are those of the testbed's model on its own answers, each of its layers standing for several.
-The figures show only the effect of the prices, not how redundant a large model is.
+are taken to cost the same. Those of a 405B model are scaled from the 70B's in proportion to the
+weights. Nothing was generated with them: the loss of skipping and the acceptance rates are those of
+the testbed's model on its own answers, each of its layers standing for several. The figures show
+only the effect of the prices, not how redundant a large model is.
+
+Strategies that are calibrated learn at the prices of one device, and are used on all numbers of
+them. Planning counts with what its walks are priced at and with the seconds that it takes here.
 """
 
 from __future__ import annotations
@@ -15,13 +19,19 @@ from itertools import product
 from statistics import fmean, harmonic_mean
 from typing import Any
 
+from specframe.bench.settings import HEADLINE
 from specframe.contract.options import require_at_least
 from specframe.costs.model import CostModel
+from specframe.costs.sharded import Link
 from specframe.errors import InvalidConfig
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
+from specframe.studies.worlds.at_large_prices import AtLargePrices
+from specframe.studies.worlds.domain_strategies import DomainSettings
+from specframe.studies.worlds.large_models import LARGE, LargeModel, large_model
+from specframe.studies.worlds.links import GLOO, link_of
 from specframe.studies.worlds.plans_at import plans_at
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
 from specframe.studies.worlds.prices import SHIPPED, kept_prices, spread_over
@@ -32,7 +42,12 @@ __all__ = ["STUDY", "ScaleSettings"]
 
 @dataclass(frozen=True)
 class ScaleSettings:
-    """`profiles` that come with the package, or folders; `prompts` of each domain."""
+    """KnapSpec's plans at `profiles`, which come with the package or are folders, by context.
+
+    Rounds of `strategies` at the prices of `shapes` on so many `devices`, whose all-reduce takes
+    what `link` says: `gloo` measures it between two processes here, `LATENCY:SPEED` is in
+    microseconds and GB/s. `prompts`, and `calibration` ones, are of each domain.
+    """
 
     model: str = "testbed"
     profiles: tuple[str, ...] = SHIPPED
@@ -40,15 +55,28 @@ class ScaleSettings:
     prompts: int = 4
     new_tokens: int = 64
     budget: int = 512  # tokens still to come, over which planning must pay for itself
+    shapes: tuple[str, ...] = LARGE
+    devices: tuple[int, ...] = (1, 2, 4, 8)
+    strategies: tuple[str, ...] = HEADLINE
+    link: str = GLOO
+    calibration: int = 5
+    evaluations: int = 40
+    domain_evaluations: int = 16
 
     def __post_init__(self) -> None:
+        if not self.shapes or not set(self.shapes) <= set(LARGE):
+            raise InvalidConfig.of("ScaleSettings", "shapes", f"of {', '.join(LARGE)}", self.shapes)
+        if not self.devices or not set(self.devices) <= {1, 2, 4, 8}:
+            raise InvalidConfig.of("ScaleSettings", "devices", "of 1, 2, 4, 8", self.devices)
+        if self.link != GLOO:
+            link_of(self.link)
         if not self.profiles:
             raise InvalidConfig.of("ScaleSettings", "profiles", "one or more", self.profiles)
         require_at_least(self, contexts=2, prompts=1, new_tokens=1, budget=1)
 
 
 def run(settings: ScaleSettings, work: Work) -> Findings:
-    """A row for each profile and context."""
+    """Rows of both parts: plans by profile and context, strategies by shape and devices."""
     planned = _PlansAtPrices(settings, work)
     rows = planned.rows("profile context", product(settings.profiles, settings.contexts))
     by_profile = {
@@ -58,9 +86,50 @@ def run(settings: ScaleSettings, work: Work) -> Findings:
         }
         for name in settings.profiles
     }
+    split = _StrategiesAtPrices(settings, work)
+    asked = product(settings.shapes, settings.devices, settings.strategies)
+    by_shape = _by_shape(split.rows("shape devices strategy", asked))
     simulated = {name: kept_prices(name).simulated for name in settings.profiles}
-    figures = {"contexts": list(settings.contexts), **_turned(by_profile), "simulated": simulated}
-    return Findings(figures, _answer(by_profile, settings.contexts))
+    simulated |= {name: large_model(name).costs.simulated for name in settings.shapes}
+    figures = {
+        "contexts": list(settings.contexts),
+        **_turned(by_profile),
+        "simulated": simulated,
+        "all_reduce": dict(split.link_row()),
+        **by_shape,
+    }
+    told = _answer(by_profile, settings.contexts), _answer_for_large(by_shape, settings)
+    return Findings(figures, " ".join(told))
+
+
+def _by_shape(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Shape, number of devices, strategy."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        own = found.setdefault(row["shape"], {}).setdefault(str(row["devices"]), {})
+        own[row["strategy"]] = {
+            key: value for key, value in row.items() if key not in ("shape", "devices", "strategy")
+        }
+    return found
+
+
+def _answer_for_large(by_shape: Mapping[str, Any], settings: ScaleSettings) -> str:
+    """Of the largest model on the most devices."""
+    name, most = settings.shapes[-1], str(max(settings.devices))
+    own = by_shape[name][most]
+    gains = ", ".join(f"{strategy} {row['speedup']:.2f}x" for strategy, row in own.items())
+    every = [row for shape in by_shape.values() for at in shape.values() for row in at.values()]
+    share = max(row["lookup_share"] for row in every)
+    some = next(iter(own.values()))
+    weights, copies, kept = (
+        some[key] / 2**30 for key in ("weight_bytes", "low_bit_bytes", "kv_bytes")
+    )
+    return (
+        f"Simulated for {name} on {most} devices: {gains}, with {weights:.0f} GiB of weights, "
+        f"{copies:.0f} GiB of 4-bit copies of all of them and {kept:.0f} GiB of keys and values "
+        f"at {max(settings.contexts)} tokens on each. Planning takes at most {share:.1%} of the "
+        f"time of any strategy on any of the models."
+    )
 
 
 def _turned(by_profile: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -150,14 +219,99 @@ class _PlansAtPrices(Measurement[ScaleSettings]):
         ]
 
 
+class _StrategiesAtPrices(Measurement[ScaleSettings]):
+    """Rounds of strategies at the prices of large models."""
+
+    def row(self, shape: str, devices: int, strategy: str) -> Row:
+        """Of all prompts together."""
+        model = self._model(shape)
+        costs = model.on(devices, self._link)
+        self._work.tell(f"{strategy} at the prices of {shape} on {devices} devices")
+        rounds = self._world(shape).rounds(strategy, costs)
+        planning = sum(done.select_seconds + done.host_seconds for done in rounds)
+        spent = planning + sum(done.seconds for done in rounds)
+        drafted = [done.plan.skips for done in rounds if done.drafted]
+        context = max(self._settings.contexts)
+        alone = model.costs.autoregressive(context) / devices
+        return {
+            "speedup": sum(done.plain_seconds for done in rounds) / spent,
+            "lookup_share": planning / spent,
+            "acceptance": _share(sum(d.accepted for d in rounds), sum(d.drafted for d in rounds)),
+            "skipped_attention": _share(sum(len(s.attention) for s in drafted), self._of(drafted)),
+            "skipped_mlp": _share(sum(len(s.mlp) for s in drafted), self._of(drafted)),
+            "token_seconds": costs.autoregressive(context),
+            "split_loss": 1.0 - alone / costs.autoregressive(context),
+            **model.memory(devices, context),
+        }
+
+    @remembered
+    def link_row(self) -> Row:
+        """The price of an all-reduce."""
+        return self._work.row({"link": self._settings.link}, self._measured_link)
+
+    def _measured_link(self) -> Row:
+        found = link_of(self._settings.link)
+        return {"latency_seconds": found.latency, "seconds_per_byte": found.per_byte}
+
+    @cached_property
+    def _link(self) -> Link:
+        row = self.link_row()
+        return Link(row["latency_seconds"], row["seconds_per_byte"])
+
+    def _of(self, drafted: Sequence[SkipSet]) -> int:
+        return len(drafted) * self._rig.shape.layers
+
+    @remembered
+    def _model(self, shape: str) -> LargeModel:
+        return large_model(shape)
+
+    @cached_property
+    def _rig(self) -> PricedRig:
+        return priced_rig(self._settings.model)
+
+    @remembered
+    def _world(self, shape: str) -> AtLargePrices:
+        """Strategies that learnt at the prices of one device."""
+        asked = self._settings
+        settings = DomainSettings(
+            asked.model,
+            shape,
+            asked.calibration,
+            asked.evaluations,
+            asked.domain_evaluations,
+            asked.prompts,
+            asked.new_tokens,
+        )
+        return AtLargePrices(settings, self._work, self._rig, self._model(shape).costs)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
 STUDY = Study(
     "scale",
     "Plans and gains at the prices of large models",
-    "How do plans and predicted speed-ups change with the latencies of an 8B, a 32B and a 70B "
-    "model?",
+    "How do plans and predicted speed-ups change with the latencies of models of 8B to 405B, on "
+    "one device or several?",
     ScaleSettings(),
-    ScaleSettings(contexts=(128, 2048, 8192, 32768), prompts=1, new_tokens=48),
+    ScaleSettings(
+        contexts=(128, 2048, 8192, 32768),
+        prompts=1,
+        new_tokens=48,
+        devices=(1, 8),
+        calibration=3,
+        evaluations=16,
+        domain_evaluations=8,
+    ),
     run,
     Lines("context", "speed", ("profile",), log_x=True),
-    minutes=1,
+    real={
+        "shapes": ("8B", "405B"),
+        "new_tokens": 32,
+        "evaluations": 12,
+        "domain_evaluations": 6,
+    },
+    minutes=6,
+    testbed_minutes=4,
 )

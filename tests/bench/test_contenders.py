@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from doubles.asked_here import asked_here
 from doubles.learning import KIND, LearnsOneSet, register
 from doubles.tiny import Tiny, tiny_model
 
@@ -15,7 +16,7 @@ from specframe.bench import library
 from specframe.bench import prepare as preparing
 from specframe.bench.compare import _explainer
 from specframe.bench.contenders import Asked, LibraryContender, StrategyContender
-from specframe.bench.harness import Schedule, run_rows
+from specframe.bench.harness import Schedule
 from specframe.bench.run_folder import RunFolder
 from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE, summarise
@@ -62,10 +63,10 @@ class InBlocks:
 
 
 def row_of(contender: Any, tmp_path: Path) -> dict[str, Any]:
-    schedule = Schedule((Prompt((1, 2), "sql", "sql/0"),), repeats=1, warm_ups=0)
+    schedule = Schedule((Prompt((1, 2), "sql", "sql/0"),), repeats=1)
     folder = RunFolder(tmp_path / "run")
     with folder.held({}, resume=False) as finished:
-        (row,) = run_rows(schedule, [contender], folder, finished)
+        (row,) = asked_here(schedule, [contender], folder, finished)
     return row
 
 
@@ -109,10 +110,9 @@ def test_tree_rows_are_exact_in_float64_and_else_part_at_near_ties_only(dtype, t
     asked = tuple(Prompt((1 + i, 2, 3, 5 + i), "sql", f"sql/{i}") for i in range(4))
     folder = RunFolder(tmp_path / "run")
     with folder.held({}, resume=False) as finished:
-        schedule = Schedule(asked, repeats=1, new_tokens=60)
-        rows = run_rows(
-            schedule, contenders, folder, finished, explain=_explainer(rig.executor, asked)
-        )
+        schedule = Schedule(asked, repeats=1)
+        explain = _explainer(rig.executor, asked)
+        rows = asked_here(schedule, contenders, folder, finished, new_tokens=60, explain=explain)
     (mean,) = [e for e in summarise(rows) if (e["selector"], e["domain"]) == ("swift", "mean")]
     assert mean["tree_rounds"] > 0.5
     assert mean["exact_match"] + mean["near_ties"] == pytest.approx(1.0)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from doubles.asked_here import asked_here
 
 from specframe.bench.contenders import Answer, Asked
-from specframe.bench.harness import Schedule, run_rows
-from specframe.bench.run_folder import RunFolder
+from specframe.bench.harness import Schedule
+from specframe.bench.run_folder import ANY, RunFolder
 from specframe.bench.schema import ROW
 from specframe.errors import ArtefactError, InvalidRequest
 from specframe.types import Prompt
@@ -33,14 +34,14 @@ class Scripted:
 
 
 def run(folder: RunFolder, life: int = 1000, resume: bool = False) -> list[dict[str, Any]]:
-    schedule = Schedule(PROMPTS, repeats=2, new_tokens=4)
+    schedule = Schedule(PROMPTS, repeats=2)
     contenders = [
         Scripted("autoregressive", life),
         Scripted("fixed"),
         Scripted("fixed", preset="faithful"),
     ]
     with folder.held({"new_tokens": 4}, resume) as finished:
-        return run_rows(schedule, contenders, folder, finished)
+        return asked_here(schedule, contenders, folder, finished, new_tokens=4)
 
 
 def test_every_contender_answers_every_prompt_in_every_repeat(tmp_path):
@@ -54,7 +55,7 @@ def test_contenders_forget_before_each_repeat(tmp_path):
     contender = Scripted("autoregressive")
     folder = RunFolder(tmp_path / "run")
     with folder.held({"new_tokens": 4}, False) as finished:
-        run_rows(Schedule(PROMPTS, repeats=3, new_tokens=4), [contender], folder, finished)
+        asked_here(Schedule(PROMPTS, repeats=3), [contender], folder, finished, new_tokens=4)
     assert contender.forgot == 3
 
 
@@ -101,6 +102,14 @@ def test_a_run_goes_on_only_on_what_began_it(tmp_path):
     more = folder.held({}, True, began | {"processor": "fast"})
     with pytest.raises(InvalidRequest, match="processor unknown, and here it is fast"), more:
         pass
+
+
+def test_what_rows_tell_themselves_may_change(tmp_path):
+    for began, now in (({"threads": ANY}, {"threads": 2}), ({"threads": 2}, {"threads": ANY})):
+        folder = RunFolder(tmp_path / str(began["threads"]))
+        for resume, machine in ((False, began), (True, now), (True, began)):
+            with folder.held({}, resume, machine):
+                pass
 
 
 def test_two_processes_may_not_share_a_run_folder(tmp_path):

@@ -166,3 +166,33 @@ def test_every_key_of_rows_and_summary_has_a_sentence_and_the_other_way_round():
     for found in summarise(rows):
         assert set(found) == set(SUMMARY)
     assert all(sentence.endswith(".") for sentence in SUMMARY.values())
+
+
+def on(worker: str, processor: str) -> dict[str, Any]:
+    return {"worker": {"id": worker, "processor": processor, "threads": 1}}
+
+
+def test_ratios_are_formed_on_one_worker_however_much_slower_it_is():
+    fast, slow = on("a", "fast"), on("b", "slow")
+    rows = [
+        row("autoregressive", "sql/0", 2.0, **fast),
+        row("autoregressive", "sql/0", 20.0, **slow),
+        row("fixed", "sql/0", 10.0, **slow),
+        row("autoregressive", "sql/1", 3.0, **fast),
+        row("fixed", "sql/1", 1.5, **fast),
+        row("other", "sql/1", 1.0, **slow),  # beside nothing
+    ]
+    found = entry(rows, "fixed", "sql")
+    assert found["speedup_vs_own_ar"] == pytest.approx(2.0)
+    assert found["speedup_vs_own_ar_low"] == found["speedup_vs_own_ar_high"]
+    assert entry(rows, "other", "sql")["speedup_vs_own_ar"] is None
+
+
+def test_seconds_of_machines_that_differ_are_not_pooled():
+    slow = row("fixed", "sql/0", 100.0, draft_seconds=100.0, **on("b", "slow"))
+    rows = [row("fixed", f"sql/{n}", 1.0, **on("a", "fast")) for n in (1, 2, 3)]
+    mixed = entry([slow, *rows], "fixed", "sql")
+    assert mixed["tokens_per_second"] is None
+    assert mixed["draft_share"] == pytest.approx((3 * 0.3 + 1.0) / 4)
+    alike = [row("fixed", f"sql/{n}", 1.0, **on(name, "fast")) for n, name in enumerate("aab")]
+    assert entry(alike, "fixed", "sql")["tokens_per_second"] == pytest.approx(10.0)

@@ -29,7 +29,7 @@ FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VARY, LONG = 'title="numbers vary"', 'title="takes minutes"'
 INLINE = re.compile(r"`(specframe(?: [^`]*)?)`")
 COMMANDS = ("specframe ", "make ", "torchrun ")
-NEEDED = {"lm-eval.md": "lm_eval"}  # packages of extras, by page
+NEEDED = {"many-machines.md": "ray", "lm-eval.md": "lm_eval"}  # packages of extras, by page
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e-?\d+)?")
 FRAME = re.compile(r"[─━═┏┓┗┛┡┩╇┳┴┬└┘┌┐├┤┼╂┃│]+")
 BUDGET = 0.5  # seconds of repeats of the profile that the pages find

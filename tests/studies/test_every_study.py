@@ -1,16 +1,20 @@
 """All studies in one run: one that fails is told at the end, what ended is kept, a run goes on."""
 
 import json
+import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from doubles import made_study
 from typer.testing import CliRunner
 
 from specframe.commands.cli import app
-from specframe.errors import InvalidConfig, InvalidRequest, StudiesFailed
+from specframe.errors import InvalidConfig, InvalidRequest, StudiesFailed, WorkersFailed
+from specframe.scheduling.ray_workers import Cluster, RayWorkers
+from specframe.scheduling.workers import Event
 from specframe.studies.framework import registry
-from specframe.studies.framework.every_study import run_every
+from specframe.studies.framework.every_study import StudyRunner, run_every, runner_on
 from specframe.studies.framework.running import study_folder
 
 NAMES = ("first", "second", "third")
@@ -73,6 +77,70 @@ def test_an_interrupted_run_goes_on_and_makes_no_row_again(tmp_path, made):
     assert not outcome.failed
     assert (study_folder(tmp_path, named("second")) / "study.json").exists()
     assert told[0] == "first, 1 of 2"
+
+
+class Playing:
+    """Two workers that take turns here; one dies whenever it is asked for `deadly`."""
+
+    def __init__(self, do, deadly=""):
+        self.do, self.deadly, self.born, self.asked = do, deadly, 2, []
+        self.idle = ["worker 0", "worker 1"]
+
+    def free(self):
+        return tuple(self.idle)
+
+    def ask(self, worker, job):
+        self.idle.remove(worker)
+        self.asked.append((worker, job))
+
+    def wait(self):
+        worker, job = self.asked.pop()
+        if job == self.deadly:
+            self.idle.append(f"worker {self.born}")
+            self.born += 1
+            return Event(worker, job, died=True)
+        self.idle.append(worker)
+        return Event(worker, job, self.do(job))
+
+
+@pytest.mark.parametrize("deadly", ["", "first"])
+def test_workers_run_studies_at_the_same_time_and_one_that_ends_them_has_failed(deadly, tmp_path):
+    studies = [named(name) for name in NAMES]
+    find = {one.name: one for one in studies}.__getitem__
+    workers = Playing(StudyRunner(tmp_path, True, find=find), deadly)
+    outcome = run_every(studies, tmp_path, True, lambda text: None, workers=workers)
+    assert list(outcome.results) == [name for name in NAMES if name != deadly]
+    assert outcome.failed == ({deadly: "it ended three workers"} if deadly else {})
+
+
+def test_a_worker_that_does_not_see_the_runs_folder_says_so(tmp_path):
+    with pytest.raises(WorkersFailed, match="all machines share"):
+        runner_on(tmp_path / "elsewhere", True, None, None, "worker")
+
+
+@pytest.mark.slow
+def test_all_studies_run_on_a_cluster_that_is_really_started(tmp_path):
+    ray = pytest.importorskip("ray", reason="needs the extra [ray]")
+    for module in (sys.modules[__name__], made_study):
+        ray.cloudpickle.register_pickle_by_value(module)
+    studies = [named(name) for name in NAMES]
+    find = {one.name: one for one in studies}.__getitem__
+    make = partial(kept, StudyRunner(tmp_path, True, find=find))
+    with RayWorkers.started(Cluster(workers=2, threads=1), make) as workers:
+        outcome = run_every(studies, tmp_path, True, lambda text: None, workers=workers)
+    assert list(outcome.results) == list(NAMES)
+    assert all((study_folder(tmp_path, one) / "study.json").exists() for one in studies)
+
+
+def kept(runner, worker):
+    return runner
+
+
+def test_one_study_does_not_run_on_a_cluster(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["study", "tree", "--ray", "local"])
+    assert isinstance(done.exception, InvalidRequest)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ from doubles.priced_worlds import planted_rig
 
 from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.tables import Table
-from specframe.errors import ArtefactError
+from specframe.errors import ArtefactError, InvalidConfig
 from specframe.studies import scale
 from specframe.studies.framework.running import run_study
 from specframe.studies.scale import STUDY, ScaleSettings
+from specframe.studies.worlds.large_models import LARGE
 from specframe.studies.worlds.prices import SHIPPED, kept_prices, spread_over
 from specframe.types import SkipSet
 
+FEW = {"strategies": ("static-bo", "knapspec"), "link": "20:10", "calibration": 3}
 COMPOSED = {"llama-3.1-8B": 32, "qwen3-32B": 64, "llama-3.1-70B": 80}
 
 
@@ -42,12 +44,15 @@ def test_an_unknown_profile_is_refused_with_those_there_are():
 
 def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_path):
     monkeypatch.setattr(scale, "priced_rig", lambda *asked: planted_rig())
-    settings = ScaleSettings(contexts=(128, 32768), prompts=1, new_tokens=24)
+    settings = ScaleSettings(
+        contexts=(128, 32768), prompts=1, new_tokens=24, shapes=("8B",), devices=(1,), **FEW
+    )
     results = run_study(STUDY, settings, tmp_path)
-    assert [(row["profile"], row["context"]) for row in results["rows"]] == [
+    rows = [row for row in results["rows"] if "profile" in row]
+    assert [(row["profile"], row["context"]) for row in rows] == [
         (name, n) for name in SHIPPED for n in (128, 32768)
     ]
-    for row in results["rows"]:
+    for row in rows:
         assert row["simulated"] == (row["profile"] in COMPOSED)
         assert row["speed"] > 1.2  # the planted half is skipped and every draft stands
         assert 0.2 < row["skipped_mlp"] <= 1.0
@@ -55,7 +60,40 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
         prices = kept_prices(row["profile"])
         assert row["token_seconds"] == prices.autoregressive(row["context"])
     assert "layers" in results["simulated"]["llama-3.1-70B"]
-    assert results["speed"]["qwen3-32B"] == [row["speed"] for row in results["rows"][4:6]]
+    assert results["speed"]["qwen3-32B"] == [row["speed"] for row in rows[4:6]]
+
+
+def test_every_shape_and_number_of_devices_tells_of_every_strategy(monkeypatch, tmp_path):
+    monkeypatch.setattr(scale, "priced_rig", lambda *asked: planted_rig())
+    few = {"profiles": SHIPPED[:1], "contexts": (128, 2048), "prompts": 1, "new_tokens": 24}
+    settings = ScaleSettings(devices=(1, 8), **few, **FEW)
+    results = run_study(STUDY, settings, tmp_path)
+    for shape in LARGE:
+        assert set(results[shape]) == {"1", "8"}
+        for devices, found in results[shape].items():
+            assert set(found) == set(FEW["strategies"])
+            for row in found.values():
+                assert row["speedup"] > 1.2  # the planted half is skipped and every draft stands
+                assert 0.0 <= row["lookup_share"] < 0.5
+                whole = results[shape]["1"]["knapspec"]["weight_bytes"]
+                assert row["weight_bytes"] == whole // int(devices)
+        one, eight = (results[shape][n]["knapspec"] for n in ("1", "8"))
+        assert eight["token_seconds"] > one["token_seconds"] / 8  # what is not split, and the sums
+        assert (one["split_loss"], 0.0 < eight["split_loss"] < 0.2) == (0.0, True)
+    assert results["405B"]["8"]["knapspec"]["weight_bytes"] * 8 == pytest.approx(812e9, rel=0.01)
+    assert "Scaled from 80 layers" in results["simulated"]["405B"]
+    assert results["all_reduce"] == {
+        "link": "20:10",
+        "latency_seconds": pytest.approx(20e-6),
+        "seconds_per_byte": pytest.approx(1e-10),
+    }
+    assert "Simulated for 405B on 8 devices" in results["answer"]
+
+
+@pytest.mark.parametrize("wrong", [{"shapes": ("9B",)}, {"devices": (3,)}, {"link": "fast"}])
+def test_shapes_and_devices_that_there_are_not_are_refused(wrong):
+    with pytest.raises(InvalidConfig, match=f"{next(iter(wrong))!r} parameter of ScaleSettings"):
+        ScaleSettings(**wrong)
 
 
 def test_low_bit_prices_are_spread_like_full_ones():

@@ -87,7 +87,7 @@ def _cell(value: Any, drawn: bool, longest: float) -> Markup:
 
 def _plot(name: str, title: str, rows: Sequence[Row], shows: Mapping[str, Any]) -> Markup:
     log, own = bool(shows.get("log_x")), bool(shows.get("points"))
-    labels = [", ".join(str(row[key]) for key in shows["series"]) for row in rows]
+    labels = [", ".join(str(row.get(key)) for key in shows["series"]) for row in rows]
     known = [(name, _points(row, shows, log)) for name, row in zip(labels, rows, strict=True)]
     found = [(name, points) for name, points in known if points]
     if not found:

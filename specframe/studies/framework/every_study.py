@@ -1,4 +1,4 @@
-"""All studies in one run's folder; the others still run if one fails."""
+"""All studies in one run's folder; the others still run if one fails or ends its worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from specframe.errors import SpecframeError, StudiesFailed
+from specframe.errors import SpecframeError, StudiesFailed, WorkersFailed
+from specframe.executors.device import compute_with
+from specframe.scheduling.in_order import InOrder
+from specframe.scheduling.workers import InThisProcess, Workers, carry_out
+from specframe.studies.framework.registry import find_study
 from specframe.studies.framework.running import (
     RESULTS_FILE,
     Tell,
@@ -19,7 +23,7 @@ from specframe.studies.framework.running import (
 )
 from specframe.studies.framework.study import Study
 
-__all__ = ["EveryStudy", "run_every"]
+__all__ = ["EveryStudy", "StudyRunner", "run_every", "runner_on"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,39 @@ class EveryStudy:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class StudyRunner:
+    """Runs studies by name in the run's folder, which all machines of a cluster must share."""
+
+    run: Path
+    quick: bool
+    model: str | None = None
+    tell: Tell = lambda text: None
+    find: Callable[[str], Study] = find_study
+
+    def __call__(self, name: str) -> tuple[Mapping[str, Any] | None, str]:
+        """The results, or why there are none."""
+        chosen = self.find(name)
+        try:
+            settings = settings_of(chosen, self.quick, self.model)
+            return run_study(chosen, settings, study_folder(self.run, chosen), self.tell), ""
+        except SpecframeError as error:
+            return None, f"{type(error).__name__}: {error}"
+
+
+def runner_on(
+    run: Path, quick: bool, model: str | None, threads: int | None, worker: str
+) -> StudyRunner:
+    """What a worker of a cluster runs studies with; the run's folder must be there."""
+    if not run.is_dir():
+        raise WorkersFailed(
+            f"A worker does not see the run's folder {str(run)!r}. Name one that all machines "
+            f"share with --out."
+        )
+    compute_with(threads)
+    return StudyRunner(run, quick, model)
+
+
 def run_every(
     studies: Sequence[Study],
     run: Path,
@@ -52,34 +89,68 @@ def run_every(
     ended: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = perf_counter,
     model: str | None = None,
+    workers: Workers | None = None,
 ) -> EveryStudy:
-    """Run them one after another in the run's folder; `ended` is called after each success.
+    """Run them in the run's folder, one after another here; `ended` is called after each success.
 
-    Finished studies and rows of an interrupted run are taken from the folder.
+    Finished studies and rows of an interrupted run are taken from the folder. `workers` are those
+    of a cluster whose jobs a `StudyRunner` does.
     """
+    by_name = {one.name: one for one in studies}
+    workers = workers or InThisProcess(StudyRunner(run, quick, model, tell, by_name.__getitem__))
     results: dict[str, Mapping[str, Any]] = {}
     failed: dict[str, str] = {}
-    todo = [one.name for one in studies if not _finished(run, one)]
-    took: list[float] = []
-    for number, chosen in enumerate(studies, start=1):
-        left = sum(one.name in todo for one in studies[number - 1 :])
-        takes = duration(chosen, quick, model) if chosen.name in todo else ""
-        place = f"{chosen.name}, {number} of {len(studies)}"
-        tell(f"{place}{takes and f': {takes}'}{_remaining(took, left)}")
-        begun = clock()
-        try:
-            settings = settings_of(chosen, quick, model)
-            results[chosen.name] = run_study(chosen, settings, study_folder(run, chosen), tell)
-        except SpecframeError as error:
-            failed[chosen.name] = f"{type(error).__name__}: {error}"
-            tell(f"{chosen.name} failed: {error}")
+    todo = _Studies(studies, run, quick, model, tell, clock)
+    for event in carry_out(workers, todo):
+        found, why = event.result
+        if found is None:
+            failed[event.job] = why
+            tell(f"{event.job} failed: {why.partition(': ')[2]}")
         else:
+            results[event.job] = found
             ended()
-        seconds = clock() - begun
-        tell(f"{chosen.name} took {seconds:.0f} s")
-        if chosen.name in todo:
-            took.append(seconds)
-    return EveryStudy(results, failed)
+        todo.tell_seconds(event.job)
+    failed |= dict.fromkeys(todo.given_up, "it ended three workers")
+    return EveryStudy({name: results[name] for name in by_name if name in results}, failed)
+
+
+class _Studies(InOrder[str]):
+    """Tells which study begins, and how long the rest will take."""
+
+    def __init__(
+        self,
+        studies: Sequence[Study],
+        run: Path,
+        quick: bool,
+        model: str | None,
+        tell: Tell,
+        clock: Callable[[], float],
+    ) -> None:
+        self._studies = {one.name: one for one in studies}
+        super().__init__(self._studies)
+        self._quick, self._model, self._tell, self._clock = quick, model, tell, clock
+        self._new = [one.name for one in studies if not _finished(run, one)]
+        self._begun: dict[str, float] = {}
+        self._took: list[float] = []
+
+    def next(self, worker: str) -> str | None:
+        """See `WorkList.next`."""
+        name = super().next(worker)
+        if name is not None:
+            names, new = list(self._studies), name in self._new
+            left = sum(one in self._new for one in names[names.index(name) :])
+            takes = duration(self._studies[name], self._quick, self._model) if new else ""
+            place = f"{name}, {names.index(name) + 1} of {len(names)}"
+            self._tell(f"{place}{takes and f': {takes}'}{_remaining(self._took, left)}")
+            self._begun[name] = self._clock()
+        return name
+
+    def tell_seconds(self, name: str) -> None:
+        """The study has ended."""
+        seconds = self._clock() - self._begun[name]
+        self._tell(f"{name} took {seconds:.0f} s")
+        if name in self._new:
+            self._took.append(seconds)
 
 
 def _finished(run: Path, chosen: Study) -> bool:

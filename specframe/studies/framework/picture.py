@@ -51,7 +51,7 @@ def _bars(axes: Any, shows: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 def _lines(axes: Any, shows: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
-        name = ", ".join(str(row[key]) for key in shows["series"])
+        name = ", ".join(str(row.get(key)) for key in shows["series"])
         if shows["points"]:
             lines.setdefault(name, []).extend((x, y) for x, y in row[shows["points"]])
         elif row.get(shows["y"]) is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from specframe.calibration.run import calibrate_and_keep, kept_calibration
 from specframe.contract.lab import Lab
 from specframe.contract.selector import LayerSelector
+from specframe.storage.whole_folder import one_at_a_time
 from specframe.types import Prompt
 
 __all__ = ["UNHURRIED", "kept_or_calibrated"]
@@ -22,9 +23,13 @@ def kept_or_calibrated(
     folder: Path,
     tell: Callable[[], None],
 ) -> LayerSelector:
-    """What the folder keeps; else the strategy is calibrated and kept there, after `tell`."""
-    found = kept_calibration(folder, lab.shape)
-    if found is None:
-        tell()
-        found = calibrate_and_keep(strategy, lab, prompts, folder)
+    """What the folder keeps; else the strategy is calibrated and kept there, after `tell`.
+
+    Studies that run at the same time wait for the one that calibrates.
+    """
+    with one_at_a_time(folder):
+        found = kept_calibration(folder, lab.shape)
+        if found is None:
+            tell()
+            found = calibrate_and_keep(strategy, lab, prompts, folder)
     return found.strategy

@@ -1,0 +1,53 @@
+"""Answers on the workers of a cluster: models are named and loaded there, never sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from specframe.bench.contenders import Contender, LibraryContender, StrategyContender
+from specframe.bench.fingerprint import worker_facts
+from specframe.bench.station import Station
+from specframe.contract.selector import LayerSelector
+from specframe.remote_rig import RigPlan, facts_that_count
+from specframe.rig import Rig
+
+__all__ = ["StationPlan"]
+
+
+@dataclass(frozen=True, slots=True)
+class StationPlan:
+    """A station that is set up on a worker, on a model of its own."""
+
+    rig: RigPlan
+    contenders: tuple[tuple[str, str, LayerSelector | Mapping[str, Any]], ...]
+    new_tokens: int
+    warm_up: tuple[int, ...]
+
+    @classmethod
+    def of(cls, station: Station, rig: RigPlan) -> StationPlan:
+        """The same contenders elsewhere."""
+        told = tuple((one.name, one.preset, _told(one)) for one in station.contenders)
+        return cls(rig, told, station.new_tokens, station.warm_up)
+
+    def __call__(self, worker: str) -> Station:
+        """Load the model and price it, unless its prices on this machine are known."""
+        rig = self.rig.loaded()
+        made = [_made(rig, *told) for told in self.contenders]
+        facts = worker_facts(rig.device, worker)
+        return Station(made, self.new_tokens, self.warm_up, facts, facts_that_count(rig))
+
+
+def _told(contender: Contender) -> LayerSelector | Mapping[str, Any]:
+    """What makes the contender, without the model."""
+    if isinstance(contender, LibraryContender):
+        return dict(contender.arguments)
+    assert isinstance(contender, StrategyContender)
+    return contender.speculator.strategy
+
+
+def _made(rig: Rig, name: str, preset: str, told: LayerSelector | Mapping[str, Any]) -> Contender:
+    if isinstance(told, LayerSelector):
+        return StrategyContender(name, preset, rig.speculator(told), rig.costs)
+    return LibraryContender(name, rig.model, told, preset)

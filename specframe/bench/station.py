@@ -1,0 +1,90 @@
+"""What answers: contenders in one process, whose answers become rows."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from specframe.bench.asking import Name, Question
+from specframe.bench.contenders import Answer, Asked, Contender
+from specframe.bench.fingerprint import worker_facts
+from specframe.core.stats import GenerationStats
+
+__all__ = ["Station"]
+
+WARM = 16  # tokens of an answer that does not count
+
+
+@dataclass
+class Station:
+    """Asks contenders; each first answers `warm_up`, which does not count."""
+
+    contenders: Sequence[Contender]
+    new_tokens: int = 96
+    warm_up: tuple[int, ...] = ()  # no tokens: none
+    worker: Mapping[str, Any] = field(default_factory=lambda: worker_facts(torch.device("cpu")))
+    introduction: Any = None  # to who hands out the questions
+    _warm: set[Name] = field(default_factory=set, init=False)
+    _asking: tuple[int, float] | None = field(default=None, init=False)
+
+    def __call__(self, question: Question) -> dict[str, Any]:
+        """The row of an answer."""
+        names = [(one.name, one.preset) for one in self.contenders]
+        contender = self.contenders[names.index(question.contender)]
+        if self.warm_up and question.contender not in self._warm:
+            contender.answer(self.warm_up, Asked(min(self.new_tokens, WARM)))
+            contender.forget()
+            self._warm.add(question.contender)
+        if self._asking != (question.repeat, question.temperature):
+            self._asking = question.repeat, question.temperature
+            for one in self.contenders:  # no answer may be copied from one to the same prompt
+                one.forget()
+        asked = Asked(self.new_tokens, question.temperature, seed=question.repeat)
+        answer = contender.answer(question.prompt.tokens, asked)
+        return _row(question, answer) | {"worker": dict(self.worker)}
+
+
+def _left(decode_seconds: float, stats: GenerationStats) -> float:
+    parts = stats.select_seconds + stats.draft_seconds + stats.verify_seconds
+    return max(decode_seconds - parts, 0.0)
+
+
+def _row(question: Question, answer: Answer) -> dict[str, Any]:
+    stats, prompt = answer.stats, question.prompt
+    return {
+        "selector": question.contender[0],
+        "preset": question.contender[1],
+        "prompt": prompt.name,
+        "domain": prompt.domain,
+        "context": prompt.context,
+        "prompt_tokens": len(prompt.tokens),
+        "temperature": question.temperature,
+        "repeat": question.repeat,
+        "new_tokens": len(answer.tokens),
+        "tokens": list(answer.tokens),
+        "first_tokens": answer.first_tokens,
+        "prefill_seconds": answer.prefill_seconds,
+        "decode_seconds": answer.decode_seconds,
+        "predicted_seconds": answer.predicted_seconds,
+        "rounds": stats.rounds if stats else None,
+        "drafted": stats.drafted if stats else None,
+        "accepted": stats.accepted if stats else None,
+        "selection_seconds": stats.select_seconds if stats else None,
+        "draft_seconds": stats.draft_seconds if stats else None,
+        "verify_seconds": stats.verify_seconds if stats else None,
+        "other_seconds": _left(answer.decode_seconds, stats) if stats else None,
+        "skipped_attention": stats.skipped_attention if stats else None,
+        "skipped_mlp": stats.skipped_mlp if stats else None,
+        "low_bits": stats.low_bits if stats else None,
+        "low_bit_share": stats.low_bit_share if stats else None,
+        "low_bit_bytes": stats.low_bit_bytes if stats else None,
+        "drafting_share": answer.drafting / stats.rounds if stats and stats.rounds else None,
+        "tree_share": answer.trees / stats.rounds if stats and stats.rounds else None,
+        "skips": {str(sublayer): rounds for sublayer, rounds in sorted(answer.skips.items())},
+        "low": {str(sublayer): rounds for sublayer, rounds in sorted(answer.low.items())},
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }

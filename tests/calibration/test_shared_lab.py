@@ -1,0 +1,108 @@
+"""A lab on workers measures what a lab here does, whoever dies; the workers are played here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from doubles.tiny import Tiny, tiny_model
+
+from specframe.calibration.lab import ModelLab
+from specframe.calibration.shared_lab import LabWorker, SharedLab
+from specframe.costs.model import CostModel
+from specframe.errors import WorkersFailed
+from specframe.rig import Rig
+from specframe.scheduling.workers import Event
+from specframe.types import Prompt, SkipSet
+
+PROMPTS = [Prompt((1 + i, 2, 3 + i), "sql", f"sql/{i}") for i in range(5)]
+SETS = [SkipSet.none(4), SkipSet.of(4, attention=[1]), SkipSet.of(4, mlp=[1, 2])]
+
+
+class PlayedWorkers:
+    """So many lab workers in this process; `deaths` are numbers of jobs that end their worker."""
+
+    def __init__(self, rig: Rig, count: int, deaths: Sequence[int] = ()) -> None:
+        self._rig, self._deaths, self._born = rig, set(deaths), 0
+        self.jobs: list[tuple[str, Any]] = []
+        self._free: dict[str, LabWorker] = {}
+        self._asked: list[tuple[str, LabWorker, Any]] = []
+        for _ in range(count):
+            self._start()
+
+    def _start(self) -> None:
+        self._free[f"worker {self._born}"] = LabWorker(self._rig.lab(new_tokens=12), {})
+        self._born += 1
+
+    def free(self) -> Sequence[str]:
+        return tuple(self._free)
+
+    def ask(self, worker: str, job: Any) -> None:
+        self._asked.append((worker, self._free.pop(worker), job))
+
+    def wait(self) -> Event[Any]:
+        worker, lab, job = self._asked.pop()
+        self.jobs.append((worker, job))
+        if len(self.jobs) in self._deaths:
+            self._start()
+            return Event(worker, job, died=True)
+        self._free[worker] = lab
+        return Event(worker, job, lab(job))
+
+
+@pytest.fixture(scope="module")
+def rig() -> Rig:
+    return Rig.of(tiny_model(Tiny(layers=4, dtype=torch.float64)), costs=CostModel.even(4))
+
+
+def lab_on(workers: PlayedWorkers, rig: Rig, notes: Path | None = None) -> SharedLab:
+    def make(*given: Any, **named: Any) -> SharedLab:
+        return SharedLab(workers, *given, **named)
+
+    lab = rig.lab(new_tokens=12, notes=notes, make=make)
+    assert isinstance(lab, SharedLab)
+    return lab
+
+
+def judged_here(rig: Rig) -> list[Any]:
+    lab = rig.lab(new_tokens=12)
+    assert type(lab) is ModelLab
+    return [lab.acceptance(SETS, PROMPTS), lab.acceptance(SETS[1:], PROMPTS[:1])]
+
+
+@pytest.mark.parametrize("deaths", [(), (1,), (3, 4, 9), (6, 12)])
+def test_the_workers_measure_what_one_process_does_whoever_dies(rig, deaths):
+    workers = PlayedWorkers(rig, 2, deaths)
+    lab = lab_on(workers, rig)
+    found = [lab.acceptance(SETS, PROMPTS), lab.acceptance(SETS[1:], PROMPTS[:1])]
+    assert found == judged_here(rig)
+
+
+def test_a_prompt_is_answered_once_and_stays_with_its_worker(rig):
+    workers = PlayedWorkers(rig, 3)
+    lab = lab_on(workers, rig)
+    for skips in SETS:
+        lab.acceptance([skips], PROMPTS)
+    answers = [job.tokens for _, job in workers.jobs if not job.sets]
+    assert sorted(answers) == sorted(prompt.tokens for prompt in PROMPTS)
+    homes: dict[Any, set[str]] = {}
+    for worker, job in workers.jobs:
+        homes.setdefault(job.tokens, set()).add(worker)
+    assert all(len(of) == 1 for of in homes.values())
+    assert len(set.union(*homes.values())) == 3
+
+
+def test_what_was_measured_is_noted_and_not_asked_again(rig, tmp_path):
+    first = lab_on(PlayedWorkers(rig, 2), rig, tmp_path / "notes.jsonl")
+    found = first.acceptance(SETS, PROMPTS)
+    workers = PlayedWorkers(rig, 2)
+    again = lab_on(workers, rig, tmp_path / "notes.jsonl")
+    assert again.acceptance(SETS, PROMPTS) == found
+    assert workers.jobs == []
+
+
+def test_a_prompt_that_ends_three_workers_is_told_of(rig):
+    lab = lab_on(PlayedWorkers(rig, 1, deaths=(1, 2, 3)), rig)
+    with pytest.raises(WorkersFailed, match="one prompt of 3 tokens ended three workers"):
+        lab.answer(PROMPTS[:1])
