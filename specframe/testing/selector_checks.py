@@ -60,7 +60,7 @@ def selector_checks(
     strategy: LayerSelector, layers: int
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """The checks with their names, each to be called without arguments."""
-    scene = StrategyScene(layers)
+    scene = _scene(layers)
     for name, check in _CHECKS.items():
         yield name, partial(check, strategy, scene)
 
@@ -239,11 +239,16 @@ _CHECKS: dict[str, Check] = {
 
 
 @cache
+def _scene(layers: int) -> StrategyScene:
+    """Making its model takes as long as some checks."""
+    return StrategyScene(layers)
+
+
+@cache
 def _own_tokens(layers: int) -> list[int]:
     """Of autoregressive decoding."""
-    return _greedy(
-        ConstantPlan(DraftPlan(SkipSet.none(layers), StopRule(0))), StrategyScene(layers)
-    )
+    nothing = ConstantPlan(DraftPlan(SkipSet.none(layers), StopRule(0)))
+    return _greedy(nothing, _scene(layers))
 
 
 def _plans(

@@ -15,7 +15,7 @@ from specframe.types import Prompt
 
 LAYERS = 4
 FIXED = {"attention": "1,2", "mlp": "2", "confidence": "0"}
-BRIEF = {"seconds": "0.2"}  # of searching or training
+BRIEF = {"seconds": "0.1"}  # of searching or training
 TIMED = BRIEF | {"evaluations": "8", "prompts": "1", "new_tokens": "2"}
 # what makes a strategy act within the few rounds of a test, or calibrate within a second
 EAGER = {

@@ -98,7 +98,7 @@ def test_rows_of_a_tree_see_their_own_path_alone(dtype):
     assert_close(found, wanted)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_rows_keep_their_bits_in_any_company(dtype, threads):
     before = torch.get_num_threads()
