@@ -37,6 +37,7 @@ VARIANTS = tuple(
     for name in strategy_names()
     for preset in (strategy_class(name).presets or ("best",))
 )
+CALIBRATED = tuple(v for v in VARIANTS if strategy_class(v.split(":")[0]).traits.calibrated)
 
 
 @cache

@@ -268,7 +268,7 @@ def test_other_precisions_keep_what_is_skipped():
 @pytest.mark.parametrize("name", OFFLINE)
 def test_low_bit_sets_keep_the_model_s_tokens(name):
     lab = planted_lab("llama")
-    strategy = strategy_from(name, lab.shape, "best", {**OFFLINE[name], "evaluations": "20"})
+    strategy = strategy_from(name, lab.shape, "best", {**OFFLINE[name], "evaluations": "16"})
     lab.costs = with_low_bits(plain_costs(lab.shape.layers), 0.2)
     lab.seconds_per_token = lambda plan, prompts, count: 9 - plan.skips.low_bits
     found = strategy.calibrate(lab, planted_prompts(each=4))

@@ -204,7 +204,18 @@ def test_without_a_working_compiler_torch_computes(compiler, monkeypatch, tmp_pa
     assert not list(tmp_path.rglob("*.so*"))
 
 
+COPYING = """#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+cp "{library}" "$2"
+"""
+
+
 def test_the_compiled_code_is_kept(monkeypatch, tmp_path):
+    """The compiler copies what was compiled for other tests."""
+    compiler = tmp_path / "compiler"
+    compiler.write_text(COPYING.format(library=build.compiled(torch.float32)._name))
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
     monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
     assert build.compiled.__wrapped__(torch.float32) is not None
     (kept,) = tmp_path.rglob("*.so")
