@@ -7,8 +7,10 @@ if TYPE_CHECKING:
     from specframe.strategies.admg import Admg
     from specframe.strategies.auto import Auto
     from specframe.strategies.autoregressive import Autoregressive
+    from specframe.strategies.cas.strategy import Cas
     from specframe.strategies.cascade import Cascade
     from specframe.strategies.clasp import ClaSp
+    from specframe.strategies.conflayers.strategy import ConfLayers
     from specframe.strategies.del_exit import Del
     from specframe.strategies.fixed import FixedSkips
     from specframe.strategies.kangaroo.strategy import Kangaroo
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from specframe.strategies.oracle import Oracle
     from specframe.strategies.prompt_lookup import PromptLookup
     from specframe.strategies.random_skip import RandomSkip
+    from specframe.strategies.specbound import SpecBound
     from specframe.strategies.static_bo import StaticBO
     from specframe.strategies.swift.strategy import Swift
     from specframe.strategies.uniform_skip import UniformSkip
@@ -27,8 +30,10 @@ __all__ = [
     "Admg",
     "Auto",
     "Autoregressive",
+    "Cas",
     "Cascade",
     "ClaSp",
+    "ConfLayers",
     "Del",
     "FixedSkips",
     "Kangaroo",
@@ -39,6 +44,7 @@ __all__ = [
     "Oracle",
     "PromptLookup",
     "RandomSkip",
+    "SpecBound",
     "StaticBO",
     "Swift",
     "UniformSkip",
@@ -48,8 +54,10 @@ _HOMES = {
     "Admg": "admg",
     "Auto": "auto",
     "Autoregressive": "autoregressive",
+    "Cas": "cas.strategy",
     "Cascade": "cascade",
     "ClaSp": "clasp",
+    "ConfLayers": "conflayers.strategy",
     "Del": "del_exit",
     "FixedSkips": "fixed",
     "Kangaroo": "kangaroo.strategy",
@@ -60,6 +68,7 @@ _HOMES = {
     "Oracle": "oracle",
     "PromptLookup": "prompt_lookup",
     "RandomSkip": "random_skip",
+    "SpecBound": "specbound",
     "StaticBO": "static_bo",
     "Swift": "swift.strategy",
     "UniformSkip": "uniform_skip",

@@ -23,51 +23,15 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from specframe.contract.paying import Prospect
-from specframe.contract.planner import Context, DraftHead, Planner
+from specframe.contract.planner import DraftHead, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.contract.wrapper import WrappedPlanner
-from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.ngrams import (
-    PROMPT_LOOKUP,
-    Copy,
-    CopyBeliefs,
-    NgramConfig,
-    NgramIndex,
-)
+from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, NgramConfig, NgramIndex
+from specframe.strategies.shared.planners.copy_first import CopyFirst
 from specframe.strategies.shared.planners.prospects import BestOf
-from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.types import ModelShape
 
 __all__ = ["Cascade"]
-
-PRIOR = 4.0  # drafted tokens that the starting acceptance is worth
-LIKELY = 0.9  # where it starts: the inner strategy drafts because it expects to be right
-LENGTH = 6.0  # how long drafts are taken to be until some have been seen
-MEMORY = 0.95
-
-
-@dataclass
-class _Drafts:
-    """Acceptance and length of the inner strategy's drafts."""
-
-    seen: float = PRIOR
-    accepted: float = PRIOR * LIKELY
-    rounds: float = 1.0
-    drafted: float = LENGTH
-
-    @property
-    def acceptance(self) -> float:
-        return self.accepted / self.seen
-
-    @property
-    def length(self) -> float:
-        return self.drafted / self.rounds
-
-    def observe(self, drafted: int, accepted: int) -> None:
-        self.seen = MEMORY * self.seen + min(drafted, accepted + 1)
-        self.accepted = MEMORY * self.accepted + accepted
-        self.rounds = MEMORY * self.rounds + 1.0
-        self.drafted = MEMORY * self.drafted + drafted
 
 
 @dataclass(frozen=True)
@@ -115,102 +79,6 @@ class Cascade(LayerSelector):
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner with an empty index, around the inner strategy's."""
-        return _CascadePlanner(self.inner.start(shape), self.config)
-
-
-class _CascadePlanner(WrappedPlanner):
-    """Copies, drafts of the inner planner, or both."""
-
-    def __init__(self, inner: Planner, config: NgramConfig) -> None:
-        super().__init__(inner)
-        self._priced = config.priced
-        self._index = NgramIndex(config)
-        self._beliefs = CopyBeliefs(config.prior)
-        self._drafts = _Drafts()
-        self._inner_plan: DraftPlan | None = None
-        self._matched = 0
-
-    def plan(self, context: Context) -> DraftPlan:
-        """Equation (4)."""
-        plan = self._inner_plan = self._inner.plan(context)
-        copy = self._index.find(context.tokens, context.budget - 1)
-        if copy is None:
-            return plan
-        self._matched = copy.matched
-        if not self._priced:
-            return _after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
-        return self._fastest(plan, copy, context.costs, context.length - 1)
-
-    def observe(self, outcome: Outcome) -> None:
-        """Both learn, each from its own part of the draft."""
-        self._beliefs.observe(self._matched, outcome.draft.copied, outcome.accepted)
-        inner = _own_part(outcome, self._inner_plan)
-        if inner.drafted:
-            self._drafts.observe(inner.drafted, inner.accepted)
-        self._inner.observe(inner)
-
-    def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
-        """Equation (3) for every option; copies double in length."""
-        alpha = self._drafts.acceptance
-        more = min(plan.stop.max_tokens, max(1, round(self._drafts.length)))
-        chances = self._beliefs.chances(copy)
-
-        def rate(copied: int, drafted: int) -> float:
-            planned = _after_copy(plan, copy, copied, drafted)
-            alphas = (*chances[:copied], *(alpha,) * drafted)
-            return costs.tokens_per_second(alphas or (0.0,), planned, n)
-
-        lengths = [2**i for i in range(len(copy.tokens).bit_length())]
-        options = [(0, more), *((c, d) for c in lengths for d in dict.fromkeys((0, more)))]
-        copied, drafted = max(options, key=lambda option: rate(*option))
-        if copied == 0:
-            return plan
-        reach = 1.0
-        for chance in chances[:copied]:
-            reach *= chance
-        longest = plan.stop.max_tokens if drafted else 0
-        return _after_copy(plan, copy, copied, longest, reach)
-
-
-def _after_copy(
-    plan: DraftPlan, copy: Copy, copied: int, drafted: int, reach: float = 1.0
-) -> DraftPlan:
-    """The plan after a copy whose tokens are all accepted with chance `reach`.
-
-    A gain must repay that chance. Nothing is skipped where nothing is drafted after the copy.
-    """
-    if not drafted:
-        nothing = SkipSet.none(plan.skips.layers)
-        return DraftPlan(
-            nothing, StopRule(copied), capture=plan.capture, copied=copy.tokens[:copied]
-        )
-    gain = plan.stop.gain
-    if gain is not None and reach > 0.0:
-        gain = replace(gain, price=gain.price / reach)
-    stop = StopRule(copied + drafted, plan.stop.confidence, gain)
-    return replace(plan, stop=stop, copied=copy.tokens[:copied])
-
-
-def _own_part(outcome: Outcome, plan: DraftPlan | None) -> Outcome:
-    """What the inner planner observes: its own draft, or none where the copy was rejected."""
-    if plan is None or not outcome.draft.copied:
-        return outcome
-    copied = outcome.draft.copied
-    reached = outcome.accepted >= copied
-    return replace(
-        outcome,
-        plan=plan,
-        draft=_tail(outcome.draft, copied) if reached else Draft((), (), ()),
-        accepted=max(outcome.accepted - copied, 0),
-    )
-
-
-def _tail(draft: Draft, copied: int) -> Draft:
-    """The draft without its copied nodes, whose last one becomes the root."""
-    laws = draft.laws
-    return Draft(
-        draft.tokens[copied:],
-        tuple(parent - copied for parent in draft.parents[copied:]),
-        draft.confidences[copied:],
-        None if laws is None else {parent - copied: law for parent, law in laws.items()},
-    )
+        config = self.config
+        inner = self.inner.start(shape)
+        return CopyFirst(inner, NgramIndex(config), config.prior, config.priced)

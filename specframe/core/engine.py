@@ -26,7 +26,7 @@ from specframe.errors import (
 )
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Executor
-from specframe.types import LONGEST_CHAIN, LONGEST_DRAFT, DraftPlan, Outcome
+from specframe.types import LONGEST_CHAIN, LONGEST_DRAFT, DraftPlan, Outcome, SkipSet
 
 __all__ = ["Engine", "Limits", "Round"]
 
@@ -223,6 +223,7 @@ class Engine:
                 f"The plan copies token {unknown[0]}, and the model's vocabulary has {vocabulary}. "
                 f"Copy only tokens of the context."
             )
+        _refuse_exits(plan)
         depth = None if head is None else head.depth
         rest = sublayers - (depth or 0)
         if plan.headed and (plan.skips.prefix != depth or len(plan.skips) != rest):
@@ -230,3 +231,16 @@ class Engine:
                 f"A headed plan must skip all sublayers after the head's depth and no others. The "
                 f"depth is {depth}, and the plan's first {plan.skips.prefix} sublayers run."
             )
+
+
+def _refuse_exits(plan: DraftPlan) -> None:
+    """Raise if tokens of this plan may leave early and cannot."""
+    if plan.exits is None:
+        return
+    tree = plan.tree is not None and plan.tree.widest > 1
+    last = SkipSet.after(plan.skips.layers, len(plan.skips.kept) // 2)
+    if plan.skips.bits != last.bits or tree or plan.headed:
+        raise InvalidDraftPlan(
+            f"A plan with exits must be an early exit itself, as SkipSet.after makes it, and draft "
+            f"a chain without a draft head. This one skips the sublayers {list(plan.skips)}."
+        )

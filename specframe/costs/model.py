@@ -275,7 +275,8 @@ class CostModel:
         Sublayers before the first skipped one compute the target's values in drafting and are not
         repeated in verification; rows that no draft step walked run the prefix once. A copied token
         costs one more row in the first draft step, or nothing in drafting if there is no such step.
-        A draft head is priced like an attention sublayer.
+        A draft head is priced like an attention sublayer. Tokens that may leave the model earlier
+        than the plan are priced as if they did not.
         """
         d = plan.stop.max_tokens if drafted is None else drafted
         if d <= 0:

@@ -35,8 +35,12 @@ OUT_OF_RANGE = {
     "admg:best": "rows=0",
     "admg:faithful": "target=2",
     "auto:best": "block=0 share=-1",
+    "cas:best": "shares=1 shortest=0",
+    "cas:faithful": "shares=0 floor=2 step=0",
     "cascade:best": "of=knapspec,fixed copied=0",
     "clasp:faithful": "share=1.5",
+    "conflayers:best": "most_skipped=0 finalists=0",
+    "conflayers:faithful": "ratio=1 window=0 draft=0",
     "del:best": "exits=2,1 exits=4 memory=0 longest=0",
     "kangaroo:best": "stop=never layers=4 longest=0 rate=0",
     "knap-knn:best": "boundary=0",
@@ -45,6 +49,8 @@ OUT_OF_RANGE = {
     "layerskip:best": "sweep=hope draft=0 exit=4 seconds=-1",
     "prompt-lookup:best": "longest=0 copied=0 prior=0",
     "random-skip:best": "share=1 stop=never longest=0",
+    "specbound:best": "spread=0 annealing=-1",
+    "specbound:faithful": "confidence=2 deepest=0 spread=0 longest=0",
     "static-bo:best": "search=grid objective=hope evaluations=0 stop=x",
     "swift:faithful": "ratio=1",
 }
@@ -80,7 +86,7 @@ def test_other_architectures_keep_their_tokens(variant, family):
     assert greedy(executor_of(family), ready(variant, family)) == own_tokens(family)
 
 
-ONLINE = ("admg", "clasp", "del", "knapspec", "swift")
+ONLINE = ("admg", "cas", "clasp", "conflayers", "del", "knapspec", "specbound", "swift")
 
 
 @cache
