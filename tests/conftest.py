@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 import torch
+import typer.main
 from hypothesis import HealthCheck, settings
 
 from specframe.contract import registry
@@ -39,6 +40,7 @@ def pytest_configure(config) -> None:
     settings.load_profile(profile_for(config.getoption("markexpr", "")))
     torch.set_num_threads(THREADS)
     registry._entries = cache(registry._entries)  # reading them takes 10 ms, a thousand times
+    typer.main.get_command = cache(typer.main.get_command)  # building it takes 30 ms a command
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,7 @@ def as_many_threads():
 def pytest_collection_finish() -> None:
     """What imports made stays, so that it need not be looked through again and again."""
     gc.freeze()
+    gc.set_threshold(20_000)
     gc.enable()
 
 

@@ -96,7 +96,7 @@ class Photograph:
 
 
 def speculator(model, strategy=STRATEGY):
-    return specframe.SelfSpeculator(model, strategy)
+    return specframe.SelfSpeculator(model, strategy, costs=CostModel.even(TINY.layers))
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,6 @@ LOOKS_AT = {
 ONE = {"nothing": "one plan for everything", "domain": "one per domain", "prompt": "one per prompt"}
 MEAN = "mean"
 LEAST = 1.2  # speed-up of the best plan, below which there is too little to lose
-AIM = 0.03
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def selector_checks(
 
     Each begins with a strategy that has not kept anything of earlier sequences.
     """
-    scene = StrategyScene(layers)
+    scene = _scene(layers)
     for name, check in _CHECKS.items():
         yield name, partial(_fresh, check, strategy, scene)
 
@@ -247,11 +247,16 @@ _CHECKS: dict[str, Check] = {
 
 
 @cache
+def _scene(layers: int) -> StrategyScene:
+    """Making its model takes as long as some checks."""
+    return StrategyScene(layers)
+
+
+@cache
 def _own_tokens(layers: int) -> list[int]:
     """Of autoregressive decoding."""
-    return _greedy(
-        ConstantPlan(DraftPlan(SkipSet.none(layers), StopRule(0))), StrategyScene(layers)
-    )
+    nothing = ConstantPlan(DraftPlan(SkipSet.none(layers), StopRule(0)))
+    return _greedy(nothing, _scene(layers))
 
 
 def _plans(

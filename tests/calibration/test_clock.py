@@ -46,7 +46,7 @@ def answers(world):
     ["static-bo", *(pytest.param(n, marks=pytest.mark.slow) for n in ("knn-ssd", "knap-knn"))],
 )
 def test_a_calibration_keeps_its_seconds_within_a_tenth(world, name):
-    seconds = 8.0 * answers(world)
+    seconds = 4.0 * answers(world)
     assert 0.5 * seconds < calibrated_in(world, name, seconds) <= 1.1 * seconds
 
 

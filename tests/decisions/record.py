@@ -154,22 +154,22 @@ class Clock:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """In place of the machine's clock, wherever a loaded module of specframe has it."""
+        """In place of the machine's clock, in every module of specframe."""
         real = time.perf_counter
-        modules = [module for name, module in sys.modules.items() if name.startswith("specframe")]
-        found = [
-            (module, name)
-            for module in modules
-            for name, value in vars(module).items()
-            if value is real
-        ]
-        for module, name in found:
-            setattr(module, name, self)
+        time.perf_counter = self  # type: ignore[assignment]
+        _replace_everywhere(real, self)
         try:
             yield
         finally:
-            for module, name in found:
-                setattr(module, name, real)
+            time.perf_counter = real
+            _replace_everywhere(self, real)
+
+
+def _replace_everywhere(old: Any, new: Any) -> None:
+    """In the loaded modules of specframe."""
+    for module in [module for name, module in sys.modules.items() if name.startswith("specframe")]:
+        for name in [name for name, value in vars(module).items() if value is old]:
+            setattr(module, name, new)
 
 
 CLOCK = Clock()

@@ -19,7 +19,7 @@ from specframe.strategies.fixed import FixedSkips
 from specframe.types import SkipSet, StopRule
 
 PROMPT = torch.tensor([[5, 9, 20, 7, 11]])
-NEW = 12
+NEW = 8
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from specframe.types import Prompt
 
 LAYERS = 4
 FIXED = {"attention": "1,2", "mlp": "2", "confidence": "0"}
-BRIEF = {"seconds": "0.2"}  # of searching or training
+BRIEF = {"seconds": "0.1"}  # of searching or training
 TIMED = BRIEF | {"evaluations": "8", "prompts": "1", "new_tokens": "2"}
 ITSELF = {"model": "itself"}  # drafts are those of the model that verifies them
 # what makes a strategy act within the few rounds of a test, or calibrate within a second
@@ -47,6 +47,7 @@ VARIANTS = tuple(
     for name in strategy_names()
     for preset in (strategy_class(name).presets or ("best",))
 )
+CALIBRATED = tuple(v for v in VARIANTS if strategy_class(v.split(":")[0]).traits.calibrated)
 
 
 @cache

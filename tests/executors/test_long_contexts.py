@@ -23,7 +23,7 @@ MODELS = {
     "a window longer than a block": Tiny("mistral", positions=POSITIONS, window=700),
 }
 KINDS = {kind.name: kind for kind in (FusedExecutor, ModuleExecutor)}
-LENGTHS = [600, 2_100, pytest.param(8_200, marks=pytest.mark.slow)]
+LENGTHS = [1_300, *(pytest.param(n, marks=pytest.mark.slow) for n in (600, 2_100, 8_200))]
 SKIPS = SkipSet.from_sublayers(2, [3])
 PLANS = {
     "chains": DraftPlan(SKIPS, StopRule(7)),

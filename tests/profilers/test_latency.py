@@ -13,6 +13,7 @@ from torch import nn
 from specframe.costs.model import CostModel
 from specframe.errors import CalibrationMismatch, InvalidConfig
 from specframe.executors.fused.executor import FusedExecutor
+from specframe.profilers import latency
 from specframe.profilers.clocks import Sample, time_interleaved, typical
 from specframe.profilers.latency import (
     LatencyGrid,
@@ -37,6 +38,14 @@ class SlowAttention(FusedExecutor):
     def _attention(self, *arguments):
         time.sleep(self.seconds)
         return super()._attention(*arguments)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def full_weights_only():
+    """Prices of low-bit weights, most of the walks, have a test file of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "with_low_prices", lambda executor, costs, budget: costs)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,15 @@ from itertools import cycle
 
 import pytest
 import torch
-from doubles.every_strategy import FIXED, LAYERS, VARIANTS, configured, executor_of, ready
+from doubles.every_strategy import (
+    CALIBRATED,
+    FIXED,
+    LAYERS,
+    VARIANTS,
+    configured,
+    executor_of,
+    ready,
+)
 from doubles.strategies_worlds import tokens_and_drafted
 
 from specframe.contract.naming import strategy_from
@@ -22,7 +30,6 @@ from specframe.testing.selector_checks import check_selector
 from specframe.types import ModelShape, SkipSet
 
 SHAPE = ModelShape(LAYERS, 16, 31, 2, 1, 8, 24, 256)
-CALIBRATED = [v for v in VARIANTS if strategy_class(v.split(":")[0]).traits.calibrated]
 CONFIGURED = [v for v in VARIANTS if strategy_class(v.split(":")[0]).presets]
 OUT_OF_RANGE = {
     "admg:best": "rows=0",

@@ -247,18 +247,15 @@ def failing(strategy):
     for name, check in selector_checks(strategy, LAYERS):
         try:
             check()
-        except Exception as error:  # noqa: BLE001 - strategies under test may raise anything
-            found.append((name, error))
+        except Exception:  # noqa: BLE001 - strategies under test may raise anything
+            found.append(name)
     return found
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_mutant_strategy_fails_its_check_and_no_other(mutant):
     strategy, check = MUTANTS[mutant]
-    failures = failing(strategy)
-    assert [name for name, _ in failures] == [check]
-    with pytest.raises(type(failures[0][1])):
-        check_selector(strategy, LAYERS)
+    assert failing(strategy) == [check]
 
 
 def test_every_check_has_a_mutant():

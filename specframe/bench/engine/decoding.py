@@ -11,11 +11,10 @@ from torch import Tensor
 
 from specframe.doors.speculator import SelfSpeculator
 
-__all__ = ["ARMS", "FUSED", "LIBRARY", "DecodeClock", "decode_trials"]
+__all__ = ["FUSED", "LIBRARY", "DecodeClock", "decode_trials"]
 
 FUSED = "fused"
 LIBRARY = ("dynamic", "static")  # caches of transformers
-ARMS = (FUSED, *LIBRARY)
 
 
 class DecodeClock:

@@ -40,8 +40,9 @@ KNOWN_IN_A_ROW = 1_000  # known proposals after which the search counts as exhau
 class Allowance:
     """The seconds of a calibration, counted from when this is made."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = perf_counter) -> None:
-        self._ends, self._clock = clock() + seconds, clock
+    def __init__(self, seconds: float, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or perf_counter
+        self._ends = self._clock() + seconds
 
     @property
     def left(self) -> float:
@@ -198,13 +199,14 @@ def run_search(
     history: Sequence[Trial] = (),
     watch: Watch | None = None,
     allows: Allows = lambda skips: True,
-    clock: Callable[[], float] = perf_counter,
+    clock: Callable[[], float] | None = None,
 ) -> Record:
     """Search until the budget ends. `history` are trials of an earlier search to resume.
 
     A set is measured once; when it is proposed again, its value is given again without counting. A
     set that is not allowed is not measured and gets the value -inf.
     """
+    clock = clock or perf_counter
     began = clock() - (history[-1].seconds if history else 0.0)
     trials = list(history)
     known = {trial.skips: trial.value for trial in trials}
