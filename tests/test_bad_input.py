@@ -580,6 +580,9 @@ def test_a_calibration_for_other_weights_of_the_same_shape_is_refused(tiny_rig, 
     other.lm_head.weight.data[0, 0] += 1.0
     with pytest.raises(CalibrationMismatch, match=r"parameters .*specframe calibrate layerskip"):
         Rig.of(other, costs=tiny_rig.costs).strategy(folder)
+    with pytest.raises(CalibrationMismatch, match="parameters "):
+        specframe.SelfSpeculator(other, folder)
+    assert specframe.SelfSpeculator(tiny_rig.model, folder).strategy.found is not None
 
 
 def test_a_folder_in_use_is_not_calibrated_into(monkeypatch, capsys, place):

@@ -53,17 +53,20 @@ def read_named(text: str, preset: str = "best") -> Named:
 
 
 def strategy_for(
-    given: LayerSelector | type[LayerSelector] | str | Path, shape: ModelShape
+    given: LayerSelector | type[LayerSelector] | str | Path,
+    shape: ModelShape,
+    facts: Mapping[str, str] | None = None,
 ) -> LayerSelector:
     """A strategy as it is; the `best` preset of a class; what a name, entry or folder stands for.
 
-    An entry has the form of `read_named`, such as `knapspec:faithful`.
+    An entry has the form of `read_named`, such as `knapspec:faithful`. For `facts` see
+    `strategy_from`.
     """
     if isinstance(given, type) and issubclass(given, LayerSelector):
         return _made(given, shape, "best", {}, {})
     if isinstance(given, str | Path):
         named = read_named(str(given))
-        return strategy_from(named.name, shape, named.preset, named.options)
+        return strategy_from(named.name, shape, named.preset, named.options, facts)
     if isinstance(given, LayerSelector):
         return given
     raise InvalidConfig(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
+from specframe.calibration.lab import model_facts
 from specframe.contract.naming import strategy_for
 from specframe.contract.selector import LayerSelector
 from specframe.core.engine import Engine, Round
@@ -71,7 +72,9 @@ class SelfSpeculator:
         self._strict, self._given_costs = strict, costs
         self._code: tuple[str | None, str | None] | None = None
         self._choose_executor()
-        self.strategy = strategy_for(strategy, self.executor.shape)
+        named = isinstance(strategy, str | Path)  # a folder says for which weights it is
+        facts = model_facts(self.model, self.executor) if named else None
+        self.strategy = strategy_for(strategy, self.executor.shape, facts)
 
     def _choose_executor(self) -> None:
         """Choose again where hooks or adapters have come or gone; before each generation."""
