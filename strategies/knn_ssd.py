@@ -35,7 +35,7 @@ from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidRequest
-from specframe.strategies.shared.domains.labels import label_prompts
+from specframe.strategies.shared.domains.labels import label_prompts, require_labels
 from specframe.strategies.shared.domains.looking_up import LookingUp
 from specframe.strategies.shared.domains.lookup import (
     DomainConfig,
@@ -172,6 +172,12 @@ class KnnSsd(LookingUp):
                 f"of one model."
             )
         return cls(FAITHFUL, DomainSets(memory, sets))
+
+    @classmethod
+    def require_prompts(cls, prompts: Sequence[Prompt]) -> None:
+        """Enough of each domain, and a domain for each prompt or for none."""
+        require_labels(prompts)
+        split_prompts(prompts)
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) to (3)."""

@@ -327,7 +327,12 @@ FILES = {
     "half.jsonl": b'{"prompt": "\\ud800", "domain": "a"}\n',
     "deep.jsonl": b"[" * 100_000,
     "binary.jsonl": b"\xff\xfe\x00",
-    "long.jsonl": b'{"prompt": "%s", "domain": "a"}\n' % (b"x" * 300),
+    "long.jsonl": b"".join(
+        b'{"prompt": "%s%d", "domain": "a"}\n' % (b"x" * 299, i) for i in range(9)
+    ),
+    "some.jsonl": b"".join(b'{"prompt": "abc%d", "domain": "a"}\n' % i for i in range(6)),
+    "twice.jsonl": b'{"prompt": "abc", "domain": "a"}\n' * 5,
+    "partly.jsonl": b'{"prompt": "a"}\n{"prompt": "b", "domain": "a"}\n{"prompt": "c"}\n',
     "broken/manifest.json": b"{",
     "deep/manifest.json": b"[" * 100_000,
     "evil/manifest.json": b'{"schema_version": 1, "kind": "evil.payload:X", "fingerprint": {}}',
@@ -342,6 +347,7 @@ FILES = {
     "near.toml": b"per_domian = 3",
     "flat.toml": b"grid = 3",
     "contexts.toml": b"contexts = [999999]",
+    "two.toml": b"calibration_prompts = 2",
     "tokens.toml": b"new_tokens = 9999999",
     "deep.json": b"[" * 100_000,
     "nan.json": b'{"schema_version": 1, "rows": [], "summary": NaN}',
@@ -391,6 +397,10 @@ BEFORE_LOADING = [
     ((*CALIBRATE, "--prompts", "deep.jsonl"), "nested too deeply"),
     ((*CALIBRATE, "--prompts", "binary.jsonl"), "not UTF-8"),
     ((*CALIBRATE, "--prompts", "no\nsuch"), "cannot be read"),
+    ((*CALIBRATE, "--prompts", "mark.jsonl"), "3 different prompts a domain"),
+    ((*CALIBRATE, "--prompts", "twice.jsonl"), "'a' has 1"),
+    ((*CALIBRATE, "--prompts", "partly.jsonl"), "1 of 3 prompts name a domain"),
+    (("calibrate", "kangaroo", "--out", "new", "--prompts", "mark.jsonl"), "3 prompts"),
     ((*CALIBRATE, "--threads", "0"), "between 1 and"),
     (("calibrate", "knn-ssd", "--out", "foreign"), "holds something else, 'latency profile'"),
     (("calibrate", "knn-ssd", "--out", "mark.jsonl"), "no folder that can be written"),
@@ -415,6 +425,8 @@ BEFORE_LOADING = [
     (("compare", "--domains", "nope", "--run", "new"), "No domain named 'nope'"),
     (("compare", "--threads", "100000", "--run", "new"), "between 1 and"),
     (("compare", "--prompts", "empty.jsonl", "--run", "new"), "line 1 is empty"),
+    (("compare", "--prompts", "mark.jsonl", "--run", "new"), "has no others"),
+    (("compare", "--prompts", "some.jsonl", "--run", "new"), "Got 2; give more"),
     (("compare", "--run", "/proc/nope"), "no folder that can be written"),
     (("bench", "--grid", "mixed.toml", "--run", "new"), "of type int"),
     (("bench", "--grid", "nan.toml", "--run", "new"), "temperatures"),
@@ -449,10 +461,13 @@ BEFORE_PRICING = [
     (("generate", "x" * 60, "--max-new-tokens", "5"), "exceeds the 64 positions"),
     (("generate", "hi", "--max-new-tokens", "99999999"), "exceeds the 64 positions"),
     (("generate", "hi", "--strategy", "knn-ssd", "--max-new-tokens", "9"), "not calibrated yet"),
-    ((*CALIBRATE, "--new-tokens", "9999999", "--prompts", "mark.jsonl"), "the 64 positions"),
+    ((*CALIBRATE, "--new-tokens", "9999999", "--prompts", "some.jsonl"), "the 64 positions"),
+    (("bench", "--grid", "two.toml", "--model", ".", "--run", "new"), "3 different prompts"),
     ((*CALIBRATE, "--prompts", "long.jsonl"), "'a/1' has 300 tokens"),
     (("predict", "--contexts", "99999", "--prompts", "random"), "the 64 positions"),
     (("predict", "--new-tokens", "9999999", "--prompts", "random"), "the 64 positions"),
+    (("predict", "--prompts", "random"), "A context has 256 tokens"),
+    (("predict", "--check", "--prompts", "random"), "A context has 128 tokens"),
     (("predict", "--strategy", "knn-ssd", *SHORT), "not calibrated yet"),
     (("profile", "--contexts", "99999999"), "at most 32"),
     (("profile", "--contexts", "32,64"), "at most 32"),
@@ -591,7 +606,7 @@ def test_a_folder_in_use_is_not_calibrated_into(monkeypatch, capsys, place):
     profile = SimpleNamespace(costs=costs)
     monkeypatch.setattr("specframe.rig.measured_profile", lambda *_, **__: profile)
     with held_alone(place / "new"):
-        arguments = (*CALIBRATE, "--prompts", "mark.jsonl", "--new-tokens", "8")
+        arguments = (*CALIBRATE, "--prompts", "some.jsonl", "--new-tokens", "8")
         refused(monkeypatch, capsys, place, arguments, "Another process runs in 'new'")
 
 

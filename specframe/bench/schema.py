@@ -90,6 +90,7 @@ SUMMARY: Mapping[str, str] = {
     "inconclusive": "Whether the interval holds 1 and is wider than 4 % either way, or a domain "
     "has fewer than two prompts.",
     "tokens_per_second": "Median decoded tokens a second; null where no answer has any.",
+    "first_token_seconds": "Median wall clock until the first new token.",
     "exact_match": "Share of greedy answers equal to own autoregressive decoding.",
     "near_ties": "Share of greedy answers that part from own autoregressive decoding at a near-tie "
     "of the target's own logits; with exact_match it makes 1 unless something is wrong.",

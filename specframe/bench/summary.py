@@ -57,6 +57,7 @@ def _entry(setting: Setting, rows: Sequence[Row], every: Mapping[Any, Row]) -> d
     entry["inconclusive"] = len(decoded["own_ar"]) < FEWEST or _wide(entry)
     rates = [rate for row in rows if (rate := _decode_rate(row)) is not None]
     entry["tokens_per_second"] = median(rates) if rates else None
+    entry["first_token_seconds"] = median(row["prefill_seconds"] for row in rows)
     entry |= _shares(rows)
     entry["prediction_error"] = _prediction_error(rows, every)
     return entry

@@ -148,6 +148,14 @@ def test_a_page_is_drawn_without_what_is_optional(small, key):
         assert "<h1>" in page([Comparison(without)])
 
 
+def test_the_time_to_the_first_token_is_told_where_the_run_has_it(small):
+    old, new = small["summary"][0], small["summary"][0] | {"first_token_seconds": 0.4321}
+    for told, entry in ((0, old), (1, new)):
+        content = page([Comparison(small | {"summary": [entry]})])
+        assert "<th title=\"first_token_seconds\"" in content
+        assert content.count("<td>432</td>") == told
+
+
 def test_a_figure_without_data_says_why(small):
     bare = copy.deepcopy(small)
     for row in bare["rows"]:
