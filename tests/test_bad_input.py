@@ -439,6 +439,7 @@ BEFORE_LOADING = [
     (("bench", "--grid", "flat.toml", "--run", "new"), "must be a table"),
     (("bench", "--dtype", "int3", "--run", "new"), "dtype must be"),
     (("bench", "engine", "--threads", "100000"), "between 1 and"),
+    (("bench", "engine", "--dtype", "int3"), "dtype must be"),
     (("report", "deep.json"), "nested too deeply"),
     (("report", "nan.json"), "NaN is no finite number"),
     (("report", "odd.json"), "cannot be drawn"),
@@ -454,6 +455,10 @@ BEFORE_LOADING = [
     (("study", "scale", "--out", "mark.jsonl"), "no folder that can be written"),
     (("study", "scale", "--plot", "p.unknown", "--out", "new"), "must end in .png"),
     (("study", "scale", "--threads", "100000", "--out", "new"), "between 1 and"),
+    (("study", "scale", "--device", "tpu", "--out", "new"), "cpu or cuda"),
+    (("study", "all", "--dtype", "int3", "--out", "new"), "dtype must be"),
+    (("testbed", "train", "--out", "new", "--device", "tpu"), "cpu or cuda"),
+    (("testbed", "train", "--out", "new", "--dtype", "float16"), "leave both out"),
 ]
 # what is refused as soon as the model is known, and before anything is measured
 BEFORE_PRICING = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.options import Threads, say_prompts
+from specframe.commands.options import Device, Dtype, Threads, say_prompts
 from specframe.commands.results_file import (
     PICTURES,
     JsonFile,
@@ -19,7 +19,7 @@ from specframe.commands.results_file import (
 from specframe.commands.run_paths import PAGE, new_run
 
 if TYPE_CHECKING:
-    from specframe.studies.framework.study import Study
+    from specframe.studies.framework.study import Place, Study
 
 __all__ = ["study"]
 
@@ -46,6 +46,8 @@ def study(
         ),
     ] = None,
     threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the findings into FILE.")
     ] = None,
@@ -61,9 +63,13 @@ def study(
     from specframe.contract.naming import option_pairs
     from specframe.doors.loading import located
     from specframe.errors import InvalidRequest
-    from specframe.executors.device import compute_with
+    from specframe.executors.device import compute_with, require_device, require_dtype
     from specframe.studies.framework.registry import study_names
+    from specframe.studies.framework.study import Place
 
+    require_device(device)
+    require_dtype(dtype)
+    place = Place(device, dtype)
     located(model or "testbed")  # a model that was not fetched is refused before a run begins
     compute_with(threads)
     say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
@@ -71,14 +77,14 @@ def study(
     if name is None:
         raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
     if name != EVERY:
-        _one(name, quick, model, option_pairs(setting or []), run, plot, json)
+        _one(name, quick, model, option_pairs(setting or []), run, place, plot, json)
         return
     if setting or plot is not None:
         raise InvalidRequest(
             "--set and --plot are about one study, and all were asked for. Leave them out, or name "
             "the study."
         )
-    _every(quick, model, run, json)
+    _every(quick, model, run, place, json)
 
 
 def _one(
@@ -87,6 +93,7 @@ def _one(
     model: str | None,
     options: Mapping[str, str],
     run: Path,
+    place: Place,
     plot: Path | None,
     json: Path | None,
 ) -> None:
@@ -103,7 +110,7 @@ def _one(
     typer.echo(chosen.question, err=True)
     if takes := duration(chosen, quick, model):
         typer.echo(f"This takes {takes}.", err=True)
-    results = run_study(chosen, settings, study_folder(run, chosen), _tell)
+    results = run_study(chosen, settings, study_folder(run, chosen), _tell, place)
     _show(chosen, results)
     if plot is not None:
         from specframe.studies.framework.picture import draw_study
@@ -114,13 +121,13 @@ def _one(
     write_figures(json, results)
 
 
-def _every(quick: bool, model: str | None, run: Path, json: Path | None) -> None:
+def _every(quick: bool, model: str | None, run: Path, place: Place, json: Path | None) -> None:
     """All studies; failures are reported at the end."""
     from specframe.studies.framework.every_study import run_every
     from specframe.studies.framework.registry import find_study, study_names
 
     studies = [find_study(name) for name in study_names()]
-    outcome = run_every(studies, run, quick, _tell, lambda: _report(run), model=model)
+    outcome = run_every(studies, run, quick, _tell, lambda: _report(run), model=model, place=place)
     for chosen in studies:
         if chosen.name in outcome.results:
             typer.echo(f"{chosen.name}: {outcome.results[chosen.name]['answer']}")

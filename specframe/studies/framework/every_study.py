@@ -17,7 +17,7 @@ from specframe.studies.framework.running import (
     settings_of,
     study_folder,
 )
-from specframe.studies.framework.study import Study
+from specframe.studies.framework.study import HERE, Place, Study
 
 __all__ = ["EveryStudy", "run_every"]
 
@@ -52,6 +52,7 @@ def run_every(
     ended: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = perf_counter,
     model: str | None = None,
+    place: Place = HERE,
 ) -> EveryStudy:
     """Run them one after another in the run's folder; `ended` is called after each success.
 
@@ -69,7 +70,8 @@ def run_every(
         begun = clock()
         try:
             settings = settings_of(chosen, quick, model)
-            results[chosen.name] = run_study(chosen, settings, study_folder(run, chosen), tell)
+            folder = study_folder(run, chosen)
+            results[chosen.name] = run_study(chosen, settings, folder, tell, place)
         except SpecframeError as error:
             failed[chosen.name] = f"{type(error).__name__}: {error}"
             tell(f"{chosen.name} failed: {error}")
