@@ -65,8 +65,8 @@ def run_every(
     for number, chosen in enumerate(studies, start=1):
         left = sum(one.name in todo for one in studies[number - 1 :])
         takes = duration(chosen, quick, model) if chosen.name in todo else ""
-        place = f"{chosen.name}, {number} of {len(studies)}"
-        tell(f"{place}{takes and f': {takes}'}{_remaining(took, left)}")
+        which = f"{chosen.name}, {number} of {len(studies)}"
+        tell(f"{which}{takes and f': {takes}'}{_remaining(took, left)}")
         begun = clock()
         try:
             settings = settings_of(chosen, quick, model)
