@@ -381,6 +381,8 @@ BEFORE_LOADING = [
     (("generate", "hi", "--set", f"draft_tree={DIGITS}"), "draft_tree"),
     (("generate", "hi", "--strategy", "knapspec", "--set", "longest=999999"), "in [1, 64]"),
     (("generate", "hi", "--strategy", "knapspec", "--set", f"memory={DIGITS}"), "memory"),
+    (("generate", "hi", "--set", "=3"), "form name=value"),
+    (("generate", "hi", "--set", "seed=1", "--set", "seed=2"), "seed is set twice: '1' and '2'"),
     (("generate", "hi", "--dtype", "int3"), "dtype must be auto, bfloat16"),
     (("generate", "hi", "--threads", "100000"), "between 1 and"),
     (("generate", "hi", "--device", "tpu"), "cpu or cuda"),
