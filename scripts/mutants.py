@@ -237,11 +237,16 @@ def start(mutant: Mutant | None, tests: tuple[str, ...], first: Sequence[str] = 
     os._exit(int(pytest.main([*options, *tests], plugins=[_Tests(first, failed)])))
 
 
-def judge(mutants: list[Mutant], seconds: float, jobs: int) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant and the test that caught it (empty: none), until the time is up."""
+def judge(
+    mutants: list[Mutant], seconds: float, jobs: int, earlier: Sequence[tuple[Mutant, str]] = ()
+) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant and the test that caught it (empty: none), until the time is up.
+
+    `earlier` are mutants and tests that caught them in earlier runs.
+    """
     begun, waiting = monotonic(), list(reversed(mutants))
     running: dict[Mutant, Run] = {}
-    caught: list[tuple[Mutant, str]] = []
+    caught = [*earlier]
     while waiting or running:
         late = monotonic() - begun > seconds
         while waiting and len(running) < jobs and not late:
@@ -253,7 +258,7 @@ def judge(mutants: list[Mutant], seconds: float, jobs: int) -> Iterator[tuple[Mu
             killer = run.killer()
             if killer is not None:
                 del running[mutant]
-                caught.append((mutant, killer))
+                caught += [(mutant, killer)] if killer else []
                 yield mutant, killer
         sleep(0.02)
 
@@ -271,7 +276,7 @@ def tests_of(path: str) -> tuple[str, ...]:
 def explained() -> dict[str, str]:
     """Why a mutant may live, by its change."""
     lines = EXPLAINED.read_text(encoding="utf-8").splitlines()
-    pairs = (tuple(line.split("  # ", 1)) for line in lines if line and not line.startswith("#"))
+    pairs = (tuple(line.rsplit("  # ", 1)) for line in lines if line and not line.startswith("#"))
     return dict(pairs)
 
 
@@ -311,7 +316,8 @@ def main() -> int:
     rest.sort(key=lambda mutant: mutant.key not in known)  # those that lived come again, first
     _sound({mutant.path for mutant in rest})
     alive = {mutant.key: mutant for mutant in rest if mutant.key in known}
-    for mutant, killer in judge(rest, given.minutes * 60, given.jobs):
+    earlier = [(mutant, str(known[mutant.key])) for mutant in mutants if mutant.key in caught]
+    for mutant, killer in judge(rest, given.minutes * 60, given.jobs, earlier):
         known[mutant.key] = killer
         alive.pop(mutant.key, None)
         if not killer:
