@@ -10,6 +10,7 @@ SpecframeError
 ├── UnsupportedModel        no executor can run this model
 ├── SolverMissing           no integer-program solver is installed
 ├── DownloadFailed          a model could not be downloaded, or is not the expected one
+├── RanksParted             a rank of a tensor-parallel model ended, or does something else
 ├── StudiesFailed           some of several studies failed; results of the others are written
 ├── NonFiniteLogits         the model's own logits contain NaN or infinity
 └── ArtefactError           a saved artefact is unreadable, or was made for something else
@@ -28,6 +29,7 @@ __all__ = [
     "InvalidSkipSet",
     "NonFiniteLogits",
     "PromptTooLong",
+    "RanksParted",
     "SolverMissing",
     "SpecframeError",
     "StudiesFailed",
@@ -129,6 +131,13 @@ class NonFiniteLogits(SpecframeError):
     """The full model's logits contain NaN or infinity, so no token can be chosen.
 
     Remedy: check the weights, or run the model in bfloat16 or float32.
+    """
+
+
+class RanksParted(SpecframeError):
+    """A rank of a tensor-parallel model ended, or the ranks no longer do the same.
+
+    Remedy: see what the other ranks printed; start all ranks again, with the same arguments.
     """
 
 

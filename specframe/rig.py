@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,20 +11,26 @@ from typing import Any, Self
 import torch
 
 from specframe.calibration.lab import ModelLab, Tell, ends_of, model_facts
+from specframe.calibration.rounding import FittedRounding, fit_rounding
 from specframe.contract.naming import strategy_from
 from specframe.contract.selector import LayerSelector
 from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.loading import load
 from specframe.doors.speculator import SelfSpeculator
+from specframe.doors.tensor_parallel import sharing
 from specframe.errors import InvalidRequest, PromptTooLong
 from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
+from specframe.executors.support import is_sharded
+from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.latency import LatencyProfile
 from specframe.types import ModelShape, Prompt
 
 __all__ = ["Rig"]
+
+JUDGED_SHARE = 3  # of so many prompts that weights are rounded for, one judges instead
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,18 +57,23 @@ class Rig:
         strict: bool = False,
         costs: CostModel | None = None,
         tell: Tell | None = None,
+        tensor_parallel: bool = False,
         **kwargs: Any,
     ) -> Self:
         """A model by name, folder or hub id; other arguments go to `from_pretrained`.
 
         `threads` is how many torch computes with, here and afterwards. `dtype` is auto (that of the
-        stored weights), bfloat16, float16 or float32.
+        stored weights), bfloat16, float16 or float32. With `tensor_parallel`, the processes that
+        `torchrun` started share the weights of one model.
         """
         place = None if device is None else require_device(device)
         precision = require_dtype(dtype)
         compute_with(threads)
         if precision is not None:
             kwargs["dtype"] = precision
+        if tensor_parallel:
+            kwargs |= sharing(str(name), device)
+            place = None
         loaded = load(name, **kwargs)
         model = loaded.model if place is None else loaded.model.to(place)
         return cls.of(
@@ -137,6 +148,23 @@ class Rig:
             notes=notes,
         )
 
+    def fit_rounding(self, prompts: Sequence[Prompt], new_tokens: int = 32) -> FittedRounding:
+        """Round 4-bit weights for the model's own answers to prompts; every third prompt judges.
+
+        They are kept for every later use of these weights on this machine, if they are better.
+        """
+        if len(prompts) < 2:
+            raise InvalidRequest(
+                f"Rounding is fitted to some prompts and judged on others. Got {len(prompts)}. "
+                "Give at least 2."
+            )
+        self.require_room_for(prompts, new_tokens)
+        texts = [prompt.tokens for prompt in prompts]
+        answers = continue_prompts(self.executor, texts, new_tokens, ends=self.ends)
+        unseen = answers[::JUDGED_SHARE]
+        fitted_to = [answer for i, answer in enumerate(answers) if i % JUDGED_SHARE]
+        return fit_rounding(self.model, self.executor, fitted_to, unseen, self.tell)
+
     def require_room(self, what: str, tokens: int, new_tokens: int) -> None:
         """Refuse a text that is longer, with its answer, than the model has positions."""
         if tokens + new_tokens > self.shape.positions:
@@ -173,11 +201,15 @@ class Rig:
         return found
 
     def speculator(self, strategy: LayerSelector) -> SelfSpeculator:
-        """What generates with a strategy; prices are looked up only for one that needs them."""
+        """What generates with a strategy; prices are looked up only for one that needs them.
+
+        They are not measured where several processes would, each for itself.
+        """
+        priced = strategy.needs.prices and not is_sharded(self.model)
         return SelfSpeculator(
             self.model,
             strategy,
             tokenizer=self.tokenizer,
             strict=self.executor.strict,
-            costs=self.costs if strategy.needs.prices else self.given_costs,
+            costs=self.costs if priced else self.given_costs,
         )

@@ -33,6 +33,7 @@ from specframe.contract.lab import Lab
 from specframe.contract.options import require_at_least
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, Planner
+from specframe.contract.published import PublishedFiles
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidRequest
 from specframe.strategies.shared.domains.labels import label_prompts, require_labels
@@ -59,7 +60,7 @@ from specframe.strategies.shared.judging.prompt_split import (
 )
 from specframe.strategies.shared.planners.fallback import FallbackPlanner, FallbackRules
 from specframe.strategies.shared.planners.prospects import JudgedProspect
-from specframe.strategies.shared.published import PublishedSet
+from specframe.strategies.shared.published import PublishedSet, read_anchors, read_skip_sets
 from specframe.strategies.shared.searching.offline import (
     OfflineConfig,
     enough,
@@ -178,6 +179,23 @@ class KnnSsd(LookingUp):
         """Enough of each domain, and a domain for each prompt or for none."""
         require_labels(prompts)
         split_prompts(prompts)
+
+    @classmethod
+    def imported(cls, files: PublishedFiles, shape: ModelShape, facts: Mapping[str, str]) -> Self:
+        """All entries of a skip-set file, with the anchors of their domains."""
+        if files.anchors is None or files.labels is None:
+            raise InvalidRequest(
+                "Skip sets of several domains need anchors, which choose among them. Name the "
+                "anchors and their labels, or import one entry as static-bo."
+            )
+        anchors = read_anchors(files.anchors, files.labels)
+        if anchors.vectors.shape[1] != shape.hidden:
+            raise InvalidRequest(
+                f"The anchors in {files.anchors} have {anchors.vectors.shape[1]} numbers each, and "
+                f"the model's hidden size is {shape.hidden}. Use the files of this model."
+            )
+        sets = read_skip_sets(files.sets, "knn-ssd")
+        return cls.from_published(Memory.of(anchors), sets, shape.layers).made_for(shape, facts)
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) to (3)."""

@@ -31,10 +31,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from specframe.contract.published import PublishedFiles
 from specframe.contract.selector import Traits
 from specframe.strategies.shared.planners.one_set import FoundSet, OneSet
-from specframe.strategies.shared.published import PublishedSet
+from specframe.strategies.shared.published import PublishedSet, read_entry
 from specframe.strategies.shared.searching.offline import OfflineConfig, unjudged
+from specframe.types import ModelShape
 
 __all__ = ["FAITHFUL", "StaticBO"]
 
@@ -66,3 +68,9 @@ class StaticBO(OneSet):
     def from_published(cls, published: PublishedSet, layers: int) -> Self:
         """The authors' own set, with the paper's stop rule."""
         return cls(FAITHFUL, FoundSet(unjudged(published.skips(layers), FAITHFUL.longest)))
+
+    @classmethod
+    def imported(cls, files: PublishedFiles, shape: ModelShape, facts: Mapping[str, str]) -> Self:
+        """One entry of a skip-set file."""
+        published = read_entry(files.sets, files.entry)
+        return cls.from_published(published, shape.layers).made_for(shape, facts)

@@ -24,6 +24,8 @@ from specframe.core.sampling import Law, seeded_choice
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidRequest
 from specframe.executors.executor import Executor
+from specframe.executors.kept_rounding import parameters_digest
+from specframe.executors.support import is_sharded
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts, text_states
 from specframe.profilers.vectors import prompt_vectors
@@ -32,7 +34,6 @@ from specframe.types import DraftPlan, Estimate, Prompt, SkipSet
 
 __all__ = ["ModelLab", "ends_of", "model_facts"]
 
-SAMPLED = 64  # values of each parameter that tell models apart
 ROOM = 2 << 30  # bytes of keys and values that are kept of answered prompts
 Tell = Callable[[str, int, int], None]
 
@@ -173,25 +174,26 @@ class ModelLab:
 
 
 def model_facts(model: Any, executor: Executor) -> dict[str, str]:
-    """What a calibration of this model holds for, as text."""
+    """What a calibration of this model holds for, as text.
+
+    The weights are part of it only if this process has all of them.
+    """
     config = model.config.to_dict()
     config.pop("_name_or_path", None)
     return {
         "model": str(getattr(model.config, "_name_or_path", "")) or type(model).__name__,
         "config": _digest(sorted(config.items(), key=str)),
-        "parameters": _parameters(model),
+        **({"parameters": parameters_digest(model)} if _is_whole(model) else {}),
         "dtype": str(executor.dtype).removeprefix("torch."),
         "executor": executor.name,
         "shape": f"{executor.shape.layers} x {executor.shape.hidden}",
     }
 
 
-def _parameters(model: Any) -> str:
-    """A digest of the first values of every parameter, the same on all machines."""
-    found = hashlib.sha256()
-    for parameter in model.parameters():
-        found.update(parameter.detach().flatten()[:SAMPLED].cpu().view(torch.uint8).numpy())
-    return found.hexdigest()[:16]
+def _is_whole(model: Any) -> bool:
+    """Not if weights are offloaded, or sharded over several processes."""
+    offloaded = any(parameter.device.type == "meta" for parameter in model.parameters())
+    return not offloaded and not is_sharded(model)
 
 
 def ends_of(model: Any) -> frozenset[int]:

@@ -12,12 +12,16 @@ from specframe.commands import (
     calibrate,
     comparing,
     doctor,
+    export,
     fetch,
     generate,
+    import_sets,
+    lm_eval,
     ls,
     predict,
     profile,
     report,
+    rounding,
     study,
     testbed,
 )
@@ -63,8 +67,10 @@ for command in (
     comparing.compare,
     calibrate.calibrate,
     doctor.doctor,
+    export.export,
     fetch.fetch,
     generate.generate,
+    import_sets.import_sets,
     ls.ls,
     predict.predict,
     profile.profile,
@@ -72,6 +78,10 @@ for command in (
     study.study,
 ):
     app.command()(command)
+app.command("round")(rounding.round_)
+
+
+app.command("lm-eval", context_settings=lm_eval.AS_GIVEN)(lm_eval.lm_eval)
 
 
 def main() -> None:

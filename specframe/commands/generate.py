@@ -50,6 +50,12 @@ def generate(
     stop: Annotated[list[str] | None, typer.Option(help="A stop string; repeatable.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of sampling.")] = 0,
     chat: Annotated[bool, typer.Option("--chat", help="Apply the chat template.")] = False,
+    tensor_parallel: Annotated[
+        bool,
+        typer.Option(
+            "--tensor-parallel", help="Share one model among the processes that torchrun starts."
+        ),
+    ] = False,
     threads: Threads = None,
     device: Device = "cpu",
     dtype: Dtype = "auto",
@@ -63,13 +69,21 @@ def generate(
     if stop and "" in stop:
         raise InvalidRequest("A stop string is empty. Leave it out, or give its text.")
     from specframe.contract.naming import option_pairs, require_strategy
+    from specframe.doors.tensor_parallel import is_first, leave
     from specframe.rig import Rig
 
     options = option_pairs(setting or [])
     require_strategy(named, preset, options)
     text = unicode_text("The prompt", _read_stdin() if prompt == "-" else prompt)
     progress = Progress()
-    rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
+    rig = Rig.load(
+        model,
+        device=device,
+        threads=threads,
+        dtype=dtype,
+        tell=progress,
+        tensor_parallel=tensor_parallel,
+    )
     tokenizer = rig.tokenizer
     if tokenizer is None:
         raise InvalidRequest(
@@ -87,7 +101,13 @@ def generate(
         arguments |= {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     if stop:
         arguments["stop_strings"] = stop
-    output = speculator.generate(tokens, streamer=_Terminal(tokenizer), **arguments)
+    speaks = not tensor_parallel or is_first()
+    streamer = _Terminal(tokenizer) if speaks else None
+    output = speculator.generate(tokens, streamer=streamer, **arguments)
+    if tensor_parallel:
+        leave()
+    if not speaks:
+        return
     assert output.stats is not None
     typer.echo(_summary(output.stats), err=True)
     if why := output.stats.declined or _nothing_planned(named, output.stats):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,18 +55,18 @@ def read_named(text: str, preset: str = "best") -> Named:
 def strategy_for(
     given: LayerSelector | type[LayerSelector] | str | Path,
     shape: ModelShape,
-    facts: Mapping[str, str] | None = None,
+    facts: Callable[[], Mapping[str, str]] = dict,
 ) -> LayerSelector:
     """A strategy as it is; the `best` preset of a class; what a name, entry or folder stands for.
 
-    An entry has the form of `read_named`, such as `knapspec:faithful`. For `facts` see
-    `strategy_from`.
+    An entry has the form of `read_named`, such as `knapspec:faithful`. A folder that was calibrated
+    for other weights than those of `facts()` is refused.
     """
     if isinstance(given, type) and issubclass(given, LayerSelector):
         return _made(given, shape, "best", {}, {})
     if isinstance(given, str | Path):
         named = read_named(str(given))
-        return strategy_from(named.name, shape, named.preset, named.options, facts)
+        return strategy_from(named.name, shape, named.preset, named.options, facts())
     if isinstance(given, LayerSelector):
         return given
     raise InvalidConfig(

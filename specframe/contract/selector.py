@@ -12,6 +12,7 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.paying import PayingPlanner, Prospect
 from specframe.contract.planner import DraftHead, Planner
+from specframe.contract.published import PublishedFiles
 from specframe.errors import InvalidConfig
 from specframe.types import ModelShape, Prompt
 
@@ -140,6 +141,11 @@ class LayerSelector(ABC):
     def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote."""
         raise InvalidConfig(f"{cls.__name__} has nothing to load.")
+
+    @classmethod
+    def imported(cls, files: PublishedFiles, shape: ModelShape, facts: Mapping[str, str]) -> Self:
+        """Made of published files, for the model of this shape that `facts` identify."""
+        raise InvalidConfig(f"No files were published that {cls.__name__} could import.")
 
     def head(self, shape: ModelShape) -> DraftHead | None:
         """The trained draft head for plans that are `headed`; None by default."""

@@ -12,6 +12,7 @@ from specframe.contract.tokens import TokenView
 from specframe.core.draft import Drafter
 from specframe.core.head import HeadRunner
 from specframe.core.probe import CacheProbe
+from specframe.core.ranks import Ranks
 from specframe.core.sampling import Law
 from specframe.core.states import StateWindow
 from specframe.core.target import Target
@@ -68,7 +69,8 @@ class _Sequence:
 class Engine:
     """Generates sequences losslessly, whatever the strategy plans.
 
-    Without `costs`, all sublayers are assumed to cost the same.
+    Without `costs`, all sublayers are assumed to cost the same. `ranks` are the processes that run
+    this engine together, over a model that is sharded between them.
     """
 
     def __init__(
@@ -78,8 +80,9 @@ class Engine:
         law: Law,
         limits: Limits,
         costs: CostModel | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
-        self._executor, self._strategy = executor, strategy
+        self._executor, self._strategy, self._ranks = executor, strategy, ranks
         self._law, self._limits = law, limits
         self._costs = costs or CostModel.even(executor.shape.layers)
 
@@ -116,6 +119,8 @@ class Engine:
     def _round(self, live: _Sequence) -> Outcome:
         begun = perf_counter()
         plan = self._clamp(live.planner.plan(self._context(live)), live)
+        if self._ranks is not None:
+            self._ranks.agree(plan, live.tokens)
         capture = live.window.depths if plan.capture else frozenset()
         taps_wanted = capture | ({live.head.depth} if live.head is not None else set())
         planned = perf_counter()
@@ -134,18 +139,15 @@ class Engine:
         live.cache.commit(rows)
         live.tokens += emitted
         verified = perf_counter()
-        outcome = Outcome(
-            plan,
-            draft,
-            len(verdict.path),
-            tuple(emitted),
-            select_seconds=planned - begun,
-            draft_seconds=drafted - planned,
-            verify_seconds=verified - drafted,
-        )
+        seconds = self._seconds(planned - begun, drafted - planned, verified - drafted)
+        outcome = Outcome(plan, draft, len(verdict.path), tuple(emitted), *seconds)
         live.planner.observe(outcome)
         learnt = perf_counter() - verified
         return replace(outcome, select_seconds=outcome.select_seconds + learnt)
+
+    def _seconds(self, *measured: float) -> tuple[float, ...]:
+        """Planners learn from them, so they are the same on all ranks."""
+        return measured if self._ranks is None else self._ranks.from_first(*measured)
 
     def _context(self, live: _Sequence) -> Context:
         return Context(
@@ -168,8 +170,16 @@ class Engine:
         """The block up to its first end token, or to where `finished` returns true.
 
         `_clamp` has kept the block within the budget. `finished` is called once for each token,
-        since it may count them.
+        since it may count them. Where it asks a clock, the first rank's answer holds.
         """
+        kept = self._own_cut(live, block)
+        if self._ranks is None:
+            return kept
+        count, ended = self._ranks.from_first(len(kept), live.ended)
+        live.ended = bool(ended)
+        return block[: int(count)]
+
+    def _own_cut(self, live: _Sequence, block: list[int]) -> list[int]:
         ends, finished = self._limits.ends, self._limits.finished
         for count, token in enumerate(block, start=1):
             if token == NO_TOKEN:

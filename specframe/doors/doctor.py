@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from specframe.doors.tensor_parallel import allowed_ranks, listed
 from specframe.errors import UnsupportedModel
 from specframe.types import ModelShape
 
@@ -34,6 +35,7 @@ class LowBit:
     bytes: dict[str, int]  # by bits
     share: dict[str, float]  # the same, of the weights
     products: str  # compiled, or in operators of torch
+    rounding: str  # of 4 bits: to the nearest, or for its inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Support:
     advice: str | None
     cache_bytes_per_1000_tokens: int
     low_bit: LowBit
+    ranks: tuple[int, ...]  # numbers of processes that can share the weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ def _facts(support: Support) -> dict[str, Any]:
         **({} if support.advice is None else {"advice": support.advice}),
         "cache": f"{support.cache_bytes_per_1000_tokens / 1e6:.3g} MB a 1,000 tokens",
         "low-bit copies": _copies_words(support.low_bit),
+        "tensor parallel": f"on {listed(support.ranks)} ranks" if support.ranks[1:] else "no",
     }
 
 
@@ -129,7 +133,8 @@ def _copies_words(low: LowBit) -> str:
         f"{size / 1e6:.3g} MB at {bits} bits ({low.share[bits]:.2f} of the weights)"
         for bits, size in low.bytes.items()
     ]
-    return f"{', '.join(sizes)}; their products are {low.products}"
+    rounded = f"4 bits are rounded {low.rounding}"
+    return f"{', '.join(sizes)}; {rounded}; their products are {low.products}"
 
 
 def _examine(name: str, model: Any) -> Diagnosis:
@@ -163,10 +168,12 @@ def _support(model: Any) -> Support:
         advice=None if found.exact else _advice(executor, attention),
         cache_bytes_per_1000_tokens=1000 * _bytes_per_position(executor),
         low_bit=_low_bit(model, executor),
+        ranks=allowed_ranks(model.config),
     )
 
 
 def _low_bit(model: Any, executor: Any) -> LowBit:
+    from specframe.executors.kept_rounding import rounding_file
     from specframe.executors.low_bit_copies import weight_bytes
     from specframe.profilers.low_bit import copies_bytes
     from specframe.profilers.machine import layer_kinds, lowerable
@@ -175,7 +182,10 @@ def _low_bit(model: Any, executor: Any) -> LowBit:
     sizes = {str(bits): copies_bytes(executor, kinds, bits) for bits in lowerable(executor)}
     share = {bits: size / weights for bits, size in sizes.items()}
     products = "compiled" if executor.compiled else "operators of torch"
-    return LowBit(executor.refuses_low(), sizes, share, products)
+    refusal = executor.refuses_low()
+    kept = refusal is None and rounding_file(model).is_file()
+    rounding = "for its inputs" if kept else "to the nearest"
+    return LowBit(refusal, sizes, share, products, rounding)
 
 
 def _advice(executor: Any, attention: str) -> str | None:

@@ -15,6 +15,7 @@ from specframe.calibration.lab import model_facts
 from specframe.contract.naming import strategy_for
 from specframe.contract.selector import LayerSelector
 from specframe.core.engine import Engine, Round
+from specframe.core.ranks import ranks_of, together
 from specframe.core.stats import GenerationStats, StatsFold
 from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
@@ -72,9 +73,9 @@ class SelfSpeculator:
         self._strict, self._given_costs = strict, costs
         self._code: tuple[str | None, str | None] | None = None
         self._choose_executor()
-        named = isinstance(strategy, str | Path)  # a folder says for which weights it is
-        facts = model_facts(self.model, self.executor) if named else None
-        self.strategy = strategy_for(strategy, self.executor.shape, facts)
+        self.strategy = strategy_for(
+            strategy, self.executor.shape, lambda: model_facts(self.model, self.executor)
+        )
 
     def _choose_executor(self) -> None:
         """Choose again where hooks or adapters have come or gone; before each generation."""
@@ -82,7 +83,11 @@ class SelfSpeculator:
         if code != self._code:
             self.executor = load_executor(self.model, strict=self._strict)
             self._code, self._costs = code, self._given_costs
-        self._added, self._not_fused = code
+            self._ranks = ranks_of(self.model, self.executor.device)
+        added, self._not_fused = code
+        self._unpriced = None if added is None else f"{added}, which a measurement would run"
+        if self._ranks is not None:
+            self._unpriced = "each of several processes would measure prices of its own"
 
     @property
     def costs(self) -> CostModel:
@@ -92,7 +97,7 @@ class SelfSpeculator:
         return self._costs
 
     def _measured(self) -> CostModel:
-        if not self.strategy.needs.prices or self._added is not None:
+        if not self.strategy.needs.prices or self._unpriced is not None:
             return CostModel.even(self.executor.shape.layers)
         return measured_profile(self.model, self.executor).costs
 
@@ -190,10 +195,10 @@ class SelfSpeculator:
         return name if reason is None else f"{name} (not fused: {reason})"
 
     def _warnings(self) -> tuple[str, ...]:
-        if self.strategy.needs.prices and self._added is not None and self._given_costs is None:
+        if self.strategy.needs.prices and self._unpriced is not None and self._given_costs is None:
             return (
-                f"All sublayers are priced alike, since {self._added}, which a measurement would "
-                f"run. Pass `costs` to plan with prices.",
+                f"All sublayers are priced alike, since {self._unpriced}. Pass `costs` to plan "
+                f"with prices.",
             )
         if self.strategy.needs.prices and not self.costs.facts:
             return (
@@ -204,12 +209,17 @@ class SelfSpeculator:
 
     def _decoding(self, prompt: list[int], **kwargs: Any) -> Decoding:
         kwargs.setdefault("tokenizer", self.tokenizer)
+        if self._ranks is not None and kwargs.get("seed") is None:
+            kwargs["seed"] = self._ranks.seed()
         executor = self.executor
         return resolve(self.model, prompt, executor.shape.positions, executor.device, **kwargs)
 
     def _rounds(self, prompt: list[int], decoding: Decoding) -> Iterator[Round]:
-        engine = Engine(self.executor, self.strategy, decoding.law, decoding.limits, self.costs)
-        return engine.rounds(prompt)
+        engine = Engine(
+            self.executor, self.strategy, decoding.law, decoding.limits, self.costs, self._ranks
+        )
+        rounds = engine.rounds(prompt)
+        return rounds if self._ranks is None else together(rounds)
 
     def _prompts(self, inputs: Any, kwargs: dict[str, Any]) -> Prompts:
         """Also takes what `**tokenizer(text)` gives out of the arguments."""

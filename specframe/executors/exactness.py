@@ -18,6 +18,7 @@ from specframe.executors.cache import CursorCache
 from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.executors.filling import BLOCK
 from specframe.executors.machine import arithmetic_settings, processor_name
+from specframe.executors.support import is_sharded
 from specframe.storage.user_cache import cache_folder, read_json, write_json
 
 __all__ = ["Exactness", "check_exactness", "known_exactness", "promised_exactness"]
@@ -37,6 +38,8 @@ class Exactness:
 
 def promised_exactness(model: Any, executor: Executor) -> Exactness:
     """`known_exactness` of a model without code of the user's, which nothing can be promised of."""
+    if is_sharded(model):
+        return Exactness(False, "not checked, since its weights are sharded over several processes")
     added = added_code(model.named_modules())
     if added is None:
         return known_exactness(executor)

@@ -74,6 +74,10 @@ class Executor(Protocol):
         """Memory of the low-bit copies made so far, which drafting with them needs."""
         ...
 
+    def drop_low(self) -> None:
+        """Forget low-bit copies, so that they are made anew from weights as they are kept now."""
+        ...
+
     def refuses_low(self) -> str | None:
         """Why sublayers cannot run on low-bit weights, or None if they can."""
         ...

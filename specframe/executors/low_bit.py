@@ -15,43 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from specframe.executors.compiling import compiled
+from specframe.executors.rounding import GROUP, KERNEL, Rounded, Rounding, pad_rows, round_in_groups
 from specframe.types import LOW_BITS
 
-__all__ = ["LowBitLinear", "Rounded", "lower", "round_in_groups", "round_rows"]
+__all__ = ["LowBitLinear", "lower", "round_rows"]
 
-GROUP = 64  # weights along a row that share a scale and a zero; 4.5 bits a weight in all
 CPU_TILE = 16  # the 4-bit product takes rows in multiples of this
 INNER_TILES = 4  # of the layout for CUDA
-KERNEL = torch.bfloat16
 LARGEST_FLOAT8 = 448.0  # of e4m3
-MULTIPLE = 64  # columns: the group, which also suits the 8-bit product (16) and CUDA's tiles
-
-
-@dataclass(frozen=True, slots=True)
-class Rounded:
-    """Weights as `scale * (code - middle) + zero`, one scale and zero a group of a row."""
-
-    codes: Tensor  # [out, in] int32 from 0 to 2 ** bits - 1
-    scales: Tensor  # [out, groups] float32 of values that bfloat16 can keep
-    zeros: Tensor  # [out, groups] the same, the value of the middle code
-    bits: int
-
-    def dense(self) -> Tensor:
-        """[out, in] float32."""
-        grouped = self.codes.view(*self.scales.shape, -1) - (1 << self.bits - 1)
-        return (grouped * self.scales[..., None] + self.zeros[..., None]).flatten(1)
-
-
-def round_in_groups(weight: Tensor, bits: int) -> Rounded:
-    """To the nearest of 2 ** bits evenly spaced values from a group's least to its greatest."""
-    grouped = weight.float().unflatten(1, (-1, GROUP))
-    low, high = grouped.amin(-1), grouped.amax(-1)
-    most, middle = (1 << bits) - 1, 1 << bits - 1
-    scales = ((high - low) / most).clamp_min(1e-10).to(KERNEL).float()
-    zeros = (low + middle * scales).to(KERNEL).float()
-    codes = (grouped - zeros[..., None]).div_(scales[..., None]).round_().add_(middle)
-    codes = codes.clamp_(0, most).flatten(1).to(torch.int32)
-    return Rounded(codes, scales, zeros, bits)
+MULTIPLE = GROUP  # columns, which also suits the 8-bit product (16) and CUDA's tiles
 
 
 def round_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,27 +49,34 @@ class LowBitLinear:
         return out if self.bias is None else out + self.bias
 
 
-def lower(weight: Tensor, bias: Tensor | None, bits: int) -> LowBitLinear:
-    """Round a layer's weights [out, in] to 4 or 8 bits; the layer itself is not changed."""
+def lower(
+    weight: Tensor, bias: Tensor | None, bits: int, rounding: Rounding = round_in_groups
+) -> LowBitLinear:
+    """Round a layer's weights [out, in] to 4 or 8 bits; the layer itself is not changed.
+
+    8 bits are rounded to the nearest: little is lost there.
+    """
     assert bits in LOW_BITS
     outputs, inputs = weight.shape
-    padding = -inputs % MULTIPLE
-    padded = F.pad(weight.detach(), (0, padding, 0, -outputs % CPU_TILE))
-    product, size = (_four if bits == 4 else _eight)(padded)
+    padding, weight = -inputs % MULTIPLE, weight.detach()
+    if bits == 4:
+        product, size = _four(pad_rows(rounding(weight, bits), CPU_TILE))
+    else:
+        product, size = _eight(F.pad(weight, (0, padding, 0, -outputs % CPU_TILE)))
     return LowBitLinear(product, padding, outputs, bias, size)
 
 
-def _four(weight: Tensor) -> tuple[Callable[[Tensor], Tensor], int]:
-    rounded = round_in_groups(weight, 4)
+def _four(rounded: Rounded) -> tuple[Callable[[Tensor], Tensor], int]:
+    codes = rounded.codes
     # [groups, out, 2]
     pairs = torch.stack([rounded.scales.t(), rounded.zeros.t()], -1).to(KERNEL).contiguous()
-    pack = _pack_on_cuda if weight.is_cuda else _pack_on_cpu
-    packed = pack(rounded.codes) if weight.device.type in ("cpu", "cuda") else None
+    pack = _pack_on_cuda if codes.is_cuda else _pack_on_cpu
+    packed = pack(codes) if codes.device.type in ("cpu", "cuda") else None
     if packed is None:
         return _dense(rounded.dense())
     multiply = (
         torch.ops.aten._weight_int4pack_mm
-        if weight.is_cuda
+        if codes.is_cuda
         else torch.ops.aten._weight_int4pack_mm_for_cpu
     )
     product = partial(_four_bit_product, multiply, packed, pairs)
@@ -112,14 +91,14 @@ def _four_bit_product(
 
 def _pack_on_cpu(codes: Tensor) -> Tensor | None:
     pack = getattr(torch.ops.aten, "_convert_weight_to_int4pack_for_cpu", None)
-    packed: Tensor | None = None if pack is None else pack(codes, 1)
+    packed: Tensor | None = None if pack is None else pack(codes.int(), 1)
     return packed
 
 
 def _pack_on_cuda(codes: Tensor) -> Tensor | None:
     if torch.cuda.get_device_capability(codes.device) < (8, 0):
         return None
-    pairs = (codes[:, ::2] << 4 | codes[:, 1::2]).to(torch.uint8)  # [out, in / 2]
+    pairs = codes[:, ::2] << 4 | codes[:, 1::2]  # [out, in / 2]
     packed: Tensor = torch.ops.aten._convert_weight_to_int4pack(pairs, INNER_TILES)
     return packed
 

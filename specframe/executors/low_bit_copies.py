@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from specframe.executors.kept_rounding import kept_rounding
+from specframe.executors.rounding import Rounded, Rounding
+
 __all__ = ["HEAD", "LowBitCopies", "weight_bytes"]
 
 HEAD = "head"  # the part whose copy is of the LM head; a sublayer's is its number
@@ -27,6 +30,7 @@ class LowBitCopies:
         self._model = model
         self._kept: dict[tuple[Hashable, int], Any] = {}
         self._sample: tuple[Tensor, ...] = ()
+        self._rounding: Rounding | None = None
         self.bytes = 0  # memory of all copies
         self.generation = 0  # how often copies were forgotten
 
@@ -42,9 +46,16 @@ class LowBitCopies:
         copy: Copy = found
         return copy
 
+    def rounding(self, weight: Tensor, bits: int) -> Rounded:
+        """The codes of a weight: those kept for this model's inputs, else the nearest."""
+        if self._rounding is None:
+            self._rounding = kept_rounding(self._model)
+        return self._rounding(weight, bits)
+
     def drop(self) -> None:
-        """Forget all copies."""
+        """Forget all copies, and how weights are rounded."""
         self._kept.clear()
+        self._rounding = None
         self._sample, self.bytes = (), 0
         self.generation += 1
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Refusal", "refusal_of_attention", "refusal_of_config", "refusal_of_model"]
+__all__ = ["Refusal", "is_sharded", "refusal_of_attention", "refusal_of_config", "refusal_of_model"]
 
 ATTENTIONS = ("eager", "sdpa")  # these take a mask of any pattern
 LAYER_KINDS = ("full_attention", "sliding_attention")
@@ -21,6 +21,11 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.reason}. {self.remedy}."
+
+
+def is_sharded(model: Any) -> bool:
+    """Whether other processes have parts of the model's weights."""
+    return any(hasattr(parameter, "device_mesh") for parameter in model.parameters())
 
 
 def refusal_of_config(config: Any, model_class: Any) -> Refusal | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST",
     "SCHEMA_VERSION",
+    "TENSORS",
     "from_plain",
     "load_artefact",
     "read_manifest",

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from specframe.errors import ArtefactError, InvalidConfig
+from specframe.errors import ArtefactError, InvalidConfig, InvalidRequest
 from specframe.strategies.shared.domains.anchors import Anchors
 from specframe.types import SkipSet
 
-__all__ = ["FORMATS", "PublishedSet", "read_anchors", "read_skip_sets"]
+__all__ = ["FORMATS", "PublishedSet", "read_anchors", "read_entry", "read_skip_sets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,19 @@ def read_skip_sets(path: str | Path, format: str) -> tuple[PublishedSet, ...]:
         )
         for name, entry in content.items()
     )
+
+
+def read_entry(path: str | Path, entry: str | None) -> PublishedSet:
+    """One entry by its full name; the only one of a file needs no name."""
+    named = {found.model: found for found in read_skip_sets(path, "draft-verify")}
+    if entry is None and len(named) == 1:
+        return next(iter(named.values()))
+    if entry not in named:
+        asked = "no entry was named" if entry is None else f"it has no {entry!r}"
+        raise InvalidRequest(
+            f"{path} holds several skip sets, and {asked}. Name one of: {', '.join(named)}."
+        )
+    return named[entry]
 
 
 def read_anchors(vectors: str | Path, labels: str | Path) -> Anchors:

@@ -3,6 +3,8 @@
 import doctest
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -26,7 +28,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *SITE]
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VARY, LONG = 'title="numbers vary"', 'title="takes minutes"'
 INLINE = re.compile(r"`(specframe(?: [^`]*)?)`")
-COMMANDS = ("specframe ", "make ")
+COMMANDS = ("specframe ", "make ", "torchrun ")
+NEEDED = {"lm-eval.md": "lm_eval"}  # packages of extras, by page
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e-?\d+)?")
 FRAME = re.compile(r"[─━═┏┓┗┛┡┩╇┳┴┬└┘┌┐├┤┼╂┃│]+")
 BUDGET = 0.5  # seconds of repeats of the profile that the pages find
@@ -71,6 +74,8 @@ def priced(tmp_path_factory) -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_does_what_it_says(page, tmp_path, monkeypatch, capsys):
+    if page.name in NEEDED:
+        pytest.importorskip(NEEDED[page.name], reason="an extra that is not installed")
     model = load("testbed").model
     measured_profile(model, load_executor(model), budget=BUDGET)
     monkeypatch.chdir(tmp_path)
@@ -101,6 +106,9 @@ def run(line: str) -> str:
     if words[0] == "make":
         assert f"make {words[1]}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
         return ""
+    if words[0] == "torchrun":
+        launched = [sys.executable, "-m", "torch.distributed.run", *words[1:]]
+        return subprocess.run(launched, check=True, capture_output=True, text=True).stdout
     assert words[0] == "specframe", line
     done = CliRunner().invoke(app, words[1:])
     assert done.exit_code == 0, done.output
@@ -163,6 +171,8 @@ def unknown_word(line: str) -> str | None:
         command = command.commands[path[-1]]
     if words and hasattr(command, "commands") and not words[0].startswith("-"):
         return words[0]
+    if getattr(command, "context_settings", {}).get("ignore_unknown_options"):
+        return None  # they are another program's
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     given = [word.partition("=")[0] for word in words if word.startswith("--")]
     strange = [option for option in given if option not in known]

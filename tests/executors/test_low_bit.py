@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from specframe.executors import low_bit
+from specframe.executors import low_bit, rounding
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.fused.native import packed
 from specframe.executors.fused.native.packed import pack
 from specframe.executors.fused.weights import FusedLinear
-from specframe.executors.low_bit import GROUP, lower, round_in_groups, round_rows
+from specframe.executors.low_bit import lower, round_rows
 from specframe.executors.modules.lowering import lower_module, reason_not_lowered
+from specframe.executors.rounding import GROUP, round_in_groups
 from specframe.types import SkipSet
 
 
@@ -121,7 +122,7 @@ def test_a_model_that_was_moved_gets_new_copies():
 def test_modules_without_linear_layers_are_shared_and_not_copied():
     norm = nn.LayerNorm(4)
     inner = nn.Sequential(norm, nn.Linear(4, 4))
-    copied, size = lower_module(inner, 4)
+    copied, size = lower_module(inner, 4, round_in_groups)
     assert copied[0] is norm
     assert copied[1] is not inner[1]
     assert type(inner[1]) is nn.Linear
@@ -137,10 +138,11 @@ def test_quantised_models_say_that_there_is_nothing_to_lower():
 
 @pytest.mark.parametrize("bits", [4, 8])
 def test_rounding_in_pieces_gives_the_same_copy(monkeypatch, bits):
-    linear = FusedLinear(random_weight(70, 96), None)
-    whole = pack(linear, bits)
+    linear = FusedLinear(random_weight(70, 96), None, (70,))
+    whole = pack(linear, bits, round_in_groups)
     monkeypatch.setattr(packed, "AT_ONCE", 32)
-    pieces = pack(linear, bits)
+    monkeypatch.setattr(rounding, "AT_ONCE", 32)
+    pieces = pack(linear, bits, round_in_groups)
     assert torch.equal(whole.product.codes, pieces.product.codes)
     assert torch.equal(whole.product.scales, pieces.product.scales)
     assert torch.equal(whole.product.zeros, pieces.product.zeros)

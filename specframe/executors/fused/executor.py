@@ -111,7 +111,7 @@ class FusedExecutor:
         self._cos = self._sin = embedding.new_zeros(0, 1, self.shape.head_size)
         self._native = native_sublayers(self._model)
         self.compiled = self._native is not None
-        self._lower = lower_for(self.compiled)
+        self._lower = lower_for(self.compiled, self._low.rounding)
         self._attend, self._block = self._choose_attention()
 
     def _choose_attention(self) -> tuple[Attend, int]:
@@ -131,6 +131,11 @@ class FusedExecutor:
     def low_bytes(self) -> int:
         """Memory of the low-bit copies made so far."""
         return self._low.bytes
+
+    def drop_low(self) -> None:
+        """See `Executor.drop_low`."""
+        self._low.drop()
+        self._runs.clear()
 
     def refuses_low(self) -> str | None:
         """Why sublayers cannot run on low-bit weights, or None if they can."""

@@ -14,6 +14,7 @@ from specframe.executors.fused.block import gather
 from specframe.executors.fused.weights import FusedLinear, fuse_rows
 from specframe.executors.low_bit import LowBitLinear
 from specframe.executors.modules.recognise import module_shape
+from specframe.executors.support import is_sharded
 from specframe.types import ModelShape
 
 __all__ = [
@@ -76,6 +77,8 @@ def reason_not_fusible(model: Any) -> str | None:
         return f"its rotary tables ({rope!r}) change with the length of the context"
     if hasattr(model, "hf_device_map") and len(set(model.hf_device_map.values())) > 1:
         return "its layers are spread over several devices"
+    if is_sharded(model):
+        return "its weights are sharded over several processes"
     named = list(model.named_modules())
     if reason := added_code(named) or foreign_forward(named) or _foreign_attention(model):
         return reason

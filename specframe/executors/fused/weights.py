@@ -20,6 +20,7 @@ class FusedLinear:
 
     weight: Tensor  # [sum of out, in]
     bias: Tensor | None
+    parts: tuple[int, ...]  # rows of each layer
 
     @property
     def outputs(self) -> int:
@@ -47,9 +48,8 @@ def fuse_rows(linears: Sequence[nn.Linear]) -> FusedLinear:
     Either all of them have a bias or none.
     """
     weight = _stack([linear.weight for linear in linears])
-    if linears[0].bias is None:
-        return FusedLinear(weight, None)
-    return FusedLinear(weight, _stack([linear.bias for linear in linears]))
+    bias = None if linears[0].bias is None else _stack([linear.bias for linear in linears])
+    return FusedLinear(weight, bias, tuple(linear.weight.shape[0] for linear in linears))
 
 
 def _stack(parts: Sequence[Tensor]) -> Tensor:

@@ -95,7 +95,8 @@ class GraphedExecutor(FusedExecutor):
 
     def _refresh(self) -> None:
         super()._refresh()
-        self._native, self._lower = None, lower_for(False)  # on a CPU, where it is for tests
+        self._native = None  # on a CPU, where it is for tests
+        self._lower = lower_for(False, self._low.rounding)
         self.compiled = self.small != plain_operations()
         self._drop_graphs()
         self._pool.forget()

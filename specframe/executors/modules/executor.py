@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -96,6 +97,10 @@ class ModuleExecutor:
         """Memory of the low-bit copies made so far."""
         return self._low.bytes
 
+    def drop_low(self) -> None:
+        """See `Executor.drop_low`."""
+        self._low.drop()
+
     def refuses_low(self) -> str | None:
         """Why sublayers cannot run on low-bit weights, or None if they can."""
         return reason_not_lowered(self._source)
@@ -167,7 +172,8 @@ class ModuleExecutor:
         head = self._stack.head
         if skips is not None and skips.low_head:
             bits = skips.low_bits
-            head = self._low.get(HEAD, bits, lambda: lower_module(head, bits))
+            make = partial(lower_module, head, bits, self._low.rounding)
+            head = self._low.get(HEAD, bits, make)
         return self._read_out(hidden, head)
 
     def read_out(self, hidden: Tensor) -> Tensor:
@@ -222,7 +228,9 @@ class ModuleExecutor:
         layer, bits = self._layers[depth // 2], skips.low_bits
         if not skips.low >> depth & 1:
             return layer
-        return self._low.get(depth, bits, lambda: lower_sublayer(layer, depth % 2 == 1, bits))
+        rounding = self._low.rounding
+        make = partial(lower_sublayer, layer, depth % 2 == 1, bits, rounding)
+        return self._low.get(depth, bits, make)
 
     def _attention(self, layer: Layer, begun: Tensor, frame: _Frame) -> Tensor:
         done = layer.attention(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -39,6 +40,10 @@ class CalibratedStrategy(LayerSelector):
                 f"{_facts(shape)}. {self.remedy()}"
             )
         return self.found
+
+    def made_for(self, shape: ModelShape, facts: Mapping[str, str]) -> Self:
+        """The same for this model alone: it is refused for another, as a calibration of it is."""
+        return replace(self, found=replace(self.found, shape=shape, facts=dict(facts)))
 
     def save(self, folder: str | Path) -> None:
         """Write configuration and what was found."""

@@ -45,7 +45,6 @@ __all__ = ["SEARCHES", "OfflineConfig", "enough", "search_task", "unjudged"]
 
 SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", "exhaustive")
 EXHAUSTED = 12  # sublayers of which every set is measured
-FULL_SHARE = 0.5  # of the evaluations, before low-bit weights are tried
 WITHIN_SHARE = 0.2  # of them, of solutions within a memory
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
 GUESSED = 2  # of so many prompts one is used to rank sublayers by how they change the stream
@@ -186,22 +185,16 @@ def _local(
     starts: Sequence[SkipSet],
     room: CopyRoom,
 ) -> Searcher:
-    """Full and skipped sublayers first: races between precisions are close, and so take longer.
-
-    Within a memory, climbing begins where integer programs end: from everything on low-bit weights
-    it could not begin.
+    """Within a memory, climbing begins where integer programs end: from everything on low-bit
+    weights it could not begin.
     """
-    size, seed = lab.shape.sublayers, config.seed
-    in_full = LocalSearch(size, seed, starts or _guessed_starts(lab, split))
     widths = lab.costs.quicker_widths(typical_context(lab, split.search))
-    if not widths:
-        return in_full
-    of_three = LocalSearch(size, seed, (SkipSet(size),), widths=widths)
-    first, last = (in_full, round(FULL_SHARE * evaluations)), (of_three, evaluations)
-    if not room.limited:
-        return InTurn(first, last)
+    nested = () if starts else _guessed_nested(lab, split)
+    climbing = LocalSearch(lab.shape.sublayers, config.seed, starts, widths=widths, nested=nested)
+    if not (widths and room.limited):
+        return climbing
     within = _knapsack(config, lab, split, split.search[::RACED], (), room)
-    return InTurn(first, (within, round(WITHIN_SHARE * evaluations)), last)
+    return InTurn((within, round(WITHIN_SHARE * evaluations)), (climbing, evaluations))
 
 
 def _knapsack(
@@ -224,7 +217,7 @@ def _knapsack(
     )
 
 
-def _guessed_starts(lab: Lab, split: PromptSplit) -> list[SkipSet]:
+def _guessed_nested(lab: Lab, split: PromptSplit) -> list[SkipSet]:
     """Where a search begins that knows no set yet."""
     return nested_by_loss(guessed_losses(lab, split.search[::GUESSED]))
 

@@ -50,7 +50,8 @@ class LocalSearch(Scripted):
 
     Without starts, sublayers are ranked by what skipping each alone is worth, and the nested sets
     along that ranking are the starts. With `widths`, sublayers may also run on low-bit weights of
-    so many bits, all of a set on the same.
+    so many bits, all of a set on the same. `nested` are starts that only say what to skip: they run
+    in the precision that is best where nothing is skipped.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class LocalSearch(Scripted):
         starts: Sequence[SkipSet] = (),
         shake: float = 0.12,
         widths: Sequence[int] = (),
+        nested: Sequence[SkipSet] = (),
     ) -> None:
         super().__init__(starts)
         self._size, self._seed, self._widths = size, seed, tuple(widths)
+        self._given_nested = tuple(nested)
         self._shaken = max(2, round(shake * size))
 
     def propose(self) -> Proposals:
@@ -71,7 +74,9 @@ class LocalSearch(Scripted):
         yield from self._all_starts()
         yield SkipSet(self._size)
         yield from in_other_precisions(SkipSet(self._size), self._widths)
-        if not self._starts and len(self._known) < self._size:
+        if self._given_nested:
+            yield from self._nested_in_best_precision()
+        elif not self._starts and len(self._known) < self._size:
             yield from self._nested()
         top = self._best_known()
         assert top is not None
@@ -84,6 +89,14 @@ class LocalSearch(Scripted):
             reached = yield from self._climb(shaken, chance)
             if self._known[reached] > self._known[top]:
                 top = reached
+
+    def _nested_in_best_precision(self) -> Proposals:
+        nothing = SkipSet(self._size)
+        best = max(
+            (nothing, *in_other_precisions(nothing, self._widths)), key=self._known.__getitem__
+        )
+        for skips in self._given_nested:
+            yield skips.lower(best.low_bits, head=best.low_head) if best.low_bits else skips
 
     def _nested(self) -> Proposals:
         nothing = SkipSet(self._size)

@@ -12,6 +12,7 @@ from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.fused.native import build, sublayers
 from specframe.executors.fused.native.packed import pack
 from specframe.executors.fused.weights import FusedLinear
+from specframe.executors.rounding import round_in_groups
 from specframe.types import DraftPlan, SkipSet, Step, StopRule
 
 DTYPES = (torch.bfloat16, torch.float32)
@@ -223,7 +224,8 @@ def test_float64_is_left_to_torch():
 def test_low_bit_products_are_those_of_the_rounded_weights(inputs, outputs, bits, dtype):
     draw = torch.Generator().manual_seed(inputs + outputs)
     weight, rows = (torch.randn(n, inputs, generator=draw).to(dtype) for n in (outputs, 9))
-    lowered = pack(FusedLinear(weight, torch.linspace(-1, 1, outputs).to(dtype)), bits)
+    bias = torch.linspace(-1, 1, outputs).to(dtype)
+    lowered = pack(FusedLinear(weight, bias, (outputs,)), bits, round_in_groups)
     native = tiny_executor(replace(TINY, dtype=dtype))._native
     wanted = lowered(rows)
     for count in (1, 2, 3, 9):

@@ -5,11 +5,14 @@ import torch
 from doubles.architecture_doubles import logits_in_blocks, own_logits, random_tokens
 from transformers import AutoModelForCausalLM, StoppingCriteria
 
+from specframe import Rig
+from specframe.contract.published import PublishedFiles
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.doors.custom_generate import custom_generate
 from specframe.doors.speculator import SelfSpeculator
 from specframe.executors.load import load_executor
+from specframe.strategies import StaticBO
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing.architectures import save_tiny_model, tiny_model
@@ -92,6 +95,23 @@ def test_an_offloaded_model_generates_by_both_doors_as_the_library_does():
     door = custom_generate(speculator.strategy)
     found = model.generate(prompt, do_sample=False, custom_generate=door, **settings)
     assert torch.equal(found, wanted)
+
+
+def test_a_calibration_of_an_offloaded_model_holds_for_the_whole_one(tmp_path):
+    """The weights are not at hand, so that only the shape is compared."""
+    accelerate = pytest.importorskip("accelerate")
+    offloaded, whole = (tiny_model("llama", torch.float32) for _ in range(2))
+    accelerate.cpu_offload(offloaded, execution_device=torch.device("cpu"))
+    rig = Rig.of(offloaded)
+    (tmp_path / "sets.json").write_text('{"m": {"attention": [1], "mlp": [1, 2]}}')
+    files = PublishedFiles(tmp_path / "sets.json")
+    StaticBO.imported(files, rig.shape, rig.facts).save(tmp_path / "found")
+    answers = [
+        SelfSpeculator(model, tmp_path / "found").generate([5, 6, 7], max_new_tokens=8)
+        for model in (offloaded, whole)
+    ]
+    assert torch.equal(answers[0].sequences, answers[1].sequences)
+    assert all(answer.stats.drafted > 0 for answer in answers)
 
 
 def places(model):

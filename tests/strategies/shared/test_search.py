@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
 from specframe.strategies.shared.searching.search import Budget, InTurn, Record, Trial, run_search
-from specframe.strategies.shared.searching.searchers import Annealing, LocalSearch, RandomSearch
+from specframe.strategies.shared.searching.searchers import (
+    Annealing,
+    LocalSearch,
+    RandomSearch,
+    in_other_precisions,
+)
 from specframe.types import SkipSet
 
 SIZE = 12
@@ -174,3 +179,16 @@ def test_local_search_solves_any_separable_objective(bits, seed):
 def test_a_budget_below_zero_is_refused(name):
     with pytest.raises(InvalidConfig, match=name):
         Budget(**{"evaluations": 1, name: -1})
+
+
+def test_given_nested_sets_run_in_the_precision_that_is_best_with_nothing_skipped():
+    nothing = SkipSet(SIZE)
+    nested = [nothing.flip(0), nothing.flip(0).flip(1)]
+
+    def value(skips):
+        return 2.0 * (skips.low_bits == 8 and not skips.low_head) - skips.bits.bit_count()
+
+    search = LocalSearch(SIZE, widths=(4, 8), nested=nested)
+    tried = [trial.skips for trial in run_search(value, search, Budget(7)).trials]
+    assert tried[:5] == [nothing, *in_other_precisions(nothing, (4, 8))]
+    assert tried[5:] == [skips.lower(8, head=False) for skips in nested]

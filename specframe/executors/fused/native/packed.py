@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from specframe.executors.fused.weights import FusedLinear
-from specframe.executors.low_bit import GROUP, LowBitLinear, Rounded, round_in_groups
+from specframe.executors.low_bit import LowBitLinear
+from specframe.executors.rounding import GROUP, Rounded, Rounding, pad_rows
 
 __all__ = ["PackedWeight", "pack"]
 
 BLOCK = 16  # outputs that are computed together
-AT_ONCE = 4096  # outputs that are rounded together, since rounding takes several times their memory
+AT_ONCE = 4096  # outputs whose codes are put in order together
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class PackedWeight:
         return F.linear(_rounded_rows(rows), weight.to(rows.dtype))
 
     def _rounded(self) -> Rounded:
-        steps = self.codes.unflatten(2, (-1, BLOCK, 4)).int()
+        steps = self.codes.unflatten(2, (-1, BLOCK, 4))
         parts = [steps & 15, steps >> 4] if self.bits == 4 else [steps]
         codes = torch.stack(parts, -2)
         # [blocks, groups, steps, 16, halves, 4] -> [outputs, inputs]
@@ -43,29 +44,27 @@ class PackedWeight:
         return Rounded(codes, scales, zeros, self.bits)
 
 
-def pack(linear: FusedLinear, bits: int) -> LowBitLinear:
+def pack(linear: FusedLinear, bits: int, rounding: Rounding) -> LowBitLinear:
     """Round the weights of a layer, which keeps its own."""
-    pieces = [_packed(rows, bits) for rows in linear.weight.detach().split(AT_ONCE)]
-    packed, scales, zeros = map(torch.cat, zip(*pieces, strict=True))
-    size = sum(part.nbytes for part in (packed, scales, zeros))
-    weight, outputs = PackedWeight(packed, scales, zeros, bits), linear.weight.shape[0]
-    return LowBitLinear(weight, 0, outputs, linear.bias, size)
-
-
-def _packed(weight: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes, scales and zeros of some rows."""
-    outputs, inputs = weight.shape
-    rounded = round_in_groups(F.pad(weight, (0, -inputs % GROUP, 0, -outputs % BLOCK)), bits)
-    # [blocks, groups, steps, 16, halves, 4]
-    codes = rounded.codes.view(-1, BLOCK, rounded.scales.shape[1], GROUP * bits // 32, 8 // bits, 4)
-    codes = codes.permute(0, 2, 3, 1, 4, 5)
-    packed = codes[..., 0, :] | codes[..., 1, :] << 4 if bits == 4 else codes[..., 0, :]
-    packed = packed.to(torch.uint8).flatten(2).contiguous()
+    rounded = pad_rows(rounding(linear.weight.detach(), bits), BLOCK)
+    codes = torch.cat([_in_order(rows, bits) for rows in rounded.codes.split(AT_ONCE)])
     scales, zeros = (
         part.view(-1, BLOCK, part.shape[1]).transpose(1, 2).to(torch.bfloat16).contiguous()
         for part in (rounded.scales, rounded.zeros)
     )
-    return packed, scales, zeros
+    size = sum(part.nbytes for part in (codes, scales, zeros))
+    weight = PackedWeight(codes, scales, zeros, bits)
+    return LowBitLinear(weight, 0, linear.outputs, linear.bias, size)
+
+
+def _in_order(codes: Tensor, bits: int) -> Tensor:
+    """[blocks, groups, bytes] of codes [outputs, inputs]."""
+    # [blocks, groups, steps, 16, halves, 4]
+    groups = codes.shape[1] // GROUP
+    codes = codes.view(-1, BLOCK, groups, GROUP * bits // 32, 8 // bits, 4)
+    codes = codes.permute(0, 2, 3, 1, 4, 5)
+    packed = codes[..., 0, :] | codes[..., 1, :] << 4 if bits == 4 else codes[..., 0, :]
+    return packed.flatten(2).contiguous()
 
 
 def _rounded_rows(rows: Tensor) -> Tensor:

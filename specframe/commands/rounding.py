@@ -1,0 +1,97 @@
+"""`specframe round`: 4-bit weights that drafts agree with the model more often with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from specframe.commands.options import Device, Dtype, Threads, say_prompts
+from specframe.commands.progress import Progress
+from specframe.commands.results_file import JsonFile, require_writable, write_figures
+
+if TYPE_CHECKING:
+    from specframe.calibration.rounding import FittedRounding
+    from specframe.rig import Rig
+    from specframe.types import Prompt
+
+__all__ = ["round_"]
+
+
+def round_(
+    model: Annotated[
+        str, typer.Option(help="testbed, smollm2, a folder, a .gguf file or a hub id.")
+    ],
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            help='A file with {"prompt": ..., "domain": ...} per line, or everyday, which is used '
+            "if none is given. The testbed has its own."
+        ),
+    ] = None,
+    per_domain: Annotated[
+        int, typer.Option(min=3, max=1000, help="Prompts of each domain; a third of them judge.")
+    ] = 6,
+    new_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens of each answer, which weights are fitted to, too.")
+    ] = 32,
+    again: Annotated[bool, typer.Option("--again", help="Round even if weights are kept.")] = False,
+    threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
+    json: JsonFile = None,
+) -> None:
+    """Round a model's weights to 4 bits for what its layers read, and keep them if that is better.
+
+    Drafts on 4-bit weights use them from then on, on this machine. Answers stay the same.
+    """
+    require_writable(json)
+    from specframe.calibration.rounding import has_rounding
+    from specframe.prompts.source import require_prompts
+    from specframe.prompts.usual import usual_prompts
+    from specframe.rig import Rig
+
+    require_prompts(prompts or usual_prompts(model))
+    say_prompts(model, prompts)
+    progress = Progress()
+    rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
+    if has_rounding(rig.model) and not again:
+        typer.echo(f"4-bit weights of {model} are kept already. --again rounds them anew.")
+        write_figures(json, {"schema_version": 1, "model": model, "kept": True, "fitted": False})
+        return
+    asked = _prompts(rig, prompts or usual_prompts(model), per_domain)
+    found = rig.fit_rounding(asked, new_tokens)
+    progress.end()
+    _show(model, found)
+    figures = {
+        "schema_version": 1,
+        "model": model,
+        "fitted": True,
+        "kept": found.kept,
+        "weights": found.weights,
+        "tokens": found.tokens,
+        "acceptance_nearest": found.nearest.value,
+        "acceptance_fitted": found.fitted.value,
+        "judged_on": found.fitted.count,
+    }
+    write_figures(json, figures)
+
+
+def _prompts(rig: Rig, source: str, per_domain: int) -> list[Prompt]:
+    from specframe.prompts.random import random_prompts
+    from specframe.prompts.source import prompts_from
+    from specframe.prompts.usual import RANDOM
+
+    if source == RANDOM:
+        return random_prompts(rig.shape.vocabulary, 64, per_domain)
+    return prompts_from(source, rig.tokenizer, per_domain=per_domain, split="validation")
+
+
+def _show(model: str, found: FittedRounding) -> None:
+    typer.echo(
+        f"Drafts of {model} with everything on 4-bit weights agree with it on "
+        f"{found.nearest.value:.3f} of {found.fitted.count} tokens where weights are rounded to "
+        f"the nearest values, and on {found.fitted.value:.3f} where they are rounded for their "
+        f"inputs ({found.weights} matrices, {found.tokens} tokens of other prompts)."
+    )
+    typer.echo("These are kept, and used from now on." if found.kept else "So nothing is kept.")

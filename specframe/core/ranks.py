@@ -1,0 +1,81 @@
+"""The processes that run one tensor-parallel model: they must plan, choose and stop alike.
+
+Every process, a rank, runs the same engine, and a sublayer is one computation of them all: ranks
+that plan differently would wait for each other for ever. So whatever is read from a clock is taken
+from the first rank, and plans and tokens are compared before each round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from specframe.errors import RanksParted, SpecframeError
+from specframe.executors.support import is_sharded
+
+__all__ = ["Ranks", "ranks_of", "together"]
+
+Value = TypeVar("Value")
+
+
+class Ranks:
+    """Every method is called by all ranks, in the same order."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._count = dist.get_world_size()
+
+    def agree(self, *what: object) -> None:
+        """Raise on every rank unless all have the same values, which are compared as text."""
+        digest = hashlib.sha256(repr(what).encode()).digest()[:8]
+        own = torch.tensor([int.from_bytes(digest, signed=True)], device=self._device)
+        found = [torch.empty_like(own) for _ in range(self._count)]
+        dist.all_gather(found, own)
+        if any(int(one) != int(own) for one in found):
+            raise RanksParted(
+                f"The {self._count} ranks no longer do the same: their plans or tokens differ. "
+                f"Give every rank the same prompt, settings, seed and costs."
+            )
+
+    def from_first(self, *numbers: float) -> tuple[float, ...]:
+        """The first rank's numbers."""
+        shared = torch.tensor(numbers, dtype=torch.float64, device=self._device)
+        dist.broadcast(shared, 0)
+        return tuple(shared.tolist())
+
+    def seed(self) -> int:
+        """A new seed, the same on all ranks."""
+        return int(self.from_first(random.getrandbits(31))[0])
+
+
+def ranks_of(model: Any, device: torch.device) -> Ranks | None:
+    """The ranks that the model is sharded over; None if this process has all of it."""
+    return Ranks(device) if is_sharded(model) else None
+
+
+def together(rounds: Iterator[Value]) -> Iterator[Value]:
+    """The rounds; an error of the connection between the ranks becomes one of ours."""
+    try:
+        yield from rounds
+    except SpecframeError:
+        raise
+    except RuntimeError as error:
+        if not _of_connection(error):
+            raise
+        raise RanksParted(
+            f"Another rank ended or cannot be reached: {str(error).splitlines()[0]}. See what that "
+            f"rank printed, and start all ranks again."
+        ) from error
+
+
+def _of_connection(error: RuntimeError) -> bool:
+    """Gloo raises plain runtime errors."""
+    words = str(error).lower()
+    return isinstance(error, dist.DistError) or any(
+        word in words for word in ("gloo", "connection", "nccl", "timed out")
+    )

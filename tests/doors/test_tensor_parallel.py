@@ -1,0 +1,169 @@
+"""Tensor-parallel generation: two processes, the tokens of one."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+
+import pytest
+import torch
+from doubles.rank_worker import answers, loaded
+from transformers import AutoConfig
+
+from specframe import Rig
+from specframe.costs.model import CostModel
+from specframe.doors import tensor_parallel
+from specframe.doors.tensor_parallel import allowed_ranks, require_ranks, sharing
+from specframe.errors import InvalidRequest, UnsupportedModel
+from specframe.testing.architectures import save_tiny_model
+from specframe.types import Prompt
+
+TESTS = Path(__file__).parents[1]
+ONLINE = ("knapspec", "swift", "clasp", "admg", "del", "cascade", "auto", "prompt-lookup")
+HEADLINE = ("static-bo", "knn-ssd", "knap-knn")
+FEW = {
+    "static-bo": {"evaluations": "8"},
+    "knn-ssd": {"evaluations": "8", "domain_evaluations": "4"},
+    "knap-knn": {},
+}
+PATIENCE = 15.0  # seconds until a rank must have noticed that another is gone
+
+
+def started(*arguments, count=2):
+    """Processes as torchrun starts them, each a rank."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared |= {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "OMP_NUM_THREADS": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", *map(str, arguments)],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            **pipes,
+        )
+        for rank in range(count)
+    ]
+
+
+def printed(processes):
+    """What each rank printed last."""
+    found = []
+    for process in processes:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err[-2000:]
+        found.append(out.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return lambda name: save_tiny_model(name, folder / name)
+
+
+@pytest.fixture(scope="module")
+def calibrated(models, tmp_path_factory):
+    """Folders of the strategies that calibrate, by family."""
+
+    def of(family):
+        rig = Rig.of(loaded(str(models(family))), costs=CostModel.even(4))
+        drawn = torch.randint(3, 61, (12, 10), generator=torch.Generator().manual_seed(0))
+        asked = [Prompt(tuple(row), "ab"[i % 2]) for i, row in enumerate(drawn.tolist())]
+        folders = []
+        for name in HEADLINE:
+            found = rig.strategy(name, "best", FEW[name])
+            folders.append(tmp_path_factory.mktemp(family) / name)
+            found.calibrate(rig.lab(new_tokens=8), asked).save(folders[-1])
+        return list(map(str, folders))
+
+    return of
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "mixtral"])
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_two_ranks_give_the_tokens_of_one_process_with_every_strategy(models, calibrated, family):
+    strategies = [*ONLINE, *calibrated(family)]
+    check(models(family), strategies)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_two_ranks_give_the_tokens_of_one_process(models):
+    check(models("llama"), ["random-skip:faithful"])
+
+
+def check(folder, strategies):
+    given = ("doubles.rank_worker", folder, ",".join(strategies), 24, 0)
+    one, other = map(json.loads, printed(started(*given)))
+    assert one == other
+    alone = answers(loaded(str(folder)), strategies, 24)
+    assert {name: tokens for name, (tokens, _) in one.items()} == {
+        name: tokens for name, (tokens, _) in alone.items()
+    }
+    assert sum(drafted for _, drafted in one.values()) > 0
+
+
+@pytest.mark.slow
+def test_ranks_that_part_raise_and_do_not_hang(models):
+    apart = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 24, 1)
+    for process in apart:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode != 0
+        assert "RanksParted: The 2 ranks no longer do the same" in said
+
+
+@pytest.mark.slow
+def test_a_killed_rank_ends_the_other_with_a_clear_error(models):
+    processes = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 240, 0)
+    survivor, victim = processes
+    assert victim.stdout.readline() == "ready\n"
+    assert survivor.stdout.readline() == "ready\n"
+    victim.send_signal(signal.SIGKILL)
+    killed = monotonic()
+    _, said = survivor.communicate(timeout=PATIENCE)
+    assert monotonic() - killed < PATIENCE
+    assert survivor.returncode != 0
+    assert "RanksParted: Another rank ended or cannot be reached" in said
+    victim.communicate()
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "allowed"),
+    [
+        ("llama", {"num_attention_heads": 8, "num_key_value_heads": 4}, (1, 2, 4)),
+        ("qwen3", {"num_attention_heads": 6, "num_key_value_heads": 6}, (1, 2, 3, 6)),
+        ("mixtral", {"num_key_value_heads": 8, "intermediate_size": 36}, (1, 2, 4)),
+        ("gpt2", {}, (1,)),
+    ],
+)
+def test_heads_and_experts_say_how_many_ranks_there_can_be(family, settings, allowed):
+    config = AutoConfig.for_model(family, **settings)
+    assert allowed_ranks(config) == allowed
+    if allowed == (1,):
+        with pytest.raises(UnsupportedModel, match="no tensor-parallel plan"):
+            require_ranks(config, 2)
+    else:
+        require_ranks(config, 2)
+        with pytest.raises(InvalidRequest, match="Got 5 instead"):
+            require_ranks(config, 5)
+
+
+def test_one_process_or_a_model_made_here_is_refused(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(InvalidRequest, match="torchrun --nproc-per-node 2"):
+        sharing("some/model", None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InvalidRequest, match="save_pretrained"):
+        sharing("testbed", None)
+
+
+def test_on_a_machine_with_gpus_the_cpu_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(InvalidRequest, match="--device cuda"):
+        tensor_parallel._connect("cpu")
