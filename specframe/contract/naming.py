@@ -189,7 +189,7 @@ def _plain(found: type[LayerSelector], options: Mapping[str, str]) -> LayerSelec
 
 def option_pairs(settings: Sequence[str]) -> dict[str, str]:
     """Settings like name=value, as a mapping."""
-    pairs = {}
+    pairs: dict[str, str] = {}
     for setting in settings:
         name, sign, value = setting.partition("=")
         name = name.strip().replace("-", "_")
