@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import architecture
+import field
 import found
 import home
 import reference
@@ -39,6 +40,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "engine": shown_engine.engine,
     "environment": shown_run.environment,
     "everyone": shown_run.everyone,
+    "field": field.field,
     "found": found.found,
     "gpu": shown_gpu.gpu,
     "measured": shown_run.measured,

@@ -17,6 +17,7 @@ from specframe.contract.selector import LayerSelector
 from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.loading import load
+from specframe.doors.second import loads_second
 from specframe.doors.speculator import SelfSpeculator
 from specframe.doors.tensor_parallel import sharing
 from specframe.errors import InvalidRequest, PromptTooLong
@@ -190,7 +191,9 @@ class Rig:
         self, named: str, preset: str = "best", options: Mapping[str, str] | None = None
     ) -> LayerSelector:
         """A strategy for this model, by its registered name or a calibrated folder."""
-        return strategy_from(named, self.shape, preset, options, self.facts)
+        found = strategy_from(named, self.shape, preset, options, self.facts)
+        strict = self.executor.strict
+        return found.with_models(loads_second(self.executor, self.tokenizer, strict))
 
     def ready_strategy(
         self, named: str, preset: str = "best", options: Mapping[str, str] | None = None

@@ -21,6 +21,7 @@ __all__ = [
     "Draft",
     "DraftPlan",
     "Estimate",
+    "ExitRule",
     "GainRule",
     "ModelShape",
     "Outcome",
@@ -267,19 +268,42 @@ class GainRule:
 class StopRule:
     """When a draft ends. The token at which a rule ends it is kept and verified.
 
-    `confidence` ends the draft after a token whose draft probability is below it. With
+    `confidence` ends the draft after a token whose draft probability is below it. A `temperature`
+    above 1 flattens the probabilities that `confidence` and `gain` look at, and nothing else. With
     `max_tokens` 0 nothing is drafted: plain autoregressive decoding.
     """
 
     max_tokens: int
     confidence: float = 0.0
     gain: GainRule | None = None
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.max_tokens < 0:
             raise InvalidConfig.of("StopRule", "max_tokens", "at least 0", self.max_tokens)
+        if self.temperature <= 0.0:
+            raise InvalidConfig.of("StopRule", "temperature", "above 0", self.temperature)
         if not 0.0 <= self.confidence <= 1.0:
             raise InvalidConfig.of("StopRule", "confidence", "in [0, 1]", self.confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRule:
+    """Where drafted tokens may leave the model before the plan's own exit.
+
+    A token leaves after the first of these `layers` at which its probability is at least the stop
+    rule's `confidence`, at a temperature of 1 + `annealing` (1 - layer / L); a token that never
+    reaches it leaves at the plan's exit and ends the draft.
+    """
+
+    layers: tuple[int, ...]  # ascending, numbers of layers that have run
+    annealing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if list(self.layers) != sorted({*self.layers}) or min(self.layers, default=1) < 1:
+            raise InvalidConfig.of("ExitRule", "layers", "ascending, from 1", self.layers)
+        if self.annealing < 0.0:
+            raise InvalidConfig.of("ExitRule", "annealing", "at least 0", self.annealing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +335,9 @@ class DraftPlan:
     The draft begins with the `copied` tokens, which are not drafted by the model; it reads them
     only when it drafts further tokens after them. They count towards `stop.max_tokens`. `headed`
     drafts with the strategy's draft head; the plan must then skip all sublayers after the head's
-    depth. `capture` keeps the states that the strategy's `needs` name from this round's
+    depth. `second` drafts with the strategy's second model, and the plan must skip nothing. `exits`
+    lets each token of a chain leave the model earlier than the plan, which must be an early exit
+    itself. `capture` keeps the states that the strategy's `needs` name from this round's
     verification. A plan that drafts nothing because nothing would pay says in `declined` what the
     best plan was predicted to reach over autoregressive decoding.
     """
@@ -322,6 +348,8 @@ class DraftPlan:
     capture: bool = True
     copied: tuple[int, ...] = ()
     headed: bool = False
+    exits: ExitRule | None = None
+    second: bool = False
     declined: float = field(default=0.0, compare=False)  # speed-up; 0: no plan was declined
 
 
@@ -391,6 +419,16 @@ class Draft:
             found.append(node)
             node = self.parents[node]
         return found[::-1]
+
+    def after(self, count: int) -> Draft:
+        """The draft without its first `count` nodes, a chain; the last of them becomes the root."""
+        return Draft(
+            self.tokens[count:],
+            tuple(parent - count for parent in self.parents[count:]),
+            self.confidences[count:],
+            None if self.laws is None else {p - count: law for p, law in self.laws.items()},
+            copied=max(self.copied - count, 0),
+        )
 
     def depth(self) -> int:
         """Length of the longest path."""

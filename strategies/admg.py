@@ -190,6 +190,7 @@ class Admg(LayerSelector):
         "attention sublayers that hardly turn the prompt's stream",
         separable=True,
         context_aware=True,
+        official="no code published",
         search="cosine at the prompt",
     )
     presets: ClassVar[Mapping[str, JudgedConfig | AdmgConfig]] = {

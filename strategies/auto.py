@@ -1,19 +1,21 @@
-"""Auto: a bandit over any strategies, and over drafting nothing, that starts with no history.
+"""Auto: a bandit over any strategies, and over drafting nothing, that learns from all sequences.
 
 Each arm is a strategy and plans whole blocks of rounds. Numbers in the code, all in seconds of the
 machine's prices; only the time that planning took is read from the clock:
 
     (1) speed g of an arm = sum of (tokens x autoregressive seconds) / sum of its rounds' seconds
     (2) its standard error from the scatter of the rounds about g (a ratio estimate)
-    (3) upper bound = g + w standard errors, and never above what its plan could gain if every
-        drafted token were accepted; drafting nothing has g = 1 exactly
+    (3) upper bound = g + w standard errors, infinite before the first round; drafting nothing has
+        g = 1 exactly
     (4) the arm of the highest upper bound plans the next block
     (5) arms not yet known to pay may together lose a little against drafting nothing, no more
+    (6) an arm whose plan would lose even if everything were accepted gives up its block
 
-By (3) and (4) an arm that would lose even if everything were accepted is never tried. By (5) a text
-on which nothing pays costs little more than autoregressive decoding. Evidence fades with the tokens
-that pass, and nearly all of it at once when the present arm has become a quarter slower, so that
-an arm that failed on another kind of text is tried again.
+The sums of (1) and (2) are kept from sequence to sequence, so only the first answers pay for trying
+the arms; an arm that is not chosen neither plans nor computes. By (5) a text on which nothing pays
+costs little more than autoregressive decoding. Evidence fades with the tokens that pass, and nearly
+all of it at once when the present arm has become a quarter slower, so that an arm that failed on
+another kind of text is tried again.
 
 It is no paper's method; the bound is of the kind of Auer, Cesa-Bianchi, Fischer 2002 (UCB), with
 an interval from the data instead of from the range. Both presets are the same; the arms are made by
@@ -23,14 +25,15 @@ the preset that is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, sqrt
 from operator import add
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from specframe.contract.options import require_at_least
 from specframe.contract.paying import Prospect, absence, draft_nothing
 from specframe.contract.planner import Context, DraftHead, Planner
+from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
@@ -55,7 +58,7 @@ class AutoConfig:
     What (5) may lose: `stake` autoregressive tokens, and a `share` of those that have passed.
     """
 
-    width: float = 2.5
+    width: float = 2.0
     block: int = 4
     half_life: float = 20_000.0
     stake: float = 40.0
@@ -102,11 +105,48 @@ class _Evidence:
 
 
 @dataclass
-class _Arm:
-    planner: Planner
-    evidence: _Evidence = field(default_factory=_Evidence)
-    recent: _Evidence = field(default_factory=_Evidence)  # the same, fading faster
-    most: float = inf  # speed-up if every drafted token were accepted
+class _Record:
+    """What is known of all arms."""
+
+    evidence: list[_Evidence]  # by arm
+    recent: list[_Evidence]  # the same, fading faster
+    lost: float = 0.0  # seconds against drafting nothing
+    passed: float = 0.0  # autoregressive seconds of all tokens
+
+    @classmethod
+    def of(cls, arms: int) -> _Record:
+        """Nothing yet."""
+        return cls([_Evidence() for _ in range(arms)], [_Evidence() for _ in range(arms)])
+
+    def copy(self) -> _Record:
+        """One that goes its own way."""
+        evidence, recent = (
+            [_Evidence(one.sums) for one in some] for some in (self.evidence, self.recent)
+        )
+        return replace(self, evidence=evidence, recent=recent)
+
+    def add(self, arm: int | None, tokens: int, gained: float, spent: float, keep: float) -> None:
+        """A round of this arm, or of none: the seconds that it saved and took."""
+        self.passed += gained
+        for evidence in self.evidence:
+            evidence.fade(keep)
+        if arm is None:
+            return
+        self.evidence[arm].add(gained, spent)
+        self.recent[arm].fade(0.5 ** (tokens / RECENT))
+        self.recent[arm].add(gained, spent)
+        self.lost = max(self.lost + spent - gained, 0.0)  # gains do not offset later losses
+
+    def forget_if_slower(self, arm: int) -> None:
+        """Start again where the text has changed under an arm that paid."""
+        evidence, recent = self.evidence[arm], self.recent[arm]
+        known = recent.rounds > SETTLED and evidence.speed > 1.0
+        if not known or recent.speed >= SLOWER * evidence.speed:
+            return
+        for one in self.evidence:
+            one.fade(FORGOTTEN)
+        self.recent = [_Evidence() for _ in self.recent]
+        self.lost = 0.0  # noticing took seconds, and the new text has a stake of its own
 
 
 @dataclass(frozen=True)
@@ -115,19 +155,22 @@ class Auto(LayerSelector):
 
     parts: tuple[LayerSelector, ...]  # the arms
     config: AutoConfig = field(default_factory=AutoConfig)
+    kept: _Record = field(init=False, compare=False, repr=False)  # of all sequences
 
     traits = Traits(
         "whichever of several strategies turns out the fastest",
         adaptive=True,
         context_aware=True,
+        precision_aware=True,
         search="upper confidence bounds over strategies",
     )
     presets: ClassVar[Mapping[str, AutoConfig]] = {"best": AutoConfig(), "faithful": AutoConfig()}
-    combines = ("cascade", "del")
+    combines = ("low-bit", "cascade:suffix+of=low-bit", "cascade:suffix")
 
     def __post_init__(self) -> None:
         if not self.parts:
             raise InvalidConfig.of("Auto", "of", "one or more strategies", self.parts)
+        object.__setattr__(self, "kept", _Record.of(len(self.parts)))
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -140,12 +183,27 @@ class Auto(LayerSelector):
             max(needs.window for needs in every),
         )
 
+    def fresh(self) -> Self:
+        """With fresh parts, of which nothing is known."""
+        return replace(self, parts=tuple(part.fresh() for part in self.parts))
+
     def head(self, shape: ModelShape) -> DraftHead | None:
         """The one that an arm has; there is room for one."""
         heads = [head for part in self.parts if (head := part.head(shape)) is not None]
         if len(heads) > 1:
             raise InvalidConfig.of("Auto", "of", "at most one with a trained head", len(heads))
         return heads[0] if heads else None
+
+    def with_models(self, load: LoadSecond) -> Self:
+        """With those of the arms."""
+        return replace(self, parts=tuple(part.with_models(load) for part in self.parts))
+
+    def second(self) -> SecondModel | None:
+        """The one that an arm has; there is room for one."""
+        models = [model for part in self.parts if (model := part.second()) is not None]
+        if len(models) > 1:
+            raise InvalidConfig.of("Auto", "of", "at most one with a draft model", len(models))
+        return models[0] if models else None
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """The best of the arms, if any says what it could gain."""
@@ -154,99 +212,90 @@ class Auto(LayerSelector):
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner that chooses among new planners of all parts."""
-        return _AutoPlanner([part.start(shape) for part in self.parts], self.config)
+        planners = [part.start(shape) for part in self.parts]
+        return _AutoPlanner(planners, self.config, self.kept)
 
 
 class _AutoPlanner(Planner):
-    """The bandit over one sequence."""
+    """The bandit over one sequence, which begins with what earlier ones found."""
 
-    def __init__(self, planners: Sequence[Planner], config: AutoConfig) -> None:
-        self._config = config
-        self._arms = [_Arm(planner) for planner in planners]
-        self._current: _Arm | None = None  # None drafts nothing
+    def __init__(self, planners: Sequence[Planner], config: AutoConfig, kept: _Record) -> None:
+        self._config, self._planners = config, planners
+        self._kept, self._record = kept, kept.copy()
+        self._current: int | None = None  # None drafts nothing
         self._left = 0  # rounds of the block
+        self._hopeless: set[int] = set()  # arms, by (6)
         self._repricing = Repricing()
         self._costs: CostModel | None = None  # of the round that was planned
         self._n = 0  # its cache columns
-        self._lost = 0.0  # seconds against drafting nothing
-        self._passed = 0.0  # autoregressive seconds of all tokens
 
     def plan(self, context: Context) -> DraftPlan:
         """The plan of the present arm."""
         self._costs, self._n = context.costs, context.length - 1
+        if self._repricing.due(context):
+            self._hopeless.clear()
         if self._left == 0:
-            self._choose(context, context.costs)
-            self._left = self._config.block
-        if self._current is None:
-            return draft_nothing(context.shape.layers)
-        return self._current.planner.plan(context)
+            if self._current is not None:
+                for record in (self._record, self._kept):
+                    record.forget_if_slower(self._current)
+            self._choose(context)
+        while self._current is not None:
+            plan = self._planners[self._current].plan(context)
+            begins = self._left == self._config.block
+            if not begins or not _loses(plan, context.costs, self._n):
+                break
+            self._hopeless.add(self._current)
+            self._choose(context)
+        else:
+            plan = draft_nothing(context.shape.layers)
+        return plan
 
     def observe(self, outcome: Outcome) -> None:
         """Price the round; the arm that planned it learns from it."""
         if self._costs is None or not outcome.emitted:
             return  # others plan from now on
-        alone = self._costs.autoregressive(self._n)
-        gained = len(outcome.emitted) * alone
+        tokens = len(outcome.emitted)
+        gained = tokens * self._costs.autoregressive(self._n)
         spent = self._costs.round(outcome.plan, self._n, outcome.drafted) + outcome.select_seconds
-        self._passed += gained
-        keep = 0.5 ** (len(outcome.emitted) / self._config.half_life)
-        for arm in self._arms:
-            arm.evidence.fade(keep)
+        keep = 0.5 ** (tokens / self._config.half_life)
+        for record in (self._record, self._kept):
+            record.add(self._current, tokens, gained, spent, keep)
         self._left -= 1
-        if self._current is None:
-            return
-        self._current.evidence.add(gained, spent)
-        self._current.recent.fade(0.5 ** (len(outcome.emitted) / RECENT))
-        self._current.recent.add(gained, spent)
-        self._lost = max(self._lost + spent - gained, 0.0)  # gains do not offset later losses
-        self._current.planner.observe(outcome)
+        if self._current is not None:
+            self._planners[self._current].observe(outcome)
 
-    def _choose(self, context: Context, costs: CostModel) -> None:
-        """Equation (4), among what (5) allows."""
-        if self._repricing.due(context):
-            self._bound(context, costs)
-        if self._current is not None and _slowed_down(self._current):
-            for arm in self._arms:
-                arm.evidence.fade(FORGOTTEN)
-                arm.recent = _Evidence()
-            self._lost = 0.0  # noticing took seconds, and the new text has a stake of its own
+    def _choose(self, context: Context) -> None:
+        """Equation (4), among what (5) and (6) allow."""
         best, chosen = 1.0, None
-        for arm in self._arms:
+        for arm in range(len(self._planners)):
             upper = self._upper(arm)
-            if upper > best and self._may_plan(arm, costs):
+            if upper > best and arm not in self._hopeless and self._may_plan(arm, context.costs):
                 best, chosen = upper, arm
-        if chosen is not self._current and self._current is not None:
-            self._current.planner.observe(absence(context.shape.layers))
-        self._current = chosen
+        if chosen != self._current and self._current is not None:
+            self._planners[self._current].observe(absence(context.shape.layers))
+        self._current, self._left = chosen, self._config.block
 
-    def _upper(self, arm: _Arm) -> float:
+    def _upper(self, arm: int) -> float:
         """Equation (3)."""
-        if arm.evidence.rounds < 1.0:
-            return arm.most
-        return min(arm.evidence.speed + self._config.width * arm.evidence.error, arm.most)
+        evidence = self._record.evidence[arm]
+        if evidence.rounds < 1.0:
+            return inf
+        return evidence.speed + self._config.width * evidence.error
 
-    def _may_plan(self, arm: _Arm, costs: CostModel) -> bool:
+    def _may_plan(self, arm: int, costs: CostModel) -> bool:
         """Equation (5)."""
-        evidence, config = arm.evidence, self._config
+        evidence, config = self._record.evidence[arm], self._config
         if evidence.speed - config.width * evidence.error > 1.0:
             return True
         stake = config.stake * costs.autoregressive(self._n)
-        return self._lost < stake + config.share * self._passed
-
-    def _bound(self, context: Context, costs: CostModel) -> None:
-        """What each arm could gain with its present plan if every drafted token were accepted."""
-        alone = costs.autoregressive(self._n)
-        for arm in self._arms:
-            plan = arm.planner.plan(context)
-            seconds = [costs.round(plan, self._n, d) for d in range(1, plan.stop.max_tokens + 1)]
-            rates = [(d + 1) * alone / s for d, s in enumerate(seconds, start=1)]
-            arm.most = max(rates, default=inf)  # drafting nothing now costs nothing either
+        return self._record.lost < stake + config.share * self._record.passed
 
 
-def _slowed_down(arm: _Arm) -> bool:
-    """Whether the text has changed under an arm that paid: its latest rounds are much slower."""
-    known = arm.recent.rounds > SETTLED and arm.evidence.speed > 1.0
-    return known and arm.recent.speed < SLOWER * arm.evidence.speed
+def _loses(plan: DraftPlan, costs: CostModel, n: int) -> bool:
+    """Equation (6): drafting nothing does not lose."""
+    longest, alone = plan.stop.max_tokens, costs.autoregressive(n)
+    lengths = {d for d in (1, longest // 2, longest) if d}
+    return bool(lengths) and all((d + 1) * alone <= costs.round(plan, n, d) for d in lengths)
 
 
 def _joined(depths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

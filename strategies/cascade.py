@@ -1,4 +1,4 @@
-"""Cascade: n-gram lookup before any other strategy, verified together, chosen by price.
+"""Cascade: copies before the drafts of any other strategy, verified together, chosen by price.
 
 The two drafters fail on different text: a copy costs nothing to draft and is accepted where the
 text repeats itself, a draft of skipped layers costs time and is accepted where the model is sure.
@@ -13,61 +13,28 @@ Numbers in the code:
 
 It is no paper's method. The lookup is that of `prompt_lookup`; preset `best` asks for matches of
 two tokens or more, since one token says less than what the inner strategy knows. `faithful` copies
-as prompt lookup's own `faithful` does, and drafts after the copy, whatever that costs.
+as prompt lookup's own `faithful` does, and drafts after the copy, whatever that costs. Preset
+`suffix` is `best` with the copies of `suffix`, also of earlier answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from specframe.contract.paying import Prospect
-from specframe.contract.planner import Context, DraftHead, Planner
+from specframe.contract.planner import DraftHead, Planner
+from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.contract.wrapper import WrappedPlanner
-from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.ngrams import (
-    PROMPT_LOOKUP,
-    Copy,
-    CopyBeliefs,
-    NgramConfig,
-    NgramIndex,
-)
+from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, CopySource, NgramConfig, NgramIndex
+from specframe.strategies.shared.planners.copy_first import CopyFirst
 from specframe.strategies.shared.planners.prospects import BestOf
-from specframe.types import Draft, DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.strategies.shared.suffix_copies import EarlierAnswers, SuffixConfig, SuffixIndex
+from specframe.types import ModelShape
 
 __all__ = ["Cascade"]
-
-PRIOR = 4.0  # drafted tokens that the starting acceptance is worth
-LIKELY = 0.9  # where it starts: the inner strategy drafts because it expects to be right
-LENGTH = 6.0  # how long drafts are taken to be until some have been seen
-MEMORY = 0.95
-
-
-@dataclass
-class _Drafts:
-    """Acceptance and length of the inner strategy's drafts."""
-
-    seen: float = PRIOR
-    accepted: float = PRIOR * LIKELY
-    rounds: float = 1.0
-    drafted: float = LENGTH
-
-    @property
-    def acceptance(self) -> float:
-        return self.accepted / self.seen
-
-    @property
-    def length(self) -> float:
-        return self.drafted / self.rounds
-
-    def observe(self, drafted: int, accepted: int) -> None:
-        self.seen = MEMORY * self.seen + min(drafted, accepted + 1)
-        self.accepted = MEMORY * self.accepted + accepted
-        self.rounds = MEMORY * self.rounds + 1.0
-        self.drafted = MEMORY * self.drafted + drafted
 
 
 @dataclass(frozen=True)
@@ -75,17 +42,20 @@ class Cascade(LayerSelector):
     """Copies where the text repeats itself, and drafts with another strategy where it does not."""
 
     parts: tuple[LayerSelector, ...]  # one: the inner strategy
-    config: NgramConfig = field(default_factory=lambda: NgramConfig(shortest=2))
+    config: NgramConfig | SuffixConfig = field(default_factory=lambda: NgramConfig(shortest=2))
+    earlier: EarlierAnswers | None = field(init=False, compare=False, repr=False)
 
     traits = Traits(
-        "n-gram lookup before another strategy, chosen by price",
+        "copies before the drafts of another strategy, chosen by price",
         adaptive=True,
         context_aware=True,
-        search="n-gram match, and the other's own",
+        precision_aware=True,
+        search="matches, and the other's own",
     )
-    presets: ClassVar[Mapping[str, NgramConfig]] = {
+    presets: ClassVar[Mapping[str, NgramConfig | SuffixConfig]] = {
         "best": NgramConfig(shortest=2),
         "faithful": PROMPT_LOOKUP,
+        "suffix": SuffixConfig(),
     }
     combines = ("knapspec",)
 
@@ -93,6 +63,11 @@ class Cascade(LayerSelector):
         count = len(self.parts)
         if count != 1:
             raise InvalidConfig.of("Cascade", "of", "one strategy", f"{count} strategies")
+        config = self.config
+        earlier = None
+        if isinstance(config, SuffixConfig) and config.cached:
+            earlier = EarlierAnswers(config)
+        object.__setattr__(self, "earlier", earlier)
 
     @property
     def inner(self) -> LayerSelector:
@@ -105,9 +80,21 @@ class Cascade(LayerSelector):
         needs = self.inner.needs
         return replace(needs, prices=needs.prices or self.config.priced)
 
+    def fresh(self) -> Self:
+        """With a fresh part, and without earlier answers."""
+        return replace(self, parts=tuple(part.fresh() for part in self.parts))
+
     def head(self, shape: ModelShape) -> DraftHead | None:
         """That of the inner strategy."""
         return self.inner.head(shape)
+
+    def with_models(self, load: LoadSecond) -> Self:
+        """With those of the inner strategy."""
+        return replace(self, parts=(self.inner.with_models(load),))
+
+    def second(self) -> SecondModel | None:
+        """That of the inner strategy."""
+        return self.inner.second()
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """That of the inner strategy; without it nothing is copied either."""
@@ -115,102 +102,10 @@ class Cascade(LayerSelector):
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner with an empty index, around the inner strategy's."""
-        return _CascadePlanner(self.inner.start(shape), self.config)
-
-
-class _CascadePlanner(WrappedPlanner):
-    """Copies, drafts of the inner planner, or both."""
-
-    def __init__(self, inner: Planner, config: NgramConfig) -> None:
-        super().__init__(inner)
-        self._priced = config.priced
-        self._index = NgramIndex(config)
-        self._beliefs = CopyBeliefs(config.prior)
-        self._drafts = _Drafts()
-        self._inner_plan: DraftPlan | None = None
-        self._matched = 0
-
-    def plan(self, context: Context) -> DraftPlan:
-        """Equation (4)."""
-        plan = self._inner_plan = self._inner.plan(context)
-        copy = self._index.find(context.tokens, context.budget - 1)
-        if copy is None:
-            return plan
-        self._matched = copy.matched
-        if not self._priced:
-            return _after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
-        return self._fastest(plan, copy, context.costs, context.length - 1)
-
-    def observe(self, outcome: Outcome) -> None:
-        """Both learn, each from its own part of the draft."""
-        self._beliefs.observe(self._matched, outcome.draft.copied, outcome.accepted)
-        inner = _own_part(outcome, self._inner_plan)
-        if inner.drafted:
-            self._drafts.observe(inner.drafted, inner.accepted)
-        self._inner.observe(inner)
-
-    def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
-        """Equation (3) for every option; copies double in length."""
-        alpha = self._drafts.acceptance
-        more = min(plan.stop.max_tokens, max(1, round(self._drafts.length)))
-        chances = self._beliefs.chances(copy)
-
-        def rate(copied: int, drafted: int) -> float:
-            planned = _after_copy(plan, copy, copied, drafted)
-            alphas = (*chances[:copied], *(alpha,) * drafted)
-            return costs.tokens_per_second(alphas or (0.0,), planned, n)
-
-        lengths = [2**i for i in range(len(copy.tokens).bit_length())]
-        options = [(0, more), *((c, d) for c in lengths for d in dict.fromkeys((0, more)))]
-        copied, drafted = max(options, key=lambda option: rate(*option))
-        if copied == 0:
-            return plan
-        reach = 1.0
-        for chance in chances[:copied]:
-            reach *= chance
-        longest = plan.stop.max_tokens if drafted else 0
-        return _after_copy(plan, copy, copied, longest, reach)
-
-
-def _after_copy(
-    plan: DraftPlan, copy: Copy, copied: int, drafted: int, reach: float = 1.0
-) -> DraftPlan:
-    """The plan after a copy whose tokens are all accepted with chance `reach`.
-
-    A gain must repay that chance. Nothing is skipped where nothing is drafted after the copy.
-    """
-    if not drafted:
-        nothing = SkipSet.none(plan.skips.layers)
-        return DraftPlan(
-            nothing, StopRule(copied), capture=plan.capture, copied=copy.tokens[:copied]
-        )
-    gain = plan.stop.gain
-    if gain is not None and reach > 0.0:
-        gain = replace(gain, price=gain.price / reach)
-    stop = StopRule(copied + drafted, plan.stop.confidence, gain)
-    return replace(plan, stop=stop, copied=copy.tokens[:copied])
-
-
-def _own_part(outcome: Outcome, plan: DraftPlan | None) -> Outcome:
-    """What the inner planner observes: its own draft, or none where the copy was rejected."""
-    if plan is None or not outcome.draft.copied:
-        return outcome
-    copied = outcome.draft.copied
-    reached = outcome.accepted >= copied
-    return replace(
-        outcome,
-        plan=plan,
-        draft=_tail(outcome.draft, copied) if reached else Draft((), (), ()),
-        accepted=max(outcome.accepted - copied, 0),
-    )
-
-
-def _tail(draft: Draft, copied: int) -> Draft:
-    """The draft without its copied nodes, whose last one becomes the root."""
-    laws = draft.laws
-    return Draft(
-        draft.tokens[copied:],
-        tuple(parent - copied for parent in draft.parents[copied:]),
-        draft.confidences[copied:],
-        None if laws is None else {parent - copied: law for parent, law in laws.items()},
-    )
+        config = self.config
+        source: CopySource
+        if isinstance(config, SuffixConfig):
+            source = SuffixIndex(config, self.earlier)
+        else:
+            source = NgramIndex(config)
+        return CopyFirst(self.inner.start(shape), source, config.prior, config.priced)

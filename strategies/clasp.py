@@ -21,7 +21,7 @@ Differs from the paper, preset `best`: plans right after the prompt, from severa
 that see the target's keys before themselves; M is the number of skipped layers of most tokens a
 second, by measured prices and an acceptance that moves to what is observed; drafts end where one
 more token does not pay, and nothing is drafted where none does; the program runs again when what
-it promised has drifted. It is `chain_planner` over whole layers.
+it promised has drifted. It is `chain_search` over whole layers.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from specframe.contract.options import require_at_least, require_in
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.strategies.shared.planners.chain_planner import ChainPlanner, chain_prospect
-from specframe.strategies.shared.planners.chain_search import ChainConfig
+from specframe.strategies.shared.planners.chain_search import ChainConfig, ChainSearch
+from specframe.strategies.shared.planners.replanning import Replanner, program_prospect
 from specframe.strategies.shared.streams.chain_dp import ChainRules, Stretch, best_chains
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
@@ -120,6 +120,7 @@ class ClaSp(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
+        official="no code published",
         search="chain dynamic program over layers",
     )
     presets: ClassVar[Mapping[str, ChainConfig | ClaSpConfig]] = {
@@ -131,13 +132,14 @@ class ClaSp(LayerSelector):
         """The planner of the preset."""
         if isinstance(self.config, ClaSpConfig):
             return PortPlanner(self.config)
-        return ChainPlanner(self.config, whole_layers)
+        return Replanner(self.config, ChainSearch(self.config, whole_layers))
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """Of any sublayers; the paper always drafts."""
         if isinstance(self.config, ClaSpConfig):
             return None
-        return chain_prospect(self.config, whole_layers)
+        program = ChainSearch(self.config, whole_layers)
+        return program_prospect(self.config.longest, program)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

@@ -39,6 +39,7 @@ from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import Repricing
+from specframe.strategies.shared.planners.exits import spread_exits
 from specframe.strategies.shared.planners.prospects import ExitProspect
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
@@ -73,9 +74,7 @@ class DelConfig:
         """The exits that are watched in a model of so many layers."""
         if self.exits or not self.spread:
             return self.exits or tuple(range(1, layers))
-        parts = self.spread + 1
-        spread = {max(1, round(layers * i / parts)) for i in range(1, parts)}
-        return tuple(sorted(e for e in spread if e < layers))
+        return spread_exits(layers, self.spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +123,7 @@ class Del(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
+        official="no code found",
         search="grid over exit and draft length",
     )
     presets: ClassVar[Mapping[str, DelConfig]] = {

@@ -300,6 +300,7 @@ class KnapKnn(LookingUp):
         adaptive=True,
         context_aware=True,
         domain_aware=True,
+        precision_aware=True,
         search="knapsack over fitted losses per domain",
         calibrated=True,
     )

@@ -152,6 +152,8 @@ class KnnSsd(LookingUp):
     traits = Traits(
         "one skip set per domain, looked up by the prompt's hidden states",
         domain_aware=True,
+        precision_aware=True,
+        official="no, sampling is not implemented",
         search="Bayesian optimisation per domain",
         calibrated=True,
     )

@@ -115,6 +115,7 @@ class LayerSkip(CalibratedStrategy):
         "early exit after one layer for everything",
         training_free=False,
         separable=False,
+        official="yes, but with no_repeat_ngram_size and the like",
         search="sweep over exit and draft length",
         calibrated=True,
     )

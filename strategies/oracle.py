@@ -36,6 +36,7 @@ class Oracle(OneSet):
     presets: ClassVar[Mapping[str, OfflineConfig]] = {"best": BEST, "faithful": CLOCKED}
     traits = Traits(
         "the best single skip set, whatever finding it costs",
+        precision_aware=True,
         search="exhaustive, or long and local",
         calibrated=True,
     )

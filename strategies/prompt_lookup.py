@@ -21,20 +21,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from specframe.contract.paying import draft_nothing
-from specframe.contract.planner import Context, Planner
+from specframe.contract.planner import Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.costs.model import expected_tokens_by_depth
-from specframe.strategies.shared.ngrams import (
-    PROMPT_LOOKUP,
-    Copy,
-    CopyBeliefs,
-    NgramConfig,
-    NgramIndex,
-)
-from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
+from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, NgramConfig, NgramIndex
+from specframe.strategies.shared.planners.copying import CopyPlanner
+from specframe.types import ModelShape
 
-__all__ = ["CopyPlanner", "PromptLookup"]
+__all__ = ["PromptLookup"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +41,7 @@ class PromptLookup(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
+        official="yes, in transformers",
         search="n-gram match",
     )
     presets: ClassVar[Mapping[str, NgramConfig]] = {
@@ -62,41 +56,4 @@ class PromptLookup(LayerSelector):
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner with an empty index."""
-        return CopyPlanner(self.config)
-
-
-class CopyPlanner(Planner):
-    """Indexes the text as it grows, and learns which copies are accepted."""
-
-    def __init__(self, config: NgramConfig) -> None:
-        self._priced = config.priced
-        self._index = NgramIndex(config)
-        self._beliefs = CopyBeliefs(config.prior)
-        self._matched = 0
-
-    def plan(self, context: Context) -> DraftPlan:
-        """Equations (1) and (2)."""
-        layers = context.shape.layers
-        copy = self._index.find(context.tokens, context.budget - 1)
-        if copy is None:
-            return draft_nothing(layers)
-        self._matched = copy.matched
-        tokens = copy.tokens[: self._worth(copy, context)]
-        stop = StopRule(len(tokens))
-        return DraftPlan(SkipSet.none(layers), stop, capture=False, copied=tokens)
-
-    def observe(self, outcome: Outcome) -> None:
-        """Which copies were accepted."""
-        self._beliefs.observe(self._matched, outcome.draft.copied, outcome.accepted)
-
-    def _worth(self, copy: Copy, context: Context) -> int:
-        """How many tokens to copy for most tokens a second."""
-        costs, n = context.costs, context.length - 1
-        if not self._priced:
-            return len(copy.tokens)
-        chances = self._beliefs.chances(copy)
-        rates = [1.0 / costs.autoregressive(n)]
-        for count in range(1, len(copy.tokens) + 1):
-            seconds = costs.verify(1 + count, n) + costs.round_seconds
-            rates.append(expected_tokens_by_depth(chances, count) / seconds)
-        return max(range(len(rates)), key=rates.__getitem__)
+        return CopyPlanner(NgramIndex(self.config), self.config.prior, self.config.priced)

@@ -60,6 +60,8 @@ class StaticBO(OneSet):
     presets: ClassVar[Mapping[str, OfflineConfig]] = {"best": OfflineConfig(), "faithful": FAITHFUL}
     traits = Traits(
         "one skip set for everything, found offline",
+        precision_aware=True,
+        official="no by default, where drafts are not drawn from the law they are judged by",
         search="Bayesian optimisation",
         calibrated=True,
     )

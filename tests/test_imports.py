@@ -23,7 +23,7 @@ LAYERS = (
     ),
     ("prompts.chat", "prompts.lines", "core.verify", "costs", "costs.rates"),
     ("contract",),
-    ("core.states", "core.head", "executors"),
+    ("core.states", "core.head", "core.exits", "executors"),
     ("core.probe", "core.draft", "core.target"),
     ("core",),
     ("core.stats", "core.divergence"),

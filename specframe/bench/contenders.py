@@ -56,6 +56,10 @@ class Contender(Protocol):
         """Answer and time it."""
         ...
 
+    def forget(self) -> None:
+        """Drop what was kept of earlier answers."""
+        ...
+
 
 @dataclass
 class StrategyContender:
@@ -87,6 +91,10 @@ class StrategyContender:
         trees = sum(not outcome.draft.is_chain for outcome in outcomes)
         seconds = first - began, ended - first
         return Answer(tokens, *seconds, fold.result(), predicted, skips, low, drafting, trees)
+
+    def forget(self) -> None:
+        """Go on with a fresh strategy."""
+        self.speculator.strategy = self.speculator.strategy.fresh()
 
     def _predicted(self, fold: StatsFold, length: int) -> float:
         """Predicted seconds of the rounds that took place.
@@ -129,6 +137,9 @@ class LibraryContender:
         tokens = tuple(sequences[0, ids.shape[1] :].tolist())
         seconds = watch.first - began, ended - watch.first
         return Answer(tokens, *seconds, first_tokens=watch.tokens)
+
+    def forget(self) -> None:
+        """Nothing is kept."""
 
 
 class _FirstToken(BaseStreamer):  # type: ignore[misc]

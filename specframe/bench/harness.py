@@ -64,7 +64,12 @@ def run_rows(
     total = len(entries) * len(contenders)
     if len(done) < total:
         _warm_up(schedule, contenders)
+    asking: tuple[int, float] | None = None
     for number, (prompt, temperature, repeat) in enumerate(entries):
+        if asking != (repeat, temperature):
+            asking = repeat, temperature
+            for contender in contenders:  # no answer may be copied from one to the same prompt
+                contender.forget()
         for contender in _rotated(contenders, number):
             if (contender.name, contender.preset, prompt.name, temperature, repeat) in done:
                 continue

@@ -11,12 +11,21 @@ from specframe.bench.contenders import Asked, LibraryContender
 from specframe.bench.summary import LIBRARY
 from specframe.bench.timing import in_turns, median
 from specframe.calibration.lab import ModelLab
+from specframe.doors.loading import load
 from specframe.rig import Rig
 from specframe.storage.user_cache import read_json, write_json
 from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 
-__all__ = ["EARLY_EXIT", "LOOKUP", "faster_library", "library_drafting"]
+__all__ = [
+    "ASSISTED",
+    "EARLY_EXIT",
+    "LOOKUP",
+    "faster_library",
+    "library_assisted",
+    "library_drafting",
+]
 
+ASSISTED = "transformers-assisted"
 EARLY_EXIT, LOOKUP = "transformers-early-exit", "transformers-prompt-lookup"
 LOOKUP_TOKENS = 10
 SEARCHED = 6  # prompts that choose the early exit
@@ -57,6 +66,13 @@ def library_drafting(
         "num_assistant_tokens_schedule": "constant",
     }
     return [lookup, LibraryContender(EARLY_EXIT, rig.model, early)]
+
+
+def library_assisted(rig: Rig, assistant: str) -> LibraryContender:
+    """Assisted generation with this model, as transformers sets it up."""
+    model = load(assistant).model.to(rig.device)
+    name = f"{ASSISTED}+model={assistant}"
+    return LibraryContender(name, rig.model, {"assistant_model": model})
 
 
 def _best_exit(lab: ModelLab, prompts: Sequence[Prompt]) -> tuple[int, int]:

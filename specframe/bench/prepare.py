@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from specframe.bench.contenders import Contender, StrategyContender
-from specframe.bench.library import faster_library, library_drafting
+from specframe.bench.library import faster_library, library_assisted, library_drafting
 from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE
 from specframe.calibration.budget import Effort
@@ -32,7 +32,8 @@ __all__ = ["Prepared", "calibrating_strategies", "prepare", "require_prompts_to_
 
 YARDSTICK = "oracle"  # searches last, from all that the others found
 TREES = ("swift:faithful",)  # what `all` adds, since no strategy drafts trees at its best
-NEEDS_SETTINGS = frozenset({"fixed"})  # without settings it skips nothing
+DRAFT_MODEL = "draft-model"
+NEEDS_SETTINGS = frozenset({"fixed", DRAFT_MODEL})  # which skip set, which model
 MIXED_EFFORT = 0.4  # of the sets of a strategy with one for each domain, on all domains first
 FEWEST_PROMPTS = 3  # of a domain: to search on, to choose by, to judge by
 Tell = Callable[[str], None]
@@ -69,9 +70,17 @@ def prepare(
         if facts:
             calibration[text] = facts
     contenders += [_contender(text, found[text], rig) for text in wanted]
+    contenders += [library_assisted(rig, name) for name in _assistants(wanted)]
     if settings.rivals:
         contenders += library_drafting(rig, lab, calibrating, tell)
     return Prepared(tuple(contenders), calibration)
+
+
+def _assistants(wanted: Sequence[str]) -> list[str]:
+    """Models that draft in these strategies: transformers drafts with each of them as well."""
+    named = [read_named(text) for text in wanted]
+    models = [one.options.get("model", "") for one in named if one.name == DRAFT_MODEL]
+    return [name for name in dict.fromkeys(models) if name]
 
 
 def _wanted(strategies: Sequence[str]) -> list[str]:
@@ -91,7 +100,9 @@ def _contender(text: str, strategy: LayerSelector, rig: Rig) -> StrategyContende
     named = read_named(text)
     settings = text.partition("+")[2] if named.options else ""
     name = f"{named.name}+{settings}" if settings else named.name
-    return StrategyContender(name, named.preset, rig.speculator(strategy), rig.costs)
+    second = strategy.second()
+    costs = rig.costs if second is None else replace(rig.costs, second=second.costs)
+    return StrategyContender(name, named.preset, rig.speculator(strategy), costs)
 
 
 def _sets(strategies: Iterable[LayerSelector]) -> tuple[SkipSet, ...]:

@@ -19,6 +19,7 @@ COLUMNS = {
     "context_aware": "con-\ntext",
     "domain_aware": "do-\nmain",
     "calibrated": "cali-\nbrate",
+    "precision_aware": "low\nbit",
     "search": "search",
 }
 
@@ -29,7 +30,9 @@ def ls(json: JsonFile = None) -> None:
     Training-free: nothing was trained for it. Attn, MLP apart: they are skipped separately.
     Adaptive: the plan changes while a sequence is generated. Context: it knows that attention costs
     more at longer contexts. Domain: it distinguishes kinds of text. Calibrate: it must be
-    calibrated first, by `specframe calibrate`.
+    calibrated first, by `specframe calibrate`. Low bit: it chooses where low-bit weights draft.
+
+    Below: what it is, and whether the authors' own code is lossless under sampling. Here, all are.
     """
     from rich import box
     from rich.console import Console
@@ -46,8 +49,13 @@ def ls(json: JsonFile = None) -> None:
         table.add_row(name, *(_cell(facts.get(key, "")) for key in COLUMNS))
     console.print(table)
     for name, facts in rows.items():
-        typer.echo(f"{name} ({facts['package'] or 'broken'}): {facts['summary']}")
+        typer.echo(f"{name} ({facts['package'] or 'broken'}): {facts['summary']}{_official(facts)}")
     write_figures(json, {"schema_version": 1, "selectors": rows})
+
+
+def _official(facts: dict[str, Any]) -> str:
+    said = facts.get("official")
+    return f"; official code lossless under sampling: {said}" if said else ""
 
 
 def _cell(value: Any) -> str:
@@ -74,5 +82,6 @@ def _facts(name: str) -> dict[str, Any]:
         "class": f"{found.__module__}:{found.__qualname__}",
         "package": found.__module__.partition(".")[0],
         "summary": found.traits.summary,
+        "official": found.traits.official,
         **columns,
     }

@@ -3,6 +3,7 @@
 draft_stop = length:8                    8 tokens
 draft_stop = confidence:12:0.6           at most 12, until a token has a probability below 0.6
 draft_stop = adaptive:12:0.6:0.9         the same; 0.6 is adapted to an acceptance rate of 0.9
+draft_stop = annealed:8:0.2:0.5          at most 8; confidence is flattened, the more is skipped
 draft_stop = gain:16                     at most 16, while one more token pays
 draft_tree = 3-2-1                       widths by depth; the last one repeats
 draft_tree = 0.9:1-0.5:2-4               width 1 above confidence 0.9, 2 above 0.5, otherwise 4
@@ -20,7 +21,13 @@ from specframe.contract.low_bit import LowBitLab, low_bit_context, low_bit_plan
 from specframe.contract.options import finite, whole
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Traits
-from specframe.contract.stopping import AdaptiveThreshold, FixedStop, PricedGain, StopPolicy
+from specframe.contract.stopping import (
+    AdaptiveThreshold,
+    DepthAnnealed,
+    FixedStop,
+    PricedGain,
+    StopPolicy,
+)
 from specframe.contract.wrapper import WrappedPlanner, WrappedSelector
 from specframe.errors import InvalidConfig
 from specframe.types import (
@@ -46,7 +53,7 @@ __all__ = [
 
 DRAFTING_OPTIONS = ("draft_stop", "draft_tree", "draft_bits")
 BITS = " or ".join(map(str, LOW_BITS))
-STOPS = "length:N, confidence:N:P, adaptive:N:P:TARGET or gain:N"
+STOPS = "length:N, confidence:N:P, adaptive:N:P:TARGET, annealed:N:P:ANNEALING or gain:N"
 TREES = "widths like 3-2-1, or FLOOR:WIDTH pairs before them like 0.9:1-0.5:2-4"
 
 
@@ -98,7 +105,9 @@ class _DraftingPlanner(WrappedPlanner):
         if self._stop is not None:
             self._stop.price(plan, context)
             stop = self._stop.rule()
-        return replace(plan, stop=stop, tree=self._tree or plan.tree)
+        if self._tree is not None:  # tokens of a tree leave the model together
+            plan = replace(plan, tree=self._tree, exits=None)
+        return replace(plan, stop=stop)
 
     def observe(self, outcome: Outcome) -> None:
         """Pass the outcome to the stop rule and, with its own plan, to the inner planner."""
@@ -144,6 +153,7 @@ def stop_from(text: str) -> StopPolicy:
         "length": (1, _length),
         "confidence": (2, _confidence),
         "adaptive": (3, AdaptiveThreshold),
+        "annealed": (3, DepthAnnealed),
         "gain": (1, PricedGain),
     }
     if kind not in kinds or len(numbers) > kinds[kind][0]:

@@ -102,8 +102,8 @@ def require_strategy(named: str, preset: str, options: Mapping[str, str]) -> Non
     if not found.presets and preset not in PRESETS:
         raise InvalidConfig.of(found.__name__, "preset", " or ".join(PRESETS), preset)
     if found.combines:
-        for part in own.pop("of", ",".join(found.combines)).split(","):
-            require_strategy(part.strip(), preset, {})
+        for part in _parts(found, own, preset):
+            require_strategy(part.name, part.preset, part.options)
     if found.presets:
         preset_with(found.__name__, found.presets, preset, own)
     elif not found.combines:
@@ -120,8 +120,8 @@ def strategy_from(
     """Load the strategy of a folder that `save` wrote, or create one by its registered name.
 
     Besides its own options, every strategy accepts those of `drafting_options`. The option `of`
-    lists the parts of a combined strategy: names and folders, separated by commas. With the `facts`
-    of a model, a folder that was calibrated for other weights is refused.
+    lists the parts of a combined strategy, each as by `read_named`, separated by commas. With the
+    `facts` of a model, a folder that was calibrated for other weights is refused.
     """
     named, given, known = str(named), options or {}, facts or {}
     own = _own_options(named, given)
@@ -161,14 +161,26 @@ def _made(
 ) -> LayerSelector:
     given = dict(options)
     if found.combines:
-        parts = given.pop("of", ",".join(found.combines)).split(",")
-        made = tuple(strategy_from(part.strip(), shape, preset, facts=facts) for part in parts)
+        made = tuple(
+            strategy_from(part.name, shape, part.preset, part.options, facts)
+            for part in _parts(found, given, preset)
+        )
         config = preset_with(found.__name__, found.presets, preset, given)
         return found(config=config, parts=made)  # type: ignore[call-arg]
     if found.presets:
         config = preset_with(found.__name__, found.presets, preset, given)
         return found.from_config(config, shape)
     return _plain(found, given)
+
+
+def _parts(found: type[LayerSelector], given: dict[str, str], preset: str) -> list[Named]:
+    """The parts of a combined strategy: those of its option `of`, which is taken out, or its own.
+
+    A part has the form of `read_named`, and the preset of the whole if it names none and that one
+    is `best` or `faithful`.
+    """
+    texts = given.pop("of", ",".join(found.combines)).split(",")
+    return [read_named(text.strip(), preset if preset in PRESETS else "best") for text in texts]
 
 
 def _plain(found: type[LayerSelector], options: Mapping[str, str]) -> LayerSelector:

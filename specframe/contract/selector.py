@@ -13,6 +13,7 @@ from specframe.contract.lab import Lab
 from specframe.contract.paying import PayingPlanner, Prospect
 from specframe.contract.planner import DraftHead, Planner
 from specframe.contract.published import PublishedFiles
+from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.errors import InvalidConfig
 from specframe.types import ModelShape, Prompt
 
@@ -54,6 +55,8 @@ class Traits:
     adaptive: bool = False  # the plan changes while a sequence is generated
     context_aware: bool = False  # plans depend on the context length
     domain_aware: bool = False
+    precision_aware: bool = False  # weights may be low-bit by its own choice, in preset `best`
+    official: str = ""  # whether the authors' code is lossless under sampling, with the reason
     search: str = "none"
     calibrated: bool = False  # `calibrate` must be called before use
     split: str = "validation"  # the testbed's split that `calibrate` uses
@@ -65,7 +68,8 @@ class LayerSelector(ABC):
 
     Instances are frozen. `start` gives a new `Planner` for each sequence, which sees a `Context`,
     never the model, cache or tokenizer. A strategy changes speed, not tokens. `calibrate`
-    returns a new instance that has learnt from prompts.
+    returns a new instance that has learnt from prompts. What is kept from one sequence to the next,
+    if anything, is dropped by `fresh`.
     """
 
     needs: Needs = Needs()
@@ -111,6 +115,14 @@ class LayerSelector(ABC):
         """
         return None
 
+    def fresh(self) -> Self:
+        """The same strategy without what it keeps from sequence to sequence; by default, itself.
+
+        A strategy that keeps anything has one field for it, which its planners read and change, and
+        which neither comparison nor `save` includes.
+        """
+        return self
+
     def planner_for(self, shape: ModelShape) -> Planner:
         """The planner of `start`, which plans only while that may pay; the engine asks this one."""
         started, prospect = self.start(shape), self.prospect(shape)
@@ -149,4 +161,12 @@ class LayerSelector(ABC):
 
     def head(self, shape: ModelShape) -> DraftHead | None:
         """The trained draft head for plans that are `headed`; None by default."""
+        return None
+
+    def with_models(self, load: LoadSecond) -> Self:
+        """The same strategy with the other models that it names loaded; by default, itself."""
+        return self
+
+    def second(self) -> SecondModel | None:
+        """The loaded model for plans of `second`; None by default."""
         return None

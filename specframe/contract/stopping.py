@@ -9,16 +9,18 @@ from typing import Self
 
 from specframe.contract.planner import Context
 from specframe.errors import InvalidConfig
-from specframe.types import DraftPlan, GainRule, Outcome, StopRule
+from specframe.types import DraftPlan, GainRule, Outcome, SkipSet, StopRule
 
 __all__ = [
     "FREE",
     "USUAL",
     "AdaptiveThreshold",
+    "DepthAnnealed",
     "ExpectedGain",
     "FixedStop",
     "PricedGain",
     "StopPolicy",
+    "annealed",
 ]
 
 USUAL, MOST = 0.75, 0.995  # acceptance: of the mean confidence, and the highest that is believed
@@ -104,6 +106,39 @@ class AdaptiveThreshold(StopPolicy):
         keep = self.threshold_memory
         moved = keep * self._threshold + (1 - keep) * wanted
         self._threshold = min(max(moved, 0.0), 1.0)
+
+
+@dataclass
+class DepthAnnealed(StopPolicy):
+    """SpecBound's stop rule: a confidence that is flattened more, the less of the model has run.
+
+    2026, https://arxiv.org/abs/2604.12247. A draft of the share l/L of the sublayers ends after a
+    token with max softmax(z / T) below `confidence`, T = 1 + `annealing` (1 - l/L), or after
+    `max_tokens`. The paper's other bound, a deepest exit, is the plan's own. Its constants are not
+    published; those here were measured.
+    """
+
+    max_tokens: int = 8
+    confidence: float = 0.2
+    annealing: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.annealing < 0.0:
+            raise InvalidConfig.of("DepthAnnealed", "annealing", "at least 0", self.annealing)
+        self._rule = StopRule(self.max_tokens, self.confidence)
+
+    def price(self, plan: DraftPlan, context: Context) -> None:
+        """Take the share of the model that the plan runs into account."""
+        self._rule = replace(self._rule, temperature=annealed(plan.skips, self.annealing))
+
+    def rule(self) -> StopRule:
+        """For the plan last seen."""
+        return self._rule
+
+
+def annealed(skips: SkipSet, annealing: float) -> float:
+    """The temperature of confidence in drafts with this set."""
+    return 1.0 + annealing * len(skips) / skips.size
 
 
 @dataclass

@@ -11,6 +11,7 @@ from specframe.contract.judged_set import JudgedSet
 from specframe.contract.lab import Lab
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, DraftHead, Planner
+from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.types import DraftPlan, ModelShape, Outcome, Prompt
 
@@ -36,6 +37,10 @@ class WrappedSelector(LayerSelector):
     def start(self, shape: ModelShape) -> Planner:
         """The inner strategy's planner."""
         return self.inner.start(shape)
+
+    def fresh(self) -> Self:
+        """With the inner strategy as it was made."""
+        return replace(self, inner=self.inner.fresh())
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """That of the inner strategy."""
@@ -68,6 +73,14 @@ class WrappedSelector(LayerSelector):
     def head(self, shape: ModelShape) -> DraftHead | None:
         """That of the inner strategy."""
         return self.inner.head(shape)
+
+    def with_models(self, load: LoadSecond) -> Self:
+        """With those of the inner strategy."""
+        return replace(self, inner=self.inner.with_models(load))
+
+    def second(self) -> SecondModel | None:
+        """That of the inner strategy."""
+        return self.inner.second()
 
 
 class WrappedPlanner(Planner):

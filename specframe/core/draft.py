@@ -9,13 +9,14 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from specframe.core.exits import ExitingRows
 from specframe.core.head import HeadRunner
 from specframe.core.sampling import Law
 from specframe.core.verify import without
 from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import LAST_ROW, NO_ROWS, Chain, Executor, chain_step
-from specframe.tensors import at_least_float32
+from specframe.tensors import top_probability
 from specframe.types import LONGEST_DRAFT, Draft, DraftPlan, Step
 
 __all__ = ["Drafter", "tree_step"]
@@ -36,10 +37,12 @@ class Drafter:
         tokens: Sequence[int],
         ends: frozenset[int] = frozenset(),
         head: HeadRunner | None = None,
+        reused: bool = True,
     ) -> None:
+        """`reused`: whether verification goes on from what the plan's prefix computed."""
         self._executor, self._cache, self._law = executor, cache, law
         self._tokens = tokens  # prompt and emitted tokens; the last one is the root of the draft
-        self._ends, self._head = ends, head
+        self._ends, self._head, self._reused = ends, head, reused
 
     def run(self, plan: DraftPlan, capture: frozenset[int] = frozenset()) -> Draft:
         """Copy the plan's tokens, then draft until the stop rule applies or the scratch is full.
@@ -47,7 +50,8 @@ class Drafter:
         The residual stream after the plan's prefix, and at captured depths before it, is kept for
         every node: up to there, the draft computes the target's own values.
         """
-        keep = frozenset(d for d in capture | {plan.skips.prefix} if d <= plan.skips.prefix)
+        prefix = plan.skips.prefix if self._reused else 0
+        keep = frozenset(d for d in capture | {prefix} if d <= prefix)
         copied = self._copied(plan)
         spine = list(copied)
         leaves: list[tuple[int, int]] = []  # (parent, token)
@@ -59,6 +63,7 @@ class Drafter:
         going = len(spine) < plan.stop.max_tokens and not self._ends.intersection(spine)
         going = going and len(spine) + widest <= LONGEST_DRAFT
         chain = self._chain(plan, copied, keep) if going else None
+        exiting = None if plan.exits is None else ExitingRows(self._executor, self._cache, plan)
         while going:
             parent = len(spine) - 1
             if chain is not None:
@@ -67,12 +72,17 @@ class Drafter:
                     break  # the draft ends here; the target decides the next token
                 drawn, confidence = [top.token], top.confidence
             else:
-                logits, kept = self._step(plan, spine, walked, keep)
+                kept: dict[int, Tensor] = {}
+                if exiting is not None:
+                    logits = exiting.step([self._tokens[-1], *spine])
+                else:
+                    logits, kept = self._step(plan, spine, walked, keep)
                 found = self._draw(plan, logits, spine)
                 if found is None:
                     break
                 states.append(kept)
                 drawn, confidence, distribution = found
+                confidence = confidence if exiting is None else exiting.confidence
                 if distribution is not None:
                     distributions[parent] = distribution
             walked = 1 + len(spine)
@@ -90,13 +100,24 @@ class Drafter:
             laws=distributions if self._law.sampled else None,
             copied=len(copied),
         )
+        if exiting is not None:
+            return self._finish_exits(plan, draft, exiting, keep)
         if chain is not None:
             states = [chain.states(walked)]
         return self._finish(plan, draft, states, walked, keep)
 
+    def _finish_exits(
+        self, plan: DraftPlan, draft: Draft, exiting: ExitingRows, keep: frozenset[int]
+    ) -> Draft:
+        """All rows at the plan's exit; other depths are left to verification, which runs whole."""
+        if not exiting.begun or keep != {2 * plan.skips.layers - len(plan.skips)}:
+            return draft
+        stream = exiting.finish([self._tokens[-1], *draft.tokens])
+        return replace(draft, states={plan.skips.prefix: stream})
+
     def _chain(self, plan: DraftPlan, copied: Sequence[int], keep: frozenset[int]) -> Chain | None:
         """What drafts without the host between steps, where this device has it."""
-        if self._law.sampled or self._law.processors:
+        if self._law.sampled or self._law.processors or plan.exits is not None:
             return None
         chain = self._executor.chain(self._cache, plan, keep)
         if chain is not None:
@@ -146,7 +167,7 @@ class Drafter:
         if self._law.sampled:
             return self._draw_sampled(plan, logits, spine)
         scores = self._law.scores(logits[None], self._tokens, [spine])[0]
-        top, confidence, finite = _read_top(scores, _asks_confidence(plan))
+        top, confidence, finite = _read_top(scores, plan)
         if not finite:
             return None
         width = min(_width(plan, len(spine), confidence), scores.shape[0])
@@ -159,15 +180,16 @@ class Drafter:
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
     ) -> tuple[list[int], float, Tensor] | None:
         q = self._law.probabilities(logits[None], self._tokens, [spine])[0]
+        told = _flattened(q, plan.stop.temperature)
         facts = torch.stack(
-            [logits.max().isfinite().to(q.dtype), q.max(), (q > 0).sum().to(q.dtype)]
+            [logits.max().isfinite().to(q.dtype), told.max(), (q > 0).sum().to(q.dtype)]
         )
         finite, best, possible = facts.tolist()
         if not finite or not possible:  # processors may exclude every token
             return None
         width = min(_width(plan, len(spine), best), int(possible))
         drawn = _draw_without_replacement(self._law, q, width)
-        return drawn, float(q[drawn[0]]), q
+        return drawn, float(told[drawn[0]]), q
 
     def _finish(
         self,
@@ -181,7 +203,7 @@ class Drafter:
 
         A draft of which no row was walked, such as a fully copied one, would gain nothing by it.
         """
-        if plan.skips.prefix == 0 or not walked or not draft.tokens:
+        if not self._reused or plan.skips.prefix == 0 or not walked or not draft.tokens:
             return draft
         rest = range(walked, 1 + len(draft.tokens))  # verification rows still missing
         if len(rest):
@@ -229,14 +251,22 @@ def _asks_confidence(plan: DraftPlan) -> bool:
     return plan.stop.confidence > 0.0 or plan.stop.gain is not None or by_confidence
 
 
-def _read_top(scores: Tensor, confident: bool) -> tuple[int, float, bool]:
+def _read_top(scores: Tensor, plan: DraftPlan) -> tuple[int, float, bool]:
     """The top token, its probability (nan unless asked for), and whether the scores are finite."""
-    top = scores.argmax()
+    top, confident = scores.argmax(), _asks_confidence(plan)
     value = scores.gather(0, top[None])[0]  # NaN or infinite if any score is
     if confident:
-        value = torch.exp(at_least_float32(value) - at_least_float32(scores).logsumexp(-1))
+        value = top_probability(scores, plan.stop.temperature)
     token, found = torch.stack([top.double(), value.double()]).tolist()
     return int(token), found if confident else float("nan"), isfinite(found)
+
+
+def _flattened(q: Tensor, temperature: float) -> Tensor:
+    """What the rules of a plan look at, which is drawn from at no temperature but 1."""
+    if temperature == 1.0:
+        return q
+    flat = q ** (1.0 / temperature)
+    return flat / flat.sum()
 
 
 def _draw_without_replacement(law: Law, q: Tensor, width: int) -> list[int]:

@@ -14,6 +14,7 @@ from specframe.core.head import HeadRunner
 from specframe.core.probe import CacheProbe
 from specframe.core.ranks import Ranks
 from specframe.core.sampling import Law
+from specframe.core.second import SecondDrafter
 from specframe.core.states import StateWindow
 from specframe.core.target import Target
 from specframe.core.verify import NO_TOKEN
@@ -26,7 +27,7 @@ from specframe.errors import (
 )
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Executor
-from specframe.types import LONGEST_CHAIN, LONGEST_DRAFT, DraftPlan, Outcome
+from specframe.types import LONGEST_CHAIN, LONGEST_DRAFT, DraftPlan, Outcome, SkipSet
 
 __all__ = ["Engine", "Limits", "Round"]
 
@@ -61,6 +62,7 @@ class _Sequence:
     drafter: Drafter
     target: Target
     head: HeadRunner | None
+    second: SecondDrafter | None
     planner: Planner
     rounds: int = 0
     ended: bool = False  # by an end token, or because `finished` returned true
@@ -84,7 +86,9 @@ class Engine:
     ) -> None:
         self._executor, self._strategy, self._ranks = executor, strategy, ranks
         self._law, self._limits = law, limits
-        self._costs = costs or CostModel.even(executor.shape.layers)
+        costs = costs or CostModel.even(executor.shape.layers)
+        self._second = strategy.second()
+        self._costs = costs if self._second is None else replace(costs, second=self._second.costs)
 
     def rounds(self, prompt: Sequence[int]) -> Iterator[Round]:
         """Emit tokens round by round."""
@@ -105,14 +109,19 @@ class Engine:
         cache = self._executor.new_cache(capacity)
         head = self._strategy.head(self._executor.shape)
         runner = None if head is None else HeadRunner(head, capacity)
+        ends, second = self._limits.ends, None
+        if self._second is not None:
+            other = self._second.executor
+            second = SecondDrafter(other, capacity, self._law, tokens, ends)
         return _Sequence(
             tokens,
             len(tokens),
             cache,
             StateWindow(self._strategy.needs, self._executor.shape),
-            Drafter(self._executor, cache, self._law, tokens, self._limits.ends, runner),
+            Drafter(self._executor, cache, self._law, tokens, ends, runner),
             Target(self._executor, cache, self._law, tokens),
             runner,
+            second,
             self._strategy.planner_for(self._executor.shape),
         )
 
@@ -124,7 +133,10 @@ class Engine:
         capture = live.window.depths if plan.capture else frozenset()
         taps_wanted = capture | ({live.head.depth} if live.head is not None else set())
         planned = perf_counter()
-        draft = live.drafter.run(plan, taps_wanted)
+        if plan.second and live.second is not None:
+            draft = live.second.run(plan)
+        else:
+            draft = live.drafter.run(plan, taps_wanted)
         drafted = perf_counter()
         verdict, taps = live.target.judge(draft, plan.skips.prefix, taps_wanted)
         block = [*(draft.tokens[node] for node in verdict.path), verdict.bonus]
@@ -211,7 +223,8 @@ class Engine:
                 f"The plan's skip set covers {plan.skips.size} sublayers and the model has "
                 f"{sublayers}. Use a strategy made for this model."
             )
-        refusal = self._executor.refuses_low() if plan.skips.low_bits else None
+        drafting = self._second.executor if plan.second and self._second else self._executor
+        refusal = drafting.refuses_low() if plan.skips.low_bits else None
         if refusal is not None:
             raise UnsupportedModel(
                 f"This model cannot draft with {plan.skips.low_bits}-bit weights: {refusal}. "
@@ -223,6 +236,12 @@ class Engine:
                 f"The plan copies token {unknown[0]}, and the model's vocabulary has {vocabulary}. "
                 f"Copy only tokens of the context."
             )
+        _refuse_exits(plan)
+        if plan.second and (self._second is None or len(plan.skips) or plan.headed):
+            raise InvalidDraftPlan(
+                "A plan drafts with a second model, which needs a strategy whose `second` gives "
+                "one, and a plan that skips nothing. Leave `second` out of the plan."
+            )
         depth = None if head is None else head.depth
         rest = sublayers - (depth or 0)
         if plan.headed and (plan.skips.prefix != depth or len(plan.skips) != rest):
@@ -230,3 +249,16 @@ class Engine:
                 f"A headed plan must skip all sublayers after the head's depth and no others. The "
                 f"depth is {depth}, and the plan's first {plan.skips.prefix} sublayers run."
             )
+
+
+def _refuse_exits(plan: DraftPlan) -> None:
+    """Raise if tokens of this plan may leave early and cannot."""
+    if plan.exits is None:
+        return
+    tree = plan.tree is not None and plan.tree.widest > 1
+    last = SkipSet.after(plan.skips.layers, len(plan.skips.kept) // 2)
+    if plan.skips.bits != last.bits or tree or plan.headed:
+        raise InvalidDraftPlan(
+            f"A plan with exits must be an early exit itself, as SkipSet.after makes it, and draft "
+            f"a chain without a draft head. This one skips the sublayers {list(plan.skips)}."
+        )

@@ -148,6 +148,7 @@ class CostModel:
     simulated: str = ""
     low: tuple[LowPrices, ...] = ()  # by number of bits; empty where nothing can be lowered
     draft_bits: int = 0  # if not 0, all that runs in drafting has low-bit weights of so many bits
+    second: CostModel | None = None  # of the strategy's second model, where it drafts with one
 
     @classmethod
     def even(cls, layers: int) -> CostModel:
@@ -275,7 +276,8 @@ class CostModel:
         Sublayers before the first skipped one compute the target's values in drafting and are not
         repeated in verification; rows that no draft step walked run the prefix once. A copied token
         costs one more row in the first draft step, or nothing in drafting if there is no such step.
-        A draft head is priced like an attention sublayer.
+        A draft head is priced like an attention sublayer. Tokens that may leave the model earlier
+        than the plan are priced as if they did not.
         """
         d = plan.stop.max_tokens if drafted is None else drafted
         if d <= 0:
@@ -283,6 +285,8 @@ class CostModel:
         copied = min(len(plan.copied), round(d))
         if copied >= d:
             return self.verify(1 + d, n) + self.round_seconds
+        if plan.second:
+            return self._second_round(plan, n, d, copied)
         nodes = d if plan.tree is None else tree_nodes(plan.tree, round(d), copied)
         skips = plan.skips if plan.headed else self.drafting(plan.skips)
         prefix, steps = skips.prefix, d - copied
@@ -296,6 +300,19 @@ class CostModel:
         if prefix:
             seconds += self.walk(n + d, 1 + nodes - d, stop=prefix)
         return seconds + self.verify(1 + nodes, n, start=prefix) + self.round_seconds
+
+    def _second_round(self, plan: DraftPlan, n: float, d: float, copied: int) -> float:
+        """Seconds of a round that the second model drafts in; copied rows join its first step."""
+        second = self.second or self
+        bits = plan.skips.low_bits or self.draft_bits
+        skips = SkipSet.none(second.layers)
+        skips = skips.lower(bits) if bits else skips
+        middle, steps = n + copied + (d - copied - 1) / 2, d - copied
+        seconds = steps * (second.walk(middle, 1, skips, logits=1) + second.step_seconds)
+        if copied:
+            seconds += second.walk(n, 1 + copied, skips) - second.walk(n, 1, skips)
+        nodes = d if plan.tree is None else tree_nodes(plan.tree, round(d), copied)
+        return seconds + self.verify(1 + nodes, n) + self.round_seconds
 
     def autoregressive(self, n: float) -> float:
         """Seconds of one token of autoregressive decoding."""

@@ -30,7 +30,7 @@ PLANTED = {
     "planted-1.1B": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 2048),
     "planted-1.1B-32k": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 33024),
 }
-MADE_HERE = ("testbed", *PLANTED)
+MADE_HERE = ("testbed", "testbed-core", *PLANTED)
 # what says where files come from, and so holds for the tokenizer as for the model
 SOURCE = ("revision", "token", "cache_dir", "local_files_only", "trust_remote_code")
 
@@ -43,7 +43,7 @@ class Loaded(NamedTuple):
 
 
 def load(name: str | Path, **kwargs: Any) -> Loaded:
-    """`testbed`, a name in `PLANTED`, a fetched model, a folder, a GGUF file or a hub id.
+    """`testbed`, its core, a name in `PLANTED`, a fetched model, a folder, a GGUF file or a hub id.
 
     Further arguments go to `from_pretrained` of transformers; weights keep the dtype they have.
     """
@@ -73,7 +73,7 @@ def _made(name: str) -> Loaded:
     from specframe import testbed
 
     with without_weights_bar():
-        return Loaded(*testbed.load())
+        return Loaded(*(testbed.load() if name == "testbed" else testbed.load_core()))
 
 
 def require_name(name: str) -> None:

@@ -21,6 +21,7 @@ from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.arguments import Decoding, padding_token, resolve
 from specframe.doors.inputs import Prompts, prompts_of
+from specframe.doors.second import loads_second
 from specframe.doors.wrapped import walked_model
 from specframe.errors import InvalidRequest
 from specframe.executors.added_code import added_code
@@ -73,9 +74,10 @@ class SelfSpeculator:
         self._strict, self._given_costs = strict, costs
         self._code: tuple[str | None, str | None] | None = None
         self._choose_executor()
-        self.strategy = strategy_for(
+        found = strategy_for(
             strategy, self.executor.shape, lambda: model_facts(self.model, self.executor)
         )
+        self.strategy = found.with_models(loads_second(self.executor, tokenizer, strict))
 
     def _choose_executor(self) -> None:
         """Choose again where hooks or adapters have come or gone; before each generation."""

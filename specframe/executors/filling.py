@@ -24,15 +24,16 @@ def fill_cache(
     taps_from: int = 0,
     rows: slice | None = NO_ROWS,
 ) -> Iterator[tuple[int, Pass]]:
-    """Walk and commit the tokens block by block; yields each block's first position and its pass.
+    """Walk and commit more tokens block by block; yields each block's first index and its pass.
 
     A block is committed when the next one is asked for, so the iterator must be exhausted. Blocks
-    that end at or before position `taps_from` are walked without taps.
+    that end at or before index `taps_from` are walked without taps.
     """
+    begin = cache.length
     size = GPU_BLOCK if executor.device.type == "cuda" else BLOCK
     for first in range(0, len(tokens), size):
         block = tokens[first : first + size]
         wanted = taps if first + len(block) > taps_from else ()
-        step = chain_step(block, first, executor.device)
+        step = chain_step(block, begin + first, executor.device)
         yield first, executor.walk(step, cache, stop=stop, taps=wanted, rows=rows)
         cache.commit(range(len(block)))

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from specframe.testbed.evaluation.scoring import score
-    from specframe.testbed.model.shipped import load, load_tiny
+    from specframe.testbed.model.shipped import load, load_core, load_tiny
     from specframe.testbed.prompts import Question, suite
 
-__all__ = ["Question", "load", "load_tiny", "score", "suite"]
+__all__ = ["Question", "load", "load_core", "load_tiny", "score", "suite"]
 
 _HOMES = {
     "Question": "prompts",
     "load": "model.shipped",
+    "load_core": "model.shipped",
     "load_tiny": "model.shipped",
     "score": "evaluation.scoring",
     "suite": "prompts",

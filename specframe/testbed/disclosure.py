@@ -10,7 +10,7 @@ DISCLOSURE = (
     "how strategies compare and not how much a model gains that was not trained this way."
 )
 # strategies that exit early, as the testbed was trained to
-HELPED = frozenset({"layerskip", "kangaroo", "del", "transformers-early-exit"})
+HELPED = frozenset({"layerskip", "kangaroo", "del", "specbound", "transformers-early-exit"})
 MARK = "†"
 EXIT_NOTE = f"{MARK} exits early, which the testbed's early-exit loss helps"
 

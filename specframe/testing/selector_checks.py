@@ -22,6 +22,7 @@ from torch import Tensor
 
 from specframe.contract.constant_plan import ConstantPlan
 from specframe.contract.planner import Context, Planner
+from specframe.contract.second_model import SecondModel
 from specframe.contract.selector import LayerSelector, Needs
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
@@ -59,10 +60,17 @@ def check_selector(
 def selector_checks(
     strategy: LayerSelector, layers: int
 ) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The checks with their names, each to be called without arguments."""
+    """The checks with their names, each to be called without arguments.
+
+    Each begins with a strategy that has not kept anything of earlier sequences.
+    """
     scene = StrategyScene(layers)
     for name, check in _CHECKS.items():
-        yield name, partial(check, strategy, scene)
+        yield name, partial(_fresh, check, strategy, scene)
+
+
+def _fresh(check: Check, strategy: LayerSelector, scene: StrategyScene) -> None:
+    check(strategy.fresh(), scene)
 
 
 def plans_cover_the_models_sublayers(strategy: LayerSelector, scene: StrategyScene) -> None:
@@ -114,22 +122,22 @@ def plan_can_be_repeated(strategy: LayerSelector, scene: StrategyScene) -> None:
 
 def equal_histories_give_equal_plans(strategy: LayerSelector, scene: StrategyScene) -> None:
     """Plans depend on configuration, contexts and outcomes, not on chance or time."""
-    first, again = (_plans(strategy, scene, rounds=8) for _ in range(2))
+    first, again = (_plans(strategy.fresh(), scene, rounds=8) for _ in range(2))
     for index, (one, other) in enumerate(zip(first, again, strict=True)):
         assert one == other, f"the same history led to {one} and {other} in round {index}"
 
 
 def a_new_planner_knows_nothing(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """What was learnt in one sequence does not affect the next one."""
-    wanted = _plans(strategy, scene, rounds=3)
+    """What was learnt in one sequence does not affect the next one of a fresh strategy."""
+    wanted = _plans(strategy.fresh(), scene, rounds=3)
     _plans(strategy, scene, rounds=6, accepted=0)
-    found = _plans(strategy, scene, rounds=3)
+    found = _plans(strategy.fresh(), scene, rounds=3)
     assert found == wanted, f"after another sequence it planned {found} instead of {wanted}"
 
 
 def planners_share_no_state(strategy: LayerSelector, scene: StrategyScene) -> None:
     """Of two sequences at the same time, the outcomes of one do not affect the other."""
-    wanted = _plans(strategy, scene, rounds=3)
+    wanted = _plans(strategy.fresh(), scene, rounds=3)
     quiet, busy = strategy.start(scene.shape), strategy.start(scene.shape)
     _planned(busy, strategy, scene, rounds=3, accepted=0)
     found = _planned(quiet, strategy, scene, rounds=3)
@@ -137,8 +145,8 @@ def planners_share_no_state(strategy: LayerSelector, scene: StrategyScene) -> No
 
 
 def the_strategy_is_frozen(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """No attribute can be set, and using the strategy does not change any."""
-    before = _state(strategy)
+    """No attribute can be set, and using the strategy changes only what `fresh` drops."""
+    before = _state(strategy.fresh())
     try:
         strategy.another_attribute = 1  # type: ignore[attr-defined]
     except AttributeError:
@@ -146,7 +154,7 @@ def the_strategy_is_frozen(strategy: LayerSelector, scene: StrategyScene) -> Non
     else:
         raise AssertionError("an attribute can be set: make the class a frozen dataclass")
     _plans(strategy, scene, rounds=4)
-    assert _state(strategy) == before, "attributes of the strategy changed while it was used"
+    assert _state(strategy.fresh()) == before, "attributes changed while the strategy was used"
 
 
 def plan_leaves_the_context_alone(strategy: LayerSelector, scene: StrategyScene) -> None:
@@ -283,7 +291,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _state(thing: Any) -> Any:
     """All attributes, recursively; values without attributes as bytes."""
-    if isinstance(thing, type):
+    if isinstance(thing, type | SecondModel):
         return thing
     attributes = None if isinstance(thing, Tensor) else getattr(thing, "__dict__", None)
     if attributes is None:

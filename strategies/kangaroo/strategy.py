@@ -175,6 +175,7 @@ class Kangaroo(CalibratedStrategy):
         calibrated=True,
         split="train",
         prompts=60,
+        official="no, sampling is not implemented",
     )
     presets: ClassVar[Mapping[str, KangarooConfig]] = {
         "best": KangarooConfig(),

@@ -1,7 +1,7 @@
 """KnapSpec: which sublayers to skip, as a knapsack solved while generating.
 
 Cha, Kim, Han, Yang, Han 2026, https://arxiv.org/abs/2602.20217. Preset `faithful` is `paper`,
-preset `best` is `chain_planner` over single sublayers, or over whole layers where attention and
+preset `best` is `chain_search` over single sublayers, or over whole layers where attention and
 MLP read one stream.
 
 Differs from the paper, preset `best`, whose equations are those of `paper`:
@@ -35,8 +35,8 @@ from specframe.contract.paying import Prospect
 from specframe.contract.planner import Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.strategies.knapspec.paper import PaperConfig, PaperPlanner
-from specframe.strategies.shared.planners.chain_planner import ChainPlanner, chain_prospect
-from specframe.strategies.shared.planners.chain_search import ChainConfig
+from specframe.strategies.shared.planners.chain_search import ChainConfig, ChainSearch
+from specframe.strategies.shared.planners.replanning import Replanner, program_prospect
 from specframe.strategies.shared.streams.chain_dp import stretches_between
 from specframe.types import ModelShape
 
@@ -53,6 +53,8 @@ class KnapSpec(LayerSelector):
         "knapsack over measured latency and similarity, solved while generating",
         adaptive=True,
         context_aware=True,
+        precision_aware=True,
+        official="yes",
         search="chain dynamic program and tokens-per-time grid",
     )
     presets: ClassVar[Mapping[str, ChainConfig | PaperConfig]] = {
@@ -64,13 +66,15 @@ class KnapSpec(LayerSelector):
         """The planner of the preset."""
         if isinstance(self.config, PaperConfig):
             return PaperPlanner(self.config)
-        return ChainPlanner(self.config, stretches_between, low_bit=True)
+        program = ChainSearch(self.config, stretches_between, low_bit=True)
+        return Replanner(self.config, program)
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """Of any sublayers; the paper always drafts."""
         if isinstance(self.config, PaperConfig):
             return None
-        return chain_prospect(self.config, stretches_between, low_bit=True)
+        program = ChainSearch(self.config, stretches_between, low_bit=True)
+        return program_prospect(self.config.longest, program, low_bit=True)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]

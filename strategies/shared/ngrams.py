@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig
 
-__all__ = ["PROMPT_LOOKUP", "Copy", "CopyBeliefs", "NgramConfig", "NgramIndex"]
+__all__ = ["PROMPT_LOOKUP", "Copy", "CopyBeliefs", "CopySource", "NgramConfig", "NgramIndex"]
 
 REMEMBERED = 16  # longest match that is counted apart from longer ones
 
@@ -43,10 +44,26 @@ PROMPT_LOOKUP = NgramConfig(longest=3, copied=10, latest=False, priced=False)
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Tokens that followed the last ones before, and how many of those matched."""
+    """Tokens that followed the last ones before, and how many of those matched.
+
+    `shares` are the shares of occurrences that each token followed; empty where all did.
+    """
 
     tokens: tuple[int, ...]
     matched: int
+    shares: tuple[float, ...] = ()
+
+    def share(self, depth: int) -> float:
+        """Of the token at this depth, from 0."""
+        return self.shares[depth] if self.shares else 1.0
+
+
+class CopySource(Protocol):
+    """Where copies come from: an index of one growing text, and of others if it keeps any."""
+
+    def find(self, tokens: Sequence[int], most: int) -> Copy | None:
+        """What is likeliest to follow the text, at most so many tokens; None: nothing is known."""
+        ...
 
 
 @dataclass
@@ -102,7 +119,8 @@ def _after(tokens: Sequence[int], place: int, count: int) -> tuple[int, ...]:
 class CopyBeliefs:
     """The chance that a copied token is accepted, by how many tokens match before it.
 
-    Inside a copy that is accepted, every further token has one more match before it.
+    Inside a copy that is accepted, every further token has one more match before it. The chance is
+    that of a token that always followed; others have their share of it.
     """
 
     prior: float
@@ -116,18 +134,21 @@ class CopyBeliefs:
 
     def chances(self, copy: Copy) -> tuple[float, ...]:
         """Of each token, given that those before it were accepted."""
-        places = (_place(copy.matched + depth) for depth in range(len(copy.tokens)))
-        return tuple(self._accepted[place] / self._seen[place] for place in places)
+        return tuple(self._chance(copy, depth) for depth in range(len(copy.tokens)))
 
-    def observe(self, matched: int, copied: int, accepted: int) -> None:
+    def observe(self, copy: Copy, copied: int, accepted: int) -> None:
         """How many of the copied tokens after a match were accepted.
 
         Tokens after the first rejected one are not counted, nor are those the budget cut off.
         """
         for depth in range(min(copied, accepted + 1)):
-            place = _place(matched + depth)
-            self._seen[place] += 1.0
+            place = _place(copy.matched + depth)
+            self._seen[place] += copy.share(depth)
             self._accepted[place] += float(depth < accepted)
+
+    def _chance(self, copy: Copy, depth: int) -> float:
+        place = _place(copy.matched + depth)
+        return min(copy.share(depth) * self._accepted[place] / self._seen[place], 1.0)
 
 
 def _place(matched: int) -> int:

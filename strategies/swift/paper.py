@@ -32,13 +32,11 @@ import torch
 
 from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context, Planner, Probe
+from specframe.strategies.shared.planners.swift_drafts import every_other_layer, swift_draft
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
-from specframe.types import DraftPlan, SkipSet, Step, StopRule, TreeRule
+from specframe.types import DraftPlan, SkipSet, Step, StopRule
 
 __all__ = ["PaperPlanner", "SwiftConfig", "matchness"]
-
-GREEDY_TREE = TreeRule((10,), by_confidence=((0.95, 3), (0.8, 5), (0.5, 8)))
-SAMPLED_TREE = TreeRule((10,), by_confidence=((0.95, 1), (0.8, 3), (0.5, 5)))
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,6 @@ class SwiftConfig:
     def __post_init__(self) -> None:
         require_at_least(self, window=1, every=1, bayes_every=1, draft=1)
         require_in(self, "(0, 1)", "ratio")
-
-
-def every_other_layer(layers: int) -> SkipSet:
-    """Equation (1)'s first set: odd layers but the last, attention and MLP."""
-    odd = range(1, layers - 1, 2)
-    return SkipSet.of(layers, attention=odd, mlp=odd)
 
 
 def matchness(probe: Probe, tokens: Sequence[int], start: int, skips: SkipSet) -> float:
@@ -128,8 +120,7 @@ class PaperPlanner(Planner):
             self._try(context)
         self._looked = context.round
         stop = StopRule(self._config.draft, confidence=self._config.confidence)
-        tree = SAMPLED_TREE if context.sampled else GREEDY_TREE
-        return DraftPlan(self._skips, stop, tree, capture=False)
+        return swift_draft(self._skips, stop, context.sampled)
 
     def _due(self, context: Context) -> bool:
         produced = context.length - context.prompt_length

@@ -31,6 +31,8 @@ class Swift(LayerSelector):
         "skip sets tried while serving, scored on tokens already produced",
         adaptive=True,
         context_aware=True,
+        precision_aware=True,
+        official="no, the bonus token ignores the temperature, and siblings leave a wrong residual",
         search="random and Bayesian, or local",
     )
     presets: ClassVar[Mapping[str, StreamConfig | SwiftConfig]] = {

@@ -25,6 +25,8 @@ from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.tables import Table
 from specframe.doors.speculator import SelfSpeculator
 from specframe.rig import Rig
+from specframe.strategies.autoregressive import Autoregressive
+from specframe.testbed import suite
 from specframe.types import Draft, DraftPlan, Estimate, Outcome, Prompt, SkipSet, StopRule
 
 
@@ -33,6 +35,7 @@ class Played:
 
     def __init__(self, *rounds: tuple[int, tuple[int, ...] | SkipSet]) -> None:
         self._rounds = rounds
+        self.strategy = Autoregressive()
 
     def rounds(self, prompt: list[int], **arguments: Any) -> Iterator[Round]:
         yield Round(0, (1,), 0.1)
@@ -206,3 +209,14 @@ def test_a_prediction_counts_what_selecting_took(tmp_path):
         contender = StrategyContender("played", "best", speculator((2, (0,)), (0, ())), costs)
         answer = contender.answer((1, 2), Asked(8))
         assert answer.predicted_seconds == pytest.approx(3.0 + 1.0 + 2 * selecting)
+
+
+def test_transformers_drafts_with_each_draft_model_too():
+    wanted = ["draft-model+model=a", "swift", "draft-model:faithful+model=a", "draft-model+model=b"]
+    assert preparing._assistants(wanted) == ["a", "b"]
+    rig = Rig.load("testbed", costs=CostModel.even(24))
+    asked, prompt = Asked(12), tuple(suite("sql", 1)[0].tokens(rig.tokenizer))
+    assisted = library.library_assisted(rig, "testbed-core")
+    assert assisted.name == "transformers-assisted+model=testbed-core"
+    own = LibraryContender("transformers", rig.model)
+    assert assisted.answer(prompt, asked).tokens == own.answer(prompt, asked).tokens

@@ -20,12 +20,16 @@ class Scripted:
 
     def __init__(self, name: str, life: int = 1000, preset: str = "best") -> None:
         self.name, self.life, self.preset = name, life, preset
+        self.forgot = 0
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
         self.life -= 1
         if self.life < 0:
             raise KeyboardInterrupt
         return Answer(tuple(reversed(prompt)), 0.5, 1.0)
+
+    def forget(self) -> None:
+        self.forgot += 1
 
 
 def run(folder: RunFolder, life: int = 1000, resume: bool = False) -> list[dict[str, Any]]:
@@ -44,6 +48,14 @@ def test_every_contender_answers_every_prompt_in_every_repeat(tmp_path):
     keys = {(row["selector"], row["preset"], row["prompt"], row["repeat"]) for row in rows}
     assert len(rows) == len(keys) == 3 * 2 * 2
     assert all(row["exact_match"] for row in rows)
+
+
+def test_contenders_forget_before_each_repeat(tmp_path):
+    contender = Scripted("autoregressive")
+    folder = RunFolder(tmp_path / "run")
+    with folder.held({"new_tokens": 4}, False) as finished:
+        run_rows(Schedule(PROMPTS, repeats=3, new_tokens=4), [contender], folder, finished)
+    assert contender.forgot == 3
 
 
 def test_an_interrupted_run_resumes_with_finished_rows_unchanged(tmp_path):

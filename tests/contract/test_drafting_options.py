@@ -4,16 +4,18 @@ from functools import cache
 from itertools import product
 
 import pytest
+from doubles.contexts import plain_context
 from doubles.every_strategy import ready
 from doubles.strategies import Listening
 from doubles.written_lab import plain_costs
 
+from specframe.contract.constant_plan import ConstantPlan
 from specframe.contract.drafting_options import WithDrafting, stop_from, tree_from
 from specframe.contract.naming import read_named, strategy_from
 from specframe.contract.planner import Context
 from specframe.contract.registry import strategy_names
 from specframe.contract.selector import Needs
-from specframe.contract.stopping import AdaptiveThreshold, FixedStop, PricedGain
+from specframe.contract.stopping import AdaptiveThreshold, DepthAnnealed, FixedStop, PricedGain
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
@@ -24,6 +26,7 @@ from specframe.testing.scene import StrategyScene
 from specframe.types import (
     Draft,
     DraftPlan,
+    ExitRule,
     ModelShape,
     Outcome,
     SkipSet,
@@ -34,7 +37,7 @@ from specframe.types import (
 LAYERS = 4
 SHAPE = ModelShape(LAYERS, 16, 31, 2, 1, 8, 24, 256)
 SCENE = StrategyScene(LAYERS)
-STOPS = ("length:3", "confidence:5:0.2", "adaptive:4:0.3:0.8", "gain:5")
+STOPS = ("length:3", "confidence:5:0.2", "adaptive:4:0.3:0.8", "annealed:4:0.3:2", "gain:5")
 TREES = (None, "2-1", "0.5:1-0.1:2-3")
 COSTS = plain_costs(LAYERS)
 EVEN = CostModel.even(LAYERS)
@@ -80,6 +83,14 @@ def test_every_strategy_with_any_stop_rule_and_tree_keeps_the_model_s_tokens(nam
             assert shapes == {False}  # drafts that were not copied each had a sibling
 
 
+def test_a_tree_takes_the_place_of_exits():
+    exits = DraftPlan(SkipSet.after(4, 3), StopRule(4), exits=ExitRule((1,)))
+    for tree in (None, TreeRule((2,))):
+        planner = WithDrafting(ConstantPlan(exits), tree=tree).start(SHAPE)
+        plan = planner.plan(plain_context(SHAPE))
+        assert (plan.tree, plan.exits) == (tree, exits.exits if tree is None else None)
+
+
 # stop rules and trees in text
 
 
@@ -88,6 +99,7 @@ def test_stop_rules_are_read_with_defaults_for_what_is_left_out():
     assert stop_from("confidence") == FixedStop(StopRule(12, confidence=0.6))
     assert stop_from("confidence:5:0.25") == FixedStop(StopRule(5, confidence=0.25))
     assert stop_from("adaptive:4:0.3:0.8") == AdaptiveThreshold(4, 0.3, 0.8)
+    assert stop_from("annealed:4:0.3:2") == DepthAnnealed(4, 0.3, 2.0)
     assert stop_from("gain:7") == PricedGain(7)
 
 

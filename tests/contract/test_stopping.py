@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain
+from specframe.contract.stopping import AdaptiveThreshold, DepthAnnealed, ExpectedGain
 from specframe.costs.model import chance_of_acceptance, goes_on
 from specframe.errors import InvalidConfig
 from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule
@@ -50,6 +50,17 @@ def test_the_calibrated_chance_is_piecewise_linear_between_its_knots(low, high):
     assert chance_of_acceptance(rule, 0.5) == pytest.approx((low + high) / 2)
     assert chance_of_acceptance(rule, 0.75) == pytest.approx(high)
     assert chance_of_acceptance(rule, 1.0) == high
+
+
+def test_annealed_confidence_is_flatter_the_more_is_skipped():
+    policy = DepthAnnealed(7, confidence=0.4, annealing=2.0)
+    for layers, temperature in ((1, 2.5), (2, 2.0), (4, 1.0)):
+        policy.price(DraftPlan(SkipSet.after(4, layers), StopRule(3)), None)
+        assert policy.rule() == StopRule(7, 0.4, temperature=temperature)
+    with pytest.raises(InvalidConfig, match="annealing"):
+        DepthAnnealed(annealing=-0.1)
+    with pytest.raises(InvalidConfig, match="temperature"):
+        StopRule(3, temperature=0.0)
 
 
 # rules that learn

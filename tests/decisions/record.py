@@ -269,7 +269,7 @@ REPLANNING = (  # these look again after 64 tokens, where enough are left for it
 CALIBRATED = ("kangaroo", "knap-knn", "knn-ssd", "layerskip", "oracle", "static-bo")
 PRESETS = (
     *("admg", "auto", "cascade", "clasp", "del", "knapspec", "prompt-lookup", "random-skip"),
-    *("swift", "uniform-skip"),
+    *("low-bit", "suffix", "swift", "uniform-skip"),
     *CALIBRATED,
 )
 FIXED = "fixed+attention=1+mlp=2"

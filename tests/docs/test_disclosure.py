@@ -30,12 +30,12 @@ def test_the_report_of_the_testbed_says_so_too():
 
 
 def test_only_what_exits_early_is_marked_and_only_on_the_testbed():
-    names = ("layerskip", "kangaroo", "del:faithful", "knn-ssd")
-    assert [exit_mark("testbed", name) for name in names] == [" †", " †", " †", ""]
+    names = ("layerskip", "kangaroo", "specbound", "del:faithful", "knn-ssd")
+    assert [exit_mark("testbed", name) for name in names] == [" †", " †", " †", " †", ""]
     assert exit_mark("smollm2", "layerskip") == ""
 
 
-@pytest.mark.parametrize("name", ["layerskip", "kangaroo", "del"])
+@pytest.mark.parametrize("name", ["layerskip", "kangaroo", "del", "specbound"])
 def test_the_pages_of_those_strategies_say_that_the_training_helps(name):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (row,) = [line for line in readme.splitlines() if line.startswith(f"| `{name}` |")]

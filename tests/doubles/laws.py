@@ -59,7 +59,7 @@ def emitted_law(case: Case) -> Law:
 
     def run(choose: Choose) -> tuple[int, ...]:
         law = replace(decoding.law, choose=choose)
-        engine = Engine(executor, case.strategy, law, decoding.limits)
+        engine = Engine(executor, case.strategy.fresh(), law, decoding.limits)
         with pytest.MonkeyPatch.context() as patch:  # some strategies plan by what planning takes
             patch.setattr(engines, "perf_counter", partial(next, count()))
             return tuple(token for done in engine.rounds(PROMPT) for token in done.tokens)

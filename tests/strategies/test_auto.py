@@ -27,6 +27,7 @@ from specframe.strategies.cascade import Cascade
 from specframe.strategies.del_exit import Del
 from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.knapspec.strategy import KnapSpec
+from specframe.strategies.low_bit import LowBit
 from specframe.strategies.prompt_lookup import PromptLookup
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
@@ -167,6 +168,39 @@ def test_only_the_arm_that_planned_learns_and_it_observes_when_it_is_left():
     assert len(first.heard) > 10 * len(second.heard)
 
 
+def played_rounds(planner, good, rounds=60):
+    """Plans of a planner whose drafts are all accepted if they are the good arm's."""
+    context = plain_context(SHAPE, [0] * 50, prompt_length=10, budget=500, costs=COSTS)
+    plans = []
+    for _ in range(rounds):
+        plan = planner.plan(context)
+        plans.append(plan)
+        drafted = plan.stop.max_tokens
+        draft = Draft((0,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
+        accepted = drafted if plan == good.plan else 0
+        planner.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
+    return plans
+
+
+def test_the_next_sequence_begins_with_what_this_one_found():
+    skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
+    bad, good = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
+    auto = Auto((bad, good))
+    assert played_rounds(auto.start(SHAPE), good)[0] == bad.plan
+    assert set(played_rounds(auto.start(SHAPE), good)) == {good.plan}
+    assert played_rounds(auto.fresh().start(SHAPE), good)[0] == bad.plan
+
+
+def test_an_arm_that_is_not_chosen_does_not_plan():
+    skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
+    bad, good = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
+    auto = Auto((bad, good))
+    played_rounds(auto.start(SHAPE), good)
+    heard = len(bad.heard)
+    played_rounds(auto.start(SHAPE), good)
+    assert len(bad.heard) == heard
+
+
 def test_it_needs_what_its_arms_need():
     plan = DraftPlan(SkipSet.none(LAYERS), StopRule(0))
     arms = [
@@ -204,7 +238,13 @@ def test_arms_are_made_from_names_alone():
     made = strategy_from("auto", SHAPE, "best", {"of": "knapspec, prompt-lookup", "block": "2"})
     assert [type(arm).__name__ for arm in made.parts] == ["KnapSpec", "PromptLookup"]
     assert made.config.block == 2
-    assert [type(arm) for arm in strategy_from("auto", SHAPE).parts] == [Cascade, Del]
+    given = {"of": "prompt-lookup:faithful, low-bit+bits=8, cascade:suffix+of=low-bit"}
+    lookup, low, cascade = strategy_from("auto", SHAPE, "best", given).parts
+    assert (lookup.config.copied, low.config.bits) == (10, (8,))
+    assert isinstance(cascade.inner, LowBit)
+    first, second, third = strategy_from("auto", SHAPE).parts
+    assert [type(arm) for arm in (first, second, third)] == [LowBit, Cascade, Cascade]
+    assert [type(arm.inner) for arm in (second, third)] == [LowBit, KnapSpec]
 
 
 def test_no_arms_are_refused():

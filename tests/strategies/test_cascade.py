@@ -208,3 +208,18 @@ def test_a_cascade_is_made_from_names_alone():
     assert made.config.copied == 7
     assert made.inner.config == NgramConfig(longest=3, copied=10, latest=False, priced=False)
     assert isinstance(strategy_from("cascade", SHAPE).inner, KnapSpec)
+
+
+def test_copies_come_from_suffix_trees_of_earlier_answers_too():
+    made = strategy_from("cascade", SHAPE, "suffix", {"of": "fixed"})
+
+    def copied(strategy, tokens):
+        return strategy.start(SHAPE).plan(context(tokens)).copied
+
+    first = made.start(SHAPE)
+    for length in (3, 6):
+        first.plan(context([9, 8, 1, 2, 3, 4][:length]))
+    assert copied(made, [5, 6, 1, 2])[:2] == (3, 4)
+    assert copied(made.fresh(), [5, 6, 1, 2]) == ()
+    without = strategy_from("cascade", SHAPE, "suffix", {"of": "fixed", "cached": "0"})
+    assert without.earlier is None

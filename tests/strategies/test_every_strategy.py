@@ -28,17 +28,26 @@ OUT_OF_RANGE = {
     "admg:best": "rows=0",
     "admg:faithful": "target=2",
     "auto:best": "block=0 share=-1",
+    "cas:best": "shares=1 shortest=0",
+    "cas:faithful": "shares=0 floor=2 step=0",
     "cascade:best": "of=knapspec,fixed copied=0",
     "clasp:faithful": "share=1.5",
+    "conflayers:best": "most_skipped=0 finalists=0",
+    "conflayers:faithful": "ratio=1 window=0 draft=0",
     "del:best": "exits=2,1 exits=4 memory=0 longest=0",
+    "draft-model:best": "longest=0 memory=0",
     "kangaroo:best": "stop=never layers=4 longest=0 rate=0",
     "knap-knn:best": "boundary=0",
     "knapspec:best": "rows=0 widest=1",
     "knn-ssd:best": "pooling=max metric=x kind=x neighbours=0 margin=2 index=tree",
     "layerskip:best": "sweep=hope draft=0 exit=4 seconds=-1",
+    "low-bit:best": "bits=3 longest=0 memory=2",
     "prompt-lookup:best": "longest=0 copied=0 prior=0",
     "random-skip:best": "share=1 stop=never longest=0",
+    "specbound:best": "spread=0 annealing=-1",
+    "specbound:faithful": "confidence=2 deepest=0 spread=0 longest=0",
     "static-bo:best": "search=grid objective=hope evaluations=0 stop=x",
+    "suffix:best": "depth=1 copied=0 factor=0 floor=2 cached=-1 prior=0",
     "swift:faithful": "ratio=1",
 }
 FAMILIES = ("gpt2", "gemma2", "phi")
@@ -73,7 +82,7 @@ def test_other_architectures_keep_their_tokens(variant, family):
     assert greedy(executor_of(family), ready(variant, family)) == own_tokens(family)
 
 
-ONLINE = ("admg", "clasp", "del", "knapspec", "swift")
+ONLINE = ("admg", "cas", "clasp", "conflayers", "del", "knapspec", "specbound", "swift")
 
 
 @cache

@@ -14,7 +14,10 @@ from specframe.core.sampling import Law
 
 TOKENS = 32
 LEAST = 0.95  # of autoregressive speed, on an answer so short that little may be risked
-BEST = ("admg", "auto", "cascade", "clasp", "del", "knapspec", "random-skip", "swift")
+BEST = (
+    *("admg", "auto", "cas", "cascade", "clasp", "conflayers", "del", "knapspec", "random-skip"),
+    *("specbound", "swift"),
+)
 
 
 @cache

@@ -82,7 +82,7 @@ def test_a_text_read_bit_by_bit_is_the_text_read_at_once(tokens, shortest, lates
 def test_beliefs_start_with_the_match_and_follow_what_is_accepted():
     beliefs = CopyBeliefs(prior=4.0)
     assert beliefs.chances(Copy((1, 2), 1)) == pytest.approx((1 / 3, 1 / 2))
-    beliefs.observe(1, copied=3, accepted=1)  # the third is not counted
+    beliefs.observe(Copy((), 1), copied=3, accepted=1)  # the third is not counted
     assert beliefs.chances(Copy((1, 2, 3), 1)) == pytest.approx(((4 / 3 + 1) / 5, 2 / 5, 3 / 5))
 
 

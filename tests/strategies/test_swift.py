@@ -15,18 +15,17 @@ from doubles.strategies_worlds import (
 
 from specframe.contract.selector import Needs
 from specframe.doors.speculator import SelfSpeculator
+from specframe.strategies.shared.planners.swift_drafts import (
+    GREEDY_TREE,
+    SAMPLED_TREE,
+    every_other_layer,
+)
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
 from specframe.strategies.shared.streams.agreement import RowJudge
 from specframe.strategies.shared.streams.stream_change import nested_sets, stream_change
 from specframe.strategies.swift import paper
 from specframe.strategies.swift.online import StreamConfig
-from specframe.strategies.swift.paper import (
-    GREEDY_TREE,
-    SAMPLED_TREE,
-    SwiftConfig,
-    every_other_layer,
-    matchness,
-)
+from specframe.strategies.swift.paper import SwiftConfig, matchness
 from specframe.strategies.swift.strategy import Swift
 from specframe.testing.architectures import tiny_model
 from specframe.types import ModelShape, SkipSet, StopRule

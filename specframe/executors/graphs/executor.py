@@ -352,7 +352,8 @@ class GraphedExecutor(FusedExecutor):
         """See `Executor.chain`."""
         rows = 1 + len(plan.copied[: plan.stop.max_tokens])
         plain = plan.tree is None or plan.tree.widest == 1
-        if not plain or plan.headed or not self._records_on(cache):
+        flattened = plan.stop.temperature != 1.0
+        if not plain or plan.headed or flattened or not self._records_on(cache):
             return None
         if len(parts_of(cache.length, rows)) > 1:
             return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from specframe.errors import ArtefactError
 from specframe.storage.user_cache import cache_folder
 from specframe.testbed.model.folder import export, open_folder
-from specframe.testbed.training.recipe import TINY
+from specframe.testbed.training.recipe import FULL, TINY
 from specframe.testbed.training.run import train
 
 if TYPE_CHECKING:
@@ -26,6 +26,23 @@ def load() -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
             f"run `specframe testbed train --out FOLDER` and load FOLDER/model."
         )
     return open_folder(WEIGHTS)
+
+
+def load_core() -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
+    """A model of the testbed's 8 core layers with its embeddings, norm, head and tokenizer.
+
+    The weights are those of the testbed after all its training, in which such passes took part.
+    """
+    import torch
+
+    model, tokenizer = load()
+    places = FULL.core_places
+    layers = model.model.layers
+    model.model.layers = torch.nn.ModuleList(layers[place] for place in places)
+    for number, layer in enumerate(model.model.layers):
+        layer.self_attn.layer_idx = number
+    model.config.num_hidden_layers = len(places)
+    return model, tokenizer
 
 
 def load_tiny() -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specframe.contract.options import require_at_least, require_in, require_known
+from specframe.contract.options import require_at_least, require_in
 from specframe.contract.planner import Context
 from specframe.costs.rates import RoundPrices
 from specframe.costs.tables import rising
-from specframe.strategies.shared.planners.candidates import CandidateRules
-from specframe.strategies.shared.planners.expected import expected_of_low_bits
-from specframe.strategies.shared.streams.agreement import Agreement, RowJudge, compare_heads
+from specframe.strategies.shared.planners.expected import in_each_precision, quicker_low_bits
+from specframe.strategies.shared.planners.replanning import ReplanRules
+from specframe.strategies.shared.streams.agreement import Agreement, compare_heads
 from specframe.strategies.shared.streams.chain_dp import (
     ChainRules,
     Chains,
@@ -38,28 +38,19 @@ NEVER = 1e-6
 
 
 @dataclass(frozen=True)
-class ChainConfig(CandidateRules):
-    """What planning may cost, what the program searches and what is believed of its candidates."""
+class ChainConfig(ReplanRules):
+    """What the program searches."""
 
-    prior: float = 24.0  # tokens that an estimate of acceptance is worth
-    rows: int = 4  # reference rows
     most_skipped: float = 1.0  # share of the sublayers' seconds
     similarity: float = 0.5  # least mean cosine of a path
     widest: int = 16  # paths of the program that are kept from one sublayer to the next
     protected: float = 0.04  # share of the layers that is never skipped, at either end
     finalists: int = 10  # candidates whose acceptance rate is estimated
-    stop: str = "gain"  # or "fixed": at the length that was planned, whatever is drafted
-    share: float = 0.02  # of the remaining autoregressive seconds that planning should take
-    payback: float = 0.5  # of the seconds it may save that planning takes at most
-    hoped_speedup: float = 1.3  # of a first planning
-    drift: float = 0.1  # loss of expected speed, or change of price ratio, that plans again
-    interval: int = 64  # tokens between two plannings at least
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(self, rows=1, widest=2, finalists=1, interval=1)
+        require_at_least(self, widest=2, finalists=1)
         require_in(self, "(0, 1]", "most_skipped")
-        require_known(self, stop=("gain", "fixed"))
         require_in(self, "[0, 0.5)", "protected")
 
 
@@ -98,31 +89,13 @@ class ChainSearch:
         last = references[context.shape.sublayers]
         agreement = compare_heads(context.probe, chains.states[finalists], last)
         sets = [SkipSet(context.shape.sublayers, chains.bits[i]) for i in finalists]
-        return self._in_each_precision(context, sets, _estimates(agreement), last)
+        return in_each_precision(
+            context, sets, _estimates(agreement), last, self.unplanned(context)[0]
+        )
 
     def unplanned(self, context: Context) -> tuple[list[SkipSet], list[float]]:
         """Candidates that no search is needed for, and what is expected of their acceptance."""
-        widths = context.costs.quicker_widths(context.length - 1) if self.low_bit else ()
-        return expected_of_low_bits(context.shape, widths)
-
-    def _in_each_precision(
-        self, context: Context, sets: list[SkipSet], alphas: Floats, target: Tensor
-    ) -> tuple[list[SkipSet], Floats]:
-        """Also the lowered sets; what skipping and what low bits lose is taken to add up.
-
-        `target` [R, H] are the target's last states of the last committed rows.
-        """
-        lowered, _ = self.unplanned(context)
-        if not lowered:
-            return sets, alphas
-        committed = context.probe.committed
-        judge = RowJudge(context.probe, context.tokens[committed - len(target) : committed], target)
-        found, estimates = list(sets), [alphas]
-        for one in lowered:
-            (alpha,) = judge.agreement(one).overlap
-            found += [one, *(s.lower(one.low_bits, head=one.low_head) for s in sets)]
-            estimates += [np.array([alpha]), alpha * alphas]
-        return found, np.concatenate(estimates)
+        return quicker_low_bits(context) if self.low_bit else ([], [])
 
     def _problem(self, context: Context, prices: RoundPrices) -> tuple[list[Stretch], ChainRules]:
         """Weights are seconds; a sublayer that costs nothing still weighs something."""

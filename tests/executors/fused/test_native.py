@@ -168,6 +168,22 @@ def test_a_compiled_draft_is_what_walks_draft(family, dtype, skips):
             assert all(torch.equal(states[depth], kept[depth]) for depth in keep)
 
 
+def test_a_compiled_draft_flattens_its_confidence():
+    executor, _ = pair_of(replace(TINY, dtype=torch.float32))
+    told = {}
+    for temperature in (1.0, 3.0):
+        stop = StopRule(9, confidence=1e-9, temperature=temperature)
+        plan = DraftPlan(DRAFTS["skipped"], stop)
+        chain = executor.chain(filled(executor), plan, ())
+        chain.begin([5])
+        told[temperature] = [chain.next() for _ in range(5)]
+    passed = executor.walk(chain_step([5], CONTEXT), filled(executor), DRAFTS["skipped"])
+    assert told[1.0][0].confidence == pytest.approx(float(passed.logits[0, 0].softmax(-1).max()))
+    flat = (passed.logits[0, 0] / 3.0).softmax(-1)
+    assert told[3.0][0].confidence == pytest.approx(float(flat.max()))
+    assert [top.token for top in told[3.0]] == [top.token for top in told[1.0]]
+
+
 def test_a_compiled_draft_tells_what_is_not_finite():
     model = tiny_model(replace(TINY, dtype=torch.float32))
     model.lm_head.weight.data[3, 0] = float("nan")

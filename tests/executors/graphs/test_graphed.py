@@ -230,6 +230,7 @@ def test_a_chain_is_offered_only_for_what_it_can_draft():
     for other in (
         replace(plan, tree=TreeRule((2,))),
         replace(plan, headed=True),
+        replace(plan, stop=StopRule(30, temperature=2.0)),
         replace(plan, copied=tuple(range(16))),  # more rows than a recording has
         replace(plan, copied=tuple(range(8))),  # over the edge of a bucket
     ):

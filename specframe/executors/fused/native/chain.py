@@ -12,7 +12,8 @@ from torch import Tensor
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import Top
 from specframe.executors.fused.fusible import Linear
-from specframe.executors.fused.native.sublayers import NativeRun, NativeSublayers
+from specframe.executors.fused.native.sublayers import NativeRun, NativeSublayers, NativeTop
+from specframe.tensors import top_probability
 from specframe.types import LONGEST_DRAFT, DraftPlan, Pass
 
 __all__ = ["DraftParts", "NativeChain"]
@@ -38,6 +39,7 @@ class NativeChain:
     ) -> None:
         self._parts, self._cache = parts, cache
         self._asked = plan.stop.confidence > 0.0 or plan.stop.gain is not None
+        self._temperature = plan.stop.temperature
         self._kept = next(iter(keep), None)
         runs = [at for at in range(plan.skips.size) if at not in plan.skips]
         self._before = -1 if self._kept is None else sum(at < self._kept for at in runs)
@@ -63,8 +65,14 @@ class NativeChain:
         top = parts.native.draft_step(parts.run, self._frame, parts.head, row, self._before, copy)
         self._position += 1
         self._token = int(top.token)
-        confidence = float(top.probability) if self._asked else nan
-        return Top(self._token, confidence, bool(top.finite))
+        return Top(self._token, self._confidence(top), bool(top.finite))
+
+    def _confidence(self, top: NativeTop) -> float:
+        if not self._asked:
+            return nan
+        if self._temperature == 1.0:
+            return float(top.probability)
+        return float(top_probability(self._frame.logits, self._temperature))
 
     def states(self, rows: int) -> dict[int, Tensor]:
         """See `Chain.states`."""

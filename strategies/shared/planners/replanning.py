@@ -1,4 +1,4 @@
-"""Runs the chain dynamic program while generating, whenever that is expected to pay.
+"""Runs a search for skip sets while generating, whenever that is expected to pay.
 
 It runs right after the prompt, on the prompt's last rows. Its candidates are reviewed as acceptance
 is observed and the context grows. When the speed that it promised has drifted, or attention's share
@@ -7,28 +7,70 @@ of the price has, states of new rows are captured and it runs again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from specframe.contract.options import require_at_least, require_known
 from specframe.contract.planner import Context, Planner
 from specframe.costs.rates import RoundPrices
-from specframe.strategies.shared.planners.candidates import CandidatePlanner
-from specframe.strategies.shared.planners.chain_search import ChainConfig, ChainSearch, Cut
+from specframe.strategies.shared.planners.candidates import CandidatePlanner, CandidateRules
 from specframe.strategies.shared.planners.prospects import StreamProspect
-from specframe.types import DraftPlan, Outcome
+from specframe.types import DraftPlan, Outcome, SkipSet
 
-__all__ = ["ChainPlanner", "chain_prospect"]
+__all__ = ["FEWEST_ROWS", "Program", "ReplanRules", "Replanner", "program_prospect"]
 
+Floats = NDArray[np.float64]
 FEWEST_ROWS = 2
 NEVER = 1e-6
 
 
-class ChainPlanner(Planner):
-    """Candidates from the program, run where it pays; see `ChainSearch` for the arguments."""
+@dataclass(frozen=True)
+class ReplanRules(CandidateRules):
+    """What planning may cost, and what is believed of its candidates."""
 
-    def __init__(self, config: ChainConfig, cut: Cut, low_bit: bool = False) -> None:
-        self._config, self._program = config, ChainSearch(config, cut, low_bit)
+    prior: float = 24.0  # tokens that an estimate of acceptance is worth
+    rows: int = 4  # reference rows
+    stop: str = "gain"  # or "fixed": at the length that was planned, whatever is drafted
+    share: float = 0.02  # of the remaining autoregressive seconds that planning should take
+    payback: float = 0.5  # of the seconds it may save that planning takes at most
+    hoped_speedup: float = 1.3  # of a first planning
+    drift: float = 0.1  # loss of expected speed, or change of price ratio, that plans again
+    interval: int = 64  # tokens between two plannings at least
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(self, rows=1, interval=1)
+        require_known(self, stop=("gain", "fixed"))
+
+
+class Program(Protocol):
+    """A search for skip sets on the states of a few reference rows."""
+
+    def seconds(self, context: Context, rows: int) -> float:
+        """What a search on so many reference rows will take."""
+        ...
+
+    def run(
+        self, context: Context, references: Mapping[int, Tensor], prices: RoundPrices
+    ) -> tuple[Sequence[SkipSet], Floats]:
+        """Candidates and estimates of their acceptance; `references` are [R, H] by depth."""
+        ...
+
+    def unplanned(self, context: Context) -> tuple[Sequence[SkipSet], Sequence[float]]:
+        """Candidates that no search is needed for, and what is expected of their acceptance."""
+        ...
+
+
+class Replanner(Planner):
+    """Candidates from a program, run where it pays."""
+
+    def __init__(self, config: ReplanRules, program: Program) -> None:
+        self._config, self._program = config, program
         self._candidates = CandidatePlanner(config, fixed_length=config.stop == "fixed")
         self._promised = 1.0  # speed-up when the program last ran
         self._ratio = 1.0  # of attention's to MLP's price, then
@@ -115,11 +157,10 @@ class ChainPlanner(Planner):
         )
 
 
-def chain_prospect(config: ChainConfig, cut: Cut, low_bit: bool = False) -> StreamProspect:
-    """What the program could find, for the price of running it on the fewest rows."""
-    program = ChainSearch(config, cut, low_bit)
+def program_prospect(longest: int, program: Program, low_bit: bool = False) -> StreamProspect:
+    """What a program could find, for the price of running it on the fewest rows."""
     trial = lambda context: program.seconds(context, FEWEST_ROWS)  # noqa: E731
-    return StreamProspect(config.longest, trial, low_bit=low_bit)
+    return StreamProspect(longest, trial, low_bit=low_bit)
 
 
 def _price_ratio(prices: RoundPrices) -> float:

@@ -1,0 +1,22 @@
+"""A second model that drafts for the first: what the engine and its prices need of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from specframe.costs.model import CostModel
+
+__all__ = ["LoadSecond", "SecondModel"]
+
+
+@dataclass(frozen=True, slots=True)
+class SecondModel:
+    """A loaded model with the tokenizer of the first, and what its parts cost on this machine."""
+
+    executor: Any  # a `specframe.executors.executor.Executor`
+    costs: CostModel
+
+
+LoadSecond = Callable[[str], SecondModel]  # by name; refuses a model of another tokenizer

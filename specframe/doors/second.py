@@ -1,0 +1,46 @@
+"""Loads a second model that drafts, and refuses one that does not fit."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from specframe.contract.second_model import LoadSecond, SecondModel
+from specframe.costs.measure import measured_profile
+from specframe.doors.loading import load
+from specframe.errors import UnsupportedModel
+from specframe.executors.executor import Executor
+from specframe.executors.load import load_executor
+
+__all__ = ["loads_second"]
+
+
+def loads_second(executor: Executor, tokenizer: Any, strict: bool = False) -> LoadSecond:
+    """What loads a draft model by name, for the model of this executor and tokenizer."""
+    return partial(_loaded, executor, tokenizer, strict)
+
+
+def _loaded(first: Executor, tokenizer: Any, strict: bool, name: str) -> SecondModel:
+    loaded = load(name)
+    _refuse_other_tokenizer(tokenizer, loaded.tokenizer, name)
+    executor = load_executor(loaded.model.to(first.device), strict=strict)
+    found, wanted = executor.shape.vocabulary, first.shape.vocabulary
+    if found != wanted:
+        raise UnsupportedModel(
+            f"{name!r} cannot draft for this model: its vocabulary has {found} entries, and this "
+            f"model's has {wanted}. Name a model with the same vocabulary."
+        )
+    return SecondModel(executor, measured_profile(loaded.model, executor).costs)
+
+
+def _refuse_other_tokenizer(first: Any, second: Any, name: str) -> None:
+    """Where one of them has no tokenizer, only the sizes of the vocabularies can be compared."""
+    if first is None or second is None:
+        return
+    own, other = first.get_vocab(), second.get_vocab()
+    differing = len(own.items() ^ other.items())
+    if differing:
+        raise UnsupportedModel(
+            f"{name!r} cannot draft for this model: {differing} entries of their tokenizers' "
+            f"vocabularies differ. Name a model with the same tokenizer."
+        )

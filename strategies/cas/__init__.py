@@ -1,0 +1,1 @@
+"""CAS-Spec, as published and as it pays."""

@@ -1,0 +1,1 @@
+"""ConfLayers, as published and as it pays."""

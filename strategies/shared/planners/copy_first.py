@@ -1,0 +1,132 @@
+"""A copy before the draft of another planner, verified together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from specframe.contract.planner import Context, Planner
+from specframe.contract.wrapper import WrappedPlanner
+from specframe.costs.model import CostModel
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopySource
+from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
+
+__all__ = ["CopyFirst", "after_copy", "own_part"]
+
+PRIOR = 4.0  # drafted tokens that the starting acceptance is worth
+LIKELY = 0.9  # where it starts: the inner strategy drafts because it expects to be right
+LENGTH = 6.0  # how long drafts are taken to be until some have been seen
+MEMORY = 0.95
+
+
+@dataclass
+class _Drafts:
+    """Acceptance and length of the inner strategy's drafts."""
+
+    seen: float = PRIOR
+    accepted: float = PRIOR * LIKELY
+    rounds: float = 1.0
+    drafted: float = LENGTH
+
+    @property
+    def acceptance(self) -> float:
+        return self.accepted / self.seen
+
+    @property
+    def length(self) -> float:
+        return self.drafted / self.rounds
+
+    def observe(self, drafted: int, accepted: int, alone: bool) -> None:
+        """A draft; one after a copy ends early, so it does not say how long others are."""
+        self.seen = MEMORY * self.seen + min(drafted, accepted + 1)
+        self.accepted = MEMORY * self.accepted + accepted
+        if alone:
+            self.rounds = MEMORY * self.rounds + 1.0
+            self.drafted = MEMORY * self.drafted + drafted
+
+
+class CopyFirst(WrappedPlanner):
+    """Copies, drafts of the inner planner, or both; see `cascade`, whose equations these are."""
+
+    def __init__(self, inner: Planner, source: CopySource, prior: float, priced: bool) -> None:
+        """A copy that is not `priced` is always made; `prior` is that of `CopyBeliefs`."""
+        super().__init__(inner)
+        self._source, self._priced = source, priced
+        self._beliefs = CopyBeliefs(prior)
+        self._drafts = _Drafts()
+        self._inner_plan: DraftPlan | None = None
+        self._copy = Copy((), 1)  # of the round that was planned last
+
+    def plan(self, context: Context) -> DraftPlan:
+        """Equation (4)."""
+        plan = self._inner_plan = self._inner.plan(context)
+        copy = self._source.find(context.tokens, context.budget - 1)
+        if copy is None:
+            return plan
+        self._copy = copy
+        if not self._priced:
+            return after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
+        return self._fastest(plan, copy, context.costs, context.length - 1)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Both learn, each from its own part of the draft."""
+        self._beliefs.observe(self._copy, outcome.draft.copied, outcome.accepted)
+        inner = own_part(outcome, self._inner_plan)
+        if inner.drafted:
+            alone = not outcome.draft.copied
+            self._drafts.observe(inner.drafted, inner.accepted, alone)
+        self._inner.observe(inner)
+
+    def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
+        """Equation (3) for every option; copies double in length."""
+        alpha = self._drafts.acceptance
+        more = min(plan.stop.max_tokens, max(1, round(self._drafts.length)))
+        chances = self._beliefs.chances(copy)
+
+        def rate(copied: int, drafted: int) -> float:
+            planned = after_copy(plan, copy, copied, drafted)
+            alphas = (*chances[:copied], *(alpha,) * drafted)
+            return costs.tokens_per_second(alphas or (0.0,), planned, n)
+
+        lengths = [2**i for i in range(len(copy.tokens).bit_length())]
+        options = [(0, more), *((c, d) for c in lengths for d in dict.fromkeys((0, more)))]
+        copied, drafted = max(options, key=lambda option: rate(*option))
+        if copied == 0:
+            return plan
+        reach = 1.0
+        for chance in chances[:copied]:
+            reach *= chance
+        longest = plan.stop.max_tokens if drafted else 0
+        return after_copy(plan, copy, copied, longest, reach)
+
+
+def after_copy(
+    plan: DraftPlan, copy: Copy, copied: int, drafted: int, reach: float = 1.0
+) -> DraftPlan:
+    """The plan after a copy whose tokens are all accepted with chance `reach`.
+
+    A gain must repay that chance. Nothing is skipped where nothing is drafted after the copy.
+    """
+    if not drafted:
+        nothing = SkipSet.none(plan.skips.layers)
+        return DraftPlan(
+            nothing, StopRule(copied), capture=plan.capture, copied=copy.tokens[:copied]
+        )
+    gain = plan.stop.gain
+    if gain is not None and reach > 0.0:
+        gain = replace(gain, price=gain.price / reach)
+    stop = replace(plan.stop, max_tokens=copied + drafted, gain=gain)
+    return replace(plan, stop=stop, copied=copy.tokens[:copied])
+
+
+def own_part(outcome: Outcome, plan: DraftPlan | None) -> Outcome:
+    """What the inner planner observes: its own draft, or none where the copy was rejected."""
+    if plan is None or not outcome.draft.copied:
+        return outcome
+    copied = outcome.draft.copied
+    reached = outcome.accepted >= copied
+    return replace(
+        outcome,
+        plan=plan,
+        draft=outcome.draft.after(copied) if reached else Draft((), (), ()),
+        accepted=max(outcome.accepted - copied, 0),
+    )

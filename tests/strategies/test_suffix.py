@@ -1,0 +1,136 @@
+"""Suffix decoding: what is copied, of which text, and what is kept from sequence to sequence."""
+
+import pickle
+
+import pytest
+from doubles.contexts import plain_context
+from doubles.laws import Case, law_error
+from doubles.planted_labs import keeps_tokens, planted_executor, planted_prompts
+from doubles.written_lab import flat, plain_costs, small_shape
+
+from specframe.contract.naming import strategy_from
+from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
+from specframe.strategies.shared.ngrams import Copy
+from specframe.strategies.shared.suffix_copies import EarlierAnswers, SuffixConfig, SuffixIndex
+from specframe.types import DraftPlan, SkipSet, StopRule
+
+LAYERS = 4
+SHAPE = small_shape(LAYERS)
+FREE_ROWS = plain_costs(LAYERS)
+FULL_PRICE = CostModel(
+    (0,) * LAYERS, (flat(1.0),), (flat(1.0),), flat(0.0), Table((0,), (1, 65), ((9.0, 1300.0),))
+)
+
+
+def found(tokens, most=8, **config):
+    return SuffixIndex(SuffixConfig(**config)).find(tokens, most)
+
+
+def copied(planner, tokens, prompt=2):
+    context = plain_context(SHAPE, tokens, prompt_length=prompt, budget=100, costs=FREE_ROWS)
+    return planner.plan(context).copied
+
+
+def test_what_followed_most_often_is_copied():
+    text = [1, 2, 3, 0, 1, 2, 4, 0, 1, 2, 4, 9, 1, 2]
+    assert found(text, 1) == Copy((4,), 2, (2 / 3,))
+
+
+def test_the_end_of_the_text_counts_where_it_did_in_the_official_code():
+    text = [1, 2, 3, 5, 1, 2]
+    assert found(text, 2, ends=True) == Copy((3, 5), 2, (0.5, 1.0))
+    assert found(text, 2) == Copy((3, 5), 2, (1.0, 1.0))
+
+
+def test_a_longer_match_lets_more_follow():
+    text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3]
+    assert found(text, factor=1.0) == Copy((4, 5, 6), 3, (1.0, 1.0, 1.0))
+    assert found(text, factor=0.7) == Copy((4, 5), 3, (1.0, 1.0))
+    assert found(text, factor=2.0, depth=7) == Copy((4, 5, 6, 7), 3, (1.0,) * 4)
+
+
+def test_unlikely_tokens_are_not_copied():
+    text = [1, 2, 1, 3, 1, 4, 1, 5, 1]  # after 1, each comes once
+    assert found(text, floor=0.26) is None
+    assert found(text, 1, floor=0.25).tokens == (2,)
+
+
+def test_the_best_score_wins_and_not_the_longest_match():
+    #        after 7 8 come 1 and 2 alike; after 8 comes 3 more often
+    text = [7, 8, 1, 7, 8, 2, 8, 3, 0, 8, 3, 0, 8, 3, 0, 7, 8]
+    assert found(text, 1) == Copy((3,), 1, (0.6,))
+    assert found(text, 2, factor=1.0) == Copy((1, 7), 2, (0.5, 1.0))
+
+
+@pytest.mark.parametrize("tokens", [[1], [1, 2, 3, 4], [1, 1]])
+def test_where_nothing_followed_nothing_is_copied(tokens):
+    assert (found(tokens) is None) == (tokens != [1, 1])
+    assert found([5, *tokens], most=0) is None
+
+
+def test_an_earlier_answer_is_copied_from_but_not_its_prompt():
+    strategy = strategy_from("suffix", SHAPE)
+    first = strategy.start(SHAPE)
+    assert copied(first, [9, 8, 7, 1]) == ()
+    assert copied(first, [9, 8, 7, 1, 2, 3, 4]) == ()
+    assert copied(strategy.start(SHAPE), [5, 6, 1, 2])[:2] == (3, 4)
+    assert copied(strategy.start(SHAPE), [5, 6, 9, 8]) == ()
+    assert copied(strategy.fresh().start(SHAPE), [5, 6, 1, 2]) == ()
+
+
+def test_the_own_text_is_preferred_where_both_are_alike():
+    strategy = strategy_from("suffix", SHAPE)
+    copied(strategy.start(SHAPE), [9, 1, 2, 3, 4])
+    assert copied(strategy.start(SHAPE), [1, 2, 5, 1, 2])[0] == 5
+
+
+def test_without_cached_answers_only_the_text_is_searched():
+    strategy = strategy_from("suffix", SHAPE, options={"cached": "0"})
+    copied(strategy.start(SHAPE), [9, 1, 2, 3, 4])
+    assert copied(strategy.start(SHAPE), [5, 6, 1, 2]) == ()
+
+
+def test_the_oldest_answer_is_dropped_first():
+    earlier = EarlierAnswers(SuffixConfig(cached=2))
+    for token in (1, 2, 3):
+        earlier.begin().extend([token, token])
+    earlier.begin()
+    assert [earlier.tree.count((token, token)) for token in (1, 2, 3)] == [0, 1, 1]
+
+
+def test_answers_given_at_the_same_time_are_entered_as_they_grow():
+    earlier = EarlierAnswers(SuffixConfig())
+    one, other = earlier.begin(), earlier.begin()
+    one += [1, 2]
+    earlier.begin()
+    one += [3]
+    other += [4, 5]
+    earlier.begin()
+    assert earlier.tree.count((1, 2, 3)) == earlier.tree.count((4, 5)) == 1
+
+
+def test_a_pickled_copy_remembers_nothing():
+    strategy = strategy_from("suffix", SHAPE)
+    copied(strategy.start(SHAPE), [9, 1, 2, 3, 4])
+    other = pickle.loads(pickle.dumps(strategy))
+    assert other == strategy
+    assert copied(other.start(SHAPE), [5, 6, 1, 2]) == ()
+
+
+def test_the_price_decides_how_much_is_copied():
+    text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4]
+    planner = strategy_from("suffix", SHAPE).start(SHAPE)
+    assert copied(planner, text) == (5, 6, 7, 8, 9, 1, 2, 3, 4)
+    dear = plain_context(SHAPE, text, prompt_length=2, budget=100, costs=FULL_PRICE)
+    assert strategy_from("suffix", SHAPE).start(SHAPE).plan(dear) == DraftPlan(
+        SkipSet.none(LAYERS), StopRule(0), capture=False
+    )
+    assert strategy_from("suffix", SHAPE, "faithful").start(SHAPE).plan(dear).copied == (5, 6, 7, 8)
+
+
+@pytest.mark.parametrize("preset", ["best", "faithful"])
+def test_the_models_own_law_and_tokens_come_out(preset):
+    strategy = strategy_from("suffix", SHAPE, preset)
+    assert law_error(Case(strategy, new_tokens=4)) < 1e-12
+    assert keeps_tokens(planted_executor("llama"), strategy, planted_prompts(each=2), 80)
