@@ -42,7 +42,7 @@ from specframe.costs.model import CostModel
 from specframe.costs.rates import RoundPrices
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.domains.domain_models import DomainModel, learn_models
-from specframe.strategies.shared.domains.labels import label_prompts
+from specframe.strategies.shared.domains.labels import label_prompts, require_labels
 from specframe.strategies.shared.domains.looking_up import LookingUp
 from specframe.strategies.shared.domains.lookup import (
     DomainConfig,
@@ -305,6 +305,12 @@ class KnapKnn(LookingUp):
         calibrated=True,
     )
     presets: ClassVar[Mapping[str, KnapKnnConfig]] = {"best": KnapKnnConfig(), "faithful": FAITHFUL}
+
+    @classmethod
+    def require_prompts(cls, prompts: Sequence[Prompt]) -> None:
+        """Enough of each domain, and a domain for each prompt or for none."""
+        require_labels(prompts)
+        split_prompts(prompts)
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equations (1) and (2)."""

@@ -36,7 +36,7 @@ from specframe.contract.planner import Context, Planner
 from specframe.contract.published import PublishedFiles
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidRequest
-from specframe.strategies.shared.domains.labels import label_prompts
+from specframe.strategies.shared.domains.labels import label_prompts, require_labels
 from specframe.strategies.shared.domains.looking_up import LookingUp
 from specframe.strategies.shared.domains.lookup import (
     DomainConfig,
@@ -175,6 +175,12 @@ class KnnSsd(LookingUp):
                 f"of one model."
             )
         return cls(FAITHFUL, DomainSets(memory, sets))
+
+    @classmethod
+    def require_prompts(cls, prompts: Sequence[Prompt]) -> None:
+        """Enough of each domain, and a domain for each prompt or for none."""
+        require_labels(prompts)
+        split_prompts(prompts)
 
     @classmethod
     def imported(cls, files: PublishedFiles, shape: ModelShape, facts: Mapping[str, str]) -> Self:

@@ -143,6 +143,11 @@ class LayerSkip(CalibratedStrategy):
         """Prices, unless exit and draft length are fixed."""
         return Needs(prices=not self.config.exit and self.config.sweep == "predicted")
 
+    @classmethod
+    def require_prompts(cls, prompts: Sequence[Prompt]) -> None:
+        """Enough to search on, to choose by and to judge by."""
+        split_prompts(prompts)
+
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Equation (3)."""
         allowance = Allowance(self.config.seconds or inf)

@@ -327,7 +327,12 @@ FILES = {
     "half.jsonl": b'{"prompt": "\\ud800", "domain": "a"}\n',
     "deep.jsonl": b"[" * 100_000,
     "binary.jsonl": b"\xff\xfe\x00",
-    "long.jsonl": b'{"prompt": "%s", "domain": "a"}\n' % (b"x" * 300),
+    "long.jsonl": b"".join(
+        b'{"prompt": "%s%d", "domain": "a"}\n' % (b"x" * 299, i) for i in range(9)
+    ),
+    "some.jsonl": b"".join(b'{"prompt": "abc%d", "domain": "a"}\n' % i for i in range(6)),
+    "twice.jsonl": b'{"prompt": "abc", "domain": "a"}\n' * 5,
+    "partly.jsonl": b'{"prompt": "a"}\n{"prompt": "b", "domain": "a"}\n{"prompt": "c"}\n',
     "broken/manifest.json": b"{",
     "deep/manifest.json": b"[" * 100_000,
     "evil/manifest.json": b'{"schema_version": 1, "kind": "evil.payload:X", "fingerprint": {}}',
@@ -342,6 +347,7 @@ FILES = {
     "near.toml": b"per_domian = 3",
     "flat.toml": b"grid = 3",
     "contexts.toml": b"contexts = [999999]",
+    "two.toml": b"calibration_prompts = 2",
     "tokens.toml": b"new_tokens = 9999999",
     "deep.json": b"[" * 100_000,
     "nan.json": b'{"schema_version": 1, "rows": [], "summary": NaN}',
@@ -375,6 +381,8 @@ BEFORE_LOADING = [
     (("generate", "hi", "--set", f"draft_tree={DIGITS}"), "draft_tree"),
     (("generate", "hi", "--strategy", "knapspec", "--set", "longest=999999"), "in [1, 64]"),
     (("generate", "hi", "--strategy", "knapspec", "--set", f"memory={DIGITS}"), "memory"),
+    (("generate", "hi", "--set", "=3"), "form name=value"),
+    (("generate", "hi", "--set", "seed=1", "--set", "seed=2"), "seed is set twice: '1' and '2'"),
     (("generate", "hi", "--dtype", "int3"), "dtype must be auto, bfloat16"),
     (("generate", "hi", "--threads", "100000"), "between 1 and"),
     (("generate", "hi", "--device", "tpu"), "cpu or cuda"),
@@ -391,6 +399,10 @@ BEFORE_LOADING = [
     ((*CALIBRATE, "--prompts", "deep.jsonl"), "nested too deeply"),
     ((*CALIBRATE, "--prompts", "binary.jsonl"), "not UTF-8"),
     ((*CALIBRATE, "--prompts", "no\nsuch"), "cannot be read"),
+    ((*CALIBRATE, "--prompts", "mark.jsonl"), "3 different prompts a domain"),
+    ((*CALIBRATE, "--prompts", "twice.jsonl"), "'a' has 1"),
+    ((*CALIBRATE, "--prompts", "partly.jsonl"), "1 of 3 prompts name a domain"),
+    (("calibrate", "kangaroo", "--out", "new", "--prompts", "mark.jsonl"), "3 prompts"),
     ((*CALIBRATE, "--threads", "0"), "between 1 and"),
     (("calibrate", "knn-ssd", "--out", "foreign"), "holds something else, 'latency profile'"),
     (("calibrate", "knn-ssd", "--out", "mark.jsonl"), "no folder that can be written"),
@@ -415,6 +427,8 @@ BEFORE_LOADING = [
     (("compare", "--domains", "nope", "--run", "new"), "No domain named 'nope'"),
     (("compare", "--threads", "100000", "--run", "new"), "between 1 and"),
     (("compare", "--prompts", "empty.jsonl", "--run", "new"), "line 1 is empty"),
+    (("compare", "--prompts", "mark.jsonl", "--run", "new"), "has no others"),
+    (("compare", "--prompts", "some.jsonl", "--run", "new"), "Got 2; give more"),
     (("compare", "--run", "/proc/nope"), "no folder that can be written"),
     (("bench", "--grid", "mixed.toml", "--run", "new"), "of type int"),
     (("bench", "--grid", "nan.toml", "--run", "new"), "temperatures"),
@@ -427,6 +441,7 @@ BEFORE_LOADING = [
     (("bench", "--grid", "flat.toml", "--run", "new"), "must be a table"),
     (("bench", "--dtype", "int3", "--run", "new"), "dtype must be"),
     (("bench", "engine", "--threads", "100000"), "between 1 and"),
+    (("bench", "engine", "--dtype", "int3"), "dtype must be"),
     (("report", "deep.json"), "nested too deeply"),
     (("report", "nan.json"), "NaN is no finite number"),
     (("report", "odd.json"), "cannot be drawn"),
@@ -442,6 +457,10 @@ BEFORE_LOADING = [
     (("study", "scale", "--out", "mark.jsonl"), "no folder that can be written"),
     (("study", "scale", "--plot", "p.unknown", "--out", "new"), "must end in .png"),
     (("study", "scale", "--threads", "100000", "--out", "new"), "between 1 and"),
+    (("study", "scale", "--device", "tpu", "--out", "new"), "cpu or cuda"),
+    (("study", "all", "--dtype", "int3", "--out", "new"), "dtype must be"),
+    (("testbed", "train", "--out", "new", "--device", "tpu"), "cpu or cuda"),
+    (("testbed", "train", "--out", "new", "--dtype", "float16"), "leave both out"),
 ]
 # what is refused as soon as the model is known, and before anything is measured
 BEFORE_PRICING = [
@@ -449,10 +468,13 @@ BEFORE_PRICING = [
     (("generate", "x" * 60, "--max-new-tokens", "5"), "exceeds the 64 positions"),
     (("generate", "hi", "--max-new-tokens", "99999999"), "exceeds the 64 positions"),
     (("generate", "hi", "--strategy", "knn-ssd", "--max-new-tokens", "9"), "not calibrated yet"),
-    ((*CALIBRATE, "--new-tokens", "9999999", "--prompts", "mark.jsonl"), "the 64 positions"),
+    ((*CALIBRATE, "--new-tokens", "9999999", "--prompts", "some.jsonl"), "the 64 positions"),
+    (("bench", "--grid", "two.toml", "--model", ".", "--run", "new"), "3 different prompts"),
     ((*CALIBRATE, "--prompts", "long.jsonl"), "'a/1' has 300 tokens"),
     (("predict", "--contexts", "99999", "--prompts", "random"), "the 64 positions"),
     (("predict", "--new-tokens", "9999999", "--prompts", "random"), "the 64 positions"),
+    (("predict", "--prompts", "random"), "A context has 256 tokens"),
+    (("predict", "--check", "--prompts", "random"), "A context has 128 tokens"),
     (("predict", "--strategy", "knn-ssd", *SHORT), "not calibrated yet"),
     (("profile", "--contexts", "99999999"), "at most 32"),
     (("profile", "--contexts", "32,64"), "at most 32"),
@@ -580,6 +602,9 @@ def test_a_calibration_for_other_weights_of_the_same_shape_is_refused(tiny_rig, 
     other.lm_head.weight.data[0, 0] += 1.0
     with pytest.raises(CalibrationMismatch, match=r"parameters .*specframe calibrate layerskip"):
         Rig.of(other, costs=tiny_rig.costs).strategy(folder)
+    with pytest.raises(CalibrationMismatch, match="parameters "):
+        specframe.SelfSpeculator(other, folder)
+    assert specframe.SelfSpeculator(tiny_rig.model, folder).strategy.found is not None
 
 
 def test_a_folder_in_use_is_not_calibrated_into(monkeypatch, capsys, place):
@@ -588,7 +613,7 @@ def test_a_folder_in_use_is_not_calibrated_into(monkeypatch, capsys, place):
     profile = SimpleNamespace(costs=costs)
     monkeypatch.setattr("specframe.rig.measured_profile", lambda *_, **__: profile)
     with held_alone(place / "new"):
-        arguments = (*CALIBRATE, "--prompts", "mark.jsonl", "--new-tokens", "8")
+        arguments = (*CALIBRATE, "--prompts", "some.jsonl", "--new-tokens", "8")
         refused(monkeypatch, capsys, place, arguments, "Another process runs in 'new'")
 
 

@@ -16,7 +16,11 @@ import torch
 from specframe.bench.asking import Question, Questions
 from specframe.bench.fingerprint import fingerprint, worker_facts
 from specframe.bench.harness import Explain, Progress, Schedule, run_rows
-from specframe.bench.prepare import calibrating_strategies, prepare
+from specframe.bench.prepare import (
+    calibrating_strategies,
+    prepare,
+    require_prompts_to_learn_from,
+)
 from specframe.bench.prompt_map import prompt_map
 from specframe.bench.prompts import asked_prompts, calibration_prompts
 from specframe.bench.remote import StationPlan
@@ -29,12 +33,12 @@ from specframe.calibration.budget import Shared, shared_between
 from specframe.calibration.run import refuse_overlap
 from specframe.contract.naming import read_named, require_strategy
 from specframe.core.divergence import first_divergence
-from specframe.doors.loading import require_name
+from specframe.doors.loading import PLANTED, require_name
 from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.exactness import known_exactness
 from specframe.executors.executor import Executor
 from specframe.executors.low_bit_copies import weight_bytes
-from specframe.prompts.source import require_prompts
+from specframe.prompts.source import from_file, require_prompts, unread
 from specframe.remote_rig import RigPlan, facts_that_count, require_alike
 from specframe.rig import Rig
 from specframe.scheduling.ray_workers import Cluster, RayWorkers
@@ -84,8 +88,9 @@ def _compared(
     with run.held(settings.as_config(), resume, _machine(cluster)) as finished:
         rig = Rig.load(settings.model, device=settings.device, dtype=settings.dtype)
         rig.require_room("A context", max(settings.contexts), settings.new_tokens)
-        asked = asked_prompts(settings, rig)
-        calibrating = calibration_prompts(settings, rig, asked)
+        asked = asked_prompts(settings, rig.tokenizer, rig.shape.vocabulary)
+        calibrating = calibration_prompts(settings, asked, rig.tokenizer, rig.shape.vocabulary)
+        require_prompts_to_learn_from(settings, calibrating)
         rig.require_room_for(asked, settings.new_tokens)
         rig.require_room_for(calibrating, CALIBRATION_TOKENS)
         refuse_overlap(asked, [prompt.digest for prompt in calibrating])
@@ -174,11 +179,14 @@ def _require(settings: BenchSettings) -> None:
             named = read_named(text)
             require_strategy(named.name, named.preset, named.options)
     require_prompts(settings.source, settings.domains)
+    if from_file(settings.source) and settings.model not in PLANTED:
+        asked = asked_prompts(settings, unread)
+        require_prompts_to_learn_from(settings, calibration_prompts(settings, asked, unread))
 
 
 def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Shared | None:
     """How the run's calibrations share their seconds; None without any, or measured prices."""
-    count = calibrating_strategies(settings.strategies)
+    count = len(calibrating_strategies(settings.strategies))
     if not count or not prompts or not rig.costs.facts:
         return None
     seconds = settings.calibration_seconds

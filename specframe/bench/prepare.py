@@ -28,7 +28,7 @@ from specframe.rig import Rig
 from specframe.storage.user_cache import read_json
 from specframe.types import Prompt, SkipSet
 
-__all__ = ["Prepared", "calibrating_strategies", "prepare"]
+__all__ = ["Prepared", "calibrating_strategies", "prepare", "require_prompts_to_learn_from"]
 
 YARDSTICK = "oracle"  # searches last, from all that the others found
 TREES = ("swift:faithful",)  # what `all` adds, since no strategy drafts trees at its best
@@ -72,7 +72,6 @@ def prepare(
     contenders += [_contender(text, found[text], rig) for text in wanted]
     contenders += [library_assisted(rig, name) for name in _assistants(wanted)]
     if settings.rivals:
-        _require_prompts(settings, calibrating)
         contenders += library_drafting(rig, lab, calibrating, tell)
     return Prepared(tuple(contenders), calibration)
 
@@ -154,15 +153,27 @@ class _Strategies:
         strategy = self.rig.strategy(named.name, named.preset, options)
         if isinstance(strategy, strategy_class(YARDSTICK)) and starts:
             strategy = replace(strategy, starts=tuple(starts))  # type: ignore[type-var]
-        _require_prompts(self.settings, self.prompts)
         self.tell(f"calibrating {text}, at most {seconds:.0f} s")
         return calibrate_and_keep(strategy, self.lab, self.prompts, kept)
 
 
-def calibrating_strategies(strategies: Sequence[str]) -> int:
-    """How many of these names have to be calibrated."""
+def calibrating_strategies(strategies: Sequence[str]) -> list[str]:
+    """Those of these names that have to be calibrated."""
     named = [read_named(text).name for text in _wanted(strategies)]
-    return sum(not Path(n).is_dir() and strategy_class(n).traits.calibrated for n in named)
+    return [n for n in named if not Path(n).is_dir() and strategy_class(n).traits.calibrated]
+
+
+def require_prompts_to_learn_from(settings: BenchSettings, prompts: Sequence[Prompt]) -> None:
+    """Refuse prompts from which a strategy of this comparison cannot learn."""
+    calibrating = calibrating_strategies(settings.strategies)
+    if (calibrating or settings.rivals) and not prompts:
+        raise InvalidRequest(
+            f"Strategies learn from prompts that are not asked, and {settings.source!r} has no "
+            f"others. Give at least {settings.per_domain + FEWEST_PROMPTS} of each domain, or name "
+            f"strategies that need no calibration."
+        )
+    for name in calibrating:
+        strategy_class(name).require_prompts(prompts)
 
 
 def _alike(config: Any, effort: Effort | None) -> dict[str, str]:
@@ -180,12 +191,3 @@ def _alike(config: Any, effort: Effort | None) -> dict[str, str]:
     elif getattr(config, "search", "") != "exhaustive":
         found |= {"evaluations": effort.evaluations}
     return {name: str(value) for name, value in found.items() if hasattr(config, name)}
-
-
-def _require_prompts(settings: BenchSettings, prompts: Sequence[Prompt]) -> None:
-    if not prompts:
-        raise InvalidRequest(
-            f"Strategies learn from prompts that are not asked, and {settings.source!r} has no "
-            f"others. Give at least {settings.per_domain + FEWEST_PROMPTS} of each domain, or name "
-            f"strategies that need no calibration."
-        )

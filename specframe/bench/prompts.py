@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from specframe.bench.settings import BenchSettings
 from specframe.doors.loading import PLANTED
 from specframe.errors import InvalidRequest
 from specframe.prompts.random import random_prompts
 from specframe.prompts.source import has_splits, prompts_from
-from specframe.rig import Rig
 from specframe.types import Prompt
 
 __all__ = ["asked_prompts", "calibration_prompts"]
@@ -18,13 +18,13 @@ PLANTED_PROMPT = 128  # tokens of a random prompt
 ASKED_SEED = 10_000  # of random prompts that are asked; those calibrated on start at 0
 
 
-def asked_prompts(settings: BenchSettings, rig: Rig) -> list[Prompt]:
-    """What every contender answers."""
+def asked_prompts(settings: BenchSettings, tokenizer: Any, vocabulary: int = 0) -> list[Prompt]:
+    """What every contender answers; `vocabulary` is needed for random prompts alone."""
     if settings.model in PLANTED:
-        return _random(rig, settings.per_domain, ASKED_SEED)
+        return random_prompts(vocabulary, PLANTED_PROMPT, settings.per_domain, ASKED_SEED)
     asked = prompts_from(
         settings.source,
-        rig.tokenizer,
+        tokenizer,
         domains=settings.domains,
         per_domain=settings.per_domain,
         contexts=settings.contexts,
@@ -34,28 +34,26 @@ def asked_prompts(settings: BenchSettings, rig: Rig) -> list[Prompt]:
     return asked
 
 
-def calibration_prompts(settings: BenchSettings, rig: Rig, asked: Sequence[Prompt]) -> list[Prompt]:
+def calibration_prompts(
+    settings: BenchSettings, asked: Sequence[Prompt], tokenizer: Any, vocabulary: int = 0
+) -> list[Prompt]:
     """Validation prompts where there is such a split; of a file, those that are not asked."""
     wanted = settings.calibration_prompts
     if settings.model in PLANTED:
-        return _random(rig, wanted, 0)
+        return random_prompts(vocabulary, PLANTED_PROMPT, wanted)
     if has_splits(settings.source):
         return prompts_from(
             settings.source,
-            rig.tokenizer,
+            tokenizer,
             domains=settings.domains,
             per_domain=wanted,
             split="validation",
         )
     every = prompts_from(
         settings.source,
-        rig.tokenizer,
+        tokenizer,
         domains=settings.domains,
         per_domain=settings.per_domain + wanted,
     )
     taken = {prompt.digest for prompt in asked}
     return [prompt for prompt in every if prompt.digest not in taken]
-
-
-def _random(rig: Rig, count: int, seed: int) -> list[Prompt]:
-    return random_prompts(rig.shape.vocabulary, PLANTED_PROMPT, count, seed)

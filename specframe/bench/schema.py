@@ -94,6 +94,8 @@ SUMMARY: Mapping[str, str] = {
     "has fewer than two prompts.",
     "tokens_per_second": "Median decoded tokens a second; null where no answer has any, or where "
     "workers of a cluster differ, whose seconds are never pooled.",
+    "first_token_seconds": "Median wall clock until the first new token; null where workers "
+    "differ.",
     "exact_match": "Share of greedy answers equal to own autoregressive decoding.",
     "near_ties": "Share of greedy answers that part from own autoregressive decoding at a near-tie "
     "of the target's own logits; with exact_match it makes 1 unless something is wrong.",

@@ -72,6 +72,8 @@ def _entry(
     entry["inconclusive"] = len(decoded["own_ar"]) < FEWEST or _wide(entry)
     rates = [rate for row in rows if (rate := _decode_rate(row)) is not None]
     entry["tokens_per_second"] = median(rates) if rates and alike else None
+    first = median(row["prefill_seconds"] for row in rows)
+    entry["first_token_seconds"] = first if alike else None
     entry |= _shares(rows)
     entry["prediction_error"] = _prediction_error(rows, every)
     return entry

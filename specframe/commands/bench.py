@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from specframe.commands.comparing import compare_with_settings
-from specframe.commands.options import Device, Threads
+from specframe.commands.options import Device, Dtype, Threads
 from specframe.commands.results_file import JsonFile, require_writable, write_figures
 
 __all__ = ["bench"]
@@ -37,13 +37,14 @@ def bench_engine(
     json: JsonFile = None,
     threads: Threads = None,
     device: Device = "cpu",
+    dtype: Dtype = "auto",
 ) -> None:
     """Measure the engine and its executor, without a strategy."""
     from specframe.bench.engine.figures import bench_engine, engine_options
     from specframe.commands.engine_tables import print_engine
 
     require_writable(json)
-    options = engine_options(shape, model, threads, device, profile, peer_json)
+    options = engine_options(shape, model, threads, device, profile, peer_json, dtype)
     figures = bench_engine(options)
     print_engine(figures)
     write_figures(json, figures)

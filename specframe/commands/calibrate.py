@@ -84,7 +84,8 @@ def calibrate(
     require_folder(out)
     from specframe.calibration.run import calibrate_and_keep, require_own_folder, resumable_lab
     from specframe.calibration.shared_lab import lab_made_on
-    from specframe.prompts.source import require_prompts
+    from specframe.contract.registry import strategy_class
+    from specframe.prompts.source import from_file, prompts_from, require_prompts, unread
     from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
     from specframe.storage.whole_folder import held_alone
@@ -92,14 +93,19 @@ def calibrate(
     cluster = cluster_of(ray, workers, gpus_per_worker, threads, device)
     options = _options(name, preset, setting or [])
     require_own_folder(out, name)
-    require_prompts(prompts or usual_prompts(model))
+    source = prompts or usual_prompts(model)
+    require_prompts(source)
+    learner = strategy_class(name)
+    count = per_domain or learner.traits.prompts
+    if from_file(source):
+        learner.require_prompts(prompts_from(source, unread, per_domain=count))
     say_prompts(model, prompts)
     began = perf_counter()
     progress = Progress()
     rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
     strategy = rig.strategy(name, preset, options)
-    traits = strategy.traits
-    asked = _prompts(rig, prompts, per_domain or traits.prompts, traits.split)
+    asked = _prompts(rig, source, count, learner.traits.split)
+    learner.require_prompts(asked)
     rig.require_room_for(asked, new_tokens)
     shared = _budget(rig, strategy, asked, new_tokens, perf_counter() - began)
     if shared is not None:
@@ -169,18 +175,17 @@ def _options(name: str, preset: str, settings: list[str]) -> dict[str, str]:
     return options
 
 
-def _prompts(rig: Rig, source: str | None, per_domain: int, split: Any) -> list[Prompt]:
+def _prompts(rig: Rig, source: str, per_domain: int, split: Any) -> list[Prompt]:
     from specframe.errors import InvalidRequest
     from specframe.prompts.random import random_prompts
     from specframe.prompts.source import prompts_from
-    from specframe.prompts.usual import RANDOM, usual_prompts
+    from specframe.prompts.usual import RANDOM
 
-    chosen = source or usual_prompts(rig.name)
-    if chosen == RANDOM:
+    if source == RANDOM:
         return random_prompts(rig.shape.vocabulary, 64, per_domain)
     if rig.tokenizer is None:
         raise InvalidRequest(f"{rig.name!r} has no tokenizer to read prompts with. Leave them out.")
-    return prompts_from(chosen, rig.tokenizer, per_domain=per_domain, split=split)
+    return prompts_from(source, rig.tokenizer, per_domain=per_domain, split=split)
 
 
 def _states(skips: SkipSet, mlp: bool) -> str:

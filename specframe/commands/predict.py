@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from specframe.contract.selector import LayerSelector
     from specframe.prediction.check import CheckedPlan
 
-__all__ = ["predict"]
+__all__ = ["predict", "usual_contexts"]
 
 CHECKED = 12  # plans, at least
+CONTEXT = 256  # if none is given; with --check several, fewer where generation is slow
+SLOW, FAST = (128, 900, 1800), (128, 512, 1024, 1800)
 
 
 def predict(
@@ -87,17 +89,24 @@ def predict(
     say_prompts(model, prompts)
     progress = Progress()
     rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
-    rig.require_room("A context", max(lengths, default=1), new_tokens)
+    usual = min(FAST) if check else CONTEXT
+    rig.require_room("A context", max(lengths, default=usual), new_tokens)
     setup = Setup(rig, source, count, new_tokens)
     if check:
-        _check(setup, lengths, json)
+        _check(setup, lengths or usual_contexts(setup), json)
         return
     chosen = rig.ready_strategy(named, preset, options)
-    figures = _predict(setup, chosen, lengths[0] if lengths else 256)
+    figures = _predict(setup, chosen, lengths[0] if lengths else CONTEXT)
     progress.end()
     figures = {"schema_version": 1, "model": model, "selector": named, **figures}
     typer.echo(_verdict(figures))
     write_figures(json, figures)
+
+
+def usual_contexts(setup: Setup) -> tuple[int, ...]:
+    """Those that fit into the model with their answers."""
+    most = setup.rig.shape.positions - setup.new_tokens
+    return tuple(context for context in (SLOW if setup.slow else FAST) if context <= most)
 
 
 def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, Any]:
@@ -148,10 +157,9 @@ def _verdict(figures: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"warning: {text}" for text in figures["warnings"])])
 
 
-def _check(setup: Setup, lengths: tuple[int, ...], json: Path | None) -> None:
+def _check(setup: Setup, contexts: tuple[int, ...], json: Path | None) -> None:
     from specframe.prediction.check import check, predict_plans, summary
 
-    contexts = lengths or ((128, 900, 1800) if setup.slow else (128, 512, 1024, 1800))
     count = 1 if setup.slow else 15
     sets = setup.skip_sets(contexts[0])
     seen = {context: setup.prompts(context, 0, count) for context in contexts}

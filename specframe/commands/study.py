@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from specframe.commands.options import (
+    Device,
+    Dtype,
     GpusPerWorker,
     Ray,
     Threads,
@@ -29,7 +31,7 @@ from specframe.commands.run_paths import PAGE, new_run
 if TYPE_CHECKING:
     from specframe.scheduling.ray_workers import Cluster
     from specframe.scheduling.workers import Workers as Scheduled
-    from specframe.studies.framework.study import Study
+    from specframe.studies.framework.study import Place, Study
 
 __all__ = ["study"]
 
@@ -56,6 +58,8 @@ def study(
         ),
     ] = None,
     threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
     ray: Ray = None,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = None,
@@ -78,11 +82,15 @@ def study(
     from specframe.contract.naming import option_pairs
     from specframe.doors.loading import located
     from specframe.errors import InvalidRequest
-    from specframe.executors.device import compute_with
+    from specframe.executors.device import compute_with, require_device, require_dtype
     from specframe.studies.framework.registry import study_names
+    from specframe.studies.framework.study import Place
 
+    require_device(device)
+    require_dtype(dtype)
+    place = Place(device, dtype)
     located(model or "testbed")  # a model that was not fetched is refused before a run begins
-    cluster = cluster_of(ray, workers, gpus_per_worker, threads, "cpu")
+    cluster = cluster_of(ray, workers, gpus_per_worker, threads, device)
     if cluster is None:
         compute_with(threads)
     elif name != EVERY:
@@ -92,14 +100,14 @@ def study(
     if name is None:
         raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
     if name != EVERY:
-        _one(name, quick, model, option_pairs(setting or []), run, plot, json)
+        _one(name, quick, model, option_pairs(setting or []), run, place, plot, json)
         return
     if setting or plot is not None:
         raise InvalidRequest(
             "--set and --plot are about one study, and all were asked for. Leave them out, or name "
             "the study."
         )
-    _every(quick, model, run, json, cluster)
+    _every(quick, model, run, place, json, cluster)
 
 
 def _one(
@@ -108,6 +116,7 @@ def _one(
     model: str | None,
     options: Mapping[str, str],
     run: Path,
+    place: Place,
     plot: Path | None,
     json: Path | None,
 ) -> None:
@@ -124,7 +133,7 @@ def _one(
     typer.echo(chosen.question, err=True)
     if takes := duration(chosen, quick, model):
         typer.echo(f"This takes {takes}.", err=True)
-    results = run_study(chosen, settings, study_folder(run, chosen), _tell)
+    results = run_study(chosen, settings, study_folder(run, chosen), _tell, place)
     _show(chosen, results)
     if plot is not None:
         from specframe.studies.framework.picture import draw_study
@@ -136,16 +145,28 @@ def _one(
 
 
 def _every(
-    quick: bool, model: str | None, run: Path, json: Path | None, cluster: Cluster | None
+    quick: bool,
+    model: str | None,
+    run: Path,
+    place: Place,
+    json: Path | None,
+    cluster: Cluster | None,
 ) -> None:
     """All studies; failures are reported at the end."""
     from specframe.studies.framework.every_study import run_every
     from specframe.studies.framework.registry import find_study, study_names
 
     studies = [find_study(name) for name in study_names()]
-    with _running(cluster, run, quick, model) as workers:
+    with _running(cluster, run, quick, model, place) as workers:
         outcome = run_every(
-            studies, run, quick, _tell, lambda: _report(run), model=model, workers=workers
+            studies,
+            run,
+            quick,
+            _tell,
+            lambda: _report(run),
+            model=model,
+            place=place,
+            workers=workers,
         )
     for chosen in studies:
         if chosen.name in outcome.results:
@@ -158,7 +179,7 @@ def _every(
 
 @contextmanager
 def _running(
-    cluster: Cluster | None, run: Path, quick: bool, model: str | None
+    cluster: Cluster | None, run: Path, quick: bool, model: str | None, place: Place
 ) -> Iterator[Scheduled | None]:
     """Workers that run studies; None for this process."""
     from functools import partial
@@ -173,7 +194,7 @@ def _running(
     with writing(run):
         run.mkdir(parents=True, exist_ok=True)
     with cluster.joined() as settled:
-        make = partial(runner_on, run.absolute(), quick, model, settled.threads)
+        make = partial(runner_on, run.absolute(), quick, model, settled.threads, place)
         with RayWorkers.started(settled, make) as workers:
             yield workers
 

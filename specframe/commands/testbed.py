@@ -60,9 +60,11 @@ def train(
         bool, typer.Option("--decay-now", help="Begin the final decay at the run's present step.")
     ] = False,
     threads: Threads = None,
+    device: Device = "cpu",
+    dtype: Dtype = "auto",
     json: JsonFile = None,
 ) -> None:
-    """Train by the recipe; the finished model is OUT/model."""
+    """Train by the recipe, which is for a CPU; the finished model is OUT/model."""
     from specframe.executors.device import compute_with
     from specframe.testbed.model.folder import export
     from specframe.testbed.training.run import Progress, run_recipe
@@ -70,6 +72,7 @@ def train(
 
     require_writable(json)
     require_folder(out)
+    _require_recipes_own(device, dtype)
     compute_with(threads)
     recipe = run_recipe(out, size, tokens, decay_now)
 
@@ -82,6 +85,20 @@ def train(
     position = trainer.position
     write_figures(json, {"schema_version": 1, "steps": position.step, "tokens": position.seen})
     typer.echo(f"model: {out / 'model'}")
+
+
+def _require_recipes_own(device: str, dtype: str) -> None:
+    """Equal recipes give equal weights, so they leave neither open."""
+    from specframe.errors import InvalidRequest
+    from specframe.executors.device import require_device, require_dtype
+
+    require_device(device)
+    require_dtype(dtype)
+    if (device, dtype) != ("cpu", "auto"):
+        raise InvalidRequest(
+            f"The recipe trains on a CPU and keeps its weights in float32 until the finished model "
+            f"is stored in bfloat16. Got --device {device} and --dtype {dtype}; leave both out."
+        )
 
 
 @app.command("eval")

@@ -201,12 +201,15 @@ def _plain(found: type[LayerSelector], options: Mapping[str, str]) -> LayerSelec
 
 def option_pairs(settings: Sequence[str]) -> dict[str, str]:
     """Settings like name=value, as a mapping."""
-    pairs = {}
+    pairs: dict[str, str] = {}
     for setting in settings:
         name, sign, value = setting.partition("=")
-        if not sign:
+        name = name.strip().replace("-", "_")
+        if not sign or not name:
             raise InvalidRequest(f"A setting has the form name=value. Got {setting!r} instead.")
-        pairs[name.strip().replace("-", "_")] = value.strip()
+        if name in pairs:
+            raise InvalidRequest(f"{name} is set twice: {pairs[name]!r} and {value!r}. Keep one.")
+        pairs[name] = value.strip()
     return pairs
 
 

@@ -96,6 +96,14 @@ class LayerSelector(ABC):
         """A strategy with this configuration, for a model of this shape."""
         return cls(config=config)  # type: ignore[call-arg]
 
+    @classmethod
+    def require_prompts(cls, prompts: Sequence[Prompt]) -> None:
+        """Raise if `calibrate` cannot learn from these prompts; by default, it can from any.
+
+        It is called before a model is loaded or priced, so tokens may stand for characters.
+        """
+        return
+
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """A new strategy that has learnt from these prompts; by default, this one."""
         return self

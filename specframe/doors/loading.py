@@ -111,8 +111,15 @@ def load_model(name: str, **kwargs: Any) -> Any:
     """A transformers model by folder or hub id, without its tokenizer."""
     from transformers import AutoModelForCausalLM
 
+    given = {"dtype": "auto", **kwargs, "output_loading_info": True}
     with without_weights_bar(), loading(name):
-        model = AutoModelForCausalLM.from_pretrained(name, **{"dtype": "auto", **kwargs})
+        model, about = AutoModelForCausalLM.from_pretrained(name, **given)
+    missing = sorted(about["missing_keys"])  # transformers draws these at random
+    if missing:
+        raise InvalidRequest(
+            f"The files of {name!r} lack {len(missing)} of the model's weights, {missing[0]!r} "
+            f"first. Complete them, or correct config.json."
+        )
     return model.eval()
 
 
@@ -121,8 +128,8 @@ def loading(name: str) -> Iterator[None]:
     """An error of transformers about a model that cannot be loaded, as one of ours."""
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
+    except Exception as error:  # files may hold anything, and reading them may raise anything
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise InvalidRequest(
             f"No model {name!r} can be loaded: {reason}. Name testbed, "
             f"{', '.join((*CATALOGUE, *PLANTED))}, a folder with a model, a .gguf file, or a hub "

@@ -17,12 +17,17 @@ from specframe.testbed.corpus import Split
 from specframe.testbed.prompts import suite
 from specframe.types import Prompt
 
-__all__ = ["has_splits", "prompts_from", "require_prompts"]
+__all__ = ["from_file", "has_splits", "prompts_from", "require_prompts", "unread"]
 
 
 def has_splits(source: str) -> bool:
     """Whether calibration has prompts of its own there, in the validation split."""
     return source in ("testbed", "everyday")
+
+
+def from_file(source: str) -> bool:
+    """Whether it is the name of a file."""
+    return not has_splits(source) and source != RANDOM and not source.startswith(PREFIX)
 
 
 def prompts_from(
@@ -63,13 +68,13 @@ def require_prompts(source: str, domains: Sequence[str] = ()) -> None:
     if source == "testbed":
         for domain in domains:
             suite(domain, 1)
-    elif source != RANDOM and not source.startswith(PREFIX):
-        prompts_from(source, _unread, domains=domains, per_domain=1)
+    elif source == "everyday" or from_file(source):
+        prompts_from(source, unread, domains=domains, per_domain=1)
 
 
-def _unread(text: str) -> dict[str, list[int]]:
-    """In place of a tokenizer, where only what is wrong with the prompts matters."""
-    return {"input_ids": [0] * bool(text)}
+def unread(text: str) -> dict[str, list[int]]:
+    """In place of a tokenizer, before one is loaded: different texts get different tokens."""
+    return {"input_ids": list(text.encode())}
 
 
 def _first_of_each(

@@ -77,7 +77,7 @@ class _SkippedShares(Measurement[AttentionShareSettings]):
     def _plans(self) -> list[dict[int, DraftPlan]]:
         """By prompt: the plan at each context."""
         settings = self._settings
-        rig = priced_rig(settings.model, settings.profile)
+        rig = priced_rig(settings.model, settings.profile, self._work.place)
         strategy = rig.strategy("knapspec", options={"stop": "fixed"})
         prompts = rig.study_prompts(settings.prompts)
         self._work.tell(f"planning at {len(settings.contexts)} contexts on {len(prompts)} prompts")

@@ -210,6 +210,7 @@ class _Ways(Measurement[CalibrationCostSettings]):
             usual=settings.usual,
             judged=settings.judged,
             new_tokens=settings.new_tokens,
+            place=self._work.place,
         )
 
     @cached_property

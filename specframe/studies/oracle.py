@@ -108,7 +108,7 @@ class _Regrets(Measurement[OracleSettings]):
     @cached_property
     def _testbed(self) -> SmallTestbed:
         asked = self._settings
-        sizes = asked.prompts, asked.calibration, asked.new_tokens, asked.profile
+        sizes = asked.prompts, asked.calibration, asked.new_tokens, asked.profile, self._work.place
         if asked.model == TESTBED:
             return small_testbed(*sizes)
         return real_model(asked.model, *sizes)

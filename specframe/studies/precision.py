@@ -8,7 +8,7 @@ three, both found by the same search on other prompts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -131,7 +131,7 @@ class _Precision(Measurement[PrecisionSettings]):
 
     @cached_property
     def _rig(self) -> Rig:
-        rig = Rig.load(self._settings.model)
+        rig = Rig.load(self._settings.model, **asdict(self._work.place))
         if not self._planted:
             require_tokenizer(rig)
         return rig

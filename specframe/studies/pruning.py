@@ -161,7 +161,9 @@ class _Checks(Measurement[PruningSettings]):
 
     @cached_property
     def _rig(self) -> PricedRig:
-        return priced_rig(self._settings.model, self._settings.profile).without_ends()
+        return priced_rig(
+            self._settings.model, self._settings.profile, self._work.place
+        ).without_ends()
 
     @cached_property
     def _read_out(self) -> tuple[Any, Tensor]:

@@ -151,7 +151,9 @@ class _Drift(Measurement[RetrainingSettings]):
 
     @cached_property
     def _rig(self) -> PricedRig:
-        return priced_rig(self._settings.model, self._settings.profile).without_ends()
+        return priced_rig(
+            self._settings.model, self._settings.profile, self._work.place
+        ).without_ends()
 
     def _mix(self, period: int) -> tuple[str, str]:
         names = texts_of(self._settings.model).known

@@ -186,7 +186,7 @@ class _PlansAtPrices(Measurement[ScaleSettings]):
 
     @cached_property
     def _rig(self) -> PricedRig:
-        return priced_rig(self._settings.model)
+        return priced_rig(self._settings.model, place=self._work.place)
 
     @cached_property
     def _prompts(self) -> list[Prompt]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import product
 from statistics import fmean
@@ -164,7 +164,7 @@ class _Races(Measurement[TptSettings]):
 
     @cached_property
     def _rig(self) -> Rig:
-        rig = Rig.load(self._settings.model)
+        rig = Rig.load(self._settings.model, **asdict(self._work.place))
         require_tokenizer(rig)
         return rig
 

@@ -129,7 +129,7 @@ class _Gains(Measurement[TreeSettings]):
 
     @cached_property
     def _rig(self) -> PricedRig:
-        return priced_rig(self._settings.model, self._settings.profile)
+        return priced_rig(self._settings.model, self._settings.profile, self._work.place)
 
     @cached_property
     def _prompts(self) -> list[Prompt]:

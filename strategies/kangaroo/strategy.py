@@ -196,13 +196,18 @@ class Kangaroo(CalibratedStrategy):
         """Prices where drafts end by expected gain."""
         return Needs(prices=self.config.stop == "gain")
 
-    def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
-        """Equation (3) on most of the prompts, judged on the others."""
+    @classmethod
+    def require_prompts(cls, prompts: Sequence[Prompt]) -> None:
+        """Enough to train on and to judge by."""
         if len(prompts) < FEWEST:
             raise InvalidRequest(
                 f"Training needs at least {FEWEST} prompts, so that one can be kept to judge by. "
-                f"Got {len(prompts)}."
+                f"Got {len(prompts)}; give more."
             )
+
+    def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
+        """Equation (3) on most of the prompts, judged on the others."""
+        self.require_prompts(prompts)
         allowance = Allowance(self.config.seconds)
         lab.answer(prompts)
         depth = 2 * self.config.trunk(lab.shape.layers)

@@ -1,7 +1,5 @@
 """What a benchmark asks, and what its strategies are calibrated on."""
 
-from types import SimpleNamespace
-
 from doubles.word_tokenizer import Words
 
 from specframe.bench.prompts import asked_prompts, calibration_prompts
@@ -11,10 +9,9 @@ from specframe.prompts.everyday import everyday_prompts
 
 def test_everyday_prompts_are_asked_and_calibrated_on_by_split():
     settings = BenchSettings(prompts="everyday", domains=("sql", "code"), per_domain=20)
-    rig = SimpleNamespace(tokenizer=Words())
-    asked = asked_prompts(settings, rig)
+    asked = asked_prompts(settings, Words())
     assert asked == everyday_prompts(Words(), domains=("sql", "code"))
-    assert calibration_prompts(settings, rig, asked) == everyday_prompts(
+    assert calibration_prompts(settings, asked, Words()) == everyday_prompts(
         Words(),
         domains=("sql", "code"),
         per_domain=settings.calibration_prompts,

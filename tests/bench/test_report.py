@@ -148,6 +148,15 @@ def test_a_page_is_drawn_without_what_is_optional(small, key):
         assert "<h1>" in page([Comparison(without)])
 
 
+def test_the_time_to_the_first_token_is_told_where_the_run_has_it(small):
+    key = "first_token_seconds"
+    old = [{k: v for k, v in entry.items() if k != key} for entry in small["summary"]]
+    new = [entry | {key: 0.4321} for entry in old]
+    for entries, told in ((old, 0), (new, len(new))):
+        content = page([Comparison(small | {"summary": entries})])
+        assert content.count("<td>432</td>") == told
+
+
 def test_a_figure_without_data_says_why(small):
     bare = copy.deepcopy(small)
     for row in bare["rows"]:

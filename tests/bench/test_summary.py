@@ -90,6 +90,13 @@ def test_tokens_that_stood_with_the_first_are_not_decoded():
     assert found["speedup_vs_own_ar"] == pytest.approx(3.0)
 
 
+def test_the_first_token_takes_its_median_time():
+    rows = [row("fixed", f"sql/{i}", 1.0, prefill_seconds=s) for i, s in enumerate((9.0, 1.0, 2.0))]
+    rows.append(row("fixed", "story/0", 1.0, prefill_seconds=4.0))
+    assert entry(rows, "fixed", "sql")["first_token_seconds"] == 2.0
+    assert entry(rows, "fixed", "mean")["first_token_seconds"] == 3.0
+
+
 def test_an_answer_without_decoded_tokens_has_no_rate():
     rows = [row("autoregressive", "sql/0", 2.0), row("fixed", "sql/0", 1.0)]
     short = [row(name, "sql/1", 1e-7, new_tokens=1) for name in ("autoregressive", "fixed")]

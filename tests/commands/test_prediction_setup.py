@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from doubles.word_tokenizer import Words
 
+from specframe.commands.predict import usual_contexts
 from specframe.commands.prediction_setup import Setup, three_states
 
 
@@ -15,6 +16,14 @@ def test_measured_prompts_are_others_of_the_same_domains(count):
     seen, fresh = setup.prompts(64, 0, 0), setup.prompts(64, 1000, 0)
     assert [prompt.domain for prompt in seen] == [prompt.domain for prompt in fresh]
     assert not {prompt.name for prompt in seen} & {prompt.name for prompt in fresh}
+
+
+@pytest.mark.parametrize(("positions", "contexts"), [(4096, 4), (1000, 2), (160, 1)])
+def test_checked_contexts_fit_into_the_model_with_their_answers(positions, contexts):
+    shape = SimpleNamespace(positions=positions)
+    costs = SimpleNamespace(autoregressive=lambda n: 0.001)
+    setup = Setup(SimpleNamespace(shape=shape, costs=costs), "random", None, 32)
+    assert usual_contexts(setup) == (128, 512, 1024, 1800)[:contexts]
 
 
 def test_sets_in_three_states_change_what_matters_least_first():

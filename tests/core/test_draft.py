@@ -1,8 +1,20 @@
 """The draft itself, which verification would forgive: its logits, laws, states and shape."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
-from doubles.drafts import EXACT, LAYERS, chain_step, drafted, models, prefilled, prompts, skip_sets
+from doubles.drafts import (
+    EXACT,
+    LAYERS,
+    Watched,
+    chain_step,
+    drafted,
+    models,
+    prefilled,
+    prompts,
+    skip_sets,
+)
 from doubles.tiny import Tiny, tiny_executor
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,6 +200,60 @@ def test_a_chain_without_other_limits_fills_the_scratch_columns(tree):
     cache = prefilled(executor, [3, 8], room=LONGEST_DRAFT + 1)
     draft = Drafter(executor, cache, Law(), [3, 8]).run(plan)
     assert len(draft.tokens) == LONGEST_DRAFT
+
+
+def test_a_tree_goes_on_from_copied_tokens_only_where_its_widest_step_fits():
+    for copied, drafts in ((LONGEST_DRAFT - 3, True), (LONGEST_DRAFT - 2, False)):
+        stop, tree = StopRule(LONGEST_DRAFT), TreeRule((3,))
+        plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), stop, tree, copied=(1,) * copied)
+        executor = tiny_executor(Tiny(layers=LAYERS))
+        cache = prefilled(executor, [3, 8], room=2 * LONGEST_DRAFT)
+        draft = Drafter(executor, cache, Law(), [3, 8]).run(plan)
+        assert len(draft.tokens) == (LONGEST_DRAFT if drafts else copied)
+
+
+def test_an_end_token_beside_the_spine_does_not_end_the_draft():
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    plan = DraftPlan(PLAN.skips, StopRule(3), TreeRule((2, 1)))
+    tokens = drafted(executor, PROMPT, plan)[0].tokens
+    *spine, leaf = tokens
+    assert leaf not in spine
+    assert drafted(executor, PROMPT, plan, ends=frozenset({leaf}))[0].tokens == tokens
+
+
+class Chained(Watched):
+    """An executor whose chains draft these tokens and then something that is not finite."""
+
+    def __init__(self, executor, tokens):
+        super().__init__(executor)
+        self.begun, self._next = [], iter([(t, 0.5, True) for t in tokens] + [(0, 0.0, False)])
+
+    def chain(self, *_):
+        return SimpleNamespace(
+            begin=self.begun.append,
+            next=lambda: SimpleNamespace(**dict(zip(TOP, next(self._next), strict=True))),
+            states=lambda walked: {},
+        )
+
+
+TOP = ("token", "confidence", "finite")
+FROM_THE_FIRST = DraftPlan(SkipSet.from_sublayers(LAYERS, [0]), StopRule(6), copied=(5, 6))
+
+
+def test_a_chain_begins_with_the_last_token_and_ends_where_nothing_is_finite():
+    executor = Chained(tiny_executor(Tiny(layers=LAYERS)), (7, 8))
+    drafter = Drafter(executor, prefilled(executor, PROMPT), Law(), PROMPT)
+    draft = drafter.run(FROM_THE_FIRST)
+    assert executor.begun == [[4, 5, 6]]
+    assert (draft.tokens, draft.confidences) == ((5, 6, 7, 8), (1.0, 1.0, 0.5, 0.5))
+
+
+def test_only_a_greedy_draft_without_processors_is_a_chain():
+    choose = seeded_choice(torch.Generator().manual_seed(0))
+    for law in (Law(choose=choose), Law((NothingAfterTwo(),))):
+        executor = Chained(tiny_executor(Tiny(layers=LAYERS)), (7, 8))
+        Drafter(executor, prefilled(executor, PROMPT), law, PROMPT).run(FROM_THE_FIRST)
+        assert executor.begun == []
 
 
 class NothingAfterTwo:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from doubles.tiny import Tiny, tiny_model
+from transformers import MinLengthLogitsProcessor
 
 from specframe.doors.arguments import resolve
 from specframe.errors import InvalidRequest, PromptTooLong
@@ -50,3 +51,29 @@ def test_more_than_the_positions_is_refused_with_what_is_possible(prompt, given,
 def test_a_length_that_the_prompt_has_reached_leaves_nothing_to_generate():
     with pytest.raises(InvalidRequest, match="must be at least 1"):
         budget(12, max_length=12)
+
+
+def least_lengths(**given):
+    """Lengths, prompt included, before which no answer of a prompt of 5 tokens may end."""
+    model = tiny_model(Tiny(positions=POSITIONS))
+    law = resolve(model, [1] * 5, POSITIONS, CPU, eos_token_id=2, **given).law
+    kept = [one for one in law.processors if isinstance(one, MinLengthLogitsProcessor)]
+    return [one.min_length for one in kept]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"min_length": 12}, [12]),
+        ({"min_length": 12, "padding": 3}, [9]),
+        ({"min_new_tokens": 4}, [9]),
+        ({"min_new_tokens": 4, "padding": 3}, [9]),
+    ],
+)
+def test_the_least_length_leaves_padding_out(given, wanted):
+    assert least_lengths(**given) == wanted
+
+
+def test_a_budget_of_new_tokens_does_not_count_padding():
+    assert budget(5, padding=3, max_new_tokens=4) == 4
+    assert budget(5, padding=3, max_length=12) == 4

@@ -1,5 +1,7 @@
 """Models by name."""
 
+import json
+
 import pytest
 import torch
 from doubles.tiny import Tiny, tiny_model
@@ -53,7 +55,10 @@ def test_the_tokenizer_comes_from_where_the_model_does(monkeypatch):
     def remember(what):
         def from_pretrained(name, **given):
             asked[what] = given
-            return torch.nn.Linear(1, 1)
+            found = torch.nn.Linear(1, 1)
+            return (
+                (found, {"missing_keys": set()}) if given.pop("output_loading_info", 0) else found
+            )
 
         return from_pretrained
 
@@ -79,6 +84,26 @@ def test_whatever_the_library_complains_of_is_a_refusal(error, monkeypatch):
             InvalidRequest, match=r"No model 'some/model' can be loaded: .*[a-z9]'\. Name"
         ):
             load_it("some/model")
+
+
+@pytest.mark.parametrize(
+    ("size", "change", "told"),
+    [
+        (None, {"num_hidden_layers": 9}, r"lack \d+ of the model's weights, 'model.layers"),
+        (None, {"hidden_size": 64}, "No model .* can be loaded"),
+        (0, {}, "No model .* can be loaded"),
+        (3000, {}, "No model .* can be loaded"),
+    ],
+    ids=["more layers", "wider", "empty", "cut off"],
+)
+def test_weights_that_are_not_the_models_are_refused(size, change, told, tmp_path, capfd):
+    tiny_model(Tiny()).save_pretrained(tmp_path)
+    config, weights = tmp_path / "config.json", tmp_path / "model.safetensors"
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    weights.write_bytes(weights.read_bytes()[:size])
+    for load_it in (load, diagnose):
+        with pytest.raises(InvalidRequest, match=told):
+            load_it(str(tmp_path))
 
 
 def test_a_planted_model_has_its_shape_and_no_tokenizer():

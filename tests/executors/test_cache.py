@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from specframe.errors import PromptTooLong
 from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
 from specframe.executors.fused.native.sublayers import LANES
-from specframe.executors.modules.cache import LayerCache
+from specframe.executors.modules.cache import LayerCache, StepView
+from specframe.types import Step
 
 LAYERS, KV_HEADS, HEAD_SIZE = 2, 2, 4
 
@@ -103,6 +104,22 @@ def test_storage_ends_with_a_whole_block_of_every_size(capacity):
     assert capacity <= stored < capacity + STORAGE_BLOCK
     for block in (COLUMN_BLOCK, STRICT_BLOCK, STORAGE_BLOCK, LANES):
         assert stored % block == 0
+
+
+@pytest.mark.parametrize("slot", [None, 4])
+def test_modules_receive_the_columns_before_a_step_and_its_own(slot):
+    cache = LayerCache(1, 40, torch.float64, torch.device("cpu"))
+    before, own = (
+        torch.full((1, KV_HEADS, rows, HEAD_SIZE), float(rows), dtype=torch.float64)
+        for rows in (4, 3)
+    )
+    first = Step(torch.zeros(1, 4, dtype=torch.long), torch.arange(4), 0, 0)
+    StepView(cache, first, 4).update(before, before, 0)
+    step = Step(torch.zeros(1, 3, dtype=torch.long), torch.arange(4, 7), slot, 4)
+    view = StepView(cache, step, 4 if slot is None else 7)
+    for found in view.update(own, own, 0):
+        assert torch.equal(found, torch.cat([before, own], 2))
+    assert (view.get_seq_length(), view.get_mask_sizes(3)) == (4, (7, 0))
 
 
 @pytest.mark.parametrize("capacity", [40, 600])

@@ -8,7 +8,7 @@ from doubles.priced_worlds import planted_rig
 
 from specframe.strategies.knn_ssd import KnnSsd
 from specframe.studies.framework.running import run_study, study_folder
-from specframe.studies.framework.study import Findings, Study
+from specframe.studies.framework.study import HERE, Findings, Study
 from specframe.studies.worlds import domain_strategies
 from specframe.studies.worlds.domain_strategies import (
     MIXED,
@@ -29,7 +29,7 @@ SETTINGS = DomainSettings(
 def made(monkeypatch, tmp_path):
     monkeypatch.setattr(domain_strategies, "priced_rig", lambda *asked: planted_rig())
     work = SimpleNamespace(
-        folder=tmp_path / "one", shared=tmp_path / "shared", tell=lambda text: None
+        folder=tmp_path / "one", shared=tmp_path / "shared", place=HERE, tell=lambda text: None
     )
     return DomainStrategies(SETTINGS, work), work
 

@@ -16,6 +16,7 @@ from specframe.scheduling.workers import Event
 from specframe.studies.framework import registry
 from specframe.studies.framework.every_study import StudyRunner, run_every, runner_on
 from specframe.studies.framework.running import study_folder
+from specframe.studies.framework.study import HERE
 
 NAMES = ("first", "second", "third")
 
@@ -115,7 +116,7 @@ def test_workers_run_studies_at_the_same_time_and_one_that_ends_them_has_failed(
 
 def test_a_worker_that_does_not_see_the_runs_folder_says_so(tmp_path):
     with pytest.raises(WorkersFailed, match="all machines share"):
-        runner_on(tmp_path / "elsewhere", True, None, None, "worker")
+        runner_on(tmp_path / "elsewhere", True, None, None, HERE, "worker")
 
 
 @pytest.mark.slow

@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 from specframe.bench.report import page, read_run
 from specframe.commands.cli import app
 from specframe.errors import InvalidConfig, InvalidRequest
+from specframe.rig import Rig
 from specframe.studies.framework.picture import draw_study
 from specframe.studies.framework.registry import MODULES, find_study, study_names
 from specframe.studies.framework.running import run_study, settings_of, study_folder
-from specframe.studies.framework.study import Lines
+from specframe.studies.framework.study import Lines, Place
 
 STUDY = made_study.STUDY
 
@@ -30,6 +31,25 @@ def made(monkeypatch):
 
 def invoke(*arguments):
     return CliRunner().invoke(app, ["study", *map(str, arguments)])
+
+
+class Asked(Exception):
+    """A model was asked for."""
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES)))
+def test_a_study_loads_its_model_where_it_is_to_compute(name, tmp_path, monkeypatch):
+    def load(kind, model, *, device, dtype, **_):
+        raise Asked(model, device, dtype)
+
+    monkeypatch.setattr(Rig, "load", classmethod(load))
+    study = find_study(name)
+    settings = settings_of(study, quick=True, model="smollm2")
+    with pytest.raises(Asked) as caught:
+        run_study(study, settings, tmp_path / "run", place=Place("cpu", "float32"))
+    assert caught.value.args == ("smollm2", "cpu", "float32")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["device"], config["dtype"]) == ("cpu", "float32")
 
 
 def test_every_study_has_a_question_a_sentence_long():

@@ -13,6 +13,7 @@ from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
 from specframe.studies import context_length, cross_domain
 from specframe.studies.framework.running import run_study, study_folder
+from specframe.studies.framework.study import HERE
 from specframe.studies.worlds.paired_speed import PairedSettings, PairedSpeed
 
 SMALL = {"per_domain": 1, "repeats": 1, "new_tokens": 10, "calibration": 4, "seconds": 0.2}
@@ -30,7 +31,7 @@ def test_calibration_stops_where_answers_do(place, monkeypatch):
     loaded.model.generation_config.eos_token_id = 5
     monkeypatch.setattr("specframe.rig.load", lambda name: loaded)
     monkeypatch.setattr("specframe.rig.ModelLab", lambda *given, **named: named["ends"])
-    work = SimpleNamespace(tell=lambda text: None)
+    work = SimpleNamespace(place=HERE, tell=lambda text: None)
     assert PairedSpeed(PairedSettings(), work)._lab == {5}
 
 

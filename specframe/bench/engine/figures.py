@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from specframe.bench.engine import shapes
 from specframe.bench.engine.bandwidth import best_bandwidth
 from specframe.bench.engine.decoding import FUSED, LIBRARY, decode_trials
 from specframe.bench.engine.forward import VERIFY_8, forward_ms
-from specframe.bench.engine.memory import measure_memory
+from specframe.bench.engine.memory import measure_memory, require_room
 from specframe.bench.engine.operations import operations_of_token, products_ms
 from specframe.bench.engine.overhead import measure_overhead
 from specframe.bench.engine.peers import read_peers
@@ -21,7 +21,7 @@ from specframe.bench.fingerprint import fingerprint
 from specframe.bench.timing import bootstrap, in_turns, median, ratio_of_medians
 from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
-from specframe.executors.device import compute_with, require_device
+from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.executor import Executor, chain_step
 from specframe.executors.load import load_executor
 from specframe.prompts.random import random_prompts
@@ -72,6 +72,7 @@ def engine_options(
     device: str,
     profile: bool = False,
     peers: Path | None = None,
+    dtype: str = "auto",
 ) -> EngineOptions:
     """Options from what the user typed."""
     if shape is not None and model is not None:
@@ -79,10 +80,14 @@ def engine_options(
             f"--shape {shape} asks for random weights and --model {model} for a model's. Give one."
         )
     compute_with(threads)
+    require_dtype(dtype)
     place, compared = require_device(device), read_peers(peers)
-    found = (
-        shapes.shape_of(model, load(model).model) if model else shapes.named_shape(shape or "19M")
-    )
+    if model:
+        found = shapes.shape_of(model, load(model, dtype=dtype).model)
+    else:
+        found = shapes.named_shape(shape or "19M")
+    found = replace(found, dtype=dtype)
+    require_room(found)
     threads = threads or torch.get_num_threads()
     return EngineOptions(found, threads, place, profile, compared)
 

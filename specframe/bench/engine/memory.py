@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from specframe.bench.engine.shapes import BenchShape, build, weight_bytes
+from specframe.errors import InvalidRequest
 
-__all__ = ["MemoryUse", "measure_memory"]
+__all__ = ["MemoryUse", "measure_memory", "require_room"]
 
 PROMPT_TOKENS = 1500
 NEW_TOKENS = 128
@@ -32,6 +33,15 @@ class MemoryUse:
     def over_keys_and_values(self) -> float:
         """Growth beyond keys and values, as a share of the weights."""
         return (self.growth - self.keys_and_values) / self.weights
+
+
+def require_room(shape: BenchShape) -> None:
+    """Refuse a model with fewer positions than the longest text that is measured."""
+    if shape.positions < PROMPT_TOKENS + NEW_TOKENS:
+        raise InvalidRequest(
+            f"bench engine generates {NEW_TOKENS} tokens after {PROMPT_TOKENS}, and {shape.name} "
+            f"has {shape.positions} positions. Name a model with more."
+        )
 
 
 def measure_memory(shape: BenchShape, threads: int, device: str) -> MemoryUse | None:

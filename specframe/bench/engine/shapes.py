@@ -11,6 +11,7 @@ from torch import Tensor
 from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
 from specframe.executors.blank import blank_model
+from specframe.executors.device import require_dtype
 from specframe.executors.fused.fusible import reason_not_fusible
 from specframe.executors.modules.recognise import module_shape
 from specframe.types import SkipSet
@@ -51,6 +52,7 @@ class BenchShape:
     block_tokens: int
     positions: int = field(default=2048)
     source: str | None = None
+    dtype: str = "auto"  # that of the stored weights; random ones are bfloat16
 
 
 SHAPES = {
@@ -98,13 +100,14 @@ def build(shape: BenchShape, device: torch.device) -> Any:
     """The model of this shape: with the weights of its source, or with random ones."""
     if shape.source is None:
         return random_model(shape, device)
-    return load(shape.source).model.to(device)
+    return load(shape.source, dtype=shape.dtype).model.to(device)
 
 
 def random_model(shape: BenchShape, device: torch.device, seed: int = 0) -> Any:
-    """A bfloat16 Llama of this shape; the weights are drawn where they will stay."""
+    """A Llama of this shape; the weights are drawn where they will stay."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    dtype = require_dtype(shape.dtype) or torch.bfloat16
     config = LlamaConfig(
         num_hidden_layers=shape.layers,
         hidden_size=shape.hidden,
@@ -117,9 +120,9 @@ def random_model(shape: BenchShape, device: torch.device, seed: int = 0) -> Any:
         bos_token_id=None,
         eos_token_id=None,
         pad_token_id=0,
-        dtype=torch.bfloat16,
+        dtype=dtype,
     )
-    model = blank_model(LlamaForCausalLM, config, torch.bfloat16, device)
+    model = blank_model(LlamaForCausalLM, config, dtype, device)
     generator = torch.Generator(device).manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -27,6 +27,7 @@ COLUMNS: tuple[Column, ...] = (
     ("end to end, transformers", "end_to_end_vs_transformers", wording.fold),
     ("ms a token", "tokens_per_second", wording.milliseconds_each),
     ("tokens/s", "tokens_per_second", partial(count, digits=1)),
+    ("ms to the first token", "first_token_seconds", wording.milliseconds),
     ("exact", "exact_match", percent),
     ("near-ties", "near_ties", percent),
     ("acceptance", "acceptance", partial(count, digits=3)),

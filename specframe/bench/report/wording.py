@@ -36,6 +36,11 @@ def count(value: float | None, digits: int = 2) -> str:
     return UNKNOWN if value is None else f"{value:.{digits}f}"
 
 
+def milliseconds(seconds: float | None) -> str:
+    """Seconds in milliseconds."""
+    return UNKNOWN if seconds is None else count(1000 * seconds, digits=0)
+
+
 def milliseconds_each(rate: float | None) -> str:
     """How long each takes at so many a second."""
     return count(1000 / rate, digits=1) if rate else UNKNOWN

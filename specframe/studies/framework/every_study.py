@@ -21,7 +21,7 @@ from specframe.studies.framework.running import (
     settings_of,
     study_folder,
 )
-from specframe.studies.framework.study import Study
+from specframe.studies.framework.study import HERE, Place, Study
 
 __all__ = ["EveryStudy", "StudyRunner", "run_every", "runner_on"]
 
@@ -57,19 +57,26 @@ class StudyRunner:
     model: str | None = None
     tell: Tell = lambda text: None
     find: Callable[[str], Study] = find_study
+    place: Place = HERE
 
     def __call__(self, name: str) -> tuple[Mapping[str, Any] | None, str]:
         """The results, or why there are none."""
         chosen = self.find(name)
         try:
             settings = settings_of(chosen, self.quick, self.model)
-            return run_study(chosen, settings, study_folder(self.run, chosen), self.tell), ""
+            folder = study_folder(self.run, chosen)
+            return run_study(chosen, settings, folder, self.tell, self.place), ""
         except SpecframeError as error:
             return None, f"{type(error).__name__}: {error}"
 
 
 def runner_on(
-    run: Path, quick: bool, model: str | None, threads: int | None, worker: str
+    run: Path,
+    quick: bool,
+    model: str | None,
+    threads: int | None,
+    place: Place,
+    worker: str,
 ) -> StudyRunner:
     """What a worker of a cluster runs studies with; the run's folder must be there."""
     if not run.is_dir():
@@ -78,7 +85,7 @@ def runner_on(
             f"share with --out."
         )
     compute_with(threads)
-    return StudyRunner(run, quick, model)
+    return StudyRunner(run, quick, model, place=place)
 
 
 def run_every(
@@ -89,6 +96,7 @@ def run_every(
     ended: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = perf_counter,
     model: str | None = None,
+    place: Place = HERE,
     workers: Workers | None = None,
 ) -> EveryStudy:
     """Run them in the run's folder, one after another here; `ended` is called after each success.
@@ -97,7 +105,8 @@ def run_every(
     of a cluster whose jobs a `StudyRunner` does.
     """
     by_name = {one.name: one for one in studies}
-    workers = workers or InThisProcess(StudyRunner(run, quick, model, tell, by_name.__getitem__))
+    runner = StudyRunner(run, quick, model, tell, by_name.__getitem__, place)
+    workers = workers or InThisProcess(runner)
     results: dict[str, Mapping[str, Any]] = {}
     failed: dict[str, str] = {}
     todo = _Studies(studies, run, quick, model, tell, clock)

@@ -16,7 +16,7 @@ from specframe.bench.run_folder import RunFolder
 from specframe.contract.options import with_options
 from specframe.errors import InvalidRequest
 from specframe.prompts.usual import TESTBED
-from specframe.studies.framework.study import Row, Study
+from specframe.studies.framework.study import HERE, Place, Row, Study
 
 __all__ = ["RESULTS_FILE", "duration", "run_study", "settings_of", "study_folder"]
 
@@ -63,7 +63,11 @@ def duration(study: Study, quick: bool, model: str | None = None) -> str:
 
 
 def run_study(
-    study: Study, settings: Any, folder: Path, tell: Tell = lambda text: None
+    study: Study,
+    settings: Any,
+    folder: Path,
+    tell: Tell = lambda text: None,
+    place: Place = HERE,
 ) -> dict[str, Any]:
     """Answer the study's question in `folder`; the results are also written there.
 
@@ -71,8 +75,9 @@ def run_study(
     """
     run = RunFolder(folder)
     asked = {"study": study.name, "specframe": version("specframe"), **asdict(settings)}
+    asked |= asdict(place)
     with run.held(asked, resume=True) as finished:
-        work = _Work(run, finished, tell)
+        work = _Work(run, finished, tell, place)
         found = study.run(settings, work)
         results = {
             "schema_version": SCHEMA_VERSION,
@@ -81,7 +86,7 @@ def run_study(
             "text": study.question,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "config": asked,
-            "environment": fingerprint(torch.device("cpu")),
+            "environment": fingerprint(torch.device(place.device)),
             "answer": found.answer,
             "shows": None if study.shows is None else asdict(study.shows),
             "rows": work.rows,
@@ -97,8 +102,11 @@ def run_study(
 class _Work:
     """See `Work`; `rows` are those that were requested, in order."""
 
-    def __init__(self, run: RunFolder, finished: Sequence[Row], tell: Tell) -> None:
+    def __init__(
+        self, run: RunFolder, finished: Sequence[Row], tell: Tell, place: Place = HERE
+    ) -> None:
         self.rows: list[Row] = []
+        self.place = place
         self._run, self._finished, self._tell = run, finished, tell
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["Bars", "Findings", "Lines", "Row", "Study", "Work"]
+__all__ = ["HERE", "Bars", "Findings", "Lines", "Place", "Row", "Study", "Work"]
 
 Row = Mapping[str, Any]
 
@@ -47,8 +47,24 @@ class Findings:
     answer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a study's model computes on and with, as the command line names both."""
+
+    device: str = "cpu"
+    dtype: str = "auto"
+
+
+HERE = Place()
+
+
 class Work(Protocol):
     """What a running study is given."""
+
+    @property
+    def place(self) -> Place:
+        """Where its model is to compute."""
+        ...
 
     @property
     def folder(self) -> Path:

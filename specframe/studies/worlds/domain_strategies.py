@@ -118,7 +118,7 @@ class DomainStrategies:
     @cached_property
     def rig(self) -> PricedRig:
         """Model, tokenizer and prices."""
-        return priced_rig(self._settings.model, self._settings.profile)
+        return priced_rig(self._settings.model, self._settings.profile, self._work.place)
 
     @cached_property
     def lab(self) -> ModelLab:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from statistics import fmean, median
 from typing import Any, TypeVar
@@ -121,7 +121,7 @@ class PairedSpeed(Measurement[Settings]):
 
     @cached_property
     def _rig(self) -> Rig:
-        return Rig.load(self._settings.model)
+        return Rig.load(self._settings.model, **asdict(self._work.place))
 
     @cached_property
     def _lab(self) -> ModelLab:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from specframe.errors import InvalidRequest
 from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
+from specframe.studies.framework.study import HERE, Place
 from specframe.studies.worlds.prices import kept_prices, spread_over
 from specframe.studies.worlds.texts import texts_of
 from specframe.types import Prompt
@@ -35,9 +36,10 @@ class PricedRig(Rig):
         )
 
 
-def priced_rig(name: str, profile: str = "") -> PricedRig:
+def priced_rig(name: str, profile: str = "", place: Place = HERE) -> PricedRig:
     """Load a model; the profile's prices are spread over its layers (see `kept_prices`)."""
-    rig = PricedRig.load(name, costs=kept_prices(profile))
+    costs = kept_prices(profile)
+    rig = PricedRig.load(name, costs=costs, device=place.device, dtype=place.dtype)
     require_tokenizer(rig)
     return rig.priced(spread_over(rig.costs, rig.shape.layers))
 

@@ -15,11 +15,13 @@ from specframe.calibration.lab import ModelLab
 from specframe.calibration.run import refuse_overlap
 from specframe.contract.selector import LayerSelector
 from specframe.core.sampling import Law, seeded_choice
+from specframe.executors.device import require_device, require_dtype
 from specframe.prediction.check import rank_sublayers
 from specframe.prediction.priced_rounds import PricedRound, priced_rounds
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.prompts.usual import TESTBED
+from specframe.studies.framework.study import HERE, Place
 from specframe.studies.worlds.every_plan import EveryPlan
 from specframe.studies.worlds.priced_rig import PricedRig, priced_rig
 from specframe.studies.worlds.prices import kept_prices, spread_over
@@ -51,7 +53,12 @@ class SmallTestbed:
 
     def rounds(self, strategy: LayerSelector, prompt: Prompt) -> list[PricedRound]:
         """The strategy's rounds on a test prompt."""
-        return priced_rounds(self.rig, strategy, prompt, self.new_tokens, _law_of(prompt))
+        return priced_rounds(self.rig, strategy, prompt, self.new_tokens, self._law_of(prompt))
+
+    def _law_of(self, prompt: Prompt) -> Law:
+        """Draws from the target's own distribution, the same whenever this prompt is answered."""
+        seed = int(prompt.digest, 16) % (1 << 63)
+        return Law(choose=seeded_choice(torch.Generator(self.rig.device).manual_seed(seed)))
 
     def every_plan(self, prompt: Prompt, used: Collection[int] = ()) -> EveryPlan:
         """Skip sets at all draft lengths on the target's answer to a test prompt.
@@ -61,7 +68,7 @@ class SmallTestbed:
         return self._plans(prompt, range(1 << self.rig.shape.sublayers))
 
     def _plans(self, prompt: Prompt, sets: Sequence[int]) -> EveryPlan:
-        executor, law = self.rig.executor, _law_of(prompt)
+        executor, law = self.rig.executor, self._law_of(prompt)
         (text,) = continue_prompts(executor, [prompt.tokens], self.new_tokens, law, self.rig.ends)
         shares = self._shares(AcceptanceEstimator(executor, [text], law), sets)
         tokens = len(text.tokens) - text.prompt_length
@@ -70,7 +77,7 @@ class SmallTestbed:
 
     def _shares(self, judge: AcceptanceEstimator, sets: Sequence[int]) -> NDArray[np.float64]:
         (chances,) = judge.every_set()
-        shares: NDArray[np.float64] = chances.double().mean(1).numpy()
+        shares: NDArray[np.float64] = chances.double().mean(1).cpu().numpy()
         return shares
 
 
@@ -81,6 +88,11 @@ class RealModel(SmallTestbed):
     Tried are those nested by how little sublayers matter, on all domains and on each, and those
     that strategies used on the prompt.
     """
+
+    def _law_of(self, prompt: Prompt) -> Law:
+        """Draws from the target's own distribution, the same whenever this prompt is answered."""
+        seed = int(prompt.digest, 16) % (1 << 63)
+        return Law(choose=seeded_choice(torch.Generator(self.rig.device).manual_seed(seed)))
 
     def every_plan(self, prompt: Prompt, used: Collection[int] = ()) -> EveryPlan:
         """The nested sets and the used ones."""
@@ -105,7 +117,9 @@ class RealModel(SmallTestbed):
         return sorted(found)
 
 
-def small_testbed(tests: int, calibrating: int, new_tokens: int, profile: str = "") -> SmallTestbed:
+def small_testbed(
+    tests: int, calibrating: int, new_tokens: int, profile: str = "", place: Place = HERE
+) -> SmallTestbed:
     """So many prompts of each domain from either split; answers run on past their end tokens.
 
     Half of this little model's answers are a few words long, too short to tell plans apart.
@@ -113,6 +127,8 @@ def small_testbed(tests: int, calibrating: int, new_tokens: int, profile: str = 
     from specframe import testbed
 
     model, tokenizer = testbed.load_tiny()
+    device, dtype = require_device(place.device), require_dtype(place.dtype)
+    model = model.to(device=device, dtype=dtype or model.dtype)
     costs = kept_prices(profile)
     rig = PricedRig.of(model, tokenizer, name=TESTBED, costs=costs).without_ends()
     asked = [
@@ -127,16 +143,15 @@ def small_testbed(tests: int, calibrating: int, new_tokens: int, profile: str = 
 
 
 def real_model(
-    name: str, tests: int, calibrating: int, new_tokens: int, profile: str = ""
+    name: str,
+    tests: int,
+    calibrating: int,
+    new_tokens: int,
+    profile: str = "",
+    place: Place = HERE,
 ) -> RealModel:
     """So many prompts of each domain from either split."""
-    rig = priced_rig(name, profile)
+    rig = priced_rig(name, profile, place)
     asked = rig.study_prompts(tests)
     seen = rig.study_prompts(calibrating, split="validation")
     return RealModel(rig, tuple(asked), tuple(seen), new_tokens)
-
-
-def _law_of(prompt: Prompt) -> Law:
-    """Draws from the target's own distribution, the same whenever this prompt is answered."""
-    seed = int(prompt.digest, 16) % (1 << 63)
-    return Law(choose=seeded_choice(torch.Generator().manual_seed(seed)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import chain, zip_longest
 from math import ceil
@@ -16,6 +16,7 @@ from specframe.calibration.lab import ModelLab, Tell
 from specframe.prompts.source import prompts_from
 from specframe.rig import Rig
 from specframe.storage.user_cache import read_json, write_json
+from specframe.studies.framework.study import HERE, Place
 from specframe.studies.worlds.priced_rig import require_tokenizer
 from specframe.studies.worlds.texts import texts_of
 from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
@@ -110,10 +111,17 @@ class TimedSearches:
 
 
 def timed_searches(
-    model: str, folder: Path, *, most: int, usual: int, judged: int, new_tokens: int
+    model: str,
+    folder: Path,
+    *,
+    most: int,
+    usual: int,
+    judged: int,
+    new_tokens: int,
+    place: Place = HERE,
 ) -> TimedSearches:
     """Load and price a model; prompts are the validation split's, `judged` of a domain unseen."""
-    rig = Rig.load(model)
+    rig = Rig.load(model, **asdict(place))
     rig = rig.priced(replace(rig.costs, low=()))  # a curve is judged by its skipped sublayers alone
     require_tokenizer(rig)
     texts = texts_of(model)

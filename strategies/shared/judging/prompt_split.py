@@ -65,7 +65,7 @@ def split_prompts(prompts: Sequence[Prompt]) -> PromptSplit:
             raise InvalidRequest(
                 f"Calibration needs at least {FEWEST_PROMPTS} different prompts a domain: one to "
                 f"search on, one to choose by, one to judge by. {domain or 'unlabelled'!r} has "
-                f"{len(own)}."
+                f"{len(own)}; give more."
             )
         quarter = max(1, len(own) // 4)
         search += own[: len(own) - 2 * quarter]

@@ -49,6 +49,11 @@ class OneSet(CalibratedStrategy):
         """Prices, unless no plan depends on them."""
         return Needs(prices=self.config.rules().priced)
 
+    @classmethod
+    def require_prompts(cls, prompts: Sequence[Prompt]) -> None:
+        """Enough to search on, to choose by and to judge by."""
+        split_prompts(prompts)
+
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
         """Search a set; one that was found before is where the search starts."""
         config, allowance = self.config, Allowance(self.config.seconds)

@@ -12,7 +12,7 @@ from specframe.bench.engine import figures as bench
 from specframe.bench.engine import shapes
 from specframe.bench.engine.decoders import decoders
 from specframe.bench.engine.forward import ROWS, SHARES, forward_ms
-from specframe.bench.engine.memory import measure_memory
+from specframe.bench.engine.memory import measure_memory, require_room
 from specframe.bench.engine.operations import operations_of_token
 from specframe.bench.engine.overhead import measure_overhead
 from specframe.bench.engine.peers import read_peers
@@ -175,6 +175,17 @@ def test_decoders_are_set_against_ours_and_against_the_memory():
 def test_a_loaded_model_is_measured_in_its_own_shape(model):
     found = shape_of("mine", model)
     assert replace(found, name="mini", source=None, turns=2, blocks=2, block_tokens=4) == MINI
+
+
+def test_a_model_is_measured_in_the_dtype_that_was_asked_for(model):
+    for dtype, expected in (("auto", torch.bfloat16), ("float32", torch.float32)):
+        built = shapes.build(replace(MINI, dtype=dtype), torch.device("cpu"))
+        assert {parameter.dtype for parameter in built.parameters()} == {expected}
+
+
+def test_a_model_too_short_for_the_longest_text_is_refused():
+    with pytest.raises(InvalidRequest, match="128 tokens after 1500, and mini has 1600 positions"):
+        require_room(replace(MINI, positions=1600))
 
 
 def test_a_model_that_the_fused_executor_cannot_run_is_refused():

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specframe.executors.fused import attention
 from specframe.executors.fused.attention import (
     additive_mask,
     attend,
@@ -86,6 +87,7 @@ WAYS = {
     "products": attend,
     "one kernel": attend_fused,
     "blocks": lambda *given: attend_in_blocks(*given, block=5),
+    "small blocks": lambda *given: attend_in_blocks(*given, block=3),  # smaller than a head
 }
 
 
@@ -133,3 +135,23 @@ def test_a_prompt_reads_what_is_before_each_row_with_heads_in_groups(masked, row
     repeated = (part.repeat_interleave(group, 0) for part in (keys, values))
     wanted = plain(query, *repeated, mask)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 4), (3, 7), (1, 4), (5, 6)])
+def test_a_later_block_of_a_prompt_reads_all_before_it(rows, columns):
+    query = drawn(4, rows, SIZE, seed=1)
+    keys, values = (drawn(4, columns, SIZE, seed=seed) for seed in (2, 3))
+    found = attend_prompt(query, keys, values, None, SCALE)
+    allowed = torch.ones(rows, columns).tril(columns - rows).bool()
+    wanted = plain(query, keys, values, additive_mask(allowed, 1, torch.float64))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", CLOSE, ids=str)
+def test_half_precision_gets_lines_enough_and_no_more(dtype):
+    for lines in range(1, 11):
+        query, _, _, mask = case(lines, dtype)
+        padded = max(lines, 8) if dtype == torch.bfloat16 else lines
+        found, shown = attention._at_least(8, query, mask)
+        assert (found.shape[1], shown.shape[0]) == (padded, padded)
+        assert torch.equal(found[:, :lines], query)
