@@ -136,10 +136,10 @@ class Rig:
         facts: Mapping[str, str] | None = None,
         tell: Tell | None = None,
         notes: Path | None = None,
-        make: Callable[..., ModelLab] = ModelLab,
+        make: Callable[..., ModelLab] | None = None,
     ) -> ModelLab:
         """What strategies calibrate with; `facts` are added to the model's own."""
-        return make(
+        return (make or ModelLab)(
             self.executor,
             self.costs,
             new_tokens=new_tokens,

@@ -37,7 +37,8 @@ def test_every_study_takes_a_real_model_and_says_how_long(name):
         assert getattr(settings, key) == value
     assert settings_of(study, True).model == "testbed"
     assert ("min on one core" in duration(study, True, REAL)) == (study.minutes is not None)
-    usual = "a minute or two" if study.testbed_minutes is None else "about 5 min on one core"
+    minutes = study.testbed_minutes
+    usual = "a minute or two" if minutes is None else f"about {minutes} min on one core"
     assert duration(study, True) == usual
     assert duration(study, False) == f"longer than with --quick ({usual})"
 

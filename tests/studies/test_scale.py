@@ -43,7 +43,7 @@ def test_an_unknown_profile_is_refused_with_those_there_are():
 
 
 def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_path):
-    monkeypatch.setattr(scale, "priced_rig", lambda *asked: planted_rig())
+    monkeypatch.setattr(scale, "priced_rig", lambda *asked, **named: planted_rig())
     settings = ScaleSettings(
         contexts=(128, 32768), prompts=1, new_tokens=24, shapes=("8B",), devices=(1,), **FEW
     )
@@ -64,7 +64,7 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
 
 
 def test_every_shape_and_number_of_devices_tells_of_every_strategy(monkeypatch, tmp_path):
-    monkeypatch.setattr(scale, "priced_rig", lambda *asked: planted_rig())
+    monkeypatch.setattr(scale, "priced_rig", lambda *asked, **named: planted_rig())
     few = {"profiles": SHIPPED[:1], "contexts": (128, 2048), "prompts": 1, "new_tokens": 24}
     settings = ScaleSettings(devices=(1, 8), **few, **FEW)
     results = run_study(STUDY, settings, tmp_path)

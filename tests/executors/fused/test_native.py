@@ -177,7 +177,9 @@ def test_a_compiled_draft_flattens_its_confidence():
         chain = executor.chain(filled(executor), plan, ())
         chain.begin([5])
         told[temperature] = [chain.next() for _ in range(5)]
-    passed = executor.walk(chain_step([5], CONTEXT), filled(executor), DRAFTS["skipped"])
+    passed = executor.walk(
+        chain_step([5], CONTEXT, executor.device), filled(executor), DRAFTS["skipped"]
+    )
     assert told[1.0][0].confidence == pytest.approx(float(passed.logits[0, 0].softmax(-1).max()))
     flat = (passed.logits[0, 0] / 3.0).softmax(-1)
     assert told[3.0][0].confidence == pytest.approx(float(flat.max()))
