@@ -24,6 +24,7 @@ from specframe.bench.prepare import (
 from specframe.bench.prompt_map import prompt_map
 from specframe.bench.prompts import asked_prompts, calibration_prompts
 from specframe.bench.remote import StationPlan
+from specframe.bench.rounding import round_if_quick
 from specframe.bench.run_folder import ANY, RESULTS_FILE, RunFolder
 from specframe.bench.schema import SCHEMA_VERSION
 from specframe.bench.settings import BenchSettings
@@ -95,6 +96,7 @@ def _compared(
         rig.require_room_for(calibrating, CALIBRATION_TOKENS)
         refuse_overlap(asked, [prompt.digest for prompt in calibrating])
         tell("pricing sublayers on this machine")
+        rounding = round_if_quick(rig, calibrating, tell)
         shared = _shared(settings, rig, calibrating)
         if shared is None:
             lab = rig.lab(new_tokens=CALIBRATION_TOKENS)
@@ -132,6 +134,7 @@ def _compared(
                 "dtype": rig.facts["dtype"],
                 "executor": rig.executor.name,
                 "weight_bytes": weight_bytes(rig.model),
+                "rounding": rounding,
             },
             "exactness": known_exactness(rig.executor).statement,
             "calibration": {

@@ -14,7 +14,7 @@ RESULTS: Mapping[str, str] = {
     "created": "When the run was summed up, ISO 8601, UTC.",
     "config": "The resolved settings: model, prompts, strategies, domains, contexts, ...",
     "environment": "Processor, threads, device and versions of what ran.",
-    "model": "Shape, dtype and executor of the model.",
+    "model": "Shape, dtype and executor of the model, and how its 4-bit weights are rounded.",
     "exactness": "What is promised about equality with autoregressive decoding on this machine.",
     "calibration": "By strategy: seconds of its calibration, prompts it used, its folder.",
     "calibration_budget": "How calibrations shared their seconds, and what every search ran.",
