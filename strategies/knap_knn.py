@@ -136,7 +136,10 @@ class Solver:
 
     def __init__(self, domain: DomainModel, config: KnapKnnConfig) -> None:
         self._config, self._model = config, domain.model
-        self._known = tuple(KnownSet(one.skips, one.acceptance.low) for one in domain.sets)
+        published = config.most_skipped < 1.0  # which trusts the losses
+        known = () if published else domain.sets
+        self._known = tuple(KnownSet(one.skips, one.acceptance.low) for one in known)
+        self._doubt = 0.0 if published else domain.error
         self._prices: RoundPrices | None = None
         self._context = 0
         self._attention = 1.0  # against an MLP, at that context
@@ -159,13 +162,14 @@ class Solver:
         self._shift, self.solutions = shift, self.solutions + 1
         self.solved = resolve(
             self._model,
-            self._known if config.most_skipped == 1.0 else (),
+            self._known,
             self._prices,
             protected=frozenset([*range(ends), *range(size - ends, size)]),
             most_skipped=config.most_skipped,
             parts=config.parts,
             heaviest=config.heaviest,
             shift=shift,
+            doubt=self._doubt,
         )
         return self.solved
 

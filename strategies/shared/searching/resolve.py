@@ -155,18 +155,20 @@ def resolve(
     parts: int = 2,
     heaviest: int = 8,
     shift: float = 0.0,
+    doubt: float = 0.0,
     solved: int = 4,
     stride: int = 4,
 ) -> Resolved:
     """Choose between the best cells of the table and the known sets.
 
     `shift` moves all acceptances in log-odds, as far as observed ones differ from estimated ones.
+    `doubt` is taken off those that follow from losses alone: by how much such ones were wrong.
     """
     items = Items.of(
         model, prices, protected=protected, parts=parts, heaviest=heaviest, shift=shift
     )
     stride *= COARSER if items.problem.low is not None else 1
-    candidates = list(_best_cells(items, most_skipped, solved, stride))
+    candidates = list(_best_cells(items, most_skipped, doubt, solved, stride))
     candidates += [
         KnownSet(one.skips, float(_shifted(np.array([one.alpha]), shift)[0])) for one in known
     ]
@@ -183,7 +185,9 @@ def best_of(candidates: Sequence[KnownSet], prices: RoundPrices) -> Resolved:
     return Resolved(best.skips, best.alpha, choice)
 
 
-def _best_cells(items: Items, most_skipped: float, count: int, stride: int) -> Iterator[KnownSet]:
+def _best_cells(
+    items: Items, most_skipped: float, doubt: float, count: int, stride: int
+) -> Iterator[KnownSet]:
     """The sets of the best few cells, with the head in each precision."""
     table = suffix_table(items.problem)
     prefixes = range(0, items.problem.size, stride)
@@ -191,7 +195,7 @@ def _best_cells(items: Items, most_skipped: float, count: int, stride: int) -> I
     for head in items.heads:
         least = 0 if head else 1  # something has to be saved
         losses = table.losses[::stride][: len(prefixes), least:heaviest]
-        alphas = items.alphas(losses, head)
+        alphas = np.maximum(items.alphas(losses, head) - doubt, 0.0)
         rates = items.rates(losses, alphas, prefixes, head, least)
         found = {}
         for p, j in best_places(rates, count):

@@ -109,3 +109,13 @@ def test_a_share_under_one_sublayer_skips_nothing():
     model = AdditiveModel((0.001,) * 12, link_through([0.1], [0.99]))
     prices_here = RoundPrices.at(prices(6), 10, LENGTHS)
     assert resolve(model, (), prices_here, most_skipped=0.005).skips is None
+
+
+def test_sets_that_were_not_measured_are_doubted_as_much_as_they_were_wrong():
+    model, at_prices = random_model(3, 4), RoundPrices.at(prices(4), 10, LENGTHS)
+    trusted = resolve(model, (), at_prices)
+    measured = KnownSet(SkipSet.from_sublayers(4, [2]), 0.95)
+    assert resolve(model, (measured,), at_prices).skips == trusted.skips
+    doubted = resolve(model, (measured,), at_prices, doubt=0.6)
+    assert doubted.skips == measured.skips
+    assert doubted.alpha == measured.alpha
