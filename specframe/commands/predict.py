@@ -160,7 +160,7 @@ def _verdict(figures: dict[str, Any]) -> str:
 def _check(setup: Setup, contexts: tuple[int, ...], json: Path | None) -> None:
     from specframe.prediction.check import check, predict_plans, summary
 
-    count = 1 if setup.slow else 15
+    count = 1 if setup.slow else 5
     sets = setup.skip_sets(contexts[0])
     seen = {context: setup.prompts(context, 0, count) for context in contexts}
     fresh = {context: setup.prompts(context, 1000, count) for context in contexts}
