@@ -111,7 +111,12 @@ def test_the_run_becomes_a_page(whole, place):
 def test_a_strategy_calibrated_on_what_is_asked_is_refused(whole, place, monkeypatch):
     from specframe.bench import compare as comparing
 
-    monkeypatch.setattr(comparing, "calibration_prompts", lambda *given: given[-1])
+    own = comparing.calibration_prompts
+    monkeypatch.setattr(
+        comparing,
+        "calibration_prompts",
+        lambda _, asked, *given: [*own(_, asked, *given), asked[0]],
+    )
     done = CliRunner().invoke(app, arguments(place, "--run", str(place / "seen")))
     assert isinstance(done.exception, InvalidRequest)
     assert "calibrated on" in str(done.exception)

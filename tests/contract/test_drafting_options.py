@@ -45,7 +45,7 @@ SKIPS = SkipSet.of(LAYERS, mlp=[2])
 
 
 def tokens_of(strategy, count=14):
-    engine = Engine(SCENE.executor, strategy, Law(), Limits(60), COSTS)
+    engine = Engine(SCENE.executor, strategy.fresh(), Law(), Limits(60), COSTS)
     tokens, shapes = [], set()
     for done in engine.rounds(SCENE.tokens[:12]):
         tokens += done.tokens

@@ -37,7 +37,7 @@ def planted_searches(folder, most, usual):
 
 @pytest.mark.slow
 def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
-    def small(model, folder, *, most, usual, judged, new_tokens):
+    def small(model, folder, *, most, usual, judged, new_tokens, place):
         return planted_searches(folder, most, usual)
 
     monkeypatch.setattr(calibration_cost, "timed_searches", small)
@@ -93,7 +93,7 @@ def test_a_search_over_estimates_that_is_cut_short_is_called_censored(monkeypatc
     monkeypatch.setattr(
         calibration_cost,
         "timed_searches",
-        lambda model, folder, *, most, usual, judged, new_tokens: planted_searches(
+        lambda model, folder, *, most, usual, judged, new_tokens, place: planted_searches(
             folder, most, usual
         ),
     )

@@ -52,7 +52,7 @@ def test_where_acceptance_is_all_that_counts_it_wins():
 @pytest.mark.slow
 def test_plans_are_predicted_and_raced(monkeypatch, tmp_path):
     rig = planted_rig()
-    monkeypatch.setattr(tpt_correlation.Rig, "load", lambda name: rig)
+    monkeypatch.setattr(tpt_correlation.Rig, "load", lambda name, **place: rig)
     monkeypatch.setattr(
         tpt_correlation,
         "prompts_at",

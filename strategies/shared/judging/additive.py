@@ -91,6 +91,8 @@ class AdditiveModel:
         places = [place for place, _ in self.knots]
         if not places or places != sorted(places):
             raise InvalidConfig.of("AdditiveModel", "knots", "ascending in loss", self.knots)
+        if not all(0.0 <= alpha <= 1.0 for _, alpha in self.knots):
+            raise InvalidConfig.of("AdditiveModel", "knots", "of acceptances in 0..1", self.knots)
 
     def loss(self, skips: SkipSet) -> float:
         """The sum of a set's losses."""
