@@ -60,6 +60,7 @@ from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, Sto
 
 __all__ = ["FAITHFUL", "KnapKnn", "KnapKnnConfig", "Learnt", "Solver"]
 
+FINEST = 64  # parts and ratios of weights: the program's table grows with both
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 NEVER = 1e-12
 FELT = 0.25  # of the boundary: smaller changes of attention's price leave the solution as it is
@@ -99,6 +100,10 @@ class KnapKnnConfig(DomainConfig):
         require_at_least(self, seconds=0, searched=0, protected=0, review=0, rest=0)
         require_in(self, "(0, 1]", "most_skipped")
         in_bytes("KnapKnnConfig", "memory", self.memory)
+        for name in ("parts", "heaviest"):
+            if getattr(self, name) > FINEST:
+                wanted = f"at most {FINEST}"
+                raise InvalidConfig.of("KnapKnnConfig", name, wanted, getattr(self, name))
         if self.boundary <= 0.0:
             raise InvalidConfig.of("KnapKnnConfig", "boundary", "above 0", self.boundary)
 

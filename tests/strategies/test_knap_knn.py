@@ -27,6 +27,7 @@ from doubles.written_lab import (
 
 from specframe.contract.naming import strategy_from
 from specframe.costs.rates import RoundPrices
+from specframe.errors import InvalidConfig
 from specframe.strategies.knap_knn import KnapKnn, KnapKnnConfig
 from specframe.strategies.shared.judging.additive import AdditiveModel, link_through
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
@@ -247,3 +248,9 @@ def test_a_set_that_stays_keeps_what_its_stop_rule_learnt(calibrated):
         assert live.solver.solutions >= 2
         assert later.skips == learnt.skips == first.skips
         assert later.stop.gain.knots == learnt.stop.gain.knots != first.stop.gain.knots
+
+
+@pytest.mark.parametrize("name", ["parts", "heaviest"])
+def test_weights_so_fine_that_the_table_fills_the_memory_are_refused(name):
+    with pytest.raises(InvalidConfig, match=f"'{name}' parameter of KnapKnnConfig"):
+        KnapKnnConfig(**{name: 1_000_000})
