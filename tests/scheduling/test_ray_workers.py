@@ -19,6 +19,8 @@ from specframe.scheduling.ray_workers import Cluster, RayWorkers
 from specframe.scheduling.workers import carry_out
 from specframe.types import Prompt
 
+PROMPTS = 40  # of a run whose end, when some workers have nothing left to do, weighs little
+
 
 def test_without_ray_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -63,7 +65,7 @@ def asked(contenders, prompts):
 def test_eight_workers_sleep_at_once_nine_tenths_of_the_time(ray):
     names = ("autoregressive", "transformers", *(f"strategy{n}" for n in range(10)))
     contenders = [Sleeper(name, 0.1 + 0.02 * n) for n, name in enumerate(names)]
-    todo, make = asked(contenders, 20), partial(sleeping, contenders=contenders)
+    todo, make = asked(contenders, PROMPTS), partial(sleeping, contenders=contenders)
     with RayWorkers.started(Cluster(workers=8, threads=1), make) as workers:
         while len(workers.free()) < 8:
             workers.wait()
@@ -71,9 +73,9 @@ def test_eight_workers_sleep_at_once_nine_tenths_of_the_time(ray):
         rows = [event.result for event in carry_out(workers, todo)]
         took = perf_counter() - began
     keys = {(row["selector"], row["prompt"]) for row in rows}
-    assert len(keys) == len(names) * 20
+    assert len(keys) == len(names) * PROMPTS
     assert len({row["worker"]["id"] for row in rows}) == 8
-    alone = 20 * sum(one.seconds for one in contenders)
+    alone = PROMPTS * sum(one.seconds for one in contenders)
     assert alone / (8 * took) >= 0.9
 
 
