@@ -32,7 +32,7 @@ from specframe.executors.modules.executor import ModuleExecutor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.testing.architectures import tiny_model
 
-LONGEST = 24  # new tokens
+LONGEST = 40  # new tokens
 PROMPTS = 12
 WARM_UP = 0.25  # of the generations: what is loaded and compiled once
 MOST_GROWTH = 1.02
