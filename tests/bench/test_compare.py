@@ -38,7 +38,7 @@ calibration_seconds = 0.3
 rivals = true
 """
 RUN = "import sys; from specframe.commands.cli import main; sys.argv[0] = 'specframe'; main()"
-TIMED = ("seconds", "bytes", "rounds", "drafted", "accepted", "skipped", "skips", "share")
+TIMED = ("seconds", "bytes", "rounds", "drafted", "accepted", "skipped", "skips", "share", "low")
 PATIENCE = 120  # seconds
 
 
