@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from specframe.commands.options import (
     Threads,
     Workers,
     cluster_of,
+    resumable,
     say_prompts,
 )
 from specframe.commands.results_file import (
@@ -100,14 +101,20 @@ def study(
     if name is None:
         raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
     if name != EVERY:
-        _one(name, quick, model, option_pairs(setting or []), run, place, plot, json)
+        with _resumable(run):
+            _one(name, quick, model, option_pairs(setting or []), run, place, plot, json)
         return
     if setting or plot is not None:
         raise InvalidRequest(
             "--set and --plot are about one study, and all were asked for. Leave them out, or name "
             "the study."
         )
-    _every(quick, model, run, place, json, cluster)
+    with _resumable(run):
+        _every(quick, model, run, place, json, cluster)
+
+
+def _resumable(run: Path) -> AbstractContextManager[None]:
+    return resumable(run, f"repeat the command with --out {run} to go on.")
 
 
 def _one(

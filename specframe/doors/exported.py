@@ -16,7 +16,7 @@ from specframe.contract.naming import is_folder, read_named, require_strategy
 from specframe.doors.custom_generate import custom_generate
 from specframe.errors import ArtefactError, InvalidRequest, shown
 from specframe.storage.artefacts import MANIFEST, TENSORS
-from specframe.storage.user_cache import write_text, writing
+from specframe.storage.user_cache import write_bytes, write_text, writing
 
 __all__ = ["MOST_BYTES", "export", "generate_with"]
 
@@ -92,7 +92,7 @@ def generate_with(
     tokenizer = kwargs.get("tokenizer")
     with TemporaryDirectory() as folder:
         for name, text in files.items():
-            (Path(folder) / Path(name).name).write_bytes(b64decode(text))
+            write_bytes(Path(folder) / Path(name).name, b64decode(text))
         strategy = f"{folder}{entry}" if files else entry
         method = custom_generate(strategy, tokenizer=tokenizer)
         # the model's own `generate` may be this function
