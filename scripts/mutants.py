@@ -54,7 +54,7 @@ TARGETS = {
         "core/test_head.py",
     ),
     "specframe/core/verify.py": ("core/test_verify.py",),
-    "specframe/doors/arguments.py": ("doors", "core/test_law_real_seam.py", "test_bad_input.py"),
+    "specframe/doors/arguments.py": ("doors", "core/test_law_real_seam.py"),
     "specframe/executors/cache.py": ("executors/test_cache.py", "executors/fused/test_fused.py"),
     "specframe/executors/fused/attention.py": ("executors/fused/test_attention.py",),
     "specframe/executors/modules/cache.py": (

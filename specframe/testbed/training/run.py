@@ -52,7 +52,8 @@ def _begun(folder: Path, size: str) -> Recipe:
     if facts is None:
         return SIZES[size]
     try:
-        recipe = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+        facts |= {key: tuple(value) for key, value in facts.items() if isinstance(value, list)}
+        recipe = Recipe(**facts)
     except (AttributeError, TypeError) as error:
         raise ArtefactError(
             f"{folder / _RECIPE} holds no recipe: {error}. Name another folder."
