@@ -19,10 +19,11 @@ from specframe.storage.user_cache import (
 )
 from specframe.storage.whole_folder import HELD, held_alone
 
-__all__ = ["ANY", "CONFIG", "RESULTS_FILE", "ROWS_FILE", "RunFolder"]
+__all__ = ["ANY", "CONFIG", "LIBRARY_CACHE", "RESULTS_FILE", "ROWS_FILE", "RunFolder"]
 
 RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
 CONFIG = "config.json"
+LIBRARY_CACHE = "library-cache.json"  # which of its caches transformers is asked with
 MACHINE = "machine"  # key of the config that holds what ran it
 ANY = "any"  # fact of a machine that need not stay the same
 
@@ -53,7 +54,7 @@ class RunFolder:
 
     def _forget(self) -> None:
         """Remove what was written before anything was measured, so that the folder is free."""
-        if {path.name for path in self.path.iterdir()} <= {CONFIG, HELD}:
+        if {path.name for path in self.path.iterdir()} <= {CONFIG, HELD, LIBRARY_CACHE}:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def require_begun(self) -> None:

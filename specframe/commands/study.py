@@ -90,19 +90,21 @@ def study(
     require_device(device)
     require_dtype(dtype)
     place = Place(device, dtype)
-    located(model or "testbed")  # a model that was not fetched is refused before a run begins
+    options = option_pairs(setting or [])
+    # a model that was not fetched is refused before a run begins
+    located(options.get("model") or model or "testbed")
     cluster = cluster_of(ray, workers, gpus_per_worker, threads, device)
     if cluster is None:
         compute_with(threads)
     elif name != EVERY:
         raise InvalidRequest("--ray is about all studies, and one was asked for. Leave it out.")
-    say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
+    say_prompts(model or "testbed", options.get("prompts"))
     run = out or new_run()
     if name is None:
         raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
     if name != EVERY:
         with _resumable(run):
-            _one(name, quick, model, option_pairs(setting or []), run, place, plot, json)
+            _one(name, quick, model, options, run, place, plot, json)
         return
     if setting or plot is not None:
         raise InvalidRequest(

@@ -12,8 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from specframe.contract.naming import is_folder, read_named, require_strategy
+from specframe.contract.naming import is_folder, read_named
 from specframe.doors.custom_generate import custom_generate
+from specframe.doors.second import require_with_models
 from specframe.errors import ArtefactError, InvalidRequest, shown
 from specframe.storage.artefacts import MANIFEST, TENSORS
 from specframe.storage.user_cache import write_bytes, write_text, writing
@@ -66,7 +67,7 @@ def export(folder: Path, strategy: str) -> str:
     folder of a model, the model's own `generate` becomes this one.
     """
     named = read_named(strategy)
-    require_strategy(named.name, named.preset, named.options)
+    require_with_models(named.name, named.preset, named.options)
     calibrated = is_folder(named.name)
     files = _files(Path(named.name)) if calibrated else {}
     inner = folder / "custom_generate"

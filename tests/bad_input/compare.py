@@ -4,6 +4,11 @@ BEFORE_LOADING = [
     (("compare", "--model", "tesbed", "--run", "new"), "Did you mean 'testbed'"),
     (("compare", "--strategies", "knapspek", "--run", "new"), "Did you mean 'knapspec'"),
     (("compare", "--strategies", "evil", "--run", "new"), "is installed here"),
+    (("compare", "--strategies", "draft-model", "--run", "new"), "such as model=testbed-core"),
+    (
+        ("compare", "--strategies", "draft-model+model=tesbed", "--run", "new"),
+        "Did you mean 'testbed'",
+    ),
     (("compare", "--domains", "nope", "--run", "new"), "No domain named 'nope'"),
     (("compare", "--threads", "100000", "--run", "new"), "between 1 and"),
     (("compare", "--prompts", "empty.jsonl", "--run", "new"), "line 1 is empty"),

@@ -14,6 +14,11 @@ BEFORE_LOADING = [
     (("generate", "hi", "--strategy", ""), "no strategy named ''"),
     (("generate", "hi", "--strategy", "os.path:join"), "'os.path:join' is no strategy"),
     (("generate", "hi", "--preset", "nope"), "best or faithful"),
+    (("generate", "hi", "--strategy", "draft-model"), "such as model=testbed-core. Got ''"),
+    (
+        ("generate", "hi", "--strategy", "draft-model", "--set", "model=tesbed-core"),
+        "Did you mean 'testbed-core'",
+    ),
     (("generate", "hi", "--strategy", "knapspek"), "Did you mean 'knapspec'"),
     (("generate", "hi", "--strategy", "broken"), "cannot be read"),
     (("generate", "hi", "--strategy", "deep"), "nested too deeply"),

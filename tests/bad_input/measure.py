@@ -7,6 +7,7 @@ BEFORE_LOADING = [
     (("predict", "--threads", "100000"), "between 1 and"),
     (("predict", "--count", "9999999999"), "count"),
     (("predict", "--strategy", "evil"), "is installed here"),
+    (("predict", "--strategy", "draft-model"), "such as model=testbed-core. Got ''"),
     (("predict", "--prompts", "binary.jsonl"), "not UTF-8"),
     (("profile", "--rows", "100000"), "from 1 to 64"),
     (("profile", "--rows", ",".join(map(str, range(1, 50)))), "up to 32 whole numbers"),
