@@ -318,10 +318,11 @@ def main() -> int:
     Random(0).shuffle(mutants)  # a run cut short has judged a fair sample
     known = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     caught = {mutant.key for mutant in mutants if known.get(mutant.key)}
-    rest = [mutant for mutant in mutants if mutant.key not in caught]
-    rest.sort(key=lambda mutant: mutant.key not in known)  # those that lived come again, first
+    alive = {m.key: m for m in mutants if m.key in known and m.key not in caught}
+    settled = caught | {key for key, mutant in alive.items() if mutant.change in explained()}
+    rest = [mutant for mutant in mutants if mutant.key not in settled]
+    rest.sort(key=lambda mutant: mutant.key not in known)  # new tests may catch what lived
     _sound({mutant.path for mutant in rest})
-    alive = {mutant.key: mutant for mutant in rest if mutant.key in known}
     earlier = [(mutant, str(known[mutant.key])) for mutant in mutants if mutant.key in caught]
     for mutant, killer in judge(rest, given.minutes * 60, given.jobs, earlier):
         known[mutant.key] = killer
