@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidRequest
+from specframe.storage.user_cache import write_bytes
 
 __all__ = ["crossing", "draw_profile"]
 
@@ -35,13 +37,14 @@ def draw_profile(costs: CostModel, path: Path, title: str) -> None:
     _against_context(left, costs)
     _against_rows(right, costs)
     figure.suptitle(title if not costs.simulated else f"{title} (composed of one measured layer)")
+    drawn = BytesIO()
     try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
+        figure.savefig(drawn, format=path.suffix.removeprefix("."), dpi=130)
+    except ValueError as error:
         raise InvalidRequest(
-            f"The picture cannot be written to {str(path)!r}: {error}. Name a .png or .svg file "
-            f"in a folder that you may write to."
+            f"The picture cannot be written to {str(path)!r}: {error}. Name a .png or .svg file."
         ) from error
+    write_bytes(path, drawn.getvalue())
 
 
 def _against_context(axes: Any, costs: CostModel) -> None:

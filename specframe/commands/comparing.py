@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +18,7 @@ from specframe.commands.options import (
     Workers,
     cluster_of,
     either,
+    resumable,
     say_prompts,
 )
 from specframe.commands.results_file import (
@@ -197,11 +199,18 @@ def _compared(
         typer.echo(left_out(settings))
     began = perf_counter()
     progress = _Progress()
-    results = compare(
-        settings, folder, resume=resume, tell=progress.tell, report=progress, cluster=cluster
-    )
+    with _resumable(folder):
+        results = compare(
+            settings, folder, resume=resume, tell=progress.tell, report=progress, cluster=cluster
+        )
     _finish(results, folder, perf_counter() - began)
     return results
+
+
+def _resumable(folder: Path) -> AbstractContextManager[None]:
+    from specframe.bench.run_folder import CONFIG
+
+    return resumable(folder / CONFIG, f"repeat the command with --resume {folder} to go on.")
 
 
 def _with_real_model(
@@ -217,9 +226,10 @@ def _with_real_model(
         return results
     typer.echo(f"Now {REAL.model}, which was not trained to be skippable.")
     began, progress = perf_counter(), _Progress()
-    whole = add_real_model(
-        results, folder, REAL, tell=progress.tell, report=progress, cluster=cluster
-    )
+    with _resumable(folder):
+        whole = add_real_model(
+            results, folder, REAL, tell=progress.tell, report=progress, cluster=cluster
+        )
     _finish(whole[KEY], folder, perf_counter() - began)
     return whole
 

@@ -68,12 +68,16 @@ def generate(
     named = BASELINE if given is None else given
     if stop and "" in stop:
         raise InvalidRequest("A stop string is empty. Leave it out, or give its text.")
-    from specframe.contract.naming import option_pairs, require_strategy
+    from specframe.contract.naming import option_pairs
+    from specframe.contract.options import require_temperature
+    from specframe.doors.second import require_with_models
     from specframe.doors.tensor_parallel import is_first, leave
     from specframe.rig import Rig
 
+    if temperature:
+        require_temperature("generate", temperature)
     options = option_pairs(setting or [])
-    require_strategy(named, preset, options)
+    require_with_models(named, preset, options)
     text = unicode_text("The prompt", _read_stdin() if prompt == "-" else prompt)
     progress = Progress()
     rig = Rig.load(

@@ -83,13 +83,14 @@ def predict(
     named = "fixed" if given is None else given
     from specframe.commands.prediction_setup import Setup, require_source
     from specframe.commands.profile import numbers
-    from specframe.contract.naming import option_pairs, require_strategy
+    from specframe.contract.naming import option_pairs
+    from specframe.doors.second import require_with_models
     from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
 
     lengths = numbers("predict", "contexts", contexts)
     options = option_pairs(setting or [])
-    require_strategy(named, preset, options)
+    require_with_models(named, preset, options)
     source = prompts or usual_prompts(model)
     require_source(source)
     say_prompts(model, prompts)

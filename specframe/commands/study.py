@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from specframe.commands.options import (
     Threads,
     Workers,
     cluster_of,
+    resumable,
     say_prompts,
 )
 from specframe.commands.results_file import (
@@ -89,25 +90,33 @@ def study(
     require_device(device)
     require_dtype(dtype)
     place = Place(device, dtype)
-    located(model or "testbed")  # a model that was not fetched is refused before a run begins
+    options = option_pairs(setting or [])
+    # a model that was not fetched is refused before a run begins
+    located(options.get("model") or model or "testbed")
     cluster = cluster_of(ray, workers, gpus_per_worker, threads, device)
     if cluster is None:
         compute_with(threads)
     elif name != EVERY:
         raise InvalidRequest("--ray is about all studies, and one was asked for. Leave it out.")
-    say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
+    say_prompts(model or "testbed", options.get("prompts"))
     run = out or new_run()
     if name is None:
         raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
     if name != EVERY:
-        _one(name, quick, model, option_pairs(setting or []), run, place, plot, json)
+        with _resumable(run):
+            _one(name, quick, model, options, run, place, plot, json)
         return
     if setting or plot is not None:
         raise InvalidRequest(
             "--set and --plot are about one study, and all were asked for. Leave them out, or name "
             "the study."
         )
-    _every(quick, model, run, place, json, cluster)
+    with _resumable(run):
+        _every(quick, model, run, place, json, cluster)
+
+
+def _resumable(run: Path) -> AbstractContextManager[None]:
+    return resumable(run, f"repeat the command with --out {run} to go on.")
 
 
 def _one(

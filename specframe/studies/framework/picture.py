@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from specframe.errors import InvalidRequest
+from specframe.storage.user_cache import write_bytes
 
 __all__ = ["draw_study"]
 
@@ -30,13 +32,14 @@ def draw_study(results: Mapping[str, Any], path: Path) -> None:
     draw = {"bars": _bars, "lines": _lines}[shows["kind"]]
     draw(axes, shows, results["rows"])
     axes.set_title(results["title"])
+    drawn = BytesIO()
     try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
+        figure.savefig(drawn, format=path.suffix.removeprefix("."), dpi=130)
+    except ValueError as error:
         raise InvalidRequest(
-            f"The picture cannot be written to {str(path)!r}: {error}. Name a .png or .svg file "
-            f"in a folder that you may write to."
+            f"The picture cannot be written to {str(path)!r}: {error}. Name a .png or .svg file."
         ) from error
+    write_bytes(path, drawn.getvalue())
 
 
 def _bars(axes: Any, shows: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
