@@ -49,18 +49,18 @@ Ray = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Work on a Ray cluster: local, or the address of one. --threads are each worker's.",
+        help="Use a Ray cluster: local, or its address. --threads is then per worker.",
     ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Of --ray: as many as there are GPUs for, or machines, if not given."
+        metavar="N", help="Ray workers; as many as GPUs allow, or one a machine, if not given."
     ),
 ]
 GpusPerWorker = Annotated[
     float | None,
-    typer.Option("--gpus-per-worker", help="Of --ray: 1 with --device cuda, else 0, if not given."),
+    typer.Option("--gpus-per-worker", help="With --ray; 1 with --device cuda, else 0, if not given."),
 ]
 
 

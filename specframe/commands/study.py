@@ -44,7 +44,7 @@ def study(
         typer.Argument(help="Which study, or all; --list shows them.", show_default=False),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Show the studies and stop.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller, sooner, less sure.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller, faster and less certain.")] = False,
     model: Annotated[str | None, typer.Option(help="Another model than the study's own.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="name=value for the study; repeatable.")
@@ -70,7 +70,7 @@ def study(
 ) -> None:
     """Answer a question by measurement, or all; the findings become a part of the run's report.
 
-    On a cluster, all studies run at the same time, a worker each, in a folder that its machines
+    With --ray, all studies run at the same time, one on each worker, in a folder that all machines
     share.
     """
     require_writable(json)
