@@ -71,7 +71,7 @@ class SkipSet:
         if self.low < 0 or self.low >> self.size or self.low & self.bits:
             raise InvalidSkipSet(
                 f"Only sublayers from 0 to {self.size - 1} that run can run on low-bit weights. "
-                f"Got the mask {self.low:#x} beside the skipped {self.bits:#x}."
+                f"Got the mask {self.low:#x} together with the skipped {self.bits:#x}."
             )
         if self.low_bits not in (LOW_BITS if self.low or self.low_head else (0,)):
             raise InvalidSkipSet(

@@ -268,7 +268,7 @@ def _finish(results: dict[str, Any], folder: Path, seconds: float) -> None:
     for one in results["failed"]:
         typer.echo(
             f"missing: {one['selector']} on {one['prompt']}, temperature {one['temperature']:g}, "
-            f"repeat {one['repeat']}: asking for it ended three workers",
+            f"repeat {one['repeat']}: three workers died on it",
             err=True,
         )
     calibrating = sum(facts.get("seconds") or 0.0 for facts in results["calibration"].values())

@@ -60,7 +60,9 @@ Workers = Annotated[
 ]
 GpusPerWorker = Annotated[
     float | None,
-    typer.Option("--gpus-per-worker", help="With --ray; 1 with --device cuda, else 0, if not given."),
+    typer.Option(
+        "--gpus-per-worker", help="With --ray; 1 with --device cuda, else 0, if not given."
+    ),
 ]
 
 
@@ -79,7 +81,7 @@ def cluster_of(
         return Cluster(ray, workers, usual if gpus is None else gpus, threads)
     if workers is not None or gpus is not None:
         raise InvalidRequest(
-            "--workers and --gpus-per-worker are about a cluster, and none was asked for. Add "
+            "--workers and --gpus-per-worker belong to --ray, which was not given. Add "
             "--ray local or --ray ADDRESS, or leave them out."
         )
     return None

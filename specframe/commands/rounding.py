@@ -30,7 +30,10 @@ def round_(
         ),
     ] = None,
     per_domain: Annotated[
-        int, typer.Option(min=3, max=1000, help="Prompts of each domain; a third of them test the result.")
+        int,
+        typer.Option(
+            min=3, max=1000, help="Prompts of each domain; a third of them test the result."
+        ),
     ] = 6,
     new_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of each answer; answers are inputs, too.")

@@ -44,7 +44,9 @@ def study(
         typer.Argument(help="Which study, or all; --list shows them.", show_default=False),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Show the studies and stop.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller, faster and less certain.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Smaller, faster and less certain.")
+    ] = False,
     model: Annotated[str | None, typer.Option(help="Another model than the study's own.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="name=value for the study; repeatable.")
@@ -94,7 +96,7 @@ def study(
     if cluster is None:
         compute_with(threads)
     elif name != EVERY:
-        raise InvalidRequest("--ray is about all studies, and one was asked for. Leave it out.")
+        raise InvalidRequest("--ray runs all studies in parallel, not a single one. Leave it out.")
     say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
     run = out or new_run()
     if name is None:
@@ -104,7 +106,7 @@ def study(
         return
     if setting or plot is not None:
         raise InvalidRequest(
-            "--set and --plot are about one study, and all were asked for. Leave them out, or name "
+            "--set and --plot apply to a single study, not to all. Leave them out, or name "
             "the study."
         )
     _every(quick, model, run, place, json, cluster)
