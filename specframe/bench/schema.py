@@ -21,7 +21,7 @@ RESULTS: Mapping[str, str] = {
     "prompts": "By benchmark prompt: name, domain, context, number of tokens and digest.",
     "vectors": "By benchmark prompt: domain, and where in hidden space (`pca`, `tsne`: x, y).",
     "rows": "One entry an answer; see ROW.",
-    "failed": "On a cluster: the answers that are missing because three workers died on each of them.",
+    "failed": "On a cluster: missing answers, on each of which three workers died.",
     "summary": "One entry a strategy, domain (or `mean`), context, temperature; see SUMMARY.",
     "studies": "Results of studies run with it, by name.",
     "real_model": "Of `specframe bench` without options: the results of the headline strategies on "
