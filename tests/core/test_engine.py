@@ -24,7 +24,7 @@ from specframe.costs.model import CostModel
 from specframe.doors.arguments import resolve
 from specframe.errors import InvalidRequest
 from specframe.executors import exactness
-from specframe.executors.fused import executor as fused
+from specframe.executors.fused import sublayers as fused
 from specframe.executors.fused import weights
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
