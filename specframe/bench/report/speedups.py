@@ -157,7 +157,7 @@ def _bar(key: str, contender: ContenderName, entry: Entry, top: int, longest: fl
         ),
         *(() if cut else whisker),
         EMPTY if own or cut else label(fold(value), behind, top + 6, dx=5, class_="small"),
-        label(f"{fold(value)} →", "100%", top + 6, "end", class_="small halo") if cut else EMPTY,
+        label(f"{fold(value)} →", "100%", top + 6, "end", class_="small cover") if cut else EMPTY,
         class_=None,
         against=key.removeprefix("speedup_vs_"),
         **contender.facts,
