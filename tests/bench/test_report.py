@@ -286,7 +286,7 @@ def test_what_is_inconclusive_is_marked():
 def test_a_page_says_what_its_intervals_leave_out_and_what_calibrations_were_given():
     results = {**made_results((0,)), "calibration_budget": "calibrating 2 strategies takes 40 s"}
     shown = page([Comparison(results)])
-    assert "leave out what calibrating again changes" in shown
+    assert "do not include the variation between calibrations" in shown
     assert "Calibrating 2 strategies takes 40 s." in shown
 
 
