@@ -10,6 +10,7 @@ import typer.main
 from hypothesis import HealthCheck, settings
 
 from specframe.contract import registry
+from specframe.executors.fused.native import build
 
 FAST_EXAMPLES = 50
 SLOW_EXAMPLES = 2_000
@@ -41,6 +42,8 @@ def pytest_configure(config) -> None:
     torch.set_num_threads(THREADS)
     registry._entries = cache(registry._entries)  # reading them takes 10 ms, a thousand times
     typer.main.get_command = cache(typer.main.get_command)  # building it takes 30 ms a command
+    for dtype in build.DEFINITIONS:  # kept by the user's cache: compiling takes seconds a test
+        build.compiled(dtype)
 
 
 @pytest.fixture(autouse=True)
