@@ -25,8 +25,9 @@ from specframe.doors.arguments import resolve
 from specframe.errors import InvalidRequest
 from specframe.executors import exactness
 from specframe.executors.filling import fill_cache
-from specframe.executors.fused import executor as fused
+from specframe.executors.fused import sublayers as fused
 from specframe.executors.fused import weights
+from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.modules.executor import ModuleExecutor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
@@ -236,7 +237,7 @@ def test_a_long_prompt_goes_in_in_blocks():
 
 
 @pytest.mark.parametrize("held", [1, 9, 19])
-@pytest.mark.parametrize("make", [fused.FusedExecutor, ModuleExecutor])
+@pytest.mark.parametrize("make", [FusedExecutor, ModuleExecutor])
 def test_tokens_that_a_cache_holds_are_not_processed_again(make, held, monkeypatch):
     executor = make(tiny_model(Tiny(layers=LAYERS)))
     prompt = list(range(1, 21))
