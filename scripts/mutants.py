@@ -2,8 +2,8 @@
 
 `make mutants` judges each mutant of cosmic-ray's operators in a process of its own: a mutated
 module takes the place of the real one in memory, and the tests of `TARGETS` run until one fails.
-Verdicts are kept in `results/mutants.json`, so that a run with a budget goes on where the last one
-ended. A mutant that lives is killed by a new test, or explained in `tests/living_mutants.txt`.
+Verdicts are kept in `results/mutants.json`, so that a run with a budget continues where the last
+one ended. A mutant that lives is killed by a new test, or explained in `tests/living_mutants.txt`.
 """
 
 from __future__ import annotations

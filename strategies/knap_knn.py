@@ -306,7 +306,7 @@ class KnapKnn(LookingUp):
 
     name = "knap-knn"
     traits = Traits(
-        "a domain's losses looked up, the knapsack solved at the context of the moment",
+        "a domain's losses looked up, the knapsack solved at the current context",
         adaptive=True,
         context_aware=True,
         domain_aware=True,

@@ -169,7 +169,7 @@ def require_prompts_to_learn_from(settings: BenchSettings, prompts: Sequence[Pro
     calibrating = calibrating_strategies(settings.strategies)
     if (calibrating or settings.rivals) and not prompts:
         raise InvalidRequest(
-            f"Strategies learn from prompts that are not asked, and {settings.source!r} has no "
+            f"Calibration needs prompts outside the comparison, and {settings.source!r} has no "
             f"others. Give at least {settings.per_domain + FEWEST_PROMPTS} of each domain, or name "
             f"strategies that need no calibration."
         )

@@ -127,8 +127,8 @@ def compare(
     strategies: Annotated[
         str | None,
         typer.Option(
-            help="Names or folders with commas between them, or all; the testbed is asked all of "
-            "them if not given, any other model those that are fast most often."
+            help="Names or folders with commas between them, or all; if not given, all on the "
+            "testbed, and those that are most often fast on any other model."
         ),
     ] = None,
     domains: Domains = None,
@@ -147,10 +147,10 @@ def compare(
     json: JsonFile = None,
     selectors: OldSelectors = None,
 ) -> None:
-    """Tell which strategy decodes fastest here: this model, this machine, this text.
+    """Find the fastest strategy for a model, on this machine and your text.
 
-    Every strategy and transformers answer the same prompts in turn; `specframe bench` has more to
-    set.
+    Strategies and transformers answer the same prompts, one after another. `specframe bench` has
+    more options.
     """
     require_writable(json)
     named = either("strategies", strategies, selectors)
@@ -278,7 +278,7 @@ def _finish(results: dict[str, Any], folder: Path, seconds: float) -> None:
     for one in results["failed"]:
         typer.echo(
             f"missing: {one['selector']} on {one['prompt']}, temperature {one['temperature']:g}, "
-            f"repeat {one['repeat']}: asking for it ended three workers",
+            f"repeat {one['repeat']}: three workers died on it",
             err=True,
         )
     calibrating = sum(facts.get("seconds") or 0.0 for facts in results["calibration"].values())

@@ -45,7 +45,9 @@ def study(
         typer.Argument(help="Which study, or all; --list shows them.", show_default=False),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Show the studies and stop.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller, sooner, less sure.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Smaller, faster and less certain.")
+    ] = False,
     model: Annotated[str | None, typer.Option(help="Another model than the study's own.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="name=value for the study; repeatable.")
@@ -71,7 +73,7 @@ def study(
 ) -> None:
     """Answer a question by measurement, or all; the findings become a part of the run's report.
 
-    On a cluster, all studies run at the same time, a worker each, in a folder that its machines
+    With --ray, all studies run at the same time, one on each worker, in a folder that all machines
     share.
     """
     require_writable(json)
@@ -97,7 +99,7 @@ def study(
     if cluster is None:
         compute_with(threads)
     elif name != EVERY:
-        raise InvalidRequest("--ray is about all studies, and one was asked for. Leave it out.")
+        raise InvalidRequest("--ray runs all studies in parallel, not a single one. Leave it out.")
     say_prompts(model or "testbed", options.get("prompts"))
     run = out or new_run()
     if name is None:
@@ -108,7 +110,7 @@ def study(
         return
     if setting or plot is not None:
         raise InvalidRequest(
-            "--set and --plot are about one study, and all were asked for. Leave them out, or name "
+            "--set and --plot apply to a single study, not to all. Leave them out, or name "
             "the study."
         )
     with _resumable(run):

@@ -263,7 +263,7 @@ def refuse_unsupported(config: Any) -> None:
     if getattr(config, "cache_implementation", None) == "quantized":
         raise InvalidRequest(
             "The 'cache_implementation' parameter of generate must not be 'quantized': a rejected "
-            "draft could not be taken back without a trace. Leave it out."
+            "draft could not be removed from it exactly. Leave it out."
         )
 
 

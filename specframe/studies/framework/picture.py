@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from specframe.errors import InvalidRequest
-from specframe.storage.user_cache import write_bytes
+from specframe.storage.pictures import new_picture, save_picture
 
 __all__ = ["draw_study"]
 
@@ -21,25 +20,12 @@ def draw_study(results: Mapping[str, Any], path: Path) -> None:
             f"The study {results['study']!r} has no picture. Leave out --plot; the report has its "
             f"rows."
         )
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InvalidRequest(
-            "A picture needs matplotlib. Run `pip install specframe[plot]`."
-        ) from error
-    figure = Figure(figsize=(9, 4.8), layout="constrained")
+    figure = new_picture(9, 4.8)
     axes = figure.subplots()
     draw = {"bars": _bars, "lines": _lines}[shows["kind"]]
     draw(axes, shows, results["rows"])
     axes.set_title(results["title"])
-    drawn = BytesIO()
-    try:
-        figure.savefig(drawn, format=path.suffix.removeprefix("."), dpi=130)
-    except ValueError as error:
-        raise InvalidRequest(
-            f"The picture cannot be written to {str(path)!r}: {error}. Name a .png or .svg file."
-        ) from error
-    write_bytes(path, drawn.getvalue())
+    save_picture(figure, path)
 
 
 def _bars(axes: Any, shows: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
