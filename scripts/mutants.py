@@ -90,8 +90,12 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """Equal as long as the file is."""
-        return hashlib.sha256(f"{self.path}\n{self.source}".encode()).hexdigest()[:16]
+        """Equal as long as the code of the function is, or of the statement outside of one."""
+        nodes = [node for node in ast.walk(_plain(self.source)) if _holds(node, self.line)]
+        names = [str(getattr(node, "name", "")) for node in nodes]
+        defined = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+        changed = ast.dump((defined or nodes)[-1 if defined else 0])
+        return hashlib.sha256(f"{self.path} {names} {changed}".encode()).hexdigest()[:16]
 
     @property
     def place(self) -> str:
@@ -139,16 +143,32 @@ def _mutant(path: str, source: str, changed: str) -> Mutant:
 
 
 def _code(source: str) -> str | None:
-    """The program without its annotations, which are never evaluated here; None if it is none."""
+    """The program as text, without what `_plain` leaves out; None if it is none."""
     try:
-        tree = ast.parse(source)
+        return ast.dump(_plain(source))
     except SyntaxError:
         return None
+
+
+def _plain(source: str) -> ast.Module:
+    """The program without texts that are not used, and annotations, which are not evaluated."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         for name in ("annotation", "returns"):
             if getattr(node, name, None) is not None:
                 setattr(node, name, ast.Constant(None))
-    return ast.dump(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [part for part in node.body if not _is_text(part)]
+    return tree
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _holds(node: ast.AST, line: int) -> bool:
+    """Whether the statement is around the line."""
+    return isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
 
 
 class _Loader(SourceFileLoader):
