@@ -34,6 +34,13 @@ EXPLAINED = ROOT / "tests" / "living_mutants.txt"
 LONGEST, LATEST = 60, 900.0
 POLL = 0.02  # seconds; polls are counted, as a clock goes on while all processes are stopped
 LIBRARIES = ("scipy.stats", "torch", "transformers")  # what most tests load
+NEARBY = 4  # tests that caught faults of the nearest lines, and are run before others
+# no test failed; tests that were named are no longer there, or all are slow
+NOTHING_RAN = (0, 4, 5)
+OPTIONS = (
+    *("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "--timeout=0", "--assert=plain"),
+    *("-o", "addopts=--import-mode=importlib --strict-markers"),
+)
 MUST_HOLD = "tests/core/test_mutants.py::test_what_must_hold_holds"
 TARGETS = {
     "specframe/core/draft.py": (
@@ -197,14 +204,9 @@ class _Finder:
 
 @dataclass
 class _Tests:
-    """Of pytest: those of `first` come first; the first that fails is written to `failed`."""
+    """Of pytest: the first test that fails is written to `failed`."""
 
-    first: Sequence[str]
     failed: int  # a file descriptor
-
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        order = {name: place for place, name in enumerate(self.first)}
-        items.sort(key=lambda item: order.get(item.nodeid, len(order)))
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed:
@@ -233,8 +235,11 @@ class Run:
         return failed or ("no test in particular" if status else "")
 
 
-def start(mutant: Mutant | None, tests: tuple[str, ...], first: Sequence[str] = ()) -> Run:
-    """Run the tests with the mutant (None: as the files are), those of `first` before others."""
+def start(mutant: Mutant | None, *parts: Sequence[str]) -> Run:
+    """Run tests, one part after the other, with the mutant (None: as the files are).
+
+    A part that fails ends it, before files of later parts are imported.
+    """
     output, failed = os.pipe()
     os.set_blocking(output, False)
     child = os.fork()
@@ -249,18 +254,11 @@ def start(mutant: Mutant | None, tests: tuple[str, ...], first: Sequence[str] = 
         sys.meta_path.insert(0, _Finder(mutant))
     import pytest
 
-    options = [
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "not slow",
-        "--timeout=0",
-        "--assert=plain",
-    ]
-    options += ["-o", "addopts=--import-mode=importlib --strict-markers"]
-    os._exit(int(pytest.main([*options, *tests], plugins=[_Tests(first, failed)])))
+    for tests in filter(None, parts):
+        ended = int(pytest.main([*OPTIONS, *tests], plugins=[_Tests(failed)]))
+        if ended not in NOTHING_RAN:
+            os._exit(ended)
+    os._exit(0)
 
 
 def judge(
@@ -277,7 +275,9 @@ def judge(
         late = monotonic() - begun > seconds
         while waiting and len(running) < jobs and not late:
             mutant = waiting.pop()
-            running[mutant] = start(mutant, tests_of(mutant.path), nearest(mutant, caught))
+            nearby = nearest(mutant, caught)[:NEARBY]
+            own, *others = tests_of(mutant.path)
+            running[mutant] = start(mutant, nearby, [own], others)
         if late:
             waiting.clear()
         for mutant, run in list(running.items()):
@@ -296,7 +296,9 @@ def nearest(mutant: Mutant, caught: Sequence[tuple[Mutant, str]]) -> list[str]:
 
 
 def tests_of(path: str) -> tuple[str, ...]:
-    return (MUST_HOLD, *(f"tests/{name}" for name in TARGETS[path]))
+    """The file's own tests, what must hold, and other tests that run its code."""
+    own, *others = (f"tests/{name}" for name in TARGETS[path])
+    return own, MUST_HOLD, *others
 
 
 def explained() -> dict[str, str]:
