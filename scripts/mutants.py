@@ -323,9 +323,10 @@ def _sound(paths: set[str]) -> None:
     """Stop where tests fail without any mutant."""
     tests = tuple(dict.fromkeys(test for path in sorted(paths) for test in tests_of(path)))
     run = start(None, tests)
-    _, status = os.waitpid(run.process, 0)
-    if status != 0:
-        sys.exit(f"Tests fail as the files are, without any mutant: pytest {' '.join(tests)}")
+    while (failed := run.killer()) is None:
+        sleep(POLL)
+    if failed:
+        sys.exit(f"A test fails as the files are, without any mutant: pytest {failed}")
 
 
 def main() -> int:
