@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import torch
@@ -222,7 +223,7 @@ def refuse_drafter(name: str, value: Any) -> None:
 def refuse_unsupported(config: Any) -> None:
     """Refuse what generates more than one sequence, what is not kept, and what is no number."""
     for name, value in vars(config).items():
-        if value != value:  # NaN would be taken for any setting that is compared with it
+        if isinstance(value, float) and isnan(value):  # would pass whatever it is compared with
             raise InvalidConfig.of("generate", name, "a number", value)
     for name in ("max_new_tokens", "max_length"):
         value = getattr(config, name)
