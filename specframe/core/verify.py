@@ -8,7 +8,8 @@ the draft was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isnan
 
 import torch
 from torch import Tensor
@@ -37,22 +38,43 @@ def verify_greedy(draft: Draft, decided: Sequence[int]) -> Verdict:
 
 def verify_sampled(draft: Draft, laws: Tensor, choose: Choose) -> Verdict:
     """`laws` [1 + nodes, V] are the target's distributions; row i follows node i - 1."""
+    chances, possible = _read(draft, laws)
     path: list[int] = []
-    node = -1
+    parent = -1
     while True:
-        node, target = _accept_child(draft, node, laws[node + 1], choose)
+        node, target = _accept_child(draft, parent, laws[parent + 1], chances, choose)
         if node < 0:
-            nothing = bool(target[0].isnan())  # a softmax over nothing
-            return Verdict(tuple(path), NO_TOKEN if nothing else choose(target))
+            return Verdict(tuple(path), choose(target) if possible[parent + 1] else NO_TOKEN)
         path.append(node)
+        parent = node
 
 
-def _accept_child(draft: Draft, parent: int, p: Tensor, choose: Choose) -> tuple[int, Tensor]:
+def _read(draft: Draft, laws: Tensor) -> tuple[dict[int, float], list[bool]]:
+    """The chance of each first child to be accepted, and whether each row allows any token.
+
+    They are read at once, since every read waits for the device.
+    """
+    first: dict[int, int] = {}  # child by parent
+    for child, parent in enumerate(draft.parents):
+        first.setdefault(parent, child)
+    drawn = draft.laws or {}
+    p = [laws[parent + 1, draft.tokens[child]] for parent, child in first.items()]
+    q = [drawn[parent][draft.tokens[first[parent]]] for parent in first if parent in drawn]
+    found = torch.cat([torch.stack([*p, *q]), laws[:, 0]] if p else [laws[:, 0]]).tolist()
+    targets = dict(zip(first, found, strict=False))
+    own = dict(zip((parent for parent in first if parent in drawn), found[len(p) :], strict=False))
+    chances = {first[parent]: _chance(p, own.get(parent)) for parent, p in targets.items()}
+    return chances, [not isnan(value) for value in found[len(p) + len(q) :]]
+
+
+def _accept_child(
+    draft: Draft, parent: int, p: Tensor, chances: Mapping[int, float], choose: Choose
+) -> tuple[int, Tensor]:
     """The accepted child and p, or -1 and the distribution to draw the bonus token from."""
     q = draft.laws[parent] if draft.laws is not None and parent in draft.laws else None
     for child in draft.children(parent):
         token = draft.tokens[child]
-        chance = acceptance(p, q, token)
+        chance = chances[child] if child in chances else acceptance(p, q, token)
         if chance >= 1.0 or (chance > 0.0 and _event(chance, p, choose)):
             return child, p
         p = residual(p, q, token)
@@ -62,8 +84,11 @@ def _accept_child(draft: Draft, parent: int, p: Tensor, choose: Choose) -> tuple
 
 def acceptance(p: Tensor, q: Tensor | None, token: int) -> float:
     """Probability of accepting a candidate drawn from q (None: not drawn but certain) under p."""
-    target = float(p[token])
-    return target if q is None else min(1.0, target / float(q[token]))
+    return _chance(float(p[token]), None if q is None else float(q[token]))
+
+
+def _chance(target: float, drawn: float | None) -> float:
+    return target if drawn is None else min(1.0, target / drawn)
 
 
 def residual(p: Tensor, q: Tensor | None, token: int) -> Tensor:
@@ -77,16 +102,20 @@ def residual(p: Tensor, q: Tensor | None, token: int) -> Tensor:
         rest[token] = 0.0
     else:
         rest = (p - q).clamp_(min=0.0)
-    mass = rest.sum()
-    return rest / mass if mass > 0.0 else p
+    return _normalised(rest, p)
 
 
 def without(q: Tensor, token: int) -> Tensor:
     """q without this token, normalised."""
     rest = q.clone()
     rest[token] = 0.0
+    return _normalised(rest, rest)
+
+
+def _normalised(rest: Tensor, otherwise: Tensor) -> Tensor:
+    """The distribution, or another one where nothing is left; no value is read."""
     mass = rest.sum()
-    return rest / mass if mass > 0.0 else rest
+    return torch.where(mass > 0.0, rest / mass, otherwise)
 
 
 def _event(chance: float, like: Tensor, choose: Choose) -> bool:
