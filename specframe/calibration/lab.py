@@ -90,10 +90,10 @@ class ModelLab:
     def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
         """See `Lab.expect`; nothing is gained here."""
 
-    def is_judged(self, skips: SkipSet, prompts: Sequence[Prompt]) -> bool:
-        """Whether the acceptance of a set on just these prompts is known."""
+    def judged_on(self, prompts: Sequence[Prompt], skips: Sequence[SkipSet]) -> set[SkipSet]:
+        """Those of the sets whose acceptance on just these prompts together is known."""
         name = _digest(prompt.tokens for prompt in prompts)
-        return _share_name(skips, name) in self._notes.known
+        return {wanted for wanted in skips if _share_name(wanted, name) in self._notes.known}
 
     def is_answered(self, tokens: tuple[int, ...]) -> bool:
         """Whether the answer to this prompt is known."""

@@ -91,12 +91,9 @@ class SharedLab(ModelLab):
 
     def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
         """See `Lab.expect`."""
-        alone = [[prompt] for prompt in prompts]
-        self._measure([s for s in skips if not self._noted(s, prompts, *alone)], prompts)
-
-    def _noted(self, skips: SkipSet, together: Sequence[Prompt], *alone: Sequence[Prompt]) -> bool:
-        """Whether notes have the set's acceptance on these prompts, pooled or one by one."""
-        return self.is_judged(skips, together) or all(self.is_judged(skips, p) for p in alone)
+        alone = [self.judged_on([prompt], skips) for prompt in prompts]
+        known = self.judged_on(prompts, skips) | set.intersection(set(skips), *alone)
+        self._measure([wanted for wanted in skips if wanted not in known], prompts)
 
     def _measure(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
         """Find the chances that are missing."""

@@ -19,7 +19,10 @@ from specframe.types import Draft, Verdict
 
 __all__ = ["NO_TOKEN", "acceptance", "residual", "verify_greedy", "verify_sampled", "without"]
 
+Chances = Tensor | Mapping[int, float]  # by token
+Pair = tuple[Chances, Chances | None]  # the target's, and those that a candidate was drawn by
 
+UNREAD: Mapping[int, Pair] = {}
 NO_TOKEN = -1  # the bonus where processors exclude every token, as they may after an end token
 
 
@@ -38,43 +41,45 @@ def verify_greedy(draft: Draft, decided: Sequence[int]) -> Verdict:
 
 def verify_sampled(draft: Draft, laws: Tensor, choose: Choose) -> Verdict:
     """`laws` [1 + nodes, V] are the target's distributions; row i follows node i - 1."""
-    chances, possible = _read(draft, laws)
+    read, possible = _read(draft, laws)
     path: list[int] = []
     parent = -1
     while True:
-        node, target = _accept_child(draft, parent, laws[parent + 1], chances, choose)
+        node, target = _accept_child(draft, parent, laws[parent + 1], choose, read)
         if node < 0:
             return Verdict(tuple(path), choose(target) if possible[parent + 1] else NO_TOKEN)
         path.append(node)
         parent = node
 
 
-def _read(draft: Draft, laws: Tensor) -> tuple[dict[int, float], list[bool]]:
-    """The chance of each first child to be accepted, and whether each row allows any token.
+def _read(draft: Draft, laws: Tensor) -> tuple[Mapping[int, Pair], list[bool]]:
+    """What the acceptance of each first child depends on, and whether a row allows any token.
 
-    They are read at once, since every read waits for the device.
+    It is read at once, since every read waits for the device.
     """
     first: dict[int, int] = {}  # child by parent
     for child, parent in enumerate(draft.parents):
         first.setdefault(parent, child)
-    drawn = draft.laws or {}
-    p = [laws[parent + 1, draft.tokens[child]] for parent, child in first.items()]
-    q = [drawn[parent][draft.tokens[first[parent]]] for parent in first if parent in drawn]
-    found = torch.cat([torch.stack([*p, *q]), laws[:, 0]] if p else [laws[:, 0]]).tolist()
-    targets = dict(zip(first, found, strict=False))
-    own = dict(zip((parent for parent in first if parent in drawn), found[len(p) :], strict=False))
-    chances = {first[parent]: _chance(p, own.get(parent)) for parent, p in targets.items()}
-    return chances, [not isnan(value) for value in found[len(p) + len(q) :]]
+    drawn, nothing = draft.laws or {}, laws.new_zeros(())
+    tokens = [(parent, draft.tokens[child]) for parent, child in first.items()]
+    p = [laws[parent + 1, token] for parent, token in tokens]
+    q = [drawn[parent][token] if parent in drawn else nothing for parent, token in tokens]
+    found = torch.cat([torch.stack([*p, *q, nothing]), laws[:, 0]]).tolist()
+    read = {
+        first[parent]: ({token: target}, {token: own} if parent in drawn else None)
+        for (parent, token), target, own in zip(tokens, found, found[len(p) :], strict=False)
+    }
+    return read, [not isnan(value) for value in found[-len(laws) :]]  # a softmax over nothing
 
 
 def _accept_child(
-    draft: Draft, parent: int, p: Tensor, chances: Mapping[int, float], choose: Choose
+    draft: Draft, parent: int, p: Tensor, choose: Choose, read: Mapping[int, Pair] = UNREAD
 ) -> tuple[int, Tensor]:
     """The accepted child and p, or -1 and the distribution to draw the bonus token from."""
     q = draft.laws[parent] if draft.laws is not None and parent in draft.laws else None
     for child in draft.children(parent):
         token = draft.tokens[child]
-        chance = chances[child] if child in chances else acceptance(p, q, token)
+        chance = acceptance(*read.get(child, (p, q)), token)
         if chance >= 1.0 or (chance > 0.0 and _event(chance, p, choose)):
             return child, p
         p = residual(p, q, token)
@@ -82,13 +87,10 @@ def _accept_child(
     return -1, p
 
 
-def acceptance(p: Tensor, q: Tensor | None, token: int) -> float:
+def acceptance(p: Chances, q: Chances | None, token: int) -> float:
     """Probability of accepting a candidate drawn from q (None: not drawn but certain) under p."""
-    return _chance(float(p[token]), None if q is None else float(q[token]))
-
-
-def _chance(target: float, drawn: float | None) -> float:
-    return target if drawn is None else min(1.0, target / drawn)
+    target = float(p[token])
+    return target if q is None else min(1.0, target / float(q[token]))
 
 
 def residual(p: Tensor, q: Tensor | None, token: int) -> Tensor:
