@@ -113,14 +113,15 @@ class LocalSearch(Scripted):
 
     def _climb(self, top: SkipSet, chance: random.Random) -> Climb:
         """Take the first better neighbour until there is none; returns the set where it ends."""
-        improved = True
+        known, improved = self._known, True
         while improved:
-            improved = False
+            improved, highest = False, known[top]
             self._coming = tuple(_neighbours(top, copy(chance), self._widths))
             for neighbour in _neighbours(top, chance, self._widths):
-                if neighbour not in self._known:
-                    yield neighbour
-                if self._known[neighbour] > self._known[top]:
+                value = known.get(neighbour)
+                if value is None:
+                    value = yield neighbour
+                if value > highest:
                     top, improved = neighbour, True
                     break
         return top
