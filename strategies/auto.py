@@ -248,7 +248,15 @@ class _AutoPlanner(Planner):
             self._choose(context)
         else:
             plan = draft_nothing(context.shape.layers)
+        for arm, planner in enumerate(self._planners):
+            if arm != self._current:
+                planner.follow(context)
         return plan
+
+    def follow(self, context: Context) -> None:
+        """All arms learn from text."""
+        for planner in self._planners:
+            planner.follow(context)
 
     def observe(self, outcome: Outcome) -> None:
         """Price the round; the arm that planned it learns from it."""

@@ -100,6 +100,7 @@ class SuffixIndex:
         self._own, self._text = SuffixTree(config.depth), Text()
         self._trees = [self._own] if earlier is None else [self._own, earlier.tree]
         self._answer = None if earlier is None else earlier.begin()
+        self._noted = 0  # tokens of the text when the answer was last continued
 
     def find(self, tokens: Sequence[int], most: int) -> Copy | None:
         """Equation (4)."""
@@ -113,13 +114,15 @@ class SuffixIndex:
                 best, score = found, own
         return best
 
-    def _enter(self, tokens: Sequence[int]) -> None:
-        """The text is first seen with one token of the answer after the prompt."""
-        known = len(self._text.tokens)
-        new = list(tokens[known:])
+    def follow(self, tokens: Sequence[int]) -> None:
+        """Continue the answer; the text is first seen with one token of it after the prompt."""
         if self._answer is not None:
-            self._answer += new if known else new[-1:]
-        self._own.extend(self._text, new)
+            self._answer += tokens[self._noted or -1 :]
+        self._noted = len(tokens)
+
+    def _enter(self, tokens: Sequence[int]) -> None:
+        self.follow(tokens)
+        self._own.extend(self._text, tokens[len(self._text.tokens) :])
 
 
 def _best(

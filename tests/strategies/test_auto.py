@@ -29,6 +29,7 @@ from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.knapspec.strategy import KnapSpec
 from specframe.strategies.low_bit import LowBit
 from specframe.strategies.prompt_lookup import PromptLookup
+from specframe.strategies.suffix import Suffix
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 LAYERS, TOKENS, LEARNT = 12, 20_000, 2_000
@@ -199,6 +200,17 @@ def test_an_arm_that_is_not_chosen_does_not_plan():
     heard = len(bad.heard)
     played_rounds(auto.start(SHAPE), good)
     assert len(bad.heard) == heard
+
+
+def test_an_arm_that_is_not_chosen_copies_what_others_answered():
+    drafting = Listening(DraftPlan(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(4)))
+    auto = Auto((drafting, Suffix()))
+    planner = auto.start(SHAPE)
+    for tokens in ([9, 8, 1], [9, 8, 1, 2, 3, 4]):
+        planner.plan(plain_context(SHAPE, tokens, prompt_length=2, budget=500, costs=COSTS))
+    copying = auto.parts[1].start(SHAPE)
+    context = plain_context(SHAPE, [5, 1, 2], prompt_length=2, budget=500, costs=COSTS)
+    assert copying.plan(context).copied[:2] == (3, 4)
 
 
 def test_it_needs_what_its_arms_need():

@@ -76,6 +76,11 @@ class CopyFirst(WrappedPlanner):
             self._drafts.observe(inner.drafted, inner.accepted, alone)
         self._inner.observe(inner)
 
+    def follow(self, context: Context) -> None:
+        """What others drafted is copied from as well."""
+        self._source.follow(context.tokens)
+        self._inner.follow(context)
+
     def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
         """Equation (3) for every option; copies double in length."""
         alpha = self._drafts.acceptance
