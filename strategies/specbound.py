@@ -83,9 +83,10 @@ class BoundConfig:
 
 @dataclass(frozen=True)
 class PricedExits(ReplanRules):
-    """So many exits at even distances compete."""
+    """So many exits at even distances compete; the head reads all of them, which is dear."""
 
     rows: int = 16
+    share: float = 0.005
     spread: int = 8
     annealing: float = 0.5
 

@@ -128,15 +128,23 @@ class SuffixIndex:
 def _best(
     tree: SuffixTree, last: Sequence[int], most: int, config: SuffixConfig
 ) -> tuple[Copy | None, float]:
-    """The copy of the best score for the last tokens, and its score."""
-    best, score = None, 0.0
+    """The copy of the best score for the last tokens, and its score.
+
+    No score is higher than the most tokens that may follow, so the highest of these come first.
+    """
+    places: list[tuple[int, int, Place]] = []  # most tokens that may follow, matched ones
     for matched in range(1, min(config.depth, len(last))):
         place = tree.find(last[len(last) - matched :])
         if place is None or most_followed(place) is None:
             break  # longer runs have not occurred, or nothing followed them, either
         longest = min(most, int(matched * config.factor + ROUNDING), config.depth - matched)
+        places.append((longest, matched, place))
+    best, score = None, 0.0
+    for longest, matched, place in sorted(places, key=lambda one: one[:2], reverse=True):
+        if longest < score:
+            break
         tokens, shares, own = _followed(place, longest, config)
-        if tokens and own >= score:
+        if tokens and (own, matched) > (score, best.matched if best else 0):
             best, score = Copy(tokens, matched, shares), own
     return best, score
 

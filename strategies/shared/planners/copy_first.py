@@ -7,7 +7,7 @@ from math import inf, prod
 
 from specframe.contract.planner import Context, Planner
 from specframe.contract.wrapper import WrappedPlanner
-from specframe.costs.model import CostModel, expected_tokens
+from specframe.costs.model import CostModel, expected_tokens, expected_tokens_by_depth
 from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopySource
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
@@ -94,7 +94,10 @@ class CopyFirst(WrappedPlanner):
             return costs.tokens_per_second(alphas or (0.0,), planned, n)
 
         lengths = [2**i for i in range(len(copy.tokens).bit_length())]
-        rates = {option: rate(*option) for option in [(0, more), *((c, 0) for c in lengths)]}
+        rates = {(0, more): rate(0, more)}
+        for c in lengths:
+            seconds = costs.verify(1 + c, n) + costs.round_seconds
+            rates[c, 0] = expected_tokens_by_depth(chances, c) / seconds
         hoped = _most_after_copy(plan, alpha, more, costs, n)
         for c in lengths:
             if more and prod(chances[:c]) * hoped > max(rates.values()):
