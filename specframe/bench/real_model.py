@@ -48,7 +48,7 @@ COMPARED = replace(
     calibration_seconds=25.0,
 )
 # and with all strategies, within 20 minutes: several are nearly as fast, so more prompts are asked
-ALL_COMPARED = replace(COMPARED, strategies=("all",), per_domain=4)
+ALL_COMPARED = replace(COMPARED, strategies=("all",), per_domain=3)
 OWN_PROMPTS: Mapping[str, Any] = {"domains": (), "per_domain": 4, "calibration_prompts": 12}
 
 

@@ -283,7 +283,7 @@ def test_all_strategies_on_a_real_model_get_more_prompts(monkeypatch):
         assert "Left out to keep it short: the domains " in done.output
     every, one = asked
     assert (every.strategies, one.strategies) == (("all",), ("knapspec",))
-    assert every.per_domain == 2 * one.per_domain
+    assert every.per_domain > one.per_domain
 
 
 def test_how_much_is_asked_is_told():
