@@ -71,19 +71,22 @@ class Trial:
 class AcceptanceEstimator:
     """Measures the acceptance of skip sets on stored continuations of the target.
 
-    The constructor walks the continuations with the target once; after that, each skip set costs
-    one walk over the measured rows. `law` is the sampling rule that generated the continuations.
+    The constructor walks continuations that are not yet judged with the target once; after that,
+    each skip set costs one walk over the measured rows. `law` is the sampling rule that generated
+    the continuations.
     """
 
     def __init__(
-        self, executor: Executor, continuations: Sequence[Continuation], law: Law = Law()
+        self, executor: Executor, continuations: Sequence[Continuation | Judged], law: Law = Law()
     ) -> None:
         if not continuations:
             raise InvalidRequest(
                 "An acceptance estimate needs stored continuations. Got none; pass at least one."
             )
         self._executor, self._law = executor, law
-        self._texts = [judge(executor, continuation) for continuation in continuations]
+        self._texts = [
+            text if isinstance(text, Judged) else judge(executor, text) for text in continuations
+        ]
         self._choices = [self._choose(text) for text in self._texts] if not law.sampled else []
 
     def estimate(self, skips: SkipSet) -> Acceptance:

@@ -14,7 +14,14 @@ from specframe.executors.cache import CursorCache
 from specframe.executors.executor import LAST_ROW, Executor, chain_step
 from specframe.executors.filling import fill_cache
 
-__all__ = ["Continuation", "Judged", "continue_prompts", "judge", "text_states"]
+__all__ = [
+    "Continuation",
+    "Judged",
+    "continue_prompts",
+    "judge",
+    "judge_prompts",
+    "text_states",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +66,31 @@ def continue_prompts(
     ends: frozenset[int] = frozenset(),
 ) -> list[Continuation]:
     """Decode after each prompt, one token per walk, greedily or by the given sampling rule."""
-    return [_continue(executor, list(prompt), new_tokens, law, ends) for prompt in prompts]
+    return [
+        Continuation(_decode(executor, prompt, new_tokens, law, ends)[0], len(prompt))
+        for prompt in prompts
+    ]
 
 
-def _continue(
-    executor: Executor, prompt: list[int], new_tokens: int, law: Law, ends: frozenset[int]
-) -> Continuation:
+def judge_prompts(
+    executor: Executor,
+    prompts: Sequence[Sequence[int]],
+    new_tokens: int,
+    ends: frozenset[int] = frozenset(),
+) -> list[Judged]:
+    """Decode greedily after each prompt, and judge without processing the prompt again."""
+    found = []
+    for prompt in prompts:
+        tokens, cache = _decode(executor, prompt, new_tokens, Law(), ends)
+        cache.length = len(prompt)  # the rows after it are walked again, now together
+        found.append(_judge(executor, cache, Continuation(tokens, len(prompt))))
+    return found
+
+
+def _decode(
+    executor: Executor, prompt: Sequence[int], new_tokens: int, law: Law, ends: frozenset[int]
+) -> tuple[tuple[int, ...], CursorCache]:
+    """Prompt and continuation, and a cache that holds all of it but the last token."""
     cache = executor.new_cache(len(prompt) + new_tokens)
     tokens = list(prompt)
     _fill(executor, cache, prompt[:-1])
@@ -76,16 +102,20 @@ def _continue(
         tokens.append(_decide(law, logits[0], tokens))
         if tokens[-1] in ends:
             break
-    return Continuation(tuple(tokens), len(prompt))
+    return tuple(tokens), cache
 
 
 def judge(executor: Executor, continuation: Continuation) -> Judged:
     """Run the whole model once over prompt and continuation."""
-    tokens = continuation.tokens
-    cache = executor.new_cache(len(tokens))
-    last = executor.shape.sublayers
-    hidden = _fill(executor, cache, tokens, continuation.prompt_length, (last,))[last]
-    return Judged(tokens, continuation.prompt_length, cache, hidden)
+    return _judge(executor, executor.new_cache(len(continuation.tokens)), continuation)
+
+
+def _judge(executor: Executor, cache: CursorCache, continuation: Continuation) -> Judged:
+    """Commit what the cache lacks, which must be the whole continuation at least."""
+    first, last = continuation.prompt_length, executor.shape.sublayers
+    rest = continuation.tokens[cache.length :]
+    hidden = _fill(executor, cache, rest, first - cache.length, (last,))[last]
+    return Judged(continuation.tokens, first, cache, hidden)
 
 
 def text_states(

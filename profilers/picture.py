@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from specframe.costs.model import CostModel
-from specframe.errors import InvalidRequest
+from specframe.storage.pictures import new_picture, save_picture
 
 __all__ = ["crossing", "draw_profile"]
 
@@ -24,24 +24,12 @@ def crossing(costs: CostModel, kind: int = 0) -> float | None:
 
 def draw_profile(costs: CostModel, path: Path, title: str) -> None:
     """Write the plot in the format of the file's extension."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InvalidRequest(
-            "A picture needs matplotlib. Run `pip install specframe[plot]`."
-        ) from error
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    figure = new_picture(11, 4.4)
     left, right = figure.subplots(1, 2)
     _against_context(left, costs)
     _against_rows(right, costs)
     figure.suptitle(title if not costs.simulated else f"{title} (composed of one measured layer)")
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(
-            f"The picture cannot be written to {str(path)!r}: {error}. Name a .png or .svg file "
-            f"in a folder that you may write to."
-        ) from error
+    save_picture(figure, path)
 
 
 def _against_context(axes: Any, costs: CostModel) -> None:

@@ -71,7 +71,7 @@ class SkipSet:
         if self.low < 0 or self.low >> self.size or self.low & self.bits:
             raise InvalidSkipSet(
                 f"Only sublayers from 0 to {self.size - 1} that run can run on low-bit weights. "
-                f"Got the mask {self.low:#x} beside the skipped {self.bits:#x}."
+                f"Got the mask {self.low:#x} together with the skipped {self.bits:#x}."
             )
         if self.low_bits not in (LOW_BITS if self.low or self.low_head else (0,)):
             raise InvalidSkipSet(
@@ -116,7 +116,7 @@ class SkipSet:
         return bool(self.bits >> sublayer & 1)
 
     def __iter__(self) -> Iterator[int]:
-        return (i for i in range(self.size) if i in self)
+        return (i for i in range(self.size) if self.bits >> i & 1)
 
     def __len__(self) -> int:
         return self.bits.bit_count()
@@ -135,7 +135,7 @@ class SkipSet:
     @property
     def kept(self) -> tuple[int, ...]:
         """Sublayers that run, ascending."""
-        return tuple(i for i in range(self.size) if i not in self)
+        return tuple(i for i in range(self.size) if not self.bits >> i & 1)
 
     @property
     def attention(self) -> tuple[int, ...]:

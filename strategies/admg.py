@@ -32,7 +32,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from specframe.contract.options import require_at_least, require_in
+from specframe.contract.options import require_at_least, require_draft_length, require_in
 from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
@@ -67,8 +67,10 @@ class AdmgConfig:
     target: float = 0.9  # acceptance
 
     def __post_init__(self) -> None:
-        require_at_least(self, in_a_row=1, rows=1, draft=1)
-        require_in(self, "[0, 1]", "share")
+        require_at_least(self, in_a_row=1, rows=1)
+        require_draft_length(self, "draft")
+        require_in(self, "[-1, 1]", "threshold")
+        require_in(self, "[0, 1]", "share", "confidence", "target")
         self.stop()
 
     def stop(self) -> AdaptiveThreshold:

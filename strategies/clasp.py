@@ -32,7 +32,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from specframe.contract.options import require_at_least, require_in
+from specframe.contract.options import require_at_least, require_draft_length, require_in
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
@@ -55,8 +55,10 @@ class ClaSpConfig:
     confidence: float = 0.7
 
     def __post_init__(self) -> None:
-        require_at_least(self, skipped=0, interval=2, draft=1)
+        require_at_least(self, skipped=0, interval=2)
+        require_draft_length(self, "draft")
         require_in(self, "(0, 1)", "share")
+        require_in(self, "[0, 1]", "confidence")
 
     def count(self, layers: int) -> int:
         """M for a model of so many layers; one is always left."""

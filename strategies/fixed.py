@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from specframe.contract.constant_plan import ConstantPlanner
+from specframe.contract.options import require_in
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
+from specframe.types import LONGEST_DRAFT, DraftPlan, ModelShape, SkipSet, StopRule
 
 __all__ = ["FixedOptions", "FixedSkips"]
 
@@ -21,6 +22,10 @@ class FixedOptions:
     mlp: tuple[int, ...] = ()
     draft: int = 8
     confidence: float = 0.6
+
+    def __post_init__(self) -> None:
+        require_in(self, f"[0, {LONGEST_DRAFT}]", "draft")
+        require_in(self, "[0, 1]", "confidence")
 
 
 @dataclass(frozen=True)

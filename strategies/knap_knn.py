@@ -99,6 +99,7 @@ class KnapKnnConfig(DomainConfig):
         require_draft_length(self, "longest")
         require_at_least(self, seconds=0, searched=0, protected=0, review=0, rest=0)
         require_in(self, "(0, 1]", "most_skipped")
+        require_in(self, "[0, 1]", "confidence")
         in_bytes("KnapKnnConfig", "memory", self.memory)
         for name in ("parts", "heaviest"):
             if getattr(self, name) > FINEST:
@@ -305,7 +306,7 @@ class KnapKnn(LookingUp):
 
     name = "knap-knn"
     traits = Traits(
-        "a domain's losses looked up, the knapsack solved at the context of the moment",
+        "a domain's losses looked up, the knapsack solved at the current context",
         adaptive=True,
         context_aware=True,
         domain_aware=True,

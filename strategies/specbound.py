@@ -66,7 +66,8 @@ class BoundConfig:
     spread: int = 4  # exits, at even distances up to the deepest
 
     def __post_init__(self) -> None:
-        require_at_least(self, annealing=0, spread=1)
+        require_at_least(self, annealing=0)
+        require_in(self, "[1, 1000]", "spread")
         require_in(self, "[0, 1]", "confidence")
         require_in(self, "(0, 1]", "deepest")
         require_draft_length(self, "longest")
@@ -91,7 +92,8 @@ class PricedExits(ReplanRules):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(self, annealing=0, spread=1)
+        require_at_least(self, annealing=0)
+        require_in(self, "[1, 1000]", "spread")
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class StaticBO(OneSet):
     traits = Traits(
         "one skip set for everything, found offline",
         precision_aware=True,
-        official="no by default, where drafts are not drawn from the law they are judged by",
+        official="no by default, where drafts are verified as if drawn, but are the top token",
         search="Bayesian optimisation",
         calibrated=True,
     )

@@ -10,6 +10,7 @@ import typer.main
 from hypothesis import HealthCheck, settings
 
 from specframe.contract import registry
+from specframe.executors.fused.native import build
 
 FAST_EXAMPLES = 50
 SLOW_EXAMPLES = 2_000
@@ -39,8 +40,12 @@ def pytest_configure(config) -> None:
     gc.disable()  # a tenth of the time of imports
     settings.load_profile(profile_for(config.getoption("markexpr", "")))
     torch.set_num_threads(THREADS)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # workers begin with them
+        os.environ.setdefault(name, str(THREADS))
     registry._entries = cache(registry._entries)  # reading them takes 10 ms, a thousand times
     typer.main.get_command = cache(typer.main.get_command)  # building it takes 30 ms a command
+    for dtype in build.DEFINITIONS:  # kept by the user's cache: compiling takes seconds a test
+        build.compiled(dtype)
 
 
 @pytest.fixture(autouse=True)

@@ -90,7 +90,7 @@ class Questions:
         self._answered.add(((job.entry, job.contender), worker))
 
     def lost(self, worker: str, job: Question) -> None:
-        """The question is asked again elsewhere, unless it has ended three workers."""
+        """Ask again on another worker, unless three workers have died on the question."""
         del self._busy[worker]
         self._owner = {entry: owner for entry, owner in self._owner.items() if owner != worker}
         self._deaths[job.entry, job.contender] += 1

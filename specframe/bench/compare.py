@@ -33,9 +33,10 @@ from specframe.bench.station import Station
 from specframe.bench.summary import summarise
 from specframe.calibration.budget import Shared, shared_between
 from specframe.calibration.run import refuse_overlap
-from specframe.contract.naming import read_named, require_strategy
+from specframe.contract.naming import read_named
 from specframe.core.divergence import first_divergence
 from specframe.doors.loading import PLANTED, require_name
+from specframe.doors.second import require_with_models
 from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.exactness import known_exactness
 from specframe.executors.executor import Executor
@@ -182,7 +183,7 @@ def _require(settings: BenchSettings) -> None:
     for text in settings.strategies:
         if text != EVERY:
             named = read_named(text)
-            require_strategy(named.name, named.preset, named.options)
+            require_with_models(named.name, named.preset, named.options)
     require_prompts(settings.source, settings.domains)
     if from_file(settings.source) and settings.model not in PLANTED:
         asked = asked_prompts(settings, unread)

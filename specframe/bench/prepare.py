@@ -9,6 +9,7 @@ from typing import Any
 
 from specframe.bench.contenders import Contender, StrategyContender
 from specframe.bench.library import faster_library, library_assisted, library_drafting
+from specframe.bench.run_folder import LIBRARY_CACHE
 from specframe.bench.settings import BenchSettings
 from specframe.bench.summary import BASELINE
 from specframe.calibration.budget import Effort
@@ -65,7 +66,7 @@ def prepare(
 ) -> Prepared:
     """Calibrate what needs it (or load what an interrupted run calibrated) and wrap everything."""
     baseline = StrategyContender(BASELINE, "", rig.speculator(rig.strategy(BASELINE)), rig.costs)
-    library = faster_library(rig.model, trial, folder / "library-cache.json", tell)
+    library = faster_library(rig.model, trial, folder / LIBRARY_CACHE, tell)
     contenders: list[Contender] = [baseline, library]
     calibration: dict[str, Mapping[str, Any]] = {}
     found: dict[str, LayerSelector] = {}
@@ -187,7 +188,7 @@ def require_prompts_to_learn_from(settings: BenchSettings, prompts: Sequence[Pro
     calibrating = calibrating_strategies(settings.strategies)
     if (calibrating or settings.rivals) and not prompts:
         raise InvalidRequest(
-            f"Strategies learn from prompts that are not asked, and {settings.source!r} has no "
+            f"Calibration needs prompts outside the comparison, and {settings.source!r} has no "
             f"others. Give at least {settings.per_domain + FEWEST_PROMPTS} of each domain, or name "
             f"strategies that need no calibration."
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from specframe.errors import ArtefactError, InvalidRequest, SpecframeError
-from specframe.storage.user_cache import from_json, read_json, write_json
+from specframe.storage.user_cache import (
+    append_line,
+    from_json,
+    read_json,
+    whole_lines,
+    write_json,
+)
 from specframe.storage.whole_folder import HELD, held_alone
 
-__all__ = ["ANY", "RESULTS_FILE", "ROWS_FILE", "RunFolder"]
+__all__ = ["ANY", "CONFIG", "LIBRARY_CACHE", "RESULTS_FILE", "ROWS_FILE", "RunFolder"]
 
 RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
 CONFIG = "config.json"
+LIBRARY_CACHE = "library-cache.json"  # which of its caches transformers is asked with
 MACHINE = "machine"  # key of the config that holds what ran it
 ANY = "any"  # fact of a machine that need not stay the same
 
@@ -48,7 +54,7 @@ class RunFolder:
 
     def _forget(self) -> None:
         """Remove what was written before anything was measured, so that the folder is free."""
-        if {path.name for path in self.path.iterdir()} <= {CONFIG, HELD}:
+        if {path.name for path in self.path.iterdir()} <= {CONFIG, HELD, LIBRARY_CACHE}:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def require_begun(self) -> None:
@@ -64,12 +70,8 @@ class RunFolder:
         path = self.path / ROWS_FILE
         if not path.exists():
             return []
-        whole, _, torn = path.read_bytes().rpartition(b"\n")
-        if torn:
-            with path.open("r+b") as file:
-                file.truncate(len(whole) + (1 if whole else 0))
         try:
-            return [from_json(line.decode()) for line in whole.splitlines()]
+            return [from_json(line.decode()) for line in whole_lines(path)]
         except ValueError as error:
             raise ArtefactError(
                 f"{str(path)!r} cannot be read: {error}. Begin another run in another folder."
@@ -78,15 +80,9 @@ class RunFolder:
     def append(self, row: Mapping[str, Any]) -> None:
         """Write one row through to the disk."""
         try:
-            with (self.path / ROWS_FILE).open("ab") as file:
-                file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise ArtefactError(
-                f"A row cannot be written to {str(self.path / ROWS_FILE)!r}: {error.strerror}. "
-                f"Free space and resume the run; finished rows are kept."
-            ) from error
+            append_line(self.path / ROWS_FILE, json.dumps(row, allow_nan=False), sync=True)
+        except ArtefactError as error:
+            raise ArtefactError(f"{error} Then resume the run; finished rows are kept.") from error
 
     def write(self, name: str, content: Any) -> None:
         """Write a whole JSON file."""

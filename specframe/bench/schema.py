@@ -20,9 +20,9 @@ RESULTS: Mapping[str, str] = {
     "calibration_budget": "How calibrations shared their seconds, and what every search ran.",
     "prompts": "By benchmark prompt: name, domain, context, number of tokens and digest.",
     "vectors": "By benchmark prompt: domain, and where in hidden space (`pca`, `tsne`: x, y).",
-    "rows": "One entry an answer; see ROW.",
-    "failed": "Of a cluster: answers that are missing because asking for them ended three workers.",
-    "summary": "One entry a strategy, domain (or `mean`), context, temperature; see SUMMARY.",
+    "rows": "One entry per answer; see ROW.",
+    "failed": "On a cluster: missing answers, on each of which three workers died.",
+    "summary": "One entry per strategy, domain (or `mean`), context, temperature; see SUMMARY.",
     "studies": "Results of studies run with it, by name.",
     "real_model": "Of `specframe bench` without options: the results of the headline strategies on "
     "smollm2, which was not trained to be skippable, in this same layout; null where it was not "
@@ -77,7 +77,7 @@ SUMMARY: Mapping[str, str] = {
     "context": "As in rows.",
     "temperature": "As in rows.",
     "prompts": "Prompts behind the entry.",
-    "speedup_vs_own_ar": "Decoded tokens a second over own autoregressive decoding: median over "
+    "speedup_vs_own_ar": "Decoded tokens per second over own autoregressive decoding: median over "
     "prompts of the median over repeats of the ratio in the same repeat.",
     "speedup_vs_own_ar_low": "Lower end of its 95 % bootstrap interval over prompts.",
     "speedup_vs_own_ar_high": "Upper end.",
@@ -90,9 +90,9 @@ SUMMARY: Mapping[str, str] = {
     "end_to_end_vs_transformers": "Like speedup_vs_transformers with the prompt's seconds counted.",
     "end_to_end_vs_transformers_low": "Lower end.",
     "end_to_end_vs_transformers_high": "Upper end.",
-    "inconclusive": "Whether the interval holds 1 and is wider than 4 % either way, or a domain "
+    "inconclusive": "Whether the interval contains 1 and is wider than 4 % either way, or a domain "
     "has fewer than two prompts.",
-    "tokens_per_second": "Median decoded tokens a second; null where no answer has any, or where "
+    "tokens_per_second": "Median decoded tokens per second; null where no answer has any, or where "
     "workers of a cluster differ, whose seconds are never pooled.",
     "first_token_seconds": "Median wall clock until the first new token; null where workers "
     "differ.",

@@ -8,7 +8,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from specframe.contract.options import nearest, require_at_least, require_in
+from specframe.contract.options import (
+    nearest,
+    require_at_least,
+    require_in,
+    require_temperature,
+)
 from specframe.errors import InvalidConfig, InvalidRequest, shown
 from specframe.prompts.usual import usual_prompts
 
@@ -58,6 +63,8 @@ class BenchSettings:
             raise InvalidConfig.of(
                 "BenchSettings", "temperatures", f"from 0 to {HOTTEST:g} each", self.temperatures
             )
+        for temperature in filter(None, self.temperatures):
+            require_temperature("BenchSettings", temperature)
 
     @property
     def source(self) -> str:

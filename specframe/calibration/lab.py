@@ -29,7 +29,7 @@ from specframe.executors.support import is_sharded
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation, continue_prompts, text_states
 from specframe.profilers.vectors import prompt_vectors
-from specframe.storage.user_cache import write_text, writing
+from specframe.storage.user_cache import append_line, write_text, writing
 from specframe.types import DraftPlan, Estimate, Prompt, SkipSet
 
 __all__ = ["ModelLab", "ends_of", "model_facts"]
@@ -253,8 +253,7 @@ class _Notes:
         """Remember, and write at once."""
         self.known[name] = value
         if self.path is not None:
-            with writing(self.path), self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([name, value]) + "\n")
+            append_line(self.path, json.dumps([name, value]))
 
 
 def _read(lines: Sequence[str]) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from specframe.errors import InvalidRequest, shown
 from specframe.rig import Rig
 from specframe.storage.artefacts import MANIFEST, read_manifest
 from specframe.storage.user_cache import read_json, write_json
+from specframe.storage.whole_folder import filling
 from specframe.types import ModelShape, Prompt
 
 __all__ = [
     "CALIBRATED_ON",
+    "NOTES",
     "Calibration",
     "calibrate_and_keep",
     "kept_calibration",
@@ -71,16 +73,16 @@ def calibrate_and_keep(
 ) -> Calibration:
     """Calibrate, and write the strategy and its prompts' digests to the folder.
 
-    The manifest is written last: a folder that has one is complete. The measurements of a
-    `resumable_lab` are deleted.
+    A folder that has a manifest is complete. The measurements of a `resumable_lab` are deleted.
     """
     began = perf_counter()
     calibrated = strategy.calibrate(lab, prompts)
     digests = tuple(prompt.digest for prompt in prompts)
     found = Calibration(calibrated, digests, perf_counter() - began)
-    write_json(folder / CALIBRATED_ON, list(found.digests))
-    write_json(folder / FACTS, {"seconds": found.seconds})
-    calibrated.save(folder)
+    with filling(folder, MANIFEST) as new:
+        write_json(new / CALIBRATED_ON, list(found.digests))
+        write_json(new / FACTS, {"seconds": found.seconds})
+        calibrated.save(new)
     (folder / NOTES).unlink(missing_ok=True)
     return found
 

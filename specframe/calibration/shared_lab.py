@@ -106,8 +106,9 @@ class SharedLab(ModelLab):
             yield event.job, event.result
         if todo.given_up:
             raise WorkersFailed(
-                f"Judging skip sets on one prompt of {len(todo.given_up[0].tokens)} tokens ended "
-                f"three workers. Give workers more memory, or leave out prompts that are so long."
+                "Three workers died while they measured skip sets on one prompt of "
+                f"{len(todo.given_up[0].tokens)} tokens. Give workers more memory, or leave out "
+                "prompts that are so long."
             )
 
 

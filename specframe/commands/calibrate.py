@@ -19,6 +19,7 @@ from specframe.commands.options import (
     Threads,
     Workers,
     cluster_of,
+    resumable,
     say_prompts,
 )
 from specframe.commands.progress import Progress
@@ -82,7 +83,12 @@ def calibrate(
     """
     require_writable(json)
     require_folder(out)
-    from specframe.calibration.run import calibrate_and_keep, require_own_folder, resumable_lab
+    from specframe.calibration.run import (
+        NOTES,
+        calibrate_and_keep,
+        require_own_folder,
+        resumable_lab,
+    )
     from specframe.calibration.shared_lab import lab_made_on
     from specframe.contract.registry import strategy_class
     from specframe.prompts.source import from_file, prompts_from, require_prompts, unread
@@ -114,7 +120,11 @@ def calibrate(
         asked, new_tokens = list(shared.answers.prompts), shared.answers.new_tokens
         left = replace(strategy.config, seconds=shared.total)  # type: ignore[attr-defined]
         strategy = replace(strategy, config=left)  # type: ignore[type-var]
-    with held_alone(out), lab_made_on(cluster, rig, new_tokens) as make:
+    with (
+        resumable(out / NOTES, "the same command goes on."),
+        held_alone(out),
+        lab_made_on(cluster, rig, new_tokens) as make,
+    ):
         lab = resumable_lab(rig, asked, out, new_tokens=new_tokens, make=make)
         calibrated = calibrate_and_keep(strategy, lab, asked, out).strategy
     progress.end()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from specframe.commands import (
     bench,
@@ -26,13 +27,28 @@ from specframe.commands import (
     testbed,
 )
 from specframe.errors import SpecframeError
+from specframe.storage.user_cache import is_full, not_written
 
 __all__ = ["app", "main"]
 
 USAGE = 2
 INTERRUPTED = 130
 
+
+class _Commands(TyperGroup):
+    """Commands that can be interrupted: one line says so, and what `resumable` added."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            start = "\n" if sys.stderr.isatty() else ""  # after what was being written, and ^C
+            print(f"{start}Interrupted. {error}".rstrip(), file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Faster generation by self-speculative decoding, without changing a token.",
     no_args_is_help=True,
     add_completion=False,
@@ -89,8 +105,14 @@ def main() -> None:
     try:
         app()
     except SpecframeError as error:
-        message = " ".join(str(error).split())
-        print(f"{type(error).__name__}: {message}", file=sys.stderr)
-        sys.exit(USAGE)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        _refuse(error)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        _refuse(not_written(error.filename or "The output", error))
+
+
+def _refuse(error: SpecframeError) -> None:
+    message = " ".join(str(error).split())
+    print(f"{type(error).__name__}: {message}", file=sys.stderr)
+    sys.exit(USAGE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +18,7 @@ from specframe.commands.options import (
     Workers,
     cluster_of,
     either,
+    resumable,
     say_prompts,
 )
 from specframe.commands.results_file import (
@@ -125,8 +127,8 @@ def compare(
     strategies: Annotated[
         str | None,
         typer.Option(
-            help="Names or folders with commas between them, or all; the testbed is asked all of "
-            "them if not given, any other model those that are fast most often."
+            help="Names or folders with commas between them, or all; if not given, all on the "
+            "testbed, and those that are most often fast on any other model."
         ),
     ] = None,
     domains: Domains = None,
@@ -145,10 +147,10 @@ def compare(
     json: JsonFile = None,
     selectors: OldSelectors = None,
 ) -> None:
-    """Tell which strategy decodes fastest here: this model, this machine, this text.
+    """Find the fastest strategy for a model, on this machine and your text.
 
-    Every strategy and transformers answer the same prompts in turn; `specframe bench` has more to
-    set.
+    Strategies and transformers answer the same prompts, one after another. `specframe bench` has
+    more options.
     """
     require_writable(json)
     named = either("strategies", strategies, selectors)
@@ -200,11 +202,18 @@ def _compared(
         typer.echo(left_out(settings))
     began = perf_counter()
     progress = _Progress()
-    results = compare(
-        settings, folder, resume=resume, tell=progress.tell, report=progress, cluster=cluster
-    )
+    with _resumable(folder):
+        results = compare(
+            settings, folder, resume=resume, tell=progress.tell, report=progress, cluster=cluster
+        )
     _finish(results, folder, perf_counter() - began)
     return results
+
+
+def _resumable(folder: Path) -> AbstractContextManager[None]:
+    from specframe.bench.run_folder import CONFIG
+
+    return resumable(folder / CONFIG, f"repeat the command with --resume {folder} to go on.")
 
 
 def _with_real_model(
@@ -220,9 +229,10 @@ def _with_real_model(
         return results
     typer.echo(f"Now {REAL.model}, which was not trained to be skippable.")
     began, progress = perf_counter(), _Progress()
-    whole = add_real_model(
-        results, folder, REAL, tell=progress.tell, report=progress, cluster=cluster
-    )
+    with _resumable(folder):
+        whole = add_real_model(
+            results, folder, REAL, tell=progress.tell, report=progress, cluster=cluster
+        )
     _finish(whole[KEY], folder, perf_counter() - began)
     return whole
 
@@ -271,7 +281,7 @@ def _finish(results: dict[str, Any], folder: Path, seconds: float) -> None:
     for one in results["failed"]:
         typer.echo(
             f"missing: {one['selector']} on {one['prompt']}, temperature {one['temperature']:g}, "
-            f"repeat {one['repeat']}: asking for it ended three workers",
+            f"repeat {one['repeat']}: three workers died on it",
             err=True,
         )
     calibrating = sum(facts.get("seconds") or 0.0 for facts in results["calibration"].values())

@@ -39,8 +39,8 @@ def generate(
         list[str] | None,
         typer.Option(
             "--set",
-            help="name=value for the strategy; repeatable. Every one takes draft_stop, "
-            "draft_tree and draft_bits.",
+            help="name=value for the strategy; repeatable. Every strategy takes "
+            "draft_stop, draft_tree and draft_bits.",
         ),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
@@ -48,12 +48,12 @@ def generate(
     top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="1 keeps every token.")] = 1.0,
     top_k: Annotated[int, typer.Option(min=0, help="0 keeps every token.")] = 0,
     stop: Annotated[list[str] | None, typer.Option(help="A stop string; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of sampling.")] = 0,
     chat: Annotated[bool, typer.Option("--chat", help="Apply the chat template.")] = False,
     tensor_parallel: Annotated[
         bool,
         typer.Option(
-            "--tensor-parallel", help="Share one model among the processes that torchrun starts."
+            "--tensor-parallel", help="Split one model among the processes that torchrun starts."
         ),
     ] = False,
     threads: Threads = None,
@@ -68,12 +68,16 @@ def generate(
     named = BASELINE if given is None else given
     if stop and "" in stop:
         raise InvalidRequest("A stop string is empty. Leave it out, or give its text.")
-    from specframe.contract.naming import option_pairs, require_strategy
+    from specframe.contract.naming import option_pairs
+    from specframe.contract.options import require_temperature
+    from specframe.doors.second import require_with_models
     from specframe.doors.tensor_parallel import is_first, leave
     from specframe.rig import Rig
 
+    if temperature:
+        require_temperature("generate", temperature)
     options = option_pairs(setting or [])
-    require_strategy(named, preset, options)
+    require_with_models(named, preset, options)
     text = unicode_text("The prompt", _read_stdin() if prompt == "-" else prompt)
     progress = Progress()
     rig = Rig.load(

@@ -45,8 +45,8 @@ def import_sets(
     """Write published skip sets as a strategy, ready for `--strategy OUT`.
 
     One set makes a static-bo strategy; with anchors, the sets of all domains make a knn-ssd
-    strategy. Drafts end by the paper's rule. The folder holds for these weights only: for others
-    it is refused.
+    strategy. Drafts end by the paper's stop rule. The folder can be used with the weights of this
+    model only.
     """
     require_writable(json)
     require_folder(out)

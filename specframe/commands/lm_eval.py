@@ -15,10 +15,10 @@ AS_GIVEN = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 
 
 def lm_eval(context: typer.Context) -> None:
-    """Run lm-eval with the model specframe: all arguments are those of `lm_eval`.
+    """Run lm-eval with the model `specframe` added; the arguments are those of `lm_eval`.
 
-    lm-eval finds no models of other packages, so its own command does not know this one. Needs pip
-    install 'specframe[lm-eval]'.
+    lm-eval's own command cannot find models of other packages. Needs pip install
+    'specframe[lm-eval]'.
     """
     try:
         from lm_eval.__main__ import cli_evaluate

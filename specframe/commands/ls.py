@@ -30,7 +30,8 @@ def ls(json: JsonFile = None) -> None:
     Training-free: nothing was trained for it. Attn, MLP apart: they are skipped separately.
     Adaptive: the plan changes while a sequence is generated. Context: it knows that attention costs
     more at longer contexts. Domain: it distinguishes kinds of text. Calibrate: it must be
-    calibrated first, by `specframe calibrate`. Low bit: it chooses where low-bit weights draft.
+    calibrated first, by `specframe calibrate`. Low bit: it chooses which sublayers draft on
+    low-bit weights.
 
     Below: what it is, and whether the authors' own code is lossless under sampling. Here, all are.
     """

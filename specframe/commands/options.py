@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +27,7 @@ __all__ = [
     "Workers",
     "cluster_of",
     "either",
+    "resumable",
     "say_prompts",
 ]
 
@@ -49,18 +53,20 @@ Ray = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Work on a Ray cluster: local, or the address of one. --threads are each worker's.",
+        help="Use a Ray cluster: local, or its address. --threads is then per worker.",
     ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Of --ray: as many as there are GPUs for, or machines, if not given."
+        metavar="N", help="Ray workers; as many as GPUs allow, or one a machine, if not given."
     ),
 ]
 GpusPerWorker = Annotated[
     float | None,
-    typer.Option("--gpus-per-worker", help="Of --ray: 1 with --device cuda, else 0, if not given."),
+    typer.Option(
+        "--gpus-per-worker", help="With --ray; 1 with --device cuda, else 0, if not given."
+    ),
 ]
 
 
@@ -79,7 +85,7 @@ def cluster_of(
         return Cluster(ray, workers, usual if gpus is None else gpus, threads)
     if workers is not None or gpus is not None:
         raise InvalidRequest(
-            "--workers and --gpus-per-worker are about a cluster, and none was asked for. Add "
+            "--workers and --gpus-per-worker belong to --ray, which was not given. Add "
             "--ray local or --ray ADDRESS, or leave them out."
         )
     return None
@@ -92,6 +98,17 @@ def either(name: str, given: str | None, old: str | None) -> str | None:
             f"--{name} and its old name were both given: {given!r} and {old!r}. Keep --{name}."
         )
     return old if given is None else given
+
+
+@contextmanager
+def resumable(kept: Path, how: str) -> Iterator[None]:
+    """Add to what an interrupt tells how to go on, where something is kept by then."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if not kept.exists():
+            raise
+        raise KeyboardInterrupt(f"What is finished is kept; {how}") from error
 
 
 def say_prompts(model: str, named: str | None) -> None:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["predict", "usual_contexts"]
 
 CHECKED = 12  # plans, at least
+NEW_TOKENS = 96
+CHECKED_TOKENS = 48  # less, since more prompts say more than longer answers
+CHECKED_PROMPTS = 10
 CONTEXT = 256  # if none is given; with --check several, fewer where generation is slow
 SLOW, FAST = (128, 900, 1800), (128, 512, 1024, 1800)
 
@@ -61,7 +64,10 @@ def predict(
     count: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Prompts of each length.")
     ] = None,
-    new_tokens: Annotated[int, typer.Option(min=16, help="Tokens after each prompt.")] = 96,
+    new_tokens: Annotated[
+        int | None,
+        typer.Option(min=16, help="Tokens after each prompt; 96 if not given, 48 with --check."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Predict many plans, then measure them.")
     ] = False,
@@ -77,21 +83,23 @@ def predict(
     named = "fixed" if given is None else given
     from specframe.commands.prediction_setup import Setup, require_source
     from specframe.commands.profile import numbers
-    from specframe.contract.naming import option_pairs, require_strategy
+    from specframe.contract.naming import option_pairs
+    from specframe.doors.second import require_with_models
     from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
 
     lengths = numbers("predict", "contexts", contexts)
     options = option_pairs(setting or [])
-    require_strategy(named, preset, options)
+    require_with_models(named, preset, options)
     source = prompts or usual_prompts(model)
     require_source(source)
     say_prompts(model, prompts)
     progress = Progress()
     rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
     usual = min(FAST) if check else CONTEXT
-    rig.require_room("A context", max(lengths, default=usual), new_tokens)
-    setup = Setup(rig, source, count, new_tokens)
+    tokens = new_tokens or (CHECKED_TOKENS if check else NEW_TOKENS)
+    rig.require_room("A context", max(lengths, default=usual), tokens)
+    setup = Setup(rig, source, count, tokens)
     if check:
         _check(setup, lengths or usual_contexts(setup), json)
         return
@@ -160,7 +168,7 @@ def _verdict(figures: dict[str, Any]) -> str:
 def _check(setup: Setup, contexts: tuple[int, ...], json: Path | None) -> None:
     from specframe.prediction.check import check, predict_plans, summary
 
-    count = 1 if setup.slow else 5
+    count = 1 if setup.slow else CHECKED_PROMPTS
     sets = setup.skip_sets(contexts[0])
     seen = {context: setup.prompts(context, 0, count) for context in contexts}
     fresh = {context: setup.prompts(context, 1000, count) for context in contexts}

@@ -41,7 +41,7 @@ def require_folder(path: Path | None) -> None:
     """Refuse a folder that can neither be written nor created; nothing is created."""
     if path is not None and not _can_hold_files(path):
         raise InvalidRequest(
-            f"{shown(str(path))} is no folder that can be written. Name another one."
+            f"{shown(str(path))} is not a folder that can be written to. Name another one."
         )
 
 

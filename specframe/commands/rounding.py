@@ -30,10 +30,13 @@ def round_(
         ),
     ] = None,
     per_domain: Annotated[
-        int, typer.Option(min=3, max=1000, help="Prompts of each domain; a third of them judge.")
+        int,
+        typer.Option(
+            min=3, max=1000, help="Prompts of each domain; a third of them test the result."
+        ),
     ] = 6,
     new_tokens: Annotated[
-        int, typer.Option(min=1, help="Tokens of each answer, which weights are fitted to, too.")
+        int, typer.Option(min=1, help="Tokens of each answer; answers are inputs, too.")
     ] = 32,
     again: Annotated[bool, typer.Option("--again", help="Round even if weights are kept.")] = False,
     threads: Threads = None,
@@ -41,7 +44,7 @@ def round_(
     dtype: Dtype = "auto",
     json: JsonFile = None,
 ) -> None:
-    """Round a model's weights to 4 bits for what its layers read, and keep them if that is better.
+    """Round a model's weights to 4 bits for its layers' inputs; keep them if drafts improve.
 
     Drafts on 4-bit weights use them from then on, on this machine. Answers stay the same.
     """

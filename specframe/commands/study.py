@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from specframe.commands.options import (
     Threads,
     Workers,
     cluster_of,
+    resumable,
     say_prompts,
 )
 from specframe.commands.results_file import (
@@ -44,7 +45,9 @@ def study(
         typer.Argument(help="Which study, or all; --list shows them.", show_default=False),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Show the studies and stop.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller, sooner, less sure.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Smaller, faster and less certain.")
+    ] = False,
     model: Annotated[str | None, typer.Option(help="Another model than the study's own.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="name=value for the study; repeatable.")
@@ -70,7 +73,7 @@ def study(
 ) -> None:
     """Answer a question by measurement, or all; the findings become a part of the run's report.
 
-    On a cluster, all studies run at the same time, a worker each, in a folder that its machines
+    With --ray, all studies run at the same time, one on each worker, in a folder that all machines
     share.
     """
     require_writable(json)
@@ -89,25 +92,33 @@ def study(
     require_device(device)
     require_dtype(dtype)
     place = Place(device, dtype)
-    located(model or "testbed")  # a model that was not fetched is refused before a run begins
+    options = option_pairs(setting or [])
+    # a model that was not fetched is refused before a run begins
+    located(options.get("model") or model or "testbed")
     cluster = cluster_of(ray, workers, gpus_per_worker, threads, device)
     if cluster is None:
         compute_with(threads)
     elif name != EVERY:
-        raise InvalidRequest("--ray is about all studies, and one was asked for. Leave it out.")
-    say_prompts(model or "testbed", option_pairs(setting or []).get("prompts"))
+        raise InvalidRequest("--ray runs all studies in parallel, not a single one. Leave it out.")
+    say_prompts(model or "testbed", options.get("prompts"))
     run = out or new_run()
     if name is None:
         raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
     if name != EVERY:
-        _one(name, quick, model, option_pairs(setting or []), run, place, plot, json)
+        with _resumable(run):
+            _one(name, quick, model, options, run, place, plot, json)
         return
     if setting or plot is not None:
         raise InvalidRequest(
-            "--set and --plot are about one study, and all were asked for. Leave them out, or name "
+            "--set and --plot apply to a single study, not to all. Leave them out, or name "
             "the study."
         )
-    _every(quick, model, run, place, json, cluster)
+    with _resumable(run):
+        _every(quick, model, run, place, json, cluster)
+
+
+def _resumable(run: Path) -> AbstractContextManager[None]:
+    return resumable(run, f"repeat the command with --out {run} to go on.")
 
 
 def _one(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from specframe.commands.options import Device, Dtype, Threads
+from specframe.commands.options import Device, Dtype, Threads, resumable
 from specframe.commands.results_file import (
     JsonFile,
     require_folder,
@@ -80,8 +80,9 @@ def train(
         if progress.step % 10 == 0 or progress.seen >= progress.total:
             typer.echo(_progress_line(progress))
 
-    trainer = run(recipe, out, report)
-    export(recipe, out, out / "model")
+    with resumable(out / "latest", "the same command goes on."):
+        trainer = run(recipe, out, report)
+        export(recipe, out, out / "model")
     position = trainer.position
     write_figures(json, {"schema_version": 1, "steps": position.step, "tokens": position.seen})
     typer.echo(f"model: {out / 'model'}")

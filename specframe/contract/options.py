@@ -19,11 +19,13 @@ __all__ = [
     "require_draft_length",
     "require_in",
     "require_known",
+    "require_temperature",
     "settable",
     "whole",
     "with_options",
 ]
 
+LEAST_TEMPERATURE = 1e-30
 LONGEST = 200  # characters of a name that is compared
 Config = TypeVar("Config")
 
@@ -63,6 +65,13 @@ def require_in(config: object, interval: str, *fields: str) -> None:
         )
         if not inside or at_open_end:
             raise InvalidConfig.of(type(config).__name__, name, f"in {interval}", found)
+
+
+def require_temperature(owner: str, temperature: float) -> None:
+    """Raise if logits divided by it exceed float32; 0, which is greedy, is no temperature here."""
+    if temperature < LEAST_TEMPERATURE:
+        wanted = f"0, which is greedy, or at least {LEAST_TEMPERATURE:g}, as logits are float32"
+        raise InvalidConfig.of(owner, "temperature", wanted, temperature)
 
 
 def preset_with(
@@ -128,9 +137,9 @@ def finite(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """The number that the text is; a ValueError past 64 bits, which tensors cannot hold."""
+    """The number that the text is; a ValueError below 0 and past what tensors can hold."""
     value = int(text)
-    if value.bit_length() > 63:
+    if value < 0 or value.bit_length() > 63:
         raise ValueError(text)
     return value
 
@@ -142,12 +151,12 @@ def _truth(text: str) -> bool:
 
 
 _READERS: Mapping[Any, tuple[str, Callable[[str], Any]]] = {
-    int: ("a whole number of at most 63 bits", whole),
+    int: ("a whole number from 0 to 2^63 - 1", whole),
     float: ("a finite number", finite),
     bool: ("true or false", _truth),
     str: ("text", str),
     int | str: ("text or a number", str),
-    tuple[int, ...]: ("whole numbers separated by commas", _several(whole)),
+    tuple[int, ...]: ("whole numbers from 0 separated by commas", _several(whole)),
     tuple[float, ...]: ("finite numbers separated by commas", _several(finite)),
     tuple[str, ...]: ("names separated by commas", _several(str)),
 }

@@ -30,7 +30,7 @@ class Pooling:
         if FORM.fullmatch(self.name) is None:
             raise InvalidConfig.of(
                 "Pooling",
-                "name",
+                "pooling",
                 "mean, last or last-K, with or without the prefix normed-",
                 self.name,
             )

@@ -39,7 +39,7 @@ class Drafter:
         head: HeadRunner | None = None,
         reused: bool = True,
     ) -> None:
-        """`reused`: whether verification goes on from what the plan's prefix computed."""
+        """`reused`: whether verification starts from what the plan's prefix computed."""
         self._executor, self._cache, self._law = executor, cache, law
         self._tokens = tokens  # prompt and emitted tokens; the last one is the root of the draft
         self._ends, self._head, self._reused = ends, head, reused

@@ -90,10 +90,16 @@ class Engine:
         self._second = strategy.second()
         self._costs = costs if self._second is None else replace(costs, second=self._second.costs)
 
-    def rounds(self, prompt: Sequence[int]) -> Iterator[Round]:
-        """Emit tokens round by round."""
+    def rounds(self, prompt: Sequence[int], known: CursorCache | None = None) -> Iterator[Round]:
+        """Emit tokens round by round.
+
+        `known` holds the first tokens of the prompt, which are then not processed again. This is
+        only for strategies that do not ask for the prompt's states.
+        """
         started = perf_counter()
         live = self._begin(prompt)
+        if known is not None:
+            self._take_over(known, live)
         emitted = self._cut(live, [live.target.prefill(live.window, live.head)])
         live.tokens += emitted
         yield Round(0, tuple(emitted), perf_counter() - started)
@@ -124,6 +130,19 @@ class Engine:
             second,
             self._strategy.planner_for(self._executor.shape),
         )
+
+    def _take_over(self, known: CursorCache, live: _Sequence) -> None:
+        if live.window.prompt_depths or live.head is not None:
+            raise InvalidRequest(
+                "This strategy reads the prompt's states, which a cache does not have. Let the "
+                "engine process the whole prompt."
+            )
+        if known.length >= live.prompt_length:
+            raise InvalidRequest(
+                f"The cache holds {known.length} tokens, and at most {live.prompt_length - 1} of "
+                f"this prompt may be known: its last token is processed anew."
+            )
+        live.cache.take_over(known)
 
     def _round(self, live: _Sequence) -> Outcome:
         begun = perf_counter()

@@ -1,10 +1,10 @@
-"""A draft whose tokens leave the model at depths of their own, as deep as each needs to be sure.
+"""A draft in which each token has its own exit: the first depth at which it is certain enough.
 
-No sublayer is skipped on the way, so every row's stream is the target's own. A row waits at the
-depth where it left. Where a later row goes deeper, the waiting ones go along and leave their keys
-for it, and at the end all are brought to the plan's exit, from where verification goes on: no
-sublayer runs twice for a row. Rows before another have never left earlier than it, so those that
-wait at one depth are the last ones.
+No sublayer is skipped before the exit, so every row's stream is the target's own. A row is kept at
+the depth of its exit. If a later row runs deeper, the kept rows run along, since it needs their
+keys. At the end all rows run to the plan's exit, from where verification continues, so no sublayer
+runs twice for a row. An earlier row is never less deep than a later one, so rows of one depth are
+neighbours.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from transformers import (
     SynthIDTextWatermarkingConfig,
 )
 
-from specframe.contract.options import nearest
+from specframe.contract.options import nearest, require_temperature
 from specframe.core.engine import Limits
 from specframe.core.sampling import Law, seeded_choice
 from specframe.errors import InvalidRequest, PromptTooLong
@@ -208,6 +208,8 @@ def refuse_drafter(name: str, value: Any) -> None:
 
 def refuse_unsupported(config: Any) -> None:
     """Refuse what generates more than one sequence, or what is not kept for the output."""
+    if config.do_sample and isinstance(config.temperature, float) and config.temperature > 0.0:
+        require_temperature("generate", config.temperature)
     for name, plain in (
         ("num_beams", 1),
         ("num_return_sequences", 1),
@@ -239,7 +241,7 @@ def refuse_unsupported(config: Any) -> None:
     if getattr(config, "cache_implementation", None) == "quantized":
         raise InvalidRequest(
             "The 'cache_implementation' parameter of generate must not be 'quantized': a rejected "
-            "draft could not be taken back without a trace. Leave it out."
+            "draft could not be removed from it exactly. Leave it out."
         )
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from specframe.contract.naming import is_folder, read_named, require_strategy
+from specframe.contract.naming import is_folder, read_named
 from specframe.doors.custom_generate import custom_generate
+from specframe.doors.second import require_with_models
 from specframe.errors import ArtefactError, InvalidRequest, shown
 from specframe.storage.artefacts import MANIFEST, TENSORS
-from specframe.storage.user_cache import write_text, writing
+from specframe.storage.user_cache import write_bytes, write_text, writing
 
 __all__ = ["MOST_BYTES", "export", "generate_with"]
 
@@ -66,7 +67,7 @@ def export(folder: Path, strategy: str) -> str:
     folder of a model, the model's own `generate` becomes this one.
     """
     named = read_named(strategy)
-    require_strategy(named.name, named.preset, named.options)
+    require_with_models(named.name, named.preset, named.options)
     calibrated = is_folder(named.name)
     files = _files(Path(named.name)) if calibrated else {}
     inner = folder / "custom_generate"
@@ -92,7 +93,7 @@ def generate_with(
     tokenizer = kwargs.get("tokenizer")
     with TemporaryDirectory() as folder:
         for name, text in files.items():
-            (Path(folder) / Path(name).name).write_bytes(b64decode(text))
+            write_bytes(Path(folder) / Path(name).name, b64decode(text))
         strategy = f"{folder}{entry}" if files else entry
         method = custom_generate(strategy, tokenizer=tokenizer)
         # the model's own `generate` may be this function

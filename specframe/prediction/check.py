@@ -16,7 +16,7 @@ from specframe.costs.model import CostModel, Speedup
 from specframe.executors.executor import Executor
 from specframe.prediction.race import race
 from specframe.profilers.acceptance import Acceptance, AcceptanceEstimator
-from specframe.profilers.continuations import continue_prompts
+from specframe.profilers.continuations import continue_prompts, judge_prompts
 from specframe.profilers.depth import learn_correction
 from specframe.profilers.replay import predict_speedup, replay_rounds
 from specframe.rig import Rig
@@ -99,9 +99,9 @@ def predict_plans(
     costs = rig.costs
     kinds = list(dict.fromkeys(map(precision, sets)))
     for row, (context, given) in enumerate(prompts.items()):
-        texts = continue_prompts(rig.executor, _tokens(given), new_tokens, ends=rig.ends)
+        texts = judge_prompts(rig.executor, _tokens(given), new_tokens, rig.ends)
         estimator = AcceptanceEstimator(rig.executor, texts)
-        n = fmean(text.prompt_length + len(text.tokens) for text in texts) / 2
+        n = fmean(text.first + len(text.tokens) for text in texts) / 2
         firsts = {skips: estimator.estimate(skips) for skips in sets}
         speeds = _speeds(firsts, costs, n)
         chosen: list[Pair] = []

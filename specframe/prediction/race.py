@@ -10,6 +10,7 @@ from specframe.core.engine import Engine, Limits, Round
 from specframe.core.sampling import Law
 from specframe.errors import InvalidRequest
 from specframe.executors.executor import Executor
+from specframe.executors.filling import fill_cache
 from specframe.profilers.clocks import typical
 from specframe.types import DraftPlan, SkipSet, StopRule
 
@@ -63,8 +64,12 @@ def race(
     laps = [Lap() for _ in every]
     for prompt in prompts:
         limits = Limits(new_tokens, ends)
+        known = executor.new_cache(len(prompt))
+        for _ in fill_cache(executor, known, prompt[:-1]):
+            pass
         running = [
-            Engine(executor, ConstantPlan(plan), Law(), limits).rounds(prompt) for plan in every
+            Engine(executor, ConstantPlan(plan), Law(), limits).rounds(prompt, known)
+            for plan in every
         ]
         emitted = dict.fromkeys(range(len(every)), 0)
         while emitted:

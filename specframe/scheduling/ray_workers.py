@@ -167,7 +167,7 @@ class RayWorkers:
         self._joining[self._actors[name].begin.remote(self._make, name)] = name
 
     def _replace(self, worker: str) -> None:
-        self._ray.kill(self._actors.pop(worker))  # one that only cannot be reached would go on
+        self._ray.kill(self._actors.pop(worker))  # it may still run and only be unreachable
         self._start()
 
     def _join(self, worker: str, reference: Any) -> None:

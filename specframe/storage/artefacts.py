@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from specframe.errors import ArtefactError, CalibrationMismatch
-from specframe.storage.user_cache import from_json, write_json
+from specframe.storage.user_cache import from_json, write_json, writing
+from specframe.storage.whole_folder import filling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,34 +40,27 @@ Value = TypeVar("Value")
 def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[str, str]) -> None:
     """Write a frozen dataclass into a folder; its tensors go to one safetensors file.
 
-    The manifest is written last, so a folder that has one is complete.
+    A folder that has a manifest is complete. What cannot be written leaves what was there.
     """
     tensors: dict[str, Tensor] = {}
     digest = ""
     plain = to_plain(value, tensors)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)
+    with filling(folder, MANIFEST) as new:
         if tensors:
             from safetensors.torch import save_file
 
-            temporary = folder / f".{TENSORS}"
-            save_file({name: kept.contiguous() for name, kept in tensors.items()}, temporary)
-            digest = _digest(temporary.read_bytes())
-            temporary.replace(folder / TENSORS)
-    except (OSError, _tensor_error()) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ArtefactError(
-            f"{folder} cannot be written: {reason}. Name a folder that can be written."
-        ) from error
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": kind,
-        "fingerprint": dict(fingerprint),
-        DIGEST: digest,
-        "value": plain,
-    }
-    write_json(folder / MANIFEST, manifest)
+            with writing(folder):
+                whole = {name: kept.contiguous() for name, kept in tensors.items()}
+                save_file(whole, new / TENSORS)
+                digest = _digest((new / TENSORS).read_bytes())
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": kind,
+            "fingerprint": dict(fingerprint),
+            DIGEST: digest,
+            "value": plain,
+        }
+        write_json(new / MANIFEST, manifest)
 
 
 def load_artefact(
@@ -230,10 +224,3 @@ def _tensors(folder: Path, digest: str | None) -> dict[str, Tensor]:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _tensor_error() -> type[Exception]:
-    """The error that safetensors raises for files that it cannot read or write."""
-    from safetensors import SafetensorError  # imported only after an error
-
-    return SafetensorError

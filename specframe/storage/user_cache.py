@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -10,9 +11,23 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from specframe.errors import ArtefactError
+from specframe.errors import ArtefactError, SpecframeError
 
-__all__ = ["cache_folder", "from_json", "read_json", "write_json", "write_text", "writing"]
+__all__ = [
+    "append_line",
+    "cache_folder",
+    "from_json",
+    "is_full",
+    "not_written",
+    "read_json",
+    "whole_lines",
+    "write_bytes",
+    "write_json",
+    "write_text",
+    "writing",
+]
+
+FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
 
 
 def cache_folder() -> Path:
@@ -51,6 +66,31 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def append_line(path: Path, line: str, *, sync: bool = False) -> None:
+    """Add a line to a file, or nothing where there is no room; `sync` waits for the disk."""
+    with writing(path):
+        before = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("ab") as file:
+                file.write(line.encode() + b"\n")
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                os.truncate(path, before)
+            raise
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """Lines of a file that grows; the last is cut off where a kill or a full disk tore it."""
+    whole, _, torn = path.read_bytes().rpartition(b"\n")
+    if torn:
+        with path.open("r+b") as file:
+            file.truncate(len(whole) + (1 if whole else 0))
+    return whole.splitlines()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write as `write_text` does; create the folder if it is missing."""
     with writing(path):
@@ -59,20 +99,25 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write text as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file as a whole, so that no reader sees a partial one; links are followed.
 
     What is no regular file, such as a pipe or a device, is written to and never replaced.
     """
     with writing(path):
         if path.exists() and not path.is_file():
-            with path.open("a", encoding="utf-8") as stream:
-                stream.write(text)
+            with path.open("ab") as stream:
+                stream.write(content)
             return
     whole = Path(os.path.realpath(path))
     temporary = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:
         with writing(path):
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(content)
             temporary.replace(whole)
     finally:
         with suppress(OSError):  # it was renamed, or never created
@@ -81,10 +126,32 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a system error about a file into an `ArtefactError`."""
+    """Turn an error about a file into an `ArtefactError`: the system's, or a library's for it."""
     try:
         yield
-    except OSError as error:
-        raise ArtefactError(
-            f"{path} cannot be written: {error.strerror}. Name a folder that can be written."
-        ) from error
+    except SpecframeError:
+        raise
+    except Exception as error:  # tokenizers raises no other type where the disk is full
+        if isinstance(error, OSError | _tensor_error()) or is_full(error):
+            raise not_written(path, error) from error
+        raise
+
+
+def not_written(path: Path | str, error: Exception) -> ArtefactError:
+    """What is told of a file or folder that could not be written."""
+    reason = getattr(error, "strerror", None) or error
+    remedy = "Free space" if is_full(error) else "Name a folder that can be written"
+    return ArtefactError(f"{path} cannot be written: {reason}. {remedy}.")
+
+
+def is_full(error: Exception) -> bool:
+    """Whether there was no space left; safetensors tells the system's error in its text only."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return any(text in reason for text in FULL)
+
+
+def _tensor_error() -> type[Exception]:
+    """The error that safetensors raises for files that it cannot read or write."""
+    from safetensors import SafetensorError  # imported only after an error
+
+    return SafetensorError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,15 @@ from pathlib import Path
 from specframe.errors import InvalidRequest
 from specframe.storage.user_cache import read_json, writing
 
-__all__ = ["INVENTORY", "held_alone", "is_complete", "one_at_a_time", "replacing", "scratch"]
+__all__ = [
+    "INVENTORY",
+    "filling",
+    "held_alone",
+    "is_complete",
+    "one_at_a_time",
+    "replacing",
+    "scratch",
+]
 
 INVENTORY = "specframe.json"
 LOCK, HELD = ".lock", "lock"
@@ -65,6 +74,20 @@ def replacing(target: Path, stamp: str) -> Iterator[Path]:
             if target.exists():
                 target.replace(old)  # empty so far
             new.rename(target)
+
+
+@contextmanager
+def filling(folder: Path, last: str) -> Iterator[Path]:
+    """A new folder, whose files move into `folder` when the block ends; after an error, none does.
+
+    The file `last` says that the others are complete: the old one goes first, the new one last.
+    """
+    with scratch(folder / f".new.{os.getpid()}") as new:
+        yield new
+        with writing(folder):
+            (folder / last).unlink(missing_ok=True)
+            for file in sorted(new.iterdir(), key=lambda file: file.name == last):
+                file.replace(folder / file.name)
 
 
 @contextmanager

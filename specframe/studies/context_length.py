@@ -42,7 +42,7 @@ def run(settings: ContextSettings, work: Work) -> Findings:
     """A row for each strategy and context."""
     if settings.prompts:
         raise InvalidRequest(
-            f"Only testbed and everyday prompts come in every length. Got {settings.prompts!r}; "
+            f"Only testbed and everyday prompts exist in every length. Got {settings.prompts!r}; "
             f"leave the setting out."
         )
     speed = _SpeedAtContexts(settings, work)

@@ -233,6 +233,18 @@ def a_probe_refuses_to_write(executor: Executor, tolerance: float) -> None:
     _close(found, wanted, tolerance, "a probe's walk and the executor's")
 
 
+def a_cache_takes_over_another(executor: Executor, tolerance: float) -> None:
+    """And neither of the two changes what the other holds."""
+    tokens = _tokens(executor, 9)
+    first = _prefilled(executor, tokens[:6])
+    second = executor.new_cache(40)
+    second.take_over(first)
+    wanted = _logits(executor, first, _chain(executor, tokens[6:], 6))
+    executor.walk(_chain(executor, tokens[2:5], 6), first)
+    found = _logits(executor, second, _chain(executor, tokens[6:], 6))
+    _close(found, wanted, tolerance, "after a cache was taken over")
+
+
 def rows_past_the_capacity_are_refused(executor: Executor, tolerance: float) -> None:
     """Rows past the capacity raise `PromptTooLong`."""
     cache = executor.new_cache(8)
@@ -302,6 +314,7 @@ _CHECKS: dict[str, Check] = {
         walking_beside_sees_what_walking_in_sees,
         walking_beside_writes_nothing,
         a_probe_refuses_to_write,
+        a_cache_takes_over_another,
         rows_past_the_capacity_are_refused,
         decisions_are_those_of_walks,
         a_chain_drafts_what_walks_draft,

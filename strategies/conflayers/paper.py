@@ -71,6 +71,7 @@ class ConfLayersConfig:
         require_at_least(self, window=1, interval=2, most=1)
         require_draft_length(self, "draft")
         require_in(self, "(0, 1)", "ratio")
+        require_in(self, "[0, 1]", "enough", "confidence")
 
 
 def confidences(probe: Probe, states: Mapping[int, Tensor], layers: int) -> Floats:

@@ -25,7 +25,12 @@ from math import inf
 from typing import Any, ClassVar, Self
 
 from specframe.contract.lab import Lab
-from specframe.contract.options import require_at_least, require_draft_length, require_known
+from specframe.contract.options import (
+    require_at_least,
+    require_draft_length,
+    require_in,
+    require_known,
+)
 from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import Needs, Traits
@@ -67,9 +72,9 @@ class KangarooConfig:
         require_known(self, stop=("gain", "confidence"))
         require_at_least(self, layers=0, epochs=1)
         require_draft_length(self, "longest")
-        for name in ("seconds", "rate"):
-            if getattr(self, name) <= 0.0:
-                raise InvalidConfig.of("KangarooConfig", name, "above 0", getattr(self, name))
+        if self.seconds <= 0.0:
+            raise InvalidConfig.of("KangarooConfig", "seconds", "above 0", self.seconds)
+        require_in(self, "(0, 1]", "rate")
         StopRule(self.longest, self.confidence)
 
     def trunk(self, layers: int) -> int:

@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from specframe.contract.options import require_at_least
+from specframe.contract.options import require_at_least, require_draft_length, require_in
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.costs.model import expected_tokens
 from specframe.errors import InvalidConfig
@@ -67,7 +67,10 @@ class PaperConfig:
             raise InvalidConfig.of(
                 "PaperConfig", "first_kept", "from 1 to last_kept < interval", self.first_kept
             )
-        require_at_least(self, draft=1)
+        require_draft_length(self, "draft", "longest_priced")
+        require_at_least(self, heaviest=1)
+        require_in(self, "[-1, 1]", "similarity")
+        require_in(self, "[0, 1]", "confidence")
 
     @property
     def window(self) -> int:

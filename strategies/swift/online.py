@@ -57,7 +57,9 @@ class StreamConfig(CandidateRules):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self, window=1, patience=1, interval=1)
+        require_at_least(self, hopeless=0)
         require_in(self, "[0, 1)", "share")
+        require_in(self, "[0, 1]", "drift")
 
     def first_trials(self, context: Context) -> float:
         """Seconds of the sets that are tried at once."""

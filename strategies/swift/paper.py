@@ -30,7 +30,7 @@ from operator import eq
 
 import torch
 
-from specframe.contract.options import require_at_least, require_in
+from specframe.contract.options import require_at_least, require_draft_length, require_in
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.strategies.shared.planners.swift_drafts import every_other_layer, swift_draft
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
@@ -55,8 +55,10 @@ class SwiftConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        require_at_least(self, window=1, every=1, bayes_every=1, draft=1)
+        require_at_least(self, window=1, every=1, bayes_every=1)
+        require_draft_length(self, "draft")
         require_in(self, "(0, 1)", "ratio")
+        require_in(self, "[0, 1]", "enough", "confidence")
 
 
 def matchness(probe: Probe, tokens: Sequence[int], start: int, skips: SkipSet) -> float:

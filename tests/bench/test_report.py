@@ -100,6 +100,18 @@ def test_every_panel_of_bars_has_a_line_at_1_wherever_its_ticks_are(small):
         assert drawn.count('class="one"') == drawn.count("<h4>")
 
 
+@pytest.mark.parametrize(("transformers", "are_cut"), [(0.5, False), (0.05, True)])
+def test_only_bars_that_would_squash_the_others_are_cut(transformers, are_cut):
+    paces = {("autoregressive", "best"): 1.0, ("knn-ssd", "best"): 1.5}
+    paces[("transformers", "")] = transformers
+    comparison = Comparison(made_results((0,), per_domain=2, repeats=2, paces=paces))
+    drawn = speedups(comparison).html("")
+    widths = re.findall(r'width="([\d.]+)%" rx="1.5" class="bar strategy"', drawn)
+    assert ("→" in drawn) == are_cut
+    assert max(map(float, widths)) > 40
+    assert all(float(x) <= 100 for x in re.findall(r'="([\d.]+)%"', drawn))
+
+
 def test_cells_carry_the_share_of_drafting_rounds(small):
     marks = Elements(page([Comparison(small)])).marks("skips")
     for row in small["rows"]:
@@ -274,7 +286,7 @@ def test_what_is_inconclusive_is_marked():
 def test_a_page_says_what_its_intervals_leave_out_and_what_calibrations_were_given():
     results = {**made_results((0,)), "calibration_budget": "calibrating 2 strategies takes 40 s"}
     shown = page([Comparison(results)])
-    assert "leave out what calibrating again changes" in shown
+    assert "do not include the variation between calibrations" in shown
     assert "Calibrating 2 strategies takes 40 s." in shown
 
 

@@ -178,10 +178,10 @@ def test_a_kill_while_notes_are_read_again_loses_none_of_them(tmp_path, monkeypa
     whole = notes.read_text()
 
     def killed(self, *given, **how):
-        self.write_bytes(b"{")
+        self.write_text("{")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_text", killed)
+    monkeypatch.setattr(Path, "write_bytes", killed)
     with pytest.raises(KeyboardInterrupt):
         planted_lab("llama", notes=notes)
     assert notes.read_text() == whole

@@ -146,9 +146,11 @@ def test_copying_ends_with_an_end_token():
     assert (draft.tokens, draft.copied, logits) == ((1, 2), 2, [])
 
 
-def test_a_copied_token_outside_the_vocabulary_is_refused():
-    with pytest.raises(InvalidDraftPlan, match="copies token 23, and the model's vocabulary"):
-        rounds_of(Foretelling((0, 0, 0, 23), 1, 5, DraftPlan(SkipSet.none(LAYERS), StopRule(1))))
+@pytest.mark.parametrize("token", [23, -1])
+def test_a_copied_token_outside_the_vocabulary_is_refused(token):
+    plan = DraftPlan(SkipSet.none(LAYERS), StopRule(1))
+    with pytest.raises(InvalidDraftPlan, match=f"copies token {token}, and the model's vocabulary"):
+        rounds_of(Foretelling((0, 0, 0, token), 1, 5, plan))
 
 
 def table(base, per_row):

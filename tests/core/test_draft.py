@@ -97,6 +97,16 @@ def test_confidence_is_the_drafts_own_probability_of_the_token():
     assert sampled.confidences == pytest.approx(wanted, abs=EXACT)
 
 
+@pytest.mark.parametrize("tree", [None, TreeRule((2,))])
+def test_a_sampled_confidence_is_that_of_the_spines_token_at_the_rules_temperature(tree):
+    executor, heat = tiny_executor(Tiny(layers=LAYERS)), 2.5
+    plan = DraftPlan(PLAN.skips, StopRule(4, temperature=heat), tree)
+    draft, logits, _ = drafted(executor, PROMPT, plan, law_of(0))
+    flat = [(row.softmax(-1) ** (1 / heat)) for row in logits]
+    wanted = [float(row[t] / row.sum()) for row, t in zip(flat, draft.tokens, strict=False)]
+    assert draft.confidences == pytest.approx(wanted, abs=EXACT)
+
+
 def test_the_token_that_trips_the_confidence_rule_is_kept():
     free = confidences_of(with_stop(confidence=1e-9))
     floor = sorted(free)[2]

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 from doubles.drafts import LAYERS, models, prompts, skip_sets
-from doubles.strategies import Answering, InTurn
+from doubles.strategies import Answering, InTurn, Listening
 from doubles.tiny import FAMILIES, WINDOWED, Tiny, tiny_executor, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,8 +24,11 @@ from specframe.costs.model import CostModel
 from specframe.doors.arguments import resolve
 from specframe.errors import InvalidRequest
 from specframe.executors import exactness
-from specframe.executors.fused import executor as fused
+from specframe.executors.filling import fill_cache
+from specframe.executors.fused import sublayers as fused
 from specframe.executors.fused import weights
+from specframe.executors.fused.executor import FusedExecutor
+from specframe.executors.modules.executor import ModuleExecutor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import LONGEST_CHAIN, DraftPlan, GainRule, SkipSet, StopRule, TreeRule
@@ -231,6 +234,40 @@ def test_a_long_prompt_goes_in_in_blocks():
             logits = model_of(tiny)(torch.tensor([tokens]), use_cache=False).logits
         assert token == int(logits[0, -1].argmax())
         tokens = [*tokens, token]
+
+
+@pytest.mark.parametrize("held", [1, 9, 19])
+@pytest.mark.parametrize("make", [FusedExecutor, ModuleExecutor])
+def test_tokens_that_a_cache_holds_are_not_processed_again(make, held, monkeypatch):
+    executor = make(tiny_model(Tiny(layers=LAYERS)))
+    prompt = list(range(1, 21))
+    plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), StopRule(3))
+    engine = Engine(executor, InTurn((plan,)), Law(), Limits(12))
+    wanted = tokens_of(engine.rounds(prompt))
+    known = executor.new_cache(held)
+    for _ in fill_cache(executor, known, prompt[:held]):
+        pass
+    walk, walked = executor.walk, []
+    monkeypatch.setattr(
+        executor, "walk", lambda step, *a, **k: walked.append(step.rows) or walk(step, *a, **k)
+    )
+    for _ in range(2):  # the cache itself is left as it was
+        assert tokens_of(engine.rounds(prompt, known)) == wanted
+        assert walked[0] == len(prompt) - held
+        walked.clear()
+
+
+def test_a_cache_may_not_hold_the_whole_prompt_nor_hide_states_that_are_asked_for():
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    known = executor.new_cache(4)
+    for _ in fill_cache(executor, known, [1, 2, 3]):
+        pass
+    plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), StopRule(3))
+    with pytest.raises(InvalidRequest, match="holds 3 tokens, and at most 2"):
+        next(Engine(executor, InTurn((plan,)), Law(), Limits(12)).rounds([1, 2, 3], known))
+    asking = Listening(plan, Needs(prompt=(1,)))
+    with pytest.raises(InvalidRequest, match="reads the prompt's states"):
+        next(Engine(executor, asking, Law(), Limits(12)).rounds([1, 2, 3, 4], known))
 
 
 def test_a_draft_that_breaks_down_leaves_the_target_alone():

@@ -74,6 +74,12 @@ def test_the_least_length_leaves_padding_out(given, wanted):
     assert least_lengths(**given) == wanted
 
 
+def test_rows_end_with_token_0_where_the_model_names_none_to_fill_them():
+    model = tiny_model(Tiny(positions=POSITIONS))
+    assert resolve(model, [1], POSITIONS, CPU, max_new_tokens=1).pad == 0
+    assert resolve(model, [1], POSITIONS, CPU, max_new_tokens=1, pad_token_id=7).pad == 7
+
+
 def test_a_budget_of_new_tokens_does_not_count_padding():
     assert budget(5, padding=3, max_new_tokens=4) == 4
     assert budget(5, padding=3, max_length=12) == 4

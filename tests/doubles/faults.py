@@ -12,6 +12,7 @@ from specframe.core.engine import Engine
 from specframe.core.sampling import Law
 from specframe.executors.cache import CursorCache
 from specframe.executors.fused import executor as fused
+from specframe.executors.fused import sublayers
 from specframe.executors.low_bit_copies import LowBitCopies
 from specframe.types import Draft, SkipSet, Verdict
 
@@ -285,9 +286,9 @@ def draft_blind_to_itself(patch):
 
 
 def window_one_too_wide(patch):
-    columns = fused.open_columns
+    columns = sublayers.open_columns
 
     def wide(positions, visible, count, mask, window):
         return columns(positions, visible, count, mask, None if window is None else window + 1)
 
-    patch.setattr(fused, "open_columns", wide)
+    patch.setattr(sublayers, "open_columns", wide)

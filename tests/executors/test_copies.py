@@ -5,7 +5,7 @@ import torch
 from doubles.tiny import Tiny, tiny_model
 from torch.profiler import ProfilerActivity, profile
 
-from specframe.executors.fused import executor as fused
+from specframe.executors.fused import sublayers as fused
 from specframe.executors.fused.attention import attend, attend_fused
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.types import Step

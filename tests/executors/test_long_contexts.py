@@ -10,7 +10,8 @@ from specframe.contract.constant_plan import ConstantPlan
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.executors.filling import BLOCK, fill_cache
-from specframe.executors.fused.executor import PROMPT_ROWS, FusedExecutor
+from specframe.executors.fused.executor import FusedExecutor
+from specframe.executors.fused.sublayers import PROMPT_ROWS
 from specframe.executors.modules.executor import ModuleExecutor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule

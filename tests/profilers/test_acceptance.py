@@ -14,7 +14,13 @@ from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law, seeded_choice
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.profilers.acceptance import Acceptance, AcceptanceEstimator
-from specframe.profilers.continuations import Continuation, continue_prompts, text_states
+from specframe.profilers.continuations import (
+    Continuation,
+    continue_prompts,
+    judge,
+    judge_prompts,
+    text_states,
+)
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.types import DraftPlan, SkipSet, Step, StopRule
 
@@ -130,6 +136,23 @@ def test_continuations_are_what_the_engine_generates():
     engine = Engine(executor, Autoregressive(), Law(), Limits(12))
     generated = [token for done in engine.rounds(prompt) for token in done.tokens]
     assert list(text.tokens[len(prompt) :]) == generated
+
+
+@pytest.mark.parametrize("tiny", [DEEP, WINDOWED])
+def test_prompts_judged_at_once_are_their_judged_continuations(tiny):
+    executor, asked = tiny_executor(tiny), prompts(tiny)
+    wanted = [judge(executor, text) for text in continue_prompts(executor, asked, 12)]
+    found = judge_prompts(executor, asked, 12)
+    for one, other in zip(found, wanted, strict=True):
+        assert (one.tokens, one.first, one.cache.length) == (
+            other.tokens,
+            other.first,
+            other.cache.length,
+        )
+        torch.testing.assert_close(one.hidden, other.hidden)
+    skips = random_skips(tiny.layers, 0)
+    estimates = [AcceptanceEstimator(executor, texts).estimate(skips) for texts in (found, wanted)]
+    assert estimates[0].chances == estimates[1].chances
 
 
 def test_a_continuation_ends_at_an_end_token():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from specframe.errors import ArtefactError, CalibrationMismatch
@@ -127,10 +128,18 @@ def test_a_missing_or_broken_manifest_is_refused(tmp_path):
         load(tmp_path)
 
 
-def test_tensors_that_cannot_be_written_are_an_error(tmp_path, anchors):
-    (tmp_path / ".tensors.safetensors").mkdir()
-    with pytest.raises(ArtefactError, match=r"cannot be written: .+\. Name a folder"):
-        save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
+def test_tensors_that_cannot_be_written_are_an_error_and_what_was_there_stays(tmp_path, anchors):
+    save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
+
+    def refuse(*_):
+        raise SafetensorError("Error while serializing: I/O error")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("safetensors.torch.save_file", refuse)
+        with pytest.raises(ArtefactError, match=r"cannot be written: .+\. Name a folder"):
+            save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
+    assert load(tmp_path).names == anchors.names
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_value_that_is_no_data_is_refused(tmp_path):

@@ -111,7 +111,7 @@ def test_workers_run_studies_at_the_same_time_and_one_that_ends_them_has_failed(
     workers = Playing(StudyRunner(tmp_path, True, find=find), deadly)
     outcome = run_every(studies, tmp_path, True, lambda text: None, workers=workers)
     assert list(outcome.results) == [name for name in NAMES if name != deadly]
-    assert outcome.failed == ({deadly: "it ended three workers"} if deadly else {})
+    assert outcome.failed == ({deadly: "three workers died on it"} if deadly else {})
 
 
 def test_a_worker_that_does_not_see_the_runs_folder_says_so(tmp_path):

@@ -10,7 +10,7 @@ from specframe.bench.report.scales import Scale, ticks
 
 __all__ = ["Frame"]
 
-LEFT, RIGHT, TOP, BOTTOM = 38.0, 10.0, 8.0, 34.0
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 8.0, 34.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ OWN, LIBRARY = "speedup_vs_own_ar", "speedup_vs_transformers"
 AGAINST = {OWN: "own autoregressive decoding", LIBRARY: "transformers' generate"}
 ROW_HEIGHT, AXIS_HEIGHT = 42, 20
 ROOM = 1.14  # of the longest bar, for the figure behind it
+CUT = (
+    2.0  # thin bars this much longer than the wide ones are cut, so that the wide ones can be read
+)
 
 
 def speedups(comparison: Comparison) -> Figure:
@@ -27,7 +30,8 @@ def speedups(comparison: Comparison) -> Figure:
         "Decoded tokens per second relative to two baselines, measured alternately in the same "
         "process: own autoregressive decoding, which runs on the same engine, and transformers' "
         "generate. Whiskers are 95\N{NO-BREAK SPACE}% bootstrap intervals. Bars that end right of "
-        "the line at 1× are faster than the baseline."
+        "the line at 1× are faster than the baseline. A thin bar with an arrow is longer than "
+        "the drawing."
     )
     body = join(_legend(), folds(comparison.settings, lambda s: _setting(comparison, s)))
     return Figure(NAME, TITLE, caption, body)
@@ -56,10 +60,9 @@ def _legend() -> Markup:
 def _setting(comparison: Comparison, setting: Setting) -> Markup:
     order = by_speed(comparison.entries(setting, MEAN))
     entries = comparison.entries(setting)
-    ends = [entry[f"{key}_high"] for entry in entries for key in AGAINST if entry[key] is not None]
-    if not ends:
+    longest = _longest(entries) * ROOM
+    if not longest:
         return EMPTY
-    longest = max(*ends, 1.0) * ROOM
     panels = []
     for domain in [MEAN, *comparison.domains]:
         found = {parts.contender_of(e): e for e in comparison.entries(setting, domain)}
@@ -68,6 +71,17 @@ def _setting(comparison: Comparison, setting: Setting) -> Markup:
         size = "wide" if domain == MEAN else ""
         panels.append(panel(heading, _bars(heading, rows, longest), size))
     return grid(panels)
+
+
+def _longest(entries: list[Entry]) -> float:
+    """The end of the longest bar that is drawn in full, at least 1; 0 where nothing is drawn."""
+    wide, thin = (
+        max((entry[f"{key}_high"] for entry in entries if entry[key] is not None), default=0.0)
+        for key in (OWN, LIBRARY)
+    )
+    if not wide:
+        return max(thin, 1.0) if thin else 0.0
+    return max(wide, 1.0, thin if thin <= CUT * wide else 0.0)
 
 
 def _bars(heading: str, rows: list[tuple[ContenderName, Entry]], longest: float) -> Markup:
@@ -126,6 +140,9 @@ def _bar(key: str, contender: ContenderName, entry: Entry, top: int, longest: fl
     low, high = (_place(entry[f"{key}_{side}"], longest) for side in ("low", "high"))
     y = top + thick / 2
     behind = _place(max(value, entry[f"{key}_high"]), longest)
+    cut = entry[f"{key}_high"] > longest
+    whisker = [line((low, y), (high, y), "whisker")]
+    whisker += [line((x, y - 3), (x, y + 3), "whisker") for x in (low, high)]
     return mark(
         NAME,
         f"{contender}, {entry['domain']}: {fold(value)} ({interval(entry, key)}) against "
@@ -134,13 +151,13 @@ def _bar(key: str, contender: ContenderName, entry: Entry, top: int, longest: fl
             "rect",
             y=top,
             height=thick,
-            width=_place(value, longest),
+            width=_place(min(value, longest), longest),
             rx=1.5,
             class_=f"bar {contender.kind}{unsure}" if own else "against",
         ),
-        line((low, y), (high, y), "whisker"),
-        *(line((x, y - 3), (x, y + 3), "whisker") for x in (low, high)),
-        EMPTY if own else label(fold(value), behind, top + 6, dx=5, class_="small"),
+        *(() if cut else whisker),
+        EMPTY if own or cut else label(fold(value), behind, top + 6, dx=5, class_="small"),
+        label(f"{fold(value)} →", "100%", top + 6, "end", class_="small cover") if cut else EMPTY,
         class_=None,
         against=key.removeprefix("speedup_vs_"),
         **contender.facts,

@@ -52,8 +52,8 @@ def summary_table(comparison: Comparison) -> Figure:
         return absent(NAME, TITLE, "This run has no finished answers.")
     caption = (
         "One line per contender and domain. ? marks a speed-up whose 95\N{NO-BREAK SPACE}% "
-        "interval is wider than ±4\N{NO-BREAK SPACE}%, or which comes from one prompt. The columns "
-        "are explained at the end of the page."
+        "interval contains 1 and is wider than ±4\N{NO-BREAK SPACE}%, or which comes from one "
+        "prompt. The columns are explained at the end of the page."
     )
     if any(exit_mark(comparison.model, entry["selector"]) for entry in comparison.summary):
         caption += f" {EXIT_NOTE}."

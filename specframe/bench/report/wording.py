@@ -9,8 +9,8 @@ from specframe.bench.summary import MEAN as MEAN
 
 UNKNOWN = "–"
 INTERVALS = (
-    "Intervals are over prompts: they leave out what calibrating again changes, which was up to "
-    "10\N{NO-BREAK SPACE}% between two runs."
+    "Intervals are over prompts. They do not include the variation between calibrations, up to "
+    "10\N{NO-BREAK SPACE}% in two runs."
 )
 Entry = Mapping[str, Any]
 

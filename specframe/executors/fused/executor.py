@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from specframe.errors import UnsupportedModel
-from specframe.executors.cache import COLUMN_BLOCK, STORAGE_BLOCK, STRICT_BLOCK, CursorCache
+from specframe.executors.cache import CursorCache
 from specframe.executors.executor import (
     ALL_ROWS,
     NO_ROWS,
     Chain,
     Decided,
     chain_step,
-)
-from specframe.executors.fused.attention import (
-    additive_mask,
-    attend_beside,
-    attend_fused,
-    attend_in_blocks,
-    attend_prompt,
-    open_columns,
 )
 from specframe.executors.fused.fusible import (
     FusedLayer,
@@ -36,7 +26,6 @@ from specframe.executors.fused.fusible import (
     copy_norms,
     reason_not_fusible,
 )
-from specframe.executors.fused.kernels import Attend, quickest_attention
 from specframe.executors.fused.lowering import lower_attention, lower_for, lower_head, lower_mlp
 from specframe.executors.fused.native.build import source_version
 from specframe.executors.fused.native.chain import DraftParts, NativeChain
@@ -48,36 +37,19 @@ from specframe.executors.fused.native.sublayers import (
     native_layer,
     native_sublayers,
 )
+from specframe.executors.fused.sublayers import Frame, TorchSublayers
 from specframe.executors.low_bit import LowBitLinear
 from specframe.executors.low_bit_copies import HEAD, LowBitCopies
 from specframe.types import DraftPlan, Pass, SkipSet, Step
 
 __all__ = ["FusedExecutor"]
 
-PROMPT_ROWS = 32  # more rows belong to a prompt and use the attention that saves memory
-PAIR_ROWS = 2  # in bf16, a single row is not bit-identical to the same row in a block
 MOST_RUNS = 256  # kept sequences of compiled sublayers, some kilobytes each
-STRICT_ROWS = 16  # float32 products are bit-identical only for a fixed number of rows
-
 
 Sublayers = Callable[[Sequence[int], Tensor], Tensor]  # depths, stream before them -> after them
 
 
-@dataclass(slots=True)
-class _Frame:
-    """What all layers of one walk share."""
-
-    step: Step
-    rows: int  # rows computed: the step's, padded
-    cos: Tensor  # [rows, 1, D]
-    sin: Tensor
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
-    targets: tuple[Tensor, ...] | None  # where keys and values are written; None: nowhere
-    masks: dict[int | None, Tensor | None]  # by window
-
-
-class FusedExecutor:
+class FusedExecutor(TorchSublayers):
     """Runs Llama, Mistral, Qwen2, Qwen3, SmolLM3 and Granite models.
 
     The fused weights share storage with the model's parameters. `strict` pads every product of a
@@ -113,13 +85,6 @@ class FusedExecutor:
         self.compiled = self._native is not None
         self._lower = lower_for(self.compiled, self._low.rounding)
         self._attend, self._block = self._choose_attention()
-
-    def _choose_attention(self) -> tuple[Attend, int]:
-        """The kernel, and the block size of columns that it needs for bit-identical rows."""
-        if self.strict:
-            return partial(attend_in_blocks, block=STRICT_BLOCK), STRICT_BLOCK
-        quickest = quickest_attention(self.shape, self.dtype, self.device)
-        return quickest, STORAGE_BLOCK if quickest is attend_fused else COLUMN_BLOCK
 
     @property
     def traits(self) -> str:
@@ -252,16 +217,6 @@ class FusedExecutor:
         """The same in full, differentiable in `hidden`."""
         return self._read_out(hidden, self._model.head)
 
-    def _read_out(self, hidden: Tensor, head: Linear) -> Tensor:
-        count = hidden.shape[1]
-        stream = self._pad(hidden[0], self._padded(count))
-        normed = F.rms_norm(stream, stream.shape[-1:], self._model.norm, self._model.eps)
-        return self._divided(self._linear(head, normed)[None, :count])
-
-    def _divided(self, logits: Tensor) -> Tensor:
-        divisor = self._model.logits_divisor
-        return logits if divisor == 1.0 else logits / divisor
-
     @torch.inference_mode()
     def products_alone(self) -> None:
         """Run the matrix products of a one-row walk and nothing else, to tell what they take."""
@@ -278,11 +233,6 @@ class FusedExecutor:
         rows = model.embedding.new_zeros(self._padded(1), max(width for _, width in sized))
         for part, width in sized:
             self._linear(part, rows[:, :width].contiguous())
-
-    def _embed(self, tokens: Tensor) -> Tensor:
-        rows = F.embedding(tokens, self._model.embedding)
-        multiplier = self._model.embedding_multiplier
-        return rows if multiplier == 1.0 else rows * multiplier
 
     def _begin(
         self, step: Step, cache: CursorCache, stream: Tensor, skips: SkipSet
@@ -312,136 +262,11 @@ class FusedExecutor:
         return run
 
     def _run_plain(
-        self, depths: Sequence[int], stream: Tensor, *, frame: _Frame, skips: SkipSet
+        self, depths: Sequence[int], stream: Tensor, *, frame: Frame, skips: SkipSet
     ) -> Tensor:
         for depth in depths:
             stream = self._run(depth, self._layer(depth, skips), stream, frame)
         return stream
-
-    def _run(self, depth: int, layer: FusedLayer, stream: Tensor, frame: _Frame) -> Tensor:
-        """The stream after a sublayer, in operations of torch."""
-        if depth % 2:
-            return self._add(stream, self._mlp(layer, stream))
-        return self._add(stream, self._attention(layer, depth // 2, stream, frame))
-
-    def _add(self, stream: Tensor, update: Tensor) -> Tensor:
-        return torch.add(stream, update, alpha=self._model.residual_multiplier)
-
-    def _mlp(self, layer: FusedLayer, stream: Tensor) -> Tensor:
-        normed = F.rms_norm(stream, stream.shape[-1:], layer.mlp_norm, self._model.eps)
-        gate, up = self._linear(layer.gate_up, normed).chunk(2, dim=-1)
-        return self._linear(layer.down, F.silu(gate).mul_(up))
-
-    def _attention(self, layer: FusedLayer, index: int, stream: Tensor, frame: _Frame) -> Tensor:
-        shape, rows = self.shape, frame.rows
-        normed = F.rms_norm(stream, stream.shape[-1:], layer.attention_norm, self._model.eps)
-        fused = self._linear(layer.qkv, normed).view(rows, -1, shape.head_size)
-        self._rotate(layer, fused[:, : shape.heads + shape.kv_heads], frame)
-        query, own = fused[:, : shape.heads], fused[: frame.step.rows, shape.heads :]
-        keys, values = frame.keys[index], frame.values[index]
-        if frame.targets is not None:
-            frame.targets[index].copy_(own)
-        mask = self._mask(layer.window, frame)
-        if frame.targets is not None and frame.step.rows > PROMPT_ROWS:
-            mixed = attend_prompt(query.transpose(0, 1), keys, values, mask, self._model.scale)
-            mixed = mixed.transpose(0, 1)
-        else:
-            mixed = self._attend_rows(query, own, keys, values, mask, frame)
-        return self._linear(layer.output, mixed.reshape(rows, -1))
-
-    def _attend_rows(
-        self,
-        query: Tensor,  # [rows, heads, D]
-        own: Tensor,  # [S, 2 x kv heads, D]
-        keys: Tensor,
-        values: Tensor,
-        mask: Tensor | None,
-        frame: _Frame,
-    ) -> Tensor:
-        assert mask is not None
-        shape, rows, scale = self.shape, frame.rows, self._model.scale
-        group = shape.heads // shape.kv_heads
-        grouped = query.view(rows, shape.kv_heads, group, -1).transpose(0, 1)
-        grouped = grouped.reshape(shape.kv_heads, rows * group, -1)
-        if frame.targets is not None:
-            mixed = self._attend(grouped, keys, values, mask, scale)
-        else:
-            own_keys, own_values = own.transpose(0, 1).split(shape.kv_heads)
-            mixed = attend_beside(grouped, keys, values, own_keys, own_values, mask, scale)
-        return mixed.view(shape.kv_heads, rows, group, -1).transpose(0, 1)
-
-    def _rotate(self, layer: FusedLayer, heads: Tensor, frame: _Frame) -> None:
-        """Apply optional norms and rotary positions to queries and keys, in place."""
-        if layer.qk_norm is not None:
-            normed = F.rms_norm(heads, heads.shape[-1:], None, self._model.eps)
-            heads.copy_(normed.mul_(layer.qk_norm))
-        if layer.rotary:
-            turned = heads.roll(heads.shape[-1] // 2, -1)
-            heads.mul_(frame.cos).addcmul_(turned, frame.sin)
-
-    def _frame(self, step: Step, cache: CursorCache) -> _Frame:
-        rows = self._padded(step.rows)
-        cos, sin = self._rotary(step, cache, rows)
-        if step.slot is None:
-            columns, targets = step.visible, None
-        else:
-            columns = -(-(step.slot + step.rows) // self._block) * self._block
-            targets = cache.scratch(step.slot, step.rows)
-        if step.rows > PROMPT_ROWS and step.slot is not None:
-            columns = step.slot + step.rows
-        keys, values = cache.keys(columns), cache.values(columns)
-        return _Frame(step, rows, cos, sin, keys, values, targets, {})
-
-    def _mask(self, window: int | None, frame: _Frame) -> Tensor | None:
-        if window not in frame.masks:
-            frame.masks[window] = self._build_mask(window, frame)
-        return frame.masks[window]
-
-    def _build_mask(self, window: int | None, frame: _Frame) -> Tensor | None:
-        step = frame.step
-        columns = frame.values[0].shape[1]
-        if frame.targets is None:
-            columns = step.visible + step.rows
-        prompt = frame.targets is not None and step.rows > PROMPT_ROWS
-        first = step.slot == 0 or self.device.type == "cuda"  # a CPU needs a mask after that
-        if prompt and first and step.mask is None and _covers(window, columns):
-            return None
-        allowed = open_columns(step.positions, step.visible, columns, step.mask, window)
-        if prompt:
-            return allowed
-        group = self.shape.heads // self.shape.kv_heads
-        return additive_mask(self._pad(allowed, frame.rows), group, self.dtype)
-
-    def _rotary(self, step: Step, cache: CursorCache, rows: int) -> tuple[Tensor, Tensor]:
-        self._reserve_rotary(max(cache.capacity, step.visible + step.rows))
-        positions = self._pad(step.positions, rows)
-        return self._cos.index_select(0, positions), self._sin.index_select(0, positions)
-
-    def _reserve_rotary(self, needed: int) -> None:
-        """Make the tables cover this many positions."""
-        if self._cos.shape[0] >= needed:
-            return
-        positions = torch.arange(needed, device=self.device)[None]
-        cos, sin = self._model.rotary(self._model.embedding, positions)
-        half = cos.shape[-1] // 2
-        sign = torch.ones_like(sin)
-        sign[..., :half] = -1  # the minus sign of rotate-half is part of the table
-        self._cos, self._sin = cos[0, :, None], (sin * sign)[0, :, None]
-
-    def _padded(self, rows: int) -> int:
-        """How many rows are computed, so that results do not depend on the number of rows."""
-        if rows > PROMPT_ROWS:
-            return rows
-        if self.strict:
-            return -(-rows // STRICT_ROWS) * STRICT_ROWS
-        return max(rows, PAIR_ROWS)
-
-    @staticmethod
-    def _pad(rows: Tensor, count: int) -> Tensor:
-        missing = count - rows.shape[0]
-        if missing <= 0:
-            return rows
-        return torch.cat([rows, rows[:1].expand(missing, *rows.shape[1:])])
 
     def _layer(self, depth: int, skips: SkipSet) -> FusedLayer:
         layer, bits = self._model.layers[depth // 2], skips.low_bits
@@ -456,20 +281,6 @@ class FusedExecutor:
             return self._native.layers[depth // 2]
         make = lambda: (native_layer(self._layer(depth, skips)), 0)  # noqa: E731
         return self._low.get(f"{depth}, compiled", skips.low_bits, make)
-
-    def _linear(self, layer: Linear, rows: Tensor) -> Tensor:
-        low, few = isinstance(layer, LowBitLinear), rows.shape[0] <= MOST_ROWS
-        if self._native is not None and (low or (few and not rows.requires_grad)):
-            return self._native.product(layer, rows)
-        if low:
-            return layer(rows)
-        if not self.strict or rows.shape[0] > PROMPT_ROWS or rows.shape[0] == STRICT_ROWS:
-            return layer(rows)
-        return torch.cat([layer(block) for block in rows.split(STRICT_ROWS)])
-
-
-def _covers(window: int | None, rows: int) -> bool:
-    return window is None or rows <= window
 
 
 def _weight(linear: Linear) -> Tensor:

@@ -15,9 +15,10 @@ from torch import Tensor
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import ALL_ROWS, Chain, Decided
 from specframe.executors.fused.attention import attend, attend_fused
-from specframe.executors.fused.executor import PROMPT_ROWS, FusedExecutor
+from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.fused.fusible import FusedLayer, Linear
 from specframe.executors.fused.lowering import lower_for
+from specframe.executors.fused.sublayers import PROMPT_ROWS
 from specframe.executors.fused.weights import FusedLinear
 from specframe.executors.graphs.chain import GraphedChain
 from specframe.executors.graphs.inputs import STATE_ROWS, Inputs

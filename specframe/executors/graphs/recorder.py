@@ -40,11 +40,11 @@ class WalkKey:
     resumed: bool  # from a given stream
     end: End
     confident: bool = False  # whether a chained walk tells the probability of its token
-    narrow: bool = False  # whether one row goes on alone after the prefix, see `goes_narrow`
+    narrow: bool = False  # whether only one row runs after the prefix, see `goes_narrow`
 
 
 def goes_narrow(skips: SkipSet, rows: int) -> bool:
-    """Whether a walk goes on with one row instead of 16 from where draft and target differ.
+    """Whether a walk runs one row instead of 16 from where draft and target differ.
 
     Products of 4-bit weights take longer for more rows, and nothing relies on their bits.
     """

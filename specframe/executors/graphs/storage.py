@@ -61,7 +61,7 @@ class StoredCache(CursorCache):
 
 
 class StoragePool:
-    """Hands storages out and takes them back; `dropped` is told of those it forgets."""
+    """Lends storages and takes them back; `dropped` is called with each one that is deleted."""
 
     def __init__(self, dropped: Callable[[Storage], None]) -> None:
         self._free: list[Storage] = []

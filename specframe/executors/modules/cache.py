@@ -43,6 +43,15 @@ class LayerCache(CursorCache):
         tensors = [part for pair in self._layers if pair is not None for part in pair]
         return sum(part.numel() * part.element_size() for part in tensors) // self._columns
 
+    def take_over(self, other: CursorCache) -> None:
+        """Copy what another cache of the same executor has committed; this one must be empty."""
+        assert isinstance(other, LayerCache)
+        super().take_over(other)
+        for layer, pair in enumerate(other._layers):
+            if pair is not None:
+                for mine, theirs in zip(self.storage(layer, *pair), pair, strict=True):
+                    mine[:, :, : other.length] = theirs[:, :, : other.length]
+
     def commit(self, rows: Sequence[int]) -> None:
         """Keep these scratch rows, counted from the cursor, in this order; advance past them."""
         if list(rows) != list(range(len(rows))):

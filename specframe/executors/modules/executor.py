@@ -15,7 +15,7 @@ from specframe.executors.added_code import added_code, foreign_classes
 from specframe.executors.cache import COLUMN_BLOCK, CursorCache
 from specframe.executors.executor import ALL_ROWS, Chain, Decided
 from specframe.executors.fused.attention import open_columns
-from specframe.executors.fused.executor import PAIR_ROWS, PROMPT_ROWS
+from specframe.executors.fused.sublayers import PAIR_ROWS, PROMPT_ROWS
 from specframe.executors.low_bit_copies import HEAD, LowBitCopies
 from specframe.executors.modules.cache import LayerCache, StepView
 from specframe.executors.modules.layout import Layer, Layout, parts_of, taken_apart

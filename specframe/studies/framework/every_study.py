@@ -119,7 +119,7 @@ def run_every(
             results[event.job] = found
             ended()
         todo.tell_seconds(event.job)
-    failed |= dict.fromkeys(todo.given_up, "it ended three workers")
+    failed |= dict.fromkeys(todo.given_up, "three workers died on it")
     return EveryStudy({name: results[name] for name in by_name if name in results}, failed)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from specframe.errors import InvalidRequest
+from specframe.storage.pictures import new_picture, save_picture
 
 __all__ = ["draw_study"]
 
@@ -19,24 +20,12 @@ def draw_study(results: Mapping[str, Any], path: Path) -> None:
             f"The study {results['study']!r} has no picture. Leave out --plot; the report has its "
             f"rows."
         )
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InvalidRequest(
-            "A picture needs matplotlib. Run `pip install specframe[plot]`."
-        ) from error
-    figure = Figure(figsize=(9, 4.8), layout="constrained")
+    figure = new_picture(9, 4.8)
     axes = figure.subplots()
     draw = {"bars": _bars, "lines": _lines}[shows["kind"]]
     draw(axes, shows, results["rows"])
     axes.set_title(results["title"])
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(
-            f"The picture cannot be written to {str(path)!r}: {error}. Name a .png or .svg file "
-            f"in a folder that you may write to."
-        ) from error
+    save_picture(figure, path)
 
 
 def _bars(axes: Any, shows: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specframe.storage.user_cache import writing
+from specframe.storage.whole_folder import filling
 from specframe.testbed.model.card import write_card
 from specframe.testbed.training.recipe import Recipe
 from specframe.testbed.training.run import resume
@@ -24,9 +26,10 @@ def export(
 
     model = resume(recipe, run).model.to(torch.bfloat16)
     model.config.dtype = torch.bfloat16
-    model.save_pretrained(target)
-    PreTrainedTokenizerFast.from_pretrained(run / "tokenizer").save_pretrained(target)
-    write_card(target, recipe, run / "curve.jsonl", report, history)
+    with filling(target, "model.safetensors") as new, writing(target):
+        model.save_pretrained(new)
+        PreTrainedTokenizerFast.from_pretrained(run / "tokenizer").save_pretrained(new)
+        write_card(new, recipe, run / "curve.jsonl", report, history)
 
 
 def open_folder(folder: Path) -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:

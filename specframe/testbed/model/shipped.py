@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specframe.errors import ArtefactError
 from specframe.storage.user_cache import cache_folder
+from specframe.storage.whole_folder import scratch
 from specframe.testbed.model.folder import export, open_folder
 from specframe.testbed.training.recipe import FULL, TINY
 from specframe.testbed.training.run import train
@@ -54,12 +54,11 @@ def load_tiny() -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
 
 
 def _train_tiny(kept: Path) -> None:
-    work = kept.with_name(f"{kept.name}.{os.getpid()}")
-    train(TINY, work / "run", lambda _: None)
-    export(TINY, work / "run", work / "model")
-    if not kept.exists():  # two processes may train at once, with the same result
-        (work / "model").rename(kept)
-    shutil.rmtree(work)
+    with scratch(kept.with_name(f"{kept.name}.{os.getpid()}")) as work:
+        train(TINY, work / "run", lambda _: None)
+        export(TINY, work / "run", work / "model")
+        if not kept.exists():  # two processes may train at once, with the same result
+            (work / "model").rename(kept)
 
 
 def _sources_hash() -> str:

@@ -1,13 +1,15 @@
 """Checkpoints of a training run, written to a temporary name first, so that none is partial."""
 
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
+
+from specframe.storage.user_cache import write_text
+from specframe.storage.whole_folder import scratch
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -34,17 +36,14 @@ def save_checkpoint(
     name = f"checkpoint-{position.step:06d}"
     if latest_position(folder) == position:
         return  # already written: writing it again would briefly leave none
-    partial = folder / f"{name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     weights = {key: value for key, value in model.state_dict().items() if key != "lm_head.weight"}
-    save_file(weights, partial / "weights.safetensors")
-    save_file(
-        {key: value.contiguous() for key, value in moments.items()}, partial / "moments.safetensors"
-    )
-    (partial / "position.json").write_text(json.dumps(asdict(position)))
-    shutil.rmtree(folder / name, ignore_errors=True)
-    partial.rename(folder / name)
+    whole = {key: value.contiguous() for key, value in moments.items()}
+    with scratch(folder / f"{name}.partial") as partial:
+        save_file(weights, partial / "weights.safetensors")
+        save_file(whole, partial / "moments.safetensors")
+        (partial / "position.json").write_text(json.dumps(asdict(position)))
+        shutil.rmtree(folder / name, ignore_errors=True)
+        partial.rename(folder / name)
     _point(folder, name)
 
 
@@ -71,9 +70,7 @@ def _latest(folder: Path) -> Path:
 
 
 def _point(folder: Path, name: str) -> None:
-    partial = folder / f"{_LATEST}.partial"
-    partial.write_text(name)
-    os.replace(partial, folder / _LATEST)
+    write_text(folder / _LATEST, name)
     for old in folder.glob("checkpoint-*"):
         if old.name != name:
             shutil.rmtree(old)

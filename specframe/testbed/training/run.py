@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specframe.errors import InvalidConfig
+from specframe.errors import ArtefactError, InvalidConfig
+from specframe.storage.user_cache import append_line, read_json, whole_lines, write_json, writing
 from specframe.testbed.model.tokenizer import train_tokenizer
 from specframe.testbed.training.checkpoints import latest_position, load_checkpoint, save_checkpoint
 from specframe.testbed.training.growth import empty_model, new_model
@@ -47,13 +48,19 @@ def run_recipe(folder: Path, size: str, tokens: int | None, decay_now: bool) -> 
 def _begun(folder: Path, size: str) -> Recipe:
     if size not in SIZES:
         raise InvalidConfig.of("train", "size", f"one of {', '.join(SIZES)}", size)
-    if not (folder / _RECIPE).exists():
+    facts: Any = read_json(folder / _RECIPE)
+    if facts is None:
         return SIZES[size]
-    facts: dict[str, Any] = json.loads((folder / _RECIPE).read_text())
-    if facts["name"] != size:
-        raise InvalidConfig.of("train", "size", f"{facts['name']}, as the run in {folder}", size)
-    facts |= {key: tuple(value) for key, value in facts.items() if isinstance(value, list)}
-    return Recipe(**facts)
+    try:
+        facts |= {key: tuple(value) for key, value in facts.items() if isinstance(value, list)}
+        recipe = Recipe(**facts)
+    except (AttributeError, TypeError) as error:
+        raise ArtefactError(
+            f"{folder / _RECIPE} holds no recipe: {error}. Name another folder."
+        ) from error
+    if recipe.name != size:
+        raise InvalidConfig.of("train", "size", f"{recipe.name}, as the run in {folder}", size)
+    return recipe
 
 
 def train(
@@ -64,10 +71,10 @@ def train(
     stop_after_steps: int | None = None,
 ) -> Trainer:
     """Run the recipe in a folder, from its latest checkpoint if it has one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _RECIPE).write_text(json.dumps(asdict(recipe), indent=1))
-    trainer = resume(recipe, folder)
-    _run(trainer, folder, report, checkpoint_seconds, stop_after_steps)
+    write_json(folder / _RECIPE, asdict(recipe))
+    with writing(folder):
+        trainer = resume(recipe, folder)
+        _run(trainer, folder, report, checkpoint_seconds, stop_after_steps)
     return trainer
 
 
@@ -102,6 +109,8 @@ def _run(
     checkpoint_seconds: float,
     stop: int | None,
 ) -> None:
+    if (folder / _CURVE).exists():
+        whole_lines(folder / _CURVE)
     saved = begun = time.monotonic()
     before = trainer.position.seen
     while trainer.position.seen < trainer.recipe.tokens and (
@@ -133,5 +142,4 @@ def _append(path: Path, progress: Progress) -> None:
         "full": progress.losses.full,
         "skipped": progress.losses.skipped,
     }
-    with path.open("a") as stream:
-        stream.write(json.dumps(line) + "\n")
+    append_line(path, json.dumps(line))

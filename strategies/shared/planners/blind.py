@@ -43,6 +43,7 @@ class BlindConfig:
         require_known(self, stop=("gain", "confidence"))
         require_draft_length(self, "longest")
         require_in(self, "(0, 1)", "share", "guess")
+        require_in(self, "[0, 1]", "confidence")
 
 
 @dataclass(frozen=True)

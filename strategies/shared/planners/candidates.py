@@ -48,7 +48,7 @@ class CandidateRules:
     review: int = 4  # rounds between two reviews of the choice
 
     def __post_init__(self) -> None:
-        require_at_least(self, review=1)
+        require_at_least(self, review=1, prior=0, lead=0)
         require_draft_length(self, "longest")
         require_in(self, "(0, 1]", "memory")
 

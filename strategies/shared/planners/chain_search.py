@@ -51,6 +51,7 @@ class ChainConfig(ReplanRules):
         super().__post_init__()
         require_at_least(self, widest=2, finalists=1)
         require_in(self, "(0, 1]", "most_skipped")
+        require_in(self, "[-1, 1]", "similarity")
         require_in(self, "[0, 0.5)", "protected")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specframe.contract.judged_set import JudgedSet
-from specframe.contract.options import require_draft_length, require_known
+from specframe.contract.options import require_draft_length, require_in, require_known
 from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.stopping import (
@@ -51,6 +51,7 @@ class FallbackRules:
     def __post_init__(self) -> None:
         require_known(self, stop=("gain", "confidence", "adaptive", "fixed"))
         require_draft_length(self, "longest")
+        require_in(self, "[0, 1]", "confidence")
         if not 0 <= self.check <= self.memory:
             raise InvalidConfig.of("FallbackRules", "check", "from 0 to memory", self.check)
 

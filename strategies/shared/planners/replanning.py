@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specframe.contract.options import require_at_least, require_known
+from specframe.contract.options import require_at_least, require_in, require_known
 from specframe.contract.planner import Context, Planner
 from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.planners.candidates import CandidatePlanner, CandidateRules
@@ -44,7 +44,8 @@ class ReplanRules(CandidateRules):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(self, rows=1, interval=1)
+        require_at_least(self, rows=1, interval=1, payback=0, hoped_speedup=0)
+        require_in(self, "[0, 1]", "share", "drift")
         require_known(self, stop=("gain", "fixed"))
 
 

@@ -1,7 +1,7 @@
 """The knapsack with a limit on the memory of low-bit copies, as an integer program.
 
-A second budget makes the table of the dynamic program too large, so a solver is asked, by PuLP.
-Each question is about one cell of that table: which set saves at least this weight, runs its first
+A second budget makes the table of the dynamic program too large, so a solver is used, through PuLP.
+Each program is about one cell of that table: which set saves at least this weight, runs its first
 sublayers in full, keeps the limit, and loses least.
 """
 

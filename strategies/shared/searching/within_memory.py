@@ -54,7 +54,7 @@ def resolve_within(
     """As `resolve` without known sets, within the room that is left for copies.
 
     No set within the room is faster by more than a share of `gap`. If that is infinite, it is the
-    best set that the bounds bring by the way, without a solver.
+    best set that was found while the bounds were computed, without a solver.
     """
     sizes, head_bytes = room.missing_bytes(model.low.bits) if model.low is not None else ((), 0)
     items = Items.of(model, prices, low_bytes=sizes)
@@ -87,7 +87,7 @@ class _Cells:
             yield KnownSet(self._items.lowered(self._best, self._head), alpha)
 
     def _bounds(self) -> Floats:
-        """The least loss that a set of each cell may have; good sets are noted by the way.
+        """The least loss that a set of each cell may have; notes good sets that it finds.
 
         Prices of a byte are halved into where the best set just keeps the memory.
         """
@@ -112,7 +112,7 @@ class _Cells:
         return bound, fits
 
     def _settle(self, bounds: Floats, gap: float) -> None:
-        """Solve cells until none can hold a better set; `bounds` are raised as that goes on."""
+        """Solve cells until none can hold a better set; `bounds` are raised meanwhile."""
         while True:
             rates = self._rates(bounds)
             p, j = (int(i) for i in np.unravel_index(rates.argmax(), rates.shape))

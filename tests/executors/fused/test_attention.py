@@ -137,7 +137,15 @@ def test_a_prompt_reads_what_is_before_each_row_with_heads_in_groups(masked, row
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(3, 4), (3, 7), (1, 4), (5, 6)])
+def test_heads_in_groups_that_are_as_many_as_their_size():
+    query, (keys, values) = drawn(2 * SIZE, 3, SIZE, seed=1), drawn(2, SIZE, 3, SIZE, seed=2)
+    found = attend_prompt(query, keys, values, None, SCALE)
+    repeated = (part.repeat_interleave(2, 0) for part in (keys, values))
+    wanted = plain(query, *repeated, additive_mask(torch.ones(3, 3).tril() > 0, 1, torch.float64))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 4), (3, 7), (1, 4), (5, 6), (4, 7)])
 def test_a_later_block_of_a_prompt_reads_all_before_it(rows, columns):
     query = drawn(4, rows, SIZE, seed=1)
     keys, values = (drawn(4, columns, SIZE, seed=seed) for seed in (2, 3))

@@ -1,0 +1,55 @@
+"""Ctrl-C in each phase of each command that takes long: one line, and nothing half-written."""
+
+import shutil
+import signal
+
+import pytest
+from doubles.command_line import specframe
+from doubles.long_commands import CASES, COMMANDS, disturb, half_written, known_prices, place
+
+FROM_NOTHING = ("pricing", "keeping prices")
+
+
+@pytest.fixture(scope="module")
+def priced(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("priced")
+    known_prices(folder)
+    return folder / "cache"
+
+
+@pytest.fixture
+def patch(priced, request, tmp_path):
+    """In the place of the commands, where prices are known unless they are measured."""
+    with place(tmp_path) as patch:
+        if request.node.callspec.params["phase"] not in FROM_NOTHING:
+            shutil.copytree(priced, tmp_path / "cache")
+        yield patch
+
+
+def interrupted(patch, name, phase):
+    with pytest.MonkeyPatch.context() as disturbed:
+        where = COMMANDS[name].phases[phase]
+        disturb(disturbed, where, lambda: signal.raise_signal(signal.SIGINT))
+        return specframe(patch, *COMMANDS[name].line)
+
+
+@pytest.mark.parametrize(("name", "phase"), CASES)
+def test_an_interrupt_ends_with_one_line_and_leaves_nothing_half_written(
+    name, phase, patch, capsys, tmp_path
+):
+    assert interrupted(patch, name, phase) == 130
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1].startswith("Interrupted.")
+    assert told.err.count("Interrupted") == 1
+    assert "Traceback" not in told.err + told.out
+    assert not half_written(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "phase"), CASES)
+def test_an_interrupted_command_goes_on_as_it_says(name, phase, patch, capsys, tmp_path):
+    interrupted(patch, name, phase)
+    command = COMMANDS[name]
+    on = ("--resume", "run") if "--resume run" in capsys.readouterr().err else ()
+    assert specframe(patch, *command.line, *on) == 0
+    assert all((tmp_path / made).exists() for made in command.made)
