@@ -93,8 +93,6 @@ class SelfSpeculator:
             self._ranks = ranks_of(self.model, self.executor.device)
         added, self._not_fused = code
         self._unpriced = None if added is None else f"{added}, which a measurement would run"
-        if self._ranks is not None:
-            self._unpriced = "each of several processes would measure prices of its own"
 
     @property
     def costs(self) -> CostModel:
