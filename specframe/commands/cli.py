@@ -25,7 +25,7 @@ from specframe.commands import (
     study,
     testbed,
 )
-from specframe.commands.interrupts import Interruptible, ending_imports
+from specframe.commands.interrupts import INTERRUPTED, Interruptible, ending_imports
 from specframe.errors import SpecframeError
 from specframe.storage.user_cache import is_full, not_written
 
@@ -97,6 +97,8 @@ def main() -> None:
         if not is_full(error):
             raise
         _refuse(not_written(error.filename or "The output", error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 def _refuse(error: SpecframeError) -> None:
