@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
+from shown_run import ALL, ALL_REAL
 from tables import table
 
 from specframe.bench.report import read_run
 from specframe.bench.report.wording import MEAN, fold
 from specframe.contract.registry import strategy_class, strategy_names
 
-DOCS = Path(__file__).parent.parent / "docs"
-RUNS = {"testbed": DOCS / "strategies.json", "smollm2": DOCS / "strategies-smollm2.json"}
+RUNS = {"testbed": ALL, "smollm2": ALL_REAL}
 SPEEDUP = "speedup_vs_own_ar"
 TRAITS = {
     "training_free": "training-free",

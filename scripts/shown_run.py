@@ -18,6 +18,8 @@ from specframe.testbed.disclosure import EXIT_NOTE, exit_mark
 DOCS = Path(__file__).parent.parent / "docs"
 SHOWN = DOCS / "benchmarks.json"  # results files without the rows of single answers
 ALL = DOCS / "strategies.json"
+ALL_REAL = DOCS / "strategies-smollm2.json"
+EVERYONE = (ALL, ALL_REAL)
 PICTURE = DOCS / "speedups.svg"
 OWN, TRANSFORMERS = "speedup_vs_own_ar", "speedup_vs_transformers"
 HEADS = (
@@ -38,8 +40,9 @@ def take(run: Path) -> None:
 
 
 def take_all(run: Path) -> None:
-    """Make this run of all strategies the one that is shown."""
-    _keep(read_run(run), ALL)
+    """Make this run of all strategies the one that is shown of its model."""
+    found = read_run(run)
+    _keep(found, ALL if found.model == "testbed" else ALL_REAL)
 
 
 def take_real(run: Path) -> None:
@@ -86,11 +89,17 @@ def everyone() -> str:
 
 
 def measured(selector: str) -> str:
-    """The results of one strategy in the run of all, for each of its presets in the run."""
-    run = read_run(ALL)
-    lines = [
+    """The results of one strategy in the runs of all, for each of its presets in a run."""
+    lines = [line for path in EVERYONE if path.exists() for line in _measured(path, selector)]
+    return table([*HEADS[:1], "model", "domain", *HEADS[1:-1], "selection"], lines)
+
+
+def _measured(path: Path, selector: str) -> list[list[str]]:
+    run = read_run(path)
+    return [
         [
             _name(entry),
+            run.model,
             domain,
             _ratio(entry, OWN),
             _ratio(entry, TRANSFORMERS),
@@ -102,7 +111,6 @@ def measured(selector: str) -> str:
         for entry in run.entries(run.settings[0], domain)
         if entry["selector"] == selector
     ]
-    return table([*HEADS[:1], "domain", *HEADS[1:-1], "selection"], lines)
 
 
 def _contenders(run: Comparison) -> str:

@@ -1,9 +1,11 @@
-"""Auto: a bandit over any strategies, and over drafting nothing, that learns from all sequences.
+"""Auto: copies where the text repeats itself, and a bandit over any strategies where it does not.
 
-Each arm is a strategy and plans whole blocks of rounds. Numbers in the code, all in seconds of the
-machine's prices; only the time that planning took is read from the clock:
+A round copies as preset `suffix` of `cascade` does; drafting nothing and the arms compete for the
+rounds that do not. Each arm is a strategy and plans whole blocks of such rounds. Numbers in the
+code, all in seconds of the machine's prices; only the time that planning took is read from the
+clock:
 
-    (1) speed g of an arm = sum of (tokens x autoregressive seconds) / sum of its rounds' seconds
+    (1) speed g of an arm = sum of (tokens x autoregressive seconds) / sum of its drafts' seconds
     (2) its standard error from the scatter of the rounds about g (a ratio estimate)
     (3) upper bound = g + w standard errors, infinite before the first round; drafting nothing has
         g = 1 exactly
@@ -12,7 +14,9 @@ machine's prices; only the time that planning took is read from the clock:
     (6) an arm whose plan would lose even if everything were accepted gives up its block
 
 The sums of (1) and (2) are kept from sequence to sequence, so only the first answers pay for trying
-the arms; an arm that is not chosen neither plans nor computes. By (5) a text on which nothing pays
+the arms; an arm that is not chosen neither plans nor computes, but learns from the text. Copies are
+no arms and no evidence: they depend on the text far more than drafts do, and would hide for long
+which of two arms drafts faster. By (5) a text on which nothing pays
 costs little more than autoregressive decoding. Evidence fades with the tokens that pass, and nearly
 all of it at once when the present arm has become a quarter slower, so that an arm that failed on
 another kind of text is tried again.
@@ -38,11 +42,14 @@ from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import Repricing
+from specframe.strategies.shared.planners.copy_first import CopyFirst
 from specframe.strategies.shared.planners.prospects import BestOf
+from specframe.strategies.shared.suffix_copies import EarlierAnswers, SuffixConfig, SuffixIndex
 from specframe.types import DraftPlan, ModelShape, Outcome
 
 __all__ = ["Auto", "AutoConfig"]
 
+COPIES = SuffixConfig()
 RECENT = 1_000.0  # half-life in tokens of the evidence that shows whether the text has changed
 SETTLED = 50.0  # rounds before it is used
 SLOWER = 0.75
@@ -55,7 +62,8 @@ PRIOR_SCATTER = 0.5  # of a round's tokens, relative to their mean
 class AutoConfig:
     """`width` is w of (3); `block` is in rounds, `half_life` of evidence in tokens.
 
-    What (5) may lose: `stake` autoregressive tokens, and a `share` of those that have passed.
+    Without `copies` only the arms draft. What (5) may lose: `stake` autoregressive tokens, and a
+    `share` of those that have passed.
     """
 
     width: float = 2.0
@@ -63,6 +71,7 @@ class AutoConfig:
     half_life: float = 20_000.0
     stake: float = 40.0
     share: float = 0.008
+    copies: bool = True
 
     def __post_init__(self) -> None:
         require_at_least(self, block=1, half_life=1, width=0, stake=0, share=0)
@@ -151,26 +160,28 @@ class _Record:
 
 @dataclass(frozen=True)
 class Auto(LayerSelector):
-    """Uses whichever of several strategies turns out the fastest, or none."""
+    """Copies, and drafts with whichever of several strategies turns out the fastest, or none."""
 
     parts: tuple[LayerSelector, ...]  # the arms
     config: AutoConfig = field(default_factory=AutoConfig)
     kept: _Record = field(init=False, compare=False, repr=False)  # of all sequences
+    earlier: EarlierAnswers = field(init=False, compare=False, repr=False)
 
     traits = Traits(
-        "whichever of several strategies turns out the fastest",
+        "copies, and whichever of several strategies turns out the fastest",
         adaptive=True,
         context_aware=True,
         precision_aware=True,
         search="upper confidence bounds over strategies",
     )
     presets: ClassVar[Mapping[str, AutoConfig]] = {"best": AutoConfig(), "faithful": AutoConfig()}
-    combines = ("low-bit", "cascade:suffix+of=low-bit", "cascade:suffix")
+    combines = ("low-bit", "knapspec")
 
     def __post_init__(self) -> None:
         if not self.parts:
             raise InvalidConfig.of("Auto", "of", "one or more strategies", self.parts)
         object.__setattr__(self, "kept", _Record.of(len(self.parts)))
+        object.__setattr__(self, "earlier", EarlierAnswers(COPIES))
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -184,7 +195,7 @@ class Auto(LayerSelector):
         )
 
     def fresh(self) -> Self:
-        """With fresh parts, of which nothing is known."""
+        """With fresh parts, of which nothing is known, and without earlier answers."""
         return replace(self, parts=tuple(part.fresh() for part in self.parts))
 
     def head(self, shape: ModelShape) -> DraftHead | None:
@@ -206,14 +217,20 @@ class Auto(LayerSelector):
         return models[0] if models else None
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
-        """The best of the arms, if any says what it could gain."""
+        """The best of the arms, if any says what it could gain; copies may always pay."""
+        if self.config.copies:
+            return None
         prospects = [part.prospect(shape) for part in self.parts]
         return BestOf(prospects) if any(prospects) else None
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner that chooses among new planners of all parts."""
         planners = [part.start(shape) for part in self.parts]
-        return _AutoPlanner(planners, self.config, self.kept)
+        bandit = _AutoPlanner(planners, self.config, self.kept)
+        if not self.config.copies:
+            return bandit
+        index = SuffixIndex(COPIES, self.earlier)
+        return CopyFirst(bandit, index, COPIES.prior, COPIES.priced)
 
 
 class _AutoPlanner(Planner):
@@ -248,21 +265,31 @@ class _AutoPlanner(Planner):
             self._choose(context)
         else:
             plan = draft_nothing(context.shape.layers)
+        for arm, planner in enumerate(self._planners):
+            if arm != self._current:
+                planner.follow(context)
         return plan
 
+    def follow(self, context: Context) -> None:
+        """All arms learn from text."""
+        for planner in self._planners:
+            planner.follow(context)
+
     def observe(self, outcome: Outcome) -> None:
-        """Price the round; the arm that planned it learns from it."""
+        """Price the draft; the arm that planned it learns from it."""
         if self._costs is None or not outcome.emitted:
             return  # others plan from now on
-        tokens = len(outcome.emitted)
+        if self._current is not None:
+            self._planners[self._current].observe(outcome)
+        if outcome.plan.stop.max_tokens and not outcome.drafted:
+            return  # a copy was verified in its place
+        tokens = min(len(outcome.emitted), outcome.accepted + 1)  # without a copy before them
         gained = tokens * self._costs.autoregressive(self._n)
         spent = self._costs.round(outcome.plan, self._n, outcome.drafted) + outcome.select_seconds
         keep = 0.5 ** (tokens / self._config.half_life)
         for record in (self._record, self._kept):
             record.add(self._current, tokens, gained, spent, keep)
         self._left -= 1
-        if self._current is not None:
-            self._planners[self._current].observe(outcome)
 
     def _choose(self, context: Context) -> None:
         """Equation (4), among what (5) and (6) allow."""

@@ -46,7 +46,7 @@ from specframe.contract.wrapper import WrappedPlanner
 from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.planners.exits import spread_exits
 from specframe.strategies.shared.planners.prospects import ExitProspect
-from specframe.strategies.shared.planners.replanning import FEWEST_ROWS, Replanner, ReplanRules
+from specframe.strategies.shared.planners.replanning import Replanner, ReplanRules
 from specframe.strategies.shared.streams.agreement import compare_heads
 from specframe.types import DraftPlan, ExitRule, ModelShape, SkipSet, StopRule
 
@@ -164,12 +164,12 @@ class SpecBound(LayerSelector):
         return _AnnealedPlanner(planner, self.config.annealing)
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
-        """Of the exits, for the price of judging them on a few rows; the paper always drafts."""
+        """Of the exits, for the price of judging them; the paper always drafts."""
         exits = spread_exits(shape.layers, self.config.spread)
         if isinstance(self.config, BoundConfig) or not exits:
             return None
         search = _ExitSearch(exits)
-        trial = lambda context: search.seconds(context, FEWEST_ROWS)  # noqa: E731
+        trial = lambda context: search.seconds(context, self.config.rows)  # noqa: E731
         return ExitProspect(exits, self.config.longest, trial)
 
     @property

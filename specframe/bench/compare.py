@@ -18,6 +18,7 @@ from specframe.bench.fingerprint import fingerprint, worker_facts
 from specframe.bench.harness import Explain, Progress, Schedule, run_rows
 from specframe.bench.prepare import (
     calibrating_strategies,
+    planned,
     prepare,
     require_prompts_to_learn_from,
 )
@@ -96,6 +97,7 @@ def _compared(
         rig.require_room_for(asked, settings.new_tokens)
         rig.require_room_for(calibrating, CALIBRATION_TOKENS)
         refuse_overlap(asked, [prompt.digest for prompt in calibrating])
+        tell(planned(settings, len(asked)))
         tell("pricing sublayers on this machine")
         rounding = round_if_quick(rig, calibrating, tell)
         shared = _shared(settings, rig, calibrating)

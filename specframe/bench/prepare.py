@@ -29,7 +29,13 @@ from specframe.rig import Rig
 from specframe.storage.user_cache import read_json
 from specframe.types import Prompt, SkipSet
 
-__all__ = ["Prepared", "calibrating_strategies", "prepare", "require_prompts_to_learn_from"]
+__all__ = [
+    "Prepared",
+    "calibrating_strategies",
+    "planned",
+    "prepare",
+    "require_prompts_to_learn_from",
+]
 
 YARDSTICK = "oracle"  # searches last, from all that the others found
 TREES = ("swift:faithful",)  # what `all` adds, since no strategy drafts trees at its best
@@ -162,6 +168,19 @@ def calibrating_strategies(strategies: Sequence[str]) -> list[str]:
     """Those of these names that have to be calibrated."""
     named = [read_named(text).name for text in _wanted(strategies)]
     return [n for n in named if not Path(n).is_dir() and strategy_class(n).traits.calibrated]
+
+
+def planned(settings: BenchSettings, prompts: int) -> str:
+    """How much is asked, besides calibration, before a comparison begins."""
+    wanted = _wanted(settings.strategies)
+    library = 1 + len(_assistants(wanted)) + 2 * settings.rivals
+    contenders = 1 + library + len(wanted)
+    times = len(settings.temperatures) * settings.repeats
+    often = f"{times} times " if times > 1 else ""
+    return (
+        f"{contenders} contenders answer {prompts} prompts {often}with up to "
+        f"{settings.new_tokens} tokens"
+    )
 
 
 def require_prompts_to_learn_from(settings: BenchSettings, prompts: Sequence[Prompt]) -> None:

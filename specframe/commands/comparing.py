@@ -154,26 +154,29 @@ def compare(
     """
     require_writable(json)
     named = either("strategies", strategies, selectors)
-    usual = _usual_settings(model, prompts, quick)
+    usual = _usual_settings(model, prompts, quick, named)
     settings = _settings(usual, None, model, named, domains, prompts, device, dtype)
     cluster = cluster_of(ray, workers, gpus_per_worker, threads, settings.device)
     folder = resume or run or new_run()
-    shortened = "all" not in usual.strategies
+    shortened = usual.model != "testbed"
     write_figures(
         json, _compared(settings, folder, resume is not None, threads, cluster, shortened)
     )
 
 
-def _usual_settings(model: str | None, prompts: str | None, quick: bool) -> BenchSettings:
-    """All strategies on the testbed; on another model what ends within five minutes."""
-    from specframe.bench.real_model import COMPARED, OWN_PROMPTS, REAL
+def _usual_settings(
+    model: str | None, prompts: str | None, quick: bool, strategies: str | None
+) -> BenchSettings:
+    """All strategies on the testbed; on another model what ends within minutes."""
+    from specframe.bench.real_model import ALL_COMPARED, COMPARED, OWN_PROMPTS, REAL
     from specframe.bench.settings import PRESETS
     from specframe.prompts.usual import EVERYDAY, usual_prompts
 
     if model is None or usual_prompts(model) != EVERYDAY:
         settings = PRESETS["quick" if quick else "standard"]
         return replace(settings, strategies=("all",), **(QUICK if quick else {}))
-    settings = replace(REAL, calibration_seconds=10.0) if quick else COMPARED
+    settings = ALL_COMPARED if "all" in (_names(strategies) or ()) else COMPARED
+    settings = replace(REAL, calibration_seconds=10.0) if quick else settings
     return settings if prompts in (None, EVERYDAY) else replace(settings, **OWN_PROMPTS)
 
 

@@ -63,6 +63,7 @@ class PayingPlanner(Planner):
             self._review(context)
         self._context = context
         if self._declined:
+            self._inner.follow(context)
             return draft_nothing(context.shape.layers, declined=self._best)
         return self._inner.plan(context)
 
@@ -80,6 +81,10 @@ class PayingPlanner(Planner):
         self._trying = False
         self._spent = max(self._spent, self._gained - self._stake)  # old gains end somewhere
         self._inner.observe(outcome)
+
+    def follow(self, context: Context) -> None:
+        """Pass the context to the inner planner."""
+        self._inner.follow(context)
 
     def _review(self, context: Context) -> None:
         """Decide before the first round and after each pause; stop where the stake is lost."""

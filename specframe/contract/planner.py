@@ -94,7 +94,8 @@ class Planner(ABC):
     """Plans the drafts of one sequence, round by round, and learns from what was accepted.
 
     The engine calls `plan` and then `observe` once per round. Only `observe` changes later plans:
-    called twice with the same context, `plan` returns the same plan.
+    called twice with the same context, `plan` returns the same plan. A strategy that lets one of
+    several planners plan calls `follow` of the others.
     """
 
     @abstractmethod
@@ -103,3 +104,9 @@ class Planner(ABC):
 
     def observe(self, outcome: Outcome) -> None:  # noqa: B027 - many planners learn nothing
         """Learn from the outcome of the round."""
+
+    def follow(self, context: Context) -> None:  # noqa: B027 - few planners learn from text alone
+        """Learn from the text so far in a round that another planner plans.
+
+        It must cost next to nothing, since it is called every round.
+        """

@@ -96,3 +96,7 @@ class WrappedPlanner(Planner):
     def observe(self, outcome: Outcome) -> None:
         """Pass the outcome to the inner planner."""
         self._inner.observe(outcome)
+
+    def follow(self, context: Context) -> None:
+        """Pass the context to the inner planner."""
+        self._inner.follow(context)

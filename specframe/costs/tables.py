@@ -33,15 +33,17 @@ class Table:
     def at(self, context: float, rows: float) -> float:
         """Seconds at this context length and number of rows, never below 0."""
         left, share = _place(self.contexts, context)
-        low = _between(self.rows, self.seconds[left], rows)
+        below, part = _place(self.rows, rows)
+        low = _between(self.seconds[left], below, part)
         if share == 0.0:
             return max(low, 0.0)
-        high = _between(self.rows, self.seconds[left + 1], rows)
+        high = _between(self.seconds[left + 1], below, part)
         return max(low + share * (high - low), 0.0)
 
     def by_context(self, rows: float) -> tuple[float, ...]:
         """The slice at this number of rows, a value for each context knot."""
-        return tuple(_between(self.rows, line, rows) for line in self.seconds)
+        below, part = _place(self.rows, rows)
+        return tuple(_between(line, below, part) for line in self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,5 @@ def _place(knots: tuple[int, ...], x: float) -> tuple[int, float]:
     return left, (x - knots[left]) / (knots[left + 1] - knots[left])
 
 
-def _between(knots: tuple[int, ...], values: Sequence[float], x: float) -> float:
-    left, share = _place(knots, x)
+def _between(values: Sequence[float], left: int, share: float) -> float:
     return values[left] + share * (values[left + 1] - values[left]) if share else values[left]

@@ -65,6 +65,10 @@ class CopySource(Protocol):
         """What is likeliest to follow the text, at most so many tokens; None: nothing is known."""
         ...
 
+    def follow(self, tokens: Sequence[int]) -> None:
+        """Note the text so far, where nothing is looked for in it."""
+        ...
+
 
 @dataclass
 class NgramIndex:
@@ -88,6 +92,9 @@ class NgramIndex:
             if place is not None:
                 return Copy(_after(tokens, place, most), self._matched(tokens, place, size))
         return None
+
+    def follow(self, tokens: Sequence[int]) -> None:
+        """Nothing: the next search enters all that is new."""
 
     def _enter(self, tokens: Sequence[int]) -> None:
         for place in range(self._read, len(tokens)):

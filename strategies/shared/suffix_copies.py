@@ -100,6 +100,7 @@ class SuffixIndex:
         self._own, self._text = SuffixTree(config.depth), Text()
         self._trees = [self._own] if earlier is None else [self._own, earlier.tree]
         self._answer = None if earlier is None else earlier.begin()
+        self._noted = 0  # tokens of the text when the answer was last continued
 
     def find(self, tokens: Sequence[int], most: int) -> Copy | None:
         """Equation (4)."""
@@ -113,27 +114,37 @@ class SuffixIndex:
                 best, score = found, own
         return best
 
-    def _enter(self, tokens: Sequence[int]) -> None:
-        """The text is first seen with one token of the answer after the prompt."""
-        known = len(self._text.tokens)
-        new = list(tokens[known:])
+    def follow(self, tokens: Sequence[int]) -> None:
+        """Continue the answer; the text is first seen with one token of it after the prompt."""
         if self._answer is not None:
-            self._answer += new if known else new[-1:]
-        self._own.extend(self._text, new)
+            self._answer += tokens[self._noted or -1 :]
+        self._noted = len(tokens)
+
+    def _enter(self, tokens: Sequence[int]) -> None:
+        self.follow(tokens)
+        self._own.extend(self._text, tokens[len(self._text.tokens) :])
 
 
 def _best(
     tree: SuffixTree, last: Sequence[int], most: int, config: SuffixConfig
 ) -> tuple[Copy | None, float]:
-    """The copy of the best score for the last tokens, and its score."""
-    best, score = None, 0.0
+    """The copy of the best score for the last tokens, and its score.
+
+    No score is higher than the most tokens that may follow, so the highest of these come first.
+    """
+    places: list[tuple[int, int, Place]] = []  # most tokens that may follow, matched ones
     for matched in range(1, min(config.depth, len(last))):
         place = tree.find(last[len(last) - matched :])
         if place is None or most_followed(place) is None:
             break  # longer runs have not occurred, or nothing followed them, either
         longest = min(most, int(matched * config.factor + ROUNDING), config.depth - matched)
+        places.append((longest, matched, place))
+    best, score = None, 0.0
+    for longest, matched, place in sorted(places, key=lambda one: one[:2], reverse=True):
+        if longest < score:
+            break
         tokens, shares, own = _followed(place, longest, config)
-        if tokens and own >= score:
+        if tokens and (own, matched) > (score, best.matched if best else 0):
             best, score = Copy(tokens, matched, shares), own
     return best, score
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
@@ -17,7 +18,7 @@ from doubles.tiny_place import tiny_place
 from typer.testing import CliRunner
 
 from specframe.bench import real_model
-from specframe.bench.prepare import calibrating_strategies
+from specframe.bench.prepare import calibrating_strategies, planned
 from specframe.bench.schema import RESULTS, ROW, SUMMARY
 from specframe.bench.settings import PRESETS, BenchSettings
 from specframe.bench.summary import BASELINE, LIBRARY
@@ -271,6 +272,25 @@ def test_a_real_model_is_compared_within_minutes_and_told_what_is_left_out(more,
     named = done.output.partition("the domains ")[2].partition(", other strategies")[0]
     assert sorted([*named.split(", "), *settings.domains]) == sorted(EVERYDAY_DOMAINS)
     assert "specframe bench --preset standard --model smollm2" in done.output
+
+
+def test_all_strategies_on_a_real_model_get_more_prompts(monkeypatch):
+    asked = instead_of_comparing(monkeypatch)
+    given = ["compare", "--model", "smollm2", "--strategies"]
+    for strategies in ("all", "knapspec"):
+        done = CliRunner().invoke(app, [*given, strategies])
+        assert done.exit_code == 0, done.output
+        assert "Left out to keep it short: the domains " in done.output
+    every, one = asked
+    assert (every.strategies, one.strategies) == (("all",), ("knapspec",))
+    assert every.per_domain > one.per_domain
+
+
+def test_how_much_is_asked_is_told():
+    settings = BenchSettings(strategies=("swift", "cascade"), new_tokens=8, rivals=True)
+    told = "6 contenders answer 5 prompts 2 times with up to 8 tokens"
+    assert planned(settings, 5) == told
+    assert planned(replace(settings, repeats=1), 5) == told.replace("2 times ", "")
 
 
 def test_prompts_of_the_users_own_are_all_domains(monkeypatch):

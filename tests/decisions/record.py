@@ -261,15 +261,15 @@ WORLDS: dict[str, Callable[[], World]] = {
     "early-6": lambda: planted(early(6), (24, 3)),
     "testbed": testbed,
 }
-EXITING = ("auto:", "autoregressive", "del:", "kangaroo:", "layerskip:")
+EXITING = ("auto:", "autoregressive", "del:", "kangaroo:", "layerskip:", "specbound:")
 REPLANNING = (  # these look again after 64 tokens, where enough are left for it to pay
-    *("admg:best", "auto:best", "cascade:best", "clasp:best", "del:best", "knap-knn:best"),
-    *("knapspec:", "swift:best"),
+    *("admg:best", "auto:best", "cas:best", "cascade:best", "clasp:best", "conflayers:best"),
+    *("del:best", "knap-knn:best", "knapspec:", "specbound:best", "swift:best"),
 )
 CALIBRATED = ("kangaroo", "knap-knn", "knn-ssd", "layerskip", "oracle", "static-bo")
 PRESETS = (
-    *("admg", "auto", "cascade", "clasp", "del", "knapspec", "prompt-lookup", "random-skip"),
-    *("low-bit", "suffix", "swift", "uniform-skip"),
+    *("admg", "auto", "cas", "cascade", "clasp", "conflayers", "del", "knapspec"),
+    *("low-bit", "prompt-lookup", "random-skip", "specbound", "suffix", "swift", "uniform-skip"),
     *CALIBRATED,
 )
 FIXED = "fixed+attention=1+mlp=2"

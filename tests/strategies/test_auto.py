@@ -29,9 +29,11 @@ from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.knapspec.strategy import KnapSpec
 from specframe.strategies.low_bit import LowBit
 from specframe.strategies.prompt_lookup import PromptLookup
+from specframe.strategies.suffix import Suffix
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 LAYERS, TOKENS, LEARNT = 12, 20_000, 2_000
+ALONE = AutoConfig(copies=False)
 SHAPE, COSTS = small_shape(LAYERS), prices(LAYERS, head=2.0, row=0.01)
 
 # arms as (skipped sublayers, draft length, acceptance in each of three kinds of text)
@@ -91,7 +93,7 @@ def played(name, seed):
     plain = stream.play(Autoregressive())
     alone = [plain, *(stream.play(arm) for arm in arms)]
     best = min(alone, key=lambda curve: seconds_between(curve, 0, TOKENS))
-    return stream.play(Auto(arms)), plain, best
+    return stream.play(Auto(arms, ALONE)), plain, best
 
 
 @pytest.mark.slow
@@ -124,10 +126,10 @@ def test_an_arm_that_loses_even_if_all_is_accepted_is_never_tried():
     assert most < 1.0 / COSTS.autoregressive(200)
     agreed = {arm.skips: [True] * TOKENS for arm in (hopeless, good)}
     stream = Stream(SHAPE, COSTS, agreed, TOKENS)
-    stream.play(Auto((hopeless, good)), until=4_000)
+    stream.play(Auto((hopeless, good), ALONE), until=4_000)
     assert {plan.skips for _, plan in stream.told} == {good.skips}
     stream = Stream(SHAPE, COSTS, agreed, TOKENS)
-    stream.play(Auto((hopeless,)), until=500)
+    stream.play(Auto((hopeless,), ALONE), until=500)
     assert {plan.stop.max_tokens for _, plan in stream.told} == {0}
 
 
@@ -143,7 +145,7 @@ def test_an_arm_gets_another_chance_when_the_text_changes():
         late.skips: clustered(half, (0.3,), 3) + clustered(half, (0.96,), 4),
     }
     stream = Stream(SHAPE, COSTS, agreed, TOKENS)
-    stream.play(Auto((early, late)))
+    stream.play(Auto((early, late), ALONE))
     last = [plan.skips for done, plan in stream.told if done > 0.8 * TOKENS]
     assert last.count(late.skips) > 0.8 * len(last)
 
@@ -151,7 +153,7 @@ def test_an_arm_gets_another_chance_when_the_text_changes():
 def test_only_the_arm_that_planned_learns_and_it_observes_when_it_is_left():
     skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
     first, second = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
-    planner = Auto((first, second)).start(SHAPE)
+    planner = Auto((first, second), ALONE).start(SHAPE)
     context = plain_context(SHAPE, [0] * 50, prompt_length=10, budget=500, costs=COSTS)
     for _ in range(400):
         plan = planner.plan(context)
@@ -185,7 +187,7 @@ def played_rounds(planner, good, rounds=60):
 def test_the_next_sequence_begins_with_what_this_one_found():
     skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
     bad, good = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
-    auto = Auto((bad, good))
+    auto = Auto((bad, good), ALONE)
     assert played_rounds(auto.start(SHAPE), good)[0] == bad.plan
     assert set(played_rounds(auto.start(SHAPE), good)) == {good.plan}
     assert played_rounds(auto.fresh().start(SHAPE), good)[0] == bad.plan
@@ -194,11 +196,59 @@ def test_the_next_sequence_begins_with_what_this_one_found():
 def test_an_arm_that_is_not_chosen_does_not_plan():
     skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
     bad, good = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
-    auto = Auto((bad, good))
+    auto = Auto((bad, good), ALONE)
     played_rounds(auto.start(SHAPE), good)
     heard = len(bad.heard)
     played_rounds(auto.start(SHAPE), good)
     assert len(bad.heard) == heard
+
+
+def test_an_arm_that_is_not_chosen_copies_what_others_answered():
+    drafting = Listening(DraftPlan(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(4)))
+    auto = Auto((drafting, Suffix()), ALONE)
+    planner = auto.start(SHAPE)
+    for tokens in ([9, 8, 1], [9, 8, 1, 2, 3, 4]):
+        planner.plan(plain_context(SHAPE, tokens, prompt_length=2, budget=500, costs=COSTS))
+    copying = auto.parts[1].start(SHAPE)
+    context = plain_context(SHAPE, [5, 1, 2], prompt_length=2, budget=500, costs=COSTS)
+    assert copying.plan(context).copied[:2] == (3, 4)
+
+
+def test_it_copies_before_its_arms_and_from_earlier_answers():
+    drafting = Listening(DraftPlan(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(4)))
+    auto = Auto((drafting,))
+
+    def plan(planner, tokens):
+        context = plain_context(SHAPE, tokens, prompt_length=3, budget=500, costs=COSTS)
+        return planner.plan(context)
+
+    first = auto.start(SHAPE)
+    assert plan(first, [9, 8, 7, 1]) == drafting.plan
+    assert plan(first, [9, 8, 7, 1, 2, 3, 4]) == drafting.plan
+    again = [9, 8, 7, 1, 2, 3, 4, 9, 8, 7, 1, 2]
+    assert plan(first, again).copied[:2] == (3, 4)
+    assert plan(auto.start(SHAPE), [5, 6, 0, 1, 2, 3]).copied[:1] == (4,)
+    assert plan(auto.fresh().start(SHAPE), [5, 6, 0, 1, 2, 3]) == drafting.plan
+
+
+def test_rounds_that_copy_are_no_evidence_for_an_arm():
+    arm = Listening(DraftPlan(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(4)))
+    auto = Auto((arm,))
+    planner = auto.start(SHAPE)
+    context = plain_context(SHAPE, [1, 2, 3, 1, 2], prompt_length=3, budget=500, costs=COSTS)
+    plan = planner.plan(context)
+    assert plan.copied
+    copied = len(plan.copied)
+    planner.observe(
+        Outcome(
+            plan,
+            Draft(plan.copied, tuple(range(-1, copied - 1)), (1.0,) * copied, copied=copied),
+            1,
+            (3, 1),
+        )
+    )
+    assert [one.rounds for one in auto.kept.evidence] == [0.0]
+    assert [outcome.drafted for outcome in arm.heard] == [0]
 
 
 def test_it_needs_what_its_arms_need():
@@ -242,9 +292,7 @@ def test_arms_are_made_from_names_alone():
     lookup, low, cascade = strategy_from("auto", SHAPE, "best", given).parts
     assert (lookup.config.copied, low.config.bits) == (10, (8,))
     assert isinstance(cascade.inner, LowBit)
-    first, second, third = strategy_from("auto", SHAPE).parts
-    assert [type(arm) for arm in (first, second, third)] == [LowBit, Cascade, Cascade]
-    assert [type(arm.inner) for arm in (second, third)] == [LowBit, KnapSpec]
+    assert [type(arm) for arm in strategy_from("auto", SHAPE).parts] == [LowBit, KnapSpec]
 
 
 def test_no_arms_are_refused():

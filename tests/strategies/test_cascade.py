@@ -1,5 +1,6 @@
 """Lookup before another strategy: which of them drafts, and what each observes."""
 
+import random
 from dataclasses import replace
 from itertools import product
 from math import prod
@@ -16,11 +17,13 @@ from doubles.written_lab import flat, plain_costs, small_shape
 from specframe.contract.drafting_options import WithDrafting
 from specframe.contract.naming import strategy_from
 from specframe.contract.stopping import ExpectedGain
+from specframe.costs.model import CostModel
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
 from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.knapspec.strategy import KnapSpec
-from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, NgramConfig
+from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, Copy, NgramConfig
+from specframe.strategies.shared.planners.copy_first import after_copy
 from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
 
 LAYERS = 4
@@ -226,3 +229,28 @@ def test_copies_come_from_suffix_trees_of_earlier_answers_too():
     assert copied(made.fresh(), [5, 6, 1, 2]) == ()
     without = strategy_from("cascade", SHAPE, "suffix", {"of": "fixed", "cached": "0"})
     assert without.earlier is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_length_of_copy_and_draft_is_faster_than_the_planned_one(seed):
+    chance = random.Random(seed)
+    price = [flat(chance.uniform(0.01, 3.0)) for _ in range(4)]
+    costs = CostModel((0,) * LAYERS, (price[0],), (price[1],), price[2], price[3])
+    inner = DraftPlan(SkipSet.of(LAYERS, (0, 1, 2), chance.choice([(), (0, 1, 2)])), StopRule(6))
+    copy = Copy(tuple(range(chance.randint(1, 16))), chance.randint(1, 16))
+    planner = cascading(FixedSkips(inner.skips, inner.stop))
+    for _ in range(chance.randint(0, 9)):
+        planner._drafts.observe(6, chance.randint(0, 6), alone=True)
+    plan = planner._fastest(inner, copy, costs, 50)
+
+    def rate(copied, drafted):
+        tried = after_copy(inner, copy, copied, drafted)
+        chances = planner._beliefs.chances(copy)[:copied]
+        alphas = (*chances, *(planner._drafts.acceptance,) * drafted)
+        return costs.tokens_per_second(alphas, tried, 50)
+
+    more = min(6, round(planner._drafts.length))
+    lengths = [2**i for i in range(len(copy.tokens).bit_length())]
+    drafted = plan.stop.max_tokens - len(plan.copied)
+    found = rate(len(plan.copied), more if drafted else 0)
+    assert found >= max(rate(0, more), *(rate(c, d) for c in lengths for d in (0, more))) - 1e-12

@@ -8,7 +8,7 @@ from doubles.laws import Case, law_error
 from doubles.planted_labs import keeps_tokens, planted_executor, planted_prompts
 from doubles.written_lab import flat, plain_costs, small_shape
 
-from specframe.contract.naming import strategy_from
+from specframe.contract.naming import strategy_for, strategy_from
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
 from specframe.strategies.shared.ngrams import Copy
@@ -77,6 +77,24 @@ def test_an_earlier_answer_is_copied_from_but_not_its_prompt():
     assert copied(strategy.start(SHAPE), [5, 6, 1, 2])[:2] == (3, 4)
     assert copied(strategy.start(SHAPE), [5, 6, 9, 8]) == ()
     assert copied(strategy.fresh().start(SHAPE), [5, 6, 1, 2]) == ()
+
+
+def followed(planner, *texts):
+    for tokens in texts:
+        context = plain_context(SHAPE, tokens, prompt_length=2, budget=100, costs=FREE_ROWS)
+        planner.follow(context)
+
+
+@pytest.mark.parametrize("named", ["suffix", "cascade:suffix+of=autoregressive"])
+def test_answers_that_others_drafted_are_copied_from_as_well(named):
+    strategy = strategy_for(named, SHAPE)
+    first = strategy.start(SHAPE)
+    followed(first, [9, 8, 7, 1], [9, 8, 7, 1], [9, 8, 7, 1, 2])
+    copied(first, [9, 8, 7, 1, 2, 3])
+    followed(first, [9, 8, 7, 1, 2, 3, 4])
+    assert copied(first, [9, 8, 7, 1, 2, 3, 4, 9, 8, 7])[:2] == (1, 2)
+    assert copied(strategy.start(SHAPE), [5, 6, 1, 2])[:2] == (3, 4)
+    assert copied(strategy.start(SHAPE), [5, 6, 7]) == ()
 
 
 def test_the_own_text_is_preferred_where_both_are_alike():

@@ -16,10 +16,12 @@ from specframe.strategies.shared.planners.candidates import (
     CandidatePlanner,
     CandidateRules,
 )
-from specframe.strategies.shared.planners.prospects import Expected
+from specframe.strategies.shared.planners.prospects import SetProspect
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["BlindConfig", "BlindSkips"]
+
+ROWS = 4  # of the prompt, whose states say whether the set can pay
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,19 @@ class BlindSkips(LayerSelector):
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """Prices, where drafts end by gain."""
-        return Needs(prices=self.config.stop == "gain")
+        """Prices and states of the prompt's last rows, where drafts end by gain."""
+        if self.config.stop == "confidence":
+            return Needs(prices=False)
+        return Needs(prompt=Needs.every, prompt_rows=ROWS)
 
     @abstractmethod
     def skips(self, layers: int) -> SkipSet:
         """The set for a model of so many layers."""
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
-        """Of the set, at the acceptance that is guessed."""
+        """Of the set, which is not looked at before there is a prompt."""
         config, skips = self.config, self.skips(shape.layers)
-        return Expected(skips, config.guess, config.longest) if config.stop == "gain" else None
+        return SetProspect(skips, config.longest) if config.stop == "gain" else None
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner with this set; it drafts nothing where the set is empty."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf, prod
 
 from specframe.contract.planner import Context, Planner
 from specframe.contract.wrapper import WrappedPlanner
-from specframe.costs.model import CostModel
+from specframe.costs.model import CostModel, expected_tokens, expected_tokens_by_depth
 from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopySource
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
@@ -76,6 +77,11 @@ class CopyFirst(WrappedPlanner):
             self._drafts.observe(inner.drafted, inner.accepted, alone)
         self._inner.observe(inner)
 
+    def follow(self, context: Context) -> None:
+        """What others drafted is copied from as well."""
+        self._source.follow(context.tokens)
+        self._inner.follow(context)
+
     def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
         """Equation (3) for every option; copies double in length."""
         alpha = self._drafts.acceptance
@@ -88,15 +94,33 @@ class CopyFirst(WrappedPlanner):
             return costs.tokens_per_second(alphas or (0.0,), planned, n)
 
         lengths = [2**i for i in range(len(copy.tokens).bit_length())]
-        options = [(0, more), *((c, d) for c in lengths for d in dict.fromkeys((0, more)))]
-        copied, drafted = max(options, key=lambda option: rate(*option))
+        rates = {(0, more): rate(0, more)}
+        for c in lengths:
+            seconds = costs.verify(1 + c, n) + costs.round_seconds
+            rates[c, 0] = expected_tokens_by_depth(chances, c) / seconds
+        hoped = _most_after_copy(plan, alpha, more, costs, n)
+        for c in lengths:
+            if more and prod(chances[:c]) * hoped > max(rates.values()):
+                rates[c, more] = rate(c, more)
+        copied, drafted = max(rates, key=rates.__getitem__)
         if copied == 0:
             return plan
-        reach = 1.0
-        for chance in chances[:copied]:
-            reach *= chance
+        reach = prod(chances[:copied])
         longest = plan.stop.max_tokens if drafted else 0
         return after_copy(plan, copy, copied, longest, reach)
+
+
+def _most_after_copy(
+    plan: DraftPlan, alpha: float, drafted: int, costs: CostModel, n: int
+) -> float:
+    """Most tokens a second that a draft after an accepted copy may add: if its rows were free.
+
+    With less than that of the whole round it makes no round faster, and need not be priced.
+    """
+    if not drafted or plan.skips.prefix or plan.headed or plan.second or plan.tree:
+        return inf  # the draft does part of what verifies the copy, or has prices of its own
+    tokens = expected_tokens(alpha, drafted) - 1.0
+    return tokens / (drafted * costs.draft_step(plan.skips, n))
 
 
 def after_copy(

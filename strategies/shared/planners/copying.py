@@ -38,6 +38,10 @@ class CopyPlanner(Planner):
         """Which copies were accepted."""
         self._beliefs.observe(self._copy, outcome.draft.copied, outcome.accepted)
 
+    def follow(self, context: Context) -> None:
+        """What others drafted is copied from as well."""
+        self._source.follow(context.tokens)
+
     def _worth(self, copy: Copy, context: Context) -> int:
         """How many tokens to copy for most tokens a second."""
         costs, n = context.costs, context.length - 1

@@ -17,7 +17,14 @@ from specframe.strategies.shared.planners.expected import expected_of_low_bits
 from specframe.strategies.shared.streams.stream_change import least_loss_first, stream_change
 from specframe.types import SkipSet
 
-__all__ = ["BestOf", "ExitProspect", "Expected", "JudgedProspect", "StreamProspect", "best_speed"]
+__all__ = [
+    "BestOf",
+    "ExitProspect",
+    "JudgedProspect",
+    "SetProspect",
+    "StreamProspect",
+    "best_speed",
+]
 
 Floats = NDArray[np.float64]
 # -log acceptance over the squared change of the stream, less than that of any set seen: on
@@ -51,17 +58,6 @@ class JudgedProspect(Prospect):
         if not self._sets:
             return 1.0
         return best_speed(list(self._sets.values()), list(self._sets), context, self._longest)
-
-
-class Expected(Prospect):
-    """Of one set whose acceptance is guessed."""
-
-    def __init__(self, skips: SkipSet, alpha: float, longest: int) -> None:
-        self._skips, self._alpha, self._longest = skips, alpha, longest
-
-    def speedup(self, context: Context) -> float:
-        """At the guess."""
-        return best_speed([self._alpha], [self._skips], context, self._longest)
 
 
 class _Changes(Prospect):
@@ -127,6 +123,20 @@ class StreamProspect(_Changes):
         counts = sorted({max(len(order) * (i + 1) // NESTED, 1) for i in range(NESTED)})
         sets = [SkipSet.from_sublayers(size // 2, order[:count]) for count in counts]
         return sets, np.array([sum(changes[b] for b in order[:count]) for count in counts])
+
+
+class SetProspect(_Changes):
+    """Of one set, by how much its sublayers change the prompt's stream."""
+
+    gentle = GENTLE_SUBLAYERS
+
+    def __init__(self, skips: SkipSet, longest: int) -> None:
+        super().__init__(longest)
+        self._skips = skips
+
+    def _measured(self, context: Context) -> tuple[list[SkipSet], Floats]:
+        changes = stream_change(context.prompt_states, context.shape.sublayers)
+        return [self._skips], np.array([sum(changes[b] for b in self._skips)])
 
 
 class ExitProspect(_Changes):

@@ -11,8 +11,8 @@ from specframe.strategies.shared.planners.prospects import (
     UNKNOWN,
     BestOf,
     ExitProspect,
-    Expected,
     JudgedProspect,
+    SetProspect,
     StreamProspect,
 )
 from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
@@ -52,6 +52,13 @@ def test_only_every_other_sublayer_may_be_skipped_where_that_is_said():
     assert hoped(StreamProspect(8, step=2), *gentle) < 1.0
 
 
+def test_one_set_is_judged_by_its_own_sublayers():
+    gentle = [0.01 if sublayer % 2 else 1.5 for sublayer in range(12)]  # MLPs
+    mlps, attentions = (SkipSet.from_sublayers(LAYERS, range(first, 12, 2)) for first in (1, 0))
+    assert hoped(SetProspect(mlps, 8), *gentle) > 1.5
+    assert hoped(SetProspect(attentions, 8), *gentle) < 1.0
+
+
 def test_an_exit_is_judged_by_the_distance_to_the_end():
     late = [0.6] * 6 + [0.01] * 6  # nothing changes after the third layer
     assert hoped(ExitProspect((3,), 8, lambda context: 0.0), *late) > 1.5
@@ -72,7 +79,6 @@ def test_judged_sets_are_hoped_at_the_upper_end():
     best = max(COSTS.speedup(0.9, DraftPlan(half, StopRule(d)), 49).value for d in range(1, 9))
     found = JudgedProspect((judged,), 8).speedup(context_at(SHAPE))
     assert found == pytest.approx(best)
-    assert found == pytest.approx(Expected(half, 0.9, 8).speedup(context_at(SHAPE)))
     assert JudgedProspect((), 8).speedup(context_at(SHAPE)) == 1.0
 
 
