@@ -15,6 +15,7 @@ import torch
 Key = TypeVar("Key")
 Call = Callable[[], object]
 Progress = Callable[[int, int], None]  # done, of how many
+Agreed = Callable[[float], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,17 @@ def time_interleaved(
     fewest: int = 3,
     most: int = 15,
     progress: Progress | None = None,
+    agreed: Agreed = float,
 ) -> dict[Key, Sample]:
-    """Call each once to warm up, then all in alternation as often as the budget allows."""
+    """Call each once to warm up, then all in alternation as often as the budget allows.
+
+    `agreed` turns a process' seconds into those that all processes go by which call together.
+    """
     sweep = partial(_cuda_sweep, device) if device.type == "cuda" else _cpu_sweep
     every = list(calls.values())
     begun = perf_counter()
     sweep(every)  # first calls allocate and load code
-    warm = perf_counter() - begun
+    warm = agreed(perf_counter() - begun)
     if device.type == "cuda":
         sweep(every)  # and second ones record graphs
     repeats = min(max(int(budget_seconds / max(warm, 1e-9)), fewest), most)

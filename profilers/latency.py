@@ -21,7 +21,7 @@ from specframe.costs.tables import Table, rising
 from specframe.errors import InvalidConfig
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import NO_ROWS, Executor, chain_step
-from specframe.profilers.clocks import Progress, time_interleaved
+from specframe.profilers.clocks import Agreed, Progress, time_interleaved
 from specframe.profilers.low_bit import with_low_prices
 from specframe.profilers.machine import machine_facts
 from specframe.profilers.parts import Parts, split_walks, timed_sets
@@ -114,15 +114,23 @@ def profile_latency(
     grid: LatencyGrid,
     kinds: tuple[int, ...] | None = None,
     progress: Progress | None = None,
+    agreed: Agreed = float,
 ) -> LatencyProfile:
-    """Time the executor's walks over the grid and split them into parts."""
+    """Time the executor's walks over the grid and split them into parts.
+
+    `agreed` is that of `time_interleaved`.
+    """
     begun = perf_counter()
     kinds = kinds or (0,) * executor.shape.layers
     cells = [(n, m) for n in grid.contexts for m in grid.rows_at(n)]
     sets = timed_sets(kinds)
     calls = _calls(executor, grid, cells, sets)
     timed = time_interleaved(
-        calls, executor.device, budget_seconds=grid.budget_seconds, progress=progress
+        calls,
+        executor.device,
+        budget_seconds=grid.budget_seconds,
+        progress=progress,
+        agreed=agreed,
     )
     walks = {cell: [timed[cell, i] for i in range(len(sets))] for cell in cells}
     parts = {

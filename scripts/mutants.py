@@ -34,6 +34,13 @@ EXPLAINED = ROOT / "tests" / "living_mutants.txt"
 LONGEST, LATEST = 60, 900.0
 POLL = 0.02  # seconds; polls are counted, as a clock goes on while all processes are stopped
 LIBRARIES = ("scipy.stats", "torch", "transformers")  # what most tests load
+NEARBY = 4  # tests that caught faults of the nearest lines, and are run before others
+# no test failed; tests that were named are no longer there, or all are slow
+NOTHING_RAN = (0, 4, 5)
+OPTIONS = (
+    *("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "--timeout=0", "--assert=plain"),
+    *("-o", "addopts=--import-mode=importlib --strict-markers"),
+)
 MUST_HOLD = "tests/core/test_mutants.py::test_what_must_hold_holds"
 TARGETS = {
     "specframe/core/draft.py": (
@@ -90,8 +97,12 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """Equal as long as the file is."""
-        return hashlib.sha256(f"{self.path}\n{self.source}".encode()).hexdigest()[:16]
+        """Equal as long as the code of the function is, or of the statement outside of one."""
+        nodes = [node for node in ast.walk(_plain(self.source)) if _holds(node, self.line)]
+        names = [str(getattr(node, "name", "")) for node in nodes]
+        defined = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+        changed = ast.dump((defined or nodes)[-1 if defined else 0])
+        return hashlib.sha256(f"{self.path} {names} {changed}".encode()).hexdigest()[:16]
 
     @property
     def place(self) -> str:
@@ -139,16 +150,32 @@ def _mutant(path: str, source: str, changed: str) -> Mutant:
 
 
 def _code(source: str) -> str | None:
-    """The program without its annotations, which are never evaluated here; None if it is none."""
+    """The program as text, without what `_plain` leaves out; None if it is none."""
     try:
-        tree = ast.parse(source)
+        return ast.dump(_plain(source))
     except SyntaxError:
         return None
+
+
+def _plain(source: str) -> ast.Module:
+    """The program without texts that are not used, and annotations, which are not evaluated."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         for name in ("annotation", "returns"):
             if getattr(node, name, None) is not None:
                 setattr(node, name, ast.Constant(None))
-    return ast.dump(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [part for part in node.body if not _is_text(part)]
+    return tree
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _holds(node: ast.AST, line: int) -> bool:
+    """Whether the statement is around the line."""
+    return isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
 
 
 class _Loader(SourceFileLoader):
@@ -177,14 +204,9 @@ class _Finder:
 
 @dataclass
 class _Tests:
-    """Of pytest: those of `first` come first; the first that fails is written to `failed`."""
+    """Of pytest: the first test that fails is written to `failed`."""
 
-    first: Sequence[str]
     failed: int  # a file descriptor
-
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        order = {name: place for place, name in enumerate(self.first)}
-        items.sort(key=lambda item: order.get(item.nodeid, len(order)))
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed:
@@ -213,8 +235,11 @@ class Run:
         return failed or ("no test in particular" if status else "")
 
 
-def start(mutant: Mutant | None, tests: tuple[str, ...], first: Sequence[str] = ()) -> Run:
-    """Run the tests with the mutant (None: as the files are), those of `first` before others."""
+def start(mutant: Mutant | None, *parts: Sequence[str]) -> Run:
+    """Run tests, one part after the other, with the mutant (None: as the files are).
+
+    A part that fails ends it, before files of later parts are imported.
+    """
     output, failed = os.pipe()
     os.set_blocking(output, False)
     child = os.fork()
@@ -229,18 +254,11 @@ def start(mutant: Mutant | None, tests: tuple[str, ...], first: Sequence[str] = 
         sys.meta_path.insert(0, _Finder(mutant))
     import pytest
 
-    options = [
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "not slow",
-        "--timeout=0",
-        "--assert=plain",
-    ]
-    options += ["-o", "addopts=--import-mode=importlib --strict-markers"]
-    os._exit(int(pytest.main([*options, *tests], plugins=[_Tests(first, failed)])))
+    for tests in filter(None, parts):
+        ended = int(pytest.main([*OPTIONS, *tests], plugins=[_Tests(failed)]))
+        if ended not in NOTHING_RAN:
+            os._exit(ended)
+    os._exit(0)
 
 
 def judge(
@@ -257,7 +275,9 @@ def judge(
         late = monotonic() - begun > seconds
         while waiting and len(running) < jobs and not late:
             mutant = waiting.pop()
-            running[mutant] = start(mutant, tests_of(mutant.path), nearest(mutant, caught))
+            nearby = nearest(mutant, caught)[:NEARBY]
+            own, *others = tests_of(mutant.path)
+            running[mutant] = start(mutant, nearby, [own], others)
         if late:
             waiting.clear()
         for mutant, run in list(running.items()):
@@ -276,7 +296,9 @@ def nearest(mutant: Mutant, caught: Sequence[tuple[Mutant, str]]) -> list[str]:
 
 
 def tests_of(path: str) -> tuple[str, ...]:
-    return (MUST_HOLD, *(f"tests/{name}" for name in TARGETS[path]))
+    """The file's own tests, what must hold, and other tests that run its code."""
+    own, *others = (f"tests/{name}" for name in TARGETS[path])
+    return own, MUST_HOLD, *others
 
 
 def explained() -> dict[str, str]:
@@ -301,9 +323,10 @@ def _sound(paths: set[str]) -> None:
     """Stop where tests fail without any mutant."""
     tests = tuple(dict.fromkeys(test for path in sorted(paths) for test in tests_of(path)))
     run = start(None, tests)
-    _, status = os.waitpid(run.process, 0)
-    if status != 0:
-        sys.exit(f"Tests fail as the files are, without any mutant: pytest {' '.join(tests)}")
+    while (failed := run.killer()) is None:
+        sleep(POLL)
+    if failed:
+        sys.exit(f"A test fails as the files are, without any mutant: pytest {failed}")
 
 
 def main() -> int:
@@ -318,10 +341,11 @@ def main() -> int:
     Random(0).shuffle(mutants)  # a run cut short has judged a fair sample
     known = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     caught = {mutant.key for mutant in mutants if known.get(mutant.key)}
-    rest = [mutant for mutant in mutants if mutant.key not in caught]
-    rest.sort(key=lambda mutant: mutant.key not in known)  # those that lived come again, first
+    alive = {m.key: m for m in mutants if m.key in known and m.key not in caught}
+    settled = caught | {key for key, mutant in alive.items() if mutant.change in explained()}
+    rest = [mutant for mutant in mutants if mutant.key not in settled]
+    rest.sort(key=lambda mutant: mutant.key not in known)  # new tests may catch what lived
     _sound({mutant.path for mutant in rest})
-    alive = {mutant.key: mutant for mutant in rest if mutant.key in known}
     earlier = [(mutant, str(known[mutant.key])) for mutant in mutants if mutant.key in caught]
     for mutant, killer in judge(rest, given.minutes * 60, given.jobs, earlier):
         known[mutant.key] = killer

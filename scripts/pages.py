@@ -6,7 +6,8 @@ the name is passed to the function that writes the part.
 
 `--run RUN` first makes a finished run of `specframe bench` the one that is shown, `--real RUN` the
 one of the real model beside it, `--all RUN` a run of all strategies, `--studies RUN...` runs of
-studies, `--engine FILE` the figures of `specframe bench engine --json FILE`.
+studies, `--engine FILE` the figures of `specframe bench engine --json FILE`, `--prediction FILE`
+those of `specframe predict --check --json FILE`.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import home
 import reference
 import shown_engine
 import shown_gpu
+import shown_prediction
 import shown_run
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +47,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "gpu": shown_gpu.gpu,
     "measured": shown_run.measured,
     "picture": home.picture,
+    "prediction": shown_prediction.prediction,
     "snippet": home.snippet,
     "strategies": home.strategies,
 }
@@ -79,6 +82,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="folder of the finished run to show")
     parser.add_argument("--all", type=Path, help="folder of the run of all strategies to show")
     parser.add_argument("--engine", type=Path, help="figures of `specframe bench engine` to show")
+    parser.add_argument(
+        "--prediction", type=Path, help="figures of `specframe predict --check` to show"
+    )
     parser.add_argument("--real", type=Path, help="folder of the run of the real model to show")
     parser.add_argument(
         "--studies", type=Path, nargs="*", default=(), help="runs of studies to show"
@@ -92,6 +98,8 @@ def main() -> None:
         found.take_studies(run)
     if given.all is not None:
         shown_run.take_all(given.all)
+    if given.prediction is not None:
+        shown_prediction.take_prediction(given.prediction)
     if given.engine is not None:
         shown_engine.take_engine(given.engine)
     for path, text in generated().items():

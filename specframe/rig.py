@@ -24,7 +24,6 @@ from specframe.errors import InvalidRequest, PromptTooLong
 from specframe.executors.device import compute_with, require_device, require_dtype
 from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
-from specframe.executors.support import is_sharded
 from specframe.profilers.continuations import continue_prompts
 from specframe.profilers.latency import LatencyProfile
 from specframe.types import ModelShape, Prompt
@@ -205,15 +204,11 @@ class Rig:
         return found
 
     def speculator(self, strategy: LayerSelector) -> SelfSpeculator:
-        """What generates with a strategy; prices are looked up only for one that needs them.
-
-        They are not measured where several processes would, each for itself.
-        """
-        priced = strategy.needs.prices and not is_sharded(self.model)
+        """What generates with a strategy; prices are looked up only for one that needs them."""
         return SelfSpeculator(
             self.model,
             strategy,
             tokenizer=self.tokenizer,
             strict=self.executor.strict,
-            costs=self.costs if priced else self.given_costs,
+            costs=self.costs if strategy.needs.prices else self.given_costs,
         )

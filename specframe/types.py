@@ -105,6 +105,12 @@ class SkipSet:
     @classmethod
     def of(cls, layers: int, attention: Iterable[int] = (), mlp: Iterable[int] = ()) -> SkipSet:
         """Skip the attention and the MLP of these layers, each named by layer number."""
+        attention, mlp = tuple(attention), tuple(mlp)
+        for layer in (*attention, *mlp):
+            if not 0 <= layer < layers:
+                raise InvalidSkipSet(
+                    f"A model of {layers} layers has layers 0 to {layers - 1}. Got {layer} instead."
+                )
         return cls.from_sublayers(layers, [2 * i for i in attention] + [2 * i + 1 for i in mlp])
 
     @classmethod

@@ -47,9 +47,9 @@ from specframe.strategies.shared.domains.lookup import (
     require_each,
 )
 from specframe.strategies.shared.judging.find_set import (
+    PredictedSpeed,
     find_set,
     judge_set,
-    predicted_speed,
     typical_context,
 )
 from specframe.strategies.shared.judging.prompt_split import (
@@ -238,7 +238,7 @@ class KnnSsd(LookingUp):
         own = split if name == MIXED else split.of(name)
         longest, n = self.config.longest, typical_context(lab, own.search)
         found = dict.fromkeys((sets[name].skips, *(judged.skips for judged in sets.values())))
-        best = max(found, key=predicted_speed(lab, own.choose, n, longest))
+        best = max(found, key=PredictedSpeed(lab, own.choose, n, longest))
         if best == sets[name].skips:
             return sets[name]
         return judge_set(lab, best, own, longest, sets[name].tried)

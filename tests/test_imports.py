@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,7 @@ def _between_methods(arrow: Arrow) -> str | None:
     return f"{arrow}: move what both need into strategies/{SHARED}/"
 
 
+@cache
 def every_arrow() -> list[Arrow]:
     files = python_files()
     texts = {module: path.read_text(encoding="utf-8") for module, path in files.items()}

@@ -46,7 +46,7 @@ class Questions:
     """A `WorkList` of questions without an answer; `rows` are the finished ones of a resumed run.
 
     A worker stays with its entry; then it takes the next one that nobody has, then joins in one
-    where more is left than its partners would cost.
+    that ends earlier with its help, although it has to answer the partners once more.
     """
 
     def __init__(self, questions: Iterable[Question], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -106,8 +106,11 @@ class Questions:
                 return entry
         joined = [e for e in waiting if self._joinable(e) and not self._missing(e, worker)]
         free = [entry for entry in waiting if entry not in self._owner]
-        long = [e for e in waiting if self._joinable(e) > len(self._partners.get(e, ()))]
-        longest = sorted(long, key=lambda entry: -waiting[entry])
+        crowds = Counter(question.entry for question in self._busy.values())
+        paying = [
+            e for e in waiting if self._joinable(e) > crowds[e] * len(self._partners.get(e, ()))
+        ]
+        longest = sorted(paying, key=lambda entry: -waiting[entry] / max(crowds[entry], 1))
         return next(iter([*joined, *free, *longest]), None)
 
     def _joinable(self, entry: Entry) -> int:

@@ -46,6 +46,8 @@ class ModelLab:
     that keeps what was measured; it may only be used again with the same model and answers.
     """
 
+    at_once = 1
+
     def __init__(
         self,
         executor: Executor,
@@ -78,12 +80,20 @@ class ModelLab:
         """See `Lab.acceptance`."""
         _require(prompts)
         name = _digest(prompt.tokens for prompt in prompts)
-        keys = {wanted: f"accepted {_state(wanted)} {name}" for wanted in skips}
+        keys = {wanted: _share_name(wanted, name) for wanted in skips}
         unknown = [wanted for wanted in keys if keys[wanted] not in self._notes.known]
         for wanted, chances in zip(unknown, self._judged(unknown, prompts), strict=True):
             self._notes.keep(keys[wanted], [sum(chances), len(chances)])
         found = [self._notes.known[keys[wanted]] for wanted in skips]
         return [Estimate.of_share(hits, int(places)) for hits, places in found]
+
+    def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
+        """See `Lab.expect`; nothing is gained here."""
+
+    def judged_on(self, prompts: Sequence[Prompt], skips: Sequence[SkipSet]) -> set[SkipSet]:
+        """Those of the sets whose acceptance on just these prompts together is known."""
+        name = _digest(prompt.tokens for prompt in prompts)
+        return {wanted for wanted in skips if _share_name(wanted, name) in self._notes.known}
 
     def is_answered(self, tokens: tuple[int, ...]) -> bool:
         """Whether the answer to this prompt is known."""
@@ -276,6 +286,10 @@ def _state(skips: SkipSet) -> str:
 
 def _flat(chances: Iterable[Iterable[float]]) -> list[float]:
     return [chance for text in chances for chance in text]
+
+
+def _share_name(skips: SkipSet, prompts: str) -> str:
+    return f"accepted {_state(skips)} {prompts}"
 
 
 def _answer_name(tokens: tuple[int, ...]) -> str:

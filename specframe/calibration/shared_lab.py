@@ -69,16 +69,17 @@ def lab_made_on(
     with cluster.joined() as settled:
         plan = LabPlan(RigPlan.of(rig, settled.threads), new_tokens)
         with RayWorkers.started(settled, plan, accept) as workers:
-            yield partial(SharedLab, workers)
+            yield partial(SharedLab, workers, settled.workers or 1)
 
 
 class SharedLab(ModelLab):
     """Measures what `ModelLab` does, with the same results; what is timed is timed here."""
 
-    def __init__(self, workers: Workers, *given: Any, **named: Any) -> None:
+    def __init__(self, workers: Workers, count: int, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._workers = workers
-        self._homes: dict[Tokens, str] = {}  # who holds a prompt's keys and values
+        self._workers, self.at_once = workers, count
+        self._homes: dict[Tokens, set[str]] = {}  # who holds a prompt's keys and values
+        self._found: dict[tuple[Tokens, SkipSet], Sequence[float]] = {}  # chances
 
     def answer(self, prompts: Sequence[Prompt]) -> None:
         """See `Lab.answer`."""
@@ -88,20 +89,41 @@ class SharedLab(ModelLab):
             self.keep_answer(job.tokens, answer)
             self.tell("answering prompts", done, len(missing))
 
-    def _judged(self, sets: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Iterable[list[float]]:
-        if not sets:
-            return []
+    def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
+        """See `Lab.expect`."""
+        alone = [self.judged_on([prompt], skips) for prompt in prompts]
+        known = self.judged_on(prompts, skips) | set.intersection(set(skips), *alone)
+        self._measure([wanted for wanted in skips if wanted not in known], prompts)
+
+    def _measure(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
+        """Find the chances that are missing."""
+        missing = {}
+        for tokens in dict.fromkeys(prompt.tokens for prompt in prompts):
+            sets = [s for s in dict.fromkeys(skips) if (tokens, s) not in self._found]
+            if sets:
+                missing[tokens] = sets
+        if not missing:
+            return
         self.answer(prompts)
-        asked = [Judging(p.tokens, self.answer_to(p.tokens), tuple(sets)) for p in prompts]
-        found = {job.tokens: chances for job, chances in self._done(asked)}
+        shares = -(-self.at_once // len(missing))  # of a prompt's sets, where prompts are few
+        asked = [
+            Judging(tokens, self.answer_to(tokens), tuple(sets[share::shares]))
+            for tokens, sets in missing.items()
+            for share in range(min(shares, len(sets)))
+        ]
+        for job, chances in self._done(asked, shares):
+            self._found |= zip(((job.tokens, s) for s in job.sets), chances, strict=True)
+
+    def _judged(self, sets: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Iterable[list[float]]:
+        self._measure(sets, prompts)
         return [
-            [chance for prompt in prompts for chance in found[prompt.tokens][index]]
-            for index in range(len(sets))
+            [chance for prompt in prompts for chance in self._found[prompt.tokens, skips]]
+            for skips in sets
         ]
 
-    def _done(self, jobs: Sequence[Judging]) -> Iterable[tuple[Judging, Any]]:
-        """Each job as it ends, by the worker that holds its prompt where there is one."""
-        todo = _AtHome(jobs, self._homes)
+    def _done(self, jobs: Sequence[Judging], homes: int = 1) -> Iterable[tuple[Judging, Any]]:
+        """Each job as it ends; a prompt's jobs are done by its `homes`, or by more it has."""
+        todo = _AtHome(jobs, self._homes, homes)
         for event in carry_out(self._workers, todo):
             yield event.job, event.result
         if todo.given_up:
@@ -113,24 +135,25 @@ class SharedLab(ModelLab):
 
 
 class _AtHome(InOrder[Judging]):
-    """A worker does the jobs of its prompts, and those of prompts that nobody holds."""
+    """A worker does the jobs of its prompts, and those of prompts that fewer than `most` hold."""
 
-    def __init__(self, jobs: Iterable[Judging], homes: dict[Tokens, str]) -> None:
+    def __init__(self, jobs: Iterable[Judging], homes: dict[Tokens, set[str]], most: int) -> None:
         super().__init__(dict.fromkeys(jobs), self._may)
-        self._homes = homes
+        self._homes, self._most = homes, most
 
     def _may(self, worker: str, job: Judging) -> bool:
-        return self._homes.get(job.tokens, worker) == worker
+        held_by = self._homes.setdefault(job.tokens, set())
+        return worker in held_by or len(held_by) < self._most
 
     def next(self, worker: str) -> Judging | None:
         """See `WorkList.next`."""
         job = super().next(worker)
         if job is not None:
-            self._homes[job.tokens] = worker
+            self._homes[job.tokens].add(worker)
         return job
 
     def lost(self, worker: str, job: Judging) -> None:
         """See `WorkList.lost`."""
         super().lost(worker, job)
-        for tokens in [tokens for tokens, home in self._homes.items() if home == worker]:
-            del self._homes[tokens]
+        for held_by in self._homes.values():
+            held_by.discard(worker)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.interrupts import resumable
 from specframe.commands.options import (
     Device,
     Dtype,
@@ -19,7 +20,6 @@ from specframe.commands.options import (
     Threads,
     Workers,
     cluster_of,
-    resumable,
     say_prompts,
 )
 from specframe.commands.progress import Progress

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from specframe.commands import (
     bench,
@@ -26,29 +25,16 @@ from specframe.commands import (
     study,
     testbed,
 )
+from specframe.commands.interrupts import Interruptible, ending_imports
 from specframe.errors import SpecframeError
 from specframe.storage.user_cache import is_full, not_written
 
 __all__ = ["app", "main"]
 
 USAGE = 2
-INTERRUPTED = 130
-
-
-class _Commands(TyperGroup):
-    """Commands that can be interrupted: one line says so, and what `resumable` added."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            start = "\n" if sys.stderr.isatty() else ""  # after what was being written, and ^C
-            print(f"{start}Interrupted. {error}".rstrip(), file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from error
-
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=Interruptible,
     help="Faster generation by self-speculative decoding, without changing a token.",
     no_args_is_help=True,
     add_completion=False,
@@ -103,7 +89,8 @@ app.command("lm-eval", context_settings=lm_eval.AS_GIVEN)(lm_eval.lm_eval)
 def main() -> None:
     """Run the command line; what the user got wrong is one line on stderr and exit status 2."""
     try:
-        app()
+        with ending_imports():
+            app()
     except SpecframeError as error:
         _refuse(error)
     except OSError as error:

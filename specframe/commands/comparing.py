@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.interrupts import resumable
 from specframe.commands.options import (
     GpusPerWorker,
     OldSelectors,
@@ -18,7 +19,6 @@ from specframe.commands.options import (
     Workers,
     cluster_of,
     either,
-    resumable,
     say_prompts,
 )
 from specframe.commands.results_file import (

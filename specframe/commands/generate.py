@@ -79,13 +79,14 @@ def generate(
     options = option_pairs(setting or [])
     require_with_models(named, preset, options)
     text = unicode_text("The prompt", _read_stdin() if prompt == "-" else prompt)
+    speaks = not tensor_parallel or is_first()
     progress = Progress()
     rig = Rig.load(
         model,
         device=device,
         threads=threads,
         dtype=dtype,
-        tell=progress,
+        tell=progress if speaks else None,
         tensor_parallel=tensor_parallel,
     )
     tokenizer = rig.tokenizer
@@ -105,7 +106,6 @@ def generate(
         arguments |= {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     if stop:
         arguments["stop_strings"] = stop
-    speaks = not tensor_parallel or is_first()
     streamer = _Terminal(tokenizer) if speaks else None
     output = speculator.generate(tokens, streamer=streamer, **arguments)
     if tensor_parallel:

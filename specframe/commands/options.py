@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +24,6 @@ __all__ = [
     "Workers",
     "cluster_of",
     "either",
-    "resumable",
     "say_prompts",
 ]
 
@@ -98,17 +94,6 @@ def either(name: str, given: str | None, old: str | None) -> str | None:
             f"--{name} and its old name were both given: {given!r} and {old!r}. Keep --{name}."
         )
     return old if given is None else given
-
-
-@contextmanager
-def resumable(kept: Path, how: str) -> Iterator[None]:
-    """Add to what an interrupt tells how to go on, where something is kept by then."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if not kept.exists():
-            raise
-        raise KeyboardInterrupt(f"What is finished is kept; {how}") from error
 
 
 def say_prompts(model: str, named: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from specframe.commands.interrupts import resumable
 from specframe.commands.options import (
     Device,
     Dtype,
@@ -17,7 +18,6 @@ from specframe.commands.options import (
     Threads,
     Workers,
     cluster_of,
-    resumable,
     say_prompts,
 )
 from specframe.commands.results_file import (

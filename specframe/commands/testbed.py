@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from specframe.commands.options import Device, Dtype, Threads, resumable
+from specframe.commands.interrupts import resumable
+from specframe.commands.options import Device, Dtype, Threads
 from specframe.commands.results_file import (
     JsonFile,
     require_folder,

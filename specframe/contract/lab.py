@@ -22,6 +22,7 @@ class Lab(Protocol):
     costs: CostModel
     new_tokens: int  # length of the target's stored continuations, if they do not end early
     facts: Mapping[str, str]  # about the measured model, for the artefact's fingerprint
+    at_once: int  # skip sets that it judges at the same time
 
     def answer(self, prompts: Sequence[Prompt]) -> None:
         """Generate the target's continuations now instead of at first use."""
@@ -29,6 +30,13 @@ class Lab(Protocol):
 
     def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
         """First-token acceptance of each skip set on the target's own continuations."""
+        ...
+
+    def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
+        """Acceptance of these sets, one by one or on single prompts, is likely to be asked for.
+
+        A lab that judges several at once does that now; any other waits until it is asked.
+        """
         ...
 
     def seconds_per_token(

@@ -66,7 +66,7 @@ class LowBitLab:
         self._inner, self._bits = inner, bits
         self.shape: ModelShape = inner.shape
         self.costs = _low_bit_costs(inner.costs, bits)
-        self.new_tokens, self.facts = inner.new_tokens, inner.facts
+        self.new_tokens, self.facts, self.at_once = inner.new_tokens, inner.facts, inner.at_once
 
     def answer(self, prompts: Sequence[Prompt]) -> None:
         """See `Lab.answer`."""
@@ -75,6 +75,10 @@ class LowBitLab:
     def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
         """See `Lab.acceptance`."""
         return self._inner.acceptance([one.lower(self._bits) for one in skips], prompts)
+
+    def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
+        """See `Lab.expect`."""
+        self._inner.expect([one.lower(self._bits) for one in skips], prompts)
 
     def seconds_per_token(
         self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int

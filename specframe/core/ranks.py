@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +19,7 @@ import torch.distributed as dist
 from specframe.errors import RanksParted, SpecframeError
 from specframe.executors.support import is_sharded
 
-__all__ = ["Ranks", "ranks_of", "together"]
+__all__ = ["Ranks", "connected", "ranks_of", "together"]
 
 Value = TypeVar("Value")
 
@@ -28,17 +29,17 @@ class Ranks:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._count = dist.get_world_size()
+        self.count = dist.get_world_size()
 
     def agree(self, *what: object) -> None:
         """Raise on every rank unless all have the same values, which are compared as text."""
         digest = hashlib.sha256(repr(what).encode()).digest()[:8]
         own = torch.tensor([int.from_bytes(digest, signed=True)], device=self._device)
-        found = [torch.empty_like(own) for _ in range(self._count)]
+        found = [torch.empty_like(own) for _ in range(self.count)]
         dist.all_gather(found, own)
         if any(int(one) != int(own) for one in found):
             raise RanksParted(
-                f"The {self._count} ranks no longer do the same: their plans or tokens differ. "
+                f"The {self.count} ranks no longer do the same: their plans or tokens differ. "
                 f"Give every rank the same prompt, settings, seed and costs."
             )
 
@@ -47,6 +48,17 @@ class Ranks:
         shared = torch.tensor(numbers, dtype=torch.float64, device=self._device)
         dist.broadcast(shared, 0)
         return tuple(shared.tolist())
+
+    def first(self, number: float) -> float:
+        """The first rank's number."""
+        return self.from_first(number)[0]
+
+    def value_of_first(self, find: Callable[[], Value]) -> Value:
+        """What the first rank finds, and can be pickled; the others look for nothing."""
+        shared: list[Any] = [find() if dist.get_rank() == 0 else None]
+        dist.broadcast_object_list(shared, 0, device=self._device)
+        found: Value = shared[0]
+        return found
 
     def seed(self) -> int:
         """A new seed, the same on all ranks."""
@@ -59,9 +71,16 @@ def ranks_of(model: Any, device: torch.device) -> Ranks | None:
 
 
 def together(rounds: Iterator[Value]) -> Iterator[Value]:
-    """The rounds; an error of the connection between the ranks becomes one of ours."""
-    try:
+    """The rounds, `connected`."""
+    with connected():
         yield from rounds
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """An error of the connection between the ranks becomes one of ours."""
+    try:
+        yield
     except SpecframeError:
         raise
     except RuntimeError as error:

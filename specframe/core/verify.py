@@ -8,7 +8,8 @@ the draft was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isnan
 
 import torch
 from torch import Tensor
@@ -18,7 +19,10 @@ from specframe.types import Draft, Verdict
 
 __all__ = ["NO_TOKEN", "acceptance", "residual", "verify_greedy", "verify_sampled", "without"]
 
+Chances = Tensor | Mapping[int, float]  # by token
+Pair = tuple[Chances, Chances | None]  # the target's, and those that a candidate was drawn by
 
+UNREAD: Mapping[int, Pair] = {}
 NO_TOKEN = -1  # the bonus where processors exclude every token, as they may after an end token
 
 
@@ -37,22 +41,45 @@ def verify_greedy(draft: Draft, decided: Sequence[int]) -> Verdict:
 
 def verify_sampled(draft: Draft, laws: Tensor, choose: Choose) -> Verdict:
     """`laws` [1 + nodes, V] are the target's distributions; row i follows node i - 1."""
+    read, possible = _read(draft, laws)
     path: list[int] = []
-    node = -1
+    parent = -1
     while True:
-        node, target = _accept_child(draft, node, laws[node + 1], choose)
+        node, target = _accept_child(draft, parent, laws[parent + 1], choose, read)
         if node < 0:
-            nothing = bool(target[0].isnan())  # a softmax over nothing
-            return Verdict(tuple(path), NO_TOKEN if nothing else choose(target))
+            return Verdict(tuple(path), choose(target) if possible[parent + 1] else NO_TOKEN)
         path.append(node)
+        parent = node
 
 
-def _accept_child(draft: Draft, parent: int, p: Tensor, choose: Choose) -> tuple[int, Tensor]:
+def _read(draft: Draft, laws: Tensor) -> tuple[Mapping[int, Pair], list[bool]]:
+    """What the acceptance of each first child depends on, and whether a row allows any token.
+
+    It is read at once, since every read waits for the device.
+    """
+    first: dict[int, int] = {}  # child by parent
+    for child, parent in enumerate(draft.parents):
+        first.setdefault(parent, child)
+    drawn, nothing = draft.laws or {}, laws.new_zeros(())
+    tokens = [(parent, draft.tokens[child]) for parent, child in first.items()]
+    p = [laws[parent + 1, token] for parent, token in tokens]
+    q = [drawn[parent][token] if parent in drawn else nothing for parent, token in tokens]
+    found = torch.cat([torch.stack([*p, *q, nothing]), laws[:, 0]]).tolist()
+    read = {
+        first[parent]: ({token: target}, {token: own} if parent in drawn else None)
+        for (parent, token), target, own in zip(tokens, found, found[len(p) :], strict=False)
+    }
+    return read, [not isnan(value) for value in found[-len(laws) :]]  # a softmax over nothing
+
+
+def _accept_child(
+    draft: Draft, parent: int, p: Tensor, choose: Choose, read: Mapping[int, Pair] = UNREAD
+) -> tuple[int, Tensor]:
     """The accepted child and p, or -1 and the distribution to draw the bonus token from."""
     q = draft.laws[parent] if draft.laws is not None and parent in draft.laws else None
     for child in draft.children(parent):
         token = draft.tokens[child]
-        chance = acceptance(p, q, token)
+        chance = acceptance(*read.get(child, (p, q)), token)
         if chance >= 1.0 or (chance > 0.0 and _event(chance, p, choose)):
             return child, p
         p = residual(p, q, token)
@@ -60,7 +87,7 @@ def _accept_child(draft: Draft, parent: int, p: Tensor, choose: Choose) -> tuple
     return -1, p
 
 
-def acceptance(p: Tensor, q: Tensor | None, token: int) -> float:
+def acceptance(p: Chances, q: Chances | None, token: int) -> float:
     """Probability of accepting a candidate drawn from q (None: not drawn but certain) under p."""
     target = float(p[token])
     return target if q is None else min(1.0, target / float(q[token]))
@@ -77,16 +104,20 @@ def residual(p: Tensor, q: Tensor | None, token: int) -> Tensor:
         rest[token] = 0.0
     else:
         rest = (p - q).clamp_(min=0.0)
-    mass = rest.sum()
-    return rest / mass if mass > 0.0 else p
+    return _normalised(rest, p)
 
 
 def without(q: Tensor, token: int) -> Tensor:
     """q without this token, normalised."""
     rest = q.clone()
     rest[token] = 0.0
+    return _normalised(rest, rest)
+
+
+def _normalised(rest: Tensor, otherwise: Tensor) -> Tensor:
+    """The distribution, or another one where nothing is left; no value is read."""
     mass = rest.sum()
-    return rest / mass if mass > 0.0 else rest
+    return torch.where(mass > 0.0, rest / mass, otherwise)
 
 
 def _event(chance: float, like: Tensor, choose: Choose) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from statistics import mean
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from specframe.contract.constant_plan import ConstantPlan
 from specframe.core.engine import Engine, Limits
+from specframe.core.ranks import Ranks, connected, ranks_of
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
 from specframe.costs.tables import fit_line
@@ -36,6 +38,8 @@ LEAST_RATIO, MOST_SAVED = 0.1, 0.1  # bounds where overhead makes ratios unrelia
 SHARE_SAVED = 0.9  # of a walk besides its sublayers: most that drafting without the host can save
 PROMPT = 96
 
+Value = TypeVar("Value")
+
 
 def measured_profile(
     model: Any,
@@ -46,18 +50,22 @@ def measured_profile(
 ) -> LatencyProfile:
     """The profile stored for this model's shape on this machine; measured if it lacks the grid.
 
-    What is measured is stored, unless what is stored has prices that it lacks.
+    What is measured is stored, unless what is stored has prices that it lacks. Ranks that share a
+    model measure it together; they have the first one's profile, which alone is stored.
     """
+    ranks = ranks_of(model, executor.device)
     kinds = layer_kinds(model, executor.shape.layers)
-    kept = find_profile(machine_facts(executor, kinds), grid)
-    if kept is not None:
-        return kept
-    _LOG.info("measuring what sublayers cost on this machine; the profile is kept")
-    grid = grid or default_grid(executor)
-    if budget is not None:
-        grid = replace(grid, budget_seconds=budget)
-    profile = _measured(executor, grid, kinds, progress)
-    keep_profile(profile)
+    with nullcontext() if ranks is None else connected():
+        facts = _facts(executor, kinds, ranks)
+        kept = _of_first(ranks, lambda: find_profile(facts, grid))
+        if kept is not None:
+            return kept
+        _LOG.info("measuring what sublayers cost on this machine; the profile is kept")
+        grid = grid or default_grid(executor)
+        if budget is not None:
+            grid = replace(grid, budget_seconds=budget)
+        profile = _measured(executor, grid, kinds, progress, ranks)
+        _of_first(ranks, lambda: keep_profile(profile))
     return profile
 
 
@@ -75,13 +83,34 @@ def measure_profile(
 
 
 def _measured(
-    executor: Executor, grid: LatencyGrid, kinds: tuple[int, ...], progress: Progress | None
+    executor: Executor,
+    grid: LatencyGrid,
+    kinds: tuple[int, ...],
+    progress: Progress | None,
+    ranks: Ranks | None = None,
 ) -> LatencyProfile:
-    profile = profile_latency(executor, grid, kinds, progress)
-    return replace(profile, costs=measure_round_costs(executor, profile.costs))
+    agreed = float if ranks is None else ranks.first
+    profile = profile_latency(executor, grid, kinds, progress, agreed)
+    costs = measure_round_costs(executor, profile.costs, ranks)
+    costs = replace(costs, facts=_facts(executor, kinds, ranks))
+    return _of_first(ranks, lambda: replace(profile, costs=costs))
 
 
-def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
+def _facts(executor: Executor, kinds: tuple[int, ...], ranks: Ranks | None) -> Mapping[str, str]:
+    facts = machine_facts(executor, kinds)
+    return facts if ranks is None else {**facts, "ranks": str(ranks.count)}
+
+
+def _of_first(ranks: Ranks | None, find: Callable[[], Value]) -> Value:
+    """What the first rank finds, and this process where it is alone."""
+    if ranks is None:
+        return find()
+    return ranks.value_of_first(find)
+
+
+def measure_round_costs(
+    executor: Executor, costs: CostModel, ranks: Ranks | None = None
+) -> CostModel:
     """The same prices with the engine's overhead: a fixed part per round, one per drafted token.
 
     Rounds of several draft lengths are timed in alternation with the same walks without an engine.
@@ -93,7 +122,7 @@ def measure_round_costs(executor: Executor, costs: CostModel) -> CostModel:
     """
     skips = _half(executor)
     plans = [DraftPlan(skips, StopRule(drafted)) for drafted in DRAFTS]
-    whole, bare = _timed_rounds(executor, plans)
+    whole, bare = _timed_rounds(executor, plans, ranks)
     excess = [w - b for w, b in zip(whole, bare, strict=True)]
     overhead = fit_line(DRAFTS, excess)
     step = max(overhead.slope, -SHARE_SAVED * costs.base.at(PROMPT + ROUNDS[1], 1))
@@ -114,7 +143,7 @@ def _half(executor: Executor) -> SkipSet:
 
 
 def _timed_rounds(
-    executor: Executor, plans: Sequence[DraftPlan]
+    executor: Executor, plans: Sequence[DraftPlan], ranks: Ranks | None
 ) -> tuple[list[float], list[float]]:
     """Seconds of a round of each plan, and of its bare walks, on random tokens."""
     drawn = torch.randint(
@@ -123,16 +152,18 @@ def _timed_rounds(
     prompt: list[int] = drawn.tolist()
     longest = max(plan.stop.max_tokens for plan in plans) + 1
     limits = Limits((ROUNDS[1] + 2) * longest)
-    running = [Engine(executor, ConstantPlan(p), Law(), limits).rounds(prompt) for p in plans]
+    engines = [Engine(executor, ConstantPlan(p), Law(), limits, None, ranks) for p in plans]
+    running = [engine.rounds(prompt) for engine in engines]
     cache = executor.new_cache(PROMPT + limits.max_new_tokens + longest)
     cache.commit(range(PROMPT - 1, -1, -1))  # reversed, so that every column is written
     for rounds in running:
         next(rounds)  # the round of the prompt
     whole: list[list[float]] = [[] for _ in plans]
     bare: list[list[float]] = [[] for _ in plans]
+    agreed = float if ranks is None else ranks.first
     begun = perf_counter()
     for turn in range(ROUNDS[1] + 1):
-        if turn > ROUNDS[0] and perf_counter() - begun > ROUND_SECONDS:
+        if turn > ROUNDS[0] and agreed(perf_counter() - begun) > ROUND_SECONDS:
             break
         for i, (plan, rounds) in enumerate(zip(plans, running, strict=True)):
             # in decoding, single-token rounds follow each other: the last of a few counts

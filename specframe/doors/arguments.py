@@ -24,7 +24,7 @@ from transformers import (
 from specframe.contract.options import nearest, require_temperature
 from specframe.core.engine import Limits
 from specframe.core.sampling import Law, seeded_choice
-from specframe.errors import InvalidRequest, PromptTooLong
+from specframe.errors import InvalidConfig, InvalidRequest, PromptTooLong
 
 __all__ = [
     "Decoding",
@@ -51,6 +51,11 @@ def padding_token(model: Any, given: Mapping[str, Any]) -> int | None:
     `given` are the arguments of `generate`.
     """
     config = given.get("generation_config") or model.generation_config
+    if not isinstance(config, GenerationConfig):
+        raise InvalidRequest(
+            f"A generation config is a transformers.GenerationConfig. Got {type(config).__name__}; "
+            f"pass its entries as arguments of generate."
+        )
     pad, ends = (
         given[name] if given.get(name) is not None else getattr(config, name)
         for name in ("pad_token_id", "eos_token_id")
@@ -78,6 +83,7 @@ def resolve(
     `device` is the executor's: an offloaded model's own is `meta`. `padding` positions before the
     prompt count in `max_length` and `min_length`, as in a batch of transformers.
     """
+    require_seed(seed)
     refuse_drafter("assistant_model", kwargs.pop("assistant_model", None))
     lengths = [kwargs.get("max_length"), model.generation_config.max_length]
     lengths += [] if generation_config is None else [generation_config.max_length]
@@ -94,8 +100,8 @@ def resolve(
     config.max_length = len(prompt) + budget
     if config.min_new_tokens is not None:
         config.min_length = len(prompt) + config.min_new_tokens
-    model._prepare_special_tokens(config, device=device)
     with _refusals_typed():
+        model._prepare_special_tokens(config, device=device)
         processors = model._get_logits_processor(
             generation_config=config,
             input_ids_seq_length=len(prompt),
@@ -104,7 +110,7 @@ def resolve(
             logits_processor=logits_processor or LogitsProcessorList(),
             device=str(device),
         )
-    criteria = StoppingCriteriaList(stopping_criteria or [])
+        criteria = StoppingCriteriaList(stopping_criteria or [])
     if config.max_time is not None:
         criteria.append(MaxTimeCriteria(config.max_time))
     criteria.extend(_stop_strings(config.stop_strings, tokenizer))
@@ -141,7 +147,7 @@ def _refusals_typed() -> Iterator[None]:
     """Raise transformers' refusal of a value as `InvalidRequest`."""
     try:
         yield
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise InvalidRequest(f"These generation arguments are refused: {error}") from error
 
 
@@ -186,6 +192,13 @@ def _budget(config: Any, prompt_length: int, positions: int, has_length: bool) -
     return int(budget)
 
 
+def require_seed(seed: Any) -> None:
+    """Refuse what no generator takes as its seed."""
+    if seed is not None and not (isinstance(seed, int) and -(2**63) <= seed < 2**63):
+        wanted = "a whole number from -2^63 to 2^63 - 1"
+        raise InvalidConfig.of("generate", "seed", wanted, seed)
+
+
 def _refuse_unknown(names: Collection[str], config: GenerationConfig) -> None:
     if names:
         known = [name for name in vars(config) if not name.startswith("_")]
@@ -207,7 +220,16 @@ def refuse_drafter(name: str, value: Any) -> None:
 
 
 def refuse_unsupported(config: Any) -> None:
-    """Refuse what generates more than one sequence, or what is not kept for the output."""
+    """Refuse what generates more than one sequence, what is not kept, and what is no number."""
+    for name, value in vars(config).items():
+        if value != value:  # NaN would be taken for any setting that is compared with it
+            raise InvalidConfig.of("generate", name, "a number", value)
+    for name in ("max_new_tokens", "max_length"):
+        value = getattr(config, name)
+        if value is not None and not isinstance(value, int):
+            raise InvalidConfig.of("generate", name, "a whole number", value)
+    if isinstance(config.max_time, str):
+        raise InvalidConfig.of("generate", "max_time", "a number of seconds", config.max_time)
     if config.do_sample and isinstance(config.temperature, float) and config.temperature > 0.0:
         require_temperature("generate", config.temperature)
     for name, plain in (

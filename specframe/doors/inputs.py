@@ -58,8 +58,8 @@ def prompts_of(
 def _rows(inputs: Any, tokenizer: Any) -> list[list[int]]:
     if isinstance(inputs, str) or _is_conversation(inputs):
         return [_tokens(inputs, tokenizer)]
-    if hasattr(inputs, "__array__"):  # a tensor, or an array of numpy
-        return _whole(torch.as_tensor(inputs))
+    if hasattr(inputs, "__array__") and str(getattr(inputs, "dtype", "")) != "object":
+        return _whole(torch.as_tensor(inputs))  # a tensor, or an array of numpy
     if isinstance(inputs, Sequence):
         if not inputs or _is_row(inputs):
             return [[int(token) for token in inputs]]
@@ -99,10 +99,11 @@ def _tokens(prompt: Any, tokenizer: Any) -> list[int]:
 
 
 def _whole(ids: Tensor) -> list[list[int]]:
-    if not 1 <= ids.ndim <= 2 or ids.is_floating_point():
+    none = ids.is_floating_point() or ids.dtype == torch.bool or ids.is_meta
+    if not 1 <= ids.ndim <= 2 or none:
         raise InvalidRequest(
             f"Token ids are whole numbers in one row, or a row for each prompt. Got {ids.dtype} of "
-            f"shape {tuple(ids.shape)} instead."
+            f"shape {tuple(ids.shape)}{' without values' * ids.is_meta} instead."
         )
     rows: list[list[int]] = (ids if ids.ndim == 2 else ids[None]).tolist()
     return rows or [[]]

@@ -14,7 +14,9 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils_hf import stop_sequences_criteria
 from torch import Tensor
 
+from specframe.contract.naming import read_named
 from specframe.doors.loading import MADE_HERE, load, located
+from specframe.doors.second import require_with_models
 from specframe.doors.speculator import SelfSpeculator
 
 __all__ = ["SpecframeLM"]
@@ -29,6 +31,8 @@ class SpecframeLM(HFLM):  # type: ignore[misc]
     """
 
     def __init__(self, pretrained: Any, strategy: str = "autoregressive", **kwargs: Any) -> None:
+        named = read_named(strategy)
+        require_with_models(named.name, named.preset, named.options)
         if pretrained in MADE_HERE:
             pretrained, kwargs["tokenizer"] = load(pretrained)
         elif isinstance(pretrained, str):

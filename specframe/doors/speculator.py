@@ -19,7 +19,7 @@ from specframe.core.ranks import ranks_of, together
 from specframe.core.stats import GenerationStats, StatsFold
 from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
-from specframe.doors.arguments import Decoding, padding_token, resolve
+from specframe.doors.arguments import Decoding, padding_token, require_seed, resolve
 from specframe.doors.inputs import Prompts, prompts_of
 from specframe.doors.second import loads_second
 from specframe.doors.wrapped import walked_model
@@ -69,6 +69,11 @@ class SelfSpeculator:
         strict: bool = False,
         costs: CostModel | None = None,
     ) -> None:
+        if isinstance(model, str) or model is None:
+            raise InvalidRequest(
+                f"SelfSpeculator takes a model that is loaded. Got {model!r}; pass "
+                f"specframe.load(...).model."
+            )
         self.model = walked_model(model)
         self.tokenizer = tokenizer
         self._strict, self._given_costs = strict, costs
@@ -88,8 +93,6 @@ class SelfSpeculator:
             self._ranks = ranks_of(self.model, self.executor.device)
         added, self._not_fused = code
         self._unpriced = None if added is None else f"{added}, which a measurement would run"
-        if self._ranks is not None:
-            self._unpriced = "each of several processes would measure prices of its own"
 
     @property
     def costs(self) -> CostModel:
@@ -127,6 +130,7 @@ class SelfSpeculator:
         prompt and then committed tokens, and ends with an error as well.
         """
         with ending(streamer):
+            require_seed(seed)
             self._choose_executor()
             prompts = self._prompts(inputs, kwargs)
             answers = []

@@ -12,6 +12,7 @@ __all__ = ["added_code", "foreign_classes", "foreign_forward"]
 LIBRARIES = ("torch.", "transformers.")
 # hooks of torch are not among them: they prune, normalise or reparametrise weights
 HARMLESS = ("transformers.", "accelerate.")
+SHARING = ("transformers.distributed.",)  # its forward methods share a module among processes
 
 
 def added_code(named: Iterable[tuple[str, Any]]) -> str | None:
@@ -66,8 +67,8 @@ def _hooked(owner: Mapping[str, Any], *tables: str) -> bool:
 
 
 def _replaces(module: Any, forward: Any) -> bool:
-    """Whether a forward method on the instance is neither accelerate's nor the compiled own one."""
-    if _from(HARMLESS, type(getattr(module, "_hf_hook", None))):
+    """Whether a forward method on the instance is neither of a library nor the compiled own one."""
+    if _from(HARMLESS, type(getattr(module, "_hf_hook", None))) or _from(SHARING, forward):
         return False
     original = getattr(forward, "_torchdynamo_orig_callable", forward)
     return getattr(original, "__func__", None) is not type(module).forward

@@ -40,6 +40,10 @@ BEFORE_LOADING = [
     (("generate", "hi", "--json", "."), "cannot be written"),
 ]
 BEFORE_PRICING = [
+    (
+        ("generate", "hi", "--strategy", "fixed", "--set", "mlp=1,99", "--max-new-tokens", "9"),
+        "layers 0 to 2. Got 99 instead",
+    ),
     (("generate", "", "--strategy", "knapspec"), "prompt is empty"),
     (("generate", "x" * 60, "--max-new-tokens", "5"), "exceeds the 64 positions"),
     (("generate", "hi", "--max-new-tokens", "99999999"), "exceeds the 64 positions"),

@@ -152,11 +152,12 @@ def test_without_autoregressive_decoding_an_entry_is_given_up_whole():
     assert len(set(map(key, rows))) + missing == len(NAMES) * len(PROMPTS) * 2
 
 
-def test_eight_workers_are_busy_with_what_one_would_do_nine_tenths_of_the_time():
+@pytest.mark.parametrize("count", [12, 20, 25])
+def test_eight_workers_are_busy_with_what_one_would_do_nine_tenths_of_the_time(count):
     names = [*NAMES, *((name, "best") for name in "efghijklmnop")]
     dice = Random(3)
     pace = {name: dice.uniform(0.5, 2.0) for name in names}
-    prompts = tuple(Prompt((n,), "sql", f"sql/{n}") for n in range(25))
+    prompts = tuple(Prompt((n,), "sql", f"sql/{n}") for n in range(count))
     questions = list(Schedule(prompts, repeats=1).questions(names))
     run = Played(Questions(questions, ()), list("12345678"), lambda one: pace[one.contender])
     run.rows()

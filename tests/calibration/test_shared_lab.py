@@ -1,5 +1,6 @@
 """A lab on workers measures what a lab here does, whoever dies; the workers are played here."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ class PlayedWorkers:
     """So many lab workers in this process; `deaths` are numbers of jobs that end their worker."""
 
     def __init__(self, rig: Rig, count: int, deaths: Sequence[int] = ()) -> None:
-        self._rig, self._deaths, self._born = rig, set(deaths), 0
+        self._rig, self.count, self._deaths, self._born = rig, count, set(deaths), 0
         self.jobs: list[tuple[str, Any]] = []
         self._free: dict[str, LabWorker] = {}
         self._asked: list[tuple[str, LabWorker, Any]] = []
+        self.at_once = 0  # most jobs that were asked for together
         for _ in range(count):
             self._start()
 
@@ -40,6 +42,7 @@ class PlayedWorkers:
 
     def ask(self, worker: str, job: Any) -> None:
         self._asked.append((worker, self._free.pop(worker), job))
+        self.at_once = max(self.at_once, len(self._asked) * bool(job.sets))
 
     def wait(self) -> Event[Any]:
         worker, lab, job = self._asked.pop()
@@ -58,7 +61,7 @@ def rig() -> Rig:
 
 def lab_on(workers: PlayedWorkers, rig: Rig, notes: Path | None = None) -> SharedLab:
     def make(*given: Any, **named: Any) -> SharedLab:
-        return SharedLab(workers, *given, **named)
+        return SharedLab(workers, workers.count, *given, **named)
 
     lab = rig.lab(new_tokens=12, notes=notes, make=make)
     assert isinstance(lab, SharedLab)
@@ -100,6 +103,32 @@ def test_what_was_measured_is_noted_and_not_asked_again(rig, tmp_path):
     again = lab_on(workers, rig, tmp_path / "notes.jsonl")
     assert again.acceptance(SETS, PROMPTS) == found
     assert workers.jobs == []
+
+
+@pytest.mark.parametrize("name", ["static-bo", "knap-knn"])
+@pytest.mark.parametrize(("count", "deaths"), [(1, ()), (2, ()), (3, (8, 30))])
+def test_a_search_goes_the_same_way_and_judges_nothing_twice(rig, name, count, deaths):
+    """With one prompt to race on, there is work for two only where two sets are judged at once."""
+    options = {"static-bo": {"evaluations": "30"}, "knap-knn": {"domain_evaluations": "12"}}[name]
+    strategy = rig.strategy(name, "best", {**options, "seconds": "1e9"})
+    here = strategy.calibrate(rig.lab(new_tokens=12), PROMPTS)
+    workers = PlayedWorkers(rig, count, deaths)
+    there = strategy.calibrate(lab_on(workers, rig), PROMPTS)
+    assert there.skip_sets() == here.skip_sets()
+    assert workers.at_once == count
+    done = [job for number, (_, job) in enumerate(workers.jobs, 1) if number not in deaths]
+    judged = Counter((job.tokens, skips) for job in done for skips in job.sets)
+    assert set(judged.values()) == {1}
+
+
+def test_a_calibration_that_was_killed_asks_the_workers_for_nothing_known(rig, tmp_path):
+    strategy = rig.strategy("static-bo", "best", {"evaluations": "30", "seconds": "1e9"})
+    notes = tmp_path / "notes.jsonl"
+    first = strategy.calibrate(lab_on(PlayedWorkers(rig, 2), rig, notes), PROMPTS)
+    workers = PlayedWorkers(rig, 2)
+    assert strategy.calibrate(lab_on(workers, rig, notes), PROMPTS).skip_sets() == first.skip_sets()
+    known = {(job.tokens, skips) for _, job in workers.jobs for skips in job.sets}
+    assert len(known) < 12  # sets that were likely and then not asked for
 
 
 def test_a_prompt_that_ends_three_workers_is_told_of(rig):

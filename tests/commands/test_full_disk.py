@@ -2,13 +2,12 @@
 
 import errno
 import os
-import resource
 import shutil
-from contextlib import contextmanager
 
 import pytest
 import torch
 from doubles.command_line import specframe
+from doubles.full_disk import room_for
 from doubles.long_commands import COMMANDS, TINY, half_written, known_prices, place
 from doubles.tiny import tiny_model
 
@@ -16,17 +15,6 @@ from specframe.errors import ArtefactError
 from specframe.executors.kept_rounding import keep_rounding
 from specframe.executors.rounding import round_to_inputs
 from specframe.storage.user_cache import append_line
-
-
-@contextmanager
-def room_for(size):
-    """No file grows past `size` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,16 @@
 """Ctrl-C in each phase of each command that takes long: one line, and nothing half-written."""
 
+import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 from doubles.command_line import specframe
 from doubles.long_commands import CASES, COMMANDS, disturb, half_written, known_prices, place
+
+from specframe.commands.interrupts import ending_imports
 
 FROM_NOTHING = ("pricing", "keeping prices")
 
@@ -53,3 +58,31 @@ def test_an_interrupted_command_goes_on_as_it_says(name, phase, patch, capsys, t
     on = ("--resume", "run") if "--resume run" in capsys.readouterr().err else ()
     assert specframe(patch, *command.line, *on) == 0
     assert all((tmp_path / made).exists() for made in command.made)
+
+
+def test_an_interrupt_while_something_is_imported_ends_the_process_at_once(tmp_path):
+    (tmp_path / "half.py").write_text(
+        "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\nfinally:\n    print('on')\n"
+    )
+    code = (
+        "import sys; from specframe.commands import cli; "
+        "cli.app = lambda: __import__('half'); cli.main()"
+    )
+    places = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": places},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_the_usual_handler_comes_back():
+    usual = signal.getsignal(signal.SIGINT)
+    with ending_imports():
+        assert signal.getsignal(signal.SIGINT) is not usual
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is usual

@@ -20,7 +20,7 @@ class TwoRanks(Ranks):
     """One of two ranks; the other sends what it is told to, or the same."""
 
     def __init__(self, monkeypatch, sent=None):
-        self._device, self._count = torch.device("cpu"), 2
+        self._device, self.count = torch.device("cpu"), 2
 
         def all_gather(found, own):
             found[0].copy_(own)
@@ -56,6 +56,20 @@ def test_numbers_and_seeds_are_those_of_the_first_rank(monkeypatch):
     monkeypatch.setattr(ranks.dist, "broadcast", lambda shared, source: shared.fill_(12.0 + source))
     assert TwoRanks(monkeypatch).from_first(1.0, 2.0) == (12.0, 12.0)
     assert TwoRanks(monkeypatch).seed() == 12
+
+
+@pytest.mark.parametrize(("rank", "found"), [(0, "own"), (1, "the first one's")])
+def test_only_the_first_rank_looks_for_what_all_are_to_have(monkeypatch, rank, found):
+    def broadcast(shared, source, device):
+        assert (source, device.type) == (0, "cpu")
+        if rank:
+            shared[0] = "the first one's"
+
+    looked = []
+    monkeypatch.setattr(ranks.dist, "get_rank", lambda: rank)
+    monkeypatch.setattr(ranks.dist, "broadcast_object_list", broadcast)
+    assert TwoRanks(monkeypatch).value_of_first(lambda: looked.append(1) or "own") == found
+    assert len(looked) == (rank == 0)
 
 
 def test_only_errors_of_the_connection_are_told_as_such():

@@ -82,3 +82,18 @@ def test_a_plan_of_a_second_model_needs_one():
     strategy = Planning(SkipSet.none(executor.shape.layers), StopRule(3))
     with pytest.raises(InvalidDraftPlan, match="second model"):
         tokens_of(executor, strategy, 8)
+
+
+def test_a_plan_without_the_second_model_drafts_with_the_first():
+    class Resting(DraftModel):
+        def start(self, shape):
+            planner = super().start(shape)
+            plan = DraftPlan(SkipSet.none(shape.layers), StopRule(4))
+            planner.plan = lambda context: plan
+            return planner
+
+    first, second = models()
+    model = SecondModel(second, CostModel.even(second.shape.layers))
+    _, rounds = tokens_of(first, Resting(DraftModelConfig("noisy"), model), 20)
+    assert all(done.outcome.accepted == done.outcome.drafted for done in rounds)
+    assert rounds[0].outcome.drafted == 4

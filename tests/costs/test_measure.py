@@ -5,6 +5,7 @@ from doubles.ticking import TickingClock
 from doubles.tiny import Tiny, tiny_executor, tiny_model
 
 from specframe.core import draft
+from specframe.core.ranks import Ranks
 from specframe.costs import measure as prices
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
@@ -68,7 +69,7 @@ def test_a_profile_is_measured_once_and_found_afterwards(monkeypatch):
     model = tiny_model(Tiny())
     executor = FusedExecutor(model)
     first = prices.measured_profile(model, executor, GRID)
-    monkeypatch.setattr(prices, "measure_profile", lambda *given: pytest.fail("measured again"))
+    monkeypatch.setattr(prices, "_measured", lambda *given: pytest.fail("measured again"))
     assert prices.measured_profile(model, executor, GRID) == first
     assert prices.measured_profile(model, executor) == first
 
@@ -79,3 +80,35 @@ def test_a_wider_grid_is_measured_anew():
     prices.measured_profile(model, executor, GRID)
     wider = LatencyGrid((16, 64, 128), (1, 4, 8), budget_seconds=0.1)
     assert prices.measured_profile(model, executor, wider).costs.base.contexts == (16, 64, 128)
+
+
+class SecondRank(Ranks):
+    """The second of two ranks; the first one finds what it is told to."""
+
+    def __init__(self, *found):
+        self.count, self.found, self.asked = 2, list(found), []
+
+    def agree(self, *what):
+        pass
+
+    def from_first(self, *numbers):
+        self.asked.append(numbers)
+        return numbers
+
+    def value_of_first(self, find):
+        return self.found.pop(0)
+
+
+def test_a_rank_that_is_not_the_first_measures_along_and_keeps_nothing(monkeypatch, tmp_path):
+    model, ranks = tiny_model(Tiny()), SecondRank(None, "the first one's", None)
+    monkeypatch.setattr(prices, "ranks_of", lambda *given: ranks)
+    assert prices.measured_profile(model, FusedExecutor(model), GRID) == "the first one's"
+    assert len(ranks.asked) > 1  # seconds by which measuring goes on, and those of rounds
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_rank_that_is_not_the_first_goes_by_what_that_has_kept(monkeypatch):
+    model = tiny_model(Tiny())
+    monkeypatch.setattr(prices, "ranks_of", lambda *given: SecondRank("the first one's"))
+    monkeypatch.setattr(prices, "_measured", lambda *given: pytest.fail("measured again"))
+    assert prices.measured_profile(model, FusedExecutor(model), GRID) == "the first one's"

@@ -211,6 +211,14 @@ def test_what_changes_no_result_keeps_the_fused_executor(model, speculator):
     assert speculator.generate(PROMPT, max_new_tokens=2).stats.executor == "fused"
 
 
+def test_what_transformers_adds_to_share_a_module_among_processes_does_not_count(model):
+    norm = model.model.norm
+    norm.forward = lambda *given: type(norm).forward(norm, *given)
+    assert added_code(model.named_modules()) == "model.norm has a replaced forward method"
+    norm.forward.__module__ = "transformers.distributed.tensor_parallel"
+    assert added_code(model.named_modules()) is None
+
+
 def test_attention_of_the_users_own_is_not_fused(model):
     AttentionInterface.register("mine", lambda *args, **kwargs: sdpa_attention_forward(*args))
     model.config._attn_implementation = "mine"

@@ -1,5 +1,6 @@
 """What cannot be generated is refused with a typed error."""
 
+import numpy as np
 import pytest
 import torch
 from doubles.tiny import tiny_model
@@ -107,8 +108,8 @@ def test_a_token_outside_the_vocabulary_is_refused(run, token):
 
 @pytest.mark.parametrize(
     "prompt",
-    [3.5, [1.5, 2], [[1, 2], [3.5]], [[1], "a"], object()],
-    ids=["number", "fractions", "rows", "mixed", "object"],
+    [3.5, [1.5, 2], [[1, 2], [3.5]], [[1], "a"], object(), np.array([object()])],
+    ids=["number", "fractions", "rows", "mixed", "object", "objects"],
 )
 def test_what_is_no_prompt_is_refused(run, prompt):
     with pytest.raises(InvalidRequest, match="prompt is text, token ids, a tokenizer's output"):
@@ -116,11 +117,24 @@ def test_what_is_no_prompt_is_refused(run, prompt):
 
 
 @pytest.mark.parametrize(
-    "prompt", [torch.tensor([1.0, 2.0]), torch.ones(1, 1, 3, dtype=torch.long)], ids=["float", "3D"]
+    "prompt",
+    [
+        torch.tensor([1.0, 2.0]),
+        torch.ones(1, 1, 3, dtype=torch.long),
+        torch.tensor([True, False]),
+        torch.ones(1, 3, dtype=torch.long, device="meta"),
+    ],
+    ids=["float", "3D", "truths", "no values"],
 )
 def test_a_tensor_that_is_no_row_of_tokens_is_refused(run, prompt):
     with pytest.raises(InvalidRequest, match="whole numbers in one row"):
         run.generate(prompt)
+
+
+@pytest.mark.parametrize("named", ["testbed", None])
+def test_a_name_is_no_model(named):
+    with pytest.raises(InvalidRequest, match=r"model that is loaded. Got .* specframe\.load"):
+        specframe.SelfSpeculator(named)
 
 
 def test_text_without_a_tokenizer_is_refused(run):
@@ -138,6 +152,19 @@ def test_text_without_a_tokenizer_is_refused(run):
         ({"token_healing": True}, r"token_healing.*must be False.*Got True"),
         ({"watermarking_config": SYNTH_ID}, "watermarking_config.*must not be SynthID"),
         ({"max_new_token": 5}, "Unknown generation arguments: max_new_token"),
+        ({"max_new_tokens": 3.7}, r"'max_new_tokens'.* a whole number. Got 3\.7"),
+        ({"max_new_tokens": "3"}, "arguments are refused: .*'str'"),
+        ({"max_length": float("nan")}, r"'max_length'.* a number. Got nan"),
+        ({"do_sample": True, "top_p": float("nan")}, r"'top_p'.* a number. Got nan"),
+        ({"max_time": float("nan")}, r"'max_time'.* a number. Got nan"),
+        ({"max_time": "soon"}, r"'max_time'.* a number of seconds. Got 'soon'"),
+        ({"eos_token_id": "x"}, "arguments are refused: .*str"),
+        ({"no_repeat_ngram_size": "x"}, "arguments are refused: .*str"),
+        ({"stopping_criteria": 5}, "arguments are refused: .*int"),
+        ({"generation_config": {"max_new_tokens": 3}}, "GenerationConfig. Got dict; pass its"),
+        ({"seed": 2**63}, r"'seed'.* from -2\^63 to 2\^63 - 1. Got 9223372036854775808"),
+        ({"seed": "1"}, r"'seed'.* whole number .* Got '1'"),
+        ({"seed": 1.5}, r"'seed'.* whole number .* Got 1\.5"),
         ({"stop_strings": ["x"]}, "need a tokenizer"),
         ({"do_sample": True, "temperature": -1.0}, r"temperature.*-1\.0"),
         ({"do_sample": True, "temperature": 1e-320}, r"temperature.*at least 1e-30.*Got 1e-320"),
@@ -151,6 +178,19 @@ def test_text_without_a_tokenizer_is_refused(run):
         "healing",
         "watermark",
         "misspelt",
+        "a part of a token",
+        "text for a number",
+        "length NaN",
+        "top-p NaN",
+        "time NaN",
+        "text for a time",
+        "text for an end",
+        "text for a size",
+        "a number for criteria",
+        "a dict for a config",
+        "a long seed",
+        "text for a seed",
+        "a part of a seed",
         "stop strings",
         "temperature",
         "cold temperature",

@@ -98,20 +98,38 @@ def test_two_ranks_give_the_tokens_of_one_process(models):
     check(models("llama"), ["random-skip:faithful"])
 
 
-def check(folder, strategies):
-    given = ("doubles.rank_worker", folder, ",".join(strategies), 24, 0)
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_two_ranks_measure_prices_together_and_plan_alike(models, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
+    strategies = ["knapspec:faithful", "auto"]
+    one = check(models("llama"), strategies, measured=1)
+    assert "'ranks': '2'" in one["costs"][0]  # and the other rank's are the same
+    (kept,) = (tmp_path / "profiles").iterdir()
+    facts = json.loads((kept / "manifest.json").read_text())["fingerprint"]
+    assert (facts["executor"], facts["ranks"]) == ("module", "2")
+
+
+def check(folder, strategies, measured=0):
+    """Ranks have the same tokens, plans and prices; tokens are those of one process.
+
+    Sampled ones follow the plans, and so the prices.
+    """
+    given = ("doubles.rank_worker", folder, ",".join(strategies), 24, 0, measured)
     one, other = map(json.loads, printed(started(*given)))
     assert one == other
     alone = answers(loaded(str(folder)), strategies, 24)
-    assert {name: tokens for name, (tokens, _) in one.items()} == {
-        name: tokens for name, (tokens, _) in alone.items()
+    alone = {
+        n: found for n, found in alone.items() if n != "costs" and not (measured and "True" in n)
     }
-    assert sum(drafted for _, drafted in one.values()) > 0
+    assert {name: one[name][0] for name in alone} == {name: alone[name][0] for name in alone}
+    assert sum(drafted for _, drafted, _ in one.values()) > 0
+    return one
 
 
 @pytest.mark.slow
 def test_ranks_that_part_raise_and_do_not_hang(models):
-    apart = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 24, 1)
+    apart = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 24, 1, 0)
     for process in apart:
         _, said = process.communicate(timeout=300)
         assert process.returncode != 0
@@ -120,7 +138,7 @@ def test_ranks_that_part_raise_and_do_not_hang(models):
 
 @pytest.mark.slow
 def test_a_killed_rank_ends_the_other_with_a_clear_error(models):
-    processes = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 240, 0)
+    processes = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 240, 0, 0)
     survivor, victim = processes
     assert victim.stdout.readline() == "ready\n"
     assert survivor.stdout.readline() == "ready\n"

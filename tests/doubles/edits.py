@@ -10,7 +10,7 @@ from typing import Any
 
 from specframe.core.engine import Engine
 from specframe.core.sampling import Law, seeded_choice
-from specframe.core.verify import residual
+from specframe.core.verify import _normalised
 from specframe.doors import arguments
 from specframe.executors.cache import CursorCache
 from specframe.executors.fused import attention, fusible
@@ -73,7 +73,7 @@ processors_without_history = Edit(Law.scores, "[*history, *suffix]", "[*history]
 draws_in_half_precision = Edit(seeded_choice, "(probabilities,", "(probabilities.half(),")
 draws_sharpened = Edit(seeded_choice, "(probabilities,", "(probabilities**1.03,")
 seed_ignored = Edit(arguments._choice, "if seed is None:", "if True:")
-residual_not_normalised = Edit(residual, "rest / mass if", "rest if")
+residual_not_normalised = Edit(_normalised, "rest / mass", "rest")
 
 door_drops_temperature = Edit(
     arguments.from_prepared,

@@ -181,7 +181,7 @@ def leaf_residual_reused(patch):
 def siblings_tried_against_the_first_law(patch):
     """A second sibling is accepted as if the first had not been rejected."""
 
-    def accept(draft, parent, p, choose):
+    def accept(draft, parent, p, choose, read):
         q, first = (draft.laws or {}).get(parent), p
         for child in draft.children(parent):
             chance = verifying.acceptance(first, q, draft.tokens[child])

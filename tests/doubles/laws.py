@@ -7,7 +7,7 @@ drafts nor the library's processors: full-prefix logits and plain arithmetic on 
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import count
@@ -114,12 +114,17 @@ def full_prefix_logits(
     tiny: Tiny, tokens: tuple[int, ...], skips: SkipSet | None = None
 ) -> list[float]:
     """Logits after these tokens, from one walk over all of them."""
-    executor = tiny_executor(tiny)
     positions = torch.arange(len(tokens))
     step = Step(torch.tensor([tokens]), positions, 0, 0)
-    logits = executor.walk(step, executor.new_cache(len(tokens)), skips).logits
+    logits = tiny_executor(tiny).walk(step, _overwritten(tiny, len(tokens)), skips).logits
     assert logits is not None
     return logits[0, -1].tolist()
+
+
+@cache
+def _overwritten(tiny: Tiny, length: int) -> Any:
+    """A cache for walks over so many tokens, which write all that they read."""
+    return tiny_executor(tiny).new_cache(length)
 
 
 @cache
@@ -153,7 +158,9 @@ class Remembering:
         """A copy of the first one: the executor would look through its model once a branch."""
         if capacity not in self._empty:
             self._empty[capacity] = self._executor.new_cache(capacity)
-        return deepcopy(self._empty[capacity])
+        fresh = copy(self._empty[capacity])
+        fresh.data = fresh.data.clone()
+        return fresh
 
     def walk(self, step: Step, cache: Any, skips: Any = None, **how: Any) -> Pass:
         assert step.visible + step.rows <= self.COLUMNS

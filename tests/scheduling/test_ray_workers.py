@@ -19,7 +19,7 @@ from specframe.scheduling.ray_workers import Cluster, RayWorkers
 from specframe.scheduling.workers import carry_out
 from specframe.types import Prompt
 
-PROMPTS = 40  # of a run whose end, when some workers have nothing left to do, weighs little
+PROMPTS = 20  # for eight workers, so that some have no prompt of their own at the end
 
 
 def test_without_ray_the_remedy_is_named(monkeypatch):

@@ -28,7 +28,7 @@ from specframe.contract.paying import PayingPlanner
 from specframe.costs.rates import RoundPrices, SetMatrix
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.judging.additive import FORBIDDEN
-from specframe.strategies.shared.judging.find_set import predicted_speed
+from specframe.strategies.shared.judging.find_set import PredictedSpeed
 from specframe.strategies.shared.planners.expected import expected_of_low_bits
 from specframe.strategies.shared.planners.prospects import UNKNOWN, StreamProspect
 from specframe.strategies.shared.searching.bayesian import BayesianSearch
@@ -128,7 +128,7 @@ def test_the_program_finds_three_states_that_climbing_from_uniform_sets_would_ha
     prices = RoundPrices.at(lab.costs, 30, range(1, 13))
     measured = lambda skips: lab.acceptance([skips], prompts)[0]  # noqa: E731
     search = KnapsackSearch(prices, measured, guess=lambda: np.array(losses), widths=(8,))
-    speed = predicted_speed(lab, prompts, 30, 12)
+    speed = PredictedSpeed(lab, prompts, 30, 12)
     found = run_search(speed, search, Budget(24)).best.skips
     assert set(found) == {2, 5}
     assert set(found.lowered) == set(range(SIZE)) - {2, 5}

@@ -19,12 +19,13 @@ from specframe.strategies.shared.judging.additive import (
     link_through,
 )
 from specframe.strategies.shared.judging.find_set import (
+    PredictedSpeed,
     RacingObjective,
     affordable,
     judge_set,
-    predicted_speed,
     typical_context,
     unseen_estimate,
+    with_likely,
 )
 from specframe.strategies.shared.judging.prompt_split import (
     MIXED,
@@ -182,16 +183,19 @@ class _Task:
             room=self.room,
         )
         climbs = max(int(CLIMB_SHARE * budget.evaluations), 1)
+        speed = PredictedSpeed(lab, self.split.search, n, self.longest)
         explored = run_search(
-            predicted_speed(lab, self.split.search, n, self.longest),
+            with_likely(speed, fits, lab, allows),
             fits,
             Budget(budget.evaluations - climbs, (1.0 - CLIMB_SHARE) * budget.seconds),
             watch=partial(self._told, lab, budget.evaluations),
             allows=allows,
         )
+        climbing = LocalSearch(size, self.seed, (SkipSet(size),), widths=widths)
+        racing = RacingObjective(lab, self.split.search, n, self.longest)
         climbed = run_search(
-            RacingObjective(lab, self.split.search, n, self.longest),
-            LocalSearch(size, self.seed, (SkipSet(size),), widths=widths),
+            with_likely(racing, climbing, lab, allows),
+            climbing,
             budget,
             history=explored.trials,
             watch=partial(self._told, lab, budget.evaluations),
@@ -211,10 +215,12 @@ class _Task:
         proposed = list(dict.fromkeys(s for n in contexts for s in self._proposed(lab, fitted, n)))
         rivals = list(dict.fromkeys([*record.leading(LEADING), *starts, *proposed]))
         rivals = [skips for skips in rivals if self.room is None or self.room.allows(skips)]
-        speeds = {n: predicted_speed(lab, self.split.choose, n, self.longest) for n in contexts}
+        lab.expect(rivals, self.split.choose)
+        speeds = {n: PredictedSpeed(lab, self.split.choose, n, self.longest) for n in contexts}
         ranked = {n: sorted(rivals, key=speeds[n], reverse=True) for n in contexts}
         best = ranked[contexts[0]][0]
         kept = self._with_room(skips for n in contexts for skips in ranked[n][:KEPT])
+        lab.expect([*kept, *proposed], self.split.judge)
         unseen = {
             skips: unseen_estimate(lab, skips, self.split.judge) for skips in [*kept, *proposed]
         }

@@ -28,18 +28,19 @@ from specframe.types import DraftPlan, Estimate, Prompt, SkipSet, StopRule
 
 __all__ = [
     "RACED",
+    "PredictedSpeed",
     "RacingObjective",
     "SearchTask",
     "affordable",
     "best_draft",
     "find_set",
     "judge_set",
-    "predicted_speed",
     "prompts_needed",
     "selection_bias",
     "timing_seconds",
     "typical_context",
     "unseen_estimate",
+    "with_likely",
 ]
 
 SHORTLIST = 8
@@ -74,16 +75,19 @@ def best_draft(
     return best + 1, speeds[best]
 
 
-def predicted_speed(
-    lab: Lab, prompts: Sequence[Prompt], n: int, longest: int
-) -> Callable[[SkipSet], float]:
+class PredictedSpeed:
     """The best speed-up at context n, by the acceptance of a set on all of these prompts."""
 
-    def speed(skips: SkipSet) -> float:
-        alpha = lab.acceptance([skips], prompts)[0].value
-        return best_draft(lab.costs, skips, alpha, n, longest)[1]
+    def __init__(self, lab: Lab, prompts: Sequence[Prompt], n: int, longest: int) -> None:
+        self._lab, self._prompts, self._n, self._longest = lab, prompts, n, longest
 
-    return speed
+    def __call__(self, skips: SkipSet) -> float:
+        alpha = self._lab.acceptance([skips], self._prompts)[0].value
+        return best_draft(self._lab.costs, skips, alpha, self._n, self._longest)[1]
+
+    def expect(self, sets: Sequence[SkipSet]) -> None:
+        """Their speeds are likely to be asked for."""
+        self._lab.expect(sets, self._prompts)
 
 
 def unseen_estimate(lab: Lab, skips: SkipSet, prompts: Sequence[Prompt]) -> Estimate:
@@ -92,6 +96,7 @@ def unseen_estimate(lab: Lab, skips: SkipSet, prompts: Sequence[Prompt]) -> Esti
     The more prompts differ beyond what independent tokens would, the fewer cases the tokens count
     as: at most their number, at least the number of prompts.
     """
+    lab.expect([skips], prompts)
     each = [lab.acceptance([skips], [prompt])[0] for prompt in prompts]
     count = sum(estimate.count for estimate in each)
     hits = sum(estimate.value * estimate.count for estimate in each)
@@ -149,7 +154,7 @@ class RacingObjective:
     def __call__(self, skips: SkipSet) -> float:
         first = self._lab.acceptance([skips], self._few)[0]
         early = self._speed(skips, first.value)
-        if not self._others or early < (1.0 - BEHIND) * self._best_on_few:
+        if not self._others or self._behind(early):
             return early * (self._best / self._best_on_few if self._others else 1.0)
         rest = self._lab.acceptance([skips], self._others)[0]
         hits = first.value * first.count + rest.value * rest.count
@@ -158,8 +163,37 @@ class RacingObjective:
             self._best, self._best_on_few = speed, early
         return speed
 
+    def expect(self, sets: Sequence[SkipSet]) -> None:
+        """Their speeds are likely to be asked for."""
+        self._lab.expect(sets, self._few)
+        first = self._lab.acceptance(sets, self._few)
+        early = [self._speed(s, found.value) for s, found in zip(sets, first, strict=True)]
+        close = [s for s, speed in zip(sets, early, strict=True) if not self._behind(speed)]
+        self._lab.expect(close, self._others)
+
+    def _behind(self, early: float) -> bool:
+        return early < (1.0 - BEHIND) * self._best_on_few
+
     def _speed(self, skips: SkipSet, alpha: float) -> float:
         return best_draft(self._lab.costs, skips, alpha, self._n, self._longest)[1]
+
+
+def with_likely(
+    objective: PredictedSpeed | RacingObjective, searcher: Searcher, lab: Lab, allows: Allows
+) -> Callable[[SkipSet], float]:
+    """The same values; sets that are likely to be asked for next are judged at the same time."""
+    if lab.at_once == 1:
+        return objective
+    expected: set[SkipSet] = set()
+
+    def value(skips: SkipSet) -> float:
+        if skips not in expected:
+            together = [skips, *filter(allows, searcher.likely(lab.at_once - 1))]
+            objective.expect(together)
+            expected.update(together)
+        return objective(skips)
+
+    return value
 
 
 def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet, Record]:
@@ -170,15 +204,21 @@ def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet,
     judging += perf_counter() - began
     seconds = task.budget.seconds - min(judging, MOST_JUDGING * task.budget.seconds)
     budget = replace(task.budget, seconds=seconds)
+    objective = task.objective
+    if objective is None:
+        objective = RacingObjective(lab, _searched(lab, split, task), n, task.longest)
+    if isinstance(objective, (PredictedSpeed, RacingObjective)):
+        objective = with_likely(objective, task.searcher, lab, task.allows)
     record = run_search(
-        task.objective or RacingObjective(lab, _searched(lab, split, task), n, task.longest),
+        objective,
         task.searcher,
         budget,
         watch=lambda trial, count: lab.tell(task.name, count, task.budget.evaluations),
         allows=task.allows,
     )
     shortlist = dict.fromkeys((*record.leading(SHORTLIST), *task.known))
-    speed = predicted_speed(lab, split.choose, n, task.longest)
+    speed = PredictedSpeed(lab, split.choose, n, task.longest)
+    speed.expect(tuple(shortlist))
     chosen = max(shortlist, key=speed)
     in_full = [skips for skips in record.leading(len(record.trials)) if not skips.low_bits]
     if chosen.low_bits and in_full and in_full[0].bits:

@@ -101,8 +101,7 @@ class KnapsackSearch(Scripted):
                 fresh = [s for s in many if s not in self._known]
             if not fresh:
                 return
-            for skips in fresh[:A_TURN]:  # noqa: UP028 - a list cannot be sent values
-                yield skips
+            yield from self._each(fresh[:A_TURN])
 
     def _fitted(self) -> Fitted:
         allowed = [skips for skips, value in self._known.items() if value > -inf]

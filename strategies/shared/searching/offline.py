@@ -11,9 +11,9 @@ from specframe.contract.options import require_at_least, require_known
 from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.judging.find_set import (
     RACED,
+    PredictedSpeed,
     SearchTask,
     affordable,
-    predicted_speed,
     prompts_needed,
     typical_context,
 )
@@ -229,7 +229,7 @@ def _objective(lab: Lab, split: PromptSplit, config: OfflineConfig) -> Objective
     every = config.search == "exhaustive" and lab.shape.sublayers <= EXHAUSTED
     if config.search == "knapsack" or every:
         n = typical_context(lab, split.search)
-        return predicted_speed(lab, split.search, n, config.longest)
+        return PredictedSpeed(lab, split.search, n, config.longest)
     return None
 
 

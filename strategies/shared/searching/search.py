@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
 from time import perf_counter
 
@@ -122,15 +123,23 @@ class Searcher(ABC):
     def tell(self, skips: SkipSet, value: float) -> None:
         """The value of a set, asked for or not."""
 
+    def likely(self, count: int) -> Sequence[SkipSet]:
+        """At most so many sets that it may ask for after the present one, the likeliest first."""
+        return ()
+
 
 class Scripted(Searcher):
-    """A searcher written as a generator that yields sets and receives their values."""
+    """A searcher written as a generator that yields sets and receives their values.
+
+    A script that knows several sets to yield in turn says so in `_coming`.
+    """
 
     def __init__(self, starts: Sequence[SkipSet] = ()) -> None:
         self._starts = tuple(starts)
         self._known: dict[SkipSet, float] = {}
         self._proposals: Proposals | None = None
         self._asked: SkipSet | None = None
+        self._coming: Sequence[SkipSet] = ()
 
     @abstractmethod
     def propose(self) -> Proposals:
@@ -153,9 +162,18 @@ class Scripted(Searcher):
         except StopIteration:
             self._asked = None
 
+    def likely(self, count: int) -> Sequence[SkipSet]:
+        """See `Searcher.likely`."""
+        known = self._known.keys() | {self._asked}
+        return tuple(islice((s for s in dict.fromkeys(self._coming) if s not in known), count))
+
     def _all_starts(self) -> Proposals:
-        for start in self._starts:
-            _ = yield start  # `yield from` a tuple could not receive values
+        yield from self._each(self._starts)
+
+    def _each(self, sets: Sequence[SkipSet]) -> Proposals:
+        self._coming = sets
+        for skips in sets:
+            _ = yield skips  # `yield from` a tuple could not receive values
 
     def _best_known(self) -> SkipSet | None:
         return max(self._known, key=lambda skips: self._known[skips], default=None)
@@ -189,6 +207,13 @@ class InTurn(Searcher):
         self._told[skips] = value
         if self._stages:
             self._stages[0][0].tell(skips, value)
+
+    def likely(self, count: int) -> Sequence[SkipSet]:
+        """See `Searcher.likely`; what a later one will ask for is not known."""
+        if not self._stages:
+            return ()
+        searcher, share = self._stages[0]
+        return searcher.likely(min(count, share - self._made - 1))
 
 
 def run_search(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Generator, Iterator, Sequence
+from copy import copy
 
 from specframe.strategies.shared.searching.search import Proposals, Scripted
 from specframe.types import SkipSet
@@ -25,8 +26,7 @@ class EverySet(Scripted):
 
     def propose(self) -> Proposals:
         """Each once."""
-        for bits in range(1 << self._size):
-            yield SkipSet(self._size, bits)
+        yield from self._each([SkipSet(self._size, bits) for bits in range(1 << self._size)])
 
 
 class RandomSearch(Scripted):
@@ -73,7 +73,7 @@ class LocalSearch(Scripted):
         chance = random.Random(self._seed)
         yield from self._all_starts()
         yield SkipSet(self._size)
-        yield from in_other_precisions(SkipSet(self._size), self._widths)
+        yield from self._each(tuple(in_other_precisions(SkipSet(self._size), self._widths)))
         if self._given_nested:
             yield from self._nested_in_best_precision()
         elif not self._starts and len(self._known) < self._size:
@@ -95,17 +95,17 @@ class LocalSearch(Scripted):
         best = max(
             (nothing, *in_other_precisions(nothing, self._widths)), key=self._known.__getitem__
         )
-        for skips in self._given_nested:
-            yield skips.lower(best.low_bits, head=best.low_head) if best.low_bits else skips
+        bits, head = best.low_bits, best.low_head
+        yield from self._each([s.lower(bits, head=head) if bits else s for s in self._given_nested])
 
     def _nested(self) -> Proposals:
         nothing = SkipSet(self._size)
-        for sublayer in range(self._size):
-            yield nothing.flip(sublayer)
+        yield from self._each([nothing.flip(sublayer) for sublayer in range(self._size)])
         order = sorted(range(self._size), key=lambda i: -self._known[nothing.flip(i)])
         worse, best = 0, float("-inf")
-        for count in range(2, self._size):
-            value = yield _set_of(self._size, order[:count])
+        self._coming = [_set_of(self._size, order[:count]) for count in range(2, self._size)]
+        for skips in self._coming:
+            value = yield skips
             worse = 0 if value > best else worse + 1
             best = max(best, value)
             if worse > self._size // WORSE:
@@ -113,13 +113,15 @@ class LocalSearch(Scripted):
 
     def _climb(self, top: SkipSet, chance: random.Random) -> Climb:
         """Take the first better neighbour until there is none; returns the set where it ends."""
-        improved = True
+        known, improved = self._known, True
         while improved:
-            improved = False
+            improved, highest = False, known[top]
+            self._coming = tuple(_neighbours(top, copy(chance), self._widths))
             for neighbour in _neighbours(top, chance, self._widths):
-                if neighbour not in self._known:
-                    yield neighbour
-                if self._known[neighbour] > self._known[top]:
+                value = known.get(neighbour)
+                if value is None:
+                    value = yield neighbour
+                if value > highest:
                     top, improved = neighbour, True
                     break
         return top

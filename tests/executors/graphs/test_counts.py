@@ -92,6 +92,25 @@ def test_a_greedy_verdict_is_read_once(executor):
     assert (watching.reads, watching.made) == (1, 1)
 
 
+@pytest.mark.parametrize("executor", [shared_graphed, lambda: tiny_executor(LONG)])
+def test_a_sampled_verdict_is_read_once_and_once_a_draw(executor):
+    executor, draws = executor(), []
+
+    def choose(law):
+        draws.append(law)
+        return int(torch.multinomial(law, 1, generator=generator))
+
+    generator, law = torch.Generator().manual_seed(3), Law(choose=choose)
+    cache = executor.new_cache(100)
+    draft = Drafter(executor, cache, law, [1]).run(DraftPlan(SKIPS, StopRule(6)))
+    target = Target(executor, cache, law, [1])
+    draws.clear()
+    with Watching() as watching:
+        target.judge(draft, 0, frozenset())
+    assert len(draft.tokens) == 6
+    assert watching.reads == 2 + len(draws)  # whether the logits are finite, and the chances
+
+
 def test_a_recorded_sublayer_launches_few_operations():
     executor = shared_graphed()
     cache = executor.new_cache(100)

@@ -1,5 +1,7 @@
 """Searches find what is there to find, within their budgets, and never measure twice."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from specframe.strategies.shared.searching.bayesian import BayesianSearch
 from specframe.strategies.shared.searching.search import Budget, InTurn, Record, Trial, run_search
 from specframe.strategies.shared.searching.searchers import (
     Annealing,
+    EverySet,
     LocalSearch,
     RandomSearch,
     in_other_precisions,
@@ -162,6 +165,46 @@ def test_the_second_searcher_in_turn_knows_what_the_first_found():
     assert len(record.trials) >= 31
     before = max(record.trials[:30], key=lambda trial: trial.value)
     assert record.trials[30].skips == before.skips.flip(0).flip(1).flip(2)
+
+
+def drawn_search(seed, name):
+    rng = random.Random(seed)
+    nested = [SkipSet(SIZE, rng.getrandbits(SIZE)) for _ in range(rng.choice([0, 4]))]
+    widths = rng.choice([(), (8,)])
+    local = LocalSearch(SIZE, seed, widths=widths, nested=nested)
+    return {
+        "local": local,
+        "every": EverySet(SIZE),
+        "in turn": InTurn((local, 9), (RandomSearch(SIZE), 99)),
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["local", "every", "in turn"])
+@given(seed=st.integers(0, 2**20), count=st.integers(0, 9))
+def test_likely_sets_are_new_and_looking_at_them_changes_nothing(name, seed, count):
+    looking, known = drawn_search(seed, name), set()
+
+    def value(skips):
+        known.add(skips)
+        likely = looking.likely(count)
+        assert len(set(likely)) == len(likely) <= count
+        assert not known & set(likely)
+        return likeness(skips)
+
+    looked = run_search(value, looking, Budget(40), clock=Clock())
+    assert looked == run_search(likeness, drawn_search(seed, name), Budget(40), clock=Clock())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_likely_is_asked_for_where_nothing_gets_better(seed):
+    search = LocalSearch(SIZE, seed, nested=[SkipSet(SIZE, 3), SkipSet(SIZE, 15)])
+    foreseen, expected = 0, []
+    for _ in range(60):
+        asked = search.ask()
+        foreseen += asked in expected
+        expected = search.likely(1)
+        search.tell(asked, 0.0)
+    assert foreseen >= 50
 
 
 @given(bits=st.integers(0, 2**6 - 1), seed=st.integers(0, 99))
