@@ -240,9 +240,13 @@ def a_cache_takes_over_another(executor: Executor, tolerance: float) -> None:
     second = executor.new_cache(40)
     second.take_over(first)
     wanted = _logits(executor, first, _chain(executor, tokens[6:], 6))
-    executor.walk(_chain(executor, tokens[2:5], 6), first)
+    executor.walk(_chain(executor, tokens[2:3], 6), first)
+    first.commit([0])
+    after = _logits(executor, first, _chain(executor, tokens[7:], 7))
     found = _logits(executor, second, _chain(executor, tokens[6:], 6))
     _close(found, wanted, tolerance, "after a cache was taken over")
+    again = _logits(executor, first, _chain(executor, tokens[7:], 7))
+    _close(again, after, tolerance, "in a cache that was taken over")
 
 
 def rows_past_the_capacity_are_refused(executor: Executor, tolerance: float) -> None:

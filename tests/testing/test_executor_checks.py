@@ -150,6 +150,18 @@ class ShiftsRowsOfAProbe(Wrapped):
         return super().walk(step, cache, skips, **how)
 
 
+class SharesWhatItTakesOver(Wrapped):
+    def new_cache(self, capacity):
+        cache = self.inner.new_cache(capacity)
+
+        class Sharing(type(cache)):
+            def take_over(self, other):
+                self.data, self.length = other.data, other.length
+
+        cache.__class__ = Sharing
+        return cache
+
+
 class ReservesTooMuch(Wrapped):
     def new_cache(self, capacity):
         return self.inner.new_cache(capacity + 1)
@@ -191,6 +203,7 @@ MUTANTS = {
     SeesAllColumnsBeside: "walking_beside_sees_what_walking_in_sees",
     WritesBeside: "walking_beside_writes_nothing",
     ShiftsRowsOfAProbe: "a_probe_refuses_to_write",
+    SharesWhatItTakesOver: "a_cache_takes_over_another",
     ReservesTooMuch: "rows_past_the_capacity_are_refused",
     DecidesForTheRowBefore: "decisions_are_those_of_walks",
     ChainsFromItsFirstRow: "a_chain_drafts_what_walks_draft",
