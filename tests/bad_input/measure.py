@@ -14,7 +14,7 @@ BEFORE_LOADING = [
     (("profile", "--budget", "inf"), "budget"),
     (("profile", "--budget", "nan"), "budget"),
     (("profile", "--plot", "p.unknown"), "must end in .png"),
-    (("profile", "--out", "/proc/nope"), "no folder that can be written"),
+    (("profile", "--out", "/proc/nope"), "a folder that can be written"),
     (("doctor", "tesbed"), "Did you mean 'testbed'"),
     (("doctor", "testbed", "--threads", "100000"), "between 1 and"),
 ]
