@@ -97,13 +97,15 @@ class LatencyProfile:
         return tuple(found)
 
 
-def default_grid(executor: Executor, contexts: Sequence[int] = ()) -> LatencyGrid:
-    """The usual contexts up to the model's positions, or given ones; fewer for large models."""
+def default_grid(
+    executor: Executor, contexts: Sequence[int] = (), slow: bool = False
+) -> LatencyGrid:
+    """The usual contexts up to the model's positions, or given ones; fewer where walks are slow."""
     shape = executor.shape
     attention = 2 * (shape.heads + shape.kv_heads) * shape.head_size
     weights = shape.layers * shape.hidden * (attention + 3 * shape.intermediate)
-    large = executor.device.type == "cpu" and weights >= LARGE
-    usual, rows = (LARGE_CONTEXTS, LARGE_ROWS) if large else (CONTEXTS, ROWS)
+    slow = slow or (executor.device.type == "cpu" and weights >= LARGE)
+    usual, rows = (LARGE_CONTEXTS, LARGE_ROWS) if slow else (CONTEXTS, ROWS)
     longest = min(max(shape.positions - rows[-1], 1), usual[-1])
     within = tuple(n for n in usual if n < longest)
     return LatencyGrid(tuple(sorted(set(contexts))) if contexts else (*within, longest), rows)

@@ -61,7 +61,7 @@ def measured_profile(
         if kept is not None:
             return kept
         _LOG.info("measuring what sublayers cost on this machine; the profile is kept")
-        grid = grid or default_grid(executor)
+        grid = grid or default_grid(executor, slow=ranks is not None)
         if budget is not None:
             grid = replace(grid, budget_seconds=budget)
         profile = _measured(executor, grid, kinds, progress, ranks)

@@ -154,6 +154,12 @@ def test_the_usual_grid_ends_at_the_last_position_that_leaves_room_for_rows():
     assert default_grid(tiny_executor(), (64, 8)).contexts == (8, 64)
 
 
+def test_fewer_rows_are_timed_where_walks_are_slow():
+    usual, few = default_grid(tiny_executor()), default_grid(tiny_executor(), slow=True)
+    assert set(few.rows) < set(usual.rows)
+    assert few.contexts[-1] == usual.contexts[-1]
+
+
 @pytest.mark.parametrize("arguments", [((),), ((0, 8),), ((8, 4),), ((8,), ())])
 def test_a_grid_of_wrong_knots_is_refused(arguments):
     with pytest.raises(InvalidConfig):

@@ -30,6 +30,10 @@ __all__ = [
 FAMILIES = ("granite", "llama", "mistral", "qwen2", "qwen3", "smollm3")
 Linear = FusedLinear | LowBitLinear
 STATIC_ROPES = ("default", "linear", "llama3", "yarn")
+LINEARS = {
+    "self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
+    "mlp": ("gate_proj", "up_proj", "down_proj"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +185,8 @@ def _window(attention: Any, config: Any) -> int | None:
 def _linears(model: Any) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for i, layer in enumerate(model.model.layers):
-        for part in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            found.append((f"layers.{i}.self_attn.{part}", getattr(layer.self_attn, part)))
-        for part in ("gate_proj", "up_proj", "down_proj"):
-            found.append((f"layers.{i}.mlp.{part}", getattr(layer.mlp, part)))
+        for name, parts in LINEARS.items():
+            owner = getattr(layer, name)
+            found += [(f"layers.{i}.{name}.{part}", getattr(owner, part)) for part in parts]
     found.append(("lm_head", model.lm_head))
     return found
