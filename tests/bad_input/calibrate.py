@@ -20,15 +20,9 @@ BEFORE_LOADING = [
     (("calibrate", "kangaroo", "--out", "new", "--prompts", "mark.jsonl"), "3 prompts"),
     ((*CALIBRATE, "--threads", "0"), "between 1 and"),
     (("calibrate", "knn-ssd", "--out", "foreign"), "holds something else, 'latency profile'"),
-<<<<<<< HEAD
     (("calibrate", "knn-ssd", "--out", "mark.jsonl"), "not a folder that can be written to"),
     (("calibrate", "knn-ssd", "--out", "/proc/nope"), "not a folder that can be written to"),
     (("calibrate", "knn-ssd", "--out", "x" * 5000), "not a folder that can be written to"),
-=======
-    (("calibrate", "knn-ssd", "--out", "mark.jsonl"), "a folder that can be written"),
-    (("calibrate", "knn-ssd", "--out", "/proc/nope"), "a folder that can be written"),
-    (("calibrate", "knn-ssd", "--out", "x" * 5000), "a folder that can be written"),
->>>>>>> never
 ]
 BEFORE_PRICING = [
     ((*CALIBRATE, "--new-tokens", "9999999", "--prompts", "some.jsonl"), "the 64 positions"),

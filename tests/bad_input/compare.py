@@ -14,11 +14,7 @@ BEFORE_LOADING = [
     (("compare", "--prompts", "empty.jsonl", "--run", "new"), "line 1 is empty"),
     (("compare", "--prompts", "mark.jsonl", "--run", "new"), "has no others"),
     (("compare", "--prompts", "some.jsonl", "--run", "new"), "Got 2; give more"),
-<<<<<<< HEAD
     (("compare", "--run", "/proc/nope"), "not a folder that can be written to"),
-=======
-    (("compare", "--run", "/proc/nope"), "a folder that can be written"),
->>>>>>> never
     (("bench", "--grid", "mixed.toml", "--run", "new"), "of type int"),
     (("bench", "--grid", "nan.toml", "--run", "new"), "temperatures"),
     (("bench", "--grid", "cold.toml", "--run", "new"), "at least 1e-30, as logits are float32"),

@@ -14,11 +14,7 @@ BEFORE_LOADING = [
     (("profile", "--budget", "inf"), "budget"),
     (("profile", "--budget", "nan"), "budget"),
     (("profile", "--plot", "p.unknown"), "must end in .png"),
-<<<<<<< HEAD
     (("profile", "--out", "/proc/nope"), "not a folder that can be written to"),
-=======
-    (("profile", "--out", "/proc/nope"), "a folder that can be written"),
->>>>>>> never
     (("doctor", "tesbed"), "Did you mean 'testbed'"),
     (("doctor", "testbed", "--threads", "100000"), "between 1 and"),
 ]

@@ -1,21 +1,13 @@
 """Bad command lines of `testbed` and `study`."""
 
 BEFORE_LOADING = [
-<<<<<<< HEAD
     (("testbed", "train", "--out", "/proc/nope", "--size", "tiny"), "not a folder that can be"),
-=======
-    (("testbed", "train", "--out", "/proc/nope", "--size", "tiny"), "a folder that can be"),
->>>>>>> never
     (("testbed", "train", "--out", "new", "--threads", "100000"), "between 1 and"),
     (("testbed", "train", "--out", "new", "--tokens", "9" * 30), "tokens"),
     (("testbed", "info", "--model", "x" * 5000), "No model at"),
     (("testbed", "eval", "--prompts", "99999999"), "prompts"),
     (("testbed", "sample", "--domain", "sql", "--count", "99999999"), "count"),
-<<<<<<< HEAD
     (("study", "scale", "--out", "mark.jsonl"), "not a folder that can be written to"),
-=======
-    (("study", "scale", "--out", "mark.jsonl"), "a folder that can be written"),
->>>>>>> never
     (("study", "scale", "--plot", "p.unknown", "--out", "new"), "must end in .png"),
     (("study", "scale", "--threads", "100000", "--out", "new"), "between 1 and"),
     (("study", "scale", "--device", "tpu", "--out", "new"), "cpu or cuda"),

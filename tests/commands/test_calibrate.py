@@ -147,11 +147,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_loaded(
 ):
     (tmp_path / "file").write_text("")
     text = refusal(monkeypatch, capsys, "static-bo", "--out", tmp_path / "file" / "o")
-<<<<<<< HEAD
     assert "not a folder that can be written to" in text
-=======
-    assert "a folder that can be written" in text
->>>>>>> never
 
 
 @pytest.mark.slow
