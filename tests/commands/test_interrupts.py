@@ -15,6 +15,14 @@ from specframe.commands.interrupts import ending_imports
 FROM_NOTHING = ("pricing", "keeping prices")
 
 
+@pytest.fixture(autouse=True)
+def heeded():
+    """Ctrl-C interrupts, also where this process was started in the background of a shell."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 @pytest.fixture(scope="module")
 def priced(tmp_path_factory):
     folder = tmp_path_factory.mktemp("priced")

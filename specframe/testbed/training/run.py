@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from specframe.errors import ArtefactError, InvalidConfig
 from specframe.storage.user_cache import append_line, read_json, whole_lines, write_json, writing
+from specframe.storage.whole_folder import filling
 from specframe.testbed.model.tokenizer import train_tokenizer
 from specframe.testbed.training.checkpoints import latest_position, load_checkpoint, save_checkpoint
 from specframe.testbed.training.growth import empty_model, new_model
@@ -95,11 +96,12 @@ def run_tokenizer(recipe: Recipe, folder: Path) -> "PreTrainedTokenizerFast":
     """The run's tokenizer, trained on first use."""
     from transformers import PreTrainedTokenizerFast
 
-    if not (folder / _TOKENIZER / "tokenizer.json").exists():
-        train_tokenizer(recipe.entries, recipe.tokenizer_documents).save_pretrained(
-            folder / _TOKENIZER
-        )
-    return PreTrainedTokenizerFast.from_pretrained(folder / _TOKENIZER)
+    kept, last = folder / _TOKENIZER, "tokenizer.json"
+    if not (kept / last).exists():
+        trained = train_tokenizer(recipe.entries, recipe.tokenizer_documents)
+        with filling(kept, last) as new, writing(kept):
+            trained.save_pretrained(new)
+    return PreTrainedTokenizerFast.from_pretrained(kept)
 
 
 def _run(
