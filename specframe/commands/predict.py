@@ -31,7 +31,7 @@ __all__ = ["predict", "usual_contexts"]
 CHECKED = 12  # plans, at least
 NEW_TOKENS = 96
 CHECKED_TOKENS = 48  # less, since more prompts say more than longer answers
-CHECKED_PROMPTS = 10
+CHECKED_PROMPTS = 8  # of everyday prompts, one of each domain
 CONTEXT = 256  # if none is given; with --check several, fewer where generation is slow
 SLOW, FAST = (128, 900, 1800), (128, 512, 1024, 1800)
 
