@@ -112,7 +112,7 @@ class Drafter:
         """All rows at the plan's exit; other depths are left to verification, which runs whole."""
         if not exiting.begun or keep != {2 * plan.skips.layers - len(plan.skips)}:
             return draft
-        stream = exiting.finish([self._tokens[-1], *draft.tokens])
+        stream = exiting.finish(draft.tokens)
         return replace(draft, states={plan.skips.prefix: stream})
 
     def _chain(self, plan: DraftPlan, copied: Sequence[int], keep: frozenset[int]) -> Chain | None:
@@ -142,7 +142,7 @@ class Drafter:
             return self._headed_step(plan, step, keep)
         passed = self._executor.walk(step, self._cache, plan.skips, taps=keep, rows=LAST_ROW)
         assert passed.logits is not None
-        return passed.logits[0, 0], dict(passed.taps)
+        return passed.logits.flatten(), dict(passed.taps)
 
     def _headed_step(
         self, plan: DraftPlan, step: Step, keep: frozenset[int]
@@ -154,7 +154,8 @@ class Drafter:
         )
         assert step.slot is not None
         stream = self._head.run(trunk.hidden, step.slot)
-        return self._executor.logits(stream[:, -1:], plan.skips)[0, 0], dict(trunk.taps)
+        logits = self._executor.logits(stream[:, -1:], plan.skips)
+        return logits.flatten(), dict(trunk.taps)
 
     def _draw(
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
@@ -166,7 +167,7 @@ class Drafter:
         """
         if self._law.sampled:
             return self._draw_sampled(plan, logits, spine)
-        scores = self._law.scores(logits[None], self._tokens, [spine])[0]
+        scores = self._law.scores(logits[None], self._tokens, [spine]).flatten()
         top, confidence, finite = _read_top(scores, plan)
         if not finite:
             return None
@@ -179,7 +180,7 @@ class Drafter:
     def _draw_sampled(
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
     ) -> tuple[list[int], float, Tensor] | None:
-        q = self._law.probabilities(logits[None], self._tokens, [spine])[0]
+        q = self._law.probabilities(logits[None], self._tokens, [spine]).flatten()
         told = _flattened(q, plan.stop.temperature)
         facts = torch.stack(
             [logits.max().isfinite().to(q.dtype), told.max(), (q > 0).sum().to(q.dtype)]

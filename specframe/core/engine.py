@@ -111,7 +111,7 @@ class Engine:
 
     def _begin(self, prompt: Sequence[int]) -> _Sequence:
         tokens = list(prompt)
-        capacity = len(tokens) + self._limits.max_new_tokens + LONGEST_DRAFT + 1
+        capacity = len(tokens) + self._limits.max_new_tokens + LONGEST_DRAFT
         cache = self._executor.new_cache(capacity)
         head = self._strategy.head(self._executor.shape)
         runner = None if head is None else HeadRunner(head, capacity)

@@ -43,7 +43,7 @@ class ExitingRows:
 
     def step(self, rows: Sequence[int]) -> Tensor:
         """Walk the rows that are new until the last one is sure: its logits [V]."""
-        self._add(rows)
+        self._add(rows[len(self._tokens) :])
         for depth in self._exits:
             stream = self._go_on(depth)[:, -1:]
             logits = self._executor.logits(stream, self._skips)[0, 0]
@@ -52,16 +52,15 @@ class ExitingRows:
                 break
         return logits
 
-    def finish(self, rows: Sequence[int]) -> Tensor:
-        """The stream [1, R, H] of all rows at the plan's exit."""
-        self._add(rows)
+    def finish(self, nodes: Sequence[int]) -> Tensor:
+        """The stream [1, R, H] of all rows, the root and these nodes, at the plan's exit."""
+        self._add(nodes[len(self._tokens) - 1 :])
         for depth in self._exits:
             if self._depths[-1] < depth:
                 self._go_on(depth)
         return torch.cat(self._streams, dim=1)
 
-    def _add(self, rows: Sequence[int]) -> None:
-        new = rows[len(self._tokens) :]
+    def _add(self, new: Sequence[int]) -> None:
         self._tokens += new
         self._depths += [0] * len(new)
 

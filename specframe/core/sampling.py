@@ -56,7 +56,7 @@ class Law:
             return logits
         scores = at_least_float32(logits)
         if all(type(processor).__name__ in HISTORY_FREE for processor in self.processors):
-            return self._process(history[-1:], scores)
+            return self._process((), scores)
         rows = [
             self._process([*history, *suffix], scores[i : i + 1])
             for i, suffix in enumerate(suffixes)
@@ -67,7 +67,7 @@ class Law:
         self, logits: Tensor, history: Sequence[int], suffixes: Sequence[Sequence[int]]
     ) -> Tensor:
         """The distributions [R, V] that tokens are drawn from."""
-        return torch.softmax(at_least_float32(self.scores(logits, history, suffixes)), dim=-1)
+        return torch.softmax(at_least_float32(self.scores(logits, history, suffixes)), dim=1)
 
     def _process(self, history: Sequence[int], scores: Tensor) -> Tensor:
         tokens = torch.tensor([list(history)], device=scores.device).expand(scores.shape[0], -1)

@@ -41,7 +41,7 @@ class Target:
             if head is not None:
                 head.push(passed.taps[head.depth])
         assert passed.logits is not None
-        return self._decide(NOTHING, passed.logits[0]).bonus
+        return self._decide(NOTHING, passed.logits).bonus
 
     def judge(
         self, draft: Draft, prefix: int, capture: frozenset[int]
@@ -70,21 +70,22 @@ class Target:
             taps=capture,
         )
         assert passed.logits is not None
-        return self._decide(draft, passed.logits[0]), passed.taps
+        return self._decide(draft, passed.logits), passed.taps
 
     def _decide(self, draft: Draft, logits: Tensor) -> Verdict:
-        """Accepted nodes and bonus token, from the target's logits [1 + nodes, V] alone."""
+        """Accepted nodes and bonus token, from the target's logits [1, 1 + nodes, V] alone."""
+        logits = logits.squeeze(0)
         paths = _paths(draft) if self._law.processors else ()
         if self._law.choose is None:
             scores = self._law.scores(logits, self._tokens, paths)
-            tops = scores.argmax(-1)  # of a row with NaN, its place
-            best = logits.gather(-1, tops[:, None])[:, 0]
+            tops = scores.argmax(1)  # of a row with NaN, its place
+            best = logits.gather(1, tops[:, None]).squeeze(1)
             if self._law.processors:  # which may have hidden what is wrong
-                best = logits.amax(-1)
+                best = logits.amax(1)
             decided, whole = torch.stack([tops, best.isfinite().long()]).tolist()  # one read
             _refuse_unless(all(whole))
             return verify_greedy(draft, decided)
-        _refuse_unless(bool(logits.amax(-1).isfinite().all()))
+        _refuse_unless(bool(logits.amax(1).isfinite().all()))
         distributions = self._law.probabilities(logits, self._tokens, paths)
         return verify_sampled(draft, distributions, self._law.choose)
 

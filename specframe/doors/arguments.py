@@ -43,7 +43,7 @@ class Decoding:
 
     law: Law
     limits: Limits
-    pad: int = 0  # the token that fills up the rows of a batch
+    pad: int  # the token that fills up the rows of a batch
 
 
 def padding_token(model: Any, given: Mapping[str, Any]) -> int | None:
@@ -118,7 +118,7 @@ def resolve(
     return Decoding(
         Law(tuple(processors), _choice(config, seed, device)),
         Limits(budget, _ends(config), _finished(criteria, device)),
-        0 if config._pad_token_tensor is None else int(config._pad_token_tensor),
+        _pad(config),
     )
 
 
@@ -140,6 +140,7 @@ def from_prepared(
     return Decoding(
         Law(tuple(processors), _choice(config, None, device)),
         Limits(config.max_length - prompt_length, _ends(config), _finished(kept, device)),
+        _pad(config),
     )
 
 
@@ -155,6 +156,11 @@ def _refusals_typed() -> Iterator[None]:
 def _ends(config: Any) -> frozenset[int]:
     ends = config._eos_token_tensor
     return frozenset() if ends is None else frozenset(ends.tolist())
+
+
+def _pad(config: Any) -> int:
+    pad = config._pad_token_tensor
+    return 0 if pad is None else int(pad)
 
 
 def _stop_strings(strings: list[str] | str | None, tokenizer: Any) -> list[StoppingCriteria]:

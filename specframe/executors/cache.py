@@ -44,23 +44,23 @@ class CursorCache:
 
     def keys(self, count: int) -> tuple[Tensor, ...]:
         """Per layer: keys of the first `count` columns, [kv heads, count, head size]."""
-        return self.data[:, 0, : self._kv_heads, :count].unbind(0)
+        return self.data.squeeze(1)[:, : self._kv_heads, :count].unbind(0)
 
     def values(self, count: int) -> tuple[Tensor, ...]:
         """Per layer: values of the first `count` columns, [kv heads, count, head size]."""
-        return self.data[:, 0, self._kv_heads :, :count].unbind(0)
+        return self.data.squeeze(1)[:, self._kv_heads :, :count].unbind(0)
 
     def scratch(self, slot: int, rows: int) -> tuple[Tensor, ...]:
         """Per layer: where `rows` rows write keys and values, [rows, 2 x kv heads, head size]."""
         self.reserve(slot, rows)
-        return self.data[:, 0, :, slot : slot + rows].transpose(1, 2).unbind(0)
+        return self.data.squeeze(1)[:, :, slot : slot + rows].transpose(1, 2).unbind(0)
 
     def reserve(self, slot: int, rows: int) -> None:
         """Raise if rows exceed the capacity."""
         if slot + rows > self.capacity:
             raise PromptTooLong(
                 f"The cache was reserved for {self.capacity} positions, but {slot + rows} are "
-                f"needed. Reserve prompt + budget + longest draft + 1."
+                f"needed. Reserve prompt + budget + longest draft."
             )
 
     @property

@@ -150,7 +150,7 @@ def test_copying_ends_with_an_end_token():
 def test_a_copied_token_outside_the_vocabulary_is_refused(token):
     plan = DraftPlan(SkipSet.none(LAYERS), StopRule(1))
     with pytest.raises(InvalidDraftPlan, match=f"copies token {token}, and the model's vocabulary"):
-        rounds_of(Foretelling((0, 0, 0, token), 1, 5, plan))
+        rounds_of(Foretelling((0, 0, 0, token, 40), 2, 5, plan))
 
 
 def table(base, per_row):

@@ -99,7 +99,7 @@ def test_confidence_is_the_drafts_own_probability_of_the_token():
 
 @pytest.mark.parametrize("tree", [None, TreeRule((2,))])
 def test_a_sampled_confidence_is_that_of_the_spines_token_at_the_rules_temperature(tree):
-    executor, heat = tiny_executor(Tiny(layers=LAYERS)), 2.5
+    executor, heat = tiny_executor(Tiny(layers=LAYERS)), 2.0
     plan = DraftPlan(PLAN.skips, StopRule(4, temperature=heat), tree)
     draft, logits, _ = drafted(executor, PROMPT, plan, law_of(0))
     flat = [(row.softmax(-1) ** (1 / heat)) for row in logits]
@@ -151,6 +151,24 @@ def test_a_tree_is_a_spine_with_leaves_in_the_order_drawn():
     assert draft.tokens == (first[0], draft.tokens[1], third[0], first[1], first[2], third[1])
     assert [draft.children(node) for node in (-1, 0, 1, 2)] == [[0, 3, 4], [1], [2, 5], []]
     assert (draft.depth(), draft.path(5), draft.is_chain) == (3, [0, 1, 5], False)
+
+
+def test_a_tree_among_equal_scores_is_as_wide_as_planned():
+    """The top token need not be among as many of the best as the tree is wide."""
+    law = Law((lambda ids, scores: torch.zeros_like(scores),))
+    plan = DraftPlan(PLAN.skips, StopRule(1), TreeRule((2,)))
+    draft, _, _ = drafted(tiny_executor(Tiny(layers=LAYERS)), PROMPT, plan, law)
+    assert draft.parents == (-1, -1)
+    assert len(set(draft.tokens)) == 2
+
+
+def test_a_tree_is_as_wide_as_a_confidence_above_the_floor_says():
+    first = confidences_of(with_stop(confidence=1e-9))[0]
+    executor = tiny_executor(Tiny(layers=LAYERS))
+    for floor, width in ((0.99 * first, 3), (first, 2)):
+        tree = TreeRule((2,), by_confidence=((floor, 3),))
+        draft, _, _ = drafted(executor, PROMPT, DraftPlan(PLAN.skips, StopRule(1), tree))
+        assert draft.parents == (-1,) * width
 
 
 def test_siblings_are_drawn_without_replacement_from_the_law_left():

@@ -295,13 +295,13 @@ def test_a_draft_that_breaks_down_leaves_the_target_alone():
 
 def test_seconds_are_counted_where_they_are_spent(monkeypatch):
     """The clock is read at the start, after planning, drafting, verifying and learning."""
-    monkeypatch.setattr(engines, "perf_counter", iter((0, 1, 3, 7, 15, 31, 100, 200)).__next__)
+    monkeypatch.setattr(engines, "perf_counter", iter((5, 6)).__next__)
     plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), StopRule(1))
     executor = tiny_executor(Tiny(layers=LAYERS))
     rounds = Engine(executor, InTurn((plan,)), Law(), Limits(3)).rounds([3, 8])
     first = next(rounds)
     assert (first.index, first.seconds) == (0, 1)
-    monkeypatch.setattr(engines, "perf_counter", iter((0, 1, 3, 7, 15, 31, 63)).__next__)
+    monkeypatch.setattr(engines, "perf_counter", iter((5, 6, 8, 12, 20, 36, 68)).__next__)
     done = next(rounds)
     outcome = done.outcome
     spent = (outcome.select_seconds, outcome.draft_seconds, outcome.verify_seconds)

@@ -124,6 +124,11 @@ def test_greedy_tokens_are_the_models(tau):
     assert generated(ConstantPlan(plan)) == generated(Autoregressive())
 
 
+def test_a_tree_of_one_candidate_is_a_chain():
+    plan = replace(PLAN, tree=TreeRule((1,)))
+    assert generated(ConstantPlan(plan)) == generated(Autoregressive())
+
+
 def generated(strategy):
     rounds = Engine(tiny_executor(TINY), strategy, Law(), Limits(30)).rounds(PROMPT)
     return [token for done in rounds for token in done.tokens]

@@ -1,14 +1,17 @@
 """The door for trained heads: what a head is shown, and what its drafts come to."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
+from doubles.drafts import drafted, prefilled
 from doubles.heads import Headed, MixingHead
 from doubles.laws import Case, Sampling, law_error, repetition_penalty
 from doubles.tiny import Tiny, tiny_executor
 
 from specframe.contract.constant_plan import ConstantPlan, ConstantPlanner
+from specframe.core.draft import Drafter
 from specframe.core.engine import Engine, Limits
 from specframe.core.head import HeadRunner
 from specframe.core.sampling import Law
@@ -90,6 +93,29 @@ def test_drafts_through_a_head_emit_the_models_law(shape):
     assert law_error(Case(strategy, sampling)) < EXACT
 
 
+class Unchanging:
+    """A head, and its memory, that gives back what it is shown."""
+
+    depth = 2
+
+    def memory(self, capacity, like):
+        return self
+
+    def run(self, states, first):
+        return states
+
+
+def test_a_head_that_changes_nothing_drafts_like_an_early_exit():
+    executor, prompt = tiny_executor(TINY), [3, 8, 1]
+    plan = DraftPlan(SkipSet.after(LAYERS, 1), StopRule(6), copied=(8, 5))
+    wanted, _, _ = drafted(executor, prompt, plan)
+    runner = HeadRunner(Unchanging(), 40)
+    drafter = Drafter(executor, prefilled(executor, prompt), Law(), prompt, head=runner)
+    found = drafter.run(replace(plan, headed=True))
+    assert found.tokens == wanted.tokens
+    torch.testing.assert_close(found.states, wanted.states, rtol=0, atol=EXACT)
+
+
 class WrongDepth(Headed):
     def start(self, shape):
         return ConstantPlanner(DraftPlan(SkipSet.after(LAYERS, 1), StopRule(2), headed=True))
@@ -98,6 +124,16 @@ class WrongDepth(Headed):
 def test_a_headed_plan_must_fit_its_head():
     with pytest.raises(InvalidDraftPlan, match="depth is 4, and the plan's first 2"):
         rounds_of(WrongDepth(LAYERS, MixingHead(4, 16)))
+
+
+def test_a_headed_plan_skips_all_after_its_head():
+    class OneMore(Headed):
+        def start(self, shape):
+            skips = SkipSet.from_sublayers(LAYERS, [4])
+            return ConstantPlanner(DraftPlan(skips, StopRule(2), headed=True))
+
+    with pytest.raises(InvalidDraftPlan, match="skip all sublayers after the head's depth"):
+        rounds_of(OneMore(LAYERS, MixingHead(4, 16)))
 
 
 def test_a_headed_plan_needs_a_head():

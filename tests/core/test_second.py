@@ -1,18 +1,21 @@
 """Drafts of a second model: whose tokens come out, and what its cache holds."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
+from specframe.contract.constant_plan import ConstantPlan
 from specframe.contract.second_model import SecondModel
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
-from specframe.errors import InvalidDraftPlan
+from specframe.errors import InvalidDraftPlan, UnsupportedModel
+from specframe.executors.executor import Executor
 from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.cascade import Cascade
 from specframe.strategies.draft_model import DraftModel, DraftModelConfig
-from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.shared.ngrams import NgramConfig
 from specframe.testing.architectures import tiny_model
 from specframe.types import DraftPlan, SkipSet, StopRule
@@ -70,30 +73,41 @@ def own_continuation(executor, text, count):
     return [token for done in engine.rounds(text) for token in done.tokens][:count]
 
 
-def test_a_plan_of_a_second_model_needs_one():
-    class Planning(FixedSkips):
-        def start(self, shape):
-            planner = super().start(shape)
-            plan = DraftPlan(SkipSet.none(shape.layers), StopRule(3), second=True)
-            planner.plan = lambda context: plan
-            return planner
+@dataclass(frozen=True)
+class WithSecond(ConstantPlan):
+    """One plan, and a second model beside it."""
 
-    executor = load_executor(tiny_model("llama"))
-    strategy = Planning(SkipSet.none(executor.shape.layers), StopRule(3))
-    with pytest.raises(InvalidDraftPlan, match="second model"):
-        tokens_of(executor, strategy, 8)
+    executor: Executor
+
+    def second(self):
+        return SecondModel(self.executor, CostModel.even(self.executor.shape.layers))
+
+
+def test_a_plan_of_a_second_model_needs_one_and_skips_nothing():
+    first, second = models()
+    layers = first.shape.layers
+    plan = DraftPlan(SkipSet.none(layers), StopRule(3), second=True)
+    skipping = DraftPlan(SkipSet.from_sublayers(layers, [1]), StopRule(3), second=True)
+    for strategy in (ConstantPlan(plan), WithSecond(skipping, second)):
+        with pytest.raises(InvalidDraftPlan, match="second model"):
+            tokens_of(first, strategy, 8)
 
 
 def test_a_plan_without_the_second_model_drafts_with_the_first():
-    class Resting(DraftModel):
-        def start(self, shape):
-            planner = super().start(shape)
-            plan = DraftPlan(SkipSet.none(shape.layers), StopRule(4))
-            planner.plan = lambda context: plan
-            return planner
-
     first, second = models()
-    model = SecondModel(second, CostModel.even(second.shape.layers))
-    _, rounds = tokens_of(first, Resting(DraftModelConfig("noisy"), model), 20)
+    plan = DraftPlan(SkipSet.none(first.shape.layers), StopRule(4))
+    _, rounds = tokens_of(first, WithSecond(plan, second), 20)
     assert all(done.outcome.accepted == done.outcome.drafted for done in rounds)
     assert rounds[0].outcome.drafted == 4
+
+
+@pytest.mark.parametrize("by_second", [False, True])
+def test_low_bits_are_refused_where_the_drafting_model_cannot_have_them(by_second, monkeypatch):
+    first, second = models()
+    plan = DraftPlan(SkipSet.none(first.shape.layers).lower(8), StopRule(2), second=by_second)
+    drafting, resting = (second, first) if by_second else (first, second)
+    monkeypatch.setattr(resting, "refuses_low", lambda: "it does not draft")
+    assert tokens_of(first, WithSecond(plan, second), 4)
+    monkeypatch.setattr(drafting, "refuses_low", lambda: "it is made of stone")
+    with pytest.raises(UnsupportedModel, match="made of stone"):
+        tokens_of(first, WithSecond(plan, second), 4)

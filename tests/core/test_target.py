@@ -73,6 +73,17 @@ def test_a_decision_that_is_not_finite_is_refused():
         Deciding(finite=False).judge(CHAIN, Law())
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("choose", [None, sampled()], ids=["greedy", "sampled"])
+def test_what_a_processor_hides_is_refused(choose, bad):
+    law = Law((lambda ids, scores: scores.nan_to_num(0.0, posinf=0.0),), choose)
+    logits = torch.zeros(1, 3, 23)
+    Deciding(logits).judge(TREE, law)
+    logits[0, 1, 9] = bad
+    with pytest.raises(NonFiniteLogits):
+        Deciding(logits).judge(TREE, law)
+
+
 @pytest.mark.parametrize("law", [Law(), Law(choose=sampled())], ids=["greedy", "sampled"])
 def test_a_token_that_the_model_excludes_everywhere_is_no_fault(law):
     logits = torch.zeros(1, 3, 23)

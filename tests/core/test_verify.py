@@ -221,3 +221,29 @@ def test_nothing_drafted_yields_the_bonus():
 def test_where_processors_exclude_every_token_none_is_chosen():
     nothing = torch.full((1, 3), float("-inf")).softmax(-1)
     assert verify_sampled(Draft((), (), ()), nothing, lambda p: 0).bonus == NO_TOKEN
+
+
+@pytest.mark.parametrize("impossible", [0, 1, 2])
+def test_where_processors_exclude_every_token_after_a_drafted_one_none_is_chosen(impossible):
+    """Tokens 0 and 1 are drafted; the rows before the impossible one are certain of them."""
+    scores = torch.full((3, 3), float("-inf"))
+    scores.fill_diagonal_(0.0)
+    scores[impossible] = float("-inf")
+    verdict = verify_sampled(Draft((0, 1), (-1, 0), ()), scores.softmax(-1), likeliest)
+    assert (verdict.path, verdict.bonus) == (tuple(range(impossible)), NO_TOKEN)
+
+
+def likeliest(p):
+    return int(p.argmax())
+
+
+@pytest.mark.parametrize(
+    ("weights", "path"), [([3, 1, 2, 0], (0,)), ([0, 0, 0, 1], ())], ids=["certain", "impossible"]
+)
+def test_only_the_bonus_is_drawn_where_chance_decides_nothing(weights, path):
+    """A draw takes a number of the generator, and waits for the device."""
+    drawn = []
+    draft = Draft((2,), (-1,), (), {-1: law_of([3, 1, 2, 0])})
+    rows = torch.stack([law_of(weights)] * 2)
+    verdict = verify_sampled(draft, rows, lambda p: drawn.append(p) or likeliest(p))
+    assert (verdict.path, len(drawn)) == (path, 1)

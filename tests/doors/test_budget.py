@@ -40,6 +40,7 @@ def test_the_budget_is_what_was_asked_for(prompt, given, wanted):
         (5, {"max_new_tokens": 36}, 35),
         (5, {"max_length": 41}, 35),
         (40, {"max_new_tokens": 1}, 0),
+        (40, {}, 0),
         (41, {}, 0),
     ],
 )
@@ -76,6 +77,7 @@ def test_the_least_length_leaves_padding_out(given, wanted):
 
 def test_rows_end_with_token_0_where_the_model_names_none_to_fill_them():
     model = tiny_model(Tiny(positions=POSITIONS))
+    model.generation_config.pad_token_id = None
     assert resolve(model, [1], POSITIONS, CPU, max_new_tokens=1).pad == 0
     assert resolve(model, [1], POSITIONS, CPU, max_new_tokens=1, pad_token_id=7).pad == 7
 

@@ -163,10 +163,12 @@ def test_text_without_a_tokenizer_is_refused(run):
         ({"stopping_criteria": 5}, "arguments are refused: .*int"),
         ({"generation_config": {"max_new_tokens": 3}}, "GenerationConfig. Got dict; pass its"),
         ({"seed": 2**63}, r"'seed'.* from -2\^63 to 2\^63 - 1. Got 9223372036854775808"),
+        ({"seed": -(2**63) - 1}, r"'seed'.* from -2\^63 to 2\^63 - 1. Got -9223372036854775809"),
         ({"seed": "1"}, r"'seed'.* whole number .* Got '1'"),
         ({"seed": 1.5}, r"'seed'.* whole number .* Got 1\.5"),
         ({"stop_strings": ["x"]}, "need a tokenizer"),
         ({"do_sample": True, "temperature": -1.0}, r"temperature.*-1\.0"),
+        ({"do_sample": True, "temperature": 0.0}, r"temperature.*0\.0.*set `do_sample=False`"),
         ({"do_sample": True, "temperature": 1e-320}, r"temperature.*at least 1e-30.*Got 1e-320"),
         ({"do_sample": True, "top_k": -2}, r"top_k.*-2"),
     ],
@@ -189,10 +191,12 @@ def test_text_without_a_tokenizer_is_refused(run):
         "a number for criteria",
         "a dict for a config",
         "a long seed",
+        "a low seed",
         "text for a seed",
         "a part of a seed",
         "stop strings",
         "temperature",
+        "no temperature",
         "cold temperature",
         "top-k",
     ],
@@ -200,6 +204,16 @@ def test_text_without_a_tokenizer_is_refused(run):
 def test_an_argument_that_is_not_understood_is_refused(run, argument, message):
     with pytest.raises(InvalidRequest, match=message):
         run.generate(PROMPT, **argument)
+
+
+@pytest.mark.parametrize("seed", [-(2**63), -1000, 1000, 2**63 - 1])
+def test_every_seed_that_a_generator_takes_draws_tokens(run, seed):
+    assert run.generate(PROMPT, do_sample=True, seed=seed, max_new_tokens=2).stats.new_tokens == 2
+
+
+def test_a_temperature_that_draws_nothing_is_not_looked_at(run):
+    cold = run.generate(PROMPT, temperature=1e-320, max_new_tokens=5).sequences
+    assert torch.equal(cold, run.generate(PROMPT, max_new_tokens=5).sequences)
 
 
 @pytest.mark.parametrize("layers", [2, 4])

@@ -131,3 +131,50 @@ def test_a_cache_of_modules_says_what_a_position_of_the_walked_layers_takes(capa
         cache.storage(layer, rows, rows)
     assert cache.bytes_per_position == 2 * 2 * KV_HEADS * HEAD_SIZE * 8
     assert new_cache(capacity).bytes_per_position == LAYERS * 2 * KV_HEADS * HEAD_SIZE * 8
+
+
+def layer_cache(capacity=40):
+    return LayerCache(3, capacity, torch.float64, torch.device("cpu"))
+
+
+def test_a_cache_that_is_taken_over_is_copied_as_far_as_it_is_committed():
+    known = new_cache()
+    write(known, [1.0, 2.0, 3.0])
+    known.commit([0, 1])
+    cache = new_cache(600)
+    cache.take_over(known)
+    assert cache.length == 2
+    for layer in range(LAYERS):
+        assert committed(cache, layer) == [1 + 1000 * layer, 2 + 1000 * layer]
+    assert not cache.data[:, :, :, 2:].any()
+    known.data.zero_()
+    assert committed(cache) == [1.0, 2.0]
+
+
+def test_only_what_fits_is_taken_over():
+    known = new_cache()
+    write(known, [1.0, 2.0, 3.0])
+    known.commit(range(3))
+    new_cache(3).take_over(known)
+    with pytest.raises(PromptTooLong, match="reserved for 2 positions, but 3 are needed"):
+        new_cache(2).take_over(known)
+
+
+def test_a_cache_of_modules_takes_over_the_layers_that_were_walked():
+    known, rows = layer_cache(), torch.zeros(1, KV_HEADS, 3, HEAD_SIZE, dtype=torch.float64)
+    for layer in (0, 2):
+        keys, values = known.storage(layer, rows, rows)
+        keys[:, :, :3], values[:, :, :3] = layer + 1.0, layer + 5.0
+    known.commit(range(2))
+    cache = layer_cache(600)
+    cache.take_over(known)
+    for layer in (0, 1, 2):
+        keys, values = cache.storage(layer, rows, rows)
+        walked = layer != 1
+        assert torch.all(keys[:, :, :2] == walked * (layer + 1.0))
+        assert torch.all(values[:, :, :2] == walked * (layer + 5.0))
+        assert not keys[:, :, 2:].any()
+        assert keys.shape == (1, KV_HEADS, 2 * STORAGE_BLOCK, HEAD_SIZE)
+    assert cache.length == 2
+    known.storage(0, rows, rows)[0].zero_()
+    assert torch.all(cache.storage(0, rows, rows)[0][:, :, :2] == 1.0)

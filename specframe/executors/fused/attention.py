@@ -71,10 +71,10 @@ def attend_fused(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scal
     count = query.shape[1]
     query, mask = _at_least(LEAST_FOR_KERNEL, query, mask)
     mixed = F.scaled_dot_product_attention(
-        query.unsqueeze(0),
-        keys.unsqueeze(0),
-        values.unsqueeze(0),
-        attn_mask=mask.unsqueeze(0).unsqueeze(0),
+        query[None],
+        keys[None],
+        values[None],
+        attn_mask=mask[None, None],
         scale=scale,
     )
     return mixed.squeeze(0)[:, :count]
@@ -86,8 +86,8 @@ def attend_in_blocks(
     """Like `attend`, in products of a fixed shape: hidden blocks on the right add exact zeros."""
     products = [_products(query, part.transpose(-1, -2)) for part in keys.split(block, dim=1)]
     weights = _weights(torch.cat(products, dim=-1), mask, scale)
-    parts = zip(weights.split(block, dim=-1), values.split(block, dim=1), strict=True)
-    return torch.stack([_products(weight, value) for weight, value in parts]).sum(0)
+    parts = map(_products, weights.split(block, dim=-1), values.split(block, dim=1))
+    return torch.stack(list(parts)).sum(0)
 
 
 def attend_beside(
@@ -125,7 +125,7 @@ def attend_prompt(
         is_causal=allowed is None,
         scale=scale,
         enable_gqa=query.shape[0] != values.shape[0],
-    )[0]
+    ).squeeze(0)
 
 
 def _at_least(least: int, query: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,8 +141,7 @@ def _products(left: Tensor, right: Tensor) -> Tensor:
     """torch.bmm without copying `right`, which is a part of the cache."""
     if left.is_cpu and left.dtype in (torch.bfloat16, torch.float16):
         # oneDNN's bmm makes its arguments contiguous first; a single head already is
-        pairs = zip(left.unbind(0), right.unbind(0), strict=True)
-        return torch.stack([torch.mm(one, other) for one, other in pairs])
+        return torch.stack(list(map(torch.mm, left.unbind(0), right.unbind(0))))
     return torch.bmm(left, right)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from specframe.executors.cache import STORAGE_BLOCK, CursorCache
+from specframe.executors.cache import CursorCache
 from specframe.types import Step
 
 __all__ = ["LayerCache", "StepView"]
@@ -22,7 +22,7 @@ class LayerCache(CursorCache):
         self, layers: int, capacity: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         super().__init__(0, 0, 0, capacity, dtype, device)
-        self._columns = -(-capacity // STORAGE_BLOCK) * STORAGE_BLOCK
+        self._columns = self.data.shape[3]
         # keys and values of each layer, [1, kv heads, columns, head size]
         self._layers: list[tuple[Tensor, Tensor] | None] = [None] * layers
 
@@ -89,10 +89,10 @@ class StepView(Cache):  # type: ignore[misc]
         values[:, :, slot : slot + rows] = own_values
         return keys[:, :, : self._read], values[:, :, : self._read]
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:
+    def get_seq_length(self, layer_idx: int | None = None) -> int:
         """Positions before the step's rows, from the cursor; skipped layers do not matter."""
         return self._step.visible
 
-    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
+    def get_mask_sizes(self, query_length: int, layer_idx: int | None = None) -> tuple[int, int]:
         """Number of columns and their offset, for modules that build a mask."""
         return self._step.visible + query_length, 0
