@@ -50,8 +50,8 @@ class Drafter:
         The residual stream after the plan's prefix, and at captured depths before it, is kept for
         every node: up to there, the draft computes the target's own values.
         """
-        prefix = plan.skips.prefix if self._reused else 0
-        keep = frozenset(d for d in capture | {prefix} if d <= prefix)
+        prefix = plan.skips.prefix
+        keep = frozenset(d for d in capture | {prefix} if d <= prefix and self._reused)
         copied = self._copied(plan)
         spine = list(copied)
         leaves: list[tuple[int, int]] = []  # (parent, token)

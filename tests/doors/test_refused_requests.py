@@ -206,6 +206,13 @@ def test_an_argument_that_is_not_understood_is_refused(run, argument, message):
         run.generate(PROMPT, **argument)
 
 
+def test_arguments_that_say_one_sequence_drawn_token_by_token_are_understood(run):
+    plain = {"num_beams": 1, "num_return_sequences": 1, "guidance_scale": 1.0}
+    plain |= {"penalty_alpha": 0.0, "dola_layers": None, "token_healing": False}
+    found = run.generate(PROMPT, max_new_tokens=5, **plain).sequences
+    assert torch.equal(found, run.generate(PROMPT, max_new_tokens=5).sequences)
+
+
 @pytest.mark.parametrize("seed", [-(2**63), -1000, 1000, 2**63 - 1])
 def test_every_seed_that_a_generator_takes_draws_tokens(run, seed):
     assert run.generate(PROMPT, do_sample=True, seed=seed, max_new_tokens=2).stats.new_tokens == 2
