@@ -17,7 +17,7 @@ import re
 import resource
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -342,9 +342,7 @@ def main() -> int:
     known = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     caught = {mutant.key for mutant in mutants if known.get(mutant.key)}
     alive = {m.key: m for m in mutants if m.key in known and m.key not in caught}
-    settled = caught | {key for key, mutant in alive.items() if mutant.change in explained()}
-    rest = [mutant for mutant in mutants if mutant.key not in settled]
-    rest.sort(key=lambda mutant: mutant.key not in known)  # new tests may catch what lived
+    rest = to_judge(mutants, known, explained())
     _sound({mutant.path for mutant in rest})
     earlier = [(mutant, str(known[mutant.key])) for mutant in mutants if mutant.key in caught]
     for mutant, killer in judge(rest, given.minutes * 60, given.jobs, earlier):
@@ -358,9 +356,22 @@ def main() -> int:
     return report(mutants, known, list(alive.values()))
 
 
+def to_judge(
+    mutants: list[Mutant], known: dict[str, str], reasons: Collection[str]
+) -> list[Mutant]:
+    """Those not caught yet: first what lived, which new tests may catch, last what is explained."""
+    rest = [mutant for mutant in mutants if not known.get(mutant.key)]
+    return sorted(rest, key=lambda mutant: (mutant.change in reasons, mutant.key not in known))
+
+
 def report(mutants: list[Mutant], known: dict[str, str], alive: list[Mutant]) -> int:
-    """Print the figure and what lives; 1 if any of it is not explained."""
+    """Print the figure and what lives; 1 if the list of those explained is not right."""
     reasons = explained()
+    caught = {mutant.change for mutant in mutants if known.get(mutant.key)}
+    caught -= {mutant.change for mutant in mutants if not known.get(mutant.key)}
+    stale = sorted(caught & reasons.keys())
+    for change in stale:
+        print(f"explained, but caught: remove it from the list: {change}")
     judged = sum(mutant.key in known for mutant in mutants)
     new = sorted((m for m in alive if m.change not in reasons), key=lambda m: (m.path, m.line))
     for mutant in new:
@@ -369,7 +380,7 @@ def report(mutants: list[Mutant], known: dict[str, str], alive: list[Mutant]) ->
         f"{judged} of {len(mutants)} mutants judged: {judged - len(alive)} killed, "
         f"{len(alive) - len(new)} explained, {len(new)} to be killed"
     )
-    return int(bool(new))
+    return int(bool(new or stale))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from mutants import TARGETS, explained
+import mutants
+from mutants import TARGETS, Mutant, explained
 
 ROOT = Path(__file__).parent.parent
-MOST = 32  # lower it with the list; only a first judgement may raise it
+MOST = 24  # lower it with the list; only a first judgement may raise it
 
 
 def test_the_list_only_shrinks():
@@ -27,3 +28,26 @@ def test_what_is_mutated_and_what_judges_it_exists():
         assert (ROOT / path).is_file(), path
         for test in tests:
             assert (ROOT / "tests" / test).exists(), test
+
+
+LIVED, NEW, EXPLAINED, CAUGHT = (
+    Mutant("a.py", 1, "x = 0", f"x = {value}", f"x = {value}") for value in range(1, 5)
+)
+ALL = [EXPLAINED, NEW, CAUGHT, LIVED]
+KNOWN = {CAUGHT.key: "a test", LIVED.key: "", EXPLAINED.key: ""}
+
+
+def test_what_is_explained_is_judged_last_and_what_is_caught_is_not():
+    found = mutants.to_judge(ALL, KNOWN, {EXPLAINED.change: "why"})
+    assert found == [LIVED, NEW, EXPLAINED]
+
+
+def test_what_is_explained_and_caught_is_told(monkeypatch, capsys):
+    reasons = {LIVED.change: "why", EXPLAINED.change: "why"}
+    monkeypatch.setattr(mutants, "explained", lambda: reasons)
+    assert mutants.report(ALL, KNOWN, [LIVED, EXPLAINED]) == 0
+    reasons[CAUGHT.change] = "why"
+    assert mutants.report(ALL, KNOWN, [LIVED, EXPLAINED]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert f"explained, but caught: remove it from the list: {CAUGHT.change}" in told
+    assert told[-1] == "3 of 4 mutants judged: 1 killed, 2 explained, 0 to be killed"

@@ -67,6 +67,7 @@ def least_lengths(**given):
     [
         ({"min_length": 12}, [12]),
         ({"min_length": 12, "padding": 3}, [9]),
+        ({"min_length": None, "padding": 3}, []),
         ({"min_new_tokens": 4}, [9]),
         ({"min_new_tokens": 4, "padding": 3}, [9]),
     ],
