@@ -86,3 +86,11 @@ def test_rows_end_with_token_0_where_the_model_names_none_to_fill_them():
 def test_a_budget_of_new_tokens_does_not_count_padding():
     assert budget(5, padding=3, max_new_tokens=4) == 4
     assert budget(5, padding=3, max_length=12) == 4
+    assert budget(5, padding=3, max_length=None, max_new_tokens=4) == 4
+
+
+def test_a_forced_end_is_at_the_end_of_the_budget():
+    model = tiny_model(Tiny(positions=POSITIONS))
+    given = {"max_new_tokens": 4, "forced_eos_token_id": 2}
+    (forced,) = resolve(model, [1] * 5, POSITIONS, CPU, **given).law.processors
+    assert forced.max_length == 5 + 4

@@ -11,7 +11,7 @@ from specframe.executors.fused.native.sublayers import LANES
 from specframe.executors.modules.cache import LayerCache, StepView
 from specframe.types import Step
 
-LAYERS, KV_HEADS, HEAD_SIZE = 2, 2, 4
+LAYERS, KV_HEADS, HEAD_SIZE = 2, 3, 4
 
 
 def new_cache(capacity=40):

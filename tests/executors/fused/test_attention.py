@@ -87,7 +87,7 @@ WAYS = {
     "products": attend,
     "one kernel": attend_fused,
     "blocks": lambda *given: attend_in_blocks(*given, block=5),
-    "small blocks": lambda *given: attend_in_blocks(*given, block=3),  # smaller than a head
+    "single columns": lambda *given: attend_in_blocks(*given, block=1),  # fewer than heads
 }
 
 
