@@ -209,6 +209,6 @@ class Rig:
             self.model,
             strategy,
             tokenizer=self.tokenizer,
-            strict=self.executor.strict,
             costs=self.costs if strategy.needs.prices else self.given_costs,
+            executor=self.executor,
         )

@@ -97,3 +97,21 @@ def test_an_unknown_device_is_refused_before_anything_is_loaded(named, monkeypat
     monkeypatch.setattr("specframe.rig.load", lambda name: pytest.fail("it was loaded"))
     with pytest.raises((InvalidRequest, InvalidConfig)):
         Rig.load("here", device="abacus")
+
+
+def test_speculators_of_a_rig_share_its_low_bit_copies(named):
+    rig = Rig.load("here")
+    low = rig.strategy("uniform-skip", "faithful", {"draft_bits": "4"})
+    one, other = (rig.speculator(low) for _ in range(2))
+    outputs = [each.generate("a bb", max_new_tokens=4, do_sample=False) for each in (one, other)]
+    made, shared = (output.stats.low_bit_seconds for output in outputs)
+    assert made > 0.0
+    assert shared == 0.0
+    assert one.executor is other.executor is rig.executor
+
+
+def test_a_speculator_leaves_the_rigs_executor_where_a_hook_was_added(named):
+    rig = Rig.load("here")
+    rig.model.model.layers[0].mlp.register_forward_hook(lambda *given: None)
+    speculator = rig.speculator(rig.strategy("autoregressive"))
+    assert (rig.executor.name, speculator.executor.name) == ("fused", "module")

@@ -71,15 +71,18 @@ class StrategyContender:
     costs: CostModel  # of the predicted seconds
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
-        """Run all rounds; what a strategy computes counts as decoding."""
+        """Run all rounds; what a strategy computes counts as decoding.
+
+        Making low-bit copies does not count, as it is done once for a model.
+        """
         fold = StatsFold(len(prompt), "")
         began = perf_counter()
         rounds = self.speculator.rounds(list(prompt), seed=asked.seed, **_arguments(asked))
         for done in rounds:
+            ended = perf_counter()
             if done.outcome is None:
-                first = perf_counter()
+                first, made_first = ended, done.low_bit_seconds
             fold.add(done)
-        ended = perf_counter()
         tokens = tuple(token for done in fold.rounds for token in done.tokens)
         predicted = self._predicted(fold, len(prompt))
         outcomes = [done.outcome for done in fold.rounds if done.outcome is not None]
@@ -89,8 +92,10 @@ class StrategyContender:
         fold.low_bit_bytes = lambda: self.costs.low_bytes_of(sets)
         drafting = sum(outcome.drafted > 0 for outcome in outcomes)
         trees = sum(not outcome.draft.is_chain for outcome in outcomes)
-        seconds = first - began, ended - first
-        return Answer(tokens, *seconds, fold.result(), predicted, skips, low, drafting, trees)
+        stats = fold.result()
+        made = stats.low_bit_seconds - made_first
+        seconds = first - began - made_first, ended - first - made
+        return Answer(tokens, *seconds, stats, predicted, skips, low, drafting, trees)
 
     def forget(self) -> None:
         """Go on with a fresh strategy."""

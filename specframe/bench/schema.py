@@ -58,6 +58,8 @@ ROW: Mapping[str, str] = {
     "low_bits": "Bits of the weights that most drafting rounds ran on; 0: full ones.",
     "low_bit_share": "Share of sublayers on low-bit weights, mean over drafting rounds.",
     "low_bit_bytes": "Memory of the low-bit copies that its drafts need.",
+    "low_bit_seconds": "What making low-bit copies took in this answer; it is done once and is in "
+    "no other seconds.",
     "drafting_share": "Share of rounds that drafted at all.",
     "tree_share": "Share of rounds whose draft was a tree.",
     "skips": "By sublayer: in how many drafting rounds it was skipped.",

@@ -82,6 +82,7 @@ def _row(question: Question, answer: Answer) -> dict[str, Any]:
         "low_bits": stats.low_bits if stats else None,
         "low_bit_share": stats.low_bit_share if stats else None,
         "low_bit_bytes": stats.low_bit_bytes if stats else None,
+        "low_bit_seconds": stats.low_bit_seconds if stats else None,
         "drafting_share": answer.drafting / stats.rounds if stats and stats.rounds else None,
         "tree_share": answer.trees / stats.rounds if stats and stats.rounds else None,
         "skips": {str(sublayer): rounds for sublayer, rounds in sorted(answer.skips.items())},

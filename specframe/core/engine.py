@@ -43,12 +43,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Tokens emitted in one round; round 0 processes the prompt and has no outcome."""
+    """Tokens emitted in one round; round 0 processes the prompt and has no outcome.
+
+    What making low-bit copies took is in none of the seconds but its own: copies are made once.
+    """
 
     index: int
     tokens: tuple[int, ...]
     seconds: float
     outcome: Outcome | None = None
+    low_bit_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -96,18 +100,28 @@ class Engine:
         `known` holds the first tokens of the prompt, which are then not processed again. This is
         only for strategies that do not ask for the prompt's states.
         """
-        started = perf_counter()
+        started, before = self._clock(), self._low_seconds()
         live = self._begin(prompt)
         if known is not None:
             self._take_over(known, live)
         emitted = self._cut(live, [live.target.prefill(live.window, live.head)])
         live.tokens += emitted
-        yield Round(0, tuple(emitted), perf_counter() - started)
+        made = self._low_seconds() - before
+        yield Round(0, tuple(emitted), self._clock() - started, None, made)
         while not live.ended and self._budget(live) > 0:
-            started = perf_counter()
+            started, before = self._clock(), self._low_seconds()
             outcome = self._round(live)
             live.rounds += 1
-            yield Round(live.rounds, outcome.emitted, perf_counter() - started, outcome)
+            seconds, made = self._clock() - started, self._low_seconds() - before
+            yield Round(live.rounds, outcome.emitted, seconds, outcome, made)
+
+    def _clock(self) -> float:
+        """Stands still while low-bit copies are made: that is done once, not in every answer."""
+        return perf_counter() - self._low_seconds()
+
+    def _low_seconds(self) -> float:
+        second = 0.0 if self._second is None else self._second.executor.low_seconds
+        return self._executor.low_seconds + second
 
     def _begin(self, prompt: Sequence[int]) -> _Sequence:
         tokens = list(prompt)
@@ -145,18 +159,18 @@ class Engine:
         live.cache.take_over(known)
 
     def _round(self, live: _Sequence) -> Outcome:
-        begun = perf_counter()
+        begun = self._clock()
         plan = self._clamp(live.planner.plan(self._context(live)), live)
         if self._ranks is not None:
             self._ranks.agree(plan, live.tokens)
         capture = live.window.depths if plan.capture else frozenset()
         taps_wanted = capture | ({live.head.depth} if live.head is not None else set())
-        planned = perf_counter()
+        planned = self._clock()
         if plan.second and live.second is not None:
             draft = live.second.run(plan)
         else:
             draft = live.drafter.run(plan, taps_wanted)
-        drafted = perf_counter()
+        drafted = self._clock()
         verdict, taps = live.target.judge(draft, plan.skips.prefix, taps_wanted)
         block = [*(draft.tokens[node] for node in verdict.path), verdict.bonus]
         emitted = self._cut(live, block)
@@ -169,11 +183,11 @@ class Engine:
             live.head.push(states[:, rows])
         live.cache.commit(rows)
         live.tokens += emitted
-        verified = perf_counter()
+        verified = self._clock()
         seconds = self._seconds(planned - begun, drafted - planned, verified - drafted)
         outcome = Outcome(plan, draft, len(verdict.path), tuple(emitted), *seconds)
         live.planner.observe(outcome)
-        learnt = perf_counter() - verified
+        learnt = self._clock() - verified
         return replace(outcome, select_seconds=outcome.select_seconds + learnt)
 
     def _seconds(self, *measured: float) -> tuple[float, ...]:

@@ -21,6 +21,9 @@ FEW_DRAFTED = 20  # with fewer drafted tokens, acceptance is too uncertain to wa
 class GenerationStats:
     """Statistics of one generation. Seconds are wall-clock.
 
+    `low_bit_seconds` is what making low-bit copies took, which is done once for a model; no other
+    seconds include it.
+
     `mean_accepted_length` is the mean number of tokens emitted per round, bonus token included and
     the prompt's round left out. `position_acceptance[k]` is the acceptance rate of the drafted
     token at depth k + 1, among drafts that reached that depth.
@@ -50,6 +53,7 @@ class GenerationStats:
     exactness: str  # what is promised about equality with autoregressive decoding
     warnings: tuple[str, ...]
     executor: str = ""  # its name, and why it is not the fused one
+    low_bit_seconds: float = 0.0
 
     @property
     def acceptance(self) -> float:
@@ -135,6 +139,7 @@ class StatsFold:
             exactness=self.exactness,
             warnings=self.warnings + _warnings(drafted, accepted, select, total, drafting),
             executor=self.executor,
+            low_bit_seconds=sum(done.low_bit_seconds for done in self.rounds),
         )
 
 

@@ -16,7 +16,7 @@ from specframe.contract.constant_plan import ConstantPlan
 from specframe.core.engine import Engine, Limits
 from specframe.core.ranks import Ranks, connected, ranks_of
 from specframe.core.sampling import Law
-from specframe.costs.model import CostModel
+from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.tables import fit_line
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import NO_ROWS, Executor, chain_step
@@ -26,14 +26,16 @@ from specframe.profilers.machine import layer_kinds, machine_facts
 from specframe.profilers.store import find_profile, keep_profile, save_profile
 from specframe.types import DraftPlan, SkipSet, StopRule
 
-__all__ = ["measure_profile", "measure_round_costs", "measured_profile"]
+__all__ = ["measure_low_overhead", "measure_profile", "measure_round_costs", "measured_profile"]
 
 _LOG = logging.getLogger(__name__)
 
 DRAFTS = (0, 2, 6)
+LOW_DRAFTS = (1, 3, 7)
 ROUNDS = (4, 16)  # of each plan, at least and at most
 ROUND_SECONDS = 5.0  # time limit beyond the minimum
 IN_A_ROW = 4
+LOW_IN_A_ROW = 2  # a round with copies follows one that has read them, as in decoding
 LEAST_RATIO, MOST_SAVED = 0.1, 0.1  # bounds where overhead makes ratios unreliable
 SHARE_SAVED = 0.9  # of a walk besides its sublayers: most that drafting without the host can save
 PROMPT = 96
@@ -92,6 +94,7 @@ def _measured(
     agreed = float if ranks is None else ranks.first
     profile = profile_latency(executor, grid, kinds, progress, agreed)
     costs = measure_round_costs(executor, profile.costs, ranks)
+    costs = measure_low_overhead(executor, costs, ranks)
     costs = replace(costs, facts=_facts(executor, kinds, ranks))
     return _of_first(ranks, lambda: replace(profile, costs=costs))
 
@@ -136,6 +139,46 @@ def measure_round_costs(
     return replace(walked, round_seconds=max(fixed, -MOST_SAVED * plain))
 
 
+def measure_low_overhead(
+    executor: Executor, costs: CostModel, ranks: Ranks | None = None
+) -> CostModel:
+    """The same prices with what a round and a token take more if drafts are on low-bit weights.
+
+    Both are fitted to rounds in which all is low-bit, timed in alternation with autoregressive
+    ones.
+    """
+    full = SkipSet.none(costs.layers)
+    plans = [DraftPlan(full.lower(b), StopRule(d)) for b in costs.widths for d in LOW_DRAFTS]
+    if not plans:
+        return costs
+    whole, _ = _timed_rounds(executor, [DraftPlan(full, StopRule(0)), *plans], ranks, LOW_IN_A_ROW)
+    n = PROMPT + ROUNDS[1]
+    unit = costs.autoregressive(n) / whole[0]  # of a priced second in a timed one
+    missing = [
+        unit * seconds - costs.round(plan, n)
+        for plan, seconds in zip(plans, whole[1:], strict=True)
+    ]
+    return replace(
+        costs,
+        low=tuple(
+            _with_overhead(low, missing[i * len(LOW_DRAFTS) :][: len(LOW_DRAFTS)], costs, n)
+            for i, low in enumerate(costs.low)
+        ),
+    )
+
+
+def _with_overhead(
+    low: LowPrices, missing: Sequence[float], costs: CostModel, n: float
+) -> LowPrices:
+    line = fit_line(LOW_DRAFTS, missing)
+    step = costs.draft_step(SkipSet.none(costs.layers).lower(low.bits), n)
+    return replace(
+        low,
+        step_seconds=max(line.slope, -SHARE_SAVED * step),
+        round_seconds=max(line.intercept, 0.0),
+    )
+
+
 def _half(executor: Executor) -> SkipSet:
     """Every second layer but not the first, so that a prefix is reused as in real plans."""
     layers = executor.shape.layers
@@ -143,15 +186,18 @@ def _half(executor: Executor) -> SkipSet:
 
 
 def _timed_rounds(
-    executor: Executor, plans: Sequence[DraftPlan], ranks: Ranks | None
+    executor: Executor, plans: Sequence[DraftPlan], ranks: Ranks | None, in_a_row: int = 1
 ) -> tuple[list[float], list[float]]:
-    """Seconds of a round of each plan, and of its bare walks, on random tokens."""
+    """Seconds of a round of each plan, and of its bare walks, on random tokens.
+
+    The last of `in_a_row` drafting rounds counts.
+    """
     drawn = torch.randint(
         executor.shape.vocabulary, (PROMPT,), generator=torch.Generator().manual_seed(0)
     )
     prompt: list[int] = drawn.tolist()
     longest = max(plan.stop.max_tokens for plan in plans) + 1
-    limits = Limits((ROUNDS[1] + 2) * longest)
+    limits = Limits((ROUNDS[1] + 2) * longest * in_a_row)
     engines = [Engine(executor, ConstantPlan(p), Law(), limits, None, ranks) for p in plans]
     running = [engine.rounds(prompt) for engine in engines]
     cache = executor.new_cache(PROMPT + limits.max_new_tokens + longest)
@@ -167,7 +213,7 @@ def _timed_rounds(
             break
         for i, (plan, rounds) in enumerate(zip(plans, running, strict=True)):
             # in decoding, single-token rounds follow each other: the last of a few counts
-            for _ in range(1 if plan.stop.max_tokens else IN_A_ROW):
+            for _ in range(in_a_row if plan.stop.max_tokens else IN_A_ROW):
                 seconds = next(rounds).seconds
             started = perf_counter()
             _bare_round(executor, cache, plan)

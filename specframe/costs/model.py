@@ -117,7 +117,12 @@ class Speedup:
 
 @dataclass(frozen=True, slots=True)
 class LowPrices:
-    """Seconds of sublayers and head on weights of `bits` bits, and the memory of their copies."""
+    """Seconds of sublayers and head on weights of `bits` bits, and the memory of their copies.
+
+    Full weights and copies displace each other from the processor's caches, so a round that drafts
+    on copies takes longer than its walks one by one, by `round_seconds` where all are low-bit, and
+    each drafted token by `step_seconds`, which may be negative.
+    """
 
     bits: int
     attention: tuple[Table, ...]  # by kind
@@ -126,6 +131,8 @@ class LowPrices:
     attention_bytes: tuple[int, ...]  # by kind, of one sublayer
     mlp_bytes: tuple[int, ...]
     head_bytes: int
+    step_seconds: float = 0.0
+    round_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +197,13 @@ class CostModel:
                 return prices
         unknown = (0,) * len(self.attention)
         return LowPrices(bits, self.attention, self.mlp, self.head, unknown, unknown, 0)
+
+    def low_overhead(self, skips: SkipSet) -> tuple[float, float]:
+        """What low-bit weights add to each drafted token and to a round, by their share."""
+        if not skips.low_bits:
+            return 0.0, 0.0
+        low, share = self.lowered(skips.low_bits), skips.low.bit_count() / skips.size
+        return share * low.step_seconds, share * low.round_seconds
 
     def low_bytes(self, skips: SkipSet) -> int:
         """Memory of the low-bit copies that this set needs."""
@@ -256,7 +270,8 @@ class CostModel:
 
     def draft_step(self, skips: SkipSet, n: float) -> float:
         """Seconds of drafting one token."""
-        return self.walk(n, 1, self.drafting(skips), logits=1) + self.step_seconds
+        skips = self.drafting(skips)
+        return self.walk(n, 1, skips, logits=1) + self.step_seconds + self.low_overhead(skips)[0]
 
     def verify(self, rows: float, n: float, start: int = 0) -> float:
         """Seconds of verifying this many rows, from sublayer `start` on."""
@@ -291,7 +306,8 @@ class CostModel:
         skips = plan.skips if plan.headed else self.drafting(plan.skips)
         prefix, steps = skips.prefix, d - copied
         middle = n + copied + (steps - 1) / 2
-        seconds = steps * (self.walk(middle, 1, skips, logits=1) + self.step_seconds)
+        step, once = self.low_overhead(skips)
+        seconds = steps * (self.walk(middle, 1, skips, logits=1) + self.step_seconds + step) + once
         if copied:
             block, alone = (self.walk(n, rows, skips) for rows in (1 + copied, 1))
             seconds += block - alone
@@ -308,7 +324,9 @@ class CostModel:
         skips = SkipSet.none(second.layers)
         skips = skips.lower(bits) if bits else skips
         middle, steps = n + copied + (d - copied - 1) / 2, d - copied
-        seconds = steps * (second.walk(middle, 1, skips, logits=1) + second.step_seconds)
+        step, once = second.low_overhead(skips)
+        each = second.walk(middle, 1, skips, logits=1) + second.step_seconds + step
+        seconds = steps * each + once
         if copied:
             seconds += second.walk(n, 1 + copied, skips) - second.walk(n, 1, skips)
         nodes = d if plan.tree is None else tree_nodes(plan.tree, round(d), copied)

@@ -83,6 +83,8 @@ class StepPrices:
 
     sublayers: Floats  # [K, D] one sublayer
     head: Floats  # [D]
+    step: float = 0.0  # what low-bit weights add to a step where all are low-bit
+    round: float = 0.0  # the same to a round
 
     @classmethod
     def of(cls, prices: CostModel | LowPrices, contexts: Sequence[float]) -> StepPrices:
@@ -91,6 +93,7 @@ class StepPrices:
         return cls(
             np.array([[table.at(n, 1) for n in contexts] for table in tables]),
             np.array([prices.head.at(n, 1) for n in contexts]),
+            *((prices.step_seconds, prices.round_seconds) if isinstance(prices, LowPrices) else ()),
         )
 
 
@@ -151,12 +154,13 @@ class RoundPrices:
         finish = before @ self.finishing + self.finish * (before.sum(1, keepdims=True) > 0)
         verify = (every - before) @ self.verifying + self.verify
         seconds: Floats = self.lengths * self.draft_steps(sets) + finish + verify
-        return seconds
+        return seconds + self._low_overhead(sets)[1]
 
     def draft_steps(self, sets: SetMatrix) -> Floats:
         """Seconds of a draft step for each skip set and draft length: [C, D]."""
         in_full = self._counts(~(sets.skipped | sets.lowered))
         steps: Floats = in_full @ self.drafting.sublayers + self.step + self.drafting.head
+        steps += self._low_overhead(sets)[0]
         if not sets.bits.any():
             return steps
         lowered = self._counts(sets.lowered)
@@ -165,6 +169,17 @@ class RoundPrices:
             steps[here] += lowered[here] @ low.sublayers
             steps[here] += sets.head[here, None] * (low.head - self.drafting.head)
         return steps
+
+    def _low_overhead(self, sets: SetMatrix) -> tuple[Floats, Floats]:
+        """[C, 1] what low-bit weights add to a draft step and to a round, by their share."""
+        in_full = (~(sets.skipped | sets.lowered)).mean(1)
+        steps, rounds = in_full * self.drafting.step, in_full * self.drafting.round
+        share = sets.lowered.mean(1)
+        for bits in set(sets.bits.tolist()) - {0}:
+            low, here = self.low.get(bits, self.drafting), sets.bits == bits
+            steps[here] += share[here] * low.step
+            rounds[here] += share[here] * low.round
+        return steps[:, None], rounds[:, None]
 
     def rates(self, alphas: Floats, sets: SetMatrix) -> Floats:
         """Expected tokens per second of each skip set and draft length: [C, D]."""
@@ -177,11 +192,17 @@ class RoundPrices:
         return float(rates.max()) * self.autoregressive
 
     def choose(
-        self, alphas: Floats, sets: SetMatrix, live: int | None = None, lead: float = 1.0
+        self,
+        alphas: Floats,
+        sets: SetMatrix,
+        live: int | None = None,
+        lead: float = 1.0,
+        begin: float = 1.0,
     ) -> Choice:
         """The best skip set and draft length, if faster than not speculating.
 
-        The set in use (`live`) is kept unless another one is `lead` times as fast.
+        The set in use (`live`) is kept unless another one is `lead` times as fast. Where nothing is
+        drafted, drafting begins with a set that is `begin` times as fast as that.
         """
         plain = 1.0 / self.autoregressive
         if not len(alphas):
@@ -191,7 +212,7 @@ class RoundPrices:
         row, best = int(fastest.argmax()), float(fastest.max())
         if live is not None and fastest[row] < lead * fastest[live]:
             row = live
-        if fastest[row] <= plain:
+        if fastest[row] <= plain * (begin if live is None else 1.0):
             return Choice(None, 0, plain, plain, best)
         column = int(rates[row].argmax())
         return Choice(row, int(self.lengths[column]), float(rates[row, column]), plain, best)
@@ -214,8 +235,9 @@ class RoundPrices:
         every = self._counts(np.ones((1, len(self.kind)), dtype=bool))
         finish = before @ self.finishing + self.finish * (before.sum(1, keepdims=True) > 0)
         verify = (every - before) @ self.verifying + self.verify
-        step: Floats = (every @ self.drafting.sublayers)[0] + self.step + self.drafting.head
-        return step, finish + verify
+        drafting = self.drafting
+        step: Floats = (every @ drafting.sublayers)[0] + self.step + drafting.head + drafting.step
+        return step, finish + verify + drafting.round
 
     def _counts(self, members: Bools) -> Floats:
         """[C, 2L] -> [C, K]: how many sublayers of each kind."""

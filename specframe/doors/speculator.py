@@ -29,6 +29,7 @@ from specframe.executors.exactness import promised_exactness
 from specframe.executors.executor import Executor
 from specframe.executors.fused.fusible import reason_not_fusible
 from specframe.executors.load import load_executor
+from specframe.executors.modules.executor import ModuleExecutor
 
 __all__ = ["SelfSpeculator", "SpeculativeOutput", "Strategy", "ending", "generate"]
 
@@ -55,7 +56,8 @@ class SelfSpeculator:
     `costs` are the prices of sublayers on this machine. Without them, the profile kept for the
     model's shape is used; where there is none, one is measured on first use and kept, which takes
     seconds.
-    `CostModel.even(layers)` prices all sublayers alike, without measuring.
+    `CostModel.even(layers)` prices all sublayers alike, without measuring. `executor` is one that
+    was loaded for this model, whose low-bit copies are then shared; it decides what `strict` is.
     """
 
     executor: Executor
@@ -68,6 +70,7 @@ class SelfSpeculator:
         tokenizer: Any = None,
         strict: bool = False,
         costs: CostModel | None = None,
+        executor: Executor | None = None,
     ) -> None:
         if isinstance(model, str) or model is None:
             raise InvalidRequest(
@@ -76,7 +79,8 @@ class SelfSpeculator:
             )
         self.model = walked_model(model)
         self.tokenizer = tokenizer
-        self._strict, self._given_costs = strict, costs
+        self._strict = strict if executor is None else executor.strict
+        self._given_costs, self._given_executor = costs, executor
         self._code: tuple[str | None, str | None] | None = None
         self._choose_executor()
         found = strategy_for(
@@ -88,11 +92,17 @@ class SelfSpeculator:
         """Choose again where hooks or adapters have come or gone; before each generation."""
         code = added_code(self.model.named_modules()), reason_not_fusible(self.model)
         if code != self._code:
-            self.executor = load_executor(self.model, strict=self._strict)
+            self.executor = self._loaded_executor(fusible=code[1] is None)
             self._code, self._costs = code, self._given_costs
             self._ranks = ranks_of(self.model, self.executor.device)
         added, self._not_fused = code
         self._unpriced = None if added is None else f"{added}, which a measurement would run"
+
+    def _loaded_executor(self, fusible: bool) -> Executor:
+        given = self._given_executor
+        if given is not None and (given.name != ModuleExecutor.name) == fusible:
+            return given
+        return load_executor(self.model, strict=self._strict)
 
     @property
     def costs(self) -> CostModel:

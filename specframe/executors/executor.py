@@ -74,6 +74,11 @@ class Executor(Protocol):
         """Memory of the low-bit copies made so far, which drafting with them needs."""
         ...
 
+    @property
+    def low_seconds(self) -> float:
+        """What making low-bit copies has taken so far, seconds."""
+        ...
+
     def drop_low(self) -> None:
         """Forget low-bit copies, so that they are made anew from weights as they are kept now."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from time import perf_counter
 from typing import Any, TypeVar
 
 import torch
@@ -32,6 +33,7 @@ class LowBitCopies:
         self._sample: tuple[Tensor, ...] = ()
         self._rounding: Rounding | None = None
         self.bytes = 0  # memory of all copies
+        self.seconds = 0.0  # that making copies has taken, in all
         self.generation = 0  # how often copies were forgotten
 
     def get(self, part: Hashable, bits: int, make: Callable[[], tuple[Copy, int]]) -> Copy:
@@ -40,9 +42,11 @@ class LowBitCopies:
             self._sample = _sample(self._model)
         found = self._kept.get((part, bits))
         if found is None:
-            found, size = make()
+            earlier, began = self.seconds, perf_counter()
+            found, size = make()  # may make another copy that it needs
             self._kept[part, bits] = found
             self.bytes += size
+            self.seconds = earlier + perf_counter() - began
         copy: Copy = found
         return copy
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from doubles.asked_here import asked_here
 from doubles.learning import KIND, LearnsOneSet, register
+from doubles.ticking import TickingClock
 from doubles.tiny import Tiny, tiny_model
 
 from specframe.bench import library
@@ -68,6 +69,23 @@ def row_of(contender: Any, tmp_path: Path) -> dict[str, Any]:
     with folder.held({}, resume=False) as finished:
         (row,) = asked_here(schedule, [contender], folder, finished)
     return row
+
+
+def test_making_low_bit_copies_counts_neither_for_the_prompt_nor_for_decoding(monkeypatch):
+    clock = TickingClock(monkeypatch, ("specframe.bench.contenders",))
+
+    class Making(Played):
+        def rounds(self, prompt: list[int], **arguments: Any) -> Iterator[Round]:
+            for done in super().rounds(prompt, **arguments):
+                clock.now += 1.0
+                yield replace(done, low_bit_seconds=0.25 * (1 + done.index))
+
+    making: Any = Making((3, ()), (2, ()))
+    answer = StrategyContender("made", "", making, CostModel.even(2)).answer((1, 2), Asked(8))
+    assert answer.prefill_seconds == 1.0 - 0.25
+    assert answer.decode_seconds == 2.0 - 0.5 - 0.75
+    assert answer.stats is not None
+    assert answer.stats.low_bit_seconds == 1.5
 
 
 def test_rounds_that_draft_count_whatever_they_skip(tmp_path):

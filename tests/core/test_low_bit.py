@@ -1,5 +1,7 @@
 """Low-bit drafts are lossless: the law of sampling, and greedy tokens, are the model's own."""
 
+from time import sleep
+
 import pytest
 from doubles.architecture_doubles import executor_of
 from doubles.laws import SAMPLINGS, Case, law_error
@@ -11,12 +13,14 @@ from specframe.contract.drafting_options import WithDrafting
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.errors import UnsupportedModel
+from specframe.executors.low_bit_copies import LowBitCopies
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.testing.architectures import MODULE
 from specframe.types import SkipSet, StopRule, TreeRule
 
 EXACT = 1e-12
+SLOW = 0.1  # seconds that making a copy takes here
 
 
 @st.composite
@@ -65,6 +69,28 @@ def test_greedy_tokens_of_low_bit_drafts_on_the_module_executor(name):
     strategy = FixedSkips(SkipSet.from_sublayers(layers, [3]).lower(4), StopRule(4))
     assert tokens_of(strategy, executor) == tokens_of(Autoregressive(), executor)
     assert executor.low_bytes > 0
+
+
+@pytest.mark.parametrize("family", ["llama", MODULE[0]])
+def test_making_copies_is_in_no_seconds_but_its_own(family, monkeypatch):
+    executor = executor_of(family) if family in MODULE else tiny_executor(Tiny(family))
+    executor.drop_low()  # other tests may have made copies
+    make = LowBitCopies.get
+
+    def slowly(copies, part, bits, making):
+        return make(copies, part, bits, lambda: (sleep(SLOW), making())[1])
+
+    monkeypatch.setattr(LowBitCopies, "get", slowly)
+    skips = SkipSet.none(executor.shape.layers).lower(4)
+    engine = Engine(executor, FixedSkips(skips, StopRule(4)), Law(), Limits(8))
+    first, second = list(engine.rounds((3, 1, 4))), list(engine.rounds((3, 1, 4)))
+    copies = 1 + executor.shape.sublayers
+    assert sum(done.low_bit_seconds for done in first) > copies * SLOW
+    assert sum(done.low_bit_seconds for done in second) == 0.0
+    other = sum(done.seconds for done in first)
+    assert other < copies * SLOW
+    outcomes = [done.outcome for done in first if done.outcome is not None]
+    assert sum(done.draft_seconds for done in outcomes) < other
 
 
 def test_a_model_that_cannot_be_lowered_refuses_low_bit_drafts(monkeypatch):

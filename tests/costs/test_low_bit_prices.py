@@ -26,6 +26,12 @@ def low(bits, attention, mlp, head):
 
 FULL = CostModel((0,) * LAYERS, (flat(4.0),), (flat(8.0),), flat(0.5), flat(16.0), 0.25, 0.75)
 COSTS = replace(FULL, low=(low(4, 1.0, 2.0, 3.0), low(8, 2.0, 4.0, 8.0)))
+COLD = replace(
+    COSTS,
+    low=tuple(
+        replace(one, step_seconds=-one.bits / 16, round_seconds=one.bits / 2) for one in COSTS.low
+    ),
+)
 
 
 def test_a_draft_step_is_the_sum_of_what_runs_in_each_state():
@@ -40,6 +46,15 @@ def test_verification_starts_at_the_first_low_bit_sublayer():
     step = 0.5 + 2 * 4.0 + 2 * 8.0 + 2.0 + 4.0 + 16.0 + 0.25
     prefix = 0.5 + 4.0
     assert COSTS.round(plan, 0) == step + prefix + COSTS.verify(2, 0, start=1) + 0.75
+
+
+def test_what_low_bits_add_to_steps_and_rounds_is_counted_by_their_share():
+    skips = SkipSet.from_sublayers(LAYERS, [2]).lower(4, [0, 1, 4])
+    assert COLD.draft_step(skips, 0) == COSTS.draft_step(skips, 0) - 0.25 / 2
+    plan = DraftPlan(skips, StopRule(3))
+    assert COLD.round(plan, 0) == COSTS.round(plan, 0) - 3 * 0.25 / 2 + 2.0 / 2
+    full = DraftPlan(SkipSet.none(LAYERS), StopRule(3))
+    assert COLD.round(full, 0) == COSTS.round(full, 0)
 
 
 def test_the_memory_of_a_set_is_that_of_its_copies():
@@ -67,11 +82,11 @@ def sets(draw):
 @given(st.lists(sets(), min_size=1, max_size=4), st.integers(1, 9), st.sampled_from([0, 4, 8]))
 def test_prices_of_three_states_as_arrays_are_the_cost_model_s(many, drafted, draft_bits):
     """With `draft_bits`, all that is asked for in full is low-bit as well."""
-    costs = replace(COSTS, draft_bits=draft_bits)
+    costs = replace(COLD, draft_bits=draft_bits)
     asked = [skips.full for skips in many] if draft_bits else many
     found = RoundPrices.at(costs, 20, range(1, 10)).seconds(SetMatrix.of(asked, SIZE))
     for line, skips in zip(found, asked, strict=True):
         plan = DraftPlan(skips, StopRule(drafted))
         assert line[drafted - 1] == pytest.approx(costs.round(plan, 20))
         lowered = DraftPlan(skips.lower(draft_bits), StopRule(drafted)) if draft_bits else plan
-        assert costs.round(plan, 20) == pytest.approx(COSTS.round(lowered, 20))
+        assert costs.round(plan, 20) == pytest.approx(COLD.round(lowered, 20))

@@ -7,11 +7,12 @@ from doubles.tiny import Tiny, tiny_executor, tiny_model
 from specframe.core import draft
 from specframe.core.ranks import Ranks
 from specframe.costs import measure as prices
-from specframe.costs.model import CostModel
+from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.tables import Table
 from specframe.executors.cache import CursorCache
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.profilers.latency import LatencyGrid
+from specframe.types import DraftPlan, SkipSet, StopRule
 
 GRID = LatencyGrid((16, 128), (1, 4, 8), budget_seconds=0.1)
 
@@ -63,6 +64,39 @@ def test_a_chain_that_saves_part_of_each_walk_makes_drafted_tokens_cheaper(
     monkeypatch.setattr(prices, "_timed_rounds", lambda *given: (whole, bare))
     found = prices.measure_round_costs(tiny_executor(), costs)
     assert found.step_seconds == pytest.approx(-kept)  # never more than a walk's own part
+
+
+def test_what_low_bit_rounds_take_besides_their_parts_is_fitted_to_rounds(monkeypatch):
+    one, none = (Table((1,), (1,), ((price,),)) for price in (1.0, 0.0))
+    low = [LowPrices(b, (none,), (one,), none, (1,), (1,), 1) for b in (4, 8)]
+    costs = CostModel((0, 0), (one,), (one,), base=none, head=one, low=tuple(low))
+    full, added = SkipSet.none(2), {4: (-0.25, 3.0), 8: (0.5, 0.0)}
+
+    def timed(executor, plans, *given):
+        """Twice as slow as priced, and dearer by what is to be found."""
+        for plan in plans:
+            step, once = added.get(plan.skips.low_bits, (0.0, 0.0))
+            taken.append(2 * (costs.round(plan, 100) + once + step * plan.stop.max_tokens))
+        return taken, taken
+
+    taken = []
+    monkeypatch.setattr(prices, "_timed_rounds", timed)
+    found = prices.measure_low_overhead(tiny_executor(), costs)
+    for bits, (step, once) in added.items():
+        priced = found.lowered(bits)
+        assert (priced.step_seconds, priced.round_seconds) == pytest.approx((step, once))
+    plain = costs.autoregressive(100)
+    for plan, seconds in zip(
+        [DraftPlan(full.lower(b), StopRule(d)) for b in (4, 8) for d in prices.LOW_DRAFTS],
+        taken[1:],
+        strict=True,
+    ):
+        assert found.round(plan, 100) / plain == pytest.approx(seconds / taken[0])
+
+
+def test_a_model_without_low_bit_prices_has_none_to_correct():
+    costs = CostModel.even(2)
+    assert prices.measure_low_overhead(tiny_executor(), costs) is costs
 
 
 def test_a_profile_is_measured_once_and_found_afterwards(monkeypatch):

@@ -50,9 +50,8 @@ def test_too_few_layers_leave_nothing_to_skip_and_nothing_is_drafted(name):
 @pytest.mark.parametrize("name", BLIND)
 def test_faithful_always_drafts_and_best_stops_where_drafts_are_rejected(name):
     context = plain_context(SHAPE, costs=prices(8, row=0.001))
-    faithful, best = (
-        strategy_from(name, SHAPE, preset).start(SHAPE) for preset in ("faithful", "best")
-    )
+    faithful = strategy_from(name, SHAPE, "faithful").start(SHAPE)
+    best = strategy_from(name, SHAPE, "best", {"guess": "0.95"}).start(SHAPE)
     for _ in range(40):
         plan = faithful.plan(context)
         assert plan.stop == StopRule(8, confidence=0.6)

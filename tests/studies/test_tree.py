@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from doubles.priced_worlds import planted_rig
 
+from specframe.strategies.shared.planners import candidates
 from specframe.studies import tree
 from specframe.studies.framework.running import run_study
 from specframe.studies.tree import CHAIN, STUDY, TreeSettings
@@ -31,6 +32,7 @@ def test_where_drafts_stand_a_tree_costs_its_rows(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_where_siblings_stand_and_rows_are_free_a_tree_adds(monkeypatch, tmp_path):
+    monkeypatch.setattr(candidates, "BEGIN", 1.0)  # its set is expected to gain 2 %
     rig = planted_rig(row=0.0)
     results = findings(monkeypatch, tmp_path, rig, selectors=("uniform-skip",), trees=("2", "9"))
     chain, two, nine = results["rows"]

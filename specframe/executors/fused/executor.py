@@ -97,6 +97,11 @@ class FusedExecutor(TorchSublayers):
         """Memory of the low-bit copies made so far."""
         return self._low.bytes
 
+    @property
+    def low_seconds(self) -> float:
+        """What making low-bit copies has taken so far, seconds."""
+        return self._low.seconds
+
     def drop_low(self) -> None:
         """See `Executor.drop_low`."""
         self._low.drop()

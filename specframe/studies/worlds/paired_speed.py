@@ -13,7 +13,6 @@ from specframe.bench.timing import bootstrap
 from specframe.calibration.lab import ModelLab
 from specframe.contract.options import require_at_least
 from specframe.contract.selector import LayerSelector
-from specframe.doors.speculator import SelfSpeculator
 from specframe.prompts.source import has_splits, prompts_from
 from specframe.rig import Rig
 from specframe.studies.framework.measurement import Measurement
@@ -87,9 +86,11 @@ class PairedSpeed(Measurement[Settings]):
     def speedup(self, strategy: LayerSelector, prompts: Sequence[Prompt]) -> Row:
         """Median over prompts of the median over repeats, and what was drafted."""
         costs, settings = self._lab.costs, self._settings
-        model = self._rig.model
-        own = StrategyContender("", "", SelfSpeculator(model, costs=costs), costs)
-        tried = StrategyContender("", "", SelfSpeculator(model, strategy, costs=costs), costs)
+        rig = self._rig.priced(costs)
+        own, tried = (
+            StrategyContender("", "", rig.speculator(one), costs)
+            for one in (rig.strategy("autoregressive"), strategy)
+        )
         asked = Asked(settings.new_tokens)
         for one in (own, tried):
             one.answer(prompts[0].tokens, Asked(min(settings.new_tokens, 16)))  # warms up

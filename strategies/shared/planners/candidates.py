@@ -24,6 +24,7 @@ from specframe.costs.rates import Choice, RoundPrices, SetMatrix
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = [
+    "PRICED_FOR",
     "Beliefs",
     "CandidatePlanner",
     "CandidateRules",
@@ -33,6 +34,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 PRICED_FOR = 32  # tokens of context after which prices are looked up again
+BEGIN = 1.03  # least expected speed-up to begin drafting with: planning takes time, too
 GROWTH = 1.25  # of the context, after which prices are looked up again where that is dear
 NEVER = 1e-6
 
@@ -213,7 +215,7 @@ class CandidatePlanner(Planner):
             return
         before, prices = self._live, self.prices(context)
         alphas = self._beliefs.alphas()
-        self._choice = prices.choose(alphas, self._matrix, before, self._rules.lead)
+        self._choice = prices.choose(alphas, self._matrix, before, self._rules.lead, BEGIN)
         if self.chosen is None:
             self._stop = None
         elif self._fixed_length:

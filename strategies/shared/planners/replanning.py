@@ -18,7 +18,11 @@ from torch import Tensor
 from specframe.contract.options import require_at_least, require_in, require_known
 from specframe.contract.planner import Context, Planner
 from specframe.costs.rates import RoundPrices
-from specframe.strategies.shared.planners.candidates import CandidatePlanner, CandidateRules
+from specframe.strategies.shared.planners.candidates import (
+    PRICED_FOR,
+    CandidatePlanner,
+    CandidateRules,
+)
 from specframe.strategies.shared.planners.prospects import StreamProspect
 from specframe.types import DraftPlan, Outcome, SkipSet
 
@@ -81,6 +85,8 @@ class Replanner(Planner):
         self._round = -1  # that was planned last
         self._billed = 0.0  # predicted seconds of the planning in it
         self._overrun = 1.0  # measured over predicted seconds
+        self._priced_at = 0  # context length, when the program was last priced
+        self._prices: dict[int, float] = {}  # seconds of the program, by reference rows
 
     def plan(self, context: Context) -> DraftPlan:
         """Run the program where that pays, review the candidates where that is due."""
@@ -124,17 +130,28 @@ class Replanner(Planner):
         remaining = context.budget * context.costs.autoregressive(context.length - 1)
         hoped = max(self._config.hoped_speedup, self._promised)
         gain = remaining * (1.0 / self._candidates.speedup - 1.0 / hoped)
+        if gain <= 0.0:
+            return 0
         fewest = min(FEWEST_ROWS, available)
         while True:
-            seconds = self._overrun * self._program.seconds(context, rows)
+            seconds = self._overrun * self._seconds(context, rows)
             if seconds <= self._config.share * remaining or rows <= fewest:
                 return rows if seconds <= self._config.payback * gain else 0
             rows = max(rows // 2, fewest)
 
+    def _seconds(self, context: Context, rows: int) -> float:
+        """What the program takes, priced anew as often as rounds are."""
+        if abs(context.length - self._priced_at) >= PRICED_FOR:
+            self._priced_at = context.length
+            self._prices.clear()
+        if rows not in self._prices:
+            self._prices[rows] = self._program.seconds(context, rows)
+        return self._prices[rows]
+
     def _search(self, context: Context, references: Mapping[int, Tensor]) -> None:
         """Replace the candidates by the program's."""
         prices = self._candidates.prices(context)
-        self._billed = self._program.seconds(context, len(references[0]))
+        self._billed = self._seconds(context, len(references[0]))
         self._candidates.consider(*self._program.run(context, references, prices), context)
         self._planned_at, self._ratio = context.length, _price_ratio(prices)
         self._review(context)

@@ -150,7 +150,7 @@ def test_a_fixed_length_is_the_best_one():
 
 
 def test_the_cap_grows_with_what_is_observed():
-    planner = considering([HALF], [0.6], prior=4.0)
+    planner = considering([HALF], [0.7], prior=4.0)
     first = planner.present(at(100)).stop.max_tokens
     for _ in range(60):
         drafted(planner, 4, 4)
