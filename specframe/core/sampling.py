@@ -66,8 +66,11 @@ class Law:
     def probabilities(
         self, logits: Tensor, history: Sequence[int], suffixes: Sequence[Sequence[int]]
     ) -> Tensor:
-        """The distributions [R, V] that tokens are drawn from."""
-        return torch.softmax(at_least_float32(self.scores(logits, history, suffixes)), dim=1)
+        """The distributions [R, V] that tokens are drawn from.
+
+        Where nothing looks at the tokens, logits may have more dimensions before these two.
+        """
+        return torch.softmax(at_least_float32(self.scores(logits, history, suffixes)), dim=-1)
 
     def _process(self, history: Sequence[int], scores: Tensor) -> Tensor:
         tokens = torch.tensor([list(history)], device=scores.device).expand(scores.shape[0], -1)

@@ -116,6 +116,13 @@ def test_laws_are_at_least_float32_and_sum_to_one(given_type, computed):
         torch.testing.assert_close(laws.sum(-1), torch.ones(3, dtype=computed))
 
 
+def test_laws_of_several_sets_of_rows_are_those_of_each():
+    logits = torch.stack([random_logits(3), random_logits(3).flip(0)])
+    for law in (Law(), Law((TemperatureLogitsWarper(0.5),))):
+        wanted = [law.probabilities(one, [1], [[]] * 3) for one in logits]
+        torch.testing.assert_close(law.probabilities(logits, (), ()), torch.stack(wanted))
+
+
 def test_the_callers_logits_are_left_alone():
     logits = random_logits(3)
     before = logits.clone()
