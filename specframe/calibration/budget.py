@@ -67,12 +67,13 @@ class Shared:
         """For people, before it begins and in reports."""
         found, effort = self.answers, self.effort
         named = "1 strategy" if self.strategies == 1 else f"{self.strategies} strategies"
+        searched = "1 prompt" if effort.searched == 1 else f"{effort.searched} prompts"
         return (
             f"calibrating {named} takes about "
             f"{max(self.total, found.seconds):.0f} s: {found.seconds:.0f} s for answers of "
             f"{found.new_tokens} tokens to {len(found.prompts)} prompts, which all share, then up "
-            f"to {self.each:.0f} s each; a search runs {effort.evaluations} sets on each of "
-            f"{effort.searched} prompts a domain"
+            f"to {self.each:.0f} s each; a search runs {effort.evaluations} sets on "
+            f"{searched} of each domain"
         )
 
 
