@@ -10,6 +10,7 @@ pays takes hardly longer than without a strategy.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 
 from specframe.contract.planner import Context, Planner
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
@@ -20,6 +21,7 @@ RISK = 0.2  # of what drafting could save, that finding out may cost
 PAUSE = 64  # tokens until a first decision against drafting is reviewed
 
 
+@lru_cache(maxsize=64)
 def draft_nothing(layers: int, capture: bool = False, declined: float = 0.0) -> DraftPlan:
     """The plan of a round of autoregressive decoding; `declined` is that of `DraftPlan`."""
     return DraftPlan(SkipSet.none(layers), StopRule(0), capture=capture, declined=declined)

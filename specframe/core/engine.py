@@ -120,8 +120,8 @@ class Engine:
         return perf_counter() - self._low_seconds()
 
     def _low_seconds(self) -> float:
-        second = 0.0 if self._second is None else self._second.executor.low_seconds
-        return self._executor.low_seconds + second
+        second = () if self._second is None else (self._second.executor,)
+        return sum(one.low_seconds for one in (self._executor, *second))
 
     def _begin(self, prompt: Sequence[int]) -> _Sequence:
         tokens = list(prompt)

@@ -17,7 +17,7 @@ from specframe.contract.planner import Planner
 from specframe.contract.selector import LayerSelector, Needs
 from specframe.contract.stopping import AdaptiveThreshold, ExpectedGain
 from specframe.core import engine as engines
-from specframe.core.engine import Engine, Limits
+from specframe.core.engine import Engine, Limits, Round
 from specframe.core.sampling import Law, seeded_choice
 from specframe.core.states import StateWindow
 from specframe.costs.model import CostModel
@@ -301,6 +301,7 @@ def test_seconds_are_counted_where_they_are_spent(monkeypatch):
     rounds = Engine(executor, InTurn((plan,)), Law(), Limits(3)).rounds([3, 8])
     first = next(rounds)
     assert (first.index, first.seconds) == (0, 1)
+    assert first.low_bit_seconds == Round(0, (1,), 1.0).low_bit_seconds == 0.0
     monkeypatch.setattr(engines, "perf_counter", iter((5, 6, 8, 12, 20, 36, 68)).__next__)
     done = next(rounds)
     outcome = done.outcome

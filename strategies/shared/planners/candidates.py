@@ -149,8 +149,8 @@ class CandidatePlanner(Planner):
 
     @property
     def due(self) -> bool:
-        """Whether it is time for a review."""
-        return self._since >= self._rules.review
+        """Whether it is time for a review; while nothing is drafted, only prices can change."""
+        return self._since >= (PRICED_FOR if self.chosen is None else self._rules.review)
 
     def prices(self, context: Context) -> RoundPrices:
         """Those that a choice in this context goes by."""

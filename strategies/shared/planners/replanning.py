@@ -99,6 +99,8 @@ class Replanner(Planner):
             rows = self._affordable_rows(context, len(references[0]))
             if rows:
                 self._search(context, {d: s[-rows:] for d, s in references.items()})
+            else:  # too dear now: nothing is captured before the next review
+                self._drifted = False
         waiting = self._config.interval - (context.length - self._planned_at)
         capture = bool(self._drifted) and waiting <= self._config.rows
         return self._candidates.present(context, capture)
