@@ -120,8 +120,9 @@ class Engine:
         return perf_counter() - self._low_seconds()
 
     def _low_seconds(self) -> float:
-        second = () if self._second is None else (self._second.executor,)
-        return sum(one.low_seconds for one in (self._executor, *second))
+        if self._second is None:
+            return self._executor.low_seconds
+        return self._executor.low_seconds + float(self._second.executor.low_seconds)
 
     def _begin(self, prompt: Sequence[int]) -> _Sequence:
         tokens = list(prompt)
