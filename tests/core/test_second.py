@@ -111,3 +111,13 @@ def test_low_bits_are_refused_where_the_drafting_model_cannot_have_them(by_secon
     monkeypatch.setattr(drafting, "refuses_low", lambda: "it is made of stone")
     with pytest.raises(UnsupportedModel, match="made of stone"):
         tokens_of(first, WithSecond(plan, second), 4)
+
+
+def test_copies_of_the_second_models_weights_are_made_outside_of_the_clock():
+    first, second = models()
+    plan = DraftPlan(SkipSet.none(first.shape.layers).lower(4), StopRule(2), second=True)
+    _, rounds = tokens_of(first, WithSecond(plan, second), 6)
+    made = sum(done.low_bit_seconds for done in rounds)
+    assert made == pytest.approx(second.low_seconds)
+    assert made > 0.0
+    assert first.low_seconds == 0.0
