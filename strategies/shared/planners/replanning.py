@@ -120,6 +120,8 @@ class Replanner(Planner):
         enough = min(self._captured, self._config.rows)
         if enough < FEWEST_ROWS or context.length - self._planned_at < self._config.interval:
             return None
+        if not context.states:
+            return None
         return {depth: rows[-enough:] for depth, rows in context.states.items()}
 
     def _affordable_rows(self, context: Context, available: int) -> int:
