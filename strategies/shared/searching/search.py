@@ -7,7 +7,7 @@ what was measured, and stops by evaluations, seconds or patience.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -139,7 +139,7 @@ class Scripted(Searcher):
         self._known: dict[SkipSet, float] = {}
         self._proposals: Proposals | None = None
         self._asked: SkipSet | None = None
-        self._coming: Sequence[SkipSet] = ()
+        self._coming: Iterable[SkipSet] = ()
 
     @abstractmethod
     def propose(self) -> Proposals:

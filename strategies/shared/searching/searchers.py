@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Generator, Iterator, Sequence
-from copy import copy
+from dataclasses import dataclass
+from typing import Any
 
 from specframe.strategies.shared.searching.search import Proposals, Scripted
 from specframe.types import SkipSet
@@ -116,7 +117,7 @@ class LocalSearch(Scripted):
         known, improved = self._known, True
         while improved:
             improved, highest = False, known[top]
-            self._coming = tuple(_neighbours(top, copy(chance), self._widths))
+            self._coming = _Neighbourhood(top, chance.getstate(), self._widths)
             for neighbour in _neighbours(top, chance, self._widths):
                 value = known.get(neighbour)
                 if value is None:
@@ -174,15 +175,34 @@ def _neighbours(
     """Other precisions, each sublayer in another state in random order, then random exchanges."""
     yield from in_other_precisions(skips, widths)
     inside, outside = list(skips), list(skips.kept)
-    changes = [skips.flip(sublayer) for sublayer in (*inside, *outside)]
+    changes = [(SkipSet.flip, sublayer) for sublayer in (*inside, *outside)]
     if skips.low_bits:
-        changes += [skips.run_low(i) for i in range(skips.size) if not skips.low >> i & 1]
-        changes += [skips.flip(i).flip(i) for i in skips.lowered]  # in full
+        changes += [(SkipSet.run_low, i) for i in range(skips.size) if not skips.low >> i & 1]
+        changes += [(_run_in_full, i) for i in skips.lowered]
     chance.shuffle(changes)
-    yield from changes
+    for change, sublayer in changes:
+        yield change(skips, sublayer)
     if inside and outside:
         for _ in range(skips.size):
             yield _exchange(skips, inside, outside, chance)
+
+
+def _run_in_full(skips: SkipSet, lowered: int) -> SkipSet:
+    return skips.flip(lowered).flip(lowered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Neighbourhood:
+    """The neighbours that `_neighbours` is about to draw, made when someone looks at them."""
+
+    skips: SkipSet
+    state: tuple[Any, ...]  # of the chance that will draw them
+    widths: Sequence[int]
+
+    def __iter__(self) -> Iterator[SkipSet]:
+        chance = random.Random()
+        chance.setstate(self.state)
+        return _neighbours(self.skips, chance, self.widths)
 
 
 def _exchange(
