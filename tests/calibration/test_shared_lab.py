@@ -106,19 +106,19 @@ def test_what_was_measured_is_noted_and_not_asked_again(rig, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["static-bo", "knap-knn"])
-@pytest.mark.parametrize(("count", "deaths"), [(1, ()), (2, ()), (3, (8, 30))])
-def test_a_search_goes_the_same_way_and_judges_nothing_twice(rig, name, count, deaths):
+def test_a_search_goes_the_same_way_and_judges_nothing_twice(rig, name):
     """With one prompt to race on, there is work for two only where two sets are judged at once."""
     options = {"static-bo": {"evaluations": "30"}, "knap-knn": {"domain_evaluations": "12"}}[name]
     strategy = rig.strategy(name, "best", {**options, "seconds": "1e9"})
     here = strategy.calibrate(rig.lab(new_tokens=12), PROMPTS)
-    workers = PlayedWorkers(rig, count, deaths)
-    there = strategy.calibrate(lab_on(workers, rig), PROMPTS)
-    assert there.skip_sets() == here.skip_sets()
-    assert workers.at_once == count
-    done = [job for number, (_, job) in enumerate(workers.jobs, 1) if number not in deaths]
-    judged = Counter((job.tokens, skips) for job in done for skips in job.sets)
-    assert set(judged.values()) == {1}
+    for count, deaths in ((1, ()), (2, ()), (3, (8, 30))):
+        workers = PlayedWorkers(rig, count, deaths)
+        there = strategy.calibrate(lab_on(workers, rig), PROMPTS)
+        assert there.skip_sets() == here.skip_sets()
+        assert workers.at_once == count
+        done = [job for number, (_, job) in enumerate(workers.jobs, 1) if number not in deaths]
+        judged = Counter((job.tokens, skips) for job in done for skips in job.sets)
+        assert set(judged.values()) == {1}
 
 
 def test_a_calibration_that_was_killed_asks_the_workers_for_nothing_known(rig, tmp_path):

@@ -99,19 +99,14 @@ def test_a_model_without_low_bit_prices_has_none_to_correct():
     assert prices.measure_low_overhead(tiny_executor(), costs) is costs
 
 
-def test_a_profile_is_measured_once_and_found_afterwards(monkeypatch):
+def test_a_profile_is_measured_once_and_found_afterwards_unless_a_grid_is_wider(monkeypatch):
     model = tiny_model(Tiny())
     executor = FusedExecutor(model)
     first = prices.measured_profile(model, executor, GRID)
     monkeypatch.setattr(prices, "_measured", lambda *given: pytest.fail("measured again"))
     assert prices.measured_profile(model, executor, GRID) == first
     assert prices.measured_profile(model, executor) == first
-
-
-def test_a_wider_grid_is_measured_anew():
-    model = tiny_model(Tiny())
-    executor = FusedExecutor(model)
-    prices.measured_profile(model, executor, GRID)
+    monkeypatch.undo()
     wider = LatencyGrid((16, 64, 128), (1, 4, 8), budget_seconds=0.1)
     assert prices.measured_profile(model, executor, wider).costs.base.contexts == (16, 64, 128)
 

@@ -204,7 +204,7 @@ def test_every_precision_is_expected_to_lose_something():
     assert all(0.5 < alpha < 1.0 for alpha in alphas)
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(
     states=st.lists(st.sampled_from(["full", "low", "skipped"]), min_size=6, max_size=6),
     bits=st.sampled_from([4, 8]),

@@ -65,7 +65,7 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
 
 def test_every_shape_and_number_of_devices_tells_of_every_strategy(monkeypatch, tmp_path):
     monkeypatch.setattr(scale, "priced_rig", lambda *asked, **named: planted_rig())
-    few = {"profiles": SHIPPED[:1], "contexts": (128, 2048), "prompts": 1, "new_tokens": 24}
+    few = {"profiles": SHIPPED[:1], "contexts": (128,), "prompts": 1, "new_tokens": 24}
     settings = ScaleSettings(devices=(1, 8), **few, **FEW)
     results = run_study(STUDY, settings, tmp_path)
     for shape in LARGE:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from math import inf
 from time import perf_counter
 
@@ -165,7 +164,13 @@ class Scripted(Searcher):
     def likely(self, count: int) -> Sequence[SkipSet]:
         """See `Searcher.likely`."""
         known = self._known.keys() | {self._asked}
-        return tuple(islice((s for s in dict.fromkeys(self._coming) if s not in known), count))
+        likely: dict[SkipSet, None] = {}
+        for skips in self._coming:
+            if len(likely) == count:
+                break
+            if skips not in known:
+                likely[skips] = None
+        return tuple(likely)
 
     def _all_starts(self) -> Proposals:
         yield from self._each(self._starts)
