@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
 
 import pytest
 import torch
-from doubles.rank_worker import answers, loaded
+from doubles.rank_worker import answers, forked, loaded
 from transformers import AutoConfig
 
 from specframe import Rig
@@ -33,32 +35,44 @@ FEW = {
 PATIENCE = 15.0  # seconds until a rank must have noticed that another is gone
 
 
-def started(*arguments, count=2):
-    """Processes as torchrun starts them, each a rank."""
+def places(count):
+    """What torchrun tells each rank."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    shared |= {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "OMP_NUM_THREADS": "1"}
+    return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+
+
+def started(*arguments, count=2):
+    """Processes as torchrun starts them, each a rank."""
+    shared = {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
         subprocess.Popen(
-            [sys.executable, "-m", *map(str, arguments)],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            [sys.executable, "-m", "doubles.rank_worker", *map(str, arguments)],
+            env={**os.environ, **shared, **place},
             **pipes,
         )
-        for rank in range(count)
+        for place in places(count)
     ]
 
 
-def printed(processes):
-    """What each rank printed last."""
+def printed(*arguments):
+    """What each of two ranks printed last."""
     found = []
-    for process in processes:
+    for process in started(*arguments):
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err[-2000:]
-        found.append(out.splitlines()[-1])
+        found.append(json.loads(out.splitlines()[-1]))
     return found
+
+
+def returned(*arguments):
+    """The same of two copies of this process, which need import nothing."""
+    with ProcessPoolExecutor(2, get_context("fork")) as pool:
+        ranks = [pool.submit(forked, place, *arguments) for place in places(2)]
+        return [rank.result(timeout=300) for rank in ranks]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +109,7 @@ def test_two_ranks_give_the_tokens_of_one_process_with_every_strategy(models, ca
 
 @pytest.mark.filterwarnings("ignore")
 def test_two_ranks_give_the_tokens_of_one_process(models):
-    check(models("llama"), ["random-skip:faithful"])
+    check(models("llama"), ["random-skip:faithful"], found_by=returned)
 
 
 @pytest.mark.slow
@@ -110,13 +124,12 @@ def test_two_ranks_measure_prices_together_and_plan_alike(models, tmp_path, monk
     assert (facts["executor"], facts["ranks"]) == ("module", "2")
 
 
-def check(folder, strategies, measured=0):
+def check(folder, strategies, measured=0, found_by=printed):
     """Ranks have the same tokens, plans and prices; tokens are those of one process.
 
     Sampled ones follow the plans, and so the prices.
     """
-    given = ("doubles.rank_worker", folder, ",".join(strategies), 24, 0, measured)
-    one, other = map(json.loads, printed(started(*given)))
+    one, other = found_by(str(folder), ",".join(strategies), 24, 0, measured)
     assert one == other
     alone = answers(loaded(str(folder)), strategies, 24)
     alone = {
@@ -129,7 +142,7 @@ def check(folder, strategies, measured=0):
 
 @pytest.mark.slow
 def test_ranks_that_part_raise_and_do_not_hang(models):
-    apart = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 24, 1, 0)
+    apart = started(models("llama"), "random-skip:faithful", 24, 1, 0)
     for process in apart:
         _, said = process.communicate(timeout=300)
         assert process.returncode != 0
@@ -138,7 +151,7 @@ def test_ranks_that_part_raise_and_do_not_hang(models):
 
 @pytest.mark.slow
 def test_a_killed_rank_ends_the_other_with_a_clear_error(models):
-    processes = started("doubles.rank_worker", models("llama"), "random-skip:faithful", 240, 0, 0)
+    processes = started(models("llama"), "random-skip:faithful", 240, 0, 0)
     survivor, victim = processes
     assert victim.stdout.readline() == "ready\n"
     assert survivor.stdout.readline() == "ready\n"

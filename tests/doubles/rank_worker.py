@@ -44,9 +44,8 @@ def loaded(folder, **kwargs):
     return model.eval()
 
 
-if __name__ == "__main__":
+def main(folder, strategies, new, apart, measured):
     torch.set_num_threads(1)
-    folder, strategies, new, apart, measured = sys.argv[1:]
     seed = 3 + int(apart) * int(os.environ["RANK"])
     count = int(os.environ["WORLD_SIZE"])
     model = loaded(folder, distributed_config=DistributedConfig(tp_size=count))
@@ -55,5 +54,15 @@ if __name__ == "__main__":
     if int(measured):
         measured_profile(model, load_executor(model), budget=0.2)  # and found when it is asked for
     found = answers(model, strategies.split(","), int(new), seed, bool(int(measured)))
-    sys.stdout.write(json.dumps(found) + "\n")
     leave()
+    return found
+
+
+def forked(places, *arguments):
+    """A rank in a copy of a process that has imported everything."""
+    os.environ.update(places)
+    return main(*arguments)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(*sys.argv[1:])) + "\n")

@@ -15,7 +15,7 @@ from specframe.studies.worlds.large_models import LARGE
 from specframe.studies.worlds.prices import SHIPPED, kept_prices, spread_over
 from specframe.types import SkipSet
 
-FEW = {"strategies": ("static-bo", "knapspec"), "link": "20:10", "calibration": 3}
+FEW = {"strategies": ("static-bo", "knapspec"), "link": "20:10", "calibration": 3, "evaluations": 12}
 COMPOSED = {"llama-3.1-8B": 32, "qwen3-32B": 64, "llama-3.1-70B": 80}
 
 
@@ -65,7 +65,7 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
 
 def test_every_shape_and_number_of_devices_tells_of_every_strategy(monkeypatch, tmp_path):
     monkeypatch.setattr(scale, "priced_rig", lambda *asked, **named: planted_rig())
-    few = {"profiles": SHIPPED[:1], "contexts": (128,), "prompts": 1, "new_tokens": 24}
+    few = {"profiles": SHIPPED[:1], "contexts": (128,), "prompts": 1, "new_tokens": 16}
     settings = ScaleSettings(devices=(1, 8), **few, **FEW)
     results = run_study(STUDY, settings, tmp_path)
     for shape in LARGE:
