@@ -15,7 +15,12 @@ from specframe.studies.worlds.large_models import LARGE
 from specframe.studies.worlds.prices import SHIPPED, kept_prices, spread_over
 from specframe.types import SkipSet
 
-FEW = {"strategies": ("static-bo", "knapspec"), "link": "20:10", "calibration": 3, "evaluations": 12}
+FEW = {
+    "strategies": ("static-bo", "knapspec"),
+    "link": "20:10",
+    "calibration": 3,
+    "evaluations": 12,
+}
 COMPOSED = {"llama-3.1-8B": 32, "qwen3-32B": 64, "llama-3.1-70B": 80}
 
 
