@@ -12,6 +12,7 @@ those of `specframe predict --check --json FILE`.
 
 import argparse
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +21,8 @@ import field
 import found
 import home
 import reference
-import shown_engine
+import shown_figures
 import shown_gpu
-import shown_prediction
 import shown_run
 
 ROOT = Path(__file__).parent.parent
@@ -39,7 +39,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "summary": reference.summary,
     "imports": architecture.imports,
     "benchmark": shown_run.figures,
-    "engine": shown_engine.engine,
+    "engine": shown_figures.engine,
     "environment": shown_run.environment,
     "everyone": shown_run.everyone,
     "field": field.field,
@@ -47,7 +47,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "gpu": shown_gpu.gpu,
     "measured": shown_run.measured,
     "picture": home.picture,
-    "prediction": shown_prediction.prediction,
+    "prediction": shown_figures.prediction,
     "snippet": home.snippet,
     "strategies": home.strategies,
 }
@@ -99,9 +99,9 @@ def main() -> None:
     if given.all is not None:
         shown_run.take_all(given.all)
     if given.prediction is not None:
-        shown_prediction.take_prediction(given.prediction)
+        shutil.copyfile(given.prediction, shown_figures.PREDICTION)
     if given.engine is not None:
-        shown_engine.take_engine(given.engine)
+        shutil.copyfile(given.engine, shown_figures.ENGINE)
     for path, text in generated().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

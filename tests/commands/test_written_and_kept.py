@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from bad_input.files import CALIBRATE
-from doubles.bad_places import Letters, bad_place, refused
+from doubles.bad_places import Letters, refused
 from doubles.command_line import specframe as specframe_command
 from doubles.tiny import tiny_model
 from doubles.unharmed import TINY
@@ -28,17 +28,7 @@ from specframe.profilers.store import find_profile, keep_profile
 from specframe.rig import Rig
 from specframe.storage.whole_folder import held_alone
 
-
-@pytest.fixture(autouse=True, scope="module")
-def own_cache_folder(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPECFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    return bad_place(tmp_path, monkeypatch)
+pytestmark = pytest.mark.usefixtures("own_cache_folder")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,6 +175,7 @@ def _neighbours(
     """Other precisions, each sublayer in another state in random order, then random exchanges."""
     yield from in_other_precisions(skips, widths)
     inside, outside = list(skips), list(skips.kept)
+    changes: list[tuple[Callable[[SkipSet, int], SkipSet], int]]
     changes = [(SkipSet.flip, sublayer) for sublayer in (*inside, *outside)]
     if skips.low_bits:
         changes += [(SkipSet.run_low, i) for i in range(skips.size) if not skips.low >> i & 1]

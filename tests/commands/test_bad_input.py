@@ -2,24 +2,14 @@
 
 import pytest
 from bad_input import BEFORE_LOADING, BEFORE_PRICING
-from doubles.bad_places import Letters, bad_place, refused
+from doubles.bad_places import Letters, refused
 from doubles.tiny import tiny_model
 from doubles.unharmed import TINY
 
 from specframe.doors.loading import Loaded
 from specframe.prompts.files import file_prompts
 
-
-@pytest.fixture(autouse=True, scope="module")
-def own_cache_folder(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPECFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    return bad_place(tmp_path, monkeypatch)
+pytestmark = pytest.mark.usefixtures("own_cache_folder")
 
 
 def short(given):
