@@ -55,6 +55,12 @@ def as_many_threads():
     torch.set_num_threads(THREADS)
 
 
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Nothing that is kept on this machine is found, and nothing is left behind."""
+    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "cache"))
+
+
 def pytest_collection_finish() -> None:
     """What imports made stays, so that it need not be looked through again and again."""
     gc.freeze()

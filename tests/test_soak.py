@@ -199,11 +199,6 @@ def soak(families: tuple[str, ...], generations: int, variants: Sequence[str]) -
         assert all(torch.equal(one, other) for one, other in pairs), bench.family
 
 
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
-
-
 @pytest.mark.usefixtures("own_cache")
 def test_forty_generations_leave_nothing_behind():
     soak(("llama",), 40, UNCALIBRATED)

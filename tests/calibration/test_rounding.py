@@ -16,9 +16,7 @@ from specframe.executors.rounding import round_to_inputs
 TEXTS = [[(7 * i + 3 * j) % 23 for j in range(40)] for i in range(6)]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def inputs_of(model, layer):

@@ -17,9 +17,7 @@ from specframe.types import DraftPlan, SkipSet, StopRule
 GRID = LatencyGrid((16, 128), (1, 4, 8), budget_seconds=0.1)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_what_rounds_and_drafted_tokens_take_besides_walks_is_found(monkeypatch):

@@ -11,9 +11,7 @@ from specframe.executors.modules.executor import ModuleExecutor
 from specframe.executors.rounding import round_in_groups, round_to_inputs
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def fitted(weight):
