@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 from doubles.expected_marks import expected_marks
-from doubles.made_results import DOMAINS, PACES, made_results, summed_up
+from doubles.made_results import DOMAINS, PACES, made_results, small_results, summed_up
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from specframe.bench.report import Comparison, figures, page, read_run, verdict, write_page
-from specframe.bench.report.comparison import ContenderName
 from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.scales import Scale, span, ticks
 from specframe.bench.report.skip_map import shares_of
@@ -26,7 +25,6 @@ from specframe.bench.report.verdict import choices
 from specframe.bench.schema import SUMMARY
 from specframe.bench.summary import summarise
 from specframe.commands.cli import app
-from specframe.contract.naming import read_named
 from specframe.errors import ArtefactError, InvalidRequest
 from specframe.testbed.disclosure import DISCLOSURE, EXIT_NOTE
 
@@ -59,18 +57,7 @@ def made() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def small() -> dict[str, Any]:
-    names = ("autoregressive", "knn-ssd", "knap-knn", "transformers")
-    paces = {key: pace for key, pace in PACES.items() if key[0] in names}
-    return made_results(contexts=(0,), per_domain=1, repeats=1, paces=paces)
-
-
-def with_paces(**changes: float) -> Comparison:
-    """Contenders of the given paces beside the baselines."""
-    paces = {
-        key: pace for key, pace in PACES.items() if key[0] in ("autoregressive", "transformers")
-    }
-    paces |= {(name.replace("_", "-"), "best"): pace for name, pace in changes.items()}
-    return Comparison(made_results((0,), per_domain=2, repeats=2, paces=paces))
+    return small_results()
 
 
 def test_every_figure_draws_as_many_marks_as_entries_feed_it(made):
@@ -189,85 +176,6 @@ def test_a_run_without_answers_is_a_page_that_says_so(small):
     assert "nothing can be said" in verdict(empty).sentence
     assert all(figure.missing for figure in figures(empty))
     assert "nothing can be said" in page([empty])
-
-
-def test_the_verdict_names_the_fastest_and_where_it_gains_least(made):
-    said = verdict(Comparison(made))
-    assert str(said.winner) == "knap-knn"
-    assert said.pays
-    assert "Use knap-knn" in said.sentence
-    assert "in all 5 domains, with the smallest speed-up in story" in said.sentence
-    assert "All greedy answers are identical" in said.sentence
-
-
-def test_the_verdict_names_those_that_cannot_be_told_apart():
-    near = with_paces(knapspec=1.5, static_bo=1.503, knap_knn=1.2)
-    sentence = verdict(near).sentence
-    assert "overlap" in sentence
-    assert "knapspec" in sentence
-    assert "static-bo" in sentence
-    assert "knap-knn" not in sentence
-
-
-def test_the_verdict_names_all_that_overlap_the_fastest():
-    names = [f"strategy-{i}" for i in range(6)]
-    paces = {("autoregressive", "best"): 1.0} | {(name, "best"): 1.5 for name in names}
-    said = verdict(Comparison(made_results((0,), per_domain=2, paces=paces, noise=0.05)))
-    others = said.sentence.partition("The intervals of ")[2].partition(" overlap it.")[0]
-    *before, last = sorted(set(names) - {str(said.winner)})
-    assert {*others.replace(" and ", ", ").split(", ")} == {*before, last}
-    assert others.count(" and ") == 1
-
-
-def test_a_contender_is_written_as_the_command_line_takes_it():
-    for written in ("swift", "swift:faithful", "swift:faithful+window=8", "swift+window=8"):
-        named = read_named(written)
-        settings = written.partition("+")[2]
-        selector = f"{named.name}+{settings}" if settings else named.name
-        assert str(ContenderName(selector, named.preset)) == written
-    assert str(ContenderName("transformers", "")) == "transformers"
-
-
-def test_the_verdict_says_that_nothing_pays_and_what_to_do_instead():
-    said = verdict(with_paces(knapspec=0.9))
-    assert said.winner is None
-    assert not said.pays
-    assert said.sentence.startswith("Decode autoregressively")
-    assert "Autoregressive decoding is 1.7" in said.sentence
-    assert "knapspec at 0.9" in said.sentence
-
-
-def without_drafts(made, *names):
-    """The same run, in which these strategies decoded autoregressively throughout."""
-    summary = [
-        entry | {"drafting_rounds": 0.0} if entry["selector"] in names else entry
-        for entry in made.results["summary"]
-    ]
-    return Comparison(made.results | {"summary": summary})
-
-
-def test_the_verdict_never_names_a_strategy_that_never_drafted():
-    faster = with_paces(knapspec=1.3, static_bo=1.2)
-    assert str(verdict(faster).winner) == "knapspec"
-    said = verdict(without_drafts(faster, "knapspec"))
-    assert str(said.winner) == "static-bo"
-    assert "knapspec" not in said.sentence
-    said = verdict(none := without_drafts(faster, "knapspec", "static-bo"))
-    assert said.winner is None
-    assert "Decode autoregressively" in said.sentence
-    assert "knapspec never drafted" in said.sentence
-    assert all(choice.winner is None for choice in choices(none))
-
-
-def test_the_verdict_admits_differing_answers(small):
-    rows = [row | {"exact_match": row["domain"] != "sql"} for row in small["rows"]]
-    said = verdict(Comparison(small | {"rows": rows, "summary": summed_up(rows)}))
-    assert re.search(r"80\.0\s% of the greedy answers", said.sentence)
-
-
-def test_a_library_row_can_win():
-    said = verdict(with_paces(knapspec=0.9, transformers_prompt_lookup=2.0))
-    assert str(said.winner) == "transformers-prompt-lookup"
 
 
 def test_what_is_inconclusive_is_marked():

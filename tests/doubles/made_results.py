@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
+from specframe.bench.report import Comparison
 from specframe.bench.schema import SCHEMA_VERSION
 from specframe.bench.summary import summarise
 from specframe.bench.timing import bootstrap
@@ -195,3 +196,19 @@ def made_lines() -> dict[str, Any]:
             for n, way in enumerate(ways)
         ],
     }
+
+
+def small_results() -> dict[str, Any]:
+    """Of few contenders, with one prompt a domain."""
+    names = ("autoregressive", "knn-ssd", "knap-knn", "transformers")
+    paces = {key: pace for key, pace in PACES.items() if key[0] in names}
+    return made_results(contexts=(0,), per_domain=1, repeats=1, paces=paces)
+
+
+def with_paces(**changes: float) -> Comparison:
+    """Contenders of the given paces beside the baselines."""
+    paces = {
+        key: pace for key, pace in PACES.items() if key[0] in ("autoregressive", "transformers")
+    }
+    paces |= {(name.replace("_", "-"), "best"): pace for name, pace in changes.items()}
+    return Comparison(made_results((0,), per_domain=2, repeats=2, paces=paces))

@@ -10,7 +10,6 @@ from specframe.executors.kept_rounding import keep_rounding, kept_rounding, roun
 from specframe.executors.modules.executor import ModuleExecutor
 from specframe.executors.rounding import round_in_groups, round_to_inputs
 
-
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
