@@ -127,7 +127,7 @@ def strategy_from(
     own = _own_options(named, given)
     if is_folder(named):
         return with_drafting(_saved(Path(named), known), given)
-    return with_drafting(_configured(named, shape, preset, own, known), given)
+    return with_drafting(_made(strategy_class(named), shape, preset, own, known), given)
 
 
 def _own_options(named: str, options: Mapping[str, str]) -> dict[str, str]:
@@ -140,16 +140,6 @@ def _own_options(named: str, options: Mapping[str, str]) -> dict[str, str]:
             f"can be set."
         )
     return own
-
-
-def _configured(
-    name: str,
-    shape: ModelShape,
-    preset: str,
-    options: Mapping[str, str],
-    facts: Mapping[str, str],
-) -> LayerSelector:
-    return _made(strategy_class(name), shape, preset, options, facts)
 
 
 def _made(
