@@ -20,6 +20,14 @@ GRID = LatencyGrid((16, 128), (1, 4, 8), budget_seconds=0.1)
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
+@pytest.fixture
+def few_rounds(monkeypatch):
+    """Where it matters that prices are measured, and not which they are."""
+    with monkeypatch.context() as patch:
+        patch.setattr(prices, "ROUNDS", (1, 2))
+        yield
+
+
 def test_what_rounds_and_drafted_tokens_take_besides_walks_is_found(monkeypatch):
     nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
@@ -97,14 +105,15 @@ def test_a_model_without_low_bit_prices_has_none_to_correct():
     assert prices.measure_low_overhead(tiny_executor(), costs) is costs
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_a_profile_is_measured_once_and_found_afterwards_unless_a_grid_is_wider(monkeypatch):
     model = tiny_model(Tiny())
     executor = FusedExecutor(model)
     first = prices.measured_profile(model, executor, GRID)
-    monkeypatch.setattr(prices, "_measured", lambda *given: pytest.fail("measured again"))
-    assert prices.measured_profile(model, executor, GRID) == first
-    assert prices.measured_profile(model, executor) == first
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(prices, "_measured", lambda *given: pytest.fail("measured again"))
+        assert prices.measured_profile(model, executor, GRID) == first
+        assert prices.measured_profile(model, executor) == first
     wider = LatencyGrid((16, 64, 128), (1, 4, 8), budget_seconds=0.1)
     assert prices.measured_profile(model, executor, wider).costs.base.contexts == (16, 64, 128)
 
@@ -126,6 +135,7 @@ class SecondRank(Ranks):
         return self.found.pop(0)
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_a_rank_that_is_not_the_first_measures_along_and_keeps_nothing(monkeypatch, tmp_path):
     model, ranks = tiny_model(Tiny()), SecondRank(None, "the first one's", None)
     monkeypatch.setattr(prices, "ranks_of", lambda *given: ranks)
