@@ -4,13 +4,15 @@ import pytest
 from doubles.drawn_cases import SMALL, NothingLeft, cases, registered
 from doubles.every_strategy import VARIANTS
 from doubles.laws import SAMPLINGS, Case, law_error
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 
 EXACT = 1e-12
+FEWEST = 100  # examples, with or without `slow`
 
 
 @pytest.mark.timeout(3_000)  # of the slow profile
 @given(cases())
+@settings(max_examples=max(FEWEST, settings.default.max_examples))
 def test_any_case_emits_the_models_law(drawn):
     try:
         error = law_error(drawn.case())
