@@ -1,5 +1,6 @@
 """The compiled sublayers against torch's operations, and rows against themselves in company."""
 
+import platform
 from dataclasses import replace
 
 import pytest
@@ -245,6 +246,50 @@ def test_the_compiled_code_is_kept(monkeypatch, tmp_path):
 
 def test_float64_is_left_to_torch():
     assert tiny_executor(replace(TINY, dtype=torch.float64))._native is None
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("inputs", [72, 1000, 2600])
+def test_rows_of_any_width_and_number_keep_their_bits(inputs, dtype):
+    """Beyond what the first cache keeps, products are computed in another order of loops."""
+    keeps_its_bits(tiny_executor(replace(TINY, dtype=dtype))._native, inputs, dtype)
+
+
+def keeps_its_bits(native, inputs, dtype, outputs=11):
+    draw = torch.Generator().manual_seed(inputs)
+    weight, rows = (torch.randn(n, inputs, generator=draw).to(dtype) for n in (outputs, 17))
+    linear = FusedLinear(weight, None, (outputs,))
+    alone = torch.cat([native.product(linear, row[None]) for row in rows])
+    assert_close(alone, (rows.double() @ weight.double().t()).to(dtype))
+    for count in range(2, 18):
+        assert torch.equal(native.product(linear, rows[:count]), alone[:count])
+
+
+PROCESSORS = {"without AVX-512": "-mno-avx512f", "without vectors": "-march=x86-64"}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="these are flags for x86-64")
+@pytest.mark.parametrize(
+    ("processor", "dtype"),
+    [
+        ("without AVX-512", torch.bfloat16),
+        pytest.param("without AVX-512", torch.float32, marks=pytest.mark.slow),
+        pytest.param("without vectors", torch.bfloat16, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_other_processors_compute_the_same_and_keep_their_bits(processor, dtype, monkeypatch):
+    monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, PROCESSORS[processor]))
+    monkeypatch.setattr(sublayers, "compiled", build.compiled.__wrapped__)
+    compiled, plain = pair_of(replace(TINY, dtype=dtype))
+    for inputs in (72, 2600):
+        keeps_its_bits(compiled._native, inputs, dtype)
+    plain._lower = compiled._lower  # the same rounded weights
+    every = SkipSet.none(3)
+    for skips in (every, every.lower(4, [0, 1], head=True), every.lower(8, [2, 3], head=True)):
+        found, wanted = (e.walk(chain_of(5), filled(e), skips) for e in (compiled, plain))
+        assert_close(found.logits, wanted.logits)
+    assert check_exactness(compiled).exact
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

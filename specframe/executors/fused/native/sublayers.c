@@ -27,11 +27,41 @@ enum { TILE = 4, STRIP = 8 };
 enum { TILE = 2, STRIP = 4 };
 #endif
 enum { AHEAD = 8192 }; /* bytes: how far ahead of a product its weights are fetched */
+enum { NEAR = 16384, DEPTH = 1024 }; /* bytes of inputs, and inputs, that the first cache keeps */
 
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t integers __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint8_t bytes __attribute__((vector_size(16), aligned(1), may_alias));
 typedef uint16_t words __attribute__((vector_size(32), aligned(2), may_alias));
+
+/* Sums of the loops that take most of the time. Without registers of 64 bytes, a compiler would keep
+   `lanes` in memory there. */
+#if defined(__AVX2__) && defined(__FMA__) && !defined(__AVX512F__)
+#define HALVES
+typedef struct {
+    __m256 low, high;
+} sum_t;
+typedef struct {
+    __m256i low, high;
+} count_t;
+
+ALWAYS sum_t no_sum(void) { return (sum_t){_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+ALWAYS count_t counts_from(int32_t start) {
+    return (count_t){_mm256_set1_epi32(start), _mm256_set1_epi32(start)};
+}
+#else
+typedef lanes sum_t;
+typedef integers count_t;
+
+ALWAYS sum_t no_sum(void) { return (sum_t){0}; }
+ALWAYS count_t counts_from(int32_t start) { return (count_t){0} + start; }
+#endif
+
+ALWAYS lanes lanes_of(sum_t sum) {
+    lanes found;
+    memcpy(&found, &sum, sizeof found);
+    return found;
+}
 
 ALWAYS lanes choose(integers chosen, lanes these, lanes others) {
     return (lanes)((chosen & (integers)these) | (~chosen & (integers)others));
@@ -131,19 +161,36 @@ ALWAYS lanes exponential(lanes x) {
 
 /* ---- products ---- */
 
-
-#ifdef PAIRS
+#if defined(PAIRS)
 typedef __m512bh chunk;
 enum { STEP = 32 };
 ALWAYS chunk chunk_of(const element *from) { return (chunk)_mm512_loadu_si512(from); }
-ALWAYS lanes add_products(lanes sum, chunk left, chunk right) {
-    return (lanes)_mm512_dpbf16_ps((__m512)sum, left, right);
+ALWAYS sum_t add_products(sum_t sum, chunk left, chunk right) {
+    return (sum_t)_mm512_dpbf16_ps((__m512)sum, left, right);
+}
+#elif defined(HALVES)
+typedef sum_t chunk;
+enum { STEP = LANES };
+#ifdef BFLOAT16
+ALWAYS chunk chunk_of(const element *from) { /* elements 0, 2, ... and 1, 3, ... */
+    const __m256i pairs = _mm256_loadu_si256((const __m256i *)from);
+    const __m256i odd = _mm256_and_si256(pairs, _mm256_set1_epi32(0xffff0000));
+    return (chunk){_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)), _mm256_castsi256_ps(odd)};
+}
+#else
+ALWAYS chunk chunk_of(const element *from) {
+    return (chunk){_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)};
+}
+#endif
+ALWAYS sum_t add_products(sum_t sum, chunk left, chunk right) {
+    return (sum_t){_mm256_fmadd_ps(left.low, right.low, sum.low),
+                   _mm256_fmadd_ps(left.high, right.high, sum.high)};
 }
 #else
 typedef lanes chunk;
 enum { STEP = LANES };
 ALWAYS chunk chunk_of(const element *from) { return load(from); }
-ALWAYS lanes add_products(lanes sum, chunk left, chunk right) { return sum + left * right; }
+ALWAYS sum_t add_products(sum_t sum, chunk left, chunk right) { return sum + left * right; }
 #endif
 
 static __attribute__((noinline)) chunk chunk_part(const element *from, int count) {
@@ -236,32 +283,44 @@ static rounded_t round_rows(const element *input, int rows, int inner, char *pla
     return to;
 }
 
-ALWAYS lanes widened(const uint16_t *bfloat16) {
-    return (lanes)(__builtin_convertvector(*(const words *)bfloat16, integers) << 16);
+/* Of 64 bytes: the low half of each and the high half. */
+ALWAYS count_t bytes_at(const char *from) {
+    count_t found;
+    memcpy(&found, from, sizeof found);
+    return found;
 }
+#ifdef HALVES
+ALWAYS count_t low_halves(count_t codes) {
+    const __m256i half = _mm256_set1_epi8(15);
+    return (count_t){_mm256_and_si256(codes.low, half), _mm256_and_si256(codes.high, half)};
+}
+ALWAYS count_t high_halves(count_t codes) {
+    return low_halves((count_t){_mm256_srli_epi32(codes.low, 4), _mm256_srli_epi32(codes.high, 4)});
+}
+#else
+ALWAYS count_t low_halves(count_t codes) { return codes & 0x0f0f0f0f; }
+ALWAYS count_t high_halves(count_t codes) { return codes >> 4 & 0x0f0f0f0f; }
+#endif
 
 /* sums + the products of 16 outputs x 4 inputs. */
-ALWAYS integers add_four(integers sums, integers weights, const code_t *four) {
+ALWAYS count_t add_four(count_t sums, count_t weights, const code_t *four) {
 #if defined(__AVX512VNNI__)
     int32_t all;
     memcpy(&all, four, sizeof all);
-    return (integers)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)weights, _mm512_set1_epi32(all));
-#elif defined(__AVX2__)
+    return (count_t)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)weights, _mm512_set1_epi32(all));
+#elif defined(HALVES)
     int32_t even, odd;
     memcpy(&even, four, sizeof even);
     memcpy(&odd, four + 2, sizeof odd);
     const __m256i byte = _mm256_set1_epi16(255);
     const __m256i evens = _mm256_set1_epi32(even), odds = _mm256_set1_epi32(odd);
-    __m256i half[2];
-    memcpy(half, &weights, sizeof half);
-    EACH(i, 2) {
-        __m256i low = _mm256_madd_epi16(_mm256_and_si256(half[i], byte), evens);
-        __m256i high = _mm256_madd_epi16(_mm256_srli_epi16(half[i], 8), odds);
-        half[i] = _mm256_add_epi32(low, high);
-    }
-    integers found;
-    memcpy(&found, half, sizeof found);
-    return sums + found;
+#define OF(half)                                                                                   \
+    _mm256_add_epi32(sums.half,                                                                    \
+                     _mm256_add_epi32(                                                             \
+                         _mm256_madd_epi16(_mm256_and_si256(weights.half, byte), evens),           \
+                         _mm256_madd_epi16(_mm256_srli_epi16(weights.half, 8), odds)))
+    return (count_t){OF(low), OF(high)};
+#undef OF
 #else
     EACH(k, 4) sums += (weights >> 8 * k & 255) * (int32_t)four[PLACES[k]];
     return sums;
@@ -270,15 +329,15 @@ ALWAYS integers add_four(integers sums, integers weights, const code_t *four) {
 
 /* sums += codes x inputs for `rows` rows and one block of a group: integers, exact in any order. */
 ALWAYS void add_group(const char *from, int bits, const code_t *const *input, int rows,
-                      integers (*sums)[2]) {
+                      count_t (*sums)[2]) {
     const int inputs = 32 / bits; /* of a step */
     EACH(step, GROUP / inputs) {
-        const integers codes = *(const integers *)(from + 64 * step);
+        const count_t codes = bytes_at(from + 64 * step);
         __builtin_prefetch(from + 64 * step + AHEAD);
         if (bits == 8) {
             EACH(r, rows) sums[r][step % 2] = add_four(sums[r][step % 2], codes, input[r] + 4 * step);
         } else {
-            const integers low = codes & 0x0f0f0f0f, high = codes >> 4 & 0x0f0f0f0f;
+            const count_t low = low_halves(codes), high = high_halves(codes);
             EACH(r, rows) {
                 sums[r][0] = add_four(sums[r][0], low, input[r] + 8 * step);
                 sums[r][1] = add_four(sums[r][1], high, input[r] + 8 * step + 4);
@@ -287,29 +346,58 @@ ALWAYS void add_group(const char *from, int bits, const code_t *const *input, in
     }
 }
 
+/* sum + (counts x scale + zero x inputs) x size, for one group of weights and of a row. */
+#ifdef HALVES
+ALWAYS __m256 wide_half(const uint16_t *bfloat16) {
+    const __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)bfloat16));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+}
+ALWAYS sum_t add_scaled(sum_t sum, count_t first, count_t second, const uint16_t *scales,
+                        const uint16_t *zeros, float inputs, float size) {
+    const __m256 all = _mm256_set1_ps(inputs), times = _mm256_set1_ps(size);
+#define OF(half, at)                                                                               \
+    _mm256_fmadd_ps(_mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(first.half, second.half)), \
+                                    wide_half(scales + at),                                        \
+                                    _mm256_mul_ps(wide_half(zeros + at), all)),                    \
+                    times, sum.half)
+    return (sum_t){OF(low, 0), OF(high, 8)};
+#undef OF
+}
+#else
+ALWAYS lanes widened(const uint16_t *bfloat16) {
+    return (lanes)(__builtin_convertvector(*(const words *)bfloat16, integers) << 16);
+}
+ALWAYS sum_t add_scaled(sum_t sum, count_t first, count_t second, const uint16_t *scales,
+                        const uint16_t *zeros, float inputs, float size) {
+    const lanes counts = __builtin_convertvector(first + second, lanes);
+    return sum + (counts * widened(scales) + widened(zeros) * inputs) * size;
+}
+#endif
+
 /* One block of 16 outputs for a few rows; inlined with a constant number of rows. */
 ALWAYS void block_of_codes(linear_t matrix, int bits, int block, rounded_t input, int first, int rows,
                            int groups, lanes *found) {
     const int size = LANES * GROUP * bits / 8, middle = 1 << (bits - 1);
-    EACH(r, rows) found[r] = (lanes){0};
+    sum_t total[TILE];
+    EACH(r, rows) total[r] = no_sum();
     for (int g = 0; g < groups; g++) {
         const int64_t at = (int64_t)block * groups + g;
         const code_t *from[TILE];
-        integers sums[TILE][2];
+        count_t sums[TILE][2];
         EACH(r, rows) {
             const int64_t group = (int64_t)(first + r) * groups + g;
             from[r] = input.codes + group * GROUP;
-            sums[r][0] = (integers){0} - middle * input.sums[group];
-            sums[r][1] = (integers){0};
+            sums[r][0] = counts_from(-middle * input.sums[group]);
+            sums[r][1] = counts_from(0);
         }
         add_group((const char *)matrix.weights + at * size, bits, from, rows, sums);
-        const lanes scale = widened(matrix.scales + at * LANES), zero = widened(matrix.zeros + at * LANES);
         EACH(r, rows) {
             const int64_t group = (int64_t)(first + r) * groups + g;
-            const lanes sum = __builtin_convertvector(sums[r][0] + sums[r][1], lanes);
-            found[r] += (sum * scale + zero * (float)input.sums[group]) * input.scales[group];
+            total[r] = add_scaled(total[r], sums[r][0], sums[r][1], matrix.scales + at * LANES,
+                                  matrix.zeros + at * LANES, input.sums[group], input.scales[group]);
         }
     }
+    EACH(r, rows) found[r] = lanes_of(total[r]);
 }
 
 /* result[row, output] for consecutive outputs of a layer with low-bit weights, by one thread. */
@@ -340,9 +428,9 @@ ALWAYS void multiply_codes(linear_t matrix, int bits, int first, int outputs, ro
 /* The sums of `rows` dot products with the weights of one output. One output after the other reads
    a matrix in the order in which it lies in memory, which is what memory is fastest at. */
 ALWAYS void dot(const element *weights, const element *input, int stride, int rows, int inner,
-                lanes *sums) {
+                sum_t *sums) {
     int at = 0;
-    EACH(r, rows) sums[r] = (lanes){0};
+    EACH(r, rows) sums[r] = no_sum();
     for (; at + STEP <= inner; at += STEP) {
         __builtin_prefetch((const char *)(weights + at) + AHEAD, 0, 2); /* into the second cache */
         const chunk column = chunk_of(weights + at);
@@ -362,9 +450,9 @@ ALWAYS void strip(const element *matrix, int outputs, const element *input, int 
                   int inner, float *result, int result_stride) {
     lanes sums[STRIP][4] = {0};
     EACH(o, outputs) {
-        lanes own[STRIP];
+        sum_t own[STRIP];
         dot(matrix + (int64_t)o * inner, input, stride, rows, inner, own);
-        EACH(r, rows) sums[r][o] = own[r];
+        EACH(r, rows) sums[r][o] = lanes_of(own[r]);
     }
     EACH(r, rows) {
         lanes found = totals(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
@@ -372,29 +460,96 @@ ALWAYS void strip(const element *matrix, int outputs, const element *input, int 
     }
 }
 
-ALWAYS void strips(const element *matrix, int outputs, const element *input, int stride, int rows,
-                   int inner, float *result, int result_stride) {
-    for (int r = 0; r < rows; r += STRIP) {
+/* The same for 1 to STRIP rows. */
+ALWAYS void strip_of(const element *matrix, int outputs, const element *input, int stride, int rows,
+                     int inner, float *result, int result_stride) {
 #define OF(number)                                                                                 \
     case number:                                                                                   \
-        strip(matrix, outputs, input + (int64_t)r * stride, stride,                                \
-              number < STRIP ? number : STRIP, inner, result + r * result_stride, result_stride);  \
+        strip(matrix, outputs, input, stride, number < STRIP ? number : STRIP, inner, result,      \
+              result_stride);                                                                      \
         break;
-        switch (rows - r < STRIP ? rows - r : STRIP) {
-            OF(1) OF(2) OF(3) OF(4) OF(5) OF(6) OF(7) OF(8)
-        }
+    switch (rows) {
+        OF(1) OF(2) OF(3) OF(4) OF(5) OF(6) OF(7) OF(8)
+    }
 #undef OF
+}
+
+/* sums += the products of inputs from..to with the weights of a few outputs, in the order of `dot`. */
+ALWAYS void tile(const element *weights, int outputs, const element *input, int stride, int rows,
+                 int inner, int from, int to, sum_t (*sums)[4]) {
+    sum_t own[TILE][TILE];
+    int at = from;
+    EACH(r, rows) EACH(o, outputs) own[r][o] = sums[r][o];
+    for (; at + STEP <= to; at += STEP) {
+        chunk columns[TILE];
+        EACH(o, outputs) {
+            const element *place = weights + (int64_t)o * inner + at;
+            __builtin_prefetch(place + (int64_t)4 * inner, 0, 2); /* of the four outputs after these */
+            columns[o] = chunk_of(place);
+        }
+        EACH(r, rows) {
+            const chunk row = chunk_of(input + (int64_t)r * stride + at);
+            EACH(o, outputs) own[r][o] = add_products(own[r][o], columns[o], row);
+        }
+    }
+    if (at < to) {
+        chunk columns[TILE];
+        EACH(o, outputs) columns[o] = chunk_part(weights + (int64_t)o * inner + at, to - at);
+        EACH(r, rows) {
+            const chunk row = chunk_part(input + (int64_t)r * stride + at, to - at);
+            EACH(o, outputs) own[r][o] = add_products(own[r][o], columns[o], row);
+        }
+    }
+    EACH(r, rows) EACH(o, outputs) sums[r][o] = own[r][o];
+}
+
+/* The same as `strip` for any number of rows and of inputs: a part of the inputs after the other,
+   which the first cache keeps, and a weight is read once for TILE rows. */
+ALWAYS void tiles(const element *matrix, int outputs, const element *input, int stride, int rows,
+                  int inner, float *result, int result_stride) {
+    sum_t sums[MOST_ROWS][4];
+    for (int r = 0; r < rows; r++) EACH(o, 4) sums[r][o] = no_sum();
+    const int wide = outputs < TILE ? outputs : TILE;
+    for (int from = 0; from < inner; from += DEPTH) {
+        const int to = inner - from < DEPTH ? inner : from + DEPTH;
+        for (int r = 0; r < rows; r += TILE) {
+            EACH(part, outputs / wide) {
+                const element *weights = matrix + (int64_t)part * wide * inner;
+                const element *first = input + (int64_t)r * stride;
+                sum_t(*at)[4] = (sum_t(*)[4])&sums[r][part * wide];
+#define OF(number) tile(weights, wide, first, stride, number, inner, from, to, at)
+                switch (rows - r) {
+                case 1: OF(1); break;
+                case 2: OF(2); break;
+                case 3: OF(TILE > 2 ? 3 : 2); break;
+                default: OF(TILE);
+                }
+#undef OF
+            }
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        lanes each[4];
+        EACH(o, 4) each[o] = lanes_of(sums[r][o]);
+        lanes found = totals(each[0], each[1], each[2], each[3]);
+        memcpy(result + r * result_stride, &found, outputs * sizeof(float));
     }
 }
 
 /* result[row, output] for `outputs` consecutive rows of a matrix, by one thread. */
 static void multiply_elements(const element *matrix, int outputs, const element *input, int stride,
                               int rows, int inner, float *result, int result_stride) {
+    const int large = rows > 1 && rows * inner * (int)sizeof(element) > NEAR;
+#define OF(number)                                                                                 \
+    for (; o + number <= outputs; o += number) {                                                   \
+        const element *weights = matrix + (int64_t)o * inner;                                      \
+        if (large || rows > STRIP)                                                                 \
+            tiles(weights, number, input, stride, rows, inner, result + o, result_stride);         \
+        else strip_of(weights, number, input, stride, rows, inner, result + o, result_stride);     \
+    }
     int o = 0;
-    for (; o + 4 <= outputs; o += 4)
-        strips(matrix + (int64_t)o * inner, 4, input, stride, rows, inner, result + o, result_stride);
-    for (; o < outputs; o++)
-        strips(matrix + (int64_t)o * inner, 1, input, stride, rows, inner, result + o, result_stride);
+    OF(4) OF(1)
+#undef OF
 }
 
 /* result[row, output] for `outputs` consecutive outputs of a layer, by one thread. */
