@@ -283,13 +283,12 @@ static rounded_t round_rows(const element *input, int rows, int inner, char *pla
     return to;
 }
 
-/* Of 64 bytes: the low half of each and the high half. */
-ALWAYS count_t bytes_at(const char *from) {
-    count_t found;
-    memcpy(&found, from, sizeof found);
-    return found;
-}
+/* 64 bytes of codes; the low half of each byte and the high half. */
 #ifdef HALVES
+ALWAYS count_t bytes_at(const char *from) {
+    const __m256i *halves = (const __m256i *)from;
+    return (count_t){_mm256_loadu_si256(halves), _mm256_loadu_si256(halves + 1)};
+}
 ALWAYS count_t low_halves(count_t codes) {
     const __m256i half = _mm256_set1_epi8(15);
     return (count_t){_mm256_and_si256(codes.low, half), _mm256_and_si256(codes.high, half)};
@@ -298,6 +297,7 @@ ALWAYS count_t high_halves(count_t codes) {
     return low_halves((count_t){_mm256_srli_epi32(codes.low, 4), _mm256_srli_epi32(codes.high, 4)});
 }
 #else
+ALWAYS count_t bytes_at(const char *from) { return *(const integers *)from; }
 ALWAYS count_t low_halves(count_t codes) { return codes & 0x0f0f0f0f; }
 ALWAYS count_t high_halves(count_t codes) { return codes >> 4 & 0x0f0f0f0f; }
 #endif
