@@ -1,5 +1,17 @@
-"""`python -m specframe` is the `specframe` command."""
+"""`specframe` and `python -m specframe`: what Ctrl-C does is set up before anything is imported."""
 
-from specframe.commands.cli import main
+from specframe.commands.interrupts import ending_imports
 
-main()
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    with ending_imports():
+        from specframe.commands import cli
+
+        cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -90,7 +90,7 @@ def test_the_installed_wheel_works_without_the_checkout(wheel, tmp_path):
     pip = [sys.executable, "-m", "pip", "install", *install, str(wheel)]
     subprocess.run(pip, check=True, capture_output=True)
     (place / "bin" / "specframe").write_text(
-        f"#!{python}\nfrom specframe.commands.cli import main\n\nmain()\n", encoding="utf-8"
+        f"#!{python}\nfrom specframe.__main__ import main\n\nmain()\n", encoding="utf-8"
     )
     (place / "bin" / "specframe").chmod(0o755)
     borrowed = sysconfig.get_path("purelib")
@@ -139,7 +139,7 @@ def test_every_declared_selector_is_installed_and_loads():
 def test_selector_names_are_sorted_and_the_command_is_declared():
     names = list(project()["entry-points"]["specframe.strategies"])
     assert names == sorted(names)
-    assert project()["scripts"] == {"specframe": "specframe.commands.cli:main"}
+    assert project()["scripts"] == {"specframe": "specframe.__main__:main"}
 
 
 def test_every_dependency_is_pinned_by_the_constraints():

@@ -182,7 +182,10 @@ def soak(families: tuple[str, ...], generations: int, variants: Sequence[str]) -
     before = [[part.clone() for part in bench.speculator.model.parameters()] for bench in benches]
     for bench in benches:
         assert len({tuple(answer) for _, answer in bench.answers}) > 1
-        assert all(ready(variant, bench.family) for variant in variants)
+        prompt, answer = bench.answers[-1]
+        for variant in variants:  # each loads here what it loads on first use
+            found = bench.new_tokens(prompt, ready(variant, bench.family), max_new_tokens=LONGEST)
+            assert found == answer, variant
     drawn, settled, broken = Random(1), 0, set()
     for number in range(generations):
         if number == int(generations * WARM_UP):

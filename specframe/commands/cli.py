@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from specframe.commands import (
     bench,
@@ -25,13 +26,26 @@ from specframe.commands import (
     study,
     testbed,
 )
-from specframe.commands.interrupts import INTERRUPTED, Interruptible, ending_imports
+from specframe.commands.interrupts import INTERRUPTED, tell_interrupted
 from specframe.errors import SpecframeError
 from specframe.storage.user_cache import is_full, not_written
 
 __all__ = ["app", "main"]
 
 USAGE = 2
+
+
+class Interruptible(TyperGroup):
+    """Commands that can be interrupted: one line says so, and what `resumable` added."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            tell_interrupted(str(error))
+            raise typer.Exit(INTERRUPTED) from error
+
 
 app = typer.Typer(
     cls=Interruptible,
@@ -89,8 +103,7 @@ app.command("lm-eval", context_settings=lm_eval.AS_GIVEN)(lm_eval.lm_eval)
 def main() -> None:
     """Run the command line; what the user got wrong is one line on stderr and exit status 2."""
     try:
-        with ending_imports():
-            app()
+        app()
     except SpecframeError as error:
         _refuse(error)
     except OSError as error:

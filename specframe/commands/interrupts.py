@@ -10,27 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
-from typing import Any
 
-import typer
-from typer.core import TyperGroup
-
-__all__ = ["INTERRUPTED", "Interruptible", "ending_imports", "resumable"]
+__all__ = ["INTERRUPTED", "ending_imports", "resumable", "tell_interrupted"]
 
 INTERRUPTED = 130
 IMPORTS = "<frozen importlib"  # how the code of the import system names its file
 
 
-class Interruptible(TyperGroup):
-    """Commands that can be interrupted: one line says so, and what `resumable` added."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            _tell(str(error))
-            raise typer.Exit(INTERRUPTED) from error
+def tell_interrupted(how: str) -> None:
+    """Print the line of an interrupt."""
+    start = "\n" if sys.stderr.isatty() else ""  # after what was being written, and ^C
+    sys.stderr.write(f"{start}Interrupted. {how}".rstrip() + "\n")
+    sys.stderr.flush()
 
 
 @contextmanager
@@ -63,7 +54,7 @@ def ending_imports() -> Iterator[None]:
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
     if _imports(frame):
-        _tell("")
+        tell_interrupted("")
         os._exit(INTERRUPTED)
     raise KeyboardInterrupt
 
@@ -74,8 +65,3 @@ def _imports(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def _tell(how: str) -> None:
-    start = "\n" if sys.stderr.isatty() else ""  # after what was being written, and ^C
-    typer.echo(f"{start}Interrupted. {how}".rstrip(), err=True)

@@ -31,6 +31,7 @@ __all__ = ["predict", "usual_contexts"]
 CHECKED = 12  # plans, at least
 NEW_TOKENS = 96
 CHECKED_TOKENS = 48  # less, since more prompts say more than longer answers
+FEWEST = 2  # prompts of one prediction, on a slow model
 CHECKED_PROMPTS = 8  # of everyday prompts, one of each domain
 CONTEXT = 256  # if none is given; with --check several, fewer where generation is slow
 SLOW, FAST = (128, 900, 1800), (128, 512, 1024, 1800)
@@ -121,9 +122,9 @@ def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, A
     from specframe.executors.low_bit_copies import weight_bytes
     from specframe.prediction.play import play
 
-    setup.prompts(context, 0, 1)  # refused before prices are measured
+    setup.prompts(context, 0, FEWEST)  # refused before prices, which say how many, are measured
     costs = setup.rig.costs
-    given = setup.prompts(context, 0, 2 if setup.slow else 10)
+    given = setup.prompts(context, 0, FEWEST if setup.slow else 10)
     played = play(setup.rig, strategy, given, setup.new_tokens)
     speedup = played.speedup(costs.spread)
     n = sum(len(prompt.tokens) for prompt in given) / len(given) + setup.new_tokens / 2

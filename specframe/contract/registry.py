@@ -24,9 +24,15 @@ def strategy_names() -> list[str]:
 
 def strategy_class(name: str) -> type[LayerSelector]:
     """The class registered under a name, or given as 'package.module:Class'."""
-    if ":" in name:
-        return _load(EntryPoint(name, name, GROUP))
     entries = _entries()
+    head, colon, rest = name.partition(":")
+    if colon and head in entries:
+        raise UnknownStrategy(
+            f"{shown(name)} would be a class of a package {head!r}. Name the strategy {head!r}, "
+            f"and give {shown(rest)} with --preset if it is a preset."
+        )
+    if colon:
+        return _load(EntryPoint(name, name, GROUP))
     if name not in entries:
         raise UnknownStrategy(
             f"no strategy named {shown(name)}.{nearest(name, entries)} Known: "

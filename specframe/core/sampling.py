@@ -58,7 +58,7 @@ class Law:
         if all(type(processor).__name__ in HISTORY_FREE for processor in self.processors):
             return self._process((), scores)
         rows = [
-            self._process([*history, *suffix], scores[i : i + 1])
+            self._process([*history, *suffix], scores[i : i + 1].clone())  # some write in place
             for i, suffix in enumerate(suffixes)
         ]
         return torch.cat(rows)

@@ -246,6 +246,8 @@ def refuse_unsupported(config: Any) -> None:
         ("penalty_alpha", 0.0),
         ("dola_layers", None),
         ("token_healing", False),
+        ("constraints", None),
+        ("force_words_ids", None),
     ):
         value = getattr(config, name, None)
         if value is not None and value != plain:

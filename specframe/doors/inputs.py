@@ -47,7 +47,7 @@ def prompts_of(
     for row in rows:
         _refuse_unknown(row, vocabulary)
     if mask is not None:
-        masks = torch.as_tensor(mask).reshape(len(rows), -1).tolist()
+        masks = _masks(mask, len(rows))
     else:
         padded = pad is not None and len(rows) > 1 and isinstance(inputs, Tensor)
         masks = [[not padded or token != pad for token in row] for row in rows]
@@ -71,6 +71,18 @@ def _rows(inputs: Any, tokenizer: Any) -> list[list[int]]:
         f"A prompt is text, token ids, a tokenizer's output, a list of messages, or a list of "
         f"these. Got {type(inputs).__name__} instead."
     )
+
+
+def _masks(mask: Any, count: int) -> list[list[Any]]:
+    try:
+        masks: list[list[Any]] = torch.as_tensor(mask).reshape(count, -1).tolist()
+    except (TypeError, ValueError, RuntimeError) as error:
+        got = tuple(mask.shape) if isinstance(mask, Tensor) else mask
+        raise InvalidRequest(
+            f"An attention mask is a row of ones and zeros for each prompt, here {count}. Got "
+            f"{str(got)[:80]} instead. Pass the mask that the tokenizer returned."
+        ) from error
+    return masks
 
 
 def _is_row(inputs: Any) -> bool:

@@ -269,6 +269,11 @@ def generate(
 @contextmanager
 def ending(streamer: Any) -> Iterator[None]:
     """End the streamer in any case: who reads from it in another thread would wait for ever."""
+    if streamer is not None and not (hasattr(streamer, "put") and hasattr(streamer, "end")):
+        raise InvalidRequest(
+            f"The 'streamer' parameter of generate must have the methods put and end, as "
+            f"transformers' TextStreamer has. Got {type(streamer).__name__} instead."
+        )
     try:
         yield
     finally:

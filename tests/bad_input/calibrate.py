@@ -19,6 +19,7 @@ BEFORE_LOADING = [
     ((*CALIBRATE, "--prompts", "partly.jsonl"), "1 of 3 prompts name a domain"),
     (("calibrate", "kangaroo", "--out", "new", "--prompts", "mark.jsonl"), "3 prompts"),
     ((*CALIBRATE, "--threads", "0"), "between 1 and"),
+    (("calibrate", "knn-ssd:faithful", "--out", "new"), "give 'faithful' with --preset"),
     (("calibrate", "knn-ssd", "--out", "foreign"), "holds something else, 'latency profile'"),
     (("calibrate", "knn-ssd", "--out", "mark.jsonl"), "not a folder that can be written to"),
     (("calibrate", "knn-ssd", "--out", "/proc/nope"), "not a folder that can be written to"),

@@ -14,6 +14,7 @@ BEFORE_LOADING = [
     (("generate", "hi", "--strategy", ""), "no strategy named ''"),
     (("generate", "hi", "--strategy", "os.path:join"), "'os.path:join' is no strategy"),
     (("generate", "hi", "--preset", "nope"), "best or faithful"),
+    (("generate", "hi", "--strategy", "knapspec:faithful"), "give 'faithful' with --preset"),
     (("generate", "hi", "--strategy", "draft-model"), "such as model=testbed-core. Got ''"),
     (
         ("generate", "hi", "--strategy", "draft-model", "--set", "model=tesbed-core"),

@@ -24,6 +24,7 @@ BEFORE_PRICING = [
     (("predict", "--prompts", "random"), "A context has 256 tokens"),
     (("predict", "--check", "--prompts", "random"), "A context has 128 tokens"),
     (("predict", "--strategy", "knn-ssd", *SHORT), "not calibrated yet"),
+    (("predict", "--prompts", "mark.jsonl", *SHORT[2:]), "has 1 prompts, and 2 are needed"),
     (("profile", "--contexts", "99999999"), "at most 32"),
     (("profile", "--contexts", "32,64"), "at most 32"),
 ]

@@ -12,6 +12,7 @@ from doubles.long_commands import CASES, COMMANDS, disturb, half_written, known_
 
 from specframe.commands.interrupts import ending_imports
 
+SCRIPT = "import sys; from specframe.__main__ import main; sys.exit(main())"  # as pip writes it
 FROM_NOTHING = ("pricing", "keeping prices")
 
 
@@ -68,17 +69,17 @@ def test_an_interrupted_command_goes_on_as_it_says(name, phase, patch, capsys, t
     assert all((tmp_path / made).exists() for made in command.made)
 
 
-def test_an_interrupt_while_something_is_imported_ends_the_process_at_once(tmp_path):
-    (tmp_path / "half.py").write_text(
+@pytest.mark.parametrize("imported", ["typer", "torch"])
+@pytest.mark.parametrize("started", [("-m", "specframe"), ("-c", SCRIPT)], ids=["-m", "script"])
+def test_an_interrupt_while_something_is_imported_ends_the_process_at_once(
+    imported, started, tmp_path
+):
+    (tmp_path / f"{imported}.py").write_text(
         "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\nfinally:\n    print('on')\n"
-    )
-    code = (
-        "import sys; from specframe.commands import cli; "
-        "cli.app = lambda: __import__('half'); cli.main()"
     )
     places = os.pathsep.join([str(tmp_path), *sys.path])
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, *started, "generate", "select"],
         env={**os.environ, "PYTHONPATH": places},
         capture_output=True,
         text=True,

@@ -14,6 +14,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from torch import nn
 from transformers import (
+    LogitsProcessorList,
     PreTrainedTokenizerFast,
     TextIteratorStreamer,
     TextStreamer,
@@ -330,6 +331,17 @@ def test_allowed_tokens_are_the_only_ones(ask, door, library):
     theirs = library(PROMPT, prefix_allowed_tokens_fn=allowed)
     assert torch.equal(ask(PROMPT, prefix_allowed_tokens_fn=allowed).sequences, theirs)
     assert torch.equal(door(prefix_allowed_tokens_fn=allowed), theirs)
+
+
+def test_a_processor_may_write_into_the_scores_it_is_given(ask, door, library):
+    def favour(tokens, scores):
+        scores[:, tokens.shape[-1] % 23] += 50.0
+        return scores
+
+    theirs = library(PROMPT, logits_processor=LogitsProcessorList([favour]))
+    assert not torch.equal(theirs, library(PROMPT))
+    assert torch.equal(ask(PROMPT, logits_processor=[favour]).sequences, theirs)
+    assert torch.equal(door(logits_processor=LogitsProcessorList([favour])), theirs)
 
 
 def test_a_misspelt_argument_has_a_near_match(ask):

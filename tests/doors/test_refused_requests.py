@@ -94,6 +94,14 @@ def test_padding_on_the_left_stays_and_is_not_read(run, mask):
     assert found.stats.prompt_tokens == 2
 
 
+@pytest.mark.parametrize(
+    "mask", ["x", [["a", "b"], ["c", "d"]], torch.ones(3, 1), [1, 1, 1], [[1], [1, 1]]], ids=repr
+)
+def test_a_mask_that_is_no_row_for_each_prompt_is_refused(run, mask):
+    with pytest.raises(InvalidRequest, match=r"for each prompt, here 2\. Got .* Pass the mask"):
+        run.generate(torch.tensor([[5, 1], [6, 2]]), attention_mask=mask)
+
+
 def test_a_tokenizers_output_without_padding_is_a_prompt(run):
     given = {"input_ids": torch.tensor([PROMPT]), "attention_mask": torch.ones(1, 3)}
     found = run.generate(given, max_new_tokens=5).sequences
@@ -150,6 +158,9 @@ def test_text_without_a_tokenizer_is_refused(run):
         ({"guidance_scale": 0}, r"guidance_scale.*Got 0"),
         ({"dola_layers": "low"}, r"dola_layers.*must be None.*Got 'low'"),
         ({"token_healing": True}, r"token_healing.*must be False.*Got True"),
+        ({"force_words_ids": [[3]]}, r"force_words_ids.*must be None.*Got \[\[3\]\]"),
+        ({"constraints": [3]}, r"constraints.*must be None.*Got \[3\]"),
+        ({"streamer": "x"}, r"'streamer'.* put and end.* Got str"),
         ({"watermarking_config": SYNTH_ID}, "watermarking_config.*must not be SynthID"),
         ({"max_new_token": 5}, "Unknown generation arguments: max_new_token"),
         ({"max_new_tokens": 3.7}, r"'max_new_tokens'.* a whole number. Got 3\.7"),
@@ -178,6 +189,9 @@ def test_text_without_a_tokenizer_is_refused(run):
         "no guidance",
         "DoLa",
         "healing",
+        "forced words",
+        "constraints",
+        "text for a streamer",
         "watermark",
         "misspelt",
         "a part of a token",
