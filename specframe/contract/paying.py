@@ -75,9 +75,10 @@ class PayingPlanner(Planner):
         if self._declined:
             self._waiting -= len(outcome.emitted)
             return
-        costs, n = self._context.costs, self._context.length - 1
-        self._gained += len(outcome.emitted) * costs.autoregressive(n)
-        self._spent += costs.round(outcome.plan, n, outcome.drafted)
+        if outcome.drafted:  # else a token is gained for the price of a token
+            costs, n = self._context.costs, self._context.length - 1
+            self._gained += len(outcome.emitted) * costs.autoregressive(n)
+            self._spent += costs.round(outcome.plan, n, outcome.drafted)
         if not self._trying:  # what was planned first is paid for, whatever is done with it
             self._spent += outcome.select_seconds
         self._trying = False

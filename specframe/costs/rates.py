@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,27 +120,8 @@ class RoundPrices:
 
     @classmethod
     def at(cls, costs: CostModel, n: float, lengths: Sequence[int]) -> RoundPrices:
-        """The prices of a cost model at context n."""
-        tables = (*costs.attention, *costs.mlp)
-        attention_kinds = len(costs.attention)
-        kind = [attention_kinds * (b % 2) + costs.kinds[b // 2] for b in range(2 * costs.layers)]
-        middle = [n + (d - 1) / 2 for d in lengths]
-        steps = {0: StepPrices.of(costs, middle)}
-        steps |= {low.bits: StepPrices.of(low, middle) for low in costs.low}
-        return cls(
-            kind=np.array(kind),
-            lengths=np.array(lengths, dtype=np.float64),
-            drafting=steps[costs.draft_bits],
-            low=steps,
-            step=np.array([costs.base.at(m, 1) for m in middle]) + costs.step_seconds,
-            finishing=np.array([[t.at(n + d, 1) for d in lengths] for t in tables]),
-            finish=np.array([costs.base.at(n + d, 1) for d in lengths]),
-            verifying=np.array([[t.at(n, d + 1) for d in lengths] for t in tables]),
-            verify=np.array([costs.base.at(n, d + 1) + costs.head.at(n, d + 1) for d in lengths])
-            + costs.round_seconds,
-            autoregressive=costs.autoregressive(n),
-            reused=not costs.draft_bits,
-        )
+        """The prices of a cost model at context n; the last few are kept."""
+        return _priced(costs, n, tuple(lengths))
 
     @property
     def sublayer_seconds(self) -> Floats:
@@ -244,6 +226,31 @@ class RoundPrices:
         kinds = np.arange(len(self.finishing))
         counts: Floats = members.astype(np.float64) @ (self.kind[:, None] == kinds)
         return counts
+
+
+@lru_cache(maxsize=64)
+def _priced(costs: CostModel, n: float, lengths: tuple[int, ...]) -> RoundPrices:
+    """A planner and what decides whether it plans ask for the same prices."""
+    tables = (*costs.attention, *costs.mlp)
+    attention_kinds = len(costs.attention)
+    kind = [attention_kinds * (b % 2) + costs.kinds[b // 2] for b in range(2 * costs.layers)]
+    middle = [n + (d - 1) / 2 for d in lengths]
+    steps = {0: StepPrices.of(costs, middle)}
+    steps |= {low.bits: StepPrices.of(low, middle) for low in costs.low}
+    return RoundPrices(
+        kind=np.array(kind),
+        lengths=np.array(lengths, dtype=np.float64),
+        drafting=steps[costs.draft_bits],
+        low=steps,
+        step=np.array([costs.base.at(m, 1) for m in middle]) + costs.step_seconds,
+        finishing=np.array([[t.at(n + d, 1) for d in lengths] for t in tables]),
+        finish=np.array([costs.base.at(n + d, 1) for d in lengths]),
+        verifying=np.array([[t.at(n, d + 1) for d in lengths] for t in tables]),
+        verify=np.array([costs.base.at(n, d + 1) + costs.head.at(n, d + 1) for d in lengths])
+        + costs.round_seconds,
+        autoregressive=costs.autoregressive(n),
+        reused=not costs.draft_bits,
+    )
 
 
 def as_matrix(skips: Sequence[SkipSet | int], size: int) -> Bools:

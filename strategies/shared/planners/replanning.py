@@ -137,6 +137,8 @@ class Replanner(Planner):
         if gain <= 0.0:
             return 0
         fewest = min(FEWEST_ROWS, available)
+        if self._overrun * self._seconds(context, fewest) > self._config.payback * gain:
+            return 0  # more rows would take longer still
         while True:
             seconds = self._overrun * self._seconds(context, rows)
             if seconds <= self._config.share * remaining or rows <= fewest:
