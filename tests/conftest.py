@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import torch
 import typer.main
+from doubles.bad_places import bad_place
 from hypothesis import HealthCheck, settings
 
 from specframe.contract import registry
@@ -72,3 +73,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker a core for a whole suite; none for named files, where starting them takes longer."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return len(os.sched_getaffinity(0)) if whole else 0
+
+
+@pytest.fixture(scope="module")
+def own_cache_folder(tmp_path_factory):
+    """The same for all tests of a file together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPECFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def place(own_cache_folder, tmp_path, monkeypatch):
+    """The folder with faulty files that command lines are given in."""
+    return bad_place(tmp_path, monkeypatch)
