@@ -474,12 +474,12 @@ ALWAYS void strip_of(const element *matrix, int outputs, const element *input, i
 #undef OF
 }
 
-/* sums += the products of inputs from..to with the weights of a few outputs, in the order of `dot`. */
+/* sums[row][first + output] += the products of inputs from..to, in the order of `dot`. */
 ALWAYS void tile(const element *weights, int outputs, const element *input, int stride, int rows,
-                 int inner, int from, int to, sum_t (*sums)[4]) {
+                 int inner, int from, int to, sum_t (*sums)[4], int first) {
     sum_t own[TILE][TILE];
     int at = from;
-    EACH(r, rows) EACH(o, outputs) own[r][o] = sums[r][o];
+    EACH(r, rows) EACH(o, outputs) own[r][o] = sums[r][first + o];
     for (; at + STEP <= to; at += STEP) {
         chunk columns[TILE];
         EACH(o, outputs) {
@@ -500,7 +500,7 @@ ALWAYS void tile(const element *weights, int outputs, const element *input, int 
             EACH(o, outputs) own[r][o] = add_products(own[r][o], columns[o], row);
         }
     }
-    EACH(r, rows) EACH(o, outputs) sums[r][o] = own[r][o];
+    EACH(r, rows) EACH(o, outputs) sums[r][first + o] = own[r][o];
 }
 
 /* The same as `strip` for any number of rows and of inputs: a part of the inputs after the other,
@@ -513,11 +513,11 @@ ALWAYS void tiles(const element *matrix, int outputs, const element *input, int 
     for (int from = 0; from < inner; from += DEPTH) {
         const int to = inner - from < DEPTH ? inner : from + DEPTH;
         for (int r = 0; r < rows; r += TILE) {
+            const element *x = input + (int64_t)r * stride;
             EACH(part, outputs / wide) {
-                const element *weights = matrix + (int64_t)part * wide * inner;
-                const element *first = input + (int64_t)r * stride;
-                sum_t(*at)[4] = (sum_t(*)[4])&sums[r][part * wide];
-#define OF(number) tile(weights, wide, first, stride, number, inner, from, to, at)
+                const int o = part * wide;
+                const element *weights = matrix + (int64_t)o * inner;
+#define OF(number) tile(weights, wide, x, stride, number, inner, from, to, sums + r, o)
                 switch (rows - r) {
                 case 1: OF(1); break;
                 case 2: OF(2); break;
