@@ -9,8 +9,9 @@ from specframe.bench.summary import MEAN as MEAN
 
 UNKNOWN = "–"
 INTERVALS = (
-    "Intervals are over prompts. They do not include the variation between calibrations, up to "
-    "10\N{NO-BREAK SPACE}% in two runs."
+    "Intervals are over prompts. They do not include the variation between calibrations and runs: "
+    "a strategy's speed-up has differed by 14\N{NO-BREAK SPACE}% in two runs on smollm2, and by "
+    "39\N{NO-BREAK SPACE}% on the testbed."
 )
 Entry = Mapping[str, Any]
 
