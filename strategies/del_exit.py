@@ -29,14 +29,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from specframe.contract.options import require_at_least, require_draft_length, require_in
 from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.costs.model import expected_tokens
+from specframe.costs.rates import RoundPrices, SetMatrix, expected_token_grid
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import Repricing
 from specframe.strategies.shared.planners.exits import spread_exits
@@ -44,6 +46,8 @@ from specframe.strategies.shared.planners.prospects import ExitProspect
 from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 
 __all__ = ["Del", "DelConfig", "ShadowCounts"]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,7 @@ class DelPlanner(Planner):
         self._absorbed = -1  # the last round whose rows were counted
         self._committed = 0  # rows that the last round committed
         self._repricing = Repricing()
-        self._seconds: list[list[float]] = []  # [exits][g]
+        self._seconds: Floats = np.ones((0, 0))  # [exits, 1 + longest]
 
     def plan(self, context: Context) -> DraftPlan:
         """Equations (5) and (6)."""
@@ -209,23 +213,20 @@ class DelPlanner(Planner):
         """Place of the exit, and g."""
         if self._repricing.due(context):
             self._seconds = self._prices(context)
-        best, chosen = 0.0, (0, 0)
-        for place, alpha in enumerate(alphas):
-            for drafted, seconds in enumerate(self._seconds[place]):
-                rate = expected_tokens(alpha, drafted) / seconds
-                if rate > best:
-                    best, chosen = rate, (place, drafted)
-        return chosen
+        lengths = np.arange(self._config.longest + 1)
+        rates = expected_token_grid(np.array(alphas), lengths) / self._seconds
+        place, drafted = np.unravel_index(rates.argmax(), rates.shape)
+        return int(place), int(drafted)
 
-    def _prices(self, context: Context) -> list[list[float]]:
-        """What a round of each exit and g costs: seconds, or layers."""
-        layers, lengths = context.shape.layers, range(self._config.longest + 1)
+    def _prices(self, context: Context) -> Floats:
+        """What a round of each exit and g costs, [exits, 1 + longest]: seconds, or layers."""
+        layers, longest = context.shape.layers, self._config.longest
         if not self._config.priced:
-            return [[float(layers + g * e) for g in lengths] for e in self._exits]
-        n = context.length - 1
+            return layers + np.outer(self._exits, np.arange(longest + 1.0))
+        prices = RoundPrices.at(context.costs, context.length - 1, range(1, longest + 1))
         cuts = [SkipSet.after(layers, e) for e in self._exits]
-        plans = [[DraftPlan(cut, StopRule(g)) for g in lengths] for cut in cuts]
-        return [[context.costs.round(plan, n) for plan in row] for row in plans]
+        seconds = prices.seconds(SetMatrix.of(cuts, context.shape.sublayers))
+        return np.insert(seconds, 0, prices.autoregressive, axis=1)
 
 
 def _shadows(

@@ -29,6 +29,7 @@ from specframe.executors.exactness import promised_exactness
 from specframe.executors.executor import Executor
 from specframe.executors.fused.fusible import reason_not_fusible
 from specframe.executors.load import load_executor
+from specframe.executors.module_tree import named_modules
 from specframe.executors.modules.executor import ModuleExecutor
 
 __all__ = ["SelfSpeculator", "SpeculativeOutput", "Strategy", "ending", "generate"]
@@ -90,7 +91,7 @@ class SelfSpeculator:
 
     def _choose_executor(self) -> None:
         """Choose again where hooks or adapters have come or gone; before each generation."""
-        code = added_code(self.model.named_modules()), reason_not_fusible(self.model)
+        code = added_code(named_modules(self.model)), reason_not_fusible(self.model)
         if code != self._code:
             self.executor = self._loaded_executor(fusible=code[1] is None)
             self._code, self._costs = code, self._given_costs

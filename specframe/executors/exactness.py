@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +19,7 @@ from specframe.executors.cache import CursorCache
 from specframe.executors.executor import NO_ROWS, Executor, chain_step
 from specframe.executors.filling import BLOCK
 from specframe.executors.machine import arithmetic_settings, processor_name
+from specframe.executors.module_tree import named_modules
 from specframe.executors.support import is_sharded
 from specframe.storage.user_cache import cache_folder, read_json, write_json
 
@@ -40,7 +42,7 @@ def promised_exactness(model: Any, executor: Executor) -> Exactness:
     """`known_exactness` of a model without code of the user's, which nothing can be promised of."""
     if is_sharded(model):
         return Exactness(False, "not checked, since its weights are sharded over several processes")
-    added = added_code(model.named_modules())
+    added = added_code(named_modules(model))
     if added is None:
         return known_exactness(executor)
     return Exactness(False, f"not checked, since {added}: it runs in every pass, drafts included")
@@ -120,9 +122,15 @@ def _random_tokens(executor: Executor, count: int) -> list[int]:
     return drawn
 
 
+@cache
+def _version() -> str:
+    """Read from the installed files, which takes as long as several small products."""
+    return version("specframe")
+
+
 def _key(executor: Executor) -> str:
     facts = (
-        version("specframe"),
+        _version(),
         (CONTEXTS, ROWS),
         executor.name,
         executor.traits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from specframe.executors.kept_rounding import kept_rounding
+from specframe.executors.module_tree import parameters
 from specframe.executors.rounding import Rounded, Rounding
 
 __all__ = ["HEAD", "LowBitCopies", "weight_bytes"]
@@ -30,7 +32,7 @@ class LowBitCopies:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._kept: dict[tuple[Hashable, int], Any] = {}
-        self._sample: tuple[Tensor, ...] = ()
+        self._sample: tuple[Tensor, ...] = ()  # some weights of the model when copies were made
         self._rounding: Rounding | None = None
         self.bytes = 0  # memory of all copies
         self.seconds = 0.0  # that making copies has taken, in all
@@ -77,17 +79,28 @@ def weight_bytes(model: Any) -> int:
     return sum(p.numel() * p.element_size() for p in distinct.values())
 
 
+@torch.no_grad()
 def _sample(model: Any) -> tuple[Tensor, ...]:
-    """Some weights of every parameter, evenly spaced."""
-    found = []
-    for parameter in model.parameters():
-        flat = parameter.detach().reshape(-1)
-        found.append(flat[:: max(flat.numel() // SAMPLED, 1)].clone())
-    return tuple(found)
+    """Some weights of every parameter, evenly spaced, in one tensor for each device and dtype."""
+    some: dict[tuple[torch.device, torch.dtype], list[Tensor]] = defaultdict(list)
+    for parameter in parameters(model):
+        some[parameter.device, parameter.dtype].append(_spaced(parameter))
+    return tuple(map(torch.cat, some.values()))
+
+
+def _spaced(weights: Tensor) -> Tensor:
+    apart = max(weights.numel() // SAMPLED, 1)
+    if not weights.is_contiguous():
+        return weights.reshape(-1)[::apart]
+    count = -(-weights.numel() // apart)
+    return weights.as_strided((count,), (apart,))  # one operation, and there are hundreds of these
 
 
 def _same(left: tuple[Tensor, ...], right: tuple[Tensor, ...]) -> bool:
     return len(left) == len(right) and all(
-        one.device == other.device and one.dtype == other.dtype and torch.equal(one, other)
+        one.device == other.device
+        and one.dtype == other.dtype
+        and one.shape == other.shape
+        and torch.equal(one, other)
         for one, other in zip(left, right, strict=True)
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from specframe.executors.module_tree import parameters
+
 __all__ = ["Refusal", "is_sharded", "refusal_of_attention", "refusal_of_config", "refusal_of_model"]
 
 ATTENTIONS = ("eager", "sdpa")  # these take a mask of any pattern
@@ -25,7 +27,7 @@ class Refusal:
 
 def is_sharded(model: Any) -> bool:
     """Whether other processes have parts of the model's weights."""
-    return any(hasattr(parameter, "device_mesh") for parameter in model.parameters())
+    return any(hasattr(parameter, "device_mesh") for parameter in parameters(model))
 
 
 def refusal_of_config(config: Any, model_class: Any) -> Refusal | None:

@@ -243,8 +243,9 @@ class FusedExecutor(TorchSublayers):
         self, step: Step, cache: CursorCache, stream: Tensor, skips: SkipSet
     ) -> tuple[Tensor, Sublayers]:
         """The stream as the walk's rows, and what runs sublayers on it."""
-        if self._native is not None and step.slot is not None and step.rows <= MOST_ROWS:
-            walk = self._native.walk(step, cache, *self._rotary(step, cache, step.rows))
+        slot = _slot(step, cache)
+        if self._native is not None and slot is not None and step.rows <= MOST_ROWS:
+            walk = self._native.walk(step, slot, cache, *self._rotary(step, cache, step.rows))
             return stream.contiguous(), partial(self._run_compiled, walk=walk, skips=skips)
         frame = self._frame(step, cache)
         return self._pad(stream, frame.rows), partial(self._run_plain, frame=frame, skips=skips)
@@ -286,6 +287,18 @@ class FusedExecutor(TorchSublayers):
             return self._native.layers[depth // 2]
         make = lambda: (native_layer(self._layer(depth, skips)), 0)  # noqa: E731
         return self._low.get(f"{depth}, compiled", skips.low_bits, make)
+
+
+def _slot(step: Step, cache: CursorCache) -> int | None:
+    """Where compiled sublayers write the rows' keys and values; None where they must not.
+
+    Rows that see all committed columns may use those after them: nobody reads these before they
+    are written again.
+    """
+    if step.slot is not None:
+        return step.slot
+    behind = step.visible == cache.length and step.visible + step.rows <= cache.capacity
+    return step.visible if behind else None
 
 
 def _weight(linear: Linear) -> Tensor:

@@ -13,6 +13,7 @@ from specframe.executors.added_code import added_code, foreign_forward
 from specframe.executors.fused.block import gather
 from specframe.executors.fused.weights import FusedLinear, fuse_rows
 from specframe.executors.low_bit import LowBitLinear
+from specframe.executors.module_tree import named_modules, parameters
 from specframe.executors.modules.recognise import module_shape
 from specframe.executors.support import is_sharded
 from specframe.types import ModelShape
@@ -30,6 +31,7 @@ __all__ = [
 FAMILIES = ("granite", "llama", "mistral", "qwen2", "qwen3", "smollm3")
 Linear = FusedLinear | LowBitLinear
 STATIC_ROPES = ("default", "linear", "llama3", "yarn")
+TOGETHER = {"self_attn": ("q_proj", "k_proj", "v_proj"), "mlp": ("gate_proj", "up_proj")}
 LINEARS = {
     "self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
     "mlp": ("gate_proj", "up_proj", "down_proj"),
@@ -83,15 +85,15 @@ def reason_not_fusible(model: Any) -> str | None:
         return "its layers are spread over several devices"
     if is_sharded(model):
         return "its weights are sharded over several processes"
-    named = list(model.named_modules())
+    named = named_modules(model)
     if reason := added_code(named) or foreign_forward(named) or _foreign_attention(model):
         return reason
     for name, module in _linears(model):
         if type(module) is not nn.Linear:
             return f"{name} is a {type(module).__name__}, not a plain linear layer"
-        weight: Tensor = module.weight
-        if type(weight.data) is not Tensor:
-            return f"{name} holds its weights as {type(weight.data).__name__}"
+        weight: Tensor = module._parameters["weight"]
+        if type(weight) not in (nn.Parameter, Tensor):  # a parameter of another tensor has its type
+            return f"{name} holds its weights as {type(weight).__name__}"
         if not weight.dtype.is_floating_point or weight.device.type == "meta":
             return f"{name} holds {weight.dtype} on {weight.device}"
     for i, layer in enumerate(model.model.layers):
@@ -111,10 +113,11 @@ def _foreign_attention(model: Any) -> str | None:
 
 
 def _has_mixed_biases(layer: Any) -> bool:
-    attention, mlp = layer.self_attn, layer.mlp
-    query = attention.q_proj.bias is None
-    mixed = (attention.k_proj.bias is None) != query or (attention.v_proj.bias is None) != query
-    return mixed or (mlp.gate_proj.bias is None) != (mlp.up_proj.bias is None)
+    for name, parts in TOGETHER.items():
+        owned = layer._modules[name]._modules
+        if len({owned[part]._parameters["bias"] is None for part in parts}) > 1:
+            return True
+    return False
 
 
 def collect(model: Any) -> FusedModel:
@@ -140,7 +143,7 @@ def collect(model: Any) -> FusedModel:
 
 def addresses(model: Any) -> tuple[int, ...]:
     """Addresses of the weights; they change if the model is moved or parameters are replaced."""
-    return tuple(parameter.data_ptr() for parameter in model.parameters())
+    return tuple(parameter.data_ptr() for parameter in parameters(model))
 
 
 def copy_norms(model: Any, fused: FusedModel) -> None:
@@ -186,7 +189,7 @@ def _linears(model: Any) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for i, layer in enumerate(model.model.layers):
         for name, parts in LINEARS.items():
-            owner = getattr(layer, name)
-            found += [(f"layers.{i}.{name}.{part}", getattr(owner, part)) for part in parts]
+            owned = layer._modules[name]._modules  # attributes of modules are looked up slowly
+            found += [(f"layers.{i}.{name}.{part}", owned[part]) for part in parts]
     found.append(("lm_head", model.lm_head))
     return found

@@ -165,13 +165,17 @@ class NativeSublayers:
         library.rounded_bytes.argtypes = [c_int64, c_int64]
         self._widest = max(shape.hidden, shape.intermediate, shape.heads * shape.head_size)
 
-    def walk(self, step: Step, cache: CursorCache, cos: Tensor, sin: Tensor) -> NativeWalk:
-        """Prepare a walk; `cos` and `sin` are [S, 1, D], with the sign of a rotation in `sin`."""
-        assert step.slot is not None
-        cache.reserve(step.slot, step.rows)
-        columns = _whole(step.slot + step.rows)
+    def walk(
+        self, step: Step, slot: int, cache: CursorCache, cos: Tensor, sin: Tensor
+    ) -> NativeWalk:
+        """Prepare a walk that writes from column `slot` on.
+
+        `cos` and `sin` are [S, 1, D], with the sign of a rotation in `sin`.
+        """
+        cache.reserve(slot, step.rows)
+        columns = _whole(slot + step.rows)
         frame, scratch = self._frame(step.rows, columns)
-        frame.slot, frame.storage = step.slot, cache.data.shape[3]
+        frame.slot, frame.storage = slot, cache.data.shape[3]
         frame.cos, frame.sin = cos.data_ptr(), sin.data_ptr()
         frame.cache = cache.data.data_ptr()
         return NativeWalk(frame, step, (scratch, cos, sin, cache.data), {})
