@@ -213,7 +213,7 @@ class DelPlanner(Planner):
         """Place of the exit, and g."""
         if self._repricing.due(context):
             self._seconds = self._prices(context)
-        lengths = np.arange(self._config.longest + 1)
+        lengths = np.arange(self._config.longest + 1.0)
         rates = expected_token_grid(np.array(alphas), lengths) / self._seconds
         place, drafted = np.unravel_index(rates.argmax(), rates.shape)
         return int(place), int(drafted)

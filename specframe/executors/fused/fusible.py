@@ -91,7 +91,7 @@ def reason_not_fusible(model: Any) -> str | None:
     for name, module in _linears(model):
         if type(module) is not nn.Linear:
             return f"{name} is a {type(module).__name__}, not a plain linear layer"
-        weight: Tensor = module._parameters["weight"]
+        weight: Any = module._parameters["weight"]
         if type(weight) not in (nn.Parameter, Tensor):  # a parameter of another tensor has its type
             return f"{name} holds its weights as {type(weight).__name__}"
         if not weight.dtype.is_floating_point or weight.device.type == "meta":
