@@ -19,8 +19,9 @@ threshold. Statistics are of greedy agreement in sampling too.
 
 Differs from the paper, preset `best`: (5) counts seconds, by the machine's prices at the present
 context length, head and prefix reuse included, instead of layers; 8 exits spread over the depth are
-watched, since a shadow token costs a row of the head; and the first round already plans by what the
-prompt's last rows say, where the paper drafts one token from the first exit.
+watched, since a shadow token costs a row of the head, and their seconds count in (5), so that
+nothing is watched either for a while where nothing pays; and the first round already plans by what
+the prompt's last rows say, where the paper drafts one token from the first exit.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ from specframe.types import DraftPlan, ModelShape, Outcome, SkipSet, StopRule
 __all__ = ["Del", "DelConfig", "ShadowCounts"]
 
 Floats = NDArray[np.float64]
+ROWS = 4  # that a round which drafts commits, when its shadow tokens are priced
+REST = 32  # rounds
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ class DelPlanner(Planner):
         self._counts: ShadowCounts | None = None
         self._absorbed = -1  # the last round whose rows were counted
         self._committed = 0  # rows that the last round committed
+        self._resting = 0  # rounds in which nothing is drafted or counted
         self._repricing = Repricing()
         self._seconds: Floats = np.ones((0, 0))  # [exits, 1 + longest]
 
@@ -185,6 +189,8 @@ class DelPlanner(Planner):
         layers, exits = context.shape.layers, self._exits
         if not exits:  # a model of one layer has no exit
             return draft_nothing(layers, capture=True)
+        if self._resting:
+            return draft_nothing(layers)
         if context.round > self._absorbed:
             self._absorb(context)
             self._absorbed = context.round
@@ -195,8 +201,11 @@ class DelPlanner(Planner):
         return DraftPlan(SkipSet.after(layers, exits[place]), stop)
 
     def observe(self, outcome: Outcome) -> None:
-        """How many rows there are to count."""
+        """How many rows there are to count; where g = 0 is best by the clock, none for a while."""
         self._committed = len(outcome.emitted) if outcome.plan.capture else 0
+        self._resting = max(self._resting - 1, 0)
+        if self._config.priced and outcome.plan.capture and not outcome.plan.stop.max_tokens:
+            self._resting = REST
 
     def _absorb(self, context: Context) -> None:
         """Count the prompt's rows, or those of the round before."""
@@ -223,9 +232,10 @@ class DelPlanner(Planner):
         layers, longest = context.shape.layers, self._config.longest
         if not self._config.priced:
             return layers + np.outer(self._exits, np.arange(longest + 1.0))
-        prices = RoundPrices.at(context.costs, context.length - 1, range(1, longest + 1))
+        prices = RoundPrices.near(context.costs, context.length - 1, range(1, longest + 1))
         cuts = [SkipSet.after(layers, e) for e in self._exits]
-        seconds = prices.seconds(SetMatrix.of(cuts, context.shape.sublayers))
+        shadows = context.costs.head.at(context.length - 1, (len(cuts) + 1) * ROWS)
+        seconds = prices.seconds(SetMatrix.of(cuts, context.shape.sublayers)) + shadows
         return np.insert(seconds, 0, prices.autoregressive, axis=1)
 
 

@@ -160,7 +160,7 @@ class Solver:
             return self.solved
         if self._prices is None or self._crossed(context):
             lengths = [d for d in LENGTHS if d <= self._config.longest]
-            self._prices, self._context = RoundPrices.at(context.costs, n, lengths), n
+            self._prices, self._context = RoundPrices.near(context.costs, n, lengths), n
             self._attention = _attention_price(context.costs, n)
         config = self._config
         ends = min(config.protected, (context.shape.layers - 1) // 2) * 2
@@ -289,7 +289,7 @@ class KnapsackPlanner(Planner):
             return FixedStop(StopRule(config.longest, confidence=config.confidence))
         if config.stop == "fixed":
             return FixedStop(StopRule(solved.choice.draft_length))
-        step, rest = prices.in_steps(skips)
+        step, rest = prices.of([skips]).in_steps(0)
         if before is not None and self._solved is not None and self._solved.skips == skips:
             before.reprice(step, rest)
             return before

@@ -17,7 +17,9 @@ from specframe.costs.model import CostModel, LowPrices
 from specframe.types import SkipSet
 
 __all__ = [
+    "APART",
     "Choice",
+    "PricedSets",
     "RoundPrices",
     "SetMatrix",
     "StepPrices",
@@ -28,6 +30,8 @@ __all__ = [
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 NEVER = 1e-6
+APART = 32  # tokens of context between prices that are looked up while generating
+KEPT = 256  # prices at contexts that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,49 @@ class SetMatrix:
 
 
 @dataclass(frozen=True, slots=True)
+class PricedSets:
+    """Skip sets at the prices of one context."""
+
+    seconds: Floats  # [C, D] of a round of each set and draft length
+    lengths: Floats  # [D]
+    autoregressive: float
+
+    def rates(self, alphas: Floats) -> Floats:
+        """Expected tokens per second of each skip set and draft length: [C, D]."""
+        rates: Floats = expected_token_grid(alphas, self.lengths) / self.seconds
+        return rates
+
+    def choose(
+        self, alphas: Floats, live: int | None = None, lead: float = 1.0, begin: float = 1.0
+    ) -> Choice:
+        """The best skip set and draft length, if faster than not speculating.
+
+        The set in use (`live`) is kept unless another one is `lead` times as fast. Where nothing is
+        drafted, drafting begins with a set that is `begin` times as fast as that.
+        """
+        plain = 1.0 / self.autoregressive
+        if not len(alphas):
+            return Choice(None, 0, plain, plain)
+        rates = self.rates(alphas)
+        fastest = rates.max(axis=1)
+        row, best = int(fastest.argmax()), float(fastest.max())
+        if live is not None and fastest[row] < lead * fastest[live]:
+            row = live
+        if fastest[row] <= plain * (begin if live is None else 1.0):
+            return Choice(None, 0, plain, plain, best)
+        column = int(rates[row].argmax())
+        return Choice(row, int(self.lengths[column]), float(rates[row, column]), plain, best)
+
+    def in_steps(self, row: int) -> tuple[float, float]:
+        """Costs in autoregressive steps: of one drafted token, and of a round without any."""
+        first, last = float(self.seconds[row, 0]), float(self.seconds[row, -1])
+        span = float(self.lengths[-1] - self.lengths[0])
+        step = (last - first) / span if span else first / 2
+        rest = first - float(self.lengths[0]) * step
+        return max(step / self.autoregressive, NEVER), max(rest / self.autoregressive, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class StepPrices:
     """Seconds of a draft step in full or on low-bit weights, by draft length."""
 
@@ -123,6 +170,11 @@ class RoundPrices:
         """The prices of a cost model at context n; the last few are kept."""
         return _priced(costs, n, tuple(lengths))
 
+    @classmethod
+    def near(cls, costs: CostModel, n: float, lengths: Sequence[int]) -> RoundPrices:
+        """Those of the nearest context that is a multiple of `APART`: all sequences share them."""
+        return cls.at(costs, APART * round(n / APART), lengths)
+
     @property
     def sublayer_seconds(self) -> Floats:
         """[2L] seconds of each sublayer in a step of the shortest draft."""
@@ -163,49 +215,14 @@ class RoundPrices:
             rounds[here] += share[here] * low.round
         return steps[:, None], rounds[:, None]
 
-    def rates(self, alphas: Floats, sets: SetMatrix) -> Floats:
-        """Expected tokens per second of each skip set and draft length: [C, D]."""
-        rates: Floats = expected_token_grid(alphas, self.lengths) / self.seconds(sets)
-        return rates
+    def of(self, sets: Sequence[SkipSet]) -> PricedSets:
+        """Rounds of these skip sets, which share one pricing however often they are compared."""
+        seconds = self.seconds(SetMatrix.of(sets, len(self.kind)))
+        return PricedSets(seconds, self.lengths, self.autoregressive)
 
     def speed(self, alpha: float, skips: SkipSet) -> float:
         """Speed-up of one skip set at its best draft length."""
-        rates = self.rates(np.array([alpha]), SetMatrix.of([skips], len(self.kind)))
-        return float(rates.max()) * self.autoregressive
-
-    def choose(
-        self,
-        alphas: Floats,
-        sets: SetMatrix,
-        live: int | None = None,
-        lead: float = 1.0,
-        begin: float = 1.0,
-    ) -> Choice:
-        """The best skip set and draft length, if faster than not speculating.
-
-        The set in use (`live`) is kept unless another one is `lead` times as fast. Where nothing is
-        drafted, drafting begins with a set that is `begin` times as fast as that.
-        """
-        plain = 1.0 / self.autoregressive
-        if not len(alphas):
-            return Choice(None, 0, plain, plain)
-        rates = self.rates(alphas, sets)
-        fastest = rates.max(axis=1)
-        row, best = int(fastest.argmax()), float(fastest.max())
-        if live is not None and fastest[row] < lead * fastest[live]:
-            row = live
-        if fastest[row] <= plain * (begin if live is None else 1.0):
-            return Choice(None, 0, plain, plain, best)
-        column = int(rates[row].argmax())
-        return Choice(row, int(self.lengths[column]), float(rates[row, column]), plain, best)
-
-    def in_steps(self, skips: SkipSet) -> tuple[float, float]:
-        """Costs in autoregressive steps: of one drafted token, and of a round without any."""
-        seconds = self.seconds(SetMatrix.of([skips], len(self.kind)))[0]
-        span = self.lengths[-1] - self.lengths[0]
-        step = float((seconds[-1] - seconds[0]) / span) if span else float(seconds[0]) / 2
-        rest = float(seconds[0]) - float(self.lengths[0]) * step
-        return max(step / self.autoregressive, NEVER), max(rest / self.autoregressive, 0.0)
+        return float(self.of([skips]).rates(np.array([alpha])).max()) * self.autoregressive
 
     def after_prefix(self, prefixes: Sequence[int]) -> tuple[Floats, Floats]:
         """Seconds of a round that skips nothing: a draft step [D], and the rest [P, D].
@@ -228,7 +245,7 @@ class RoundPrices:
         return counts
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT)
 def _priced(costs: CostModel, n: float, lengths: tuple[int, ...]) -> RoundPrices:
     """A planner and what decides whether it plans ask for the same prices."""
     tables = (*costs.attention, *costs.mlp)
@@ -261,13 +278,8 @@ def as_matrix(skips: Sequence[SkipSet | int], size: int) -> Bools:
 
 def expected_token_grid(alphas: Floats, lengths: Floats) -> Floats:
     """[C] chances and [D] draft lengths -> [C, D] expected tokens, as `costs.expected_tokens`."""
-    reach, tokens = np.ones_like(alphas), np.ones_like(alphas)
-    columns = []
-    drafted = 0
-    for length in lengths.astype(int).tolist():
-        for _ in range(length - drafted):
-            reach = reach * alphas
-            tokens = tokens + reach
-        drafted = length
-        columns.append(tokens)
-    return np.stack(columns, axis=-1)
+    drafted = lengths.astype(int)
+    powers = np.repeat(alphas[:, None], drafted.max(initial=0) + 1, axis=1)
+    powers[:, 0] = 1.0
+    tokens: Floats = powers.cumprod(axis=1).cumsum(axis=1)[:, drafted]
+    return tokens

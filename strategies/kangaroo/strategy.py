@@ -13,8 +13,8 @@ AdamW at a rate that suits small models, in minutes instead of a day; drafts are
 exact, by rejection against the distribution that was drawn from.
 
 Differs from the paper, preset `best`: l is an eighth of the layers; (4) becomes the expected gain
-of one more token, priced with adapter, head and prefix reuse at the present context length, and
-nothing is drafted where that does not pay.
+of one more token, priced with adapter, head and prefix reuse at the present context length and
+corrected by what drafting was measured to take, and nothing is drafted where that does not pay.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
+from specframe.costs.model import CostModel, expected_tokens
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.kangaroo.adapter import (
     Adapter,
@@ -43,6 +44,8 @@ from specframe.strategies.kangaroo.adapter import (
     agreement,
     train_adapter,
 )
+from specframe.strategies.kangaroo.overrun import FEWEST as ENOUGH
+from specframe.strategies.kangaroo.overrun import Overrun
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.candidates import Repricing
 from specframe.strategies.shared.searching.search import Allowance
@@ -104,37 +107,48 @@ class Trained:
 
 
 class _AdapterProspect(Prospect):
-    def __init__(self, trained: Trained, longest: int) -> None:
-        self._trained, self._longest = trained, longest
+    def __init__(self, trained: Trained, longest: int, overrun: Overrun) -> None:
+        self._trained, self._longest, self._overrun = trained, longest, overrun
 
     def speedup(self, context: Context) -> float:
         """At the best draft length."""
         costs, n, alpha = context.costs, context.length - 1, self._trained.acceptance.high
         plans = _headed_plans(self._trained.skips, self._longest)[1:]
-        rates = [costs.tokens_per_second(alpha, plan, n) for plan in plans]
-        return max(rates) * costs.autoregressive(n)
+        return max(_rates(alpha, plans, costs, n, self._overrun)) * costs.autoregressive(n)
 
 
 class KangarooPlanner(Planner):
     """Drafts through the adapter by equation (4), or where that pays."""
 
-    def __init__(self, trained: Trained, config: KangarooConfig) -> None:
+    def __init__(self, trained: Trained, config: KangarooConfig, overrun: Overrun) -> None:
+        """What is found about `overrun` is added to it; this planner goes by what it was."""
         self._trained, self._config = trained, config
+        self._kept, self._overrun = overrun, overrun.copy()
+        self._context: Context | None = None  # of the round that was planned last
+        self._caught_up = False  # the first draft also runs the adapter over the prompt
         self._policy: StopPolicy | None = None
         self._repricing = Repricing()
         self._speed = inf  # of the best draft length, over autoregressive decoding
 
     def plan(self, context: Context) -> DraftPlan:
         """The trunk's layers, the adapter, and a stop rule."""
+        self._context = context
         policy = self._priced(context)
         if self._speed <= 1.0:
             return draft_nothing(context.shape.layers, declined=self._speed)
         return DraftPlan(self._trained.skips, policy.rule(), capture=False, headed=True)
 
     def observe(self, outcome: Outcome) -> None:
-        """Which confidences were accepted."""
-        if self._policy is not None and outcome.drafted:
-            self._policy.observe(outcome)
+        """Which confidences were accepted, and what drafting really takes."""
+        if self._policy is None or self._context is None or not outcome.drafted:
+            return
+        self._policy.observe(outcome)
+        if self._caught_up:
+            for overrun in (self._kept, self._overrun):
+                overrun.add(outcome, self._context.costs, self._context.length - 1)
+            if self._overrun.rounds == ENOUGH:
+                self._repricing = Repricing()
+        self._caught_up = True
 
     def _priced(self, context: Context) -> StopPolicy:
         """The stop rule; priced again when the context has grown, and what was learnt is kept."""
@@ -157,12 +171,12 @@ class KangarooPlanner(Planner):
         skips = self._trained.skips
         plans = _headed_plans(skips, max(longest, 2))
         alpha, plain = self._trained.acceptance.low, costs.autoregressive(n)
-        rates = [costs.tokens_per_second(alpha, plan, n) for plan in plans]
+        rates = _rates(alpha, plans, costs, n, self._overrun)
         best = max(range(longest + 1), key=rates.__getitem__)
         self._speed = max(rates[1:], default=0.0) * plain if best == 0 else rates[best] * plain
-        step = max((costs.round(plans[2], n) - costs.round(plans[1], n)) / plain, NEVER)
-        drafted = max(best, 1)
-        return step, max(costs.round(plans[drafted], n) / plain - drafted * step, 0.0)
+        one, two, whole = (self._overrun.round(costs, plans[d], n) for d in (1, 2, max(best, 1)))
+        step = max((two - one) / plain, NEVER)
+        return step, max(whole / plain - max(best, 1) * step, 0.0)
 
 
 @dataclass(frozen=True)
@@ -171,6 +185,7 @@ class Kangaroo(CalibratedStrategy):
 
     config: KangarooConfig = field(default_factory=KangarooConfig)
     found: Trained | None = None
+    overrun: Overrun = field(init=False, compare=False, repr=False)  # of all sequences
 
     name = "kangaroo"
     traits = Traits(
@@ -195,6 +210,13 @@ class Kangaroo(CalibratedStrategy):
                 "KangarooConfig", "layers", f"below the model's {shape.layers}", config.layers
             )
         return cls(config)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "overrun", Overrun())
+
+    def fresh(self) -> Self:
+        """Without what drafting took so far."""
+        return replace(self)
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -234,13 +256,13 @@ class Kangaroo(CalibratedStrategy):
 
     def start(self, shape: ModelShape) -> KangarooPlanner:
         """A planner that drafts through the adapter."""
-        return KangarooPlanner(self.required(shape), self.config)
+        return KangarooPlanner(self.required(shape), self.config, self.overrun)
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """Of the adapter at the upper end of its acceptance, where drafts end by expected gain."""
         if self.config.stop != "gain":
             return None
-        return _AdapterProspect(self.required(shape), self.config.longest)
+        return _AdapterProspect(self.required(shape), self.config.longest, self.overrun)
 
     def head(self, shape: ModelShape) -> DraftHead | None:
         """Equation (2)."""
@@ -275,6 +297,13 @@ class Kangaroo(CalibratedStrategy):
             "layers": self.found.layers,
             "tokens": self.found.acceptance.count,
         }
+
+
+def _rates(
+    alpha: float, plans: Sequence[DraftPlan], costs: CostModel, n: int, overrun: Overrun
+) -> list[float]:
+    """Tokens a second of each plan."""
+    return [expected_tokens(alpha, p.stop.max_tokens) / overrun.round(costs, p, n) for p in plans]
 
 
 def _headed_plans(skips: SkipSet, longest: int) -> list[DraftPlan]:

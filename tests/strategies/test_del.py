@@ -4,16 +4,18 @@ import pytest
 import torch
 from doubles.planted_labs import own_tokens, planted_prompts
 from doubles.strategies import Started
-from doubles.strategies_worlds import prices, world
+from doubles.strategies_worlds import outcome, prices, world
 from doubles.written_lab import plain_costs
 
 from specframe.contract.naming import strategy_from
+from specframe.contract.paying import draft_nothing
 from specframe.contract.selector import Needs
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import expected_tokens
+from specframe.costs.rates import APART
 from specframe.executors.load import load_executor
-from specframe.strategies.del_exit import Del, DelConfig, ShadowCounts
+from specframe.strategies.del_exit import REST, ROWS, Del, DelConfig, ShadowCounts
 from specframe.testing import planted_llama
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
@@ -71,12 +73,13 @@ def test_faithful_takes_the_most_tokens_a_layer():
 
 
 def test_best_takes_the_most_tokens_a_second():
-    alphas, costs = (0.5, 0.8, 0.95), prices(LAYERS, head=3.0)
+    alphas, costs = (0.5, 0.8, 0.95), prices(LAYERS, head=0.3)
     found = world(planted(2))
+    n = round(len(found.tokens) / APART) * APART
+    shadows = costs.head.at(n, 4 * ROWS)  # of three exits and the end
     rates = {
-        (e, g): costs.tokens_per_second(
-            alpha, DraftPlan(SkipSet.after(LAYERS, e), StopRule(g)), len(found.tokens)
-        )
+        (e, g): expected_tokens(alpha, g)
+        / (costs.round(DraftPlan(SkipSet.after(LAYERS, e), StopRule(g)), n) + (shadows if g else 0))
         for e, alpha in zip((1, 2, 3), alphas, strict=True)
         for g in range(18)
     }
@@ -84,6 +87,19 @@ def test_best_takes_the_most_tokens_a_second():
     planner = with_counts(DelConfig(), alphas, [1.0 - a for a in alphas])
     plan = planner.plan(found.context(round=5, costs=costs, prompt_states={}))
     assert (plan.skips.prefix // 2, plan.stop.max_tokens) == (exit_layer, drafted)
+
+
+def test_where_nothing_pays_nothing_is_watched_for_a_while():
+    planner = with_counts(DelConfig(), (0.0, 0.05, 0.1), (1.0, 0.95, 0.9))
+    found, costs = world(planted(2)), prices(LAYERS, head=3.0)
+    for _ in range(2):
+        plan = planner.plan(found.context(round=5, costs=costs, prompt_states={}))
+        assert (plan.capture, plan.stop.max_tokens) == (True, 0)
+        planner.observe(outcome(plan, 0, 0))
+        for _ in range(REST):
+            plan = planner.plan(found.context(round=5, costs=costs, prompt_states={}))
+            assert plan == draft_nothing(LAYERS)
+            planner.observe(outcome(plan, 0, 0))
 
 
 def test_nothing_is_drafted_where_no_length_pays():

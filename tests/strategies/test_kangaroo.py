@@ -20,8 +20,10 @@ from specframe.strategies.kangaroo.adapter import (
     agreement,
     train_adapter,
 )
+from specframe.strategies.kangaroo.overrun import FEWEST as ENOUGH
+from specframe.strategies.kangaroo.overrun import Overrun
 from specframe.strategies.kangaroo.strategy import Kangaroo, KangarooConfig, Trained
-from specframe.types import DraftPlan, Estimate, ModelShape, SkipSet, StopRule
+from specframe.types import Draft, DraftPlan, Estimate, ModelShape, Outcome, SkipSet, StopRule
 
 LAYERS = 4
 SURE, DOUBTED = Estimate(0.9, 0.85, 0.95, 400), Estimate(0.1, 0.05, 0.2, 400)
@@ -218,3 +220,44 @@ def test_a_noisy_profile_does_not_stop_a_generation():
     for prices in (costs, noisy):
         plan = kangaroo.start(shape).plan(context_at(shape, 20, costs=prices))
         assert plan.stop.gain is None or plan.stop.gain.price >= 0.0
+
+
+def headed_outcome(plan, drafting, verifying=1.0):
+    draft = Draft((0, 1), (-1, 0), (0.9, 0.9))
+    return Outcome(plan, draft, 1, (0, 1), draft_seconds=drafting, verify_seconds=verifying)
+
+
+def test_drafts_that_take_longer_than_priced_are_told_from_a_slow_machine():
+    costs, plan = plain_costs(LAYERS), DraftPlan(SkipSet.after(LAYERS, 1), StopRule(2), headed=True)
+    verifying = costs.verify(3, 49, start=2) + costs.round_seconds
+    drafting = costs.round(plan, 49) - verifying
+    for slow, longer in ((1.0, 1.0), (1.0, 3.0), (4.0, 1.0), (4.0, 3.0), (1.0, 0.5)):
+        overrun = Overrun()
+        for known in range(ENOUGH):
+            assert overrun.factor == 1.0, f"after {known} rounds"
+            measured = headed_outcome(plan, slow * longer * drafting, slow * verifying)
+            overrun.add(measured, costs, 49)
+        assert overrun.factor == pytest.approx(max(longer, 1.0))
+        expected = verifying + max(longer, 1.0) * drafting
+        assert overrun.round(costs, plan, 49) == pytest.approx(expected)
+    assert overrun.round(costs, replace(plan, stop=StopRule(0)), 49) == costs.autoregressive(49)
+
+
+def test_a_clock_that_stands_still_says_nothing():
+    plan, overrun = DraftPlan(SkipSet.after(LAYERS, 1), StopRule(2), headed=True), Overrun()
+    for _ in range(ENOUGH):
+        overrun.add(headed_outcome(plan, 0.0, 0.0), plain_costs(LAYERS), 49)
+    assert overrun.factor == 1.0
+
+
+def test_drafting_ends_where_it_takes_too_long_and_does_not_begin_in_the_next_text():
+    costs, strategy = plain_costs(LAYERS), Kangaroo(found=trained(SHAPE, 2))
+    planner = strategy.planner_for(SHAPE)
+    for round_number in range(2 + ENOUGH):
+        plan = planner.plan(context_at(SHAPE, 50, costs=costs, round=round_number))
+        if plan.stop.max_tokens:
+            planner.observe(headed_outcome(plan, 100.0 * costs.autoregressive(49)))
+    assert not planner.plan(context_at(SHAPE, 50, costs=costs, round=9)).stop.max_tokens
+    later = strategy.planner_for(SHAPE).plan(context_at(SHAPE, 50, costs=costs))
+    assert not later.stop.max_tokens
+    assert strategy.fresh().planner_for(SHAPE).plan(context_at(SHAPE, 50, costs=costs)).headed

@@ -142,7 +142,7 @@ def test_prices_as_arrays_are_the_cost_model_s(bits, alpha, drafted, n):
     seconds = slices.seconds(SetMatrix.of([skips], 12))[0, drafted - 1]
     plan = DraftPlan(skips, StopRule(drafted))
     assert seconds == pytest.approx(costs.round(plan, n))
-    choice = slices.choose(np.array([alpha]), SetMatrix.of([skips], 12))
+    choice = slices.of([skips]).choose(np.array([alpha]))
     rates = [expected_tokens(alpha, d) / slices.seconds(SetMatrix.of([skips], 12))[0, d - 1]
              for d in range(1, 13)]  # fmt: skip
     if choice.candidate is None:

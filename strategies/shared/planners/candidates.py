@@ -20,11 +20,10 @@ from specframe.contract.options import require_at_least, require_draft_length, r
 from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
-from specframe.costs.rates import Choice, RoundPrices, SetMatrix
+from specframe.costs.rates import APART, Choice, PricedSets, RoundPrices
 from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = [
-    "PRICED_FOR",
     "Beliefs",
     "CandidatePlanner",
     "CandidateRules",
@@ -33,7 +32,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-PRICED_FOR = 32  # tokens of context after which prices are looked up again
 BEGIN = 1.03  # least expected speed-up to begin drafting with: planning takes time, too
 GROWTH = 1.25  # of the context, after which prices are looked up again where that is dear
 NEVER = 1e-6
@@ -98,8 +96,8 @@ class PriceBook:
     def at(self, context: Context) -> RoundPrices:
         """Prices of chains of 1 to `longest` tokens."""
         n = context.length - 1
-        if self._known is None or abs(n - self._known[0]) >= PRICED_FOR:
-            self._known = (n, RoundPrices.at(context.costs, n, range(1, self._longest + 1)))
+        if self._known is None or abs(n - self._known[0]) >= APART:
+            self._known = (n, RoundPrices.near(context.costs, n, range(1, self._longest + 1)))
         return self._known[1]
 
 
@@ -150,7 +148,7 @@ class CandidatePlanner(Planner):
     @property
     def due(self) -> bool:
         """Whether it is time for a review; while nothing is drafted, only prices can change."""
-        return self._since >= (PRICED_FOR if self.chosen is None else self._rules.review)
+        return self._since >= (APART if self.chosen is None else self._rules.review)
 
     def prices(self, context: Context) -> RoundPrices:
         """Those that a choice in this context goes by."""
@@ -160,7 +158,7 @@ class CandidatePlanner(Planner):
         """Forget the candidates and what was believed of them."""
         self._candidates: tuple[SkipSet, ...] = ()
         self._beliefs: Beliefs | None = None
-        self._matrix = SetMatrix.of((), 2)
+        self._priced: tuple[RoundPrices, PricedSets] | None = None  # the candidates
         self._choice: Choice | None = None
         self._stop: StopPolicy | None = None  # None: nothing is drafted
 
@@ -170,7 +168,6 @@ class CandidatePlanner(Planner):
         """Choose among these from now on; `estimates` are of their acceptance rates."""
         self.clear()
         self._candidates = tuple(candidates)
-        self._matrix = SetMatrix.of(self._candidates, context.shape.sublayers)
         found = np.asarray(estimates, dtype=np.float64)
         self._beliefs = Beliefs(found, self._rules.prior, self._rules.memory)
         self._choose(context)
@@ -214,14 +211,16 @@ class CandidatePlanner(Planner):
         if self._beliefs is None:
             return
         before, prices = self._live, self.prices(context)
-        alphas = self._beliefs.alphas()
-        self._choice = prices.choose(alphas, self._matrix, before, self._rules.lead, BEGIN)
-        if self.chosen is None:
+        if self._priced is None or self._priced[0] is not prices:
+            self._priced = prices, prices.of(self._candidates)
+        priced = self._priced[1]
+        self._choice = priced.choose(self._beliefs.alphas(), before, self._rules.lead, BEGIN)
+        if self._choice.candidate is None:
             self._stop = None
         elif self._fixed_length:
             self._stop = FixedStop(StopRule(self._choice.draft_length))
         else:
-            step, rest = prices.in_steps(self.chosen)
+            step, rest = priced.in_steps(self._choice.candidate)
             longest = min(2 * self._choice.draft_length, self._rules.longest)
             if self._live != before or self._stop is None:
                 self._stop = ExpectedGain(step, rest, longest)

@@ -69,7 +69,7 @@ class ChainSearch:
     def seconds(self, context: Context, rows: int) -> float:
         """What a search on so many reference rows will take."""
         costs, n = context.costs, context.length - 1
-        stretches, rules = self._problem(context, RoundPrices.at(costs, n, (1,)))
+        stretches, rules = self._problem(context, RoundPrices.near(costs, n, (1,)))
         branches = branches_by_stretch(stretches, rules, rows)
         seconds = costs.head.at(n, (1 + self.config.finalists) * rows)
         for stretch, count in zip(stretches, branches, strict=True):

@@ -12,7 +12,7 @@ from torch import Tensor
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.paying import Prospect
 from specframe.contract.planner import Context
-from specframe.costs.rates import RoundPrices, SetMatrix
+from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.planners.expected import expected_of_low_bits
 from specframe.strategies.shared.streams.stream_change import least_loss_first, stream_change
 from specframe.types import SkipSet
@@ -40,9 +40,8 @@ def best_speed(
     alphas: Sequence[float] | Floats, sets: Sequence[SkipSet], context: Context, longest: int
 ) -> float:
     """The best speed-up of any of the sets, each at its acceptance rate and best length."""
-    prices = RoundPrices.at(context.costs, context.length - 1, range(1, longest + 1))
-    matrix = SetMatrix.of(sets, context.shape.sublayers)
-    rates = prices.rates(np.asarray(alphas, dtype=np.float64), matrix)
+    prices = RoundPrices.near(context.costs, context.length - 1, range(1, longest + 1))
+    rates = prices.of(sets).rates(np.asarray(alphas, dtype=np.float64))
     return float(rates.max()) * prices.autoregressive
 
 
@@ -117,7 +116,7 @@ class StreamProspect(_Changes):
     def _measured(self, context: Context) -> tuple[list[SkipSet], Floats]:
         size = context.shape.sublayers
         changes = stream_change(context.prompt_states, size)
-        prices = RoundPrices.at(context.costs, context.length - 1, (1,))
+        prices = RoundPrices.near(context.costs, context.length - 1, (1,))
         seconds = prices.sublayer_seconds.tolist()
         order = least_loss_first(changes, seconds, range(0, size, self._step))
         counts = sorted({max(len(order) * (i + 1) // NESTED, 1) for i in range(NESTED)})

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from specframe.contract.options import require_at_least, require_in, require_known
 from specframe.contract.planner import Context, Planner
-from specframe.costs.rates import RoundPrices
+from specframe.costs.rates import APART, RoundPrices
 from specframe.strategies.shared.planners.candidates import (
-    PRICED_FOR,
     CandidatePlanner,
     CandidateRules,
 )
@@ -147,7 +146,7 @@ class Replanner(Planner):
 
     def _seconds(self, context: Context, rows: int) -> float:
         """What the program takes, priced anew as often as rounds are."""
-        if abs(context.length - self._priced_at) >= PRICED_FOR:
+        if abs(context.length - self._priced_at) >= APART:
             self._priced_at = context.length
             self._prices.clear()
         if rows not in self._prices:

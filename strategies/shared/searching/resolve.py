@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specframe.costs.rates import Choice, RoundPrices, SetMatrix, expected_token_grid
+from specframe.costs.rates import Choice, RoundPrices, expected_token_grid
 from specframe.strategies.shared.judging.additive import FORBIDDEN, AdditiveModel, LowLosses
 from specframe.strategies.shared.searching.knapsack import Knapsack, LowItems, suffix_table
 from specframe.types import SkipSet
@@ -177,8 +177,8 @@ def resolve(
 
 def best_of(candidates: Sequence[KnownSet], prices: RoundPrices) -> Resolved:
     """The candidate of most tokens a second, if it is faster than not speculating."""
-    matrix = SetMatrix.of([one.skips for one in candidates], len(prices.kind))
-    choice = prices.choose(np.array([one.alpha for one in candidates]), matrix)
+    priced = prices.of([one.skips for one in candidates])
+    choice = priced.choose(np.array([one.alpha for one in candidates]))
     if choice.candidate is None:
         return Resolved(None, 0.0, choice)
     best = candidates[choice.candidate]

@@ -8,9 +8,9 @@ from doubles.written_lab import small_shape
 
 from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Planner
+from specframe.costs.rates import APART, RoundPrices
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import (
-    PRICED_FOR,
     Beliefs,
     CandidatePlanner,
     CandidateRules,
@@ -65,10 +65,17 @@ def test_a_candidate_never_seen_is_not_carried_away_by_one_bad_round():
 def test_prices_are_looked_up_again_after_some_tokens():
     book = PriceBook(4)
     first = book.at(at(100, attention=(1.0, 0.1)))
-    assert book.at(at(100 + PRICED_FOR - 1, attention=(1.0, 0.1))) is first
-    later = book.at(at(100 + PRICED_FOR, attention=(1.0, 0.1)))
+    assert book.at(at(100 + APART - 1, attention=(1.0, 0.1))) is first
+    later = book.at(at(100 + APART, attention=(1.0, 0.1)))
     assert later.autoregressive > first.autoregressive
     assert list(later.lengths) == [1, 2, 3, 4]
+
+
+def test_sequences_share_prices_of_the_nearest_of_a_few_contexts():
+    costs = prices(LAYERS, attention=(1.0, 0.1))
+    near = RoundPrices.near(costs, 3 * APART + 5, (1, 2))
+    assert near is RoundPrices.near(costs, 3 * APART - 5, (1, 2))
+    assert near is RoundPrices.at(costs, 3 * APART, (1, 2))
 
 
 def test_dear_prices_are_looked_up_again_when_the_context_has_grown_by_a_quarter():
@@ -106,7 +113,7 @@ def test_where_no_candidate_pays_nothing_is_drafted_until_one_does():
     assert planner.chosen is None
     assert planner.speedup == 1.0
     assert planner.present(at(100), capture=True) == draft_nothing(LAYERS, capture=True)
-    planner.review(at(100 + PRICED_FOR))
+    planner.review(at(100 + APART))
     assert planner.chosen == HALF
 
 

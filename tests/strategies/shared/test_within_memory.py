@@ -10,7 +10,7 @@ from doubles.written_lab import plain_costs, with_low_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specframe.costs.rates import RoundPrices, SetMatrix
+from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.judging.additive import AdditiveModel, LowLosses, link_through
 from specframe.strategies.shared.searching import within_memory
 from specframe.strategies.shared.searching.copy_room import CopyRoom
@@ -52,7 +52,7 @@ def fastest_of_all(model, prices, room):
             skips = skipped.lower(8, low, head) if low or head else skipped
             if room.allows(skips) and not skips.runs_in_full:
                 alpha = model.alphas(np.array([model.loss(skips)]))
-                best = max(best, prices.rates(alpha, SetMatrix.of([skips], SIZE)).max())
+                best = max(best, prices.of([skips]).rates(alpha).max())
     return float(best)
 
 
