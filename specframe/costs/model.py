@@ -90,7 +90,7 @@ class CostModel:
     step_seconds: float = 0.0  # per drafted token besides its walk: choosing it; or what is saved
     round_seconds: float = 0.0  # per round besides its walks: verdict, commit
     spread: float = 0.0  # relative standard error of a ratio of two prices
-    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    facts: Mapping[str, str] = field(default_factory=dict)
     simulated: str = ""
     low: tuple[LowPrices, ...] = ()  # by number of bits; empty where nothing can be lowered
     draft_bits: int = 0  # if not 0, all that runs in drafting has low-bit weights of so many bits
@@ -105,6 +105,10 @@ class CostModel:
     def __post_init__(self) -> None:
         if not self.kinds or max(self.kinds) >= min(len(self.attention), len(self.mlp)):
             raise InvalidConfig.of("CostModel", "kinds", "a table's number each", self.kinds)
+
+    def __hash__(self) -> int:
+        """Of few fields: prices are looked up by their model many times a second."""
+        return hash((self.kinds, self.step_seconds, self.round_seconds, self.draft_bits))
 
     @property
     def layers(self) -> int:

@@ -25,6 +25,7 @@ __all__ = [
     "StepPrices",
     "as_matrix",
     "expected_token_grid",
+    "nearest",
 ]
 
 Floats = NDArray[np.float64]
@@ -162,6 +163,7 @@ class RoundPrices:
     finish: Floats  # [D] the rest of that walk
     verifying: Floats  # [K, D] one sublayer over d + 1 rows
     verify: Floats  # [D] the rest of verification and of the round
+    copying: Floats  # [D] a round that verifies d copied tokens and drafts none
     autoregressive: float
     reused: bool  # whether verification starts after the prefix
 
@@ -172,8 +174,8 @@ class RoundPrices:
 
     @classmethod
     def near(cls, costs: CostModel, n: float, lengths: Sequence[int]) -> RoundPrices:
-        """Those of the nearest context that is a multiple of `APART`: all sequences share them."""
-        return cls.at(costs, APART * round(n / APART), lengths)
+        """Those of the nearest context at which prices are looked up: all sequences share them."""
+        return cls.at(costs, nearest(n), lengths)
 
     @property
     def sublayer_seconds(self) -> Floats:
@@ -245,6 +247,11 @@ class RoundPrices:
         return counts
 
 
+def nearest(n: float) -> int:
+    """The nearest context length at which prices are looked up while generating."""
+    return APART * round(n / APART)
+
+
 @lru_cache(maxsize=KEPT)
 def _priced(costs: CostModel, n: float, lengths: tuple[int, ...]) -> RoundPrices:
     """A planner and what decides whether it plans ask for the same prices."""
@@ -265,6 +272,7 @@ def _priced(costs: CostModel, n: float, lengths: tuple[int, ...]) -> RoundPrices
         verifying=np.array([[t.at(n, d + 1) for d in lengths] for t in tables]),
         verify=np.array([costs.base.at(n, d + 1) + costs.head.at(n, d + 1) for d in lengths])
         + costs.round_seconds,
+        copying=np.array([costs.verify(1 + d, n) for d in lengths]) + costs.round_seconds,
         autoregressive=costs.autoregressive(n),
         reused=not costs.draft_bits,
     )

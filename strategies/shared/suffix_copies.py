@@ -75,10 +75,12 @@ class EarlierAnswers:
     def __init__(self, config: SuffixConfig) -> None:
         self._config = config
         self._answers: deque[_Answer] = deque()
+        self.begun = 0  # sequences
         self.tree = SuffixTree(config.depth)
 
     def begin(self) -> list[int]:
         """Enter what earlier sequences answered; the list is for the tokens of a new answer."""
+        self.begun += 1
         for answer in self._answers:
             new = answer.tokens[len(answer.entered.tokens) :]
             if new:
@@ -98,18 +100,19 @@ class SuffixIndex:
     def __init__(self, config: SuffixConfig, earlier: EarlierAnswers | None = None) -> None:
         self._config = config
         self._own, self._text = SuffixTree(config.depth), Text()
-        self._trees = [self._own] if earlier is None else [self._own, earlier.tree]
-        self._answer = None if earlier is None else earlier.begin()
+        self._earlier, self._answer = earlier, None if earlier is None else earlier.begin()
         self._noted = 0  # tokens of the text when the answer was last continued
+        self._begun = 0  # sequences, when the places were found
+        self._places: list[Place] = []  # of the last tokens in earlier answers
 
     def find(self, tokens: Sequence[int], most: int) -> Copy | None:
         """Equation (4)."""
         self._enter(tokens)
         most = min(most, self._config.copied)
-        last = list(tokens[-self._config.depth :])
+        repeated = sorted(self._text.open, key=lambda run: run.length)
         best, score = None, 0.0
-        for tree in self._trees:
-            found, own = _best(tree, last, most, self._config)
+        for places in (repeated, self._places):
+            found, own = _best(places[: len(tokens) - 1], most, self._config)
             if own > score:
                 best, score = found, own
         return best
@@ -122,25 +125,28 @@ class SuffixIndex:
 
     def _enter(self, tokens: Sequence[int]) -> None:
         self.follow(tokens)
-        self._own.extend(self._text, tokens[len(self._text.tokens) :])
+        new = tokens[len(self._text.tokens) :]
+        self._own.extend(self._text, new)
+        if self._earlier is None:
+            return
+        if self._begun != self._earlier.begun:  # its tree has changed
+            self._begun, self._places = self._earlier.begun, []
+            new = tokens[-self._config.depth :]
+        for token in new:
+            self._places = self._earlier.tree.follow(self._places, token)
 
 
-def _best(
-    tree: SuffixTree, last: Sequence[int], most: int, config: SuffixConfig
-) -> tuple[Copy | None, float]:
-    """The copy of the best score for the last tokens, and its score.
+def _best(places: Sequence[Place], most: int, config: SuffixConfig) -> tuple[Copy | None, float]:
+    """The copy of the best score after the last 1, 2, ... tokens at these places, and its score.
 
     No score is higher than the most tokens that may follow, so the highest of these come first.
     """
-    places: list[tuple[int, int, Place]] = []  # most tokens that may follow, matched ones
-    for matched in range(1, min(config.depth, len(last))):
-        place = tree.find(last[len(last) - matched :])
-        if place is None or most_followed(place) is None:
-            break  # longer runs have not occurred, or nothing followed them, either
+    hoped: list[tuple[int, int, Place]] = []  # most tokens that may follow, matched ones
+    for matched, place in enumerate(places[: config.depth - 1], start=1):
         longest = min(most, int(matched * config.factor + ROUNDING), config.depth - matched)
-        places.append((longest, matched, place))
+        hoped.append((longest, matched, place))
     best, score = None, 0.0
-    for longest, matched, place in sorted(places, key=lambda one: one[:2], reverse=True):
+    for longest, matched, place in sorted(hoped, key=lambda one: one[:2], reverse=True):
         if longest < score:
             break
         tokens, shares, own = _followed(place, longest, config)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["Followed", "Place", "SuffixTree", "Text"]
+__all__ = ["Followed", "Place", "SuffixTree", "Text", "most_followed"]
 
 
 class Once(NamedTuple):
@@ -93,6 +93,19 @@ class SuffixTree:
                 return None
             place = found
         return place if len(tokens) <= self._depth else None
+
+    def follow(self, places: Sequence[Place], token: int) -> list[Place]:
+        """Places of the last 1, 2, ... tokens of a text that goes on with this token.
+
+        `places` are those before it. They end with the longest run that occurred.
+        """
+        found: list[Place] = []
+        for place in (self._root, *places[: self._depth - 1]):
+            after = _after(place, token)
+            if after is None:
+                break
+            found.append(after)
+        return found
 
     def count(self, tokens: Sequence[int]) -> int:
         """How often a run of up to `depth` tokens occurred."""

@@ -7,12 +7,20 @@ from doubles.contexts import plain_context
 from doubles.laws import Case, law_error
 from doubles.planted_labs import keeps_tokens, planted_executor, planted_prompts
 from doubles.written_lab import flat, plain_costs, small_shape
+from hypothesis import given
+from hypothesis import strategies as st
 
 from specframe.contract.naming import strategy_for, strategy_from
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
 from specframe.strategies.shared.ngrams import Copy
-from specframe.strategies.shared.suffix_copies import EarlierAnswers, SuffixConfig, SuffixIndex
+from specframe.strategies.shared.suffix_copies import (
+    EarlierAnswers,
+    SuffixConfig,
+    SuffixIndex,
+    _best,
+)
+from specframe.strategies.shared.suffixes import SuffixTree, Text
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 LAYERS = 4
@@ -152,3 +160,22 @@ def test_the_models_own_law_and_tokens_come_out(preset):
     strategy = strategy_from("suffix", SHAPE, preset)
     assert law_error(Case(strategy, new_tokens=4)) < 1e-12
     assert keeps_tokens(planted_executor("llama"), strategy, planted_prompts(each=2), 80)
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=12), min_size=1, max_size=4))
+def test_copies_are_those_that_searching_for_each_run_finds(texts):
+    config = SuffixConfig(depth=6, copied=4)
+    earlier = EarlierAnswers(config)
+    for text in texts:
+        index = SuffixIndex(config, earlier)
+        own, entered = SuffixTree(config.depth), Text()
+        for length in range(2, len(text) + 1):
+            tokens = text[:length]
+            own.extend(entered, tokens[len(entered.tokens) :])
+            wanted, score = None, 0.0
+            for tree in (own, earlier.tree):
+                runs = [tree.find(tokens[-m:]) for m in range(1, length)]
+                found, reached = _best([run for run in runs if run], 4, config)
+                if reached > score:
+                    wanted, score = found, reached
+            assert index.find(tokens, 4) == wanted

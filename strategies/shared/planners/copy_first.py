@@ -7,8 +7,10 @@ from math import inf, prod
 
 from specframe.contract.planner import Context, Planner
 from specframe.contract.wrapper import WrappedPlanner
-from specframe.costs.model import CostModel, expected_tokens, expected_tokens_by_depth
+from specframe.costs.model import CostModel, expected_tokens
+from specframe.costs.rates import nearest
 from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopySource
+from specframe.strategies.shared.planners.copying import copying_rates
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["CopyFirst", "after_copy", "own_part"]
@@ -66,7 +68,7 @@ class CopyFirst(WrappedPlanner):
         self._copy = copy
         if not self._priced:
             return after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
-        return self._fastest(plan, copy, context.costs, context.length - 1)
+        return self._fastest(plan, copy, context.costs, nearest(context.length - 1))
 
     def observe(self, outcome: Outcome) -> None:
         """Both learn, each from its own part of the draft."""
@@ -95,9 +97,8 @@ class CopyFirst(WrappedPlanner):
 
         lengths = [2**i for i in range(len(copy.tokens).bit_length())]
         rates = {(0, more): rate(0, more)}
-        for c in lengths:
-            seconds = costs.verify(1 + c, n) + costs.round_seconds
-            rates[c, 0] = expected_tokens_by_depth(chances, c) / seconds
+        copying = copying_rates(chances, costs, n)
+        rates |= {(c, 0): float(copying[c]) for c in lengths if c < len(copying)}
         hoped = _most_after_copy(plan, alpha, more, costs, n)
         for c in lengths:
             if more and prod(chances[:c]) * hoped > max(rates.values()):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
-from specframe.costs.model import expected_tokens_by_depth
+from specframe.costs.model import CostModel
+from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopySource
-from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
+from specframe.types import LONGEST_CHAIN, DraftPlan, Outcome, SkipSet, StopRule
 
-__all__ = ["CopyPlanner"]
+__all__ = ["CopyPlanner", "copying_rates"]
 
 NOTHING = Copy((), 1)
+LENGTHS = range(1, LONGEST_CHAIN + 1)
 
 
 class CopyPlanner(Planner):
@@ -44,12 +51,18 @@ class CopyPlanner(Planner):
 
     def _worth(self, copy: Copy, context: Context) -> int:
         """How many tokens to copy for most tokens a second."""
-        costs, n = context.costs, context.length - 1
         if not self._priced:
             return len(copy.tokens)
-        chances = self._beliefs.chances(copy)
-        rates = [1.0 / costs.autoregressive(n)]
-        for count in range(1, len(copy.tokens) + 1):
-            seconds = costs.verify(1 + count, n) + costs.round_seconds
-            rates.append(expected_tokens_by_depth(chances, count) / seconds)
-        return max(range(len(rates)), key=rates.__getitem__)
+        rates = copying_rates(self._beliefs.chances(copy), context.costs, context.length - 1)
+        return int(rates.argmax())
+
+
+def copying_rates(chances: Sequence[float], costs: CostModel, n: float) -> NDArray[np.float64]:
+    """Tokens a second of rounds that verify 0, 1, ... copied tokens and draft none.
+
+    `chances` are of each token, given that those before it were accepted.
+    """
+    prices = RoundPrices.near(costs, n, LENGTHS)
+    accepted = np.cumsum(np.cumprod(chances[: len(LENGTHS)]))
+    rates: NDArray[np.float64] = (1.0 + accepted) / prices.copying[: len(accepted)]
+    return np.insert(rates, 0, 1.0 / prices.autoregressive)
