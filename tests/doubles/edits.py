@@ -57,7 +57,7 @@ window_by_column = Edit(
 )
 rows_alone = Edit(FusedExecutor._padded, "max(rows, PAIR_ROWS)", "rows")
 module_rows_alone = Edit(ModuleExecutor._padded, "max(rows, PAIR_ROWS)", "rows")
-replaced_head_goes_stale = Edit(fusible.addresses, "model.parameters()", "model.model.parameters()")
+replaced_head_goes_stale = Edit(fusible.addresses, "parameters(model)", "parameters(model.model)")
 norms_of_heads_go_stale = Edit(fusible.copy_norms, "layer.qk_norm.copy_(gains)", "pass")
 cache_not_zeroed = Edit(CursorCache.__init__, "torch.zeros(", "torch.empty(")
 module_cache_not_zeroed = Edit(LayerCache._zeros, "new_zeros", "new_empty")

@@ -218,7 +218,7 @@ def test_what_changes_the_answer_is_remembered_apart(cache_folder, monkeypatch):
 @contextmanager
 def another_version():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exactness, "version", lambda name: "0.0.0")
+        patch.setattr(exactness, "_version", lambda: "0.0.0")
         yield
 
 
