@@ -19,15 +19,17 @@ threshold. Statistics are of greedy agreement in sampling too.
 
 Differs from the paper, preset `best`: (5) counts seconds, by the machine's prices at the present
 context length, head and prefix reuse included, instead of layers; 8 exits spread over the depth are
-watched, since a shadow token costs a row of the head, and their seconds count in (5), so that
-nothing is watched either for a while where nothing pays; and the first round already plans by what
-the prompt's last rows say, where the paper drafts one token from the first exit.
+watched, since a shadow token costs a row of the head, and their seconds, priced and then measured,
+count in (5), so that nothing is watched either for a while where nothing pays; and the first round
+already plans by what the prompt's last rows say, where the paper drafts one token from the first
+exit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import ClassVar, Self
 
 import numpy as np
@@ -51,6 +53,7 @@ __all__ = ["Del", "DelConfig", "ShadowCounts"]
 Floats = NDArray[np.float64]
 ROWS = 4  # that a round which drafts commits, when its shadow tokens are priced
 REST = 32  # rounds
+FEWEST = 3  # rounds whose planning was timed before it counts
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,7 @@ class DelPlanner(Planner):
         self._counts: ShadowCounts | None = None
         self._absorbed = -1  # the last round whose rows were counted
         self._committed = 0  # rows that the last round committed
+        self._looks: list[float] = []  # seconds of planning each round that drafted
         self._resting = 0  # rounds in which nothing is drafted or counted
         self._repricing = Repricing()
         self._seconds: Floats = np.ones((0, 0))  # [exits, 1 + longest]
@@ -203,6 +207,8 @@ class DelPlanner(Planner):
     def observe(self, outcome: Outcome) -> None:
         """How many rows there are to count; where g = 0 is best by the clock, none for a while."""
         self._committed = len(outcome.emitted) if outcome.plan.capture else 0
+        if outcome.plan.capture and outcome.drafted:
+            self._looks.append(outcome.select_seconds)
         self._resting = max(self._resting - 1, 0)
         if self._config.priced and outcome.plan.capture and not outcome.plan.stop.max_tokens:
             self._resting = REST
@@ -223,9 +229,18 @@ class DelPlanner(Planner):
         if self._repricing.due(context):
             self._seconds = self._prices(context)
         lengths = np.arange(self._config.longest + 1.0)
-        rates = expected_token_grid(np.array(alphas), lengths) / self._seconds
+        watching = self._watching(context) * (lengths > 0)
+        rates = expected_token_grid(np.array(alphas), lengths) / (self._seconds + watching)
         place, drafted = np.unravel_index(rates.argmax(), rates.shape)
         return int(place), int(drafted)
+
+    def _watching(self, context: Context) -> float:
+        """Seconds of a round's shadow tokens, without those of the prompt."""
+        if not self._config.priced:
+            return 0.0
+        priced = context.costs.head.at(context.length - 1, (len(self._exits) + 1) * ROWS)
+        measured = median(self._looks[1:]) if len(self._looks) > FEWEST else 0.0
+        return max(priced, measured)
 
     def _prices(self, context: Context) -> Floats:
         """What a round of each exit and g costs, [exits, 1 + longest]: seconds, or layers."""
@@ -234,8 +249,7 @@ class DelPlanner(Planner):
             return layers + np.outer(self._exits, np.arange(longest + 1.0))
         prices = RoundPrices.near(context.costs, context.length - 1, range(1, longest + 1))
         cuts = [SkipSet.after(layers, e) for e in self._exits]
-        shadows = context.costs.head.at(context.length - 1, (len(cuts) + 1) * ROWS)
-        seconds = prices.seconds(SetMatrix.of(cuts, context.shape.sublayers)) + shadows
+        seconds = prices.seconds(SetMatrix.of(cuts, context.shape.sublayers))
         return np.insert(seconds, 0, prices.autoregressive, axis=1)
 
 

@@ -27,8 +27,8 @@ class HeadRunner:
         self._waiting: list[Tensor] = []  # each [1, S, H]
 
     def push(self, states: Tensor) -> None:
-        """Add committed rows, in order."""
-        self._waiting.append(states.clone())  # a view would keep the whole block in memory
+        """Add committed rows, in order; they are kept, and what they are a view of."""
+        self._waiting.append(states)
         if sum(rows.shape[1] for rows in self._waiting) > LONGEST_WAIT:
             self._catch_up(torch.cat(self._waiting, dim=1))
 

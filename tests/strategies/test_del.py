@@ -15,7 +15,7 @@ from specframe.core.sampling import Law
 from specframe.costs.model import expected_tokens
 from specframe.costs.rates import APART
 from specframe.executors.load import load_executor
-from specframe.strategies.del_exit import REST, ROWS, Del, DelConfig, ShadowCounts
+from specframe.strategies.del_exit import FEWEST, REST, ROWS, Del, DelConfig, ShadowCounts
 from specframe.testing import planted_llama
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
@@ -100,6 +100,17 @@ def test_where_nothing_pays_nothing_is_watched_for_a_while():
             plan = planner.plan(found.context(round=5, costs=costs, prompt_states={}))
             assert plan == draft_nothing(LAYERS)
             planner.observe(outcome(plan, 0, 0))
+
+
+def test_what_watching_was_measured_to_take_counts():
+    planner = with_counts(DelConfig(), (0.5, 0.8, 0.95), (0.5, 0.2, 0.05))
+    found, costs = world(planted(2)), prices(LAYERS, head=0.3)
+    context = found.context(round=5, costs=costs, prompt_states={})
+    for _ in range(1 + FEWEST):
+        plan = planner.plan(context)
+        assert plan.stop.max_tokens
+        planner.observe(outcome(plan, seconds=100.0 * costs.autoregressive(20)))
+    assert not planner.plan(context).stop.max_tokens
 
 
 def test_nothing_is_drafted_where_no_length_pays():

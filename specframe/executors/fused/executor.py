@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -45,8 +46,6 @@ from specframe.types import DraftPlan, Pass, SkipSet, Step
 __all__ = ["FusedExecutor"]
 
 MOST_RUNS = 256  # kept sequences of compiled sublayers, some kilobytes each
-
-Sublayers = Callable[[Sequence[int], Tensor], Tensor]  # depths, stream before them -> after them
 
 
 class FusedExecutor(TorchSublayers):
@@ -150,14 +149,17 @@ class FusedExecutor(TorchSublayers):
         stop = self.shape.sublayers if stop is None else stop
         skips = SkipSet(self.shape.sublayers) if skips is None else skips
         stream = self._embed(step.tokens[0]) if hidden is None else hidden[0]
-        stream, run = self._begin(step, cache, stream, skips)
-        tapped: dict[int, Tensor] = {}
-        for end in sorted({stop, *(tap for tap in taps if start <= tap < stop)}):
-            stream = run([at for at in range(start, end) if not skips.bits >> at & 1], stream)
-            start = end
-            if end in taps:
-                tapped[end] = stream[None, : step.rows]
-        out = stream[None, : step.rows]
+        ends = sorted({stop, *(tap for tap in taps if start <= tap < stop)})
+        slot = _slot(step, cache)
+        if self._native is not None and slot is not None and step.rows <= MOST_ROWS:
+            walk = self._native.walk(step, slot, cache, *self._rotary(step, cache, step.rows))
+            streams = self._run_compiled(start, ends, stream.contiguous(), walk, skips)
+        else:
+            frame = self._frame(step, cache)
+            stream = self._pad(stream, frame.rows)
+            streams = self._run_plain(start, ends, stream, frame, skips)
+        *_, out = found = [stream[None, : step.rows] for stream in streams]
+        tapped = {end: stream for end, stream in zip(ends, found, strict=True) if end in taps}
         wanted = rows is not None and stop == self.shape.sublayers
         return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
 
@@ -184,9 +186,9 @@ class FusedExecutor(TorchSublayers):
         model, native, skips = self._model, self._native, plan.skips
         chain = plan.tree is None or plan.tree.widest == 1
         scaled = model.embedding_multiplier != 1.0 or model.logits_divisor != 1.0
-        if native is None or not chain or plan.headed or scaled or len(keep) > 1:
+        if native is None or not chain or plan.headed or scaled:
             return None
-        depths = [at for at in range(skips.size) if not skips.bits >> at & 1]
+        depths = _depths(0, skips.size, skips)
         parts = DraftParts(
             native,
             self._sequence(depths, skips),
@@ -239,22 +241,18 @@ class FusedExecutor(TorchSublayers):
         for part, width in sized:
             self._linear(part, rows[:, :width].contiguous())
 
-    def _begin(
-        self, step: Step, cache: CursorCache, stream: Tensor, skips: SkipSet
-    ) -> tuple[Tensor, Sublayers]:
-        """The stream as the walk's rows, and what runs sublayers on it."""
-        slot = _slot(step, cache)
-        if self._native is not None and slot is not None and step.rows <= MOST_ROWS:
-            walk = self._native.walk(step, slot, cache, *self._rotary(step, cache, step.rows))
-            return stream.contiguous(), partial(self._run_compiled, walk=walk, skips=skips)
-        frame = self._frame(step, cache)
-        return self._pad(stream, frame.rows), partial(self._run_plain, frame=frame, skips=skips)
-
     def _run_compiled(
-        self, depths: Sequence[int], stream: Tensor, *, walk: NativeWalk, skips: SkipSet
-    ) -> Tensor:
+        self, start: int, ends: Sequence[int], stream: Tensor, walk: NativeWalk, skips: SkipSet
+    ) -> list[Tensor]:
+        """The stream at these depths, from `start` on."""
         assert self._native is not None
-        return self._native.run(self._sequence(depths, skips), stream, walk)
+        depths = _depths(start, ends[-1], skips)
+        places = [bisect_left(depths, end) for end in ends]
+        inner = sorted({place for place in places if place < len(depths)})
+        run = self._sequence(depths, skips)
+        out, kept = self._native.run(run, stream, walk, inner)
+        at = dict(zip(inner, kept, strict=True))
+        return [at.get(place, out) for place in places]
 
     def _sequence(self, depths: Sequence[int], skips: SkipSet) -> NativeRun:
         assert self._native is not None
@@ -268,11 +266,15 @@ class FusedExecutor(TorchSublayers):
         return run
 
     def _run_plain(
-        self, depths: Sequence[int], stream: Tensor, *, frame: Frame, skips: SkipSet
-    ) -> Tensor:
-        for depth in depths:
-            stream = self._run(depth, self._layer(depth, skips), stream, frame)
-        return stream
+        self, start: int, ends: Sequence[int], stream: Tensor, frame: Frame, skips: SkipSet
+    ) -> list[Tensor]:
+        found = []
+        for end in ends:
+            for depth in _depths(start, end, skips):
+                stream = self._run(depth, self._layer(depth, skips), stream, frame)
+            found.append(stream)
+            start = end
+        return found
 
     def _layer(self, depth: int, skips: SkipSet) -> FusedLayer:
         layer, bits = self._model.layers[depth // 2], skips.low_bits
@@ -287,6 +289,11 @@ class FusedExecutor(TorchSublayers):
             return self._native.layers[depth // 2]
         make = lambda: (native_layer(self._layer(depth, skips)), 0)  # noqa: E731
         return self._low.get(f"{depth}, compiled", skips.low_bits, make)
+
+
+def _depths(start: int, stop: int, skips: SkipSet) -> list[int]:
+    """Sublayers that run."""
+    return [at for at in range(start, stop) if not skips.bits >> at & 1]
 
 
 def _slot(step: Step, cache: CursorCache) -> int | None:

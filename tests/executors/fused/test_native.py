@@ -19,6 +19,7 @@ from specframe.types import DraftPlan, SkipSet, Step, StopRule
 DTYPES = (torch.bfloat16, torch.float32)
 TOLERANCE = {torch.bfloat16: 0.05, torch.float32: 2e-6}  # of the largest logit
 CONTEXT = 40
+ONES = torch.ones(1, 4, 72, dtype=torch.bfloat16)
 TINY = Tiny(layers=3, hidden=72, heads=6, kv_heads=2, vocabulary=131, positions=900, biases=True)
 
 pytestmark = pytest.mark.skipif(
@@ -156,7 +157,7 @@ def test_a_compiled_draft_is_what_walks_draft(family, dtype, skips):
     executor, _ = pair_of(replace(TINY, family=family, dtype=dtype, window=window))
     plan = DraftPlan(skips, StopRule(9, confidence=1e-9))
     for root in ([5], [5, 9, 2]):
-        for keep in ((), (skips.prefix,)):
+        for keep in ((), (skips.prefix,), range(skips.size + 1)):
             chain = executor.chain(filled(executor), plan, keep)
             chain.begin(root)
             tops = [chain.next() for _ in range(9)]
@@ -204,6 +205,44 @@ def test_what_is_not_finite_reaches_the_logits(bad, dtype):
     model.model.layers[1].self_attn.v_proj.weight.data[0, 0] = bad
     executor = FusedExecutor(model)
     assert not torch.isfinite(executor.walk(chain_of(2, 0), executor.new_cache(8)).logits).all()
+
+
+@pytest.mark.parametrize("skips", DRAFTS.values(), ids=DRAFTS)
+def test_the_stream_at_every_depth_is_that_of_walks_which_end_there(skips):
+    executor = tiny_executor(replace(TINY, dtype=torch.bfloat16))
+    cache, depths = filled(executor), range(1, 7)
+    passed = executor.walk(chain_of(4), cache, skips, start=1, hidden=ONES, taps=depths, rows=None)
+    assert list(passed.taps) == list(depths)
+    for depth in depths:
+        short = executor.walk(
+            chain_of(4), cache, skips, start=1, hidden=ONES, stop=depth, rows=None
+        )
+        assert torch.equal(passed.taps[depth], short.hidden), f"depth {depth}"
+    assert torch.equal(passed.taps[6], passed.hidden)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_rows_that_only_look_compute_what_torch_does_and_leave_committed_columns(dtype):
+    compiled, plain = pair_of(replace(TINY, dtype=dtype))
+    caches = [filled(executor) for executor in (compiled, plain)]
+    before = caches[0].data.clone()
+    earlier, itself = torch.ones(3, 3).tril(-1).bool(), torch.eye(3).bool()
+    looking = Step(
+        torch.tensor([[9, 4, 7]]),
+        torch.arange(CONTEXT - 3, CONTEXT),
+        None,
+        CONTEXT,
+        torch.cat([earlier, itself], 1),
+    )
+    found, wanted = (
+        executor.walk(looking, cache).logits
+        for executor, cache in zip((compiled, plain), caches, strict=True)
+    )
+    assert_close(found, wanted)
+    assert torch.equal(caches[0].data[..., :CONTEXT, :], before[..., :CONTEXT, :])
+    fewer = replace(looking, visible=CONTEXT - 1)  # rows after those would overwrite what is there
+    assert_close(compiled.walk(fewer, caches[0]).logits, plain.walk(fewer, caches[1]).logits)
+    assert torch.equal(caches[0].data[..., :CONTEXT, :], before[..., :CONTEXT, :])
 
 
 def test_a_prefix_walked_in_torch_is_taken_up_from_any_layout():

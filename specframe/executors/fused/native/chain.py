@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
+from ctypes import c_void_p
 from dataclasses import dataclass
 from math import nan
 
@@ -32,7 +34,7 @@ class DraftParts:
 
 
 class NativeChain:
-    """See `Chain`. The stream is kept at one depth at most."""
+    """See `Chain`."""
 
     def __init__(
         self, parts: DraftParts, cache: CursorCache, plan: DraftPlan, keep: Collection[int]
@@ -40,9 +42,9 @@ class NativeChain:
         self._parts, self._cache = parts, cache
         self._asked = plan.stop.confidence > 0.0 or plan.stop.gain is not None
         self._temperature = plan.stop.temperature
-        self._kept = next(iter(keep), None)
         runs = [at for at in range(plan.skips.size) if at not in plan.skips]
-        self._before = -1 if self._kept is None else sum(at < self._kept for at in runs)
+        self._places = {depth: bisect_left(runs, depth) for depth in keep}
+        self._addresses = (c_void_p * (len(runs) + 1))()
 
     def begin(self, rows: Sequence[int]) -> None:
         """See `Chain.begin`."""
@@ -52,7 +54,9 @@ class NativeChain:
         self._start = self._position = cache.length + len(earlier)
         columns = min(self._position + LONGEST_DRAFT, cache.data.shape[3])
         self._frame = parts.native.draft_frame(cache, columns, parts.head)
-        self._copies = parts.embedding.new_empty(LONGEST_DRAFT, parts.embedding.shape[1])
+        places, hidden = sorted(set(self._places.values())), parts.embedding.shape[1]
+        kept = parts.embedding.new_empty(len(places), LONGEST_DRAFT, hidden)
+        self._copies = dict(zip(places, kept, strict=True))
 
     @torch.inference_mode()
     def next(self) -> Top:
@@ -61,8 +65,9 @@ class NativeChain:
         self._cache.reserve(position, 1)
         self._frame.turn(position, *parts.rotary())
         row = _address(parts.embedding, self._token)
-        copy = _address(self._copies, position - self._start)
-        top = parts.native.draft_step(parts.run, self._frame, parts.head, row, self._before, copy)
+        for place, copies in self._copies.items():
+            self._addresses[place] = _address(copies, position - self._start)
+        top = parts.native.draft_step(parts.run, self._frame, parts.head, row, self._addresses)
         self._position += 1
         self._token = int(top.token)
         return Top(self._token, self._confidence(top), bool(top.finite))
@@ -76,11 +81,12 @@ class NativeChain:
 
     def states(self, rows: int) -> dict[int, Tensor]:
         """See `Chain.states`."""
-        if self._kept is None:
-            return {}
-        copies = self._copies[None, : self._position - self._start]
-        earlier = [self._earlier[self._kept]] if self._earlier else []
-        return {self._kept: torch.cat([*earlier, copies], 1)[:, :rows]}
+        found = {}
+        for depth, place in self._places.items():
+            copies = self._copies[place][None, : self._position - self._start]
+            earlier = [self._earlier[depth]] if self._earlier else []
+            found[depth] = torch.cat([*earlier, copies], 1)[:, :rows]
+        return found
 
 
 def _address(rows: Tensor, row: int) -> int:

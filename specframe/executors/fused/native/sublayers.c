@@ -857,12 +857,20 @@ static void read_out(const model_t *model, const frame_t *frame, const element *
     multiply_and_add(*matrix, input, model->hidden, vocabulary, 1.0f, NULL, out, frame, team);
 }
 
-/* One sublayer after the other; the residual stream is read from `in` once, then kept in `out`. */
+/* One sublayer after the other; the residual stream is read from `in` once, then kept in `out`.
+   The stream before sublayer i is copied to `copies[i]`, where that is not NULL. */
 void sublayers(const model_t *model, const frame_t *frame, const sublayer_t *list, int64_t count,
-               const element *in, element *out) {
+               element *const *copies, const element *in, element *out) {
+    const size_t stream = frame->rows * model->hidden * sizeof(element);
 #pragma omp parallel num_threads(frame->threads)
-    for (int64_t i = 0; i < count; i++)
-        run_sublayer(model, frame, list[i], i ? out : in, out, here());
+    {
+        const team_t team = here();
+        for (int64_t i = 0; i < count; i++) {
+            const element *from = i ? out : in;
+            if (copies && copies[i] && team.own == 0) memcpy(copies[i], from, stream);
+            run_sublayer(model, frame, list[i], from, out, team);
+        }
+    }
 }
 
 void head(const model_t *model, const frame_t *frame, const element *norm, const linear_t *matrix,
@@ -899,16 +907,16 @@ static top_t top_of(const element *logits, int count, int probable) {
 }
 
 /* A step of a greedy draft: a row through sublayers and head, and the token that is then chosen.
-   The stream before sublayer `kept` of the list is copied. */
+   The stream before sublayer i, or the head, is copied to `copies[i]`, where that is not NULL. */
 void draft_step(const model_t *model, const frame_t *frame, const sublayer_t *list, int64_t count,
-                int64_t kept, element *copy, const element *norm, const linear_t *matrix,
+                element *const *copies, const element *norm, const linear_t *matrix,
                 int64_t vocabulary, const element *in, element *out, element *logits, top_t *top) {
 #pragma omp parallel num_threads(frame->threads)
     {
         const team_t team = here();
         for (int64_t i = 0; i <= count; i++) {
             const element *from = i ? out : in;
-            if (i == kept && team.own == 0) memcpy(copy, from, model->hidden * sizeof(element));
+            if (copies[i] && team.own == 0) memcpy(copies[i], from, model->hidden * sizeof(element));
             if (i < count) run_sublayer(model, frame, list[i], from, out, team);
             else read_out(model, frame, norm, matrix, vocabulary, from, logits, team);
         }

@@ -180,18 +180,26 @@ class NativeSublayers:
         frame.cache = cache.data.data_ptr()
         return NativeWalk(frame, step, (scratch, cos, sin, cache.data), {})
 
-    def run(self, run: NativeRun, stream: Tensor, walk: NativeWalk) -> Tensor:
-        """The residual stream [S, H] after these sublayers."""
+    def run(
+        self, run: NativeRun, stream: Tensor, walk: NativeWalk, taps: Sequence[int] = ()
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The residual stream [S, H] after these sublayers, and before those of these numbers."""
         if not run.layers:
-            return stream
+            return stream, [stream for _ in taps]
         out = torch.empty_like(stream)
+        copies, kept = None, stream.new_empty(len(taps), *stream.shape)
+        if taps:
+            copies = (c_void_p * len(run.layers))()
+            for place, copy in zip(taps, kept, strict=True):
+                copies[place] = copy.data_ptr()
         allowed = (c_void_p * len(self._windows))()
         for kind in run.kinds:
             allowed[kind] = self._allowed(kind, walk).data_ptr()
         walk.frame.allowed = addressof(allowed)
         common = byref(self._sizes), byref(walk.frame), run.fields, c_int64(len(run.layers))
-        self._call("sublayers", *common, c_void_p(stream.data_ptr()), c_void_p(out.data_ptr()))
-        return out
+        ends = c_void_p(stream.data_ptr()), c_void_p(out.data_ptr())
+        self._call("sublayers", *common, copies, *ends)
+        return out, list(kept)
 
     def sequence(self, sublayers: Sequence[tuple[int, NativeLayer]]) -> NativeRun:
         """Sublayers given by their depths and layers."""
@@ -215,18 +223,18 @@ class NativeSublayers:
         return DraftFrame(fields, allowed, out, logits, (scratch, places, cache.data))
 
     def draft_step(
-        self, run: NativeRun, frame: DraftFrame, head: Linear, row: int, kept: int, copy: int
+        self, run: NativeRun, frame: DraftFrame, head: Linear, row: int, copies: Array[c_void_p]
     ) -> NativeTop:
         """The row [H] at this address through the sublayers and the head, and its top token.
 
-        The stream before sublayer `kept` of the run is copied to the address `copy`.
+        `copies` are addresses for the stream before each sublayer of the run and before the head.
         """
         top = NativeTop()
         norm = _address(self._model.norm)
         self._call(
             "draft_step",
             *(byref(self._sizes), byref(frame.fields), run.fields, c_int64(len(run.layers))),
-            *(c_int64(kept), c_void_p(copy), c_void_p(norm), byref(_linear(head))),
+            *(copies, c_void_p(norm), byref(_linear(head))),
             *(c_int64(head.outputs), c_void_p(row), c_void_p(frame.out.data_ptr())),
             *(c_void_p(frame.logits.data_ptr()), byref(top)),
         )
