@@ -41,6 +41,7 @@ from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig
+from specframe.strategies.shared.ngrams import CopyCounts
 from specframe.strategies.shared.planners.candidates import Repricing
 from specframe.strategies.shared.planners.copy_first import CopyFirst
 from specframe.strategies.shared.planners.prospects import BestOf
@@ -166,6 +167,7 @@ class Auto(LayerSelector):
     config: AutoConfig = field(default_factory=AutoConfig)
     kept: _Record = field(init=False, compare=False, repr=False)  # of all sequences
     earlier: EarlierAnswers = field(init=False, compare=False, repr=False)
+    counts: CopyCounts = field(init=False, compare=False, repr=False)  # of accepted copies
 
     traits = Traits(
         "copies, and whichever of several strategies turns out the fastest",
@@ -182,6 +184,7 @@ class Auto(LayerSelector):
             raise InvalidConfig.of("Auto", "of", "one or more strategies", self.parts)
         object.__setattr__(self, "kept", _Record.of(len(self.parts)))
         object.__setattr__(self, "earlier", EarlierAnswers(COPIES))
+        object.__setattr__(self, "counts", CopyCounts())
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -195,7 +198,7 @@ class Auto(LayerSelector):
         )
 
     def fresh(self) -> Self:
-        """With fresh parts, of which nothing is known, and without earlier answers."""
+        """With fresh parts, of which nothing is known, and without what earlier answers left."""
         return replace(self, parts=tuple(part.fresh() for part in self.parts))
 
     def head(self, shape: ModelShape) -> DraftHead | None:
@@ -230,7 +233,7 @@ class Auto(LayerSelector):
         if not self.config.copies:
             return bandit
         index = SuffixIndex(COPIES, self.earlier)
-        return CopyFirst(bandit, index, COPIES.prior, COPIES.priced)
+        return CopyFirst(bandit, index, COPIES.prior, COPIES.priced, self.counts)
 
 
 class _AutoPlanner(Planner):

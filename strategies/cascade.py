@@ -28,7 +28,13 @@ from specframe.contract.planner import DraftHead, Planner
 from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.errors import InvalidConfig
-from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, CopySource, NgramConfig, NgramIndex
+from specframe.strategies.shared.ngrams import (
+    PROMPT_LOOKUP,
+    CopyCounts,
+    CopySource,
+    NgramConfig,
+    NgramIndex,
+)
 from specframe.strategies.shared.planners.copy_first import CopyFirst
 from specframe.strategies.shared.planners.prospects import BestOf
 from specframe.strategies.shared.suffix_copies import EarlierAnswers, SuffixConfig, SuffixIndex
@@ -44,6 +50,7 @@ class Cascade(LayerSelector):
     parts: tuple[LayerSelector, ...]  # one: the inner strategy
     config: NgramConfig | SuffixConfig = field(default_factory=lambda: NgramConfig(shortest=2))
     earlier: EarlierAnswers | None = field(init=False, compare=False, repr=False)
+    counts: CopyCounts = field(init=False, compare=False, repr=False)  # of accepted copies
 
     traits = Traits(
         "copies before the drafts of another strategy, chosen by price",
@@ -68,6 +75,7 @@ class Cascade(LayerSelector):
         if isinstance(config, SuffixConfig) and config.cached:
             earlier = EarlierAnswers(config)
         object.__setattr__(self, "earlier", earlier)
+        object.__setattr__(self, "counts", CopyCounts())
 
     @property
     def inner(self) -> LayerSelector:
@@ -81,7 +89,7 @@ class Cascade(LayerSelector):
         return replace(needs, prices=needs.prices or self.config.priced)
 
     def fresh(self) -> Self:
-        """With a fresh part, and without earlier answers."""
+        """With a fresh part, without earlier answers and what was accepted of copies."""
         return replace(self, parts=tuple(part.fresh() for part in self.parts))
 
     def head(self, shape: ModelShape) -> DraftHead | None:
@@ -108,4 +116,5 @@ class Cascade(LayerSelector):
             source = SuffixIndex(config, self.earlier)
         else:
             source = NgramIndex(config)
-        return CopyFirst(self.inner.start(shape), source, config.prior, config.priced)
+        inner = self.inner.start(shape)
+        return CopyFirst(inner, source, config.prior, config.priced, self.counts)

@@ -21,7 +21,9 @@ most, drafts of 10 that end under probability 0.7, and nothing learnt while gene
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any, ClassVar, Self
@@ -39,7 +41,7 @@ from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import Traits
 from specframe.contract.stopping import USUAL, ExpectedGain, FixedStop, StopPolicy
 from specframe.costs.model import CostModel
-from specframe.costs.rates import RoundPrices
+from specframe.costs.rates import RoundPrices, nearest
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.domains.domain_models import DomainModel, learn_models
 from specframe.strategies.shared.domains.labels import label_prompts, require_labels
@@ -64,6 +66,8 @@ FINEST = 64  # parts and ratios of weights: the program's table grows with both
 LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 NEVER = 1e-12
 FELT = 0.25  # of the boundary: smaller changes of attention's price leave the solution as it is
+STEP = 0.2  # of acceptance in log-odds, between two solutions
+MOST_KEPT = 256  # solutions of a domain
 PRIOR = 16.0  # observed rounds that the calibrated acceptance weighs as much as
 
 
@@ -140,8 +144,11 @@ class Learnt:
 class Solver:
     """Equation (4) for one sequence: solved when a boundary was crossed, else as before."""
 
-    def __init__(self, domain: DomainModel, config: KnapKnnConfig) -> None:
-        self._config, self._model = config, domain.model
+    def __init__(
+        self, domain: DomainModel, config: KnapKnnConfig, kept: dict[Hashable, Resolved]
+    ) -> None:
+        """`kept` are solutions of this domain, which are the same in every sequence."""
+        self._config, self._model, self._kept = config, domain.model, kept
         published = config.most_skipped < 1.0  # which trusts the losses
         known = () if published else domain.sets
         self._known = tuple(KnownSet(one.skips, one.acceptance.low) for one in known)
@@ -162,14 +169,22 @@ class Solver:
             lengths = [d for d in LENGTHS if d <= self._config.longest]
             self._prices, self._context = RoundPrices.near(context.costs, n, lengths), n
             self._attention = _attention_price(context.costs, n)
-        config = self._config
-        ends = min(config.protected, (context.shape.layers - 1) // 2) * 2
-        size = context.shape.sublayers
         self._shift, self.solutions = shift, self.solutions + 1
-        self.solved = resolve(
+        key = context.costs, nearest(self._context), shift
+        if key not in self._kept:
+            if len(self._kept) == MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = self._solve(self._prices, context.shape, shift)
+        self.solved = self._kept[key]
+        return self.solved
+
+    def _solve(self, prices: RoundPrices, shape: ModelShape, shift: float) -> Resolved:
+        config, size = self._config, shape.sublayers
+        ends = min(config.protected, (shape.layers - 1) // 2) * 2
+        return resolve(
             self._model,
             self._known,
-            self._prices,
+            prices,
             protected=frozenset([*range(ends), *range(size - ends, size)]),
             most_skipped=config.most_skipped,
             parts=config.parts,
@@ -177,7 +192,6 @@ class Solver:
             shift=shift,
             doubt=self._doubt,
         )
-        return self.solved
 
     @property
     def prices(self) -> RoundPrices:
@@ -203,8 +217,13 @@ class _Experience:
     """Observed acceptance of first drafted tokens against the calibrated one, in log-odds."""
 
     def __init__(self) -> None:
-        self.shift = 0.0
+        self._shift = 0.0
         self._accepted = self._seen = self._promised = 0.0
+
+    @property
+    def shift(self) -> float:
+        """In steps that make a difference: the same solutions serve again."""
+        return STEP * round(self._shift / STEP)
 
     def add(self, accepted: bool, promised: float) -> None:
         """A round's first drafted token, which no stop rule has selected."""
@@ -219,21 +238,26 @@ class _Experience:
         promised = min(max(self._promised / self._seen, 0.01), 0.99)
         found = (self._accepted + PRIOR * promised) / (self._seen + PRIOR)
         found = min(max(found, 0.01), 0.99)
-        self.shift += log(found / (1 - found)) - log(promised / (1 - promised))
+        self._shift += log(found / (1 - found)) - log(promised / (1 - promised))
         self._accepted = self._seen = self._promised = 0.0
 
     def forget_half(self) -> None:
         """After a rest, since the text may have changed."""
-        self.shift /= 2
+        self._shift /= 2
 
 
 class KnapsackPlanner(Planner):
     """Drafts with the knapsack solution of the prompt's domain at the current context."""
 
     def __init__(
-        self, lookup: Lookup, models: Mapping[str, DomainModel], config: KnapKnnConfig
+        self,
+        lookup: Lookup,
+        models: Mapping[str, DomainModel],
+        config: KnapKnnConfig,
+        kept: Mapping[str, dict[Hashable, Resolved]],
     ) -> None:
         self._lookup, self._models, self._config = lookup, models, config
+        self._kept = kept  # solutions by domain
         self.match: Match | None = None  # what the look-up found
         self.solver: Solver | None = None
         self._experience = _Experience()
@@ -246,7 +270,7 @@ class KnapsackPlanner(Planner):
         if self.solver is None:
             self.match = self._lookup.of_prompt(context)
             label = self.match.label if self.match is not None and self.match.known else MIXED
-            self.solver = Solver(self._models[label], self._config)
+            self.solver = Solver(self._models[label], self._config, self._kept[label])
         if self._resting:
             return draft_nothing(context.shape.layers)
         solved = self.solver.at(context, self._experience.shift)
@@ -303,6 +327,7 @@ class KnapKnn(LookingUp):
 
     config: KnapKnnConfig = field(default_factory=KnapKnnConfig)
     found: Learnt | None = None
+    kept: Mapping[str, dict[Hashable, Resolved]] = field(init=False, compare=False, repr=False)
 
     name = "knap-knn"
     traits = Traits(
@@ -315,6 +340,16 @@ class KnapKnn(LookingUp):
         calibrated=True,
     )
     presets: ClassVar[Mapping[str, KnapKnnConfig]] = {"best": KnapKnnConfig(), "faithful": FAITHFUL}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "kept", defaultdict(dict))
+
+    def fresh(self) -> Self:
+        """With the same look-up, without the solutions that were found so far."""
+        found = copy(self)
+        object.__setattr__(found, "kept", defaultdict(dict))
+        return found
 
     @classmethod
     def require_prompts(cls, prompts: Sequence[Prompt]) -> None:
@@ -342,7 +377,7 @@ class KnapKnn(LookingUp):
     def start(self, shape: ModelShape) -> KnapsackPlanner:
         """A planner that looks up the domain and solves its knapsack."""
         models = self.required(shape).models
-        return KnapsackPlanner(self.lookup, models, self.config)
+        return KnapsackPlanner(self.lookup, models, self.config, self.kept)
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
         """Of all domains' best sets, where observed acceptance counts."""

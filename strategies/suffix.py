@@ -31,6 +31,7 @@ from typing import ClassVar, Self
 
 from specframe.contract.planner import Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
+from specframe.strategies.shared.ngrams import CopyCounts
 from specframe.strategies.shared.planners.copying import CopyPlanner
 from specframe.strategies.shared.suffix_copies import (
     SUFFIX_DECODING,
@@ -49,6 +50,7 @@ class Suffix(LayerSelector):
 
     config: SuffixConfig = field(default_factory=SuffixConfig)
     earlier: EarlierAnswers = field(init=False, compare=False, repr=False)
+    counts: CopyCounts = field(init=False, compare=False, repr=False)  # of accepted copies
 
     traits = Traits(
         "copies the likeliest continuation by counts, also of earlier answers",
@@ -65,6 +67,7 @@ class Suffix(LayerSelector):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "earlier", EarlierAnswers(self.config))
+        object.__setattr__(self, "counts", CopyCounts())
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -72,10 +75,10 @@ class Suffix(LayerSelector):
         return Needs(prices=self.config.priced)
 
     def fresh(self) -> Self:
-        """Without the earlier answers."""
+        """Without the earlier answers, and what was accepted of copies."""
         return replace(self)
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner that copies from its own text and from the answers of earlier ones."""
         index = SuffixIndex(self.config, self.earlier if self.config.cached else None)
-        return CopyPlanner(index, self.config.prior, self.config.priced)
+        return CopyPlanner(index, self.config.prior, self.config.priced, self.counts)

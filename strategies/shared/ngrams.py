@@ -9,8 +9,17 @@ from typing import Protocol
 from specframe.contract.options import require_at_least
 from specframe.errors import InvalidConfig
 
-__all__ = ["PROMPT_LOOKUP", "Copy", "CopyBeliefs", "CopySource", "NgramConfig", "NgramIndex"]
+__all__ = [
+    "PROMPT_LOOKUP",
+    "Copy",
+    "CopyBeliefs",
+    "CopyCounts",
+    "CopySource",
+    "NgramConfig",
+    "NgramIndex",
+]
 
+CARRIED = 32.0  # tokens of earlier sequences that count, for each length of a match
 REMEMBERED = 16  # longest match that is counted apart from longer ones
 
 
@@ -123,21 +132,38 @@ def _after(tokens: Sequence[int], place: int, count: int) -> tuple[int, ...]:
 
 
 @dataclass
+class CopyCounts:
+    """Copied tokens and those accepted, by how many match before them: of all sequences."""
+
+    accepted: list[float] = field(default_factory=lambda: [0.0] * REMEMBERED)
+    seen: list[float] = field(default_factory=lambda: [0.0] * REMEMBERED)
+
+    def add(self, place: int, share: float, accepted: bool) -> None:
+        """A token that followed this share of the matches."""
+        self.seen[place] += share
+        self.accepted[place] += float(accepted)
+
+    def carried(self, place: int) -> tuple[float, float]:
+        """Tokens accepted and seen that a new sequence begins with."""
+        seen = self.seen[place]
+        keep = min(1.0, CARRIED / seen) if seen else 0.0
+        return keep * self.accepted[place], keep * seen
+
+
 class CopyBeliefs:
     """The chance that a copied token is accepted, by how many tokens match before it.
 
     Inside a copy that is accepted, every further token has one more match before it. The chance is
-    that of a token that always followed; others have their share of it.
+    that of a token that always followed; others have their share of it. `counts`, if given, are
+    what earlier sequences found, and take what this one finds.
     """
 
-    prior: float
-    _accepted: list[float] = field(init=False)
-    _seen: list[float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        lengths = range(1, REMEMBERED + 1)
-        self._seen = [self.prior] * REMEMBERED
-        self._accepted = [self.prior * m / (m + 2) for m in lengths]
+    def __init__(self, prior: float, counts: CopyCounts | None = None) -> None:
+        self._counts = CopyCounts() if counts is None else counts
+        carried = [self._counts.carried(place) for place in range(REMEMBERED)]
+        hoped = [prior * m / (m + 2) for m in range(1, REMEMBERED + 1)]
+        self._accepted = [a + hope for (a, _), hope in zip(carried, hoped, strict=True)]
+        self._seen = [seen + prior for _, seen in carried]
 
     def chances(self, copy: Copy) -> tuple[float, ...]:
         """Of each token, given that those before it were accepted."""
@@ -152,6 +178,7 @@ class CopyBeliefs:
             place = _place(copy.matched + depth)
             self._seen[place] += copy.share(depth)
             self._accepted[place] += float(depth < accepted)
+            self._counts.add(place, copy.share(depth), depth < accepted)
 
     def _chance(self, copy: Copy, depth: int) -> float:
         place = _place(copy.matched + depth)

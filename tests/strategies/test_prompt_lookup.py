@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from specframe.contract.naming import strategy_from
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table
-from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, NgramConfig, NgramIndex
+from specframe.strategies.shared.ngrams import (
+    CARRIED,
+    Copy,
+    CopyBeliefs,
+    CopyCounts,
+    NgramConfig,
+    NgramIndex,
+)
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 LAYERS = 4
@@ -122,3 +129,17 @@ def test_the_models_own_law_and_tokens_come_out(preset):
     strategy = strategy_from("prompt-lookup", SHAPE, preset)
     assert law_error(Case(strategy, new_tokens=4)) < 1e-12
     assert keeps_tokens(planted_executor("llama"), strategy, planted_prompts(each=2), 80)
+
+
+def test_what_was_accepted_in_earlier_texts_is_where_the_next_begins():
+    counts, copy = CopyCounts(), Copy((5,), 2)
+    first = CopyBeliefs(4.0, counts)
+    (hoped,) = first.chances(copy)
+    at_the_same_time = CopyBeliefs(4.0, counts)
+    for _ in range(100):
+        first.observe(copy, 1, 0)
+    assert at_the_same_time.chances(copy) == (hoped,)
+    (later,) = CopyBeliefs(4.0, counts).chances(copy)
+    assert later == pytest.approx(4.0 * hoped / (4.0 + CARRIED))
+    other = Copy((5,), 3)
+    assert CopyBeliefs(4.0, counts).chances(other) == CopyBeliefs(4.0).chances(other)

@@ -9,7 +9,7 @@ from specframe.contract.planner import Context, Planner
 from specframe.contract.wrapper import WrappedPlanner
 from specframe.costs.model import CostModel, expected_tokens
 from specframe.costs.rates import nearest
-from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopySource
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopyCounts, CopySource
 from specframe.strategies.shared.planners.copying import copying_rates
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
@@ -50,11 +50,18 @@ class _Drafts:
 class CopyFirst(WrappedPlanner):
     """Copies, drafts of the inner planner, or both; see `cascade`, whose equations these are."""
 
-    def __init__(self, inner: Planner, source: CopySource, prior: float, priced: bool) -> None:
-        """A copy that is not `priced` is always made; `prior` is that of `CopyBeliefs`."""
+    def __init__(
+        self,
+        inner: Planner,
+        source: CopySource,
+        prior: float,
+        priced: bool,
+        counts: CopyCounts | None = None,
+    ) -> None:
+        """A copy that is not `priced` is always made; see `CopyBeliefs` for the others."""
         super().__init__(inner)
         self._source, self._priced = source, priced
-        self._beliefs = CopyBeliefs(prior)
+        self._beliefs = CopyBeliefs(prior, counts)
         self._drafts = _Drafts()
         self._inner_plan: DraftPlan | None = None
         self._copy = Copy((), 1)  # of the round that was planned last

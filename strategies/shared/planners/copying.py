@@ -11,7 +11,7 @@ from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.costs.model import CostModel
 from specframe.costs.rates import RoundPrices
-from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopySource
+from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopyCounts, CopySource
 from specframe.types import LONGEST_CHAIN, DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["CopyPlanner", "copying_rates"]
@@ -23,12 +23,15 @@ LENGTHS = range(1, LONGEST_CHAIN + 1)
 class CopyPlanner(Planner):
     """Drafts what its source finds, and learns which copies are accepted.
 
-    A copy that is not `priced` is drafted whole. `prior` is that of the beliefs.
+    A copy that is not `priced` is drafted whole. `prior` and `counts` are those of the
+    beliefs.
     """
 
-    def __init__(self, source: CopySource, prior: float, priced: bool) -> None:
+    def __init__(
+        self, source: CopySource, prior: float, priced: bool, counts: CopyCounts | None = None
+    ) -> None:
         self._source, self._priced = source, priced
-        self._beliefs = CopyBeliefs(prior)
+        self._beliefs = CopyBeliefs(prior, counts)
         self._copy = NOTHING  # of the round that was planned last
 
     def plan(self, context: Context) -> DraftPlan:
