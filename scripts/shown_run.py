@@ -89,7 +89,7 @@ def everyone() -> str:
 
 
 def measured(selector: str) -> str:
-    """The results of one strategy in the runs of all, for each of its presets in a run."""
+    """The results of one strategy in the runs of all, for each of its presets and settings."""
     lines = [line for path in EVERYONE if path.exists() for line in _measured(path, selector)]
     return table([*HEADS[:1], "model", "domain", *HEADS[1:-1], "selection"], lines)
 
@@ -109,7 +109,7 @@ def _measured(path: Path, selector: str) -> list[list[str]]:
         ]
         for domain in (MEAN, *run.domains)
         for entry in run.entries(run.settings[0], domain)
-        if entry["selector"] == selector
+        if entry["selector"].split("+")[0] == selector
     ]
 
 

@@ -9,7 +9,7 @@ from specframe.contract.planner import DraftHead, HeadMemory
 
 __all__ = ["HeadRunner"]
 
-LONGEST_WAIT = 64  # most committed rows that wait for the first step of the next draft
+LONGEST_WAIT = 2048  # committed rows that wait for a draft: while nothing is drafted, none is run
 
 
 class HeadRunner:
@@ -25,11 +25,13 @@ class HeadRunner:
         self._memory: HeadMemory | None = None
         self._seen = 0  # positions that the memory holds
         self._waiting: list[Tensor] = []  # each [1, S, H]
+        self._rows = 0  # that are waiting
 
     def push(self, states: Tensor) -> None:
         """Add committed rows, in order; they are kept, and what they are a view of."""
         self._waiting.append(states)
-        if sum(rows.shape[1] for rows in self._waiting) > LONGEST_WAIT:
+        self._rows += states.shape[1]
+        if self._rows > LONGEST_WAIT:
             self._catch_up(torch.cat(self._waiting, dim=1))
 
     def run(self, states: Tensor, slot: int) -> Tensor:
@@ -45,7 +47,7 @@ class HeadRunner:
     def _catch_up(self, states: Tensor, committed: int | None = None) -> Tensor:
         found = self._run(states, self._seen)
         self._seen += states.shape[1] if committed is None else committed
-        self._waiting = []
+        self._waiting, self._rows = [], 0
         return found
 
     def _run(self, states: Tensor, first: int) -> Tensor:

@@ -13,7 +13,7 @@ from doubles.tiny import Tiny, tiny_executor
 from specframe.contract.constant_plan import ConstantPlan, ConstantPlanner
 from specframe.core.draft import Drafter
 from specframe.core.engine import Engine, Limits
-from specframe.core.head import HeadRunner
+from specframe.core.head import LONGEST_WAIT, HeadRunner
 from specframe.core.sampling import Law
 from specframe.errors import InvalidDraftPlan
 from specframe.strategies.autoregressive import Autoregressive
@@ -75,15 +75,17 @@ def test_a_head_holds_the_targets_own_stream_of_everything_committed(shape):
         covered = max(covered, first + count)
 
 
-def test_a_long_prompt_does_not_wait_for_the_first_draft():
-    head = MixingHead(2, 4)
-    runner = HeadRunner(head, 200)
-    for _ in range(3):
-        runner.push(torch.zeros(1, 50, 4))
-    assert head.memories[0].calls == [(0, 100)]
-    runner.run(torch.zeros(1, 1, 4), 150)
-    runner.run(torch.zeros(1, 1, 4), 151)
-    assert head.memories[0].calls[1:] == [(100, 51), (151, 1)]
+def test_rows_wait_for_the_first_draft_but_not_endlessly():
+    head, few = MixingHead(2, 4), LONGEST_WAIT // 2 + 1
+    runner = HeadRunner(head, 4 * few)
+    runner.push(torch.zeros(1, few, 4))
+    assert not head.memories
+    for _ in range(2):
+        runner.push(torch.zeros(1, few, 4))
+    assert head.memories[0].calls == [(0, 2 * few)]
+    runner.run(torch.zeros(1, 1, 4), 3 * few)
+    runner.run(torch.zeros(1, 1, 4), 3 * few + 1)
+    assert head.memories[0].calls[1:] == [(2 * few, few + 1), (3 * few + 1, 1)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -31,6 +31,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 NEVER = 1e-6
+LEAD = 1.1  # of a set that was never measured
 FINER = 2  # parts of a weight are so many times finer where there are low-bit weights,
 COARSER = 2  # and so many times fewer prefixes are tried: sets with low-bit weights begin early
 
@@ -161,6 +162,8 @@ def resolve(
 ) -> Resolved:
     """Choose between the best cells of the table and the known sets.
 
+    The best of many estimates is mostly one that is too high, so where there are known sets, one
+    whose acceptance was never measured must be faster than the best of them by `LEAD`.
     `shift` moves all acceptances in log-odds, as far as observed ones differ from estimated ones.
     `doubt` is taken off those that follow from losses alone: by how much such ones were wrong.
     """
@@ -168,11 +171,13 @@ def resolve(
         model, prices, protected=protected, parts=parts, heaviest=heaviest, shift=shift
     )
     stride *= COARSER if items.problem.low is not None else 1
-    candidates = list(_best_cells(items, most_skipped, doubt, solved, stride))
-    candidates += [
-        KnownSet(one.skips, float(_shifted(np.array([one.alpha]), shift)[0])) for one in known
-    ]
-    return best_of(candidates, prices)
+    estimated = best_of(list(_best_cells(items, most_skipped, doubt, solved, stride)), prices)
+    if not known:
+        return estimated
+    moved = [KnownSet(one.skips, float(_shifted(np.array([one.alpha]), shift)[0])) for one in known]
+    measured = best_of(moved, prices)
+    ahead = estimated.choice.tokens_per_second > LEAD * measured.choice.tokens_per_second
+    return estimated if ahead else measured
 
 
 def best_of(candidates: Sequence[KnownSet], prices: RoundPrices) -> Resolved:

@@ -1,6 +1,7 @@
 """The best set at the prices of one context, as a knapsack."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from doubles.strategies_worlds import prices
 from specframe.costs.model import expected_tokens
 from specframe.costs.rates import RoundPrices
 from specframe.strategies.shared.judging.additive import AdditiveModel, link_through
-from specframe.strategies.shared.searching.resolve import KnownSet, resolve, whole_weights
+from specframe.strategies.shared.searching.resolve import LEAD, KnownSet, resolve, whole_weights
 from specframe.types import DraftPlan, SkipSet, StopRule
 
 LENGTHS = range(1, 13)
@@ -44,6 +45,20 @@ def test_a_measured_set_is_taken_where_it_beats_what_the_model_proposes():
     found = resolve(model, [known], RoundPrices.at(prices(4), 10, LENGTHS))
     assert found.skips == known.skips
     assert found.alpha == 0.99
+
+
+@pytest.mark.parametrize(("alpha", "taken"), [(0.75, False), (0.9, True)])
+def test_a_set_that_was_never_measured_must_be_faster_by_the_lead(alpha, taken):
+    """Both of four sublayers that cost alike: one measured, the other of the model's estimate."""
+    slices = RoundPrices.at(prices(4), 10, LENGTHS)
+    known = KnownSet(SkipSet.from_sublayers(4, [4, 5, 6, 7]), 0.72)
+    model = AdditiveModel((9.0,) * 4 + (0.001,) * 4, link_through([0.004, 9.0], [alpha, 0.0]))
+    model = replace(model, losses=model.losses[::-1])
+    found = resolve(model, [known], slices)
+    rates = [slices.speed(one, known.skips) for one in (alpha, known.alpha)]
+    assert taken == (rates[0] > LEAD * rates[1]), "the case shows nothing"
+    assert (found.skips != known.skips) == taken
+    assert resolve(model, (), slices).skips != known.skips
 
 
 def test_nothing_is_skipped_where_speculation_does_not_pay():
