@@ -60,8 +60,8 @@ class ScaleSettings:
     strategies: tuple[str, ...] = HEADLINE
     link: str = GLOO
     calibration: int = 5
-    evaluations: int = 40
-    domain_evaluations: int = 16
+    evaluations: int = 32
+    domain_evaluations: int = 12
 
     def __post_init__(self) -> None:
         if not self.shapes or not set(self.shapes) <= set(LARGE):
