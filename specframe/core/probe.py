@@ -1,4 +1,4 @@
-"""Walks for strategies: they read the cache and write nothing."""
+"""Walks for strategies: they read the cache and change nothing that is committed."""
 
 from __future__ import annotations
 

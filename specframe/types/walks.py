@@ -17,9 +17,9 @@ class Step:
     """The rows that one walk processes.
 
     `slot` is the cache column from which the rows' keys and values are written; every row sees all
-    columns before it. With None nothing is written: the rows see the first `visible` columns and
-    each other. `mask` covers the rightmost columns: True is visible, and columns to the left of
-    the mask are visible to every row. Without a mask, attention among the rows is causal.
+    columns before it. With None no committed column is changed: the rows see the first `visible`
+    columns and each other. `mask` covers the rightmost columns: True is visible, and columns to the
+    left of the mask are visible to every row. Without a mask, attention among the rows is causal.
     """
 
     tokens: Tensor  # [B, S] token ids

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from specframe.costs.model import CostModel
 from specframe.types import DraftPlan, Outcome
 
-__all__ = ["Overrun"]
+__all__ = ["ENOUGH", "Overrun"]
 
-FEWEST = 4  # rounds
+ENOUGH = 4  # rounds
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Overrun:
     @property
     def factor(self) -> float:
         """1 until a few rounds are known, and where drafts take no longer than priced."""
-        if self.rounds < FEWEST or not min(self.verifying, self.drafting_priced) > 0.0:
+        if self.rounds < ENOUGH or not min(self.verifying, self.drafting_priced) > 0.0:
             return 1.0
         priced = self.drafting_priced * self.verifying / self.verifying_priced
         return max(self.drafting / priced, 1.0)

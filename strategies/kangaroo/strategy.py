@@ -44,8 +44,7 @@ from specframe.strategies.kangaroo.adapter import (
     agreement,
     train_adapter,
 )
-from specframe.strategies.kangaroo.overrun import FEWEST as ENOUGH
-from specframe.strategies.kangaroo.overrun import Overrun
+from specframe.strategies.kangaroo.overrun import ENOUGH, Overrun
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
 from specframe.strategies.shared.planners.candidates import Repricing
 from specframe.strategies.shared.searching.search import Allowance

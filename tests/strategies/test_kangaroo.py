@@ -20,8 +20,7 @@ from specframe.strategies.kangaroo.adapter import (
     agreement,
     train_adapter,
 )
-from specframe.strategies.kangaroo.overrun import FEWEST as ENOUGH
-from specframe.strategies.kangaroo.overrun import Overrun
+from specframe.strategies.kangaroo.overrun import ENOUGH, Overrun
 from specframe.strategies.kangaroo.strategy import Kangaroo, KangarooConfig, Trained
 from specframe.types import Draft, DraftPlan, Estimate, ModelShape, Outcome, SkipSet, StopRule
 
