@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from specframe.errors import InvalidConfig
 from specframe.types import Estimate, SkipSet
 
 __all__ = ["JudgedSet"]
@@ -26,12 +25,6 @@ class JudgedSet:
     tried: int  # sets that were compared
     warnings: tuple[str, ...] = ()
     low_bit_bytes: int = 0  # memory of its low-bit copies, on the machine that calibrated
-
-    def __post_init__(self) -> None:
-        rate = self.acceptance
-        for share in (rate.value, rate.low, rate.high):
-            if not 0.0 <= share <= 1.0:
-                raise InvalidConfig.of("calibrated set", "acceptance", "from 0 to 1", share)
 
     def figures(self) -> dict[str, Any]:
         """The figures to show to a user, as plain data."""

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from math import sqrt
 
+from specframe.errors import InvalidConfig
+
 __all__ = ["NORMAL_95", "Estimate", "ModelShape", "Prompt"]
 
 NORMAL_95 = 1.96  # standard errors on either side that cover 95 % of a normal distribution
@@ -19,6 +21,11 @@ class Estimate:
     low: float
     high: float
     count: int
+
+    def __post_init__(self) -> None:
+        for share in (self.value, self.low, self.high):
+            if not 0.0 <= share <= 1.0:
+                raise InvalidConfig.of("Estimate", "share", "from 0 to 1", share)
 
     @classmethod
     def of_share(cls, hits: float, count: int) -> Estimate:
