@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from specframe.strategies.draft_model import DraftModel
     from specframe.strategies.fixed import FixedSkips
     from specframe.strategies.kangaroo.strategy import Kangaroo
-    from specframe.strategies.knap_knn import KnapKnn
+    from specframe.strategies.knap_knn.strategy import KnapKnn
     from specframe.strategies.knapspec.strategy import KnapSpec
     from specframe.strategies.knn_ssd import KnnSsd
     from specframe.strategies.layerskip import LayerSkip
@@ -68,7 +68,7 @@ _HOMES = {
     "DraftModel": "draft_model",
     "FixedSkips": "fixed",
     "Kangaroo": "kangaroo.strategy",
-    "KnapKnn": "knap_knn",
+    "KnapKnn": "knap_knn.strategy",
     "KnapSpec": "knapspec.strategy",
     "KnnSsd": "knn_ssd",
     "LayerSkip": "layerskip",

@@ -28,7 +28,7 @@ from doubles.written_lab import (
 from specframe.contract.naming import strategy_from
 from specframe.costs.rates import RoundPrices
 from specframe.errors import InvalidConfig
-from specframe.strategies.knap_knn import KnapKnn, KnapKnnConfig
+from specframe.strategies.knap_knn.strategy import KnapKnn, KnapKnnConfig
 from specframe.strategies.shared.judging.additive import AdditiveModel, link_through
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.searching.knapsack_search import KnapsackSearch

@@ -1,4 +1,4 @@
-"""Compiles `sublayers.c` for this processor, once, into the user's cache folder."""
+"""Compiles the sublayers for this processor, once, into the user's cache folder."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = ["compiled", "source_version"]
 
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-fPIC", "-shared")
 DEFINITIONS = {torch.bfloat16: ("-DBFLOAT16",), torch.float32: ()}
+SOURCES = ("elements.c", "products.c", "sublayers.c")  # one text, in this order
 LONGEST_COMPILATION = 120.0  # seconds
 
 
@@ -53,8 +54,8 @@ def source_version() -> str:
 
 
 def _source() -> str:
-    source = files("specframe.executors.fused.native") / "sublayers.c"
-    return source.read_text(encoding="utf-8")
+    folder = files("specframe.executors.fused.native")
+    return "".join((folder / name).read_text(encoding="utf-8") for name in SOURCES)
 
 
 def _compile(command: list[str], text: str, kept: Path) -> None:

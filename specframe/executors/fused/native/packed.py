@@ -20,7 +20,7 @@ AT_ONCE = 4096  # outputs whose codes are put in order together
 
 @dataclass(frozen=True, slots=True)
 class PackedWeight:
-    """Codes in blocks of 16 outputs, in the order that `sublayers.c` describes."""
+    """Codes in blocks of 16 outputs, in the order that `products.c` describes."""
 
     codes: Tensor  # [blocks, groups, bytes]
     scales: Tensor  # [blocks, groups, 16] bfloat16

@@ -1,0 +1,1 @@
+"""KnapSpec's knapsack over the losses of the prompt's domain."""
