@@ -30,8 +30,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf, sqrt
-from operator import add
 from typing import ClassVar, Self
 
 from specframe.contract.options import require_at_least
@@ -40,10 +38,12 @@ from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.second_model import LoadSecond, SecondModel
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.costs.model import CostModel
+from specframe.costs.rates import round_seconds, token_seconds
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.ngrams import CopyCounts
 from specframe.strategies.shared.planners.candidates import Repricing
 from specframe.strategies.shared.planners.copy_first import CopyFirst
+from specframe.strategies.shared.planners.evidence import CopyTrial, SpeedEvidence
 from specframe.strategies.shared.planners.prospects import BestOf
 from specframe.strategies.shared.suffix_copies import EarlierAnswers, SuffixConfig, SuffixIndex
 from specframe.types import DraftPlan, ModelShape, Outcome
@@ -55,8 +55,6 @@ RECENT = 1_000.0  # half-life in tokens of the evidence that shows whether the t
 SETTLED = 50.0  # rounds before it is used
 SLOWER = 0.75
 FORGOTTEN = 0.02  # what is kept of evidence when it has
-PRIOR_ROUNDS = 3.0  # what the starting scatter is worth
-PRIOR_SCATTER = 0.5  # of a round's tokens, relative to their mean
 
 
 @dataclass(frozen=True)
@@ -79,60 +77,22 @@ class AutoConfig:
 
 
 @dataclass
-class _Evidence:
-    """Fading sums over an arm's rounds; t is tokens in autoregressive seconds, s is seconds."""
-
-    sums: tuple[float, ...] = (0.0,) * 6  # of 1, t, s, tt, ts, ss
-
-    def add(self, t: float, s: float) -> None:
-        new = (1.0, t, s, t * t, t * s, s * s)
-        self.sums = tuple(map(add, self.sums, new))
-
-    def fade(self, keep: float) -> None:
-        self.sums = tuple(keep * kept for kept in self.sums)
-
-    @property
-    def rounds(self) -> float:
-        return self.sums[0]
-
-    @property
-    def speed(self) -> float:
-        """Equation (1)."""
-        _, t, s, *_ = self.sums
-        return t / s if s > 0.0 else 0.0
-
-    @property
-    def error(self) -> float:
-        """Equation (2)."""
-        rounds, t, s, tt, ts, ss = self.sums
-        if s <= 0.0:
-            return inf
-        g = self.speed
-        scatter = max(tt - 2.0 * g * ts + g * g * ss, 0.0)
-        prior = (PRIOR_SCATTER * t / rounds) ** 2
-        variance = (scatter + PRIOR_ROUNDS * prior) / (rounds + PRIOR_ROUNDS)
-        return sqrt(variance * rounds) / s
-
-
-@dataclass
 class _Record:
     """What is known of all arms."""
 
-    evidence: list[_Evidence]  # by arm
-    recent: list[_Evidence]  # the same, fading faster
+    evidence: list[SpeedEvidence]  # by arm
+    recent: list[SpeedEvidence]  # the same, fading faster
     lost: float = 0.0  # seconds against drafting nothing
     passed: float = 0.0  # autoregressive seconds of all tokens
 
     @classmethod
     def of(cls, arms: int) -> _Record:
         """Nothing yet."""
-        return cls([_Evidence() for _ in range(arms)], [_Evidence() for _ in range(arms)])
+        return cls([SpeedEvidence() for _ in range(arms)], [SpeedEvidence() for _ in range(arms)])
 
     def copy(self) -> _Record:
         """One that goes its own way."""
-        evidence, recent = (
-            [_Evidence(one.sums) for one in some] for some in (self.evidence, self.recent)
-        )
+        evidence, recent = ([replace(one) for one in some] for some in (self.evidence, self.recent))
         return replace(self, evidence=evidence, recent=recent)
 
     def add(self, arm: int | None, tokens: int, gained: float, spent: float, keep: float) -> None:
@@ -155,7 +115,7 @@ class _Record:
             return
         for one in self.evidence:
             one.fade(FORGOTTEN)
-        self.recent = [_Evidence() for _ in self.recent]
+        self.recent = [SpeedEvidence() for _ in self.recent]
         self.lost = 0.0  # noticing took seconds, and the new text has a stake of its own
 
 
@@ -168,6 +128,7 @@ class Auto(LayerSelector):
     kept: _Record = field(init=False, compare=False, repr=False)  # of all sequences
     earlier: EarlierAnswers = field(init=False, compare=False, repr=False)
     counts: CopyCounts = field(init=False, compare=False, repr=False)  # of accepted copies
+    trial: CopyTrial = field(init=False, compare=False, repr=False)  # of looking for copies
 
     traits = Traits(
         "copies, and whichever of several strategies turns out the fastest",
@@ -185,6 +146,7 @@ class Auto(LayerSelector):
         object.__setattr__(self, "kept", _Record.of(len(self.parts)))
         object.__setattr__(self, "earlier", EarlierAnswers(COPIES))
         object.__setattr__(self, "counts", CopyCounts())
+        object.__setattr__(self, "trial", CopyTrial())
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
@@ -233,7 +195,7 @@ class Auto(LayerSelector):
         if not self.config.copies:
             return bandit
         index = SuffixIndex(COPIES, self.earlier)
-        return CopyFirst(bandit, index, COPIES.prior, COPIES.priced, self.counts)
+        return CopyFirst(bandit, index, COPIES.prior, COPIES.priced, self.counts, self.trial)
 
 
 class _AutoPlanner(Planner):
@@ -287,8 +249,9 @@ class _AutoPlanner(Planner):
         if outcome.plan.stop.max_tokens and not outcome.drafted:
             return  # a copy was verified in its place
         tokens = min(len(outcome.emitted), outcome.accepted + 1)  # without a copy before them
-        gained = tokens * self._costs.autoregressive(self._n)
-        spent = self._costs.round(outcome.plan, self._n, outcome.drafted) + outcome.select_seconds
+        gained = tokens * token_seconds(self._costs, self._n)
+        spent = round_seconds(self._costs, outcome.plan, self._n, outcome.drafted)
+        spent += outcome.select_seconds
         keep = 0.5 ** (tokens / self._config.half_life)
         for record in (self._record, self._kept):
             record.add(self._current, tokens, gained, spent, keep)
@@ -307,25 +270,24 @@ class _AutoPlanner(Planner):
 
     def _upper(self, arm: int) -> float:
         """Equation (3)."""
-        evidence = self._record.evidence[arm]
-        if evidence.rounds < 1.0:
-            return inf
-        return evidence.speed + self._config.width * evidence.error
+        return self._record.evidence[arm].upper(self._config.width)
 
     def _may_plan(self, arm: int, costs: CostModel) -> bool:
         """Equation (5)."""
         evidence, config = self._record.evidence[arm], self._config
         if evidence.speed - config.width * evidence.error > 1.0:
             return True
-        stake = config.stake * costs.autoregressive(self._n)
+        stake = config.stake * token_seconds(costs, self._n)
         return self._record.lost < stake + config.share * self._record.passed
 
 
 def _loses(plan: DraftPlan, costs: CostModel, n: int) -> bool:
     """Equation (6): drafting nothing does not lose."""
-    longest, alone = plan.stop.max_tokens, costs.autoregressive(n)
+    longest, alone = plan.stop.max_tokens, token_seconds(costs, n)
     lengths = {d for d in (1, longest // 2, longest) if d}
-    return bool(lengths) and all((d + 1) * alone <= costs.round(plan, n, d) for d in lengths)
+    return bool(lengths) and all(
+        (d + 1) * alone <= round_seconds(costs, plan, n, d) for d in lengths
+    )
 
 
 def _joined(depths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -36,6 +36,7 @@ from specframe.strategies.shared.ngrams import (
     NgramIndex,
 )
 from specframe.strategies.shared.planners.copy_first import CopyFirst
+from specframe.strategies.shared.planners.evidence import CopyTrial
 from specframe.strategies.shared.planners.prospects import BestOf
 from specframe.strategies.shared.suffix_copies import EarlierAnswers, SuffixConfig, SuffixIndex
 from specframe.types import ModelShape
@@ -51,6 +52,7 @@ class Cascade(LayerSelector):
     config: NgramConfig | SuffixConfig = field(default_factory=lambda: NgramConfig(shortest=2))
     earlier: EarlierAnswers | None = field(init=False, compare=False, repr=False)
     counts: CopyCounts = field(init=False, compare=False, repr=False)  # of accepted copies
+    trial: CopyTrial = field(init=False, compare=False, repr=False)  # of looking for copies
 
     traits = Traits(
         "copies before the drafts of another strategy, chosen by price",
@@ -76,6 +78,7 @@ class Cascade(LayerSelector):
             earlier = EarlierAnswers(config)
         object.__setattr__(self, "earlier", earlier)
         object.__setattr__(self, "counts", CopyCounts())
+        object.__setattr__(self, "trial", CopyTrial())
 
     @property
     def inner(self) -> LayerSelector:
@@ -117,4 +120,5 @@ class Cascade(LayerSelector):
         else:
             source = NgramIndex(config)
         inner = self.inner.start(shape)
-        return CopyFirst(inner, source, config.prior, config.priced, self.counts)
+        trial = self.trial if config.priced else None
+        return CopyFirst(inner, source, config.prior, config.priced, self.counts, trial)

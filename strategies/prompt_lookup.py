@@ -21,10 +21,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, NgramConfig, NgramIndex
 from specframe.strategies.shared.planners.copying import CopyPlanner
+from specframe.strategies.shared.planners.prospects import BestOf
 from specframe.types import ModelShape
 
 __all__ = ["PromptLookup"]
@@ -53,6 +55,10 @@ class PromptLookup(LayerSelector):
     def needs(self) -> Needs:  # type: ignore[override]
         """Prices, where they decide how much is copied."""
         return Needs(prices=self.config.priced)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """What copies gain depends on the text, so they are tried where prices decide."""
+        return BestOf([None]) if self.config.priced else None
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner with an empty index."""

@@ -29,10 +29,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
+from specframe.contract.paying import Prospect
 from specframe.contract.planner import Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
 from specframe.strategies.shared.ngrams import CopyCounts
 from specframe.strategies.shared.planners.copying import CopyPlanner
+from specframe.strategies.shared.planners.prospects import BestOf
 from specframe.strategies.shared.suffix_copies import (
     SUFFIX_DECODING,
     EarlierAnswers,
@@ -77,6 +79,10 @@ class Suffix(LayerSelector):
     def fresh(self) -> Self:
         """Without the earlier answers, and what was accepted of copies."""
         return replace(self)
+
+    def prospect(self, shape: ModelShape) -> Prospect | None:
+        """What copies gain depends on the text, so they are tried where prices decide."""
+        return BestOf([None]) if self.config.priced else None
 
     def start(self, shape: ModelShape) -> Planner:
         """A planner that copies from its own text and from the answers of earlier ones."""

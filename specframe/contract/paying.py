@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from functools import lru_cache
 
 from specframe.contract.planner import Context, Planner
+from specframe.costs.rates import round_seconds, token_seconds
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["PayingPlanner", "Prospect", "absence", "draft_nothing"]
@@ -77,8 +78,8 @@ class PayingPlanner(Planner):
             return
         if outcome.drafted:  # else a token is gained for the price of a token
             costs, n = self._context.costs, self._context.length - 1
-            self._gained += len(outcome.emitted) * costs.autoregressive(n)
-            self._spent += costs.round(outcome.plan, n, outcome.drafted)
+            self._gained += len(outcome.emitted) * token_seconds(costs, n)
+            self._spent += round_seconds(costs, outcome.plan, n, outcome.drafted)
         if not self._trying:  # what was planned first is paid for, whatever is done with it
             self._spent += outcome.select_seconds
         self._trying = False

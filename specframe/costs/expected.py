@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from specframe.types import GainRule, StopRule, TreeRule
+from specframe.types import DraftPlan, GainRule, StopRule, TreeRule
 
 __all__ = [
     "chance_of_acceptance",
     "expected_tokens",
     "expected_tokens_by_depth",
+    "expected_tokens_of_plan",
     "expected_tree_tokens",
     "goes_on",
     "tree_nodes",
@@ -49,6 +50,17 @@ def expected_tree_tokens(alpha: float, sibling: float, tree: TreeRule, drafted: 
         tokens += reach * (alpha + saved)
         reach *= alpha
     return tokens
+
+
+def expected_tokens_of_plan(
+    alpha: float | Sequence[float], plan: DraftPlan, sibling: float = 0.0
+) -> float:
+    """Expected tokens of a round that drafts all it may; trees use alpha's mean and `sibling`."""
+    alphas = [alpha] if isinstance(alpha, float | int) else alpha
+    drafted = plan.stop.max_tokens
+    if plan.tree is not None:
+        return expected_tree_tokens(sum(alphas) / len(alphas), sibling, plan.tree, drafted)
+    return expected_tokens_by_depth(alphas, drafted)
 
 
 def tree_nodes(tree: TreeRule | None, drafted: int, copied: int = 0) -> int:

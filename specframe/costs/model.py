@@ -15,6 +15,7 @@ from specframe.costs.expected import (
     chance_of_acceptance,
     expected_tokens,
     expected_tokens_by_depth,
+    expected_tokens_of_plan,
     expected_tree_tokens,
     goes_on,
     tree_nodes,
@@ -283,7 +284,7 @@ class CostModel:
         self, alpha: float | Sequence[float], plan: DraftPlan, n: float, sibling: float = 0.0
     ) -> float:
         """Expected tokens of a round over its seconds; trees use alpha's mean and `sibling`."""
-        return _tokens(alpha, plan, sibling) / self.round(plan, n)
+        return expected_tokens_of_plan(alpha, plan, sibling) / self.round(plan, n)
 
     def speedup(
         self, alpha: float | Sequence[float], plan: DraftPlan, n: float, alpha_error: float = 0.0
@@ -330,14 +331,6 @@ class CostModel:
 
     def _ratio(self, alpha: float | Sequence[float], plan: DraftPlan, n: float) -> float:
         return self.tokens_per_second(alpha, plan, n) * self.autoregressive(n)
-
-
-def _tokens(alpha: float | Sequence[float], plan: DraftPlan, sibling: float) -> float:
-    alphas = [alpha] if isinstance(alpha, float | int) else alpha
-    drafted = plan.stop.max_tokens
-    if plan.tree is not None:
-        return expected_tree_tokens(sum(alphas) / len(alphas), sibling, plan.tree, drafted)
-    return expected_tokens_by_depth(alphas, drafted)
 
 
 def _shifted(alpha: float | Sequence[float], by: float) -> float | Sequence[float]:

@@ -7,14 +7,15 @@ generation need them faster than one by one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specframe.costs.model import CostModel, LowPrices
-from specframe.types import SkipSet
+from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule
 
 __all__ = [
     "APART",
@@ -26,13 +27,17 @@ __all__ = [
     "as_matrix",
     "expected_token_grid",
     "nearest",
+    "round_seconds",
+    "step_seconds",
+    "token_seconds",
 ]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 NEVER = 1e-6
 APART = 32  # tokens of context between prices that are looked up while generating
-KEPT = 256  # prices at contexts that are kept
+KEPT_ROUNDS = 4096
+KEPT = 256  # prices that are kept: contexts, and skip sets at each
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +168,12 @@ class RoundPrices:
     finish: Floats  # [D] the rest of that walk
     verifying: Floats  # [K, D] one sublayer over d + 1 rows
     verify: Floats  # [D] the rest of verification and of the round
-    copying: Floats  # [D] a round that verifies d copied tokens and drafts none
+    copying: tuple[float, ...]  # [D] a round that verifies d copied tokens and drafts none
     autoregressive: float
     reused: bool  # whether verification starts after the prefix
+    _known: dict[tuple[SkipSet, ...], PricedSets] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # sets that were priced: sequences ask for the same ones again
 
     @classmethod
     def at(cls, costs: CostModel, n: float, lengths: Sequence[int]) -> RoundPrices:
@@ -219,8 +227,13 @@ class RoundPrices:
 
     def of(self, sets: Sequence[SkipSet]) -> PricedSets:
         """Rounds of these skip sets, which share one pricing however often they are compared."""
-        seconds = self.seconds(SetMatrix.of(sets, len(self.kind)))
-        return PricedSets(seconds, self.lengths, self.autoregressive)
+        key = tuple(sets)
+        if key not in self._known:
+            if len(self._known) == KEPT:
+                self._known.clear()
+            seconds = self.seconds(SetMatrix.of(sets, len(self.kind)))
+            self._known[key] = PricedSets(seconds, self.lengths, self.autoregressive)
+        return self._known[key]
 
     def speed(self, alpha: float, skips: SkipSet) -> float:
         """Speed-up of one skip set at its best draft length."""
@@ -247,9 +260,54 @@ class RoundPrices:
         return counts
 
 
+def round_seconds(
+    costs: CostModel, plan: DraftPlan, n: float, drafted: float | None = None
+) -> float:
+    """`CostModel.round` at the nearest context at which prices are looked up while generating."""
+    d = plan.stop.max_tokens if drafted is None else drafted
+    rows = plan.tree, len(plan.copied), plan.headed, plan.second
+    return _round_seconds(costs, nearest(n), plan.skips, *rows, d)
+
+
+def token_seconds(costs: CostModel, n: float) -> float:
+    """`CostModel.autoregressive` at the nearest of those contexts."""
+    return _token_seconds(costs, nearest(n))
+
+
+def step_seconds(costs: CostModel, skips: SkipSet, n: float) -> float:
+    """`CostModel.draft_step` at the nearest of those contexts."""
+    return _step_seconds(costs, nearest(n), skips)
+
+
 def nearest(n: float) -> int:
     """The nearest context length at which prices are looked up while generating."""
     return APART * round(n / APART)
+
+
+@lru_cache(maxsize=KEPT)
+def _token_seconds(costs: CostModel, n: int) -> float:
+    return costs.autoregressive(n)
+
+
+@lru_cache(maxsize=KEPT)
+def _step_seconds(costs: CostModel, n: int, skips: SkipSet) -> float:
+    return costs.draft_step(skips, n)
+
+
+@lru_cache(maxsize=KEPT_ROUNDS)
+def _round_seconds(
+    costs: CostModel,
+    n: int,
+    skips: SkipSet,
+    tree: TreeRule | None,
+    copied: int,
+    headed: bool,
+    second: bool,
+    drafted: float,
+) -> float:
+    stop, copies = StopRule(ceil(drafted)), (0,) * copied
+    plan = DraftPlan(skips, stop, tree, copied=copies, headed=headed, second=second)
+    return costs.round(plan, n, drafted)
 
 
 @lru_cache(maxsize=KEPT)
@@ -272,7 +330,7 @@ def _priced(costs: CostModel, n: float, lengths: tuple[int, ...]) -> RoundPrices
         verifying=np.array([[t.at(n, d + 1) for d in lengths] for t in tables]),
         verify=np.array([costs.base.at(n, d + 1) + costs.head.at(n, d + 1) for d in lengths])
         + costs.round_seconds,
-        copying=np.array([costs.verify(1 + d, n) for d in lengths]) + costs.round_seconds,
+        copying=tuple(costs.verify(1 + d, n) + costs.round_seconds for d in lengths),
         autoregressive=costs.autoregressive(n),
         reused=not costs.draft_bits,
     )

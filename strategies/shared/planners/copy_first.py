@@ -7,10 +7,12 @@ from math import inf, prod
 
 from specframe.contract.planner import Context, Planner
 from specframe.contract.wrapper import WrappedPlanner
+from specframe.costs.expected import expected_tokens_of_plan
 from specframe.costs.model import CostModel, expected_tokens
-from specframe.costs.rates import nearest
+from specframe.costs.rates import round_seconds, step_seconds
 from specframe.strategies.shared.ngrams import Copy, CopyBeliefs, CopyCounts, CopySource
 from specframe.strategies.shared.planners.copying import copying_rates
+from specframe.strategies.shared.planners.evidence import CopyTrial
 from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["CopyFirst", "after_copy", "own_part"]
@@ -19,6 +21,7 @@ PRIOR = 4.0  # drafted tokens that the starting acceptance is worth
 LIKELY = 0.9  # where it starts: the inner strategy drafts because it expects to be right
 LENGTH = 6.0  # how long drafts are taken to be until some have been seen
 MEMORY = 0.95
+BLOCK = 8  # rounds with or without copies
 
 
 @dataclass
@@ -57,11 +60,17 @@ class CopyFirst(WrappedPlanner):
         prior: float,
         priced: bool,
         counts: CopyCounts | None = None,
+        trial: CopyTrial | None = None,
     ) -> None:
-        """A copy that is not `priced` is always made; see `CopyBeliefs` for the others."""
+        """A copy that is not `priced` is always made; see `CopyBeliefs` for `prior` and `counts`.
+
+        With a `trial`, copies are looked for only where that was faster, also in earlier sequences.
+        """
         super().__init__(inner)
         self._source, self._priced = source, priced
         self._beliefs = CopyBeliefs(prior, counts)
+        self._kept, self._trial = trial, None if trial is None else trial.copy()
+        self._looking, self._left = True, 0  # for so many rounds more
         self._drafts = _Drafts()
         self._inner_plan: DraftPlan | None = None
         self._copy = Copy((), 1)  # of the round that was planned last
@@ -69,16 +78,22 @@ class CopyFirst(WrappedPlanner):
     def plan(self, context: Context) -> DraftPlan:
         """Equation (4)."""
         plan = self._inner_plan = self._inner.plan(context)
+        if self._trial is not None and self._left == 0:
+            self._looking, self._left = self._trial.pays, BLOCK
+        if not self._looking:
+            self._source.follow(context.tokens)
+            return plan
         copy = self._source.find(context.tokens, context.budget - 1)
         if copy is None:
             return plan
         self._copy = copy
         if not self._priced:
             return after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
-        return self._fastest(plan, copy, context.costs, nearest(context.length - 1))
+        return self._fastest(plan, copy, context.costs, context.length - 1)
 
     def observe(self, outcome: Outcome) -> None:
         """Both learn, each from its own part of the draft."""
+        self._judge(outcome)
         self._beliefs.observe(self._copy, outcome.draft.copied, outcome.accepted)
         inner = own_part(outcome, self._inner_plan)
         if inner.drafted:
@@ -91,6 +106,15 @@ class CopyFirst(WrappedPlanner):
         self._source.follow(context.tokens)
         self._inner.follow(context)
 
+    def _judge(self, outcome: Outcome) -> None:
+        """Whether looking for copies pays, by the clock: prices may be those of another day."""
+        if self._trial is None or self._kept is None or not outcome.emitted:
+            return
+        seconds = outcome.select_seconds + outcome.draft_seconds + outcome.verify_seconds
+        for trial in (self._trial, self._kept):
+            trial.add(self._looking, len(outcome.emitted), seconds)
+        self._left -= 1
+
     def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:
         """Equation (3) for every option; copies double in length."""
         alpha = self._drafts.acceptance
@@ -98,14 +122,14 @@ class CopyFirst(WrappedPlanner):
         chances = self._beliefs.chances(copy)
 
         def rate(copied: int, drafted: int) -> float:
-            planned = after_copy(plan, copy, copied, drafted)
             alphas = (*chances[:copied], *(alpha,) * drafted)
-            return costs.tokens_per_second(alphas or (0.0,), planned, n)
+            planned = after_copy(plan, copy, copied, drafted)
+            return expected_tokens_of_plan(alphas, planned) / round_seconds(costs, planned, n)
 
         lengths = [2**i for i in range(len(copy.tokens).bit_length())]
         rates = {(0, more): rate(0, more)}
         copying = copying_rates(chances, costs, n)
-        rates |= {(c, 0): float(copying[c]) for c in lengths if c < len(copying)}
+        rates |= {(c, 0): copying[c] for c in lengths if c < len(copying)}
         hoped = _most_after_copy(plan, alpha, more, costs, n)
         for c in lengths:
             if more and prod(chances[:c]) * hoped > max(rates.values()):
@@ -128,7 +152,7 @@ def _most_after_copy(
     if not drafted or plan.skips.prefix or plan.headed or plan.second or plan.tree:
         return inf  # the draft does part of what verifies the copy, or has prices of its own
     tokens = expected_tokens(alpha, drafted) - 1.0
-    return tokens / (drafted * costs.draft_step(plan.skips, n))
+    return tokens / (drafted * step_seconds(costs, plan.skips, n))
 
 
 def after_copy(

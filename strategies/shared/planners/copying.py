@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Context, Planner
 from specframe.costs.model import CostModel
@@ -57,15 +54,18 @@ class CopyPlanner(Planner):
         if not self._priced:
             return len(copy.tokens)
         rates = copying_rates(self._beliefs.chances(copy), context.costs, context.length - 1)
-        return int(rates.argmax())
+        return max(range(len(rates)), key=rates.__getitem__)
 
 
-def copying_rates(chances: Sequence[float], costs: CostModel, n: float) -> NDArray[np.float64]:
+def copying_rates(chances: Sequence[float], costs: CostModel, n: float) -> list[float]:
     """Tokens a second of rounds that verify 0, 1, ... copied tokens and draft none.
 
     `chances` are of each token, given that those before it were accepted.
     """
     prices = RoundPrices.near(costs, n, LENGTHS)
-    accepted = np.cumsum(np.cumprod(chances[: len(LENGTHS)]))
-    rates: NDArray[np.float64] = (1.0 + accepted) / prices.copying[: len(accepted)]
-    return np.insert(rates, 0, 1.0 / prices.autoregressive)
+    rates, reach, accepted = [1.0 / prices.autoregressive], 1.0, 0.0
+    for chance, seconds in zip(chances, prices.copying, strict=False):
+        reach *= chance
+        accepted += reach
+        rates.append((1.0 + accepted) / seconds)
+    return rates
