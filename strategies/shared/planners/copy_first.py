@@ -112,7 +112,7 @@ class CopyFirst(WrappedPlanner):
             return
         seconds = outcome.select_seconds + outcome.draft_seconds + outcome.verify_seconds
         for trial in (self._trial, self._kept):
-            trial.add(self._looking, len(outcome.emitted), seconds)
+            trial.add(self._looking, len(outcome.emitted), seconds, outcome.select_seconds)
         self._left -= 1
 
     def _fastest(self, plan: DraftPlan, copy: Copy, costs: CostModel, n: int) -> DraftPlan:

@@ -11,6 +11,7 @@ PRIOR_ROUNDS = 3.0  # what the starting scatter is worth
 PRIOR_SCATTER = 0.5  # of a round's tokens, relative to their mean
 HALF_LIFE = 2_000.0  # tokens
 PATIENCE = 2.0  # rounds that the slower kind waits, for each round of it that is known
+LITTLE = 0.05  # of a round
 LONGEST = 128  # rounds that it waits at most
 
 
@@ -72,12 +73,13 @@ class CopyTrial:
     """Whether it is faster to look for copies, found by doing without now and then.
 
     Copies are accepted where drafts are easy as well, so what a copy gains cannot be told from the
-    drafts of other rounds; and looking takes time.
+    drafts of other rounds; and looking takes time. Where it takes little, it is always done.
     """
 
     looking: SpeedEvidence = field(default_factory=SpeedEvidence)
     without: SpeedEvidence = field(default_factory=SpeedEvidence)
     since: int = 0  # rounds since the slower kind was last tried
+    selecting: float = 0.0  # seconds of `looking` that its planning took
 
     @property
     def pays(self) -> bool:
@@ -85,6 +87,8 @@ class CopyTrial:
 
         The less is known of the slower one, the sooner.
         """
+        if self.selecting < LITTLE * self.looking.s:
+            return True
         for kind, looks in ((self.looking, True), (self.without, False)):
             if kind.rounds < 1.0:
                 return looks
@@ -93,12 +97,14 @@ class CopyTrial:
 
     def copy(self) -> CopyTrial:
         """One that goes its own way."""
-        return CopyTrial(replace(self.looking), replace(self.without), self.since)
+        return CopyTrial(replace(self.looking), replace(self.without), self.since, self.selecting)
 
-    def add(self, looked: bool, tokens: int, seconds: float) -> None:
-        """A round: what it emitted and took."""
+    def add(self, looked: bool, tokens: int, seconds: float, selecting: float) -> None:
+        """A round: what it emitted, what it took, and what of that its planning took."""
+        keep = 0.5 ** (tokens / HALF_LIFE)
         for evidence in (self.looking, self.without):
-            evidence.fade(0.5 ** (tokens / HALF_LIFE))
+            evidence.fade(keep)
+        self.selecting = keep * self.selecting + (selecting if looked else 0.0)
         kind = self.looking if looked else self.without
         kind.add(tokens, seconds)
         self.since = 0 if kind is self._slower else self.since + 1

@@ -47,7 +47,7 @@ def test_faded_rounds_leave_the_speed_and_widen_the_error():
     assert found.error == pytest.approx(2 * before[1], rel=0.15)
 
 
-def tried(trial, rate_looking, rate_without, blocks, seed=1):
+def tried(trial, rate_looking, rate_without, blocks, seed=1, share=0.1):
     """Blocks of 8 rounds that look for copies; a round emits 4 tokens at one of these rates."""
     source, looked = random.Random(seed), 0
     for _ in range(blocks):
@@ -55,7 +55,7 @@ def tried(trial, rate_looking, rate_without, blocks, seed=1):
         looked += looks
         for _ in range(8):
             tokens, rate = source.choice((2, 6)), rate_looking if looks else rate_without
-            trial.add(looks, tokens, 4 / rate)
+            trial.add(looks, tokens, 4 / rate, share * 4 / rate)
     return looked
 
 
@@ -63,6 +63,10 @@ def tried(trial, rate_looking, rate_without, blocks, seed=1):
 def test_the_faster_kind_of_round_prevails(seed):
     assert tried(CopyTrial(), 1.25, 1.0, 200, seed) > 170
     assert tried(CopyTrial(), 1.0, 1.25, 200, seed) < 30
+
+
+def test_where_looking_takes_little_it_is_always_done():
+    assert tried(CopyTrial(), 1.0, 1.25, 50, share=0.01) == 50
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -83,9 +87,9 @@ def played(strategy, seconds_of_looking, rounds=80):
         draft = Draft(
             (0,) * count, tuple(range(-1, count - 1)), (0.9,) * count, copied=len(plan.copied)
         )
-        seconds = seconds_of_looking if plan.copied else 1.0
+        seconds = count * (seconds_of_looking if plan.copied else 1.0)
         emitted = (0,) * (count + 1)
-        planner.observe(Outcome(plan, draft, count, emitted, verify_seconds=seconds * count))
+        planner.observe(Outcome(plan, draft, count, emitted, seconds / 4, verify_seconds=seconds))
         found.append(bool(plan.copied))
     return found
 
