@@ -56,7 +56,8 @@ def _summary(figures: dict[str, Any]) -> Table:
         + ", ".join(f"{arm} {speed:.1f}" for arm, speed in speeds.items()),
     )
     table.add_row("verify8_over_1", f"{figures['verify8_over_1']:.2f}", "9 rows over 1 row")
-    best = max(figures["bandwidth_bytes_per_second"].values()) / GIGABYTE
+    read = figures["weight_bytes"]["read_per_token"]
+    best = figures["limit_tokens_per_second"] * read / GIGABYTE
     table.add_row("bandwidth_share", f"{figures['bandwidth_share']:.2f}", f"of {best:.1f} GB/s")
     table.add_row(
         "outside_products_share",

@@ -1,15 +1,16 @@
-"""How fast this machine streams memory, by the best of three plain readers."""
+"""How fast this machine streams memory, by plain readers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from specframe.bench.timing import in_turns, seconds_of
 
-__all__ = ["best_bandwidth"]
+__all__ = ["Reading", "best_bandwidth", "reading"]
 
 SUM_BYTES = 2_000_000_000
 COPY_BYTES = 500_000_000
@@ -17,31 +18,41 @@ MATRIX_SIDE = 4096
 MATRICES = 16  # 0.5 GB together: no cache holds them
 
 
+class Reading(NamedTuple):
+    """A plain reader of memory, and the bytes that it reads and writes."""
+
+    work: Callable[[], object]
+    size: int
+
+
 def best_bandwidth(
     device: torch.device, finish: Callable[[], object], turns: int = 5
 ) -> dict[str, float]:
     """Bytes a second of each reader, at its best turn."""
-    readers = (_sum, _copy, _products)
     found = {}
-    for reader in readers:  # one after the other: their arrays need not fit at once
-        work, size = reader(device)
-        seconds = in_turns({0: seconds_of(work, finish)}, turns)[0]
-        found[reader.__name__.lstrip("_")] = size / min(seconds)
+    for name in READERS:  # one after the other: their arrays need not fit at once
+        work, size = reading(name, device)
+        found[name] = size / min(in_turns({0: seconds_of(work, finish)}, turns)[0])
     return found
 
 
-def _sum(device: torch.device) -> tuple[Callable[[], object], int]:
+def reading(name: str, device: torch.device) -> Reading:
+    """The reader of this name."""
+    return READERS[name](device)
+
+
+def _sum(device: torch.device) -> Reading:
     array = torch.ones(SUM_BYTES // 4, device=device)
-    return array.sum, SUM_BYTES
+    return Reading(array.sum, SUM_BYTES)
 
 
-def _copy(device: torch.device) -> tuple[Callable[[], object], int]:
+def _copy(device: torch.device) -> Reading:
     source = torch.ones(COPY_BYTES // 4, device=device)
     target = torch.zeros_like(source)
-    return lambda: target.copy_(source), 2 * COPY_BYTES
+    return Reading(lambda: target.copy_(source), 2 * COPY_BYTES)
 
 
-def _products(device: torch.device) -> tuple[Callable[[], object], int]:
+def _products(device: torch.device) -> Reading:
     side = MATRIX_SIDE
     matrices = [
         torch.full((side, side), 0.01, dtype=torch.bfloat16, device=device) for _ in range(MATRICES)
@@ -52,4 +63,7 @@ def _products(device: torch.device) -> tuple[Callable[[], object], int]:
         for matrix in matrices:
             F.linear(vector, matrix)
 
-    return torch.inference_mode()(work), MATRICES * side * side * 2
+    return Reading(torch.inference_mode()(work), MATRICES * side * side * 2)
+
+
+READERS = {"sum": _sum, "copy": _copy, "products": _products}

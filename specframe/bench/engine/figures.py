@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from specframe.bench.engine import shapes
-from specframe.bench.engine.bandwidth import best_bandwidth
+from specframe.bench.engine.bandwidth import best_bandwidth, reading
 from specframe.bench.engine.decoding import FUSED, LIBRARY, decode_trials
 from specframe.bench.engine.forward import VERIFY_8, forward_ms
 from specframe.bench.engine.memory import measure_memory, require_room
@@ -18,7 +18,7 @@ from specframe.bench.engine.operations import operations_of_token, products_ms
 from specframe.bench.engine.overhead import measure_overhead
 from specframe.bench.engine.peers import read_peers
 from specframe.bench.fingerprint import fingerprint
-from specframe.bench.timing import bootstrap, in_turns, median, ratio_of_medians
+from specframe.bench.timing import bootstrap, in_turns, median, ratio_of_medians, seconds_of
 from specframe.doors.loading import load
 from specframe.errors import InvalidRequest
 from specframe.executors.device import compute_with, require_device, require_dtype
@@ -29,15 +29,16 @@ from specframe.prompts.random import random_prompts
 __all__ = ["MEANING", "EngineOptions", "bench_engine", "engine_options"]
 
 CONTEXT = 200
+MEMORY = "memory"  # read in turns with decoding
 OVERHEAD_TURNS = 3
 
 MEANING = {
     "forward_ms": "median ms of one walk after 200 tokens, by skipped share, then by rows",
     "ar_vs_transformers": "tokens/s of fused autoregressive decoding over the faster library cache",
     "tokens_per_second": "greedy decoding after a 200-token prompt, by arm, medians of blocks",
-    "bandwidth_share": "bytes of weights read per token x fused tokens/s, over the best bandwidth",
-    "bandwidth_bytes_per_second": "what plain readers of memory reach on this machine",
-    "limit_tokens_per_second": "the best bandwidth over the bytes of weights read per token",
+    "bandwidth_share": "fused tokens/s over limit_tokens_per_second, both in the same turns",
+    "bandwidth_bytes_per_second": "what plain readers of memory reach on this machine, best turn",
+    "limit_tokens_per_second": "bytes a second of the best reader over the weights read per token",
     "peers": "ms per token of another program with the same weights, from --peer-json",
     "products_ms": "median ms of the matrix products of one token, with nothing between them",
     "outside_products_share": "1 - products_ms over ms of one token",
@@ -103,9 +104,9 @@ def bench_engine(options: EngineOptions) -> dict[str, Any]:
     executor = load_executor(model)
     forwards = forward_ms(executor, prompt, options.finish, shape.turns)
     products = products_ms(executor, options.finish, shape.turns)
-    decoding = _decoding(model, prompt, options)
-    operations = _operations(executor, prompt) if options.profile else None
     read = shapes.weight_bytes(model, read_per_token=True)
+    decoding = _decoding(model, prompt, options, read, max(bandwidth, key=bandwidth.__getitem__))
+    operations = _operations(executor, prompt) if options.profile else None
     skips = shapes.spread_skips(shape.layers, 0.5)
     shapes.plant(model, skips)
     overhead = measure_overhead(executor, prompt, skips, options.finish, OVERHEAD_TURNS)
@@ -121,8 +122,6 @@ def bench_engine(options: EngineOptions) -> dict[str, Any]:
         **decoding,
         "weight_bytes": {"all": shapes.weight_bytes(model), "read_per_token": read},
         "bandwidth_bytes_per_second": bandwidth,
-        "bandwidth_share": read * decoding["tokens_per_second"][FUSED] / max(bandwidth.values()),
-        "limit_tokens_per_second": max(bandwidth.values()) / read,
         "peers": dict(options.peers),
         "overhead_share": overhead.pop("share"),
         "overhead": overhead,
@@ -139,11 +138,30 @@ def _operations(executor: Executor, prompt: Sequence[int]) -> dict[str, dict[str
     return operations_of_token(executor, cache)
 
 
-def _decoding(model: Any, prompt: Sequence[int], options: EngineOptions) -> dict[str, Any]:
-    """Tokens a second by arm, and fused over the faster of transformers' two."""
+def _decoding(
+    model: Any, prompt: Sequence[int], options: EngineOptions, read: int, reader: str
+) -> dict[str, Any]:
+    """Tokens a second by arm, fused over the faster of transformers' two, and over memory.
+
+    `read` are the bytes of weights that a token reads. Memory is read in the same turns, since it
+    is not always as fast where others use it too.
+    """
     shape = options.shape
-    trials = decode_trials(model, prompt, shape.block_tokens, options.finish)
-    seconds = in_turns(trials, shape.blocks)
+    work, size = reading(reader, options.device)
+    seconds = in_turns(
+        {
+            **decode_trials(model, prompt, shape.block_tokens, options.finish),
+            MEMORY: seconds_of(work, options.finish),
+        },
+        shape.blocks,
+    )
+    limits = [size / taken / read for taken in seconds.pop(MEMORY)]
+    share = median(
+        [
+            shape.block_tokens / taken / limit
+            for taken, limit in zip(seconds[FUSED], limits, strict=True)
+        ]
+    )
     faster = min(LIBRARY, key=lambda arm: median(seconds[arm]))
     pairs = list(zip(seconds[faster], seconds[FUSED], strict=True))
     interval = bootstrap(pairs, ratio_of_medians)
@@ -154,4 +172,6 @@ def _decoding(model: Any, prompt: Sequence[int], options: EngineOptions) -> dict
         "tokens_per_second": {
             arm: shape.block_tokens / median(times) for arm, times in seconds.items()
         },
+        "bandwidth_share": share,
+        "limit_tokens_per_second": median(limits),
     }
