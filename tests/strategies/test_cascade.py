@@ -24,6 +24,7 @@ from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.knapspec.strategy import KnapSpec
 from specframe.strategies.shared.ngrams import PROMPT_LOOKUP, Copy, NgramConfig
 from specframe.strategies.shared.planners.copy_first import after_copy
+from specframe.strategies.shared.suffix_copies import SuffixConfig
 from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule, TreeRule
 
 LAYERS = 4
@@ -59,10 +60,11 @@ def test_without_a_match_the_inner_strategy_drafts():
 
 def trusting(inner):
     """A cascade whose copies of sixteen tokens were all accepted."""
-    cascade = cascading(inner)
-    for _ in range(ACCEPTED):
+    cascade, accepted = cascading(inner), 0
+    while accepted < ACCEPTED:
         plan = cascade.plan(context(REPEATING))
         cascade.observe(Outcome(plan, chain((7,) * 16, 16), 16, (7,) * 17))
+        accepted += bool(plan.copied)
     return cascade
 
 
@@ -163,6 +165,18 @@ def test_of_a_rejected_copy_it_only_observes_what_was_emitted():
 def test_a_round_without_a_copy_is_observed_as_it_was():
     draft = chain((4, 5, 6, 7), 0)
     assert heard(draft, 1, (4, 9)).draft is draft
+
+
+def test_what_the_inner_strategy_copied_is_its_own_to_observe():
+    inner = Listening(DraftPlan(SkipSet.none(LAYERS), StopRule(3), copied=(7, 8, 9)))
+    planner = Cascade((inner,), SuffixConfig()).start(SHAPE)
+    for tokens, accepted in ((REPEATING, 0), ([*REPEATING, 9], 2)):
+        plan = planner.plan(context(tokens))
+        draft = chain(plan.copied, len(plan.copied))
+        outcome = Outcome(plan, draft, accepted, (0,) * (accepted + 1))
+        planner.observe(outcome)
+    assert plan == inner.plan
+    assert inner.heard[-1] is outcome
 
 
 def test_leaves_keep_their_parents():

@@ -73,11 +73,12 @@ class CopyFirst(WrappedPlanner):
         self._looking, self._left = True, 0  # for so many rounds more
         self._drafts = _Drafts()
         self._inner_plan: DraftPlan | None = None
-        self._copy = Copy((), 1)  # of the round that was planned last
+        self._copy: Copy | None = None  # of the round that was planned last
 
     def plan(self, context: Context) -> DraftPlan:
         """Equation (4)."""
         plan = self._inner_plan = self._inner.plan(context)
+        self._copy = None
         if self._trial is not None and self._left == 0:
             self._looking, self._left = self._trial.pays, BLOCK
         if not self._looking:
@@ -86,16 +87,21 @@ class CopyFirst(WrappedPlanner):
         copy = self._source.find(context.tokens, context.budget - 1)
         if copy is None:
             return plan
-        self._copy = copy
         if not self._priced:
-            return after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
-        return self._fastest(plan, copy, context.costs, context.length - 1)
+            planned = after_copy(plan, copy, len(copy.tokens), plan.stop.max_tokens)
+        else:
+            planned = self._fastest(plan, copy, context.costs, context.length - 1)
+        if planned is not plan:
+            self._copy = copy
+        return planned
 
     def observe(self, outcome: Outcome) -> None:
         """Both learn, each from its own part of the draft."""
         self._judge(outcome)
-        self._beliefs.observe(self._copy, outcome.draft.copied, outcome.accepted)
-        inner = own_part(outcome, self._inner_plan)
+        inner = outcome
+        if self._copy is not None:  # else what was copied is the inner planner's
+            self._beliefs.observe(self._copy, outcome.draft.copied, outcome.accepted)
+            inner = own_part(outcome, self._inner_plan)
         if inner.drafted:
             alone = not outcome.draft.copied
             self._drafts.observe(inner.drafted, inner.accepted, alone)
