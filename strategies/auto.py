@@ -16,10 +16,10 @@ clock:
 The sums of (1) and (2) are kept from sequence to sequence, so only the first answers pay for trying
 the arms; an arm that is not chosen neither plans nor computes, but learns from the text. Copies are
 no arms and no evidence: they depend on the text far more than drafts do, and would hide for long
-which of two arms drafts faster. By (5) a text on which nothing pays costs little more than
-autoregressive decoding. Evidence fades with the tokens that pass, and nearly all of it at once when
-the present arm has become a quarter slower, so that an arm that failed on another kind of text is
-tried again.
+which of two arms drafts faster. They are looked for where that is faster by the clock. By (5) a
+text on which nothing pays costs little more than autoregressive decoding. Evidence fades with the
+tokens that pass, and nearly all of it at once when the present arm has become a quarter slower, so
+that an arm that failed on another kind of text is tried again.
 
 It is no paper's method; the bound is of the kind of Auer, Cesa-Bianchi, Fischer 2002 (UCB), with
 an interval from the data instead of from the range. Both presets are the same; the arms are made by

@@ -10,6 +10,8 @@ Numbers in the code:
         after it
     (4) the round of the highest rate is planned; 1 token / autoregressive step is among them where
         the inner strategy drafts nothing
+    (5) where planning takes long, blocks of rounds without copies are tried now and then, and the
+        kind of round that is faster by the clock is used (`CopyTrial`)
 
 It is no paper's method. The lookup is that of `prompt_lookup`; preset `best` asks for matches of
 two tokens or more, since one token says less than what the inner strategy knows. `faithful` copies
