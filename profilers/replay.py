@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from specframe.costs.model import CostModel, Speedup, chance_of_acceptance, goes_on
+from specframe.costs.model import CostModel, Speedup, chance_of_acceptance, continues
 from specframe.errors import InvalidRequest
 from specframe.profilers.acceptance import Acceptance
 from specframe.profilers.depth import DepthCorrection
@@ -99,7 +99,7 @@ def _draft_length(stop: StopRule, confidences: Sequence[float]) -> int:
         length += 1
         if stop.gain is not None:
             reach *= chance_of_acceptance(stop.gain, confidence)
-        going = goes_on(stop, length, confidence, reach)
+        going = continues(stop, length, confidence, reach)
     return length
 
 

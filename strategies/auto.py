@@ -91,7 +91,7 @@ class _Record:
         return cls([SpeedEvidence() for _ in range(arms)], [SpeedEvidence() for _ in range(arms)])
 
     def copy(self) -> _Record:
-        """One that goes its own way."""
+        """An independent copy."""
         evidence, recent = ([replace(one) for one in some] for some in (self.evidence, self.recent))
         return replace(self, evidence=evidence, recent=recent)
 

@@ -121,7 +121,7 @@ def calibrate(
         left = replace(strategy.config, seconds=shared.total)  # type: ignore[attr-defined]
         strategy = replace(strategy, config=left)  # type: ignore[type-var]
     with (
-        resumable(out / NOTES, "the same command goes on."),
+        resumable(out / NOTES, "the same command continues."),
         held_alone(out),
         lab_made_on(cluster, rig, new_tokens) as make,
     ):

@@ -81,7 +81,7 @@ def train(
         if progress.step % 10 == 0 or progress.seen >= progress.total:
             typer.echo(_progress_line(progress))
 
-    with resumable(out / "latest", "the same command goes on."):
+    with resumable(out / "latest", "the same command continues."):
         trainer = run(recipe, out, report)
         export(recipe, out, out / "model")
     position = trainer.position

@@ -13,7 +13,7 @@ from specframe.core.exits import ExitingRows
 from specframe.core.head import HeadRunner
 from specframe.core.sampling import Law
 from specframe.core.verify import without
-from specframe.costs.model import chance_of_acceptance, goes_on
+from specframe.costs.model import chance_of_acceptance, continues
 from specframe.executors.cache import CursorCache
 from specframe.executors.executor import LAST_ROW, NO_ROWS, Chain, Executor, chain_step
 from specframe.tensors import top_probability
@@ -91,7 +91,9 @@ class Drafter:
             leaves += [(parent, token) for token in drawn[1:]]
             if plan.stop.gain is not None:
                 reach *= chance_of_acceptance(plan.stop.gain, confidence)
-            going = drawn[0] not in self._ends and goes_on(plan.stop, len(spine), confidence, reach)
+            going = drawn[0] not in self._ends and continues(
+                plan.stop, len(spine), confidence, reach
+            )
             going = going and len(spine) + len(leaves) + widest <= LONGEST_DRAFT
         draft = Draft(
             tokens=(*spine, *(token for _, token in leaves)),

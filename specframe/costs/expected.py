@@ -12,11 +12,11 @@ from specframe.types import DraftPlan, GainRule, StopRule, TreeRule
 
 __all__ = [
     "chance_of_acceptance",
+    "continues",
     "expected_tokens",
     "expected_tokens_by_depth",
     "expected_tokens_of_plan",
     "expected_tree_tokens",
-    "goes_on",
     "tree_nodes",
 ]
 
@@ -89,7 +89,7 @@ def chance_of_acceptance(rule: GainRule, confidence: float) -> float:
     return left[1]
 
 
-def goes_on(rule: StopRule, drafted: int, confidence: float, reach: float) -> bool:
+def continues(rule: StopRule, drafted: int, confidence: float, reach: float) -> bool:
     """Whether to draft another token after one of this confidence.
 
     `reach` is the probability that all tokens drafted so far are accepted, this one included; the

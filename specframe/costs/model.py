@@ -13,11 +13,11 @@ from math import sqrt
 
 from specframe.costs.expected import (
     chance_of_acceptance,
+    continues,
     expected_tokens,
     expected_tokens_by_depth,
     expected_tokens_of_plan,
     expected_tree_tokens,
-    goes_on,
     tree_nodes,
 )
 from specframe.costs.tables import LineFit, Table, fit_level, fit_line
@@ -30,10 +30,10 @@ __all__ = [
     "LowPrices",
     "Speedup",
     "chance_of_acceptance",
+    "continues",
     "expected_tokens",
     "expected_tokens_by_depth",
     "expected_tree_tokens",
-    "goes_on",
     "tree_nodes",
 ]
 

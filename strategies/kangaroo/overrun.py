@@ -50,7 +50,7 @@ class Overrun:
         self.verifying_priced += verifying
 
     def copy(self) -> Overrun:
-        """One that goes its own way."""
+        """An independent copy."""
         return replace(self)
 
 

@@ -95,7 +95,7 @@ class SuffixTree:
         return place if len(tokens) <= self._depth else None
 
     def follow(self, places: Sequence[Place], token: int) -> list[Place]:
-        """Places of the last 1, 2, ... tokens of a text that goes on with this token.
+        """Places of the last 1, 2, ... tokens of a text that continues with this token.
 
         `places` are those before it. They end with the longest run that occurred.
         """

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specframe.contract.stopping import AdaptiveThreshold, DepthAnnealed, ExpectedGain
-from specframe.costs.model import chance_of_acceptance, goes_on
+from specframe.costs.model import chance_of_acceptance, continues
 from specframe.errors import InvalidConfig
 from specframe.types import Draft, DraftPlan, GainRule, Outcome, SkipSet, StopRule
 
@@ -23,7 +23,7 @@ def outcome(drafted, accepted, confidences=None, plan=PLAN):
 
 
 def test_a_length_ends_the_draft():
-    assert [goes_on(StopRule(2), drafted, 0.9, 1.0) for drafted in (1, 2, 3)] == [
+    assert [continues(StopRule(2), drafted, 0.9, 1.0) for drafted in (1, 2, 3)] == [
         True,
         False,
         False,
@@ -32,14 +32,14 @@ def test_a_length_ends_the_draft():
 
 def test_a_confidence_below_the_floor_ends_the_draft():
     rule = StopRule(9, confidence=0.5)
-    assert goes_on(rule, 1, 0.5, 1.0)
-    assert not goes_on(rule, 1, 0.499, 1.0)
+    assert continues(rule, 1, 0.5, 1.0)
+    assert not continues(rule, 1, 0.499, 1.0)
 
 
 def test_gain_goes_on_while_the_next_token_is_worth_its_price():
     rule = StopRule(9, gain=GainRule(0.3))
-    assert goes_on(rule, 1, 0.6, 0.6)  # 0.6 x 0.6 = 0.36
-    assert not goes_on(rule, 1, 0.5, 0.5)  # 0.25
+    assert continues(rule, 1, 0.6, 0.6)  # 0.6 x 0.6 = 0.36
+    assert not continues(rule, 1, 0.5, 0.5)  # 0.25
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

@@ -96,7 +96,7 @@ class CopyTrial:
         return (self._slower is self.looking) == due
 
     def copy(self) -> CopyTrial:
-        """One that goes its own way."""
+        """An independent copy."""
         return CopyTrial(replace(self.looking), replace(self.without), self.since, self.selecting)
 
     def add(self, looked: bool, tokens: int, seconds: float, selecting: float) -> None:
