@@ -181,7 +181,8 @@ class Engine:
         if live.head is not None:
             states = taps.get(live.head.depth, draft.states.get(live.head.depth))
             assert states is not None
-            live.head.push(states[:, rows])
+            chain = rows[-1] < len(rows)  # whose rows come one after the other
+            live.head.push(states[:, : len(rows)] if chain else states[:, rows])
         live.cache.commit(rows)
         live.tokens += emitted
         verified = self._clock()

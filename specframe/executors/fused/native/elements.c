@@ -3,10 +3,17 @@
    `build.py` compiles the three as one text, in this order. Elements are bfloat16 with -DBFLOAT16,
    else float32; sums are float32. */
 
+#include <limits.h>
 #include <math.h>
 #include <omp.h>
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #if defined(__AVX2__) || defined(__AVX512F__)
 #include <immintrin.h>
 #endif

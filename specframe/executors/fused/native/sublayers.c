@@ -1,6 +1,8 @@
 /* Sublayers of a Llama-shaped model on a few rows, one call a walk, for `sublayers.py`. Compiled
    after `elements.c` and `products.c`. */
 
+enum { FEW = 4, PATIENCE = 1000 }; /* rows; turns of waiting */
+
 typedef struct {
     int64_t hidden, heads, kv_heads, head_size, intermediate;
     float eps, scale, residual_multiplier;
@@ -22,19 +24,88 @@ typedef struct {
     const uint8_t *const *allowed;  /* by kind of layer: columns that rows may read, [rows, columns] */
 } frame_t;
 
+ALWAYS void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Where threads wait for each other: how many have come, how often all have, how many sleep. */
+typedef struct {
+    int come, times, asleep;
+} meeting_t;
+
 /* One thread's place among those that really run: there may be fewer than were asked for. */
 typedef struct {
     int own, all;
+    meeting_t *meeting;
 } team_t;
 
-static team_t here(void) { return (team_t){omp_get_thread_num(), omp_get_num_threads()}; }
+static team_t here(meeting_t *meeting) {
+    return (team_t){omp_get_thread_num(), omp_get_num_threads(), meeting};
+}
 
+/* Sleep while all have met `times` times. */
+static void sleep_until_met(meeting_t *at, int times) {
+#ifdef __linux__
+    __atomic_add_fetch(&at->asleep, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, &at->times, FUTEX_WAIT_PRIVATE, times, NULL, NULL, 0);
+    __atomic_sub_fetch(&at->asleep, 1, __ATOMIC_SEQ_CST);
+#else
+    sched_yield();
+#endif
+}
+
+static void wake(meeting_t *at) {
+#ifdef __linux__
+    if (__atomic_load_n(&at->asleep, __ATOMIC_SEQ_CST))
+        syscall(SYS_futex, &at->times, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+#endif
+}
+
+/* Wait until all threads of the team are here. A walk does so hundreds of times. OpenMP's barrier
+   spins for a millisecond before it sleeps, so that a walk beside another busy process would take
+   a hundred times as long; this one sleeps after some microseconds. */
+static void meet(team_t team) {
+    meeting_t *at = team.meeting;
+    const int times = __atomic_load_n(&at->times, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&at->come, 1, __ATOMIC_ACQ_REL) == team.all) {
+        __atomic_store_n(&at->come, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&at->times, times + 1, __ATOMIC_SEQ_CST);
+        wake(at);
+        return;
+    }
+    for (int turn = 0; __atomic_load_n(&at->times, __ATOMIC_SEQ_CST) == times; turn++) {
+        if (turn < PATIENCE) relax();
+        else sleep_until_met(at, times);
+    }
+}
+
+/* Rows that each thread normalises for itself, and all that are normalised at once. */
+static int64_t normalised_rows(int64_t rows, int64_t threads) {
+    return rows <= FEW ? rows * threads : rows;
+}
+
+static int64_t normalised_bytes(const model_t *model, int64_t rows, int64_t threads) {
+    return rounded_up(normalised_rows(rows, threads) * model->hidden * sizeof(element));
+}
+
+static int64_t inner_bytes(const model_t *model, int64_t rows) {
+    int64_t wide = 2 * model->heads * model->head_size;
+    int64_t inner = model->intermediate > wide ? model->intermediate : wide;
+    return rounded_up(rows * inner * sizeof(element));
+}
+
+/* Normalised rows, what a sublayer computes between its products, and each thread's scores. */
 int64_t scratch_bytes(const model_t *model, int64_t rows, int64_t columns, int64_t threads) {
-    int64_t wide = model->heads * model->head_size;
-    int64_t inner = model->intermediate > 2 * wide ? model->intermediate : 2 * wide;
-    return rounded_up(rows * model->hidden * sizeof(element)) +
-           rounded_up(rows * inner * sizeof(element)) +
+    return normalised_bytes(model, rows, threads) + inner_bytes(model, rows) +
            threads * rounded_up(TILE * columns * sizeof(float));
+}
+
+static char *inner_place(const model_t *model, const frame_t *frame) {
+    return frame->scratch + normalised_bytes(model, frame->rows, frame->threads);
 }
 
 static void normalise(const element *row, const element *gain, int count, float eps, element *to) {
@@ -44,13 +115,15 @@ static void normalise(const element *row, const element *gain, int count, float 
     IN_LANES(i, count, STORE(to + i, LOAD(row + i) * factor * LOAD(gain + i)))
 }
 
-/* Normalised rows in scratch, made by all threads of a team together. */
+/* Normalised rows in scratch, made by all threads together; of a FEW rows, each makes its own. */
 static element *normalised(const model_t *model, const frame_t *frame, const element *gain,
                            const element *in, team_t team) {
-    element *to = (element *)frame->scratch;
-    for (int r = team.own; r < frame->rows; r += team.all)
-        normalise(in + r * model->hidden, gain, model->hidden, model->eps, to + r * model->hidden);
-#pragma omp barrier
+    const int alone = frame->rows <= FEW, first = alone ? 0 : team.own, by = alone ? 1 : team.all;
+    const int64_t size = model->hidden;
+    element *to = (element *)frame->scratch + (alone ? team.own * frame->rows * size : 0);
+    for (int r = first; r < frame->rows; r += by)
+        normalise(in + r * size, gain, size, model->eps, to + r * size);
+    if (!alone) meet(team);
     return to;
 }
 
@@ -111,11 +184,10 @@ static void gate(const model_t *model, const layer_t *layer, const frame_t *fram
 
 static void mlp(const model_t *model, const layer_t *layer, const frame_t *frame, const element *in,
                 element *out, team_t team) {
-    element *inner =
-        (element *)(frame->scratch + rounded_up(frame->rows * model->hidden * sizeof(element)));
+    element *inner = (element *)inner_place(model, frame);
     const element *input = normalised(model, frame, layer->mlp_norm, in, team);
     gate(model, layer, frame, input, inner, team);
-#pragma omp barrier
+    meet(team);
     multiply_and_add(layer->down, inner, model->intermediate, model->hidden,
                      model->residual_multiplier, in, out, frame, team);
 }
@@ -247,21 +319,20 @@ static void attend(const model_t *model, const frame_t *frame, int index, const 
 static void attention(const model_t *model, const layer_t *layer, const frame_t *frame, int index,
                       const uint8_t *allowed, const element *in, element *out, team_t team) {
     const int64_t heads = model->heads, wide = heads * model->head_size;
-    char *scratch = frame->scratch + rounded_up(frame->rows * model->hidden * sizeof(element));
+    char *scratch = inner_place(model, frame);
     element *queries = (element *)scratch, *mixed = queries + frame->rows * wide;
-    const int64_t inner = model->intermediate > 2 * wide ? model->intermediate : 2 * wide;
-    scratch += rounded_up(frame->rows * inner * sizeof(element));
+    scratch += inner_bytes(model, frame->rows);
     const int64_t own = team.own, all = team.all;
     const element *rows = normalised(model, frame, layer->attention_norm, in, team);
     const input_t input = input_of(layer->qkv, rows, model->hidden, frame, team);
     const int64_t projected = heads + 2 * model->kv_heads;
     for (int64_t h = projected * own / all; h < projected * (own + 1) / all; h++)
         project(model, layer, frame, index, input, queries, h);
-#pragma omp barrier
+    meet(team);
     float *scores = (float *)(scratch + own * rounded_up(TILE * frame->columns * sizeof(float)));
     for (int64_t h = heads * own / all; h < heads * (own + 1) / all; h++)
         attend(model, frame, index, allowed, queries, mixed, scores, h);
-#pragma omp barrier
+    meet(team);
     multiply_and_add(layer->output, mixed, wide, model->hidden, model->residual_multiplier, in, out,
                      frame, team);
 }
@@ -278,7 +349,7 @@ static void run_sublayer(const model_t *model, const frame_t *frame, sublayer_t 
                          const element *in, element *out, team_t team) {
     if (at.depth % 2) mlp(model, at.layer, frame, in, out, team);
     else attention(model, at.layer, frame, at.depth / 2, frame->allowed[at.kind], in, out, team);
-#pragma omp barrier
+    meet(team);
 }
 
 static void read_out(const model_t *model, const frame_t *frame, const element *norm,
@@ -293,9 +364,10 @@ static void read_out(const model_t *model, const frame_t *frame, const element *
 void sublayers(const model_t *model, const frame_t *frame, const sublayer_t *list, int64_t count,
                element *const *copies, const element *in, element *out) {
     const size_t stream = frame->rows * model->hidden * sizeof(element);
+    meeting_t meeting = {0};
 #pragma omp parallel num_threads(frame->threads)
     {
-        const team_t team = here();
+        const team_t team = here(&meeting);
         for (int64_t i = 0; i < count; i++) {
             const element *from = i ? out : in;
             if (copies && copies[i] && team.own == 0) memcpy(copies[i], from, stream);
@@ -306,8 +378,9 @@ void sublayers(const model_t *model, const frame_t *frame, const sublayer_t *lis
 
 void head(const model_t *model, const frame_t *frame, const element *norm, const linear_t *matrix,
           int64_t vocabulary, const element *in, element *out) {
+    meeting_t meeting = {0};
 #pragma omp parallel num_threads(frame->threads)
-    read_out(model, frame, norm, matrix, vocabulary, in, out, here());
+    read_out(model, frame, norm, matrix, vocabulary, in, out, here(&meeting));
 }
 
 typedef struct {
@@ -342,16 +415,17 @@ static top_t top_of(const element *logits, int count, int probable) {
 void draft_step(const model_t *model, const frame_t *frame, const sublayer_t *list, int64_t count,
                 element *const *copies, const element *norm, const linear_t *matrix,
                 int64_t vocabulary, const element *in, element *out, element *logits, top_t *top) {
+    meeting_t meeting = {0};
 #pragma omp parallel num_threads(frame->threads)
     {
-        const team_t team = here();
+        const team_t team = here(&meeting);
         for (int64_t i = 0; i <= count; i++) {
             const element *from = i ? out : in;
             if (copies[i] && team.own == 0) memcpy(copies[i], from, model->hidden * sizeof(element));
             if (i < count) run_sublayer(model, frame, list[i], from, out, team);
             else read_out(model, frame, norm, matrix, vocabulary, from, logits, team);
         }
-#pragma omp barrier
+        meet(team);
         if (team.own == 0) *top = top_of(logits, vocabulary, 1);
     }
 }
@@ -359,11 +433,12 @@ void draft_step(const model_t *model, const frame_t *frame, const sublayer_t *li
 /* The head, and the top token of each row, without its probability. */
 void decide(const model_t *model, const frame_t *frame, const element *norm, const linear_t *matrix,
             int64_t vocabulary, const element *in, element *logits, top_t *tops) {
+    meeting_t meeting = {0};
 #pragma omp parallel num_threads(frame->threads)
     {
-        const team_t team = here();
+        const team_t team = here(&meeting);
         read_out(model, frame, norm, matrix, vocabulary, in, logits, team);
-#pragma omp barrier
+        meet(team);
         for (int64_t r = team.own; r < frame->rows; r += team.all)
             tops[r] = top_of(logits + r * vocabulary, vocabulary, 0);
     }
@@ -377,10 +452,12 @@ typedef struct {
 /* Products of the same input, one after the other; each overwrites the result of the last. */
 void products(const frame_t *frame, const product_t *list, int64_t count, const element *in,
               element *out) {
+    meeting_t meeting = {0};
 #pragma omp parallel num_threads(frame->threads)
     for (int64_t i = 0; i < count; i++) {
+        const team_t team = here(&meeting);
         multiply_and_add(list[i].matrix, in, list[i].inner, list[i].outputs, 1.0f, NULL, out, frame,
-                         here());
-#pragma omp barrier
+                         team);
+        meet(team);
     }
 }
