@@ -66,7 +66,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_contract_is_kept(variant):
+def test_check_selector_finds_nothing(variant):
     check_selector(ready(variant), LAYERS)
 
 
