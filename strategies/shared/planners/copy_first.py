@@ -65,6 +65,8 @@ class CopyFirst(WrappedPlanner):
         """A copy that is not `priced` is always made; see `CopyBeliefs` for `prior` and `counts`.
 
         With a `trial`, copies are looked for only where that was faster, also in earlier sequences.
+        Sampled tokens depend on what is drafted, so there the clock decides nothing: the same seed
+        gives the same tokens.
         """
         super().__init__(inner)
         self._source, self._priced = source, priced
@@ -79,7 +81,7 @@ class CopyFirst(WrappedPlanner):
         """Equation (4)."""
         plan = self._inner_plan = self._inner.plan(context)
         self._copy = None
-        if self._trial is not None and self._left == 0:
+        if self._trial is not None and self._left == 0 and not context.sampled:
             self._looking, self._left = self._trial.pays, BLOCK
         if not self._looking:
             self._source.follow(context.tokens)

@@ -77,12 +77,13 @@ def test_text_that_changes_is_noticed(seed):
     assert tried(trial, 1.5, 1.0, 100, seed) > 80
 
 
-def played(strategy, seconds_of_looking, rounds=80):
+def played(strategy, seconds_of_looking, rounds=80, sampled=False):
     """Whether each round copied, where copies are accepted and such a round takes so long."""
     planner = strategy.start(SHAPE)
     found = []
     for _ in range(rounds):
-        plan = planner.plan(plain_context(SHAPE, REPEATING, budget=500, costs=COSTS))
+        context = plain_context(SHAPE, REPEATING, budget=500, costs=COSTS, sampled=sampled)
+        plan = planner.plan(context)
         count = plan.stop.max_tokens
         draft = Draft(
             (0,) * count, tuple(range(-1, count - 1)), (0.9,) * count, copied=len(plan.copied)
@@ -103,6 +104,11 @@ def test_copies_are_looked_for_where_the_clock_says_that_it_pays():
         assert first[8:16] == [False] * 8
         assert played(strategy, slower).count(expected) > 70  # what the first sequence found
         assert played(strategy.fresh(), slower, 8) == [True] * 8
+
+
+def test_the_clock_decides_nothing_where_tokens_are_sampled():
+    strategy = Cascade((Listening(DraftPlan(SKIPS, StopRule(4))),))
+    assert all(played(strategy, 2.0, sampled=True))
 
 
 def test_a_copying_strategy_rests_where_copies_are_rejected():
