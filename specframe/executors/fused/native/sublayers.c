@@ -66,7 +66,7 @@ static void wake(meeting_t *at) {
 }
 
 /* Wait until all threads of the team are here. A walk does so hundreds of times. OpenMP's barrier
-   spins for a millisecond before it sleeps, so that a walk beside another busy process would take
+   spins for a millisecond before it sleeps, so that a walk beside one of another process would take
    a hundred times as long; this one sleeps after some microseconds. */
 static void meet(team_t team) {
     meeting_t *at = team.meeting;
