@@ -14,7 +14,8 @@ from specframe.calibration.lab import ModelLab, Tell, ends_of, model_facts
 from specframe.calibration.rounding import FittedRounding, fit_rounding
 from specframe.contract.naming import strategy_from
 from specframe.contract.selector import LayerSelector
-from specframe.costs.measure import measured_profile
+from specframe.costs.check import price_error
+from specframe.costs.measure import measure_profile, measured_profile
 from specframe.costs.model import CostModel
 from specframe.doors.loading import load
 from specframe.doors.second import loads_second
@@ -30,6 +31,7 @@ from specframe.types import ModelShape, Prompt
 
 __all__ = ["Rig"]
 
+PRICES_OFF = 0.35  # memory whose speed others change explains less
 JUDGED_SHARE = 3  # of so many prompts that weights are rounded for, one judges instead
 
 
@@ -122,6 +124,20 @@ class Rig:
     def device(self) -> torch.device:
         """Where the model is."""
         return self.executor.device
+
+    def with_checked_prices(self, tell: Callable[[str], None] = lambda text: None) -> Self:
+        """The same model, whose prices are measured again if rounds timed now contradict them.
+
+        Prices from when another program was running may otherwise be kept for ever.
+        """
+        if self.given_costs is not None:
+            return self
+        error = price_error(self.executor, self.costs)
+        if error <= PRICES_OFF:
+            return self
+        tell(f"prices are {error:.0%} off rounds timed now: pricing again")
+        measure_profile(self.model, self.executor)
+        return replace(self)
 
     def priced(self, costs: CostModel) -> Self:
         """The same model at other prices."""

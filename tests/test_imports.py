@@ -30,7 +30,7 @@ LAYERS = (
     ("core",),
     ("core.stats", "core.divergence"),
     ("profilers",),
-    ("costs.measure", "calibration"),
+    ("costs.rounds", "costs.check", "costs.measure", "calibration"),
     ("contract.drafting_options", "contract.naming"),
     ("testing",),
     ("doors", "testbed"),

@@ -115,3 +115,22 @@ def test_a_speculator_leaves_the_rigs_executor_where_a_hook_was_added(named):
     rig.model.model.layers[0].mlp.register_forward_hook(lambda *given: None)
     speculator = rig.speculator(rig.strategy("autoregressive"))
     assert (rig.executor.name, speculator.executor.name) == ("fused", "module")
+
+
+@pytest.mark.parametrize(("error", "again"), [(0.3, 0), (0.4, 1)])
+def test_prices_that_rounds_contradict_are_measured_again(named, monkeypatch, error, again):
+    measured, told = [], []
+    monkeypatch.setattr("specframe.rig.price_error", lambda executor, costs: error)
+    monkeypatch.setattr("specframe.rig.measure_profile", lambda *given: measured.append(given))
+    rig = Rig.load("here")
+    checked = rig.with_checked_prices(told.append)
+    assert len(measured) == len(told) == again
+    assert checked.costs == rig.costs  # the double keeps no profile
+    assert len(named) == 1 + again  # looked up again, as another one is kept now
+    assert all("40% off" in text for text in told)
+
+
+def test_given_prices_are_not_checked(named, monkeypatch):
+    monkeypatch.setattr("specframe.rig.price_error", lambda executor, costs: 9.0)
+    rig = Rig.load("here", costs=CostModel.even(LAYERS))
+    assert rig.with_checked_prices() is rig

@@ -15,7 +15,7 @@ from specframe.bench.summary import BASELINE, LIBRARY, worker_of
 from specframe.scheduling.in_order import DEATHS
 from specframe.types import Prompt
 
-__all__ = ["PARTNERS", "Name", "Question", "Questions"]
+__all__ = ["PARTNERS", "Entry", "Name", "Question", "Questions"]
 
 PARTNERS = (BASELINE, LIBRARY)
 Name = tuple[str, str]  # a contender's name and preset

@@ -99,6 +99,7 @@ def _compared(
         refuse_overlap(asked, [prompt.digest for prompt in calibrating])
         tell(planned(settings, len(asked)))
         tell("pricing sublayers on this machine")
+        rig = rig.with_checked_prices(tell)
         rounding = round_if_quick(rig, calibrating, tell)
         shared = _shared(settings, rig, calibrating)
         if shared is None:

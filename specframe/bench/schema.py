@@ -44,8 +44,11 @@ ROW: Mapping[str, str] = {
     "drafts. The others are decoded.",
     "prefill_seconds": "Wall clock until the first new token.",
     "decode_seconds": "Wall clock from then to the end; selection included.",
-    "predicted_seconds": "The same by the cost model, for the rounds that took place; selection "
-    "counts as measured.",
+    "own_ar_prefill_seconds": "The same of autoregressive decoding, which answered this prompt "
+    "just before and just after: the mean. Null for its own rows.",
+    "own_ar_decode_seconds": "The same of decode_seconds; speed-ups are relative to it.",
+    "predicted_seconds": "decode_seconds by the cost model, for the rounds that took place; "
+    "selection counts as measured.",
     "rounds": "Draft-verify rounds after the prompt's.",
     "drafted": "Drafted tokens (depth of the draft, for trees).",
     "accepted": "Drafted tokens that were accepted.",
@@ -80,7 +83,7 @@ SUMMARY: Mapping[str, str] = {
     "temperature": "As in rows.",
     "prompts": "Prompts behind the entry.",
     "speedup_vs_own_ar": "Decoded tokens per second over own autoregressive decoding: median over "
-    "prompts of the median over repeats of the ratio in the same repeat.",
+    "prompts of the median over repeats of the ratio to the answers just before and after.",
     "speedup_vs_own_ar_low": "Lower end of its 95 % bootstrap interval over prompts.",
     "speedup_vs_own_ar_high": "Upper end.",
     "speedup_vs_transformers": "The same over the generate of transformers with its faster cache.",

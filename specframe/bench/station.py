@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import torch
 
-from specframe.bench.asking import Name, Question
+from specframe.bench.asking import Entry, Name, Question
 from specframe.bench.contenders import Answer, Asked, Contender
 from specframe.bench.fingerprint import worker_facts
+from specframe.bench.summary import BASELINE
 from specframe.core.stats import GenerationStats
 
 __all__ = ["Station"]
 
+OWN: Name = BASELINE, ""
 WARM = 16  # tokens of an answer that does not count
 
 
 @dataclass
 class Station:
-    """Asks contenders; each first answers `warm_up`, which does not count."""
+    """Asks contenders; each first answers `warm_up`, which does not count.
+
+    Memory is faster in some minutes than in others, so autoregressive decoding answers the same
+    prompt again after every other contender: a row has the mean of the two answers around it.
+    """
 
     contenders: Sequence[Contender]
     new_tokens: int = 96
@@ -30,11 +37,12 @@ class Station:
     introduction: Any = None  # to who hands out the questions
     _warm: set[Name] = field(default_factory=set, init=False)
     _asking: tuple[int, float] | None = field(default=None, init=False)
+    _baseline: tuple[Entry, Answer] | None = field(default=None, init=False)  # the last answer
 
     def __call__(self, question: Question) -> dict[str, Any]:
         """The row of an answer."""
-        names = [(one.name, one.preset) for one in self.contenders]
-        contender = self.contenders[names.index(question.contender)]
+        contender = self._contender(question.contender)
+        assert contender is not None
         if self.warm_up and question.contender not in self._warm:
             contender.answer(self.warm_up, Asked(min(self.new_tokens, WARM)))
             contender.forget()
@@ -45,7 +53,24 @@ class Station:
                 one.forget()
         asked = Asked(self.new_tokens, question.temperature, seed=question.repeat)
         answer = contender.answer(question.prompt.tokens, asked)
-        return _row(question, answer) | {"worker": dict(self.worker)}
+        around = self._around(question, asked, answer)
+        return _row(question, answer, around) | {"worker": dict(self.worker)}
+
+    def _contender(self, name: Name) -> Contender | None:
+        return next((one for one in self.contenders if (one.name, one.preset) == name), None)
+
+    def _around(self, question: Question, asked: Asked, answer: Answer) -> list[Answer]:
+        """Autoregressive answers to the same question, just before this answer and just after."""
+        if question.contender == OWN:
+            self._baseline = question.entry, answer
+            return []
+        baseline = self._contender(OWN)
+        if baseline is None:
+            return []
+        before, last = self._baseline or (None, answer)
+        after = baseline.answer(question.prompt.tokens, asked)
+        self._baseline = question.entry, after
+        return [last, after] if before == question.entry else [after]
 
 
 def _left(decode_seconds: float, stats: GenerationStats) -> float:
@@ -53,7 +78,12 @@ def _left(decode_seconds: float, stats: GenerationStats) -> float:
     return max(decode_seconds - parts, 0.0)
 
 
-def _row(question: Question, answer: Answer) -> dict[str, Any]:
+def _mean(seconds: Iterable[float]) -> float | None:
+    every = list(seconds)
+    return fmean(every) if every else None
+
+
+def _row(question: Question, answer: Answer, around: Sequence[Answer]) -> dict[str, Any]:
     stats, prompt = answer.stats, question.prompt
     return {
         "selector": question.contender[0],
@@ -69,6 +99,8 @@ def _row(question: Question, answer: Answer) -> dict[str, Any]:
         "first_tokens": answer.first_tokens,
         "prefill_seconds": answer.prefill_seconds,
         "decode_seconds": answer.decode_seconds,
+        "own_ar_prefill_seconds": _mean(one.prefill_seconds for one in around),
+        "own_ar_decode_seconds": _mean(one.decode_seconds for one in around),
         "predicted_seconds": answer.predicted_seconds,
         "rounds": stats.rounds if stats else None,
         "drafted": stats.drafted if stats else None,

@@ -82,19 +82,31 @@ def _entry(
 def _ratios(
     rows: Sequence[Row], every: Mapping[Any, Row], other: str, rate: Callable[[Row], float | None]
 ) -> list[float]:
-    """Per prompt: the median over repeats of this rate over the other's in the same repeat.
+    """Per prompt: the median over repeats of this rate over the other's beside it.
 
     Repeats in which either has no such rate do not count.
     """
     by_prompt: dict[str, list[float]] = {}
     for row in rows:
-        against = every.get(_beside(row, other))
+        against = _against(row, every, other)
         if against is None:
             continue
         mine, theirs = rate(row), rate(against)
         if mine is not None and theirs is not None:
             by_prompt.setdefault(row["prompt"], []).append(mine / theirs)
     return [median(ratios) for ratios in by_prompt.values()]
+
+
+def _against(row: Row, every: Mapping[Any, Row], other: str) -> Row | None:
+    """What a row is compared with; own decoding at the speed that it had around this row."""
+    found = every.get(_beside(row, other))
+    if found is None or other != BASELINE or row.get("own_ar_decode_seconds") is None:
+        return found
+    return {
+        **found,
+        "prefill_seconds": row["own_ar_prefill_seconds"],
+        "decode_seconds": row["own_ar_decode_seconds"],
+    }
 
 
 def _decoded(row: Row) -> int:
@@ -184,7 +196,7 @@ def _prediction_error(rows: Sequence[Row], every: Mapping[Any, Row]) -> float | 
     """Median |predicted / measured - 1| of the speed-up over autoregressive decoding."""
     errors = []
     for row in rows:
-        own = every.get(_beside(row, BASELINE))
+        own = _against(row, every, BASELINE)
         if own is None or row["predicted_seconds"] is None or not own["predicted_seconds"]:
             continue
         rate, own_rate = _decode_rate(row), _decode_rate(own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,6 +114,7 @@ def calibrate(
     asked = _prompts(rig, source, count, learner.traits.split)
     learner.require_prompts(asked)
     rig.require_room_for(asked, new_tokens)
+    rig = rig.with_checked_prices(partial(typer.echo, err=True))
     shared = _budget(rig, strategy, asked, new_tokens, perf_counter() - began)
     if shared is not None:
         progress.end()

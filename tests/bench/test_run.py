@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from doubles.asked_here import asked_here
 
+from specframe.bench.asking import Question
 from specframe.bench.contenders import Answer, Asked
 from specframe.bench.harness import Schedule
 from specframe.bench.run_folder import ANY, RunFolder
 from specframe.bench.schema import ROW
+from specframe.bench.station import Station
 from specframe.errors import ArtefactError, InvalidRequest
 from specframe.types import Prompt
 
@@ -36,7 +38,7 @@ class Scripted:
 def run(folder: RunFolder, life: int = 1000, resume: bool = False) -> list[dict[str, Any]]:
     schedule = Schedule(PROMPTS, repeats=2)
     contenders = [
-        Scripted("autoregressive", life),
+        Scripted("autoregressive", life, preset=""),
         Scripted("fixed"),
         Scripted("fixed", preset="faithful"),
     ]
@@ -70,6 +72,40 @@ def test_an_interrupted_run_resumes_with_finished_rows_unchanged(tmp_path):
     whole = run(RunFolder(tmp_path / "whole"))
     told = [{k: v for k, v in row.items() if k != "peak_bytes"} for row in (*rows, *whole)]
     assert told[: len(rows)] == told[len(rows) :]
+
+
+class Slowing(Scripted):
+    """On a machine on which every answer takes a second more than the one before."""
+
+    clock = 0.0
+
+    def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
+        Slowing.clock += 1.0
+        return Answer(tuple(reversed(prompt)), Slowing.clock / 2, Slowing.clock)
+
+
+def test_a_row_has_the_autoregressive_answers_just_before_and_just_after(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    contenders = [Slowing("autoregressive", preset=""), Slowing("fixed"), Slowing("low")]
+    Slowing.clock = 0.0
+    with folder.held({}, False) as finished:
+        rows = asked_here(Schedule(PROMPTS, repeats=2), contenders, folder, finished)
+    drafting = [row for row in rows if row["selector"] != "autoregressive"]
+    assert len(drafting) == 2 * 2 * 2
+    for row in drafting:  # as fast as autoregressive decoding in the same moment
+        assert row["own_ar_decode_seconds"] == row["decode_seconds"]
+        assert row["own_ar_prefill_seconds"] == row["prefill_seconds"]
+    own = [row for row in rows if row["selector"] == "autoregressive"]
+    assert {row["own_ar_decode_seconds"] for row in own} == {None}
+
+
+def test_an_answer_of_another_prompt_is_not_beside_the_row(tmp_path):
+    contenders = [Slowing("autoregressive", preset=""), Slowing("fixed")]
+    station = Station(contenders)
+    Slowing.clock = 0.0
+    for prompt in PROMPTS:  # the baseline of the second prompt is answered on another worker
+        row = station(Question(("fixed", "best"), prompt, 0.0, 0))
+    assert row["own_ar_decode_seconds"] == row["decode_seconds"] + 1.0
 
 
 def test_a_torn_last_line_is_asked_again(tmp_path):

@@ -72,6 +72,16 @@ def test_pairs_are_of_the_same_repeat_so_that_drift_cancels():
     assert found["inconclusive"]  # one prompt, however often it is asked
 
 
+def test_speedups_are_relative_to_the_autoregressive_answers_around_a_row():
+    around = {"own_ar_prefill_seconds": 3.0, "own_ar_decode_seconds": 4.0}
+    rows = [row("autoregressive", f"sql/{i}", 1.0) for i in range(2)]
+    rows += [row("fixed", f"sql/{i}", 2.0, predicted_seconds=0.5, **around) for i in range(2)]
+    found = entry(rows, "fixed", "sql")
+    assert found["speedup_vs_own_ar"] == pytest.approx(2.0)  # and not 0.5
+    assert found["end_to_end_vs_own_ar"] == pytest.approx((3 + 4) / (1 + 2))
+    assert found["prediction_error"] == pytest.approx(0.0)  # 2 predicted, 2 measured
+
+
 def test_a_domain_of_one_prompt_has_no_interval_and_nor_has_the_mean():
     rows = [row("autoregressive", f"sql/{i}", 2.0) for i in range(3)]
     rows += [row("fixed", f"sql/{i}", 1.0) for i in range(3)]

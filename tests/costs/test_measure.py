@@ -7,6 +7,7 @@ from doubles.tiny import Tiny, tiny_executor, tiny_model
 from specframe.core import draft
 from specframe.core.ranks import Ranks
 from specframe.costs import measure as prices
+from specframe.costs import rounds
 from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.tables import Table
 from specframe.executors.cache import CursorCache
@@ -24,14 +25,14 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 def few_rounds(monkeypatch):
     """Where it matters that prices are measured, and not which they are."""
     with monkeypatch.context() as patch:
-        patch.setattr(prices, "ROUNDS", (1, 2))
+        patch.setattr(rounds, "ROUNDS", (1, 2))
         yield
 
 
 def test_what_rounds_and_drafted_tokens_take_besides_walks_is_found(monkeypatch):
     nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
-    clock = TickingClock(monkeypatch, ("specframe.core.engine", "specframe.costs.measure"))
+    clock = TickingClock(monkeypatch, ("specframe.core.engine", "specframe.costs.rounds"))
     clock.costs(FusedExecutor, "walk", 1.0)
     clock.costs(CursorCache, "commit", 8.0)
     clock.costs(draft, "continues", 0.25)
@@ -45,7 +46,7 @@ def test_where_rounds_take_less_than_their_parts_the_fixed_part_says_so(monkeypa
     nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
     # autoregressive rounds take 0.96 of their walk, and others what their walks are priced at
-    monkeypatch.setattr(prices, "_timed_rounds", lambda *given: ([0.96, 4.0, 8.0], [1.0, 4.0, 8.0]))
+    monkeypatch.setattr(prices, "timed_rounds", lambda *given: ([0.96, 4.0, 8.0], [1.0, 4.0, 8.0]))
     found = prices.measure_round_costs(tiny_executor(), costs)
     assert found.round_seconds == pytest.approx(-0.05, abs=0.01)
 
@@ -54,7 +55,7 @@ def test_draft_walks_that_are_priced_too_high_do_not_make_every_round_dearer(mon
     nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
     # drafting rounds are priced at 4 and 8 and take less; 0.1 of any round is not walks
-    monkeypatch.setattr(prices, "_timed_rounds", lambda *given: ([1.1, 3.1, 6.1], [1.0, 3.0, 6.0]))
+    monkeypatch.setattr(prices, "timed_rounds", lambda *given: ([1.1, 3.1, 6.1], [1.0, 3.0, 6.0]))
     found = prices.measure_round_costs(tiny_executor(), costs)
     assert found.round_seconds == pytest.approx(0.1)
 
@@ -67,7 +68,7 @@ def test_a_chain_that_saves_part_of_each_walk_makes_drafted_tokens_cheaper(
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
     bare = [1.0 + drafted for drafted in prices.DRAFTS]
     whole = [b - saved * drafted for b, drafted in zip(bare, prices.DRAFTS, strict=True)]
-    monkeypatch.setattr(prices, "_timed_rounds", lambda *given: (whole, bare))
+    monkeypatch.setattr(prices, "timed_rounds", lambda *given: (whole, bare))
     found = prices.measure_round_costs(tiny_executor(), costs)
     assert found.step_seconds == pytest.approx(-kept)  # never more than a walk's own part
 
@@ -86,7 +87,7 @@ def test_what_low_bit_rounds_take_besides_their_parts_is_fitted_to_rounds(monkey
         return taken, taken
 
     taken = []
-    monkeypatch.setattr(prices, "_timed_rounds", timed)
+    monkeypatch.setattr(prices, "timed_rounds", timed)
     found = prices.measure_low_overhead(tiny_executor(), costs)
     for bits, (step, once) in added.items():
         priced = found.lowered(bits)
