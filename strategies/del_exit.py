@@ -18,7 +18,7 @@ the length of (5) is used, 0 included. Where one of the two means of (6) has no 
 threshold. Statistics are of greedy agreement in sampling too.
 
 Differs from the paper, preset `best`: (5) counts seconds, by the machine's prices at the present
-context length, head and prefix reuse included, instead of layers; 8 exits spread over the depth are
+context length, head and prefix reuse included, instead of layers; 4 exits spread over the depth are
 watched, since a shadow token costs a row of the head, and their seconds, priced and then measured,
 count in (5), so that nothing is watched either for a while where nothing pays; and the first round
 already plans by what the prompt's last rows say, where the paper drafts one token from the first
@@ -137,7 +137,7 @@ class Del(LayerSelector):
         search="grid over exit and draft length",
     )
     presets: ClassVar[Mapping[str, DelConfig]] = {
-        "best": DelConfig(spread=8),
+        "best": DelConfig(spread=4, prompt_rows=8),
         "faithful": DelConfig(priced=False, begins_short=True),
     }
 

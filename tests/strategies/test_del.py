@@ -155,8 +155,8 @@ def test_only_committed_rows_are_counted():
 def test_exits_are_spread_over_a_deep_model():
     deep = ModelShape(24, 8, 32, 2, 1, 4, 16, 256)
     spread = strategy_from("del", deep)
-    assert spread.config.exits == (3, 5, 8, 11, 13, 16, 19, 21)
-    assert spread.needs.committed == (6, 10, 16, 22, 26, 32, 38, 42, -1)
+    assert spread.config.exits == (5, 10, 14, 19)
+    assert spread.needs.committed == (10, 20, 28, 38, -1)
     few = strategy_from("del", deep, "best", {"spread": "2"})
     assert few.config.exits == (8, 16)
     given = strategy_from("del", deep, "best", {"exits": "4,5"})

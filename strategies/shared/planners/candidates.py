@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,31 +60,35 @@ class Beliefs:
     def __init__(self, estimates: Floats, prior: float, memory: float) -> None:
         self._estimates = np.clip(estimates, NEVER, 1.0 - NEVER)
         self._prior, self._memory = prior, memory
-        self._accepted = np.zeros_like(self._estimates)
-        self._seen = np.zeros_like(self._estimates)
+        self._accepted: dict[int, float] = {}  # of observed candidates, which are few
+        self._seen: dict[int, float] = {}
 
     def observe(self, candidate: int, accepted: bool) -> None:
         """Whether the first token of a draft with this candidate was accepted."""
-        self._accepted *= self._memory
-        self._seen *= self._memory
-        self._accepted[candidate] += accepted
-        self._seen[candidate] += 1.0
+        for known in self._seen:
+            self._accepted[known] *= self._memory
+            self._seen[known] *= self._memory
+        self._accepted[candidate] = self._accepted.get(candidate, 0.0) + accepted
+        self._seen[candidate] = self._seen.get(candidate, 0.0) + 1.0
 
     def alphas(self) -> Floats:
         """Posterior means; what is observed of some candidates moves the others by half."""
+        if not self._seen:
+            return self._estimates
         shift = 0.5 * self._shift()
-        centre = 1.0 / (1.0 + np.exp(-(_logit(self._estimates) + shift)))
-        means: Floats = (self._prior * centre + self._accepted) / (self._prior + self._seen)
+        means: Floats = 1.0 / (1.0 + np.exp(-(_logit(self._estimates) + shift)))
+        for known, seen in self._seen.items():
+            centre = self._prior * means[known]
+            means[known] = (centre + self._accepted[known]) / (self._prior + seen)
         return means
 
     def _shift(self) -> float:
         """Error of the estimates of observed candidates, in log-odds, shrunk to 0."""
-        seen = float(self._seen.sum())
-        if seen <= 0.0:
-            return 0.0
-        estimated = float(self._seen @ self._estimates) / seen
-        found = (float(self._accepted.sum()) + self._prior * estimated) / (seen + self._prior)
-        return float(_logit(np.array(found)) - _logit(np.array(estimated)))
+        seen = sum(self._seen.values())
+        estimated = sum(n * float(self._estimates[i]) for i, n in self._seen.items()) / seen
+        found = (sum(self._accepted.values()) + self._prior * estimated) / (seen + self._prior)
+        found = min(max(found, NEVER), 1.0 - NEVER)
+        return log(found / (1.0 - found)) - log(estimated / (1.0 - estimated))
 
 
 class PriceBook:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from specframe.contract.judged_set import JudgedSet
 from specframe.contract.paying import Prospect
@@ -150,12 +150,9 @@ class ExitProspect(_Changes):
     def _measured(self, context: Context) -> tuple[list[SkipSet], Floats]:
         states, last = context.prompt_states, context.shape.sublayers
         sets = [SkipSet.after(context.shape.layers, exit_layer) for exit_layer in self._exits]
-        return sets, np.array([_change(states, 2 * e, last) for e in self._exits])
-
-
-def _change(states: Mapping[int, Tensor], depth: int, last: int) -> float:
-    cosines = F.cosine_similarity(states[depth].float(), states[last].float(), dim=-1)
-    return 1.0 - float(cosines.mean())
+        streams = torch.stack([states[2 * e] for e in self._exits]).float()
+        cosines = F.cosine_similarity(streams, states[last].float()[None], dim=-1)
+        return sets, 1.0 - cosines.mean(-1).double().numpy(force=True)
 
 
 class BestOf(Prospect):
