@@ -13,6 +13,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from specframe.core.stats import GenerationStats, StatsFold
 from specframe.costs.model import CostModel
+from specframe.costs.sampled import sampled_prices
 from specframe.doors.speculator import SelfSpeculator
 
 __all__ = ["Answer", "Asked", "Contender", "LibraryContender", "StrategyContender"]
@@ -84,7 +85,8 @@ class StrategyContender:
                 first, made_first = ended, done.low_bit_seconds
             fold.add(done)
         tokens = tuple(token for done in fold.rounds for token in done.tokens)
-        predicted = self._predicted(fold, len(prompt))
+        costs = sampled_prices(self.costs) if asked.temperature > 0.0 else self.costs
+        predicted = _predicted(fold, len(prompt), costs)
         outcomes = [done.outcome for done in fold.rounds if done.outcome is not None]
         sets = [outcome.plan.skips for outcome in outcomes if outcome.drafted]
         skips = Counter(sublayer for one in sets for sublayer in one)
@@ -100,20 +102,6 @@ class StrategyContender:
     def forget(self) -> None:
         """Go on with a fresh strategy."""
         self.speculator.strategy = self.speculator.strategy.fresh()
-
-    def _predicted(self, fold: StatsFold, length: int) -> float:
-        """Predicted seconds of the rounds that took place.
-
-        No price is known of what strategies compute: it counts as it was measured.
-        """
-        seconds, committed = 0.0, length
-        for done in fold.rounds:
-            outcome = done.outcome
-            if outcome is not None:
-                seconds += outcome.select_seconds
-                seconds += self.costs.round(outcome.plan, committed - 1, outcome.drafted)
-            committed += len(done.tokens)
-        return seconds
 
 
 @dataclass
@@ -165,6 +153,21 @@ class _FirstToken(BaseStreamer):  # type: ignore[misc]
 
     def end(self) -> None:
         """Nothing to flush."""
+
+
+def _predicted(fold: StatsFold, length: int, costs: CostModel) -> float:
+    """Predicted seconds of the rounds that took place.
+
+    No price is known of what strategies compute: it counts as it was measured.
+    """
+    seconds, committed = 0.0, length
+    for done in fold.rounds:
+        outcome = done.outcome
+        if outcome is not None:
+            seconds += outcome.select_seconds
+            seconds += costs.round(outcome.plan, committed - 1, outcome.drafted)
+        committed += len(done.tokens)
+    return seconds
 
 
 def _arguments(asked: Asked) -> dict[str, Any]:

@@ -114,7 +114,9 @@ def _summary(found: LatencyProfile) -> list[str]:
     return [
         f"autoregressive {costs.autoregressive(n) * 1e3:.2f} ms a token at {n}; of a round "
         f"{costs.round_seconds * MICROSECONDS:.0f} µs and of a drafted token "
-        f"{costs.step_seconds * MICROSECONDS:.0f} µs are not walks",
+        f"{costs.step_seconds * MICROSECONDS:.0f} µs are not walks; when sampling, a row takes "
+        f"{costs.sampled_row_seconds * MICROSECONDS:.0f} µs more and a drafted token "
+        f"{costs.sampled_step_seconds * MICROSECONDS:.0f} µs more",
         f"with every other layer skipped, {half.stop.max_tokens} drafted: {high:.2f}x at an "
         f"acceptance of 0.9, {low:.2f}x at 0.7",
         *(_low_words(found, plan) for plan in _low_plans(found)),
@@ -196,6 +198,8 @@ def profile_figures(model: str, found: LatencyProfile) -> dict[str, Any]:
         ],
         "step_seconds": costs.step_seconds,
         "round_seconds": costs.round_seconds,
+        "sampled_row_seconds": costs.sampled_row_seconds,
+        "sampled_step_seconds": costs.sampled_step_seconds,
         "autoregressive_seconds": costs.autoregressive(n),
         "context": n,
         "half_skipped": {

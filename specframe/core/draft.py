@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import isfinite
+from math import isfinite, isnan
 
 import torch
 from torch import Tensor
@@ -184,13 +184,12 @@ class Drafter:
     ) -> tuple[list[int], float, Tensor] | None:
         q = self._law.probabilities(logits[None], self._tokens, [spine]).flatten()
         told = _flattened(q, plan.stop.temperature)
-        facts = torch.stack(
-            [logits.max().isfinite().to(q.dtype), told.max(), (q > 0).sum().to(q.dtype)]
-        )
-        finite, best, possible = facts.tolist()
-        if not finite or not possible:  # processors may exclude every token
+        best = float(told.max())
+        if isnan(best):  # of logits that are not finite, or where processors exclude every token
             return None
-        width = min(_width(plan, len(spine), best), int(possible))
+        width = _width(plan, len(spine), best)
+        if width > 1:
+            width = min(width, int((q > 0).sum()))
         drawn = _draw_without_replacement(self._law, q, width)
         return drawn, float(told[drawn[0]]), q
 
@@ -275,7 +274,7 @@ def _flattened(q: Tensor, temperature: float) -> Tensor:
 def _draw_without_replacement(law: Law, q: Tensor, width: int) -> list[int]:
     assert law.choose is not None
     drawn: list[int] = []
-    for _ in range(width):
+    for _ in range(width - 1):
         drawn.append(law.choose(q))
         q = without(q, drawn[-1])
-    return drawn
+    return [*drawn, law.choose(q)]

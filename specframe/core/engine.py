@@ -19,6 +19,7 @@ from specframe.core.states import StateWindow
 from specframe.core.target import Target
 from specframe.core.verify import NO_TOKEN
 from specframe.costs.model import CostModel
+from specframe.costs.sampled import sampled_prices
 from specframe.errors import (
     InvalidDraftPlan,
     InvalidRequest,
@@ -92,7 +93,8 @@ class Engine:
         self._law, self._limits = law, limits
         costs = costs or CostModel.even(executor.shape.layers)
         self._second = strategy.second()
-        self._costs = costs if self._second is None else replace(costs, second=self._second.costs)
+        costs = costs if self._second is None else replace(costs, second=self._second.costs)
+        self._costs = sampled_prices(costs) if law.sampled else costs
 
     def rounds(self, prompt: Sequence[int], known: CursorCache | None = None) -> Iterator[Round]:
         """Emit tokens round by round.

@@ -80,9 +80,19 @@ class Law:
 
 
 def seeded_choice(generator: torch.Generator | None) -> Choose:
-    """Draws from a distribution with this generator (None: torch's default one)."""
+    """Draws from a distribution with this generator (None: torch's default one).
+
+    The token in whose share of the sum a uniform number lies: one number a token, where
+    `torch.multinomial` draws one for each of the vocabulary.
+    """
 
     def choose(probabilities: Tensor) -> int:
-        return int(torch.multinomial(probabilities, 1, generator=generator))
+        shares = probabilities.double().cumsum(0)
+        device, total = probabilities.device, shares[-1:]
+        number = torch.rand(1, dtype=torch.float64, device=device, generator=generator)
+        drawn = int(torch.searchsorted(shares, number * total, right=True))
+        if drawn == len(shares):  # the product was rounded to the sum itself
+            return int(torch.searchsorted(shares, total))
+        return drawn
 
     return choose

@@ -9,7 +9,10 @@ from dataclasses import replace
 from statistics import mean
 from typing import Any, TypeVar
 
+import torch
+
 from specframe.core.ranks import Ranks, connected, ranks_of
+from specframe.core.sampling import Law, seeded_choice
 from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.rounds import CONTEXT, half_skipped, timed_rounds
 from specframe.costs.tables import fit_line
@@ -20,12 +23,21 @@ from specframe.profilers.machine import layer_kinds, machine_facts
 from specframe.profilers.store import find_profile, keep_profile, save_profile
 from specframe.types import DraftPlan, SkipSet, StopRule
 
-__all__ = ["measure_low_overhead", "measure_profile", "measure_round_costs", "measured_profile"]
+__all__ = [
+    "measure_low_overhead",
+    "measure_profile",
+    "measure_round_costs",
+    "measure_sampling",
+    "measured_profile",
+]
 
 _LOG = logging.getLogger(__name__)
 
 DRAFTS = (0, 2, 6)
 LOW_DRAFTS = (1, 3, 7)
+SAMPLED_DRAFTS = (0, 2, 4)
+SAMPLED_IN_A_ROW = 2
+SAMPLED_SECONDS = 2.0  # time limit beyond the minimum of rounds
 LOW_IN_A_ROW = 2  # a round with copies follows one that has read them, as in decoding
 LEAST_RATIO, MOST_SAVED = 0.1, 0.1  # bounds where overhead makes ratios unreliable
 SHARE_SAVED = 0.9  # of a walk besides its sublayers: most that drafting without the host can save
@@ -85,6 +97,7 @@ def _measured(
     profile = profile_latency(executor, grid, kinds, progress, agreed)
     costs = measure_round_costs(executor, profile.costs, ranks)
     costs = measure_low_overhead(executor, costs, ranks)
+    costs = measure_sampling(executor, costs, ranks)
     costs = replace(costs, facts=_facts(executor, kinds, ranks))
     return _of_first(ranks, lambda: replace(profile, costs=costs))
 
@@ -115,7 +128,7 @@ def measure_round_costs(
     """
     skips = half_skipped(executor.shape.layers)
     plans = [DraftPlan(skips, StopRule(drafted)) for drafted in DRAFTS]
-    whole, bare = timed_rounds(executor, plans, ranks)
+    whole, bare = timed_rounds(executor, plans, ranks, bare=True)
     excess = [w - b for w, b in zip(whole, bare, strict=True)]
     overhead = fit_line(DRAFTS, excess)
     step = max(overhead.slope, -SHARE_SAVED * costs.base.at(CONTEXT, 1))
@@ -154,6 +167,26 @@ def measure_low_overhead(
             for i, low in enumerate(costs.low)
         ),
     )
+
+
+def measure_sampling(executor: Executor, costs: CostModel, ranks: Ranks | None = None) -> CostModel:
+    """The same prices with what rows and drafted tokens take more when tokens are drawn at random.
+
+    Rounds are timed in alternation with greedy ones.
+    """
+    half, n = half_skipped(costs.layers), len(SAMPLED_DRAFTS)
+    plans = [DraftPlan(half, StopRule(drafted)) for drafted in SAMPLED_DRAFTS]
+    choose = seeded_choice(torch.Generator(executor.device).manual_seed(0))
+    laws = [Law()] * n + [Law(choose=choose)] * n
+    timed, _ = timed_rounds(
+        executor, [*plans, *plans], ranks, SAMPLED_IN_A_ROW, SAMPLED_SECONDS, laws
+    )
+    unit = costs.autoregressive(CONTEXT) / timed[0]  # of a priced second in a timed one
+    more = [unit * (drawn - greedy) for greedy, drawn in zip(timed[:n], timed[n:], strict=True)]
+    line = fit_line(SAMPLED_DRAFTS, more)
+    row = max(line.intercept, 0.0)
+    step = max(line.slope - row, 0.0)  # a drafted token adds a step and a row to verify
+    return replace(costs, sampled_row_seconds=row, sampled_step_seconds=step)
 
 
 def _with_overhead(low: LowPrices, missing: Sequence[float], costs: CostModel) -> LowPrices:

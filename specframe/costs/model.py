@@ -96,6 +96,9 @@ class CostModel:
     low: tuple[LowPrices, ...] = ()  # by number of bits; empty where nothing can be lowered
     draft_bits: int = 0  # if not 0, all that runs in drafting has low-bit weights of so many bits
     second: CostModel | None = None  # of the strategy's second model, where it drafts with one
+    row_seconds: float = 0.0  # per verified row besides its walk: drawing a token from it
+    sampled_row_seconds: float = 0.0  # the same when sampling; see `sampled_prices`
+    sampled_step_seconds: float = 0.0  # per drafted token, when sampling: more than otherwise
 
     @classmethod
     def even(cls, layers: int) -> CostModel:
@@ -219,7 +222,7 @@ class CostModel:
 
     def verify(self, rows: float, n: float, start: int = 0) -> float:
         """Seconds of verifying this many rows, from sublayer `start` on."""
-        return self.walk(n, rows, start=start, logits=rows)
+        return self.walk(n, rows, start=start, logits=rows) + rows * self.row_seconds
 
     def tree_step(self, skips: SkipSet, tree: TreeRule, depth: int, n: float) -> float:
         """Seconds that one more depth after `depth` adds to a round: its walk and its nodes' rows.

@@ -329,6 +329,7 @@ def _priced(costs: CostModel, n: float, lengths: tuple[int, ...]) -> RoundPrices
         finish=np.array([costs.base.at(n + d, 1) for d in lengths]),
         verifying=np.array([[t.at(n, d + 1) for d in lengths] for t in tables]),
         verify=np.array([costs.base.at(n, d + 1) + costs.head.at(n, d + 1) for d in lengths])
+        + np.array([(d + 1) * costs.row_seconds for d in lengths])
         + costs.round_seconds,
         copying=tuple(costs.verify(1 + d, n) + costs.round_seconds for d in lengths),
         autoregressive=costs.autoregressive(n),

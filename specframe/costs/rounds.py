@@ -36,10 +36,13 @@ def timed_rounds(
     ranks: Ranks | None = None,
     in_a_row: int = 1,
     seconds: float = ROUND_SECONDS,
+    laws: Sequence[Law] = (),
+    bare: bool = False,
 ) -> tuple[list[float], list[float]]:
-    """Seconds of a round of each plan, and of its bare walks, on random tokens.
+    """Seconds of a round of each plan, and of its bare walks where asked for, on random tokens.
 
     The last of `in_a_row` drafting rounds counts. `seconds` limit what is timed beyond four rounds.
+    Tokens follow the law of each plan's place; without laws, they are the most likely ones.
     """
     drawn = torch.randint(
         executor.shape.vocabulary, (PROMPT,), generator=torch.Generator().manual_seed(0)
@@ -47,14 +50,18 @@ def timed_rounds(
     prompt: list[int] = drawn.tolist()
     longest = max(plan.stop.max_tokens for plan in plans) + 1
     limits = Limits((ROUNDS[1] + 2) * longest * in_a_row)
-    engines = [Engine(executor, ConstantPlan(p), Law(), limits, None, ranks) for p in plans]
+    laws = laws or [Law()] * len(plans)
+    engines = [
+        Engine(executor, ConstantPlan(plan), law, limits, None, ranks)
+        for plan, law in zip(plans, laws, strict=True)
+    ]
     running = [engine.rounds(prompt) for engine in engines]
     cache = executor.new_cache(PROMPT + limits.max_new_tokens + longest)
     cache.commit(range(PROMPT - 1, -1, -1))  # reversed, so that every column is written
     for rounds in running:
         next(rounds)  # the round of the prompt
     whole: list[list[float]] = [[] for _ in plans]
-    bare: list[list[float]] = [[] for _ in plans]
+    walks: list[list[float]] = [[] for _ in plans]
     agreed = float if ranks is None else ranks.first
     begun = perf_counter()
     for turn in range(ROUNDS[1] + 1):
@@ -65,11 +72,12 @@ def timed_rounds(
             for _ in range(in_a_row if plan.stop.max_tokens else IN_A_ROW):
                 taken = next(rounds).seconds
             started = perf_counter()
-            _bare_round(executor, cache, plan)
+            if bare:
+                _bare_round(executor, cache, plan)
             if turn:  # the first turn warms up
                 whole[i].append(taken)
-                bare[i].append(perf_counter() - started)
-    return list(map(typical, whole)), list(map(typical, bare))
+                walks[i].append(perf_counter() - started)
+    return list(map(typical, whole)), list(map(typical, walks))
 
 
 def _bare_round(executor: Executor, cache: CursorCache, plan: DraftPlan) -> None:

@@ -69,7 +69,7 @@ from doubles.must_hold_at_length import (
 )
 from doubles.must_hold_at_the_doors import (
     HOLDS_AT_THE_DOORS,
-    draws_are_torchs_own,
+    draws_follow_the_distribution,
     law_through_the_library,
     law_through_the_speculator,
     other_searches_are_refused,
@@ -135,8 +135,8 @@ EDITED = {
     "tokens_to_be_written": identity_of_a_selector_that_writes,
     "processors_in_the_logits_dtype": processors_run_in_float32,
     "processors_without_history": law_with_history,
-    "draws_in_half_precision": draws_are_torchs_own,
-    "draws_sharpened": draws_are_torchs_own,
+    "draws_in_half_precision": draws_follow_the_distribution,
+    "draws_sharpened": draws_follow_the_distribution,
     "seed_ignored": seeds_decide,
     "residual_not_normalised": law_at_a_temperature,
     "door_drops_temperature": law_through_the_library,

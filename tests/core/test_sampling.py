@@ -135,3 +135,22 @@ def test_the_callers_logits_are_left_alone():
 def test_a_law_is_sampled_where_it_can_choose():
     assert not Law().sampled
     assert Law(choose=seeded_choice(None)).sampled
+
+
+@pytest.mark.parametrize(
+    ("number", "token"),
+    [(0.0, 1), (0.2499, 1), (0.25, 3), (0.4999, 3), (0.5, 4), (1.0 - 2.0**-53, 4), (1.0, 4)],
+)
+def test_a_token_has_the_numbers_in_its_share(monkeypatch, number, token):
+    """Also where the number times the sum rounds to the sum, and tokens without a chance follow."""
+    law = torch.tensor([0.0, 0.25, 0.0, 0.25, 0.5, 0.0])
+    drawn = torch.tensor([number], dtype=torch.float64)
+    monkeypatch.setattr(torch, "rand", lambda *given, **more: drawn)
+    assert seeded_choice(None)(law) == token
+
+
+def test_a_token_is_drawn_that_float32_would_lose_in_the_sum(monkeypatch):
+    law = torch.tensor([0.5, 2.0**-40, 0.5])
+    drawn = torch.tensor([(0.5 + 2.0**-41) / (1.0 + 2.0**-40)], dtype=torch.float64)
+    monkeypatch.setattr(torch, "rand", lambda *given, **more: drawn)
+    assert seeded_choice(None)(law) == 1

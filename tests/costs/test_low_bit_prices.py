@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.rates import RoundPrices, SetMatrix
+from specframe.costs.sampled import sampled_prices
 from specframe.costs.tables import Table
 from specframe.types import DraftPlan, SkipSet, StopRule
 
@@ -83,10 +84,21 @@ def sets(draw):
 def test_prices_of_three_states_as_arrays_are_the_cost_model_s(many, drafted, draft_bits):
     """With `draft_bits`, all that is asked for in full is low-bit as well."""
     costs = replace(COLD, draft_bits=draft_bits)
+    as_arrays_as_one_by_one(many, drafted, costs, COLD)
+
+
+@given(st.lists(sets(), min_size=1, max_size=4), st.integers(1, 9))
+def test_prices_of_sampled_rounds_as_arrays_are_the_cost_model_s(many, drafted):
+    drawing = sampled_prices(replace(COLD, sampled_row_seconds=0.5, sampled_step_seconds=0.25))
+    as_arrays_as_one_by_one(many, drafted, drawing, drawing)
+
+
+def as_arrays_as_one_by_one(many, drafted, costs, of_lowered):
+    draft_bits = costs.draft_bits
     asked = [skips.full for skips in many] if draft_bits else many
     found = RoundPrices.at(costs, 20, range(1, 10)).seconds(SetMatrix.of(asked, SIZE))
     for line, skips in zip(found, asked, strict=True):
         plan = DraftPlan(skips, StopRule(drafted))
         assert line[drafted - 1] == pytest.approx(costs.round(plan, 20))
         lowered = DraftPlan(skips.lower(draft_bits), StopRule(drafted)) if draft_bits else plan
-        assert costs.round(plan, 20) == pytest.approx(COLD.round(lowered, 20))
+        assert costs.round(plan, 20) == pytest.approx(of_lowered.round(lowered, 20))

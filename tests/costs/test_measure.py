@@ -46,7 +46,9 @@ def test_where_rounds_take_less_than_their_parts_the_fixed_part_says_so(monkeypa
     nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
     # autoregressive rounds take 0.96 of their walk, and others what their walks are priced at
-    monkeypatch.setattr(prices, "timed_rounds", lambda *given: ([0.96, 4.0, 8.0], [1.0, 4.0, 8.0]))
+    monkeypatch.setattr(
+        prices, "timed_rounds", lambda *given, **more: ([0.96, 4.0, 8.0], [1.0, 4.0, 8.0])
+    )
     found = prices.measure_round_costs(tiny_executor(), costs)
     assert found.round_seconds == pytest.approx(-0.05, abs=0.01)
 
@@ -55,7 +57,9 @@ def test_draft_walks_that_are_priced_too_high_do_not_make_every_round_dearer(mon
     nothing, second = (Table((1,), (1,), ((price,),)) for price in (0.0, 1.0))
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
     # drafting rounds are priced at 4 and 8 and take less; 0.1 of any round is not walks
-    monkeypatch.setattr(prices, "timed_rounds", lambda *given: ([1.1, 3.1, 6.1], [1.0, 3.0, 6.0]))
+    monkeypatch.setattr(
+        prices, "timed_rounds", lambda *given, **more: ([1.1, 3.1, 6.1], [1.0, 3.0, 6.0])
+    )
     found = prices.measure_round_costs(tiny_executor(), costs)
     assert found.round_seconds == pytest.approx(0.1)
 
@@ -68,7 +72,7 @@ def test_a_chain_that_saves_part_of_each_walk_makes_drafted_tokens_cheaper(
     costs = CostModel((0, 0), (nothing,), (nothing,), base=second, head=nothing)
     bare = [1.0 + drafted for drafted in prices.DRAFTS]
     whole = [b - saved * drafted for b, drafted in zip(bare, prices.DRAFTS, strict=True)]
-    monkeypatch.setattr(prices, "timed_rounds", lambda *given: (whole, bare))
+    monkeypatch.setattr(prices, "timed_rounds", lambda *given, **more: (whole, bare))
     found = prices.measure_round_costs(tiny_executor(), costs)
     assert found.step_seconds == pytest.approx(-kept)  # never more than a walk's own part
 

@@ -70,8 +70,10 @@ processors_in_the_logits_dtype = Edit(
     Law.scores, "scores = at_least_float32(logits)", "scores = logits"
 )
 processors_without_history = Edit(Law.scores, "[*history, *suffix]", "[*history]")
-draws_in_half_precision = Edit(seeded_choice, "(probabilities,", "(probabilities.half(),")
-draws_sharpened = Edit(seeded_choice, "(probabilities,", "(probabilities**1.03,")
+draws_in_half_precision = Edit(
+    seeded_choice, "probabilities.double()", "probabilities.half().double()"
+)
+draws_sharpened = Edit(seeded_choice, "probabilities.double()", "(probabilities.double() ** 1.03)")
 seed_ignored = Edit(arguments._choice, "if seed is None:", "if True:")
 residual_not_normalised = Edit(_normalised, "rest / mass", "rest")
 

@@ -1,5 +1,6 @@
 """What arguments of generation must do, given to `generate` here or to the library's own."""
 
+from math import fsum
 from typing import Any
 
 import torch
@@ -147,17 +148,19 @@ def processors_run_in_float32() -> None:
         raise Wrong("processors ran in the logits' own dtype")
 
 
-def draws_are_torchs_own() -> None:
-    """What torch draws from the very distribution, with the seed that was asked for."""
+def draws_follow_the_distribution() -> None:
+    """One uniform number of the given generator falls into the share of the token drawn."""
     generator = torch.Generator().manual_seed(0)
     laws = torch.rand(3000, 50, generator=generator).pow(4)
-    laws /= laws.sum(-1, keepdim=True)
+    laws[:, 10:20] = 0.0
     given, own = (torch.Generator().manual_seed(7) for _ in range(2))
     choose = seeded_choice(given)
-    found = [choose(law) for law in laws]
-    wanted = [int(torch.multinomial(law, 1, generator=own)) for law in laws]
-    if found != wanted:
-        raise Wrong("tokens are drawn from another distribution")
+    for law in laws:
+        number = float(torch.rand(1, dtype=torch.float64, generator=own)) * fsum(law.tolist())
+        drawn = choose(law)
+        below, above = fsum(law[:drawn].tolist()), fsum(law[: drawn + 1].tolist())
+        if not below - 1e-12 <= number <= above + 1e-12 or not law[drawn] > 0.0:
+            raise Wrong("tokens are drawn from another distribution")
 
 
 def seeds_decide() -> None:
@@ -178,6 +181,6 @@ HOLDS_AT_THE_DOORS = (
     processors_of_the_library,
     other_searches_are_refused,
     processors_run_in_float32,
-    draws_are_torchs_own,
+    draws_follow_the_distribution,
     seeds_decide,
 )
