@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specframe.bench.asking import PARTNERS, Name, Question, Questions
+from specframe.bench.asking import Name, Question, Questions
 from specframe.bench.run_folder import RunFolder
-from specframe.bench.summary import BASELINE, worker_of
+from specframe.bench.summary import BASELINE, LIBRARY, worker_of
 from specframe.scheduling.workers import Workers, carry_out
 from specframe.types import Prompt
 
 __all__ = ["Progress", "Schedule", "run_rows"]
 
+ORDER = {LIBRARY: 0, BASELINE: 1}  # the baseline is as fresh as can be where others are timed
 # prompt's name, autoregressive tokens, other tokens -> where they part, and whether at a near-tie
 Explain = Callable[[str, Sequence[int], Sequence[int]], Mapping[str, Any] | None]
 
@@ -34,11 +35,11 @@ class Schedule:
                     yield prompt, temperature, repeat
 
     def questions(self, contenders: Sequence[Name]) -> Iterator[Question]:
-        """Partners come first in an entry; of them and of the others, another each time."""
+        """In an entry transformers comes first, then autoregressive decoding; the others rotate."""
         for number, (prompt, temperature, repeat) in enumerate(self.entries()):
             start = number % len(contenders)
             turned = [*contenders[start:], *contenders[:start]]
-            for name in sorted(turned, key=lambda name: name[0] not in PARTNERS):
+            for name in sorted(turned, key=lambda name: ORDER.get(name[0], len(ORDER))):
                 yield Question(name, prompt, temperature, repeat)
 
 

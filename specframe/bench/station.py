@@ -27,7 +27,7 @@ class Station:
     """Asks contenders; each first answers `warm_up`, which does not count.
 
     Memory is faster in some minutes than in others, so autoregressive decoding answers the same
-    prompt again after every other contender: a row has the mean of the two answers around it.
+    prompt again after every contender: a row has the mean of the two answers around it.
     """
 
     contenders: Sequence[Contender]
@@ -61,8 +61,8 @@ class Station:
 
     def _around(self, question: Question, asked: Asked, answer: Answer) -> list[Answer]:
         """Autoregressive answers to the same question, just before this answer and just after."""
-        if question.contender == OWN:
-            self._baseline = question.entry, answer
+        if question.is_partner:
+            self._baseline = (question.entry, answer) if question.contender == OWN else None
             return []
         baseline = self._contender(OWN)
         if baseline is None:
