@@ -39,7 +39,7 @@ def timed_rounds(
     laws: Sequence[Law] = (),
     bare: bool = False,
 ) -> tuple[list[float], list[float]]:
-    """Seconds of a round of each plan, and of its bare walks where asked for, on random tokens.
+    """Seconds of a round of each plan, and with `bare` of its walks alone, on random tokens.
 
     The last of `in_a_row` drafting rounds counts. `seconds` limit what is timed beyond four rounds.
     Tokens follow the law of each plan's place; without laws, they are the most likely ones.
@@ -77,7 +77,7 @@ def timed_rounds(
             if turn:  # the first turn warms up
                 whole[i].append(taken)
                 walks[i].append(perf_counter() - started)
-    return list(map(typical, whole)), list(map(typical, walks))
+    return list(map(typical, whole)), list(map(typical, walks)) if bare else []
 
 
 def _bare_round(executor: Executor, cache: CursorCache, plan: DraftPlan) -> None:

@@ -14,6 +14,7 @@ from specframe.contract.wrapper import WrappedPlanner, WrappedSelector
 from specframe.core.engine import Engine, Limits
 from specframe.core.sampling import Law
 from specframe.costs.model import CostModel
+from specframe.costs.sampled import sampled_prices
 from specframe.rig import Rig
 from specframe.types import DraftPlan, ModelShape, Outcome, Pass, Prompt, SkipSet, Step, TreeRule
 
@@ -49,9 +50,9 @@ def priced_rounds(
     seconds, so that plans are the same on every machine. With `clock`, planning costs the seconds
     that it took, and the planner observes the seconds of this machine.
     """
-    costs = rig.costs
+    costs = sampled_prices(rig.costs) if law.sampled else rig.costs  # as the engine has them
     watched = _Watched(strategy, costs, clock, [])
-    engine = Engine(rig.executor, watched, law, Limits(new_tokens, rig.ends), costs)
+    engine = Engine(rig.executor, watched, law, Limits(new_tokens, rig.ends), rig.costs)
     outcomes = [done.outcome for done in engine.rounds(prompt.tokens) if done.outcome is not None]
     return [
         _priced(costs, planning, outcome, clock)

@@ -1,6 +1,6 @@
 """Rounds at prices: plans as made, planning charged, no time measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from doubles.planted_labs import PLANTED, planted_prompts
@@ -8,6 +8,7 @@ from doubles.priced_worlds import planted_rig
 
 from specframe.contract.planner import Planner
 from specframe.contract.wrapper import WrappedPlanner, WrappedSelector
+from specframe.core.sampling import Law
 from specframe.prediction.priced_rounds import priced_rounds
 from specframe.strategies.fixed import FixedSkips
 from specframe.strategies.kangaroo.adapter import Adapter
@@ -58,6 +59,15 @@ def test_rounds_are_priced_at_the_context_in_which_they_begin():
         assert done.seconds == pytest.approx(COSTS.round(done.plan, n, drafted=3))
         assert done.plain_seconds == pytest.approx(done.tokens * COSTS.autoregressive(n))
         n += done.tokens
+
+
+def test_sampled_rounds_have_the_prices_of_sampling():
+    costs = replace(COSTS, sampled_row_seconds=0.5, sampled_step_seconds=0.25)
+    law, n = Law(choose=lambda law: int(law.argmax())), len(PROMPT.tokens)
+    done = priced_rounds(replace(RIG, given_costs=costs), FIXED, PROMPT, 30, law)[0]
+    more = (1 + done.drafted) * 0.5 + done.drafted * 0.25
+    assert done.seconds == pytest.approx(COSTS.round(done.plan, n, drafted=done.drafted) + more)
+    assert done.plain_seconds == pytest.approx(done.tokens * (COSTS.autoregressive(n) + 0.5))
 
 
 def test_planners_are_told_prices_or_with_the_clock_what_rounds_took():
