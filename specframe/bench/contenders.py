@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from time import perf_counter
 from typing import Any, Protocol
 
 import torch
 from transformers.generation.streamers import BaseStreamer
 
+from specframe.core.engine import Round
 from specframe.core.stats import GenerationStats, StatsFold
 from specframe.costs.model import CostModel
 from specframe.costs.sampled import sampled_prices
 from specframe.doors.speculator import SelfSpeculator
 
-__all__ = ["Answer", "Asked", "Contender", "LibraryContender", "StrategyContender"]
+__all__ = ["Answer", "Asked", "Begun", "Contender", "LibraryContender", "StrategyContender"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,32 +78,71 @@ class StrategyContender:
 
         Making low-bit copies does not count, as it is done once for a model.
         """
-        fold = StatsFold(len(prompt), "")
+        begun = self.begin(prompt, asked)
+        begun.go_on()
+        return begun.answer()
+
+    def begin(self, prompt: Sequence[int], asked: Asked) -> Begun:
+        """The same answer, of which no round has run yet."""
+        costs = sampled_prices(self.costs) if asked.temperature > 0.0 else self.costs
         began = perf_counter()
         rounds = self.speculator.rounds(list(prompt), seed=asked.seed, **_arguments(asked))
-        for done in rounds:
-            ended = perf_counter()
-            if done.outcome is None:
-                first, made_first = ended, done.low_bit_seconds
-            fold.add(done)
-        tokens = tuple(token for done in fold.rounds for token in done.tokens)
-        costs = sampled_prices(self.costs) if asked.temperature > 0.0 else self.costs
-        predicted = _predicted(fold, len(prompt), costs)
-        outcomes = [done.outcome for done in fold.rounds if done.outcome is not None]
-        sets = [outcome.plan.skips for outcome in outcomes if outcome.drafted]
-        skips = Counter(sublayer for one in sets for sublayer in one)
-        low = Counter(sublayer for one in sets for sublayer in one.lowered)
-        fold.low_bit_bytes = lambda: self.costs.low_bytes_of(sets)
-        drafting = sum(outcome.drafted > 0 for outcome in outcomes)
-        trees = sum(not outcome.draft.is_chain for outcome in outcomes)
-        stats = fold.result()
-        made = stats.low_bit_seconds - made_first
-        seconds = first - began - made_first, ended - first - made
-        return Answer(tokens, *seconds, stats, predicted, skips, low, drafting, trees)
+        return Begun(rounds, StatsFold(len(prompt), ""), costs, perf_counter() - began)
 
     def forget(self) -> None:
         """Go on with a fresh strategy."""
         self.speculator.strategy = self.speculator.strategy.fresh()
+
+
+@dataclass
+class Begun:
+    """An answer that is given piece by piece; its clock stands still between the pieces."""
+
+    rounds: Iterator[Round]
+    fold: StatsFold
+    costs: CostModel
+    prefill_seconds: float
+    decode_seconds: float = 0.0
+    tokens: int = 0  # new ones so far
+    ended: bool = False
+
+    def go_on(self, seconds: float = inf) -> None:
+        """Read the prompt, then decode for so many seconds, a round at least, or to the end."""
+        began = now = perf_counter()
+        while True:
+            done = next(self.rounds, None)
+            if done is None:
+                self.ended = True
+                break
+            now = perf_counter()
+            self.fold.add(done)
+            self.tokens += len(done.tokens)
+            if done.outcome is None:
+                self.prefill_seconds += now - began - done.low_bit_seconds
+                began = now
+            elif now - began >= seconds:
+                break
+        self.decode_seconds += now - began
+
+    def answer(self) -> Answer:
+        """What was answered, and in how many seconds."""
+        fold = self.fold
+        tokens = tuple(token for done in fold.rounds for token in done.tokens)
+        outcomes = [done.outcome for done in fold.rounds if done.outcome is not None]
+        sets = [outcome.plan.skips for outcome in outcomes if outcome.drafted]
+        fold.low_bit_bytes = lambda: self.costs.low_bytes_of(sets)
+        made = sum(done.low_bit_seconds for done in fold.rounds if done.outcome is not None)
+        return Answer(
+            tokens,
+            self.prefill_seconds,
+            self.decode_seconds - made,
+            fold.result(),
+            _predicted(fold, self.costs),
+            skips=Counter(sublayer for one in sets for sublayer in one),
+            low=Counter(sublayer for one in sets for sublayer in one.lowered),
+            drafting=sum(outcome.drafted > 0 for outcome in outcomes),
+            trees=sum(not outcome.draft.is_chain for outcome in outcomes),
+        )
 
 
 @dataclass
@@ -155,12 +196,12 @@ class _FirstToken(BaseStreamer):  # type: ignore[misc]
         """Nothing to flush."""
 
 
-def _predicted(fold: StatsFold, length: int, costs: CostModel) -> float:
+def _predicted(fold: StatsFold, costs: CostModel) -> float:
     """Predicted seconds of the rounds that took place.
 
     No price is known of what strategies compute: it counts as it was measured.
     """
-    seconds, committed = 0.0, length
+    seconds, committed = 0.0, fold.prompt_tokens
     for done in fold.rounds:
         outcome = done.outcome
         if outcome is not None:

@@ -14,7 +14,7 @@ from specframe.types import Prompt
 
 __all__ = ["Progress", "Schedule", "run_rows"]
 
-ORDER = {LIBRARY: 0, BASELINE: 1}  # the baseline is as fresh as can be where others are timed
+ORDER = {BASELINE: 0, LIBRARY: 1}
 # prompt's name, autoregressive tokens, other tokens -> where they part, and whether at a near-tie
 Explain = Callable[[str, Sequence[int], Sequence[int]], Mapping[str, Any] | None]
 
@@ -35,7 +35,7 @@ class Schedule:
                     yield prompt, temperature, repeat
 
     def questions(self, contenders: Sequence[Name]) -> Iterator[Question]:
-        """In an entry transformers comes first, then autoregressive decoding; the others rotate."""
+        """In an entry autoregressive decoding comes first, then transformers; the others rotate."""
         for number, (prompt, temperature, repeat) in enumerate(self.entries()):
             start = number % len(contenders)
             turned = [*contenders[start:], *contenders[:start]]

@@ -45,8 +45,8 @@ ROW: Mapping[str, str] = {
     "prefill_seconds": "Wall clock until the first new token.",
     "decode_seconds": "Wall clock from then to the end; selection included.",
     "own_ar_prefill_seconds": "The same of autoregressive decoding, which answered this prompt "
-    "just before and just after: the mean. Null for its own rows and for `transformers`, which "
-    "answers directly before it.",
+    "again in turns with the strategy (before and after, where transformers drafts: the mean). "
+    "Null for its own rows and for `transformers`, which answers directly after it.",
     "own_ar_decode_seconds": "The same of decode_seconds; speed-ups are relative to it.",
     "predicted_seconds": "decode_seconds by the cost model, for the rounds that took place; "
     "selection counts as measured.",

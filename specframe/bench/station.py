@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -10,10 +11,11 @@ from typing import Any
 
 import torch
 
-from specframe.bench.asking import Entry, Name, Question
-from specframe.bench.contenders import Answer, Asked, Contender
+from specframe.bench.asking import Name, Question
+from specframe.bench.contenders import Answer, Asked, Contender, StrategyContender
 from specframe.bench.fingerprint import worker_facts
 from specframe.bench.summary import BASELINE
+from specframe.bench.turns import in_turns
 from specframe.core.stats import GenerationStats
 
 __all__ = ["Station"]
@@ -26,8 +28,8 @@ WARM = 16  # tokens of an answer that does not count
 class Station:
     """Asks contenders; each first answers `warm_up`, which does not count.
 
-    Memory is faster in some minutes than in others, so autoregressive decoding answers the same
-    prompt again after every contender: a row has the mean of the two answers around it.
+    Memory is faster in some seconds than in others, so autoregressive decoding answers the same
+    prompt again beside every contender: in turns with a strategy, around transformers' drafting.
     """
 
     contenders: Sequence[Contender]
@@ -35,42 +37,41 @@ class Station:
     warm_up: tuple[int, ...] = ()  # no tokens: none
     worker: Mapping[str, Any] = field(default_factory=lambda: worker_facts(torch.device("cpu")))
     introduction: Any = None  # to who hands out the questions
-    _warm: set[Name] = field(default_factory=set, init=False)
+    _asked: Counter[Name] = field(default_factory=Counter, init=False)
     _asking: tuple[int, float] | None = field(default=None, init=False)
-    _baseline: tuple[Entry, Answer] | None = field(default=None, init=False)  # the last answer
 
     def __call__(self, question: Question) -> dict[str, Any]:
         """The row of an answer."""
         contender = self._contender(question.contender)
         assert contender is not None
-        if self.warm_up and question.contender not in self._warm:
+        if self.warm_up and not self._asked[question.contender]:
             contender.answer(self.warm_up, Asked(min(self.new_tokens, WARM)))
             contender.forget()
-            self._warm.add(question.contender)
         if self._asking != (question.repeat, question.temperature):
             self._asking = question.repeat, question.temperature
             for one in self.contenders:  # no answer may be copied from one to the same prompt
                 one.forget()
         asked = Asked(self.new_tokens, question.temperature, seed=question.repeat)
-        answer = contender.answer(question.prompt.tokens, asked)
-        around = self._around(question, asked, answer)
-        return _row(question, answer, around) | {"worker": dict(self.worker)}
+        answer, beside = self._answered(contender, question, asked)
+        self._asked[question.contender] += 1
+        return _row(question, answer, beside) | {"worker": dict(self.worker)}
 
     def _contender(self, name: Name) -> Contender | None:
         return next((one for one in self.contenders if (one.name, one.preset) == name), None)
 
-    def _around(self, question: Question, asked: Asked, answer: Answer) -> list[Answer]:
-        """Autoregressive answers to the same question, just before this answer and just after."""
-        if question.is_partner:
-            self._baseline = (question.entry, answer) if question.contender == OWN else None
-            return []
-        baseline = self._contender(OWN)
-        if baseline is None:
-            return []
-        before, last = self._baseline or (None, answer)
-        after = baseline.answer(question.prompt.tokens, asked)
-        self._baseline = question.entry, after
-        return [last, after] if before == question.entry else [after]
+    def _answered(
+        self, contender: Contender, question: Question, asked: Asked
+    ) -> tuple[Answer, list[Answer]]:
+        """The answer, and autoregressive ones of the same moment."""
+        prompt, baseline = question.prompt.tokens, self._contender(OWN)
+        if baseline is None or question.is_partner:
+            return contender.answer(prompt, asked), []
+        if isinstance(contender, StrategyContender) and isinstance(baseline, StrategyContender):
+            begins = self._asked[question.contender] % 2 == 1  # alternates
+            answer, own = in_turns(contender, baseline, prompt, asked, other_begins=begins)
+            return answer, [own]
+        before = baseline.answer(prompt, asked)
+        return contender.answer(prompt, asked), [before, baseline.answer(prompt, asked)]
 
 
 def _left(decode_seconds: float, stats: GenerationStats) -> float:
@@ -83,7 +84,7 @@ def _mean(seconds: Iterable[float]) -> float | None:
     return fmean(every) if every else None
 
 
-def _row(question: Question, answer: Answer, around: Sequence[Answer]) -> dict[str, Any]:
+def _row(question: Question, answer: Answer, beside: Sequence[Answer]) -> dict[str, Any]:
     stats, prompt = answer.stats, question.prompt
     return {
         "selector": question.contender[0],
@@ -99,8 +100,8 @@ def _row(question: Question, answer: Answer, around: Sequence[Answer]) -> dict[s
         "first_tokens": answer.first_tokens,
         "prefill_seconds": answer.prefill_seconds,
         "decode_seconds": answer.decode_seconds,
-        "own_ar_prefill_seconds": _mean(one.prefill_seconds for one in around),
-        "own_ar_decode_seconds": _mean(one.decode_seconds for one in around),
+        "own_ar_prefill_seconds": _mean(one.prefill_seconds for one in beside),
+        "own_ar_decode_seconds": _mean(one.decode_seconds for one in beside),
         "predicted_seconds": answer.predicted_seconds,
         "rounds": stats.rounds if stats else None,
         "drafted": stats.drafted if stats else None,

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from specframe.bench.contenders import Answer, Asked, StrategyContender
 from specframe.bench.timing import bootstrap
+from specframe.bench.turns import in_turns
 from specframe.calibration.lab import ModelLab
 from specframe.contract.options import require_at_least
 from specframe.contract.selector import LayerSelector
@@ -42,7 +43,7 @@ Settings = TypeVar("Settings", bound=PairedSettings)
 
 
 class PairedSpeed(Measurement[Settings]):
-    """Speed-ups of strategies, from pairs of answers that are timed one after the other.
+    """Speed-ups of strategies, from pairs of answers that are timed in turns.
 
     The model is loaded when the first row is really measured.
     """
@@ -98,11 +99,10 @@ class PairedSpeed(Measurement[Settings]):
         for prompt in prompts:
             turns = []
             for turn in range(settings.repeats):
-                order = (own, tried)[:: -1 if turn % 2 else 1]  # which is timed first alternates
-                both = [one.answer(prompt.tokens, asked) for one in order]
-                before, after = both[:: -1 if turn % 2 else 1]
-                turns.append(before.decode_seconds / after.decode_seconds)
-                answers.append(after)
+                begins = turn % 2 == 1  # alternates
+                answer, beside = in_turns(tried, own, prompt.tokens, asked, other_begins=begins)
+                turns.append(beside.decode_seconds / answer.decode_seconds)
+                answers.append(answer)
             ratios.append(median(turns))
         speedup = bootstrap(ratios, median)
         return {
