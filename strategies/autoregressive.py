@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from specframe.contract.constant_plan import ConstantPlanner
+from specframe.contract.paying import draft_nothing
+from specframe.contract.planner import Context, Planner
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
+from specframe.types import DraftPlan, ModelShape
 
 __all__ = ["Autoregressive"]
+
+NEVER = 1 << 62  # tokens
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,16 @@ class Autoregressive(LayerSelector):
     needs = Needs(prices=False)
     traits = Traits("no drafting: the baseline")
 
-    def start(self, shape: ModelShape) -> ConstantPlanner:
+    def start(self, shape: ModelShape) -> Planner:
         """A planner that never drafts."""
-        return ConstantPlanner(DraftPlan(SkipSet.none(shape.layers), StopRule(0), capture=False))
+        return _NeverDrafts()
+
+
+class _NeverDrafts(Planner):
+    def plan(self, context: Context) -> DraftPlan:
+        """Nothing to draft."""
+        return draft_nothing(context.shape.layers)
+
+    def rest(self) -> int:
+        """To the end."""
+        return NEVER

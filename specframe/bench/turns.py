@@ -8,7 +8,8 @@ from specframe.bench.contenders import Answer, Asked, StrategyContender
 
 __all__ = ["in_turns"]
 
-TURN = 0.05  # seconds; shorter turns cool the caches, by 3 % of the testbed's time at 0.02
+SLOW = 0.004  # seconds a token: a model that takes longer does not stay in the caches
+TURN = 0.05  # seconds, of a model that may; turns of 0.02 take drafts of the testbed 3 % less time
 
 
 def in_turns(
@@ -18,9 +19,10 @@ def in_turns(
     asked: Asked,
     other_begins: bool = False,
 ) -> tuple[Answer, Answer]:
-    """Their answers; whichever has fewer tokens goes on for a turn."""
+    """Their answers; whichever has fewer tokens goes on for a turn, of a large model a round."""
+    turn = 0.0 if other.costs.autoregressive(len(prompt)) >= SLOW else TURN
     pair = one.begin(prompt, asked), other.begin(prompt, asked)
     order = pair[::-1] if other_begins else pair
     while going := [begun for begun in order if not begun.ended]:
-        min(going, key=lambda begun: begun.tokens).go_on(TURN)
+        min(going, key=lambda begun: begun.tokens).go_on(turn)
     return pair[0].answer(), pair[1].answer()

@@ -53,7 +53,7 @@ class PayingPlanner(Planner):
         self._context: Context | None = None  # of the round that was planned last
         self._best = 0.0  # speed-up that drafting could have, by the last decision
         self._declined = False
-        self._waiting = 0  # tokens until the next decision; drafting is not interrupted for one
+        self._until = 0  # length of the text at the next decision; drafting goes on till it loses
         self._pause = PAUSE
         self._risk = RISK
         self._stake = 0.0  # seconds that may be lost against drafting nothing
@@ -74,7 +74,6 @@ class PayingPlanner(Planner):
         """Price the round and pass it on, if the inner planner planned it."""
         assert self._context is not None
         if self._declined:
-            self._waiting -= len(outcome.emitted)
             return
         if outcome.drafted:  # else a token is gained for the price of a token
             costs, n = self._context.costs, self._context.length - 1
@@ -90,14 +89,21 @@ class PayingPlanner(Planner):
         """Pass the context to the inner planner."""
         self._inner.follow(context)
 
+    def rest(self) -> int:
+        """Until the next decision, unless the inner planner learns from text meanwhile."""
+        if not self._declined or type(self._inner).follow is not Planner.follow:
+            return 0
+        assert self._context is not None
+        return self._until - self._context.length - 1  # a token has been emitted since
+
     def _review(self, context: Context) -> None:
         """Decide before the first round and after each pause; stop where the stake is lost."""
-        if self._context is None or (self._declined and self._waiting <= 0):
+        if self._context is None or (self._declined and context.length >= self._until):
             self._decide(context)
         elif not self._declined and self._spent - self._gained > self._stake:
             self._best = min(self._best, self._gained / self._spent)
             self._inner.observe(absence(context.shape.layers))
-            self._decline()
+            self._decline(context)
 
     def _decide(self, context: Context) -> None:
         self._best = self._prospect.speedup(context)
@@ -106,9 +112,9 @@ class PayingPlanner(Planner):
         self._gained = self._spent = 0.0
         self._declined, self._trying = False, True
         if self._best <= 1.0 or self._prospect.trial(context) > self._stake:
-            self._decline()
+            self._decline(context)
 
-    def _decline(self) -> None:
-        self._declined, self._waiting = True, self._pause
+    def _decline(self, context: Context) -> None:
+        self._declined, self._until = True, context.length + self._pause
         self._pause *= 2
         self._risk /= 2

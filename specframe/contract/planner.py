@@ -93,9 +93,9 @@ class Context:
 class Planner(ABC):
     """Plans the drafts of one sequence, round by round, and learns from what was accepted.
 
-    The engine calls `plan` and then `observe` once per round. Only `observe` changes later plans:
-    called twice with the same context, `plan` returns the same plan. A strategy that lets one of
-    several planners plan calls `follow` of the others.
+    The engine calls `plan` and then `observe` once per round, except during a `rest`. Only
+    `observe` changes later plans: called twice with the same context, `plan` returns the same plan.
+    A strategy that lets one of several planners plan calls `follow` of the others.
     """
 
     @abstractmethod
@@ -110,3 +110,11 @@ class Planner(ABC):
 
         It must cost next to nothing, since it is called every round.
         """
+
+    def rest(self) -> int:
+        """Tokens that are to be emitted before this planner is asked again; 0 by default.
+
+        The engine asks after a round whose plan drafted nothing and captured nothing. During a rest
+        that plan is repeated, and nothing is observed.
+        """
+        return 0

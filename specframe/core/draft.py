@@ -19,7 +19,9 @@ from specframe.executors.executor import LAST_ROW, NO_ROWS, Chain, Executor, cha
 from specframe.tensors import top_probability
 from specframe.types import LONGEST_DRAFT, Draft, DraftPlan, Step
 
-__all__ = ["Drafter", "tree_step"]
+__all__ = ["NOTHING", "Drafter", "tree_step"]
+
+NOTHING = Draft((), (), ())
 
 
 class Drafter:
@@ -50,6 +52,8 @@ class Drafter:
         The residual stream after the plan's prefix, and at captured depths before it, is kept for
         every node: up to there, the draft computes the target's own values.
         """
+        if plan.stop.max_tokens == 0:
+            return NOTHING
         prefix = plan.skips.prefix
         keep = frozenset(d for d in capture | {prefix} if d <= prefix and self._reused)
         copied = self._copied(plan)

@@ -70,6 +70,8 @@ class _Sequence:
     second: SecondDrafter | None
     planner: Planner
     rounds: int = 0
+    resting: DraftPlan | None = None  # the plan of all rounds in which the planner is not asked
+    asked_at: int = 0  # length of the text at which a rest ends
     ended: bool = False  # by an end token, or because `finished` returned true
 
 
@@ -163,9 +165,8 @@ class Engine:
 
     def _round(self, live: _Sequence) -> Outcome:
         begun = self._clock()
-        plan = self._clamp(live.planner.plan(self._context(live)), live)
-        if self._ranks is not None:
-            self._ranks.agree(plan, live.tokens)
+        resting = live.resting if len(live.tokens) < live.asked_at else None
+        plan = resting or self._planned(live)
         capture = live.window.depths if plan.capture else frozenset()
         taps_wanted = capture | ({live.head.depth} if live.head is not None else set())
         planned = self._clock()
@@ -190,9 +191,19 @@ class Engine:
         verified = self._clock()
         seconds = self._seconds(planned - begun, drafted - planned, verified - drafted)
         outcome = Outcome(plan, draft, len(verdict.path), tuple(emitted), *seconds)
+        if resting is not None:
+            return outcome
         live.planner.observe(outcome)
+        if not outcome.drafted and not plan.capture:
+            live.resting, live.asked_at = plan, len(live.tokens) + live.planner.rest()
         learnt = self._clock() - verified
         return replace(outcome, select_seconds=outcome.select_seconds + learnt)
+
+    def _planned(self, live: _Sequence) -> DraftPlan:
+        plan = self._clamp(live.planner.plan(self._context(live)), live)
+        if self._ranks is not None:
+            self._ranks.agree(plan, live.tokens)
+        return plan
 
     def _seconds(self, *measured: float) -> tuple[float, ...]:
         """Planners learn from them, so they are the same on all ranks."""

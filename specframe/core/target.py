@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from specframe.core.draft import tree_step
+from specframe.core.draft import NOTHING, tree_step
 from specframe.core.head import HeadRunner
 from specframe.core.sampling import Law
 from specframe.core.states import StateWindow
@@ -19,8 +19,6 @@ from specframe.executors.filling import fill_cache
 from specframe.types import Draft, Verdict
 
 __all__ = ["Target"]
-
-NOTHING = Draft((), (), ())
 
 
 class Target:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -15,13 +16,16 @@ from specframe.bench.summary import BASELINE
 from specframe.bench.turns import in_turns
 from specframe.core.engine import Round
 from specframe.costs.model import CostModel
+from specframe.costs.tables import Table
 from specframe.doors.speculator import SelfSpeculator
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.executors.modules.executor import ModuleExecutor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.types import Draft, DraftPlan, Outcome, Prompt, SkipSet, StopRule
 
-EVEN = CostModel.even(2)
+LARGE = CostModel.even(2)  # four seconds a token
+PRICE, FREE = (Table((0,), (1,), ((seconds,),)) for seconds in (0.0005, 0.0))
+SMALL = CostModel((0, 0), (PRICE,), (PRICE,), base=FREE, head=FREE)
 NOTHING = Outcome(DraftPlan(SkipSet.of(2, [], []), StopRule(1)), Draft((), (), ()), 0, (1,))
 
 
@@ -32,17 +36,21 @@ class OnOneMachine:
     clock: TickingClock
     seconds: float
     count: int = 100
+    ran: list[float] = field(default_factory=list)  # whose rounds
     strategy: Any = field(default_factory=Autoregressive)
 
     def rounds(self, prompt: list[int], **asked: Any) -> Iterator[Round]:
         for index in range(self.count):
             self.clock.now += self.seconds * (1.0 + int(self.clock.now) % 2)
+            self.ran.append(self.seconds)
             yield Round(index, (1,), 0.0, NOTHING if index else None)
 
 
-def contender(clock: TickingClock, seconds: float, **more: Any) -> StrategyContender:
+def contender(
+    clock: TickingClock, seconds: float, costs: CostModel = LARGE, **more: Any
+) -> StrategyContender:
     speculator: Any = OnOneMachine(clock, seconds, **more)
-    return StrategyContender(f"{seconds}", "", speculator, EVEN)
+    return StrategyContender(f"{seconds}", "", speculator, costs)
 
 
 @pytest.fixture
@@ -57,6 +65,15 @@ def test_a_machine_that_is_slow_for_a_while_is_slow_for_both(clock, begins):
     assert other.decode_seconds / one.decode_seconds == pytest.approx(1.5, rel=0.08)
     after, before = (speed.answer([1], Asked(100)) for speed in (slow, fast))
     assert after.decode_seconds / before.decode_seconds != pytest.approx(1.5, rel=0.08)
+
+
+@pytest.mark.parametrize(("costs", "rounds"), [(LARGE, 1), (SMALL, 5)])
+def test_a_model_that_may_stay_in_the_caches_has_longer_turns(clock, costs, rounds):
+    ran: list[float] = []
+    fast, slow = (contender(clock, seconds, costs, ran=ran) for seconds in (0.01, 0.010001))
+    in_turns(fast, slow, [1], Asked(20))
+    turns = [len(list(turn)) for _, turn in groupby(ran)]
+    assert set(turns[2:10]) == {rounds}  # the first of each has the prompt's round too
 
 
 def test_each_clock_runs_while_its_own_answer_does(clock):
@@ -84,8 +101,7 @@ def test_a_row_of_a_strategy_has_the_baseline_that_answered_in_turns_with_it(clo
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("executor", ["fused", "module"])
-def test_answers_in_turns_are_those_given_alone(executor, temperature, monkeypatch):
-    monkeypatch.setattr("specframe.bench.turns.TURN", 0.0)  # a round each
+def test_answers_in_turns_are_those_given_alone(executor, temperature):
     model, costs = tiny_model(Tiny(layers=4)), CostModel.even(4)
     walked = FusedExecutor(model) if executor == "fused" else ModuleExecutor(model)
     one, other = (

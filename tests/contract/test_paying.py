@@ -47,10 +47,13 @@ def context(number, length=100, budget=1000):
 
 
 def played(planner, rounds, accepted, select=0.0, first=0):
-    """Plans of some rounds in which so many of two drafted tokens are accepted."""
+    """Plans of some rounds in which so many of two drafted tokens are accepted.
+
+    The text is as long as if no earlier round had drafted anything.
+    """
     plans = []
     for number in range(first, first + rounds):
-        plan = planner.plan(context(number))
+        plan = planner.plan(context(number, 100 + number))
         drafted = plan.stop.max_tokens
         draft = Draft((1,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
         kept = min(accepted, drafted)
@@ -129,6 +132,32 @@ def test_a_revisit_may_begin_to_draft_and_risks_less():
     first = Inner()
     played(PayingPlanner(first, Hoped(1.05)), 60, 0)
     assert 0 < inner.planned < first.planned
+
+
+def test_while_drafting_is_declined_the_planner_rests_until_the_next_decision():
+    planner = PayingPlanner(Inner(), Hoped(0.9))
+    played(planner, 1, 0)
+    assert planner.rest() == PAUSE - 1
+    played(planner, 1, 0, first=PAUSE - 1)
+    assert planner.rest() == 0
+    played(planner, 1, 0, first=PAUSE)
+    assert planner.rest() == 2 * PAUSE - 1
+
+
+def test_a_planner_that_drafts_does_not_rest():
+    planner = PayingPlanner(Inner(), Hoped(1.5))
+    played(planner, 3, 2)
+    assert planner.rest() == 0
+
+
+def test_a_planner_that_learns_from_text_is_asked_in_every_round():
+    class Reading(Inner):
+        def follow(self, context):
+            self.read = context.length
+
+    planner = PayingPlanner(Reading(), Hoped(0.9))
+    played(planner, 1, 0)
+    assert planner.rest() == 0
 
 
 def test_a_second_plan_of_the_same_round_is_the_same():
