@@ -17,7 +17,7 @@ Differs from the paper, preset `best`, whose equations are those of `paper`:
   then moves to the acceptance observed, each counted in tokens;
 - rounds are priced by the cost model: head, verification of several rows, reuse of the prefix;
 - the best draft length is used: a draft ends where one more step does not pay, and at twice that
-  length at the latest;
+  length at the latest, or at four times where nothing is skipped;
 - sublayers may also run on low-bit weights: one pass on the last rows with each precision tells how
   often such drafts are accepted, and each candidate competes in each precision as well;
 - autoregressive decoding is among the candidates;

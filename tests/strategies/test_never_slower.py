@@ -52,5 +52,5 @@ def test_no_strategy_is_slower_than_autoregressive_decoding(name, law):
 
 
 def test_strategies_that_never_decline_would_be_slower(monkeypatch):
-    monkeypatch.setattr(PayingPlanner, "_decline", lambda self: None)
+    monkeypatch.setattr(PayingPlanner, "_decline", lambda self, context: None)
     assert speed("admg:best", Law) < LEAST

@@ -1,5 +1,7 @@
 """Candidates: what they are believed to be worth, and which of them drafts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from doubles.contexts import plain_context
@@ -8,7 +10,9 @@ from doubles.written_lab import small_shape
 
 from specframe.contract.paying import draft_nothing
 from specframe.contract.planner import Planner
+from specframe.costs.model import LowPrices
 from specframe.costs.rates import APART, RoundPrices
+from specframe.costs.tables import Table
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import (
     Beliefs,
@@ -154,6 +158,20 @@ def test_a_fixed_length_is_the_best_one():
     stop = fixed.plan(at(100)).stop
     assert stop == StopRule(stop.max_tokens)
     assert gain.plan(at(100)).stop.max_tokens == min(2 * stop.max_tokens, 16)
+
+
+@pytest.mark.parametrize(("skips", "reach"), [(HALF, 2), (SkipSet.none(LAYERS).lower(4), 4)])
+def test_a_draft_that_skips_nothing_may_be_twice_as_long(skips, reach):
+    cheap = Table((0,), (1,), ((0.5,),))
+    low = LowPrices(4, (cheap,), (cheap,), cheap, (1,), (1,), 1)
+    context = plain_context(SHAPE, [0] * 101, costs=replace(prices(LAYERS), low=(low,)))
+    best, longest = (
+        CandidatePlanner(CandidateRules(), fixed_length=fixed) for fixed in (True, False)
+    )
+    for planner in (best, longest):
+        planner.consider([skips], [0.7], context)
+    lengths = [planner.plan(context).stop.max_tokens for planner in (best, longest)]
+    assert lengths[1] == reach * lengths[0] < 16
 
 
 def test_the_cap_grows_with_what_is_observed():
