@@ -293,64 +293,6 @@ def test_a_draft_that_breaks_down_leaves_the_target_alone():
     assert max(done.outcome.drafted for done in found[1:]) == 2
 
 
-@dataclass(frozen=True)
-class Resting(LayerSelector):
-    """Drafts nothing and rests so many tokens, then drafts in one round."""
-
-    tokens: int
-    capture: bool
-    asked: list[int]
-    observed: list[int]
-    needs = Needs(committed=(1,), window=4)
-
-    def start(self, shape):
-        return _RestingPlanner(self, DraftPlan(SkipSet.of(shape.layers, [1], []), StopRule(2)))
-
-
-class _RestingPlanner(Planner):
-    def __init__(self, told, drafting):
-        self._told, self._drafting = told, drafting
-
-    def plan(self, context):
-        self._told.asked.append(context.round)
-        if context.round % 2:
-            return self._drafting
-        nothing = SkipSet.none(context.shape.layers)
-        return DraftPlan(nothing, StopRule(0), capture=self._told.capture)
-
-    def observe(self, outcome):
-        self._told.observed.append(outcome.drafted)
-
-    def rest(self):
-        return self._told.tokens
-
-
-@pytest.mark.parametrize("capture", [False, True])
-def test_a_planner_that_rests_is_neither_asked_nor_told(capture):
-    tiny, prompt, settings = Tiny(), [3, 4, 5], {"max_new_tokens": 24}
-    strategy = Resting(4, capture, [], [])
-    rounds = generated(tiny, strategy, prompt, settings)
-    assert tokens_of(rounds) == tokens_of(generated(tiny, Autoregressive(), prompt, settings))
-    outcomes = [done.outcome for done in rounds[1:]]
-    if capture:  # what was asked to be kept is kept in every round
-        assert strategy.asked == list(range(len(outcomes)))
-    else:
-        assert strategy.asked[:2] == [0, 5]
-        assert [outcome.drafted for outcome in outcomes[:5]] == [0] * 5
-        assert outcomes[5].drafted == 2
-    assert strategy.observed == [outcomes[at].drafted for at in strategy.asked]
-
-
-def test_autoregressive_decoding_is_asked_once(monkeypatch):
-    asked = []
-    planner = type(Autoregressive().start(tiny_executor(Tiny()).shape))
-    plan = planner.plan
-    monkeypatch.setattr(planner, "plan", lambda *given: asked.append(1) or plan(*given))
-    rounds = generated(Tiny(), Autoregressive(), [3, 4], {"max_new_tokens": 9})
-    assert len(rounds) == 9
-    assert len(asked) == 1
-
-
 def test_seconds_are_counted_where_they_are_spent(monkeypatch):
     """The clock is read at the start, after planning, drafting, verifying and learning."""
     monkeypatch.setattr(engines, "perf_counter", iter((5, 6)).__next__)
