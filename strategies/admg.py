@@ -165,6 +165,10 @@ class JudgedPlanner(Planner):
         """Acceptance of the set that drafts."""
         self._candidates.observe(outcome)
 
+    def rest(self) -> int:
+        """While no set pays."""
+        return self._candidates.rest()
+
     def _judge(self, context: Context) -> None:
         states = _last_rows(context, self._config.rows)
         sets = self._nested(states, context)

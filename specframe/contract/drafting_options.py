@@ -116,6 +116,10 @@ class _DraftingPlanner(WrappedPlanner):
         if self._stop is not None:
             self._stop.observe(outcome)
 
+    def rest(self) -> int:
+        """As long as the inner planner."""
+        return self._inner.rest()
+
 
 def with_drafting(strategy: LayerSelector, options: Mapping[str, str]) -> LayerSelector:
     """The strategy with the stop rule and the tree that the options name, if any."""

@@ -91,7 +91,9 @@ class PayingPlanner(Planner):
 
     def rest(self) -> int:
         """Until the next decision, unless the inner planner learns from text meanwhile."""
-        if not self._declined or type(self._inner).follow is not Planner.follow:
+        if not self._declined:
+            return self._inner.rest()
+        if type(self._inner).follow is not Planner.follow:
             return 0
         assert self._context is not None
         return self._until - self._context.length - 1  # a token has been emitted since

@@ -11,6 +11,7 @@ from decisions.record import built as built_for
 
 from specframe.contract.paying import PayingPlanner
 from specframe.core.sampling import Law
+from specframe.strategies.shared.planners.candidates import CandidatePlanner
 
 TOKENS = 32
 LEAST = 0.95  # of autoregressive speed, on an answer so short that little may be risked
@@ -54,3 +55,16 @@ def test_no_strategy_is_slower_than_autoregressive_decoding(name, law):
 def test_strategies_that_never_decline_would_be_slower(monkeypatch):
     monkeypatch.setattr(PayingPlanner, "_decline", lambda self, context: None)
     assert speed("admg:best", Law) < LEAST
+
+
+@pytest.mark.parametrize("name", ["admg", "random-skip", "uniform-skip"])
+def test_the_same_is_drafted_without_rests(name, monkeypatch):
+    def plans():
+        world = hard()
+        rounds = generated(built_for(f"{name}:best", world), world, world.prompts[0], Law(), 100)
+        return [done.outcome.plan for done in rounds if done.outcome is not None]
+
+    rested = plans()
+    for planner in (CandidatePlanner, PayingPlanner):
+        monkeypatch.setattr(planner, "rest", lambda self: 0)
+    assert plans() == rested

@@ -100,3 +100,7 @@ class _BlindPlanner(Planner):
     def observe(self, outcome: Outcome) -> None:
         """Acceptance of the set."""
         self._candidates.observe(outcome)
+
+    def rest(self) -> int:
+        """While the set does not pay."""
+        return self._candidates.rest()

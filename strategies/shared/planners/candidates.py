@@ -121,6 +121,10 @@ class Repricing:
         self._priced = context.length
         return True
 
+    def rest(self, length: int) -> int:
+        """Tokens from this context length on until prices are due."""
+        return int(GROWTH * self._priced) + 1 - length
+
 
 class CandidatePlanner(Planner):
     """Plans with the fastest of the candidates that it was last given, or drafts nothing."""
@@ -130,6 +134,7 @@ class CandidatePlanner(Planner):
         self._rules, self._fixed_length = rules, fixed_length
         self._prices = PriceBook(rules.longest)
         self._since = 0  # rounds since the last review
+        self._chose_at = self._length = 0  # tokens, at the last choice and the last plan
         self.clear()
 
     @property
@@ -152,10 +157,11 @@ class CandidatePlanner(Planner):
         """Expected of the choice, over autoregressive decoding."""
         return 1.0 if self._choice is None else self._choice.speedup
 
-    @property
-    def due(self) -> bool:
+    def due(self, context: Context) -> bool:
         """Whether it is time for a review; while nothing is drafted, only prices can change."""
-        return self._since >= (APART if self.chosen is None else self._rules.review)
+        if self.chosen is None:
+            return context.length >= self._chose_at + APART
+        return self._since >= self._rules.review
 
     def prices(self, context: Context) -> RoundPrices:
         """Those that a choice in this context goes by."""
@@ -186,7 +192,7 @@ class CandidatePlanner(Planner):
 
     def review_if_due(self, context: Context) -> None:
         """A review every few rounds, where there is something to choose from."""
-        if self.due and not self.empty:
+        if self.due(context) and not self.empty:
             self.review(context)
 
     def plan(self, context: Context) -> DraftPlan:
@@ -196,6 +202,7 @@ class CandidatePlanner(Planner):
 
     def present(self, context: Context, capture: bool = False) -> DraftPlan:
         """The choice as a plan, without a review."""
+        self._length = context.length
         if self.chosen is None or self._stop is None:
             best = 0.0 if self._choice is None else self._choice.best_speedup
             return draft_nothing(context.shape.layers, capture, declined=best)
@@ -210,6 +217,12 @@ class CandidatePlanner(Planner):
             self._beliefs.observe(self._live, outcome.accepted > 0)
             self._stop.observe(outcome)
 
+    def rest(self) -> int:
+        """Until the next review, while nothing is drafted."""
+        if self.empty or self.chosen is not None:
+            return 0
+        return self._chose_at + APART - self._length - 1  # a token has been emitted since
+
     @property
     def _live(self) -> int | None:
         return None if self._choice is None else self._choice.candidate
@@ -217,6 +230,7 @@ class CandidatePlanner(Planner):
     def _choose(self, context: Context) -> None:
         if self._beliefs is None:
             return
+        self._chose_at = context.length
         before, prices = self._live, self.prices(context)
         if self._priced is None or self._priced[0] is not prices:
             self._priced = prices, prices.of(self._candidates)

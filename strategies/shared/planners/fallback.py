@@ -45,7 +45,7 @@ class FallbackRules:
     confidence: float = 0.6
     check: int = 12
     memory: int = 48
-    rest: int = 96  # rounds without drafting after the last set has failed
+    rest: int = 96  # tokens without drafting after the last set has failed
     may_decline: bool = True  # draft nothing where no draft length pays
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class _Current:
 class FallbackPlanner(Planner):
     """Drafts with the first of these skip sets, with the next one when it fails, and so on.
 
-    When the last one has failed, it drafts nothing for `rest` rounds and starts again.
+    When the last one has failed, it drafts nothing for `rest` tokens and starts again.
     """
 
     def __init__(self, sets: Sequence[JudgedSet], rules: FallbackRules) -> None:
@@ -84,11 +84,13 @@ class FallbackPlanner(Planner):
         self._number = 0  # of the set in use
         self._current: _Current | None = None
         self._repricing = Repricing()
-        self._resting = 0
+        self._length = 0  # of the text at the last plan
+        self._until = 0  # length of the text where drafting starts again
 
     def plan(self, context: Context) -> DraftPlan:
         """The set in use, while it pays at this context."""
-        if self._resting:
+        self._length = context.length
+        if context.length < self._until:
             return draft_nothing(context.shape.layers)
         if self._repricing.due(context) or self._current is None:
             self._current = self._priced(self._sets[self._number], context, self._current)
@@ -98,13 +100,20 @@ class FallbackPlanner(Planner):
 
     def observe(self, outcome: Outcome) -> None:
         """Learn from a round, and leave a set that is accepted too rarely."""
-        self._resting = max(self._resting - 1, 0)
         if self._current is None or not outcome.drafted:
             return
         self._current.policy.observe(outcome)
         self._current.accepted.append(outcome.accepted > 0)
         if self._failed(self._current):
-            self._leave()
+            self._leave(self._length + len(outcome.emitted))
+
+    def rest(self) -> int:
+        """After the last set has failed, or until prices have changed where none pays."""
+        if self._length < self._until:
+            return self._until - self._length - 1  # a token has been emitted since
+        if self._current is None or self._current.drafts:
+            return 0
+        return self._repricing.rest(self._length) - 1
 
     def _failed(self, current: _Current) -> bool:
         seen = current.accepted
@@ -112,12 +121,12 @@ class FallbackPlanner(Planner):
             return False
         return Estimate.of_share(sum(seen), len(seen)).high < current.floor
 
-    def _leave(self) -> None:
+    def _leave(self, length: int) -> None:
         self._current, self._repricing = None, Repricing()
         self._number += 1
         if self._number == len(self._sets):
             self._number = 0
-            self._resting = self._rules.rest
+            self._until = length + self._rules.rest
 
     def _priced(self, judged: JudgedSet, context: Context, before: _Current | None) -> _Current:
         """The set at the prices of this context; if it was in use, what it learnt is kept."""

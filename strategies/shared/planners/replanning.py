@@ -91,7 +91,7 @@ class Replanner(Planner):
         """Run the program where that pays, review the candidates where that is due."""
         if context.round != self._round:
             self._round, self._billed = context.round, 0.0
-        if self._drifted is None or self._candidates.due:
+        if self._drifted is None or self._candidates.due(context):
             self._review(context)
         references = self._references(context) if self._drifted else None
         if references is not None:
@@ -111,6 +111,10 @@ class Replanner(Planner):
             self._overrun = outcome.select_seconds / self._billed
             self._billed = 0.0
         self._candidates.observe(outcome)
+
+    def rest(self) -> int:
+        """While nothing is drafted and no search is wanted."""
+        return 0 if self._drifted else self._candidates.rest()
 
     def _references(self, context: Context) -> Mapping[int, Tensor] | None:
         """States of the last committed rows, where they were captured."""

@@ -143,6 +143,16 @@ def test_a_review_is_due_every_few_rounds():
     assert [plan.stop.max_tokens > 0 for plan in plans] == [True] * 3 + [False] * 4
 
 
+def test_while_nothing_is_drafted_it_rests_until_the_next_review():
+    planner = considering([HALF], [0.9], at(100, row=1.0))
+    for length in (101, 110):  # one token after each plan
+        plan = planner.plan(at(length - 1, row=1.0))
+        planner.observe(outcome(plan, 0, 0))
+        assert length + 1 + planner.rest() == 101 + APART
+    assert planner.plan(at(100 + APART)).skips == HALF
+    assert planner.rest() == 0
+
+
 def test_cleared_candidates_are_forgotten():
     planner = considering([HALF], [0.9])
     planner.clear()

@@ -55,6 +55,34 @@ def test_a_set_that_fails_is_left_for_the_next_and_then_for_none():
     assert seen == [GOOD] * 12 + [OTHER] * 12 + [None] * 20 + [GOOD] * 12 + [OTHER] * 4
 
 
+def asked_at(planner, tokens, accepted, **given):
+    """The context lengths at which it plans, if it is left alone while it rests."""
+    lengths, length = [], 50
+    while length < 50 + tokens:
+        plan = planner.plan(context(length, **given))
+        lengths.append(length)
+        drafts = plan.stop.max_tokens > 0
+        done = outcome(plan, accepted) if drafts else outcome(plan, 0, 0)
+        planner.observe(done)
+        length += len(done.emitted) + (0 if drafts else planner.rest())
+    return lengths
+
+
+def test_it_rests_after_the_last_set_has_failed():
+    planner = FallbackPlanner((judged(),), FallbackRules(check=12, rest=20))
+    assert asked_at(planner, 40, 0) == [*range(50, 63), *range(82, 90)]
+
+
+def test_where_no_set_pays_it_rests_until_prices_are_looked_up_again():
+    dear = prices(LAYERS, row=1.0)
+    assert asked_at(FallbackPlanner((judged(),), FallbackRules()), 60, 3, costs=dear) == [
+        50,
+        63,  # more than a quarter longer
+        79,
+        99,
+    ]
+
+
 def test_no_set_is_left_before_enough_rounds_were_seen():
     assert run(FallbackPlanner((judged(),), FallbackRules(check=30)), 30, 0) == [GOOD] * 30
 
