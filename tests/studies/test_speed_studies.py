@@ -69,7 +69,7 @@ def test_every_strategy_is_measured_at_every_context(place):
     assert "at 200 tokens" in results["answer"]
 
 
-def test_prompts_of_a_file_have_no_contexts(place):
-    elsewhere = replace(context_length.STUDY.quick, prompts=str(place / "prompts.jsonl"))
+def test_prompts_of_a_file_have_no_contexts(tmp_path):
+    settings = replace(context_length.STUDY.quick, prompts="prompts.jsonl")
     with pytest.raises(InvalidRequest, match="Only testbed and everyday prompts"):
-        run_study(context_length.STUDY, elsewhere, place / "refused")
+        run_study(context_length.STUDY, settings, tmp_path)
