@@ -162,8 +162,8 @@ def check(
     """The same plans with what was measured on these prompts, a context after the other."""
     for context, given in prompts.items():
         plans = [one for one in predicted if one.context == context]
-        asked = [one.plan for one in plans]
-        plain, laps = race(rig.executor, asked, _tokens(given), new_tokens, rig.ends)
+        raced = [one.plan for one in plans]
+        plain, laps = race(rig.executor, raced, _tokens(given), new_tokens, rig.ends)
         for one, lap in zip(plans, laps, strict=True):
             yield replace(
                 one,

@@ -94,14 +94,14 @@ class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
         names, set_of = self._names(labels), self._set_of(labels)
         right = [names[label] == p.domain for label, p in zip(found, self._tests, strict=True)]
         label_of = dict(zip((p.tokens for p in self._tests), found, strict=True))
-        asked = self._strategies.asked()
+        tests = self._strategies.test_prompts()
         prices = self._prices
         return {
             "accuracy": sum(right) / len(right),
             "named": len(set(names.values())),
-            "speed": shared.speedup(prices[p.tokens][set_of[label_of[p.tokens]]] for p in asked),
-            "mixed": shared.speedup(prices[p.tokens][shared.MIXED] for p in asked),
-            "own": shared.speedup(prices[p.tokens][p.domain] for p in asked),
+            "speed": shared.speedup(prices[p.tokens][set_of[label_of[p.tokens]]] for p in tests),
+            "mixed": shared.speedup(prices[p.tokens][shared.MIXED] for p in tests),
+            "own": shared.speedup(prices[p.tokens][p.domain] for p in tests),
             "lookup_seconds": self._seconds(says),
         }
 
@@ -144,7 +144,7 @@ class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
 
     @cached_property
     def _clustered(self) -> list[Prompt]:
-        return self._strategies.calibrating(count=self._settings.clustered)
+        return self._strategies.calibration_prompts(count=self._settings.clustered)
 
     @cached_property
     def _points(self) -> Tensor:
@@ -152,7 +152,7 @@ class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
 
     @cached_property
     def _tests(self) -> list[Prompt]:
-        return self._strategies.asked(count=self._settings.looked_up)
+        return self._strategies.test_prompts(count=self._settings.looked_up)
 
     @cached_property
     def _looked_up(self) -> Tensor:
@@ -161,8 +161,8 @@ class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
     @cached_property
     def _prices(self) -> dict[tuple[int, ...], dict[str, shared.Priced]]:
         """Seconds with each set, by answered prompt of either split."""
-        asked = [*self._strategies.calibrating(), *self._strategies.asked()]
-        return dict(zip((p.tokens for p in asked), self._strategies.set_prices(asked), strict=True))
+        tests = [*self._strategies.calibration_prompts(), *self._strategies.test_prompts()]
+        return dict(zip((p.tokens for p in tests), self._strategies.set_prices(tests), strict=True))
 
 
 STUDY = Study(

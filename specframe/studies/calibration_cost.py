@@ -83,8 +83,8 @@ def run(settings: CalibrationCostSettings, work: Work) -> Findings:
     searches = [(way, count) for way in RIVALS for count in (usual, *settings.prompts)]
     rivals = ways.rows("way prompts", dict.fromkeys(searches))
     names = {f"{CACHED}, {count} iterations": count for count in settings.iterations}
-    asked = [(name, usual) for name in names]
-    cached = ways.rows("way prompts", asked, lambda name, _: ways.cached(names[name]))
+    cases = [(name, usual) for name in names]
+    cached = ways.rows("way prompts", cases, lambda name, _: ways.cached(names[name]))
     (faithful,) = ways.rows("way prompts", [(FAITHFUL, usual)], ways.faithful)
     one = ways.rows("way prompts", [(ALONE, usual), (TRANSFER, usual)])
     return _findings(rivals, cached, faithful, one)
@@ -110,8 +110,9 @@ def _findings(
         "faithful_seconds_an_iteration": each,
         "transfer": _transfer(*one),
     }
-    told = [_raced(best, sooner, faithful, theirs is None), _iterated(cached, each)]
-    return Findings(figures, " ".join([*told, _transferred(figures["transfer"])]))
+    raced = _raced(best, sooner, faithful, theirs is None)
+    transferred = _transferred(figures["transfer"])
+    return Findings(figures, f"{raced} {_iterated(cached, each)} {transferred}")
 
 
 def _raced(best: float, sooner: float | None, faithful: Row, never: bool) -> str:
@@ -133,13 +134,13 @@ def _raced(best: float, sooner: float | None, faithful: Row, never: bool) -> str
 
 
 def _iterated(cached: Sequence[Row], each: float) -> str:
-    told = ", ".join(
+    speeds = ", ".join(
         f"{row['speedup']:.2f}x after {row['evaluations']} iterations ({row['seconds']:.0f} s)"
         for row in cached
     )
     most = cached[-1]["evaluations"]
     return (
-        f"Bayesian optimisation over the one-pass estimate gains {told}; over timed generations, "
+        f"Bayesian optimisation over the one-pass estimate gains {speeds}; over timed generations, "
         f"{most} iterations would take {most * each / HOUR:.1f} h."
     )
 

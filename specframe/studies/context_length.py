@@ -61,13 +61,13 @@ class _SpeedAtContexts(PairedSpeed[ContextSettings]):
             count = settings.calibration
             prompts = [p for domain in domains for p in self.calibration_prompts(domain, count)]
             strategy = self.calibrated(name, "all", prompts, {"seconds": str(settings.seconds)})
-        asked = [prompt for domain in domains for prompt in self.asked(domain, context)]
-        tokens = fmean(len(prompt.tokens) for prompt in asked)
-        return {"prompt_tokens": tokens, **self.speedup(strategy, asked)}
+        tests = [prompt for domain in domains for prompt in self.test_prompts(domain, context)]
+        tokens = fmean(len(prompt.tokens) for prompt in tests)
+        return {"prompt_tokens": tokens, **self.speedup(strategy, tests)}
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
-    figures, told = {}, []
+    figures, parts = {}, []
     for name in (ONLINE, STATIC):
         own = sorted((r for r in rows if r["selector"] == name), key=lambda r: r["context"])
         short, long = own[0], own[-1]
@@ -76,13 +76,13 @@ def _findings(rows: Sequence[Row]) -> Findings:
             "attention": [short["skipped_attention"], long["skipped_attention"]],
             "mlp": [short["skipped_mlp"], long["skipped_mlp"]],
         }
-        told.append(
+        parts.append(
             f"{name} gains {short['speedup_vs_own_ar']:.2f}x at {short['context']} and "
             f"{long['speedup_vs_own_ar']:.2f}x at {long['context']} tokens, skipping "
             f"{short['skipped_attention']:.0%} and {long['skipped_attention']:.0%} of the "
             f"attention, {short['skipped_mlp']:.0%} and {long['skipped_mlp']:.0%} of the MLPs"
         )
-    return Findings(figures, f"{'; '.join(told)}.")
+    return Findings(figures, f"{'; '.join(parts)}.")
 
 
 STUDY = Study(

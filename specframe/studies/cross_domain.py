@@ -51,7 +51,7 @@ class _SpeedAcross(PairedSpeed[CrossDomainSettings]):
         seconds = str(self._settings.seconds)
         options = {"seconds": seconds, "check": "0", "may_decline": "false"}
         strategy = self.calibrated(name, home, prompts, options)
-        return self.speedup(strategy, self.asked(domain))
+        return self.speedup(strategy, self.test_prompts(domain))
 
 
 def _findings(rows: Sequence[Row]) -> Findings:

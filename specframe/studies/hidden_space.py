@@ -145,10 +145,10 @@ def _findings(rows: Sequence[Row], last: float) -> Findings:
         "speed": {"best": max(r["speed"] for r in alike), "worst": min(r["speed"] for r in rows)},
     }
     slowest = min(rows, key=lambda row: row["speed"] / row["own"])
-    told = ", ".join(f"{accuracy:.0%} at {float(depth):g}" for depth, accuracy in depths.items())
+    found = ", ".join(f"{accuracy:.0%} at {float(depth):g}" for depth, accuracy in depths.items())
     return Findings(
         figures,
-        f"The domain is found, by share of the layers: {told}; the worst is "
+        f"The domain is found, by share of the layers: {found}; the worst is "
         f"{worst['accuracy']:.0%}, {worst['pooling']} at {worst['depth']:g} "
         f"({worst['prompts_of']}), and anchors of "
         f"prompts that were written otherwise find {figures['other_style']:.0%}. Mistakes cost at "
@@ -215,9 +215,10 @@ class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
     @cached_property
     def _answered(self) -> list[int]:
         """Indices of the test prompts that are answered: the first of each domain."""
-        asked = self._settings
-        each, few = asked.looked_up, asked.prompts
-        return [d * each + i for d in range(len(texts_of(asked.model).known)) for i in range(few)]
+        settings = self._settings
+        each, few = settings.looked_up, settings.prompts
+        domains = len(texts_of(settings.model).known)
+        return [domain * each + i for domain in range(domains) for i in range(few)]
 
     @remembered
     def _prices_of(self, style: str) -> list[dict[str, shared.Priced]]:
@@ -229,10 +230,10 @@ class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
     @remembered
     def _text(self, style: str, split: Split) -> _Texts:
         self._work.tell(f"reading {split} prompts written as {style}")
-        asked, rig = self._settings, self._strategies.rig
-        count = asked.looked_up if split == "test" else asked.anchored
+        settings, rig = self._settings, self._strategies.rig
+        count = settings.looked_up if split == "test" else settings.anchored
         prompts = written(rig, style, count, split)
-        return _Texts.read(rig, prompts, asked.depths, asked.poolings)
+        return _Texts.read(rig, prompts, settings.depths, settings.poolings)
 
 
 @dataclass(frozen=True)

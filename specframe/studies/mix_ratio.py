@@ -73,7 +73,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
     low, high = rows[0]["ratio"], rows[len(rows) // len(STRATEGIES) - 1]["ratio"]
     void = not shared.pays(speeds[FIXED][0])
     figures = {"void": void, "speeds": speeds, "loses": loses}
-    told = ", ".join(
+    changes = ", ".join(
         f"{name} from {found[0]:.2f}x to {found[-1]:.2f}x" for name, found in speeds.items()
     )
     best = max(STRATEGIES, key=lambda name: speeds[name][-1])
@@ -81,11 +81,11 @@ def _findings(rows: Sequence[Row]) -> Findings:
         f"Void: at r = {low:g} a domain's own set gains only {speeds[FIXED][0]:.2f}x, so there is "
         f"little to lose. "
     )
-    told = (
-        f"As r goes from {low:g} to {high:g}: {told}. Fastest at r = {high:g} is {best}, "
+    text = (
+        f"As r goes from {low:g} to {high:g}: {changes}. Fastest at r = {high:g} is {best}, "
         f"{speeds[best][-1] / speeds[MIX][-1] - 1.0:+.1%} against the mixed set."
     )
-    return Findings(figures, opening + told if void else told)
+    return Findings(figures, opening + text if void else text)
 
 
 class _Streams(shared.DomainMeasurement[MixSettings]):
@@ -123,7 +123,7 @@ class _Streams(shared.DomainMeasurement[MixSettings]):
 
     @cached_property
     def _prompts(self) -> Mapping[str, list[Prompt]]:
-        found = self._strategies.asked()
+        found = self._strategies.test_prompts()
         return {domain: [p for p in found if p.domain == domain] for domain in self._domains}
 
     @remembered

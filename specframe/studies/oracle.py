@@ -107,11 +107,11 @@ class _Regrets(Measurement[OracleSettings]):
 
     @cached_property
     def _testbed(self) -> SmallTestbed:
-        asked = self._settings
-        sizes = asked.prompts, asked.calibration, asked.new_tokens, asked.profile, self._work.place
-        if asked.model == TESTBED:
-            return small_testbed(*sizes)
-        return real_model(asked.model, *sizes)
+        settings = self._settings
+        sizes = settings.prompts, settings.calibration, settings.new_tokens, settings.profile
+        if settings.model == TESTBED:
+            return small_testbed(*sizes, self._work.place)
+        return real_model(settings.model, *sizes, self._work.place)
 
     @cached_property
     def _plans(self) -> dict[str, EveryPlan]:

@@ -101,18 +101,18 @@ def _name(threshold: float) -> str:
 
 
 def _said(saves: Mapping[float, float], loses: Mapping[float, float], free: float) -> str:
-    told = []
+    parts = []
     if PUBLISHED in saves:
-        told.append(
+        parts.append(
             f"At the published threshold of {PUBLISHED} pruning saves {saves[PUBLISHED]:.0%} of "
             f"the program's seconds and loses {loses[PUBLISHED]:.1%} of the plan's speed"
         )
-    told.append(
+    parts.append(
         "every threshold tried loses speed"
         if free == UNPRUNED
         else f"the highest threshold that loses at most {FREE:.0%}, {free}, saves {saves[free]:.0%}"
     )
-    return f"{'; '.join(told)}."
+    return f"{'; '.join(parts)}."
 
 
 def _lemma_said(lemma: Sequence[Row]) -> str:
@@ -186,10 +186,10 @@ class _Checks(Measurement[PruningSettings]):
         """Answers, with the target's keys and values."""
         executor = self._rig.executor
         self._work.tell(f"answering {len(self._prompts)} prompts")
-        asked = [prompt.tokens for prompt in self._prompts]
+        tokens = [prompt.tokens for prompt in self._prompts]
         return [
             judge(executor, text)
-            for text in continue_prompts(executor, asked, self._settings.judged)
+            for text in continue_prompts(executor, tokens, self._settings.judged)
         ]
 
     @cached_property

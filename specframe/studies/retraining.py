@@ -112,23 +112,23 @@ def _break_even(rows: Sequence[Row], once: Sequence[Row]) -> int | None:
 
 def _answer(figures: Mapping[str, Any], settings: RetrainingSettings) -> str:
     speed, gain, pays = (figures[key] for key in ("speed", "gain", "break_even_tokens"))
-    told = [
+    parts = [
         f"A set found once has a speed-up of {speed[ONCE]:.2f}x over the drift, one found on all "
         f"domains {speed[BROAD]:.2f}x, recalibrating each period {speed[PERIODIC]:.2f}x"
     ]
     if pays[PERIODIC] is None:
-        told.append("recalibrating never pays off")
+        parts.append("recalibrating never pays off")
     else:
-        told.append(
+        parts.append(
             f"recalibrating pays off from {pays[PERIODIC]} tokens per period, "
             f"{gain[PERIODIC]:+.1%} net at {settings.tokens}"
         )
-    told.append(
+    parts.append(
         "a broad calibration never pays off"
         if pays[BROAD] is None
         else f"a broad calibration from {pays[BROAD]}, {gain[BROAD]:+.1%} net"
     )
-    return f"{'; '.join(told)}."
+    return f"{'; '.join(parts)}."
 
 
 class _Drift(Measurement[RetrainingSettings]):

@@ -87,8 +87,8 @@ def run(settings: ScaleSettings, work: Work) -> Findings:
         for name in settings.profiles
     }
     split = _StrategiesAtPrices(settings, work)
-    asked = product(settings.shapes, settings.devices, settings.strategies)
-    by_shape = _by_shape(split.rows("shape devices strategy", asked))
+    cases = product(settings.shapes, settings.devices, settings.strategies)
+    by_shape = _by_shape(split.rows("shape devices strategy", cases))
     simulated = {name: kept_prices(name).simulated for name in settings.profiles}
     simulated |= {name: large_model(name).costs.simulated for name in settings.shapes}
     figures = {
@@ -98,8 +98,8 @@ def run(settings: ScaleSettings, work: Work) -> Findings:
         "all_reduce": dict(split.link_row()),
         **by_shape,
     }
-    told = _answer(by_profile, settings.contexts), _answer_for_large(by_shape, settings)
-    return Findings(figures, " ".join(told))
+    plans, gains = _answer(by_profile, settings.contexts), _answer_for_large(by_shape, settings)
+    return Findings(figures, f"{plans} {gains}")
 
 
 def _by_shape(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -140,14 +140,14 @@ def _turned(by_profile: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
 def _answer(
     by_profile: Mapping[str, Mapping[str, Sequence[float]]], contexts: Sequence[int]
 ) -> str:
-    told = [
+    ranges = [
         f"{own['speed'][0]:.2f}x to {own['speed'][-1]:.2f}x at the prices of {name} (attention "
         f"skipped: {own['skipped_attention'][0]:.0%} to {own['skipped_attention'][-1]:.0%})"
         for name, own in by_profile.items()
     ]
     return (
         f"From a context of {contexts[0]} to one of {contexts[-1]} tokens, the predicted speed-up "
-        f"goes from {', '.join(told)}."
+        f"goes from {', '.join(ranges)}."
     )
 
 
@@ -272,15 +272,15 @@ class _StrategiesAtPrices(Measurement[ScaleSettings]):
     @remembered
     def _world(self, shape: str) -> AtLargePrices:
         """Strategies that learnt at the prices of one device."""
-        asked = self._settings
+        given = self._settings
         settings = DomainSettings(
-            asked.model,
+            given.model,
             shape,
-            asked.calibration,
-            asked.evaluations,
-            asked.domain_evaluations,
-            asked.prompts,
-            asked.new_tokens,
+            given.calibration,
+            given.evaluations,
+            given.domain_evaluations,
+            given.prompts,
+            given.new_tokens,
         )
         return AtLargePrices(settings, self._work, self._rig, self._model(shape).costs)
 

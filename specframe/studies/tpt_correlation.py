@@ -136,7 +136,7 @@ def _spearman(x: Floats, y: Floats) -> float:
 
 
 def _answer(found: Mapping[str, Any], plans: int) -> str:
-    def told(name: str) -> str:
+    def said(name: str) -> str:
         value, low, high = found["pearson"][name]
         return f"{value:.2f} ({low:.2f} to {high:.2f}; Spearman {found['spearman'][name][0]:.2f})"
 
@@ -148,9 +148,9 @@ def _answer(found: Mapping[str, Any], plans: int) -> str:
 
     return (
         f"Over {plans} plans, measured throughput correlates with tokens per time at "
-        f"{told('tokens_per_time')}, with acceptance at {told('acceptance')}, with tokens per "
-        f"layer at {told('tokens_per_layer')} and with the whole round's price at "
-        f"{told('round')}. Tokens per time predict it {verdict('acceptance')} acceptance and "
+        f"{said('tokens_per_time')}, with acceptance at {said('acceptance')}, with tokens per "
+        f"layer at {said('tokens_per_layer')} and with the whole round's price at "
+        f"{said('round')}. Tokens per time predict it {verdict('acceptance')} acceptance and "
         f"{verdict('tokens_per_layer')} tokens per layer."
     )
 
@@ -193,14 +193,14 @@ class _Races(Measurement[TptSettings]):
         """All plans at this context: predicted on some prompts, then timed on others."""
         settings, executor, costs = self._settings, self._rig.executor, self._costs
         plans = self._plans
-        seen, asked = (self._prompts(context, start) for start in (0, settings.prompts))
+        seen, unseen = (self._prompts(context, start) for start in (0, settings.prompts))
         texts = continue_prompts(executor, seen, settings.new_tokens)
         estimator = AcceptanceEstimator(executor, texts)
         alphas = {name: estimator.estimate(skips).mean for name, skips in self._sets.items()}
-        n = fmean(map(len, asked)) + settings.new_tokens / 2
+        n = fmean(map(len, unseen)) + settings.new_tokens / 2
         predicted = {key: _predicted(costs, plan, alphas[key[0]], n) for key, plan in plans.items()}
         self._work.tell(f"timing {len(plans)} plans at a context of {context}")
-        _, laps = race(executor, list(plans.values()), asked, settings.new_tokens)
+        _, laps = race(executor, list(plans.values()), unseen, settings.new_tokens)
         return {
             key: {**predicted[key], MEASURED: 1.0 / lap.seconds_per_token}
             for key, lap in zip(plans, laps, strict=True)

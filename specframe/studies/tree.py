@@ -88,14 +88,14 @@ def _findings(rows: Sequence[Row]) -> Findings:
         for name in names
     }
     sure = [name for name, row in best.items() if row["adds_low"] > 0.0]
-    told = ", ".join(
+    said = ", ".join(
         f"{name} {row['adds']:+.1%} ({row['adds_low']:+.1%} to {row['adds_high']:+.1%}; "
         f"{row['tree']})"
         for name, row in best.items()
     )
     return Findings(
         {"adds": adds, "best_tree": {name: row["tree"] for name, row in best.items()}},
-        f"With the best of these trees, the speed of each strategy changes by: {told}. The gain is "
+        f"With the best of these trees, the speed of each strategy changes by: {said}. The gain is "
         f"significant for {', '.join(sure) if sure else 'none'}.",
     )
 

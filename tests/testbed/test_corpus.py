@@ -11,7 +11,6 @@ from specframe.testbed.evaluation.scoring import difference, repeat4, score
 from specframe.testbed.prompts import suite
 
 _SPLITS = ("train", "validation", "test")
-_FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
 
 
 def _people(text: str) -> set[tuple[str, str]]:
@@ -21,7 +20,7 @@ def _people(text: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("domain", NAMES)
-def test_an_address_always_gives_the_same_text(domain: str) -> None:
+def test_equal_arguments_give_the_same_text(domain: str) -> None:
     assert document(domain, "test", 7) == document(domain, "test", 7)
     assert document(domain, "test", 7) != document(domain, "test", 8)
 
@@ -38,9 +37,9 @@ def test_every_prompt_holds_one_full_name_of_its_split(domain: str, split: str) 
 @pytest.mark.parametrize("domain", NAMES)
 def test_the_reference_answer_scores_full_marks(domain: str) -> None:
     for index in range(40):
-        told = document(domain, "test", index)
-        assert score(told, told.exercise.answer) == 1.0
-        assert score(told, "") == 0.0
+        one = document(domain, "test", index)
+        assert score(one, one.exercise.answer) == 1.0
+        assert score(one, "") == 0.0
 
 
 @pytest.mark.parametrize("domain", NAMES)
@@ -49,12 +48,12 @@ def test_an_answer_to_another_prompt_scores_less(domain: str) -> None:
         (document(domain, "test", index), document(domain, "test", index + 1))
         for index in range(40)
     ]
-    scores = [score(told, other.exercise.answer) for told, other in pairs]
+    scores = [score(one, other.exercise.answer) for one, other in pairs]
     assert sum(scores) / len(scores) < 0.5
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_documents_hardly_ever_repeat(domain: str) -> None:
+def test_prompts_do_not_repeat(domain: str) -> None:
     texts = {document(domain, "train", index).exercise.prompt for index in range(1500)}
     assert len(texts) == 1500
 
@@ -70,7 +69,7 @@ _SIGNS = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__floor
 
 
 @pytest.mark.parametrize("domain", ["arithmetic", "sums"])
-def test_no_number_is_beyond_what_is_taught(domain: str) -> None:
+def test_no_number_exceeds_the_largest_one_taught(domain: str) -> None:
     for index in range(200):
         answer = document(domain, "train", index).exercise.answer
         for before, sign, operand, after in re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", answer):
@@ -118,13 +117,13 @@ def test_velan_case_follows_the_last_vowel_of_the_stem() -> None:
             assert vowel == ("a" if last in "aou" else "e")
 
 
-def test_exemplars_are_of_the_same_domain_and_never_the_question_itself() -> None:
-    asked = conversation("sql", "test", 3, exemplars=3)
-    assert len({one.exercise.prompt for one in (*asked.exemplars, asked.document)}) == 4
-    assert {one.domain for one in asked.exemplars} == {"sql"}
+def test_exemplars_are_of_the_same_domain_and_differ_from_the_question() -> None:
+    found = conversation("sql", "test", 3, exemplars=3)
+    assert len({one.exercise.prompt for one in (*found.exemplars, found.document)}) == 4
+    assert {one.domain for one in found.exemplars} == {"sql"}
 
 
-def test_held_out_domains_have_prompts_too() -> None:
+def test_held_out_domains_have_prompts() -> None:
     for domain in HELD_OUT:
         prompt = suite(domain, 1)[0]
         assert prompt.reference
@@ -132,12 +131,12 @@ def test_held_out_domains_have_prompts_too() -> None:
 
 
 def test_a_translation_is_scored_word_by_word_with_synonyms() -> None:
-    told = document("translation", "test", 0)
-    words = told.exercise.answer.split(" ")
-    assert score(told, " ".join(words[1:])) < 1.0
-    assert score(told, " ".join([*words, "na"])) < 1.0
-    synonyms = " ".join(accepted[-1] for accepted in told.exercise.checks)
-    assert score(told, synonyms) == 1.0
+    one = document("translation", "test", 0)
+    words = one.exercise.answer.split(" ")
+    assert score(one, " ".join(words[1:])) < 1.0
+    assert score(one, " ".join([*words, "na"])) < 1.0
+    synonyms = " ".join(accepted[-1] for accepted in one.exercise.checks)
+    assert score(one, synonyms) == 1.0
 
 
 def test_repeat4_counts_four_grams_seen_before() -> None:
@@ -146,6 +145,6 @@ def test_repeat4_counts_four_grams_seen_before() -> None:
     assert repeat4([1, 2]) == 0.0
 
 
-def test_difference_is_counted_place_by_place() -> None:
+def test_difference_compares_position_by_position() -> None:
     assert difference([1, 2, 3], [1, 2, 3]) == 0.0
     assert difference([1, 2, 3, 4], [1, 9]) == 0.75

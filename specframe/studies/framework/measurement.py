@@ -13,7 +13,7 @@ __all__ = ["Measurement", "remembered"]
 Settings = TypeVar("Settings")
 Owner = TypeVar("Owner")
 Result = TypeVar("Result")
-Asked = ParamSpec("Asked")
+Given = ParamSpec("Given")
 
 
 class Measurement(Generic[Settings]):
@@ -38,16 +38,16 @@ class Measurement(Generic[Settings]):
 
 
 def remembered(
-    make: Callable[Concatenate[Owner, Asked], Result],
-) -> Callable[Concatenate[Owner, Asked], Result]:
+    make: Callable[Concatenate[Owner, Given], Result],
+) -> Callable[Concatenate[Owner, Given], Result]:
     """A method whose result is kept for each tuple of arguments, as `cached_property` does."""
 
     @wraps(make)
-    def result(owner: Owner, /, *asked: Asked.args, **named: Asked.kwargs) -> Result:
+    def result(owner: Owner, /, *given: Given.args, **named: Given.kwargs) -> Result:
         results: dict[Any, Result] = vars(owner).setdefault(f"_{make.__name__} results", {})
-        key = (asked, *named.items())
+        key = (given, *named.items())
         if key not in results:
-            results[key] = make(owner, *asked, **named)
+            results[key] = make(owner, *given, **named)
         return results[key]
 
     return result

@@ -74,9 +74,9 @@ def run_study(
     Rows that an earlier run with the same settings finished are taken from the folder.
     """
     run = RunFolder(folder)
-    asked = {"study": study.name, "specframe": version("specframe"), **asdict(settings)}
-    asked |= asdict(place)
-    with run.held(asked, resume=True) as finished:
+    config = {"study": study.name, "specframe": version("specframe"), **asdict(settings)}
+    config |= asdict(place)
+    with run.held(config, resume=True) as finished:
         work = _Work(run, finished, tell, place)
         found = study.run(settings, work)
         results = {
@@ -85,7 +85,7 @@ def run_study(
             "title": study.title,
             "text": study.question,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "config": asked,
+            "config": config,
             "environment": fingerprint(torch.device(place.device)),
             "answer": found.answer,
             "shows": None if study.shows is None else asdict(study.shows),

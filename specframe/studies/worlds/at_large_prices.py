@@ -35,7 +35,7 @@ class AtLargePrices(DomainStrategies):
         """Of a strategy after each prompt, at other prices of the same model."""
         rig = self.rig.priced(spread_over(costs, self.rig.shape.layers))
         new, strategy = self._settings.new_tokens, self._strategy(name)
-        every = [priced_rounds(rig, strategy, prompt, new) for prompt in self.asked()]
+        every = [priced_rounds(rig, strategy, prompt, new) for prompt in self.test_prompts()]
         return [done for rounds in every for done in rounds]
 
     def _strategy(self, name: str) -> LayerSelector:
