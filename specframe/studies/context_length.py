@@ -1,7 +1,8 @@
 """How plan and gain change with the length of the context.
 
-KnapSpec's point (https://arxiv.org/abs/2602.20217): attention costs more as the context grows, an
-MLP does not. What is worth skipping changes, and a set found on short prompts stays the same.
+The argument of KnapSpec (https://arxiv.org/abs/2602.20217): attention costs more as the context
+grows, an MLP does not. Which sublayers are worth skipping changes, but a set that was found on
+short prompts stays the same.
 """
 
 from __future__ import annotations
@@ -50,8 +51,6 @@ def run(settings: ContextSettings, work: Work) -> Findings:
 
 
 class _SpeedAtContexts(PairedSpeed[ContextSettings]):
-    """Speed-ups of both strategies."""
-
     def row(self, name: str, context: int) -> Row:
         """One strategy on prompts of this length."""
         settings, domains = self._settings, self.domains(self._settings.calibration)

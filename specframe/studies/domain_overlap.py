@@ -1,11 +1,11 @@
 """Two tasks in one prompt.
 
-Prompts of two domains are `joined` in one question, or given `in turn`, the first with its answer
-and then the second; `alone` is one task. Rows hold the result of `knn-ssd`'s look-up, and what each
-domain's set, the mixed set and the strategy (the set it looks up, or the mixed one where its gate
-refuses) keep of the speed-up: measured acceptance on the target's answers, at kept prices. The
-model was never trained on a joined question; how good its answer is does not matter here, since
-speculation only has to repeat it.
+Prompts of two domains are `joined` in one question, or given `in turn`: the first with its answer,
+then the second; `alone` is one task. Rows hold the result of `knn-ssd`'s look-up, and the share of
+the speed-up that each domain's set, the mixed set and the strategy keep (it uses the set that it
+looks up, or the mixed one if its gate refuses): acceptance on the target's generations at kept
+prices. The model was never trained on joined questions; the quality of its answers does not matter
+here, since speculation only has to repeat them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def two_tasks(tokenizer: Any, form: str, first: str, second: str, index: int) ->
 def two_everyday_tasks(
     tokenizer: Any, form: str, first: str, second: str, index: int, answer: str
 ) -> tuple[int, ...]:
-    """The same of two everyday prompts; `answer` is the target's own to the first."""
+    """The same with two everyday prompts; `answer` is the target's answer to the first."""
     tasks = [everyday_conversations(domain)[index] for domain in (first, second)]
     if form == ALONE:
         prompt = tasks[1]
@@ -113,10 +113,7 @@ def _named(form: str, says: dict[str, float]) -> str:
 
 
 class _TaskPairs(shared.DomainMeasurement[shared.DomainSettings]):
-    """Prompts of two tasks."""
-
     def row(self, form: str, first: str, second: str) -> Row:
-        """The row of this form and these domains."""
         strategies = self._strategies
         self._work.tell(f"{first} and {second}, {form}" if form != ALONE else f"{first}, {form}")
         prompts = [
@@ -145,7 +142,7 @@ class _TaskPairs(shared.DomainMeasurement[shared.DomainSettings]):
 
     @remembered
     def _answer(self, domain: str, index: int) -> str:
-        """The target's answer to a task alone, as far as a study's answers go."""
+        """The target's generation for a task alone, cut at `new_tokens`."""
         rig = self._strategies.rig
         prompt = two_everyday_tasks(rig.tokenizer, ALONE, domain, domain, index, "")
         (text,) = continue_prompts(rig.executor, [prompt], self._settings.new_tokens, ends=rig.ends)
@@ -154,7 +151,7 @@ class _TaskPairs(shared.DomainMeasurement[shared.DomainSettings]):
 
 
 def _said(matches: Sequence[Any], first: str, second: str) -> Row:
-    """Shares of the prompts by what the look-up returned; alone, both domains are the same."""
+    """Shares of the prompts by the look-up's result; for ALONE, both domains are the same."""
     known = [match.label for match in matches if match.known]
     firsts, seconds = known.count(first), known.count(second) if first != second else 0
     found = (firsts, seconds, len(known) - firsts - seconds, len(matches) - len(known))

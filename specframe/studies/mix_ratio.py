@@ -3,11 +3,11 @@
 After table 2 of KNN-SSD (https://arxiv.org/abs/2505.16162). A stream begins in one domain, and
 before each following prompt it changes to another one with probability r. `fixed` is the skip set
 of the domain in which the stream begins, `mixed` one set searched on all domains; both are used
-without any fallback, as in the paper. Streams begin in every domain equally often, so that every r
-has as many prompts of each domain.
+without a fallback, as in the paper. Streams begin in every domain equally often, so that every r
+has the same number of prompts of each domain.
 
-No strategy keeps anything from one prompt to the next. A prompt is therefore answered once, and a
-stream only decides how often its rounds count.
+Strategies keep nothing from one prompt to the next. Each prompt is therefore decoded once, and a
+stream only decides how often its rounds are counted.
 """
 
 from __future__ import annotations
@@ -89,8 +89,6 @@ def _findings(rows: Sequence[Row]) -> Findings:
 
 
 class _Streams(shared.DomainMeasurement[MixSettings]):
-    """Streams of prompts."""
-
     def row(self, name: str, ratio: float) -> Row:
         """One strategy on all streams of this ratio."""
         self._work.tell(f"{name} at r = {ratio:g}")
@@ -117,7 +115,7 @@ class _Streams(shared.DomainMeasurement[MixSettings]):
         return texts_of(self._settings.model).known
 
     def _prompt(self, domain: str, number: int) -> Prompt:
-        """One of the domain's prompts; numbers beyond the last begin again."""
+        """A prompt of the domain by number; numbers beyond the last start again at the first."""
         own = self._prompts[domain]
         return own[number % len(own)]
 
@@ -128,7 +126,7 @@ class _Streams(shared.DomainMeasurement[MixSettings]):
 
     @remembered
     def _strategy(self, name: str, home: str) -> LayerSelector:
-        """Calibrated on its own domain only if it is the fixed one."""
+        """FIXED is calibrated on `home` only, all others on every domain."""
         if name in (FIXED, MIX):
             domains = (home,) if home else ()
             return self._strategies.calibrated("static-bo", domains, options=UNCHANGED)

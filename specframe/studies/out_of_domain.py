@@ -1,10 +1,10 @@
 """Strategies on prompts of domains that they have never seen.
 
 After table 5 of KNN-SSD (https://arxiv.org/abs/2505.16162). Strategies are calibrated on five
-domains and answer prompts of two that are held out; the testbed was not trained on those either.
-With their gate they use what was learnt on all domains if a prompt is farther from its anchors than
-held-out prompts of the domain were, or if the vote is narrow; without it they use what was learnt
-on the nearest domain. `searched there` is a set searched on the domain itself.
+domains and used on two others, which the testbed was not trained on. With their gate they use the
+calibration on all domains if a prompt is farther from its anchors than held-out prompts of the
+domain were, or if the vote is close; without it they use the calibration on the nearest domain.
+`searched there` is a set searched on the held-out domain.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KNOWN = "known"  # the domains that strategies learn from
 LOOKING_UP = ("knn-ssd", "knap-knn")
 UNGATED = " ungated"
 STRATEGIES = (THERE, EVERYWHERE, *(f"{n}{gate}" for n in LOOKING_UP for gate in ("", UNGATED)))
-THERE_TIMES = 3  # as many prompts to search on: answers out of domain are short
+THERE_TIMES = 3  # times as many prompts to search on: generations out of domain are short
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,6 @@ def _answer(
 
 
 class _Speeds(shared.DomainMeasurement[OutOfDomainSettings]):
-    """Speeds on held-out domains."""
-
     def row(self, name: str, domain: str) -> Row:
         """One strategy on one held-out domain, or on all known ones."""
         label = f"{name} {domain}" if name == THERE else name
@@ -92,7 +90,7 @@ class _Speeds(shared.DomainMeasurement[OutOfDomainSettings]):
         return {"speed": speed, **self._looked_up(name, strategy, domain)}
 
     def _looked_up(self, name: str, strategy: LayerSelector, domain: str) -> Row:
-        """Which domain was the nearest, and how often the gate refused it."""
+        """The nearest domain, and how often the gate refused it."""
         if name.removesuffix(UNGATED) not in LOOKING_UP:
             return {"refused": None, "nearest": None}
         lookup: Any = strategy

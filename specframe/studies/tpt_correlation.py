@@ -2,10 +2,10 @@
 
 KnapSpec (https://arxiv.org/abs/2602.20217) plans by expected tokens per time and reports a Pearson
 correlation of 0.837 with measured throughput. Plans of many skip sets, draft lengths and contexts
-are predicted on some prompts, then decode others, alternating round by round; this study measures
-time. Tokens per layer is the same figure with all sublayers at one price (DEL's),
-`round` prices the whole round: head, rows of verification, reuse of the prefix. Intervals come from
-drawing skip sets again with all their plans, since plans of one set are alike.
+are predicted on some prompts and timed on others, one round of each plan in turn. Tokens per layer
+is the same figure with one price for all sublayers (as in DEL); `round` is the price of the whole
+round: head, rows of verification, reuse of the prefix. Intervals are bootstrapped over skip sets,
+since plans of one set are similar.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ PREDICTORS = ("acceptance", "tokens_per_layer", "tokens_per_time", "round")
 
 @dataclass(frozen=True)
 class TptSettings:
-    """Sets skip these shares of the sublayers: `ranked` by how little they matter, or `random`.
+    """Shares of sublayers to skip: the least important ones (`ranked`) or `random` ones.
 
-    `prompts` of each context are predicted on, as many others are measured on.
+    `prompts` of each context are predicted on, others of the same number measured on.
     """
 
     model: str = "testbed"
@@ -98,7 +98,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
 
 
 def _table(rows: Sequence[Row]) -> Floats:
-    """[plans, predictors and then what was measured]"""
+    """[plans, predictors and the measured figure]"""
     return np.array([[row[key] for key in (*PREDICTORS, MEASURED)] for row in rows])
 
 
@@ -108,7 +108,7 @@ def _interval(
     correlate: Callable[[Floats, Floats], float],
     less: str | None = None,
 ) -> list[float]:
-    """Value, low and high, of a predictor's correlation or of its lead over another's."""
+    """Value, low and high of a predictor's correlation, or of its difference to another's."""
 
     def figure(drawn: Sequence[Floats]) -> float:
         plans = np.concatenate(drawn)
@@ -156,8 +156,6 @@ def _answer(found: Mapping[str, Any], plans: int) -> str:
 
 
 class _Races(Measurement[TptSettings]):
-    """Plans that are predicted and timed."""
-
     def row(self, context: int, name: str, length: int) -> Row:
         """Predicted and measured figures of one plan."""
         return self._race(context)[name, length]

@@ -42,7 +42,7 @@ def test_an_unknown_profile_is_refused_with_the_known_names():
 
 
 def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_path):
-    monkeypatch.setattr(scale, "priced_rig", lambda *given, **named: planted_rig())
+    monkeypatch.setattr(scale, "priced_rig", lambda name, place: planted_rig())
     settings = ScaleSettings(
         contexts=(128, 32768), shapes=("8B",), devices=(1,), strategies=("autoregressive",), **FEW
     )
@@ -63,7 +63,7 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
 
 
 def test_every_strategy_has_a_row_for_each_shape_and_number_of_devices(monkeypatch, tmp_path):
-    monkeypatch.setattr(scale, "priced_rig", lambda *given, **named: planted_rig())
+    monkeypatch.setattr(scale, "priced_rig", lambda name, place: planted_rig())
     few = {"profiles": SHIPPED[:1], "contexts": (128,), "shapes": ("8B", "405B"), **FEW}
     settings = ScaleSettings(devices=(1, 8), strategies=("static-bo", "knapspec"), **few)
     results = run_study(STUDY, settings, tmp_path)

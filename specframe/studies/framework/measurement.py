@@ -1,4 +1,4 @@
-"""What makes a study's rows, and results that its rows share."""
+"""The base class that makes a study's rows, and a cache for results that rows share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Given = ParamSpec("Given")
 
 
 class Measurement(Generic[Settings]):
-    """Makes a study's rows; what they share is made on first use, so finished rows need nothing."""
+    """Makes a study's rows; shared results are made on first use, so finished rows need none."""
 
     def __init__(self, settings: Settings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -25,7 +25,7 @@ class Measurement(Generic[Settings]):
     def rows(
         self, keys: str, values: Iterable[tuple[Any, ...]], make: Callable[..., Row] | None = None
     ) -> list[Row]:
-        """A row for each tuple of values, named by the keys; `make`, or `row`, gets the values."""
+        """A row for each tuple of values of the keys; `make` (or `row`) is called with them."""
         names: Sequence[str] = keys.split()
         return [
             self._work.row(dict(zip(names, each, strict=True)), partial(make or self.row, *each))
@@ -40,7 +40,7 @@ class Measurement(Generic[Settings]):
 def remembered(
     make: Callable[Concatenate[Owner, Given], Result],
 ) -> Callable[Concatenate[Owner, Given], Result]:
-    """A method whose result is kept for each tuple of arguments, as `cached_property` does."""
+    """Cache a method's results by arguments in the object, as `cached_property` does."""
 
     @wraps(make)
     def result(owner: Owner, /, *given: Given.args, **named: Given.kwargs) -> Result:

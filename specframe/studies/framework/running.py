@@ -21,7 +21,7 @@ from specframe.studies.framework.study import HERE, Place, Row, Study
 __all__ = ["RESULTS_FILE", "duration", "run_study", "settings_of", "study_folder"]
 
 RESULTS_FILE = "study.json"
-SHARED = "shared"  # beside the studies' own folders
+SHARED = "shared"  # a folder next to those of the studies
 SCHEMA_VERSION = 1
 Tell = Callable[[str], None]
 
@@ -50,7 +50,7 @@ def settings_of(
 
 
 def duration(study: Study, quick: bool, model: str | None = None) -> str:
-    """What the study will take, as far as that is known; empty where it is not."""
+    """The duration in words; empty if it is unknown."""
     testbed = model in (None, TESTBED)
     minutes = study.testbed_minutes if testbed else study.minutes
     if minutes is not None:
@@ -100,7 +100,7 @@ def run_study(
 
 
 class _Work:
-    """See `Work`; `rows` are those that were requested, in order."""
+    """See `Work`; `rows` are the requested rows, in order."""
 
     def __init__(
         self, run: RunFolder, finished: Sequence[Row], tell: Tell, place: Place = HERE

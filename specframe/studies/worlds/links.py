@@ -49,8 +49,8 @@ def _measured() -> Link:
         for process in ranks:
             process.kill()
         raise InvalidRequest(
-            "Two processes of this machine could not sum anything over gloo within a minute. Give "
-            "the price of an all-reduce: --set link=MICROSECONDS:GB_PER_SECOND."
+            "Two processes of this machine did not complete an all-reduce over gloo in a minute. "
+            "Set the price of an all-reduce: --set link=MICROSECONDS:GB_PER_SECOND."
         )
     line = fit_line(SIZES, queue.get())
     return Link(max(line.intercept, 0.0), max(line.slope, 1e-15))

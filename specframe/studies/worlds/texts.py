@@ -1,4 +1,4 @@
-"""The prompts that studies ask a model: which domains strategies learn from, and which are new."""
+"""The prompts of studies: domains that strategies are calibrated on, and held-out ones."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Texts:
 
     source: str
     known: tuple[str, ...]
-    held_out: tuple[str, ...]  # strategies never learn from these
+    held_out: tuple[str, ...]  # never used for calibration
 
 
 OWN = Texts(TESTBED, DOMAINS, HELD_OUT)
-# the same kinds of task, in English
+# similar tasks in English
 REAL = Texts(
     EVERYDAY,
     ("summarise", "word_problems", "translation", "stories", "sql"),
@@ -39,7 +39,7 @@ def texts_of(model: str) -> Texts:
 
 
 def prompts_at(model: str, tokenizer: Any, context: int, count: int, start: int) -> list[Prompt]:
-    """Prompts that fill a context, one of each known domain, then the next of each."""
+    """Prompts of `context` tokens; known domains alternate."""
     if model == TESTBED:
         return suite_prompts(tokenizer, context, count, start)
     known = texts_of(model).known

@@ -121,7 +121,7 @@ def timed_searches(
     new_tokens: int,
     place: Place = HERE,
 ) -> TimedSearches:
-    """Load and price a model, with prompts of the validation split; `judged` per domain are unseen."""
+    """Load and price a model, with prompts of the validation split, `judged` per domain unseen."""
     rig = Rig.load(model, **asdict(place))
     rig = rig.priced(replace(rig.costs, low=()))  # a curve is judged by its skipped sublayers alone
     require_tokenizer(rig)

@@ -68,7 +68,6 @@ class Report:
     cross_domain: dict[str, dict[str, float]]  # searched on -> measured on, half of the sublayers
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data."""
         return asdict(self)
 
 
@@ -104,7 +103,7 @@ def evaluate(
 
 
 class _Evaluation:
-    """A model, and how many documents each part of its report uses."""
+    """The measurements of a report."""
 
     def __init__(
         self, model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", effort: Effort
@@ -114,13 +113,13 @@ class _Evaluation:
         self._costs = measured_profile(model, self.executor).costs
 
     def search(self, domain: str) -> dict[int, SkipSet]:
-        """Skip sets by size, of a quarter, half, 60 % and 70 % of the sublayers."""
+        """Skip sets with a quarter, half, 60 % and 70 % of the sublayers, by size."""
         size = self.executor.shape.sublayers
         known = self.answered(suite(domain, self._effort.searched, split="validation"))
         return search(known, size, (size // 4, size // 2, size * 6 // 10, _most(size)))
 
     def answered(self, prompts: Sequence[Question]) -> AcceptanceEstimator:
-        """Acceptance on the reference answers; drafts start at each token before one of them."""
+        """Acceptance on the reference answers, for drafts that start at each of their tokens."""
         encoded = [encode(self._tokenizer, p.conversation, p.templated) for p in prompts]
         texts = [Continuation(one.tokens[:-1], one.answer_start - 1) for one in encoded]
         return AcceptanceEstimator(self.executor, texts)
@@ -128,7 +127,6 @@ class _Evaluation:
     def report(
         self, domain: str, sets: Mapping[int, SkipSet], reference: AcceptanceEstimator
     ) -> DomainReport:
-        """One domain on the test split."""
         effort, size = self._effort, self.executor.shape.sublayers
         prompts = suite(domain, effort.answers)
         answers = [answer(self._model, self._tokenizer, p, effort.new_tokens) for p in prompts]
