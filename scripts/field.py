@@ -1,4 +1,4 @@
-"""The table of the field: what each strategy is, and its mean speed-up in the runs of all."""
+"""The table of strategies: their traits, and mean speed-ups in the runs of all strategies."""
 
 from pathlib import Path
 

@@ -33,20 +33,20 @@ HEADS = (
 
 
 def take(run: Path) -> None:
-    """Make this run the one that is shown."""
+    """Show this run from now on."""
     found = read_run(run)
     _keep(found, SHOWN)
     PICTURE.write_text(str(speedup_picture(found)), encoding="utf-8")
 
 
 def take_all(run: Path) -> None:
-    """Make this run of all strategies the one that is shown of its model."""
+    """Show this run of all strategies from now on, for its model."""
     found = read_run(run)
     _keep(found, ALL if found.model == "testbed" else ALL_REAL)
 
 
 def take_real(run: Path) -> None:
-    """Make this run of the real model the one that is shown beside the testbed's."""
+    """Show this run of the real model next to the testbed's from now on."""
     shown = read_run(SHOWN)
     both = Comparison({**shown.results, "real_model": read_run(run).results})
     _keep(both, SHOWN)
@@ -65,7 +65,7 @@ def _without_rows(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def figures() -> str:
-    """For each model the verdict, and one line per contender for the first setting."""
+    """For each model, the verdict and one line per contender for the first setting."""
     run = read_run(SHOWN)
     parts = ["### The testbed, trained to be skippable", _figures(run)]
     if run.real is not None:
@@ -81,11 +81,11 @@ def everyone() -> str:
     """The same for the run of all strategies, with its name and machine."""
     run = read_run(ALL)
     machine = run.results["environment"]
-    told = (
+    text = (
         f"Run `{run.results['run']}` with fingerprint `{fingerprint(run)}`, on {machine['cores']} "
         f"cores of {machine['processor']} with torch {machine['torch']}."
     )
-    return f"{told}\n\n{_contenders(run)}\n\n{EXIT_NOTE}.\n\n{_by_domain(run)}"
+    return f"{text}\n\n{_contenders(run)}\n\n{EXIT_NOTE}.\n\n{_by_domain(run)}"
 
 
 def measured(selector: str) -> str:
@@ -101,10 +101,7 @@ def _measured(path: Path, selector: str) -> list[list[str]]:
             _name(entry),
             run.model,
             domain,
-            _ratio(entry, OWN),
-            _ratio(entry, TRANSFORMERS),
-            percent(entry["acceptance"]) if entry["acceptance"] else "",
-            count(entry["mean_accepted"]) if entry["mean_accepted"] else "",
+            *_cells(entry),
             percent(entry["selection_share"], 1),
         ]
         for domain in (MEAN, *run.domains)
@@ -118,15 +115,21 @@ def _contenders(run: Comparison) -> str:
     lines = (
         [
             f"{_name(entry)}{exit_mark(run.model, entry['selector'])}",
-            _ratio(entry, OWN),
-            _ratio(entry, TRANSFORMERS),
-            percent(entry["acceptance"]) if entry["acceptance"] else "",
-            count(entry["mean_accepted"]) if entry["mean_accepted"] else "",
+            *_cells(entry),
             percent(entry["exact_match"]),
         ]
         for entry in entries
     )
     return table(HEADS, lines)
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    return [
+        _ratio(entry, OWN),
+        _ratio(entry, TRANSFORMERS),
+        percent(entry["acceptance"]) if entry["acceptance"] else "",
+        count(entry["mean_accepted"]) if entry["mean_accepted"] else "",
+    ]
 
 
 def _ratio(entry: Mapping[str, Any], key: str) -> str:
