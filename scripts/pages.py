@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import architecture
-import field
 import found
 import home
 import reference
@@ -41,7 +40,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "engine": shown_figures.engine,
     "environment": shown_run.environment,
     "everyone": shown_run.everyone,
-    "field": field.field,
+    "field": shown_run.field,
     "found": found.found,
     "gpu": shown_gpu.gpu,
     "measured": shown_run.measured,

@@ -13,13 +13,14 @@ from specframe.bench.report.facts import fingerprint
 from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.verdict import verdict
 from specframe.bench.report.wording import MEAN, count, fold, interval, percent
+from specframe.contract.registry import strategy_class, strategy_names
 from specframe.testbed.disclosure import EXIT_NOTE, exit_mark
 
 DOCS = Path(__file__).parent.parent / "docs"
 SHOWN = DOCS / "benchmarks.json"  # results files without the rows of single answers
 ALL = DOCS / "strategies.json"
 ALL_REAL = DOCS / "strategies-smollm2.json"
-EVERYONE = (ALL, ALL_REAL)
+EVERYONE = {"testbed": ALL, "smollm2": ALL_REAL}
 PICTURE = DOCS / "speedups.svg"
 OWN, TRANSFORMERS = "speedup_vs_own_ar", "speedup_vs_transformers"
 HEADS = (
@@ -30,6 +31,15 @@ HEADS = (
     "tokens per round",
     "exact",
 )
+
+TRAITS = {
+    "training_free": "training-free",
+    "separable": "separable",
+    "adaptive": "adaptive",
+    "context_aware": "context-aware",
+    "domain_aware": "domain-aware",
+    "precision_aware": "precision-aware",
+}
 
 
 def take(run: Path) -> None:
@@ -88,9 +98,31 @@ def everyone() -> str:
     return f"{text}\n\n{_contenders(run)}\n\n{EXIT_NOTE}.\n\n{_by_domain(run)}"
 
 
+def field() -> str:
+    """One line per strategy: its traits, and its mean speed-ups with the preset `best`."""
+    means = {model: _means(path) for model, path in EVERYONE.items() if path.exists()}
+    heads = ["strategy", *TRAITS.values(), "official code lossless under sampling", *means]
+    lines = []
+    for name in strategy_names():
+        traits = strategy_class(name).traits
+        marks = ["yes" if getattr(traits, trait) else "" for trait in TRAITS]
+        measured = [found.get(name, "") for found in means.values()]
+        lines.append([f"`{name}`", *marks, traits.official, *measured])
+    return table(heads, lines)
+
+
+def _means(path: Path) -> dict[str, str]:
+    """Strategy -> its speed-up over autoregressive decoding, mean of the domains."""
+    run = read_run(path)
+    entries = run.entries(run.settings[0], MEAN)
+    return {e["selector"]: fold(e[OWN]) for e in entries if e["preset"] in ("best", "")}
+
+
 def measured(selector: str) -> str:
     """The results of one strategy in the runs of all, for each of its presets and settings."""
-    lines = [line for path in EVERYONE if path.exists() for line in _measured(path, selector)]
+    lines = [
+        line for path in EVERYONE.values() if path.exists() for line in _measured(path, selector)
+    ]
     return table([*HEADS[:1], "model", "domain", *HEADS[1:-1], "selection"], lines)
 
 

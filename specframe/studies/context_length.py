@@ -55,7 +55,7 @@ class _SpeedAtContexts(PairedSpeed[ContextSettings]):
         """One strategy on prompts of this length."""
         settings, domains = self._settings, self.domains(self._settings.calibration)
         if name == ONLINE:
-            strategy = self.named(name)
+            strategy = self._rig.strategy(name)
         else:
             count = settings.calibration
             prompts = [p for domain in domains for p in self.calibration_prompts(domain, count)]

@@ -4,8 +4,7 @@ from doubles.written_lab import plain_costs
 from specframe.executors.load import load_executor
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation
-from specframe.testbed.evaluation.acceptance import search
-from specframe.testbed.evaluation.evaluate import predicted_speedup
+from specframe.testbed.evaluation.evaluate import predicted_speedup, search
 from specframe.testbed.training.growth import grow, new_model
 from specframe.testbed.training.recipe import TINY
 from specframe.types import SkipSet

@@ -80,10 +80,6 @@ class PairedSpeed(Measurement[Settings]):
             lambda: self._work.tell(f"calibrating {name} on {label}"),
         )
 
-    def named(self, name: str) -> LayerSelector:
-        """A strategy that needs no calibration."""
-        return self._rig.strategy(name)
-
     def speedup(self, strategy: LayerSelector, prompts: Sequence[Prompt]) -> Row:
         """Median over prompts of the median over repeats, and what was drafted."""
         costs, settings = self._lab.costs, self._settings

@@ -17,7 +17,6 @@ from specframe.executors.load import load_executor
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation
 from specframe.testbed.corpus import DOMAINS
-from specframe.testbed.evaluation.acceptance import search
 from specframe.testbed.evaluation.scoring import difference, repeat4, score
 from specframe.testbed.model.encoding import encode
 from specframe.testbed.prompts import Question, suite
@@ -147,6 +146,23 @@ class _Evaluation:
             skips_at_half=tuple(sets[half]),
             skips_at_70=tuple(sets[most]),
         )
+
+
+def search(
+    estimator: AcceptanceEstimator, sublayers: int, counts: Sequence[int]
+) -> dict[int, SkipSet]:
+    """Skip sets of the requested sizes, by a greedy search that skips two sublayers at a time."""
+    found: dict[int, SkipSet] = {}
+    skips = SkipSet(sublayers)
+    while len(skips) < max(counts):
+        wanted = min(count for count in counts if count > len(skips))
+        means = {one: estimator.estimate(skips.flip(one)).mean for one in skips.kept}
+        ranked = sorted(means, key=means.__getitem__, reverse=True)
+        for sublayer in ranked[: min(2, wanted - len(skips))]:
+            skips = skips.flip(sublayer)
+        if len(skips) in counts:
+            found[len(skips)] = skips
+    return found
 
 
 def _most(size: int) -> int:
