@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,6 @@ import torch
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.run_folder import RunFolder
 from specframe.contract.options import with_options
-from specframe.errors import InvalidRequest
 from specframe.prompts.usual import TESTBED
 from specframe.studies.framework.study import HERE, Place, Row, Study
 
@@ -41,8 +40,6 @@ def settings_of(
     settings = study.quick if quick else study.settings
     changes = dict(options or {})
     if model is not None:
-        if "model" not in {field.name for field in fields(settings)}:
-            raise InvalidRequest(f"The study {study.name!r} has no choice of model. Leave it out.")
         changes["model"] = model
         if quick and model != TESTBED:
             settings = replace(settings, **study.real)
