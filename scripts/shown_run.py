@@ -31,15 +31,7 @@ HEADS = (
     "tokens per round",
     "exact",
 )
-
-TRAITS = {
-    "training_free": "training-free",
-    "separable": "separable",
-    "adaptive": "adaptive",
-    "context_aware": "context-aware",
-    "domain_aware": "domain-aware",
-    "precision_aware": "precision-aware",
-}
+TRAITS = "training_free separable adaptive context_aware domain_aware precision_aware".split()
 
 
 def take(run: Path) -> None:
@@ -100,8 +92,9 @@ def everyone() -> str:
 
 def field() -> str:
     """One line per strategy: its traits, and its mean speed-ups with the preset `best`."""
+    titles = [trait.replace("_", "-") for trait in TRAITS]
     means = {model: _means(path) for model, path in EVERYONE.items() if path.exists()}
-    heads = ["strategy", *TRAITS.values(), "official code lossless under sampling", *means]
+    heads = ["strategy", *titles, "official code lossless under sampling", *means]
     lines = []
     for name in strategy_names():
         traits = strategy_class(name).traits

@@ -171,8 +171,8 @@ class _Checks(Measurement[PruningSettings]):
         norm, head = getattr(model.base_model, "norm", None), model.get_output_embeddings()
         if norm is None or getattr(head, "bias", None) is not None:
             raise UnsupportedModel(
-                f"Lemma 4.1 needs one norm and a head without bias. {type(model).__name__} does not "
-                f"have them; use a Llama-shaped model."
+                f"Lemma 4.1 needs one norm and a head without bias, which {type(model).__name__} "
+                f"does not have. Use a Llama-shaped model."
             )
         return norm, head.weight.detach()
 
