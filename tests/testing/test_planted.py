@@ -15,16 +15,7 @@ from specframe.strategies.fixed import FixedSkips
 from specframe.testing import falling_noise, planted_llama, planted_order, planted_skips
 from specframe.types import ModelShape, SkipSet, Step, StopRule
 
-SHAPE = ModelShape(
-    layers=12,
-    hidden=64,
-    vocabulary=512,
-    heads=4,
-    kv_heads=2,
-    head_size=16,
-    intermediate=128,
-    positions=1024,
-)
+SHAPE = ModelShape(12, 64, 512, 4, 2, 16, 128, 1024)
 PROMPT = (3, 141, 59, 26)
 
 

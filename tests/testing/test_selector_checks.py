@@ -17,8 +17,8 @@ from specframe.strategies.fixed import FixedSkips
 from specframe.testing import check_selector, selector_checks
 from specframe.types import DraftPlan, GainRule, SkipSet, StopRule, TreeRule
 
-LAYERS = 3
-SKIPS = SkipSet.of(LAYERS, (1, 2), (2,))
+LAYERS = 2
+SKIPS = SkipSet.of(LAYERS, (1,), (1,))
 PLAN = DraftPlan(SKIPS, StopRule(4))
 LONGER = DraftPlan(SKIPS, StopRule(3))
 
@@ -279,10 +279,10 @@ def test_an_excuse_for_an_unknown_check_is_an_error():
 @pytest.mark.parametrize(
     ("mutant", "message"),
     [
-        ("WrongSizeWhenSampled", "round 0 the plan covers 8 sublayers and the model has 6"),
+        ("WrongSizeWhenSampled", "round 0 the plan covers 6 sublayers and the model has 4"),
         ("CountsInPlan", "called twice, it planned"),
-        ("ErasesStates", r"plan changed context.states\[6\]"),
-        ("NeedsWhatIsNotThere", "needs.prompt names depth 7; depths are 0 to 6"),
+        ("ErasesStates", r"plan changed context.states\[4\]"),
+        ("NeedsWhatIsNotThere", "needs.prompt names depth 5; depths are 0 to 4"),
         ("DrawsFromTorch", "generator of torch was used"),
     ],
 )
