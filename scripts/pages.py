@@ -87,7 +87,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     for name, (_, text) in TAKEN.items():
-        parser.add_argument(f"--{name}", type=Path, nargs="+", default=(), help=text)
+        parser.add_argument(
+            f"--{name}", type=Path, nargs="*" if name == "studies" else 1, default=(), help=text
+        )
     given = vars(parser.parse_args())
     for name, (take, _) in TAKEN.items():
         for path in given[name]:
