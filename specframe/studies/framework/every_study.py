@@ -136,7 +136,9 @@ class _Studies(InOrder[str]):
         self._studies = {one.name: one for one in studies}
         super().__init__(self._studies)
         self._quick, self._model, self._tell, self._clock = quick, model, tell, clock
-        self._new = [one.name for one in studies if not _finished(run, one)]
+        self._new = [
+            one.name for one in studies if not (study_folder(run, one) / RESULTS_FILE).exists()
+        ]
         self._begun: dict[str, float] = {}
         self._took: list[float] = []
 
@@ -158,10 +160,6 @@ class _Studies(InOrder[str]):
         self._tell(f"{name} took {seconds:.0f} s")
         if name in self._new:
             self._took.append(seconds)
-
-
-def _finished(run: Path, chosen: Study) -> bool:
-    return (study_folder(run, chosen) / RESULTS_FILE).exists()
 
 
 def _remaining(took: Sequence[float], left: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +44,5 @@ def prompts_at(model: str, tokenizer: Any, context: int, count: int, start: int)
     known = texts_of(model).known
     each = -(-(start + count) // len(known))
     found = everyday_prompts(tokenizer, domains=known, per_domain=each, contexts=(context,))
-    return _in_turn(found, len(known))[start : start + count]
-
-
-def _in_turn(prompts: Sequence[Prompt], domains: int) -> list[Prompt]:
-    each = len(prompts) // domains
-    return [prompts[domain * each + i] for i in range(each) for domain in range(domains)]
+    turns = [found[domain * each + i] for i in range(each) for domain in range(len(known))]
+    return turns[start : start + count]
