@@ -16,7 +16,7 @@ from tables import table
 ROOT = Path(__file__).parent.parent
 PACKAGE = "specframe"  # `specframe/__init__.py`, which only re-exports names
 PLUGINS = ("strategies", "profilers")
-# title of a band -> the packages and modules drawn in it, from the top of the drawing down
+# title of a band -> the packages and modules in it; the first band is at the top
 BANDS = {
     "command line": ("commands", "__main__"),
     "comparisons, predictions, studies": ("bench", "studies", "prediction"),
@@ -50,14 +50,14 @@ def _table() -> dict[str, Any]:
 
 @cache
 def _groups() -> tuple[str, ...]:
-    """Prefixes in the table that have modules."""
+    """Prefixes of the table that have modules."""
     found = {_table()["prefix_of"](module) for module in _table()["python_files"]()}
     return tuple(sorted(found - {PACKAGE}))
 
 
 @cache
 def _arrows() -> Counter[tuple[str, str]]:
-    """How often a group imports another."""
+    """Number of imports from one group to another."""
     prefix_of = _table()["prefix_of"]
     pairs = [(prefix_of(a.source), prefix_of(a.target)) for a in _table()["every_arrow"]()]
     return Counter(pair for pair in pairs if pair[0] != pair[1] and PACKAGE not in pair)
@@ -69,7 +69,7 @@ def _level(group: str) -> int:
 
 
 def _room(group: str) -> str:
-    """The package, or the module of the top level, that a group belongs to."""
+    """The package or top-level module that a group belongs to."""
     return _short(group).partition(".")[0]
 
 
@@ -92,7 +92,7 @@ def _short(group: str) -> str:
 
 
 def diagram() -> str:
-    """Bands of packages from the command line down, with an arc for imports from one to another."""
+    """Bands of packages, the command line at the top, with arcs for the imports between them."""
     drawn, tops, y = [], {}, 4.0
     for band in BANDS:
         rooms = {_room(group) for group in _groups() if _band(group) == band}
@@ -115,7 +115,7 @@ def _box(band: str, y: float, height: float) -> str:
 
 
 def _chips(rooms: Sequence[str], y: float) -> tuple[list[str], float]:
-    """Names in boxes, over as many lines as needed, and their height."""
+    """Names in boxes, over as many lines as needed, and the height."""
     drawn, x, top = [], GUTTER + 10.0, y
     for name in rooms:
         width = LETTER * len(name) + 12

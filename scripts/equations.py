@@ -1,7 +1,7 @@
 """Equations of the site: LaTeX becomes MathML when mkdocs builds a page.
 
-A page writes `$...$` within a line and `$$...$$` as a block. The reader's browser loads and runs
-nothing for them. An unknown command stops the build.
+Pages write `$...$` within a line and `$$...$$` as a block. Browsers need no script for MathML. An
+unknown command stops the build.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any
 from math_core import LatexError, LatexToMathML
 from mkdocs.exceptions import PluginError
 
-# what pymdownx.arithmatex makes of an equation
+# an equation in the output of pymdownx.arithmatex
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\s*\\[(\[](.*?)\\[)\]]\s*</\1>', re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""What studies found, model by model, as the page of studies shows it."""
+"""The answers of studies for the page of studies, by model."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ MODELS = ("testbed", "smollm2")
 
 
 def take_studies(run: Path) -> None:
-    """Make a run's studies the ones that are shown of their model."""
+    """Use the studies of this run from now on, for their model."""
     for path in sorted((run / "studies").glob("*/study.json")):
         study = json.loads(path.read_text(encoding="utf-8"))
         kept = {key: study[key] for key in KEPT}
@@ -30,7 +30,7 @@ def take_studies(run: Path) -> None:
 
 
 class _Rows:
-    """A study's work whose rows are known; a row that is not there cannot be made."""
+    """A study's work whose rows all exist; no new row can be made."""
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._rows = rows
@@ -42,7 +42,7 @@ class _Rows:
 
 
 def answer(name: str, results: Mapping[str, Any]) -> str:
-    """What the study says of these rows."""
+    """The study's answer for these rows."""
     study = find_study(name)
     known = {field.name for field in fields(study.settings)}
     given = {
@@ -54,7 +54,7 @@ def answer(name: str, results: Mapping[str, Any]) -> str:
 
 
 def _write(target: Path, results: Mapping[str, Any]) -> None:
-    """A line for each row, so that a new run is a short difference."""
+    """One line per row, so that differences between runs are short."""
     target.parent.mkdir(exist_ok=True)
     models = []
     for model in _ordered(results):
@@ -70,7 +70,7 @@ def found(name: str) -> str:
     path = RESULTS / f"{name}.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     shown = dict.fromkeys([*MODELS, *_ordered(results)])
-    parts = [f"**{model}**: {_told(results, model)}" for model in shown]
+    parts = [f"**{model}**: {_answer(results, model)}" for model in shown]
     if results:
         runs = "; ".join(_ran(name, model, results[model]["config"]) for model in results)
         parts.append(f"[Results file](results/{name}.json) of {runs}.")
@@ -78,11 +78,11 @@ def found(name: str) -> str:
 
 
 def _ordered(models: Iterable[str]) -> list[str]:
-    """Those that every study is shown of first."""
+    """MODELS first."""
     return sorted(models, key=lambda model: (model not in MODELS, [*MODELS, model].index(model)))
 
 
-def _told(results: Mapping[str, Any], model: str) -> str:
+def _answer(results: Mapping[str, Any], model: str) -> str:
     return results[model]["answer"] if model in results else "not measured yet."
 
 

@@ -1,10 +1,10 @@
-"""Measures the executor for GPUs on this machine and writes what it finds as JSON.
+"""Measures the executor for GPUs on this machine and writes the figures as JSON.
 
     python scripts/gpu_check.py --json gpu.json
     python scripts/gpu_check.py --device cpu --recorder replay --tiny --json gpu.json
 
-Models have planted weights, so that nothing is downloaded. Every measurement is written as soon as
-it is made; one that fails leaves its traceback. The second command is a rehearsal on a CPU.
+Models have planted weights, so that nothing is downloaded. Every measurement is written at once;
+for a failed one, its traceback is written. The second command is a trial run on a CPU.
 """
 
 from __future__ import annotations
@@ -35,10 +35,9 @@ SHAPES = {
 TINY = {"tiny": ModelShape(4, 64, 256, 4, 2, 16, 128, 2048)}
 
 
-# in order of value
-
-
 def measure(name: str, shape: ModelShape, report: Report, args: argparse.Namespace) -> None:
+    """Measure a shape, the most important figures first."""
+
     def take(key: str, seconds: float, call: Callable[[], Any]) -> Any:
         return report.take(f"{name}|{key}", seconds / 20 if args.tiny else seconds, call)
 
@@ -80,7 +79,7 @@ def measure(name: str, shape: ModelShape, report: Report, args: argparse.Namespa
 
 
 def against(report: Report, name: str, bench: Bench) -> dict[str, Any]:
-    """The ratios that the bars are about."""
+    """The ratios that have a target."""
     speeds = report.found[name]["tokens_per_second"]
     graph, static = speeds.get("graph_compiled") or {}, speeds.get("hf_static_compiled") or {}
     copy = report.found["environment"].get("copy_gb_s")
@@ -101,7 +100,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--shapes", nargs="*", default=None)
     parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--add", type=Path, help="figures that are kept where none are measured")
+    parser.add_argument(
+        "--add", type=Path, help="earlier figures, kept for keys that are not measured"
+    )
     parser.add_argument("--only", nargs="*", default=(), help="beginnings of keys, e.g. planted")
     args = parser.parse_args()
     report = Report(args.json, args.minutes, args.add, args.only)
@@ -109,7 +110,7 @@ def main() -> None:
     shapes = TINY if args.tiny else SHAPES
     for name in args.shapes or shapes:
         measure(name, shapes[name], report, args)
-        torch._dynamo.reset()  # what transformers compiled holds the model
+        torch._dynamo.reset()  # the functions compiled by transformers keep the model alive
         gc.collect()
         if args.device == "cuda":
             torch.cuda.empty_cache()

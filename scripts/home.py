@@ -1,4 +1,4 @@
-"""What the home page shows of the README, and the picture of the shown run with its caption."""
+"""Parts of the README for the home page, and the picture of the shown run with its caption."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ NAME = re.compile(r"`([\w-]+)`")
 
 
 def snippet() -> str:
-    """The README's Python block with what it prints."""
+    """The README's Python block with its output."""
     return _found(SNIPPET)[0]
 
 
@@ -44,7 +44,7 @@ def _link(name: re.Match[str]) -> str:
 
 
 def picture() -> str:
-    """The speed-ups of the shown run, and what model and machine they are of."""
+    """The speed-ups of the shown run, with the models and the machine."""
     run = read_run(SHOWN)
     means = [contender_of(entry) for entry in run.entries(run.settings[0], MEAN)]
     names = [f"`{contender}`" for contender in means if contender.kind == "strategy"]

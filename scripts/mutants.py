@@ -1,9 +1,9 @@
-"""Mutates the files that decide tokens and says which changes no test notices.
+"""Mutates the files that decide tokens and reports the changes that no test detects.
 
-`make mutants` judges each mutant of cosmic-ray's operators in a process of its own: a mutated
-module takes the place of the real one in memory, and the tests of `TARGETS` run until one fails.
-Verdicts are kept in `results/mutants.json`, so that a run with a budget continues where the last
-one ended. A mutant that lives is killed by a new test, or explained in `tests/living_mutants.txt`.
+`make mutants` tests each mutant of cosmic-ray's operators in a separate process: a mutated module
+replaces the real one in memory, and the tests in `TARGETS` run until one fails. Results are stored
+in `results/mutants.json`, so that a run with a time limit continues where the last one ended. For a
+mutant that survives, add a test, or explain it in `tests/living_mutants.txt`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "results" / "mutants.json"
 EXPLAINED = ROOT / "tests" / "living_mutants.txt"
-# seconds for one mutant, of the processor and by the clock; one that never ends is caught, too
+# seconds for one mutant, of CPU and of wall-clock time; a mutant that never ends is caught, too
 LONGEST, LATEST = 60, 900.0
-POLL = 0.02  # seconds; polls are counted, as a clock goes on while all processes are stopped
-LIBRARIES = ("scipy.stats", "torch", "transformers")  # what most tests load
-NEARBY = 4  # tests that caught faults of the nearest lines, and are run before others
-# no test failed; tests that were named are no longer there, or all are slow
+POLL = 0.02  # seconds; polls are counted, since a clock also runs while processes are stopped
+LIBRARIES = ("scipy.stats", "torch", "transformers")  # loaded by most tests
+NEARBY = 4  # number of tests that are run first: those that caught mutants of near lines
+# exit codes: no test failed; a named test no longer exists, or all tests are slow
 NOTHING_RAN = (0, 4, 5)
 OPTIONS = (
     *("-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "--timeout=0", "--assert=plain"),
@@ -74,7 +74,7 @@ TARGETS = {
         "executors/modules/test_losslessness.py",
     ),
 }
-# one replacement for each operation: others differ from it only in how wrong they are
+# one replacement for each operation, since others are similar
 OPERATORS = re.compile(
     r"core/(AddNot|ExceptionReplacer|NumberReplacer|Replace(And|Or|True|False|Break|Continue)With\w+"
     r"|ReplaceUnaryOperator_(Delete_\w+|USub_UAdd)|ZeroIterationForLoop"
@@ -97,7 +97,7 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """Equal as long as the code of the function is, or of the statement outside of one."""
+        """A hash of the changed function, or of the statement outside of functions."""
         nodes = [node for node in ast.walk(_plain(self.source)) if _holds(node, self.line)]
         names = [str(getattr(node, "name", "")) for node in nodes]
         defined = [node for node in nodes if isinstance(node, ast.FunctionDef)]
@@ -106,17 +106,17 @@ class Mutant:
 
     @property
     def place(self) -> str:
-        """As it is printed."""
+        """The mutant in the output."""
         return f"{self.path}:{self.line}: {self.before} -> {self.after}"
 
     @property
     def change(self) -> str:
-        """As it is written in the list of those explained: without the line's number."""
+        """The mutant in the list of explained ones: without a line number."""
         return f"{self.path}: {self.before} -> {self.after}"
 
 
 def mutants_of(path: str) -> Iterator[Mutant]:
-    """All that differ from the file in more than annotations, each once."""
+    """All mutants that differ from the file in more than annotations."""
     from cosmic_ray import plugins
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import mutate_code
@@ -138,7 +138,7 @@ def mutants_of(path: str) -> Iterator[Mutant]:
 
 
 def _decorator_lines(source: str) -> set[int]:
-    """Where a dataclass is said to be frozen, which decides no token."""
+    """Lines of dataclass decorators, which decide no token."""
     return {n for n, line in enumerate(source.splitlines(), 1) if line.startswith("@dataclass")}
 
 
@@ -150,7 +150,7 @@ def _mutant(path: str, source: str, changed: str) -> Mutant:
 
 
 def _code(source: str) -> str | None:
-    """The program as text, without what `_plain` leaves out; None if it is none."""
+    """The dump of the `_plain` program; None if the source is not valid."""
     try:
         return ast.dump(_plain(source))
     except SyntaxError:
@@ -158,7 +158,7 @@ def _code(source: str) -> str | None:
 
 
 def _plain(source: str) -> ast.Module:
-    """The program without texts that are not used, and annotations, which are not evaluated."""
+    """The program without docstrings and annotations."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         for name in ("annotation", "returns"):
@@ -174,7 +174,7 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _holds(node: ast.AST, line: int) -> bool:
-    """Whether the statement is around the line."""
+    """Whether the node is a statement that contains the line."""
     return isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
 
 
@@ -204,7 +204,7 @@ class _Finder:
 
 @dataclass
 class _Tests:
-    """Of pytest: the first test that fails is written to `failed`."""
+    """A pytest plugin that writes the id of a failed test to `failed`."""
 
     failed: int  # a file descriptor
 
@@ -215,14 +215,14 @@ class _Tests:
 
 @dataclass
 class Run:
-    """The tests on one mutant, in a process of their own."""
+    """The tests of one mutant, in a separate process."""
 
     process: int
-    output: int  # where the process writes which test failed
+    output: int  # file descriptor from which the failed test is read
     polls: int = 0
 
     def killer(self) -> str | None:
-        """What caught the mutant; empty where nothing did, and None while tests run."""
+        """The test that caught the mutant; empty if none did, None while tests run."""
         ended, status = os.waitpid(self.process, os.WNOHANG)
         self.polls += 1
         if not ended and self.polls < LATEST / POLL:
@@ -236,9 +236,9 @@ class Run:
 
 
 def start(mutant: Mutant | None, *parts: Sequence[str]) -> Run:
-    """Run tests, one part after the other, with the mutant (None: as the files are).
+    """Run tests, one part after another, with the mutant (None: the unchanged files).
 
-    A part that fails ends it, before files of later parts are imported.
+    The first part that fails ends the run, before files of later parts are imported.
     """
     output, failed = os.pipe()
     os.set_blocking(output, False)
@@ -264,9 +264,9 @@ def start(mutant: Mutant | None, *parts: Sequence[str]) -> Run:
 def judge(
     mutants: list[Mutant], seconds: float, jobs: int, earlier: Sequence[tuple[Mutant, str]] = ()
 ) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant and the test that caught it (empty: none), until the time is up.
+    """Each mutant with the test that caught it (empty: none), until the time limit.
 
-    `earlier` are mutants and tests that caught them in earlier runs.
+    `earlier` are mutants of earlier runs with the tests that caught them.
     """
     begun, waiting = monotonic(), list(reversed(mutants))
     running: dict[Mutant, Run] = {}
@@ -290,55 +290,55 @@ def judge(
 
 
 def nearest(mutant: Mutant, caught: Sequence[tuple[Mutant, str]]) -> list[str]:
-    """Tests that caught others of the same file, those of the nearest lines first."""
+    """Tests that caught other mutants of the file, those of the nearest lines first."""
     near = sorted(caught, key=lambda pair: abs(pair[0].line - mutant.line))
     return list(dict.fromkeys(test for other, test in near if other.path == mutant.path))
 
 
 def tests_of(path: str) -> tuple[str, ...]:
-    """The file's own tests, what must hold, and other tests that run its code."""
+    """The file's tests, MUST_HOLD, and other tests that run its code."""
     own, *others = (f"tests/{name}" for name in TARGETS[path])
     return own, MUST_HOLD, *others
 
 
 def explained() -> dict[str, str]:
-    """Why a mutant may live, by its change."""
+    """Why a mutant may survive, by its change."""
     lines = EXPLAINED.read_text(encoding="utf-8").splitlines()
     pairs = (tuple(line.rsplit("  # ", 1)) for line in lines if line and not line.startswith("#"))
     return dict(pairs)
 
 
 def _prepare() -> None:
-    """What every process needs, loaded once; nothing of specframe, which is yet to be mutated."""
+    """Load what every process needs, but nothing of specframe, which will be mutated."""
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT)]
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.devnull
     libraries = {name: import_module(name) for name in ("hypothesis", "pytest", *LIBRARIES)}
     for name in ("LlamaForCausalLM", "MistralForCausalLM", "Qwen3ForCausalLM"):
-        getattr(libraries["transformers"], name)  # is imported when it is asked for
+        getattr(libraries["transformers"], name)  # imported on first access
     libraries["torch"].set_num_threads(1)
 
 
 def _sound(paths: set[str]) -> None:
-    """Stop where tests fail without any mutant."""
+    """Exit if a test fails without any mutant."""
     tests = tuple(dict.fromkeys(test for path in sorted(paths) for test in tests_of(path)))
     run = start(None, tests)
     while (failed := run.killer()) is None:
         sleep(POLL)
     if failed:
-        sys.exit(f"A test fails as the files are, without any mutant: pytest {failed}")
+        sys.exit(f"A test fails without any mutant: pytest {failed}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=55.0, help="time for judging")
+    parser.add_argument("--minutes", type=float, default=55.0, help="time limit")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", default="", help="mutate only files whose path contains this")
     given = parser.parse_args()
     _prepare()
     paths = [path for path in TARGETS if given.only in path]
     mutants = [mutant for path in paths for mutant in mutants_of(path)]
-    Random(0).shuffle(mutants)  # a run cut short has judged a fair sample
+    Random(0).shuffle(mutants)  # a run that ends early has judged a random sample
     known = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     caught = {mutant.key for mutant in mutants if known.get(mutant.key)}
     alive = {m.key: m for m in mutants if m.key in known and m.key not in caught}
@@ -359,13 +359,13 @@ def main() -> int:
 def to_judge(
     mutants: list[Mutant], known: dict[str, str], reasons: Collection[str]
 ) -> list[Mutant]:
-    """Those not caught yet: first what lived, which new tests may catch, last what is explained."""
+    """Mutants not caught yet: first survivors, which new tests may catch; last explained ones."""
     rest = [mutant for mutant in mutants if not known.get(mutant.key)]
     return sorted(rest, key=lambda mutant: (mutant.change in reasons, mutant.key not in known))
 
 
 def report(mutants: list[Mutant], known: dict[str, str], alive: list[Mutant]) -> int:
-    """Print the figure and what lives; 1 if the list of those explained is not right."""
+    """Print the numbers and the survivors; 1 if a survivor is unexplained or a reason stale."""
     reasons = explained()
     caught = {mutant.change for mutant in mutants if known.get(mutant.key)}
     caught -= {mutant.change for mutant in mutants if not known.get(mutant.key)}

@@ -1,29 +1,27 @@
 """Write the parts of the documentation that are generated: `python scripts/pages.py`.
 
 A generated part is between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; the rest of a
-page is written by hand. A test fails if a part differs from what this script writes. A word after
+page is written by hand. A test fails if a part differs from the output of this script. A word after
 the name is passed to the function that writes the part.
 
-`--run RUN` first makes a finished run of `specframe bench` the one that is shown, `--real RUN` the
-one of the real model beside it, `--all RUN` a run of all strategies, `--studies RUN...` runs of
-studies, `--engine FILE` the figures of `specframe bench engine --json FILE`, `--prediction FILE`
-those of `specframe predict --check --json FILE`.
+Options name new results, which are copied into `docs` first.
 """
 
 import argparse
 import re
-import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import architecture
-import field
 import found
 import home
 import reference
 import shown_figures
 import shown_gpu
 import shown_run
+
+from specframe.bench import schema
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -34,15 +32,15 @@ PARTS: dict[str, Callable[..., str]] = {
     "errors": reference.errors,
     "grid": reference.grid,
     "settings": reference.settings,
-    "results": reference.results,
-    "rows": reference.rows,
-    "summary": reference.summary,
+    "results": partial(reference.keys, schema.RESULTS),
+    "rows": partial(reference.keys, schema.ROW),
+    "summary": partial(reference.keys, schema.SUMMARY),
     "imports": architecture.imports,
     "benchmark": shown_run.figures,
     "engine": shown_figures.engine,
     "environment": shown_run.environment,
     "everyone": shown_run.everyone,
-    "field": field.field,
+    "field": shown_run.field,
     "found": found.found,
     "gpu": shown_gpu.gpu,
     "measured": shown_run.measured,
@@ -50,6 +48,15 @@ PARTS: dict[str, Callable[..., str]] = {
     "prediction": shown_figures.prediction,
     "snippet": home.snippet,
     "strategies": home.strategies,
+}
+# option -> what copies the named results into `docs`, and its help
+TAKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "run": (shown_run.take, "folder of the finished run of `specframe bench` to show"),
+    "real": (shown_run.take_real, "folder of the run of the real model to show beside it"),
+    "studies": (found.take_studies, "folders of runs of studies to show"),
+    "all": (shown_run.take_all, "folder of the run of all strategies to show"),
+    "prediction": (shown_figures.take_prediction, "figures of `specframe predict --check --json`"),
+    "engine": (shown_figures.take_engine, "figures of `specframe bench engine --json`"),
 }
 PART = re.compile(r"<!-- generated: (\w+)(?: (\S+))? -->\n.*?<!-- end of \1 -->", re.DOTALL)
 
@@ -79,29 +86,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--run", type=Path, help="folder of the finished run to show")
-    parser.add_argument("--all", type=Path, help="folder of the run of all strategies to show")
-    parser.add_argument("--engine", type=Path, help="figures of `specframe bench engine` to show")
-    parser.add_argument(
-        "--prediction", type=Path, help="figures of `specframe predict --check` to show"
-    )
-    parser.add_argument("--real", type=Path, help="folder of the run of the real model to show")
-    parser.add_argument(
-        "--studies", type=Path, nargs="*", default=(), help="runs of studies to show"
-    )
-    given = parser.parse_args()
-    if given.run is not None:
-        shown_run.take(given.run)
-    if given.real is not None:
-        shown_run.take_real(given.real)
-    for run in given.studies:
-        found.take_studies(run)
-    if given.all is not None:
-        shown_run.take_all(given.all)
-    if given.prediction is not None:
-        shutil.copyfile(given.prediction, shown_figures.PREDICTION)
-    if given.engine is not None:
-        shutil.copyfile(given.engine, shown_figures.ENGINE)
+    for name, (_, text) in TAKEN.items():
+        parser.add_argument(
+            f"--{name}", type=Path, nargs="*" if name == "studies" else 1, default=(), help=text
+        )
+    given = vars(parser.parse_args())
+    for name, (take, _) in TAKEN.items():
+        for path in given[name]:
+            take(path)
     for path, text in generated().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

@@ -13,7 +13,6 @@ from tables import table
 from typer.main import get_command
 
 import specframe.errors as error_tree
-from specframe.bench.schema import RESULTS, ROW, SUMMARY
 from specframe.bench.settings import KEYS, PRESETS, BenchSettings
 from specframe.commands.cli import app
 from specframe.contract.naming import strategy_from
@@ -69,7 +68,7 @@ def _default(parameter: Any) -> str:
 
 
 def errors() -> str:
-    """Every error, with when it is raised and what to do."""
+    """Every error: when it is raised and what to do."""
     lines = []
     for name in sorted(error_tree.__all__):
         kind = getattr(error_tree, name)
@@ -110,7 +109,7 @@ def _toml(value: Any) -> str:
 
 
 def settings() -> str:
-    """What `--set` can set for each strategy, with the values of both presets."""
+    """The options of `--set` for each strategy, with the values of both presets."""
     parts = []
     for name in strategy_names():
         by_preset = {preset: _settable(name, preset) for preset in PRESET_NAMES}
@@ -133,7 +132,7 @@ def _as_set(values: Mapping[str, Any], key: str) -> str:
 
 
 def _settable(name: str, preset: str) -> Mapping[str, Any]:
-    """Read from the configuration that the strategy itself reads its settings into."""
+    """The settings that a strategy passes to `with_options` when it is created."""
     strategy_class(name)  # its module must be imported before `with_options` is patched
     seen: list[Any] = []
 
@@ -151,20 +150,6 @@ def _settable(name: str, preset: str) -> Mapping[str, Any]:
     return settable(seen[-1]) if seen else {}  # the parts of a combined strategy are made first
 
 
-def results() -> str:
-    """The keys of a results file."""
-    return _keys(RESULTS)
-
-
-def rows() -> str:
-    """The keys of a row."""
-    return _keys(ROW)
-
-
-def summary() -> str:
-    """The keys of an entry of the summary."""
-    return _keys(SUMMARY)
-
-
-def _keys(sentences: Mapping[str, str]) -> str:
+def keys(sentences: Mapping[str, str]) -> str:
+    """The keys of results, rows or summaries with their meanings."""
     return table(["key", "meaning"], ([f"`{key}`", text] for key, text in sentences.items()))

@@ -31,7 +31,7 @@ DRAFTS = {
 
 
 def gpu() -> str:
-    """What was measured on a GPU, or that nothing was."""
+    """The figures of a GPU, or a note that there are none."""
     if not SHOWN.exists():
         return NOT_YET
     found = json.loads(SHOWN.read_text(encoding="utf-8"))
@@ -54,9 +54,9 @@ def _opening(machine: dict[str, Any]) -> str:
 def _bars(shapes: dict[str, Any]) -> str:
     lines = [[what, aim, _shown(got), _met(met)] for what, aim, got, met in _judged(shapes)]
     missed = [what for what, _, _, met in _judged(shapes) if met is False]
-    told = f"Missed: {'; '.join(missed)}." if missed else "No bar was missed."
+    verdict = f"Missed: {'; '.join(missed)}." if missed else "No bar was missed."
     heads = ("what", "bar", "measured", "")
-    return f"### What it should reach\n\n{table(heads, lines)}\n\n{told}"
+    return f"### What it should reach\n\n{table(heads, lines)}\n\n{verdict}"
 
 
 def _judged(shapes: dict[str, Any]) -> Iterator[tuple[str, str, Any, bool | None]]:

@@ -13,13 +13,14 @@ from specframe.bench.report.facts import fingerprint
 from specframe.bench.report.picture import speedup_picture
 from specframe.bench.report.verdict import verdict
 from specframe.bench.report.wording import MEAN, count, fold, interval, percent
+from specframe.contract.registry import strategy_class, strategy_names
 from specframe.testbed.disclosure import EXIT_NOTE, exit_mark
 
 DOCS = Path(__file__).parent.parent / "docs"
 SHOWN = DOCS / "benchmarks.json"  # results files without the rows of single answers
 ALL = DOCS / "strategies.json"
 ALL_REAL = DOCS / "strategies-smollm2.json"
-EVERYONE = (ALL, ALL_REAL)
+EVERYONE = {"testbed": ALL, "smollm2": ALL_REAL}
 PICTURE = DOCS / "speedups.svg"
 OWN, TRANSFORMERS = "speedup_vs_own_ar", "speedup_vs_transformers"
 HEADS = (
@@ -30,23 +31,24 @@ HEADS = (
     "tokens per round",
     "exact",
 )
+TRAITS = "training_free separable adaptive context_aware domain_aware precision_aware".split()
 
 
 def take(run: Path) -> None:
-    """Make this run the one that is shown."""
+    """Show this run from now on."""
     found = read_run(run)
     _keep(found, SHOWN)
     PICTURE.write_text(str(speedup_picture(found)), encoding="utf-8")
 
 
 def take_all(run: Path) -> None:
-    """Make this run of all strategies the one that is shown of its model."""
+    """Show this run of all strategies from now on, for its model."""
     found = read_run(run)
     _keep(found, ALL if found.model == "testbed" else ALL_REAL)
 
 
 def take_real(run: Path) -> None:
-    """Make this run of the real model the one that is shown beside the testbed's."""
+    """Show this run of the real model next to the testbed's from now on."""
     shown = read_run(SHOWN)
     both = Comparison({**shown.results, "real_model": read_run(run).results})
     _keep(both, SHOWN)
@@ -65,7 +67,7 @@ def _without_rows(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def figures() -> str:
-    """For each model the verdict, and one line per contender for the first setting."""
+    """For each model, the verdict and one line per contender for the first setting."""
     run = read_run(SHOWN)
     parts = ["### The testbed, trained to be skippable", _figures(run)]
     if run.real is not None:
@@ -81,16 +83,39 @@ def everyone() -> str:
     """The same for the run of all strategies, with its name and machine."""
     run = read_run(ALL)
     machine = run.results["environment"]
-    told = (
+    text = (
         f"Run `{run.results['run']}` with fingerprint `{fingerprint(run)}`, on {machine['cores']} "
         f"cores of {machine['processor']} with torch {machine['torch']}."
     )
-    return f"{told}\n\n{_contenders(run)}\n\n{EXIT_NOTE}.\n\n{_by_domain(run)}"
+    return f"{text}\n\n{_contenders(run)}\n\n{EXIT_NOTE}.\n\n{_by_domain(run)}"
+
+
+def field() -> str:
+    """One line per strategy: its traits, and its mean speed-ups with the preset `best`."""
+    titles = [trait.replace("_", "-") for trait in TRAITS]
+    means = {model: _means(path) for model, path in EVERYONE.items() if path.exists()}
+    heads = ["strategy", *titles, "official code lossless under sampling", *means]
+    lines = []
+    for name in strategy_names():
+        traits = strategy_class(name).traits
+        marks = ["yes" if getattr(traits, trait) else "" for trait in TRAITS]
+        measured = [found.get(name, "") for found in means.values()]
+        lines.append([f"`{name}`", *marks, traits.official, *measured])
+    return table(heads, lines)
+
+
+def _means(path: Path) -> dict[str, str]:
+    """Strategy -> its speed-up over autoregressive decoding, mean of the domains."""
+    run = read_run(path)
+    entries = run.entries(run.settings[0], MEAN)
+    return {e["selector"]: fold(e[OWN]) for e in entries if e["preset"] in ("best", "")}
 
 
 def measured(selector: str) -> str:
     """The results of one strategy in the runs of all, for each of its presets and settings."""
-    lines = [line for path in EVERYONE if path.exists() for line in _measured(path, selector)]
+    lines = [
+        line for path in EVERYONE.values() if path.exists() for line in _measured(path, selector)
+    ]
     return table([*HEADS[:1], "model", "domain", *HEADS[1:-1], "selection"], lines)
 
 
@@ -101,10 +126,7 @@ def _measured(path: Path, selector: str) -> list[list[str]]:
             _name(entry),
             run.model,
             domain,
-            _ratio(entry, OWN),
-            _ratio(entry, TRANSFORMERS),
-            percent(entry["acceptance"]) if entry["acceptance"] else "",
-            count(entry["mean_accepted"]) if entry["mean_accepted"] else "",
+            *_cells(entry),
             percent(entry["selection_share"], 1),
         ]
         for domain in (MEAN, *run.domains)
@@ -118,15 +140,21 @@ def _contenders(run: Comparison) -> str:
     lines = (
         [
             f"{_name(entry)}{exit_mark(run.model, entry['selector'])}",
-            _ratio(entry, OWN),
-            _ratio(entry, TRANSFORMERS),
-            percent(entry["acceptance"]) if entry["acceptance"] else "",
-            count(entry["mean_accepted"]) if entry["mean_accepted"] else "",
+            *_cells(entry),
             percent(entry["exact_match"]),
         ]
         for entry in entries
     )
     return table(HEADS, lines)
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    return [
+        _ratio(entry, OWN),
+        _ratio(entry, TRANSFORMERS),
+        percent(entry["acceptance"]) if entry["acceptance"] else "",
+        count(entry["mean_accepted"]) if entry["mean_accepted"] else "",
+    ]
 
 
 def _ratio(entry: Mapping[str, Any], key: str) -> str:

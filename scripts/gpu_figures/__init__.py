@@ -1,1 +1,1 @@
-"""What `gpu_check.py` measures."""
+"""The measurements of `gpu_check.py`."""

@@ -1,4 +1,4 @@
-"""One planted model and how long its executors take."""
+"""One planted model and the time its executors take."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from specframe.executors.load import load_executor
 from specframe.testing.planted import falling_noise, planted_llama
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
 
-NOISE = {"8B": 0.85}  # with it, half of the sublayers skipped, about 0.9 of the tokens are right
+NOISE = {"8B": 0.85}  # about 0.9 of the tokens are accepted with half of the sublayers skipped
 PROMPT, NEW = 200, 128
 SEED = 0
 
 
 class Bench:
-    """One planted model and what is measured of it."""
+    """One planted model and its measurements."""
 
     def __init__(self, name: str, shape: ModelShape, args: argparse.Namespace) -> None:
         self.shape, self.device, self.tiny = shape, torch.device(args.device), args.tiny
@@ -38,7 +38,7 @@ class Bench:
         self.device = self.model.device
         recorder = CudaRecorder(self.device) if args.recorder == "cuda" else ReplayRecorder()
         self.plain = GraphedExecutor(self.model, recorder)
-        chosen = load_executor(self.model)  # what users get; on a CPU, the fused one
+        chosen = load_executor(self.model)  # the default executor; on a CPU, the fused one
         self.graphed: Any = chosen if args.recorder == "cuda" else self.plain
         self.eager = FusedExecutor(self.model)
         self.new = 24 if args.tiny else NEW
@@ -67,7 +67,7 @@ class Bench:
         return DraftPlan(SkipSet.none(self.shape.layers), StopRule(0), capture=False)
 
     def speed(self, executor: Any, plan: DraftPlan, turns: int = 3) -> dict[str, float]:
-        """Tokens per second over prompts, each after one that warms up."""
+        """Tokens per second over prompts, after a warm-up."""
         for _ in range(2):
             self.generate(executor, plan, self.prompt(), self.new + 1)
         rounds, seconds, tokens = [], [], 0
@@ -93,7 +93,7 @@ class Bench:
         }
 
     def hf(self, implementation: str | None) -> dict[str, float]:
-        """transformers' generate: seconds of a long minus those of a short generation."""
+        """transformers' generate, from the difference of a long and a short generation."""
         prompt = torch.tensor([self.prompt()], device=self.device)
         options = {"do_sample": False, "attention_mask": torch.ones_like(prompt)}
         if implementation is not None:
@@ -122,7 +122,7 @@ class Bench:
         }
 
     def filled(self, executor: Any, length: int, room: int = 80) -> Any:
-        """A cache that counts as holding this many tokens; their keys and values are zeros."""
+        """A cache with this many tokens, whose keys and values are zeros."""
         cache = executor.new_cache(length + room)
         cache.length = length
         return cache
@@ -133,7 +133,7 @@ class Bench:
         return self.ms(lambda: executor.walk(step, cache, **kwargs))
 
     def ms(self, call: Callable[[], Any], turns: int = 10) -> float:
-        """Milliseconds of one call among many that are queued."""
+        """Milliseconds of one call if many are queued."""
         for _ in range(3):
             call()
         times = []
@@ -148,7 +148,7 @@ class Bench:
 
     @torch.inference_mode()
     def device_us(self, calls: Sequence[Callable[[], Any]]) -> float:
-        """Microseconds of one of these calls, without launches: all are captured in one graph."""
+        """Mean microseconds of these calls without launches: all are captured in one graph."""
         if self.device.type != "cuda":
             return 1e3 * self.ms(lambda: [call() for call in calls], 2) / len(calls)
         for call in calls[:2]:
@@ -162,7 +162,7 @@ class Bench:
 
 
 def weight_bytes(bench: Bench) -> int:
-    """Read per token: everything but the embedding, which is not tied."""
+    """Bytes read per token: all weights but the embedding, which is not tied."""
     model = bench.model
     every = sum(p.numel() * p.element_size() for p in model.parameters())
     embedding = model.model.embed_tokens.weight
@@ -172,5 +172,5 @@ def weight_bytes(bench: Bench) -> int:
 def or_error(measure: Callable[[], float]) -> Any:
     try:
         return measure()
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - a failure must not stop the other measurements
         return f"{type(error).__name__}: {error}"[:300]

@@ -16,7 +16,7 @@ from specframe.types import DraftPlan, SkipSet, StopRule
 
 
 def graph_against_eager(bench: Bench) -> dict[str, Any]:
-    """Logits of both executors over the same tokens; replays against the first, eager run."""
+    """Logits of the eager and the graphed executor over the same tokens."""
     tokens = bench.prompt(PROMPT + 48)
     found = {}
     logits = []
@@ -77,7 +77,7 @@ def statement(bench: Bench) -> dict[str, Any]:
 
 
 def rows_equal(bench: Bench) -> dict[str, Any]:
-    """By context and rows: rows of a block whose logits differ from those of single walks."""
+    """By context and number of rows: rows whose logits differ from those of single walks."""
     contexts = (5, 250, 1000, 2040, 8180) if not bench.tiny else (5, 250)
     found: dict[str, Any] = {}
     for context in contexts:

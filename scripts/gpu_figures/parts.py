@@ -1,4 +1,4 @@
-"""What a walk consists of: attention, products, small operations, launches, waits."""
+"""The parts of a walk: attention, products, small operations, launches, waits."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _reserved(bench: Bench) -> int:
 
 
 def syncs(bench: Bench, skips: SkipSet) -> dict[str, Any]:
-    """Waits for the device that torch reports in a round of drafting, verifying, committing."""
+    """Synchronisations reported by torch in a round of drafting, verifying and committing."""
     if bench.device.type != "cuda":
         return {"autoregressive_token": None, "draft_of_6": None, "confident_draft_of_6": None}
     plans = {

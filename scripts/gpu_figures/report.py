@@ -1,4 +1,4 @@
-"""Findings by key, written after each one."""
+"""The results of `gpu_check.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Report:
-    """Findings by key, written after each one; keys without a finding are None."""
+    """Results by key, written to the file after each measurement."""
 
     def __init__(
         self, path: Path, minutes: float, known: Path | None = None, only: Sequence[str] = ()
@@ -23,11 +23,11 @@ class Report:
             self.found = json.loads(known.read_text(encoding="utf-8"))
 
     def left(self) -> float:
-        """Seconds."""
+        """Seconds left."""
         return self._end - perf_counter()
 
     def take(self, keys: str, seconds: float, measure: Callable[[], Any]) -> Any:
-        """Measure unless time is short; `keys` is a path such as `8B|memory`, or `8B|*`."""
+        """Measure if `seconds` are left; `keys` is a path such as `8B|memory`, or `8B|*`."""
         begun = perf_counter()
         if self._only and not keys.partition("|")[2].startswith(self._only):
             return self._known(keys)

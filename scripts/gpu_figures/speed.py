@@ -26,7 +26,7 @@ def walks(bench: Bench) -> dict[str, Any]:
 
 
 def gap(bench: Bench, ms_per_token: float) -> dict[str, Any]:
-    """How much of a token's time the device waits for the host."""
+    """The part of a token's time in which the device waits for the host."""
     device = bench.walk_ms(bench.graphed, 1, PROMPT)
     return {
         "step_gap_us": 1e3 * (ms_per_token - device),
@@ -71,7 +71,7 @@ def draft_ms(bench: Bench, skips: SkipSet, steps: int = 6) -> float:
 
 
 def low_bit_ms(bench: Bench) -> dict[str, Any]:
-    """A draft step on low-bit weights, by bits; the head in full and low-bit."""
+    """Milliseconds of a draft step on low-bit weights, by bits, with a full or low-bit head."""
     every = SkipSet.none(bench.shape.layers)
     found: dict[str, Any] = {"full": draft_ms(bench, every)}
     for bits in (4, 8):

@@ -1,1 +1,1 @@
-"""What a strategy will gain on this machine, predicted before it is measured."""
+"""Predictions of what a strategy will gain on this machine."""

@@ -1,8 +1,8 @@
-"""Predictions of many plans, written down first and then compared with measurements.
+"""Predictions of many plans, which are then compared with measurements.
 
-Plans take turns in precision: full, low-bit, and both mixed. Within a precision they are chosen by
-what is predicted of them, evenly between slow and fast: plans that are all alike would say little
-about how well predictions tell plans apart.
+Plans alternate between precisions: full, low-bit, and both mixed. Within a precision they are
+chosen by their predicted speed-up, evenly between slow and fast, since similar plans would say
+little about how well predictions distinguish plans.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from specframe.types import DraftPlan, Prompt, SkipSet, StopRule
 __all__ = ["CheckedPlan", "check", "precision", "predict_plans", "rank_sublayers", "summary"]
 
 LONGEST = 8  # drafted tokens
-SLOWEST, FASTEST = 0.85, 1.7  # predicted speed-ups between which plans are chosen
-GOLDEN = 0.618  # steps that spread evenly over contexts and over precisions
-VARIETY = 0.02  # of speed-up that another skip set or draft length is worth
+SLOWEST, FASTEST = 0.85, 1.7  # range of predicted speed-ups of the chosen plans
+GOLDEN = 0.618  # a step that spreads the choices evenly over contexts and precisions
+VARIETY = 0.02  # speed-up that another skip set or draft length may differ by
 Prompts = Mapping[int, Sequence[Prompt]]  # by context
 Pair = tuple[SkipSet, int]  # and a draft length
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlan:
-    """A prediction, and what was measured afterwards."""
+    """A prediction and the measurement of the same plan."""
 
     context: int
     skips: SkipSet
@@ -48,12 +48,10 @@ class CheckedPlan:
 
     @property
     def plan(self) -> DraftPlan:
-        """The plan it is about."""
         return DraftPlan(self.skips, StopRule(self.draft_length))
 
     @property
     def precision(self) -> str:
-        """See `precision`."""
         return precision(self.skips)
 
     @property
@@ -64,7 +62,7 @@ class CheckedPlan:
 
     @property
     def price_error(self) -> float:
-        """The same if the tokens of a round had been predicted exactly: what prices are off by."""
+        """The same with the measured tokens per round: the part of the error due to prices."""
         assert self.measured is not None
         assert self.measured_tokens_per_round is not None
         exact = self.predicted.value * self.measured_tokens_per_round / self.tokens_per_round
@@ -72,7 +70,7 @@ class CheckedPlan:
 
 
 def precision(skips: SkipSet) -> str:
-    """Of the weights that a draft reads: full, of so many bits, or mixed."""
+    """The precision of the weights that a draft reads: "full", "4 bits" or "mixed"."""
     if not skips.low_bits:
         return "full"
     every = skips.low_head and len(skips.lowered) == len(skips.kept)
@@ -82,9 +80,9 @@ def precision(skips: SkipSet) -> str:
 def rank_sublayers(
     executor: Executor, prompts: Sequence[Sequence[int]], new_tokens: int
 ) -> list[int]:
-    """Sublayers from the one whose loss changes the distribution of the next token least."""
+    """Sublayers by importance: skipping the first changes the next token's distribution least."""
     texts = continue_prompts(executor, prompts, new_tokens)
-    # overlap of distributions ranks sublayers where greedy agreement is 1 for most of them
+    # overlap of distributions distinguishes sublayers even if greedy agreement is 1 for most
     estimator = AcceptanceEstimator(executor, texts, Law(choose=seeded_choice(None)))
     nothing = SkipSet.none(executor.shape.layers)
     kept = {i: estimator.estimate(nothing.flip(i)).mean for i in range(nothing.size)}
@@ -94,7 +92,7 @@ def rank_sublayers(
 def predict_plans(
     rig: Rig, prompts: Prompts, sets: Sequence[SkipSet], new_tokens: int, each: int = 3
 ) -> list[CheckedPlan]:
-    """At every context `each` pairs of a set and a draft length, slow ones and fast ones."""
+    """Predictions of `each` plans per context, some slow and some fast."""
     found: list[CheckedPlan] = []
     costs = rig.costs
     kinds = list(dict.fromkeys(map(precision, sets)))
@@ -115,7 +113,7 @@ def predict_plans(
 
 
 def _speeds(firsts: Mapping[SkipSet, Acceptance], costs: CostModel, n: float) -> dict[Pair, float]:
-    """Predicted speed-up of every set at every draft length, on first-token acceptance."""
+    """Predicted speed-ups of all sets at all draft lengths, from first-token acceptance."""
     found = {}
     for skips, first in firsts.items():
         longest = min(LONGEST, max(map(len, first.chances)) - 1)
@@ -127,7 +125,7 @@ def _speeds(firsts: Mapping[SkipSet, Acceptance], costs: CostModel, n: float) ->
 
 
 def _nearest(speeds: Mapping[Pair, float], share: float, chosen: Sequence[Pair]) -> Sequence[Pair]:
-    """The pair at about this share of the way from the slowest to the fastest, if one is left."""
+    """The pair at about this share of the range from slowest to fastest, if one is left."""
     low = min(max(min(speeds.values()), SLOWEST), FASTEST)
     high = max(min(max(speeds.values()), FASTEST), low)
     wanted = low + (high - low) * share
@@ -159,11 +157,11 @@ def _predict(
 def check(
     rig: Rig, predicted: Sequence[CheckedPlan], prompts: Prompts, new_tokens: int
 ) -> Iterator[CheckedPlan]:
-    """The same plans with what was measured on these prompts, a context after the other."""
+    """The same plans with measurements on these prompts, one context after another."""
     for context, given in prompts.items():
         plans = [one for one in predicted if one.context == context]
-        asked = [one.plan for one in plans]
-        plain, laps = race(rig.executor, asked, _tokens(given), new_tokens, rig.ends)
+        raced = [one.plan for one in plans]
+        plain, laps = race(rig.executor, raced, _tokens(given), new_tokens, rig.ends)
         for one, lap in zip(plans, laps, strict=True):
             yield replace(
                 one,
@@ -178,7 +176,7 @@ def _tokens(prompts: Sequence[Prompt]) -> list[tuple[int, ...]]:
 
 
 def summary(checked: Sequence[CheckedPlan]) -> dict[str, float]:
-    """How far predictions and measurements agree."""
+    """How well predictions and measurements agree."""
     from scipy.stats import spearmanr
 
     measured = [one.measured or 0.0 for one in checked]
@@ -199,7 +197,7 @@ def summary(checked: Sequence[CheckedPlan]) -> dict[str, float]:
 
 
 def _errors_by_precision(checked: Sequence[CheckedPlan]) -> dict[str, float]:
-    """The median error of plans of each precision."""
+    """The median error for each precision."""
     kinds = dict.fromkeys(one.precision for one in checked)
     return {
         f"median_abs_error_{kind.replace(' ', '_')}": median(

@@ -1,4 +1,4 @@
-"""What a strategy is predicted to gain, from priced rounds on a few prompts."""
+"""A strategy's predicted speed-up, from priced rounds on a few prompts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Played", "play"]
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What rounds emitted and what they are priced at, by prompt."""
+    """Emitted tokens and priced seconds, by prompt."""
 
     tokens: tuple[int, ...]
-    seconds: tuple[float, ...]  # priced rounds, and the seconds that planning took
+    seconds: tuple[float, ...]  # of priced rounds, plus the measured seconds of planning
     plain_seconds: tuple[float, ...]  # the same tokens decoded autoregressively, priced
     drafted: int
     accepted: int
-    low_bits: int = 0  # of the weights that most drafted tokens were drafted on; 0: full ones
+    low_bits: int = 0  # of the weights that drafted most tokens; 0: full weights
     low_bytes: int = 0  # memory of the low-bit copies that the drafts need
 
     @property
@@ -35,7 +35,7 @@ class Played:
         return self.accepted / self.drafted if self.drafted else 0.0
 
     def speedup(self, spread: float) -> Speedup:
-        """Ratio of both prices; prompts are independent."""
+        """Ratio of the prices; its interval treats prompts as independent."""
         value = sum(self.plain_seconds) / sum(self.seconds)
         count = len(self.tokens)
         pairs = zip(self.plain_seconds, self.seconds, strict=True)
@@ -45,18 +45,18 @@ class Played:
 
 
 def play(rig: Rig, strategy: LayerSelector, prompts: Sequence[Prompt], new_tokens: int) -> Played:
-    """Generate after each prompt; planning counts with the seconds that it takes here."""
-    answers = [priced_rounds(rig, strategy, prompt, new_tokens, clock=True) for prompt in prompts]
-    require_rounds(sum(map(len, answers)))
+    """Generate after each prompt; the measured seconds of planning are added to the prices."""
+    runs = [priced_rounds(rig, strategy, prompt, new_tokens, clock=True) for prompt in prompts]
+    require_rounds(sum(map(len, runs)))
     return Played(
-        tuple(sum(done.tokens for done in rounds) for rounds in answers),
-        tuple(sum(done.seconds + done.select_seconds for done in rounds) for rounds in answers),
-        tuple(sum(done.plain_seconds for done in rounds) for rounds in answers),
-        sum(done.drafted for rounds in answers for done in rounds),
-        sum(done.accepted for rounds in answers for done in rounds),
-        _low_bits([done for rounds in answers for done in rounds]),
+        tuple(sum(done.tokens for done in rounds) for rounds in runs),
+        tuple(sum(done.seconds + done.select_seconds for done in rounds) for rounds in runs),
+        tuple(sum(done.plain_seconds for done in rounds) for rounds in runs),
+        sum(done.drafted for rounds in runs for done in rounds),
+        sum(done.accepted for rounds in runs for done in rounds),
+        _low_bits([done for rounds in runs for done in rounds]),
         rig.costs.low_bytes_of(
-            done.plan.skips for rounds in answers for done in rounds if done.drafted
+            done.plan.skips for rounds in runs for done in rounds if done.drafted
         ),
     )
 

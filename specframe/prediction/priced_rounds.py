@@ -1,4 +1,4 @@
-"""Rounds of any strategy on a model, priced by a cost model instead of by the clock."""
+"""Rounds of any strategy on a model, priced by a cost model; no time is measured."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["PricedRound", "priced_rounds"]
 
 @dataclass(frozen=True, slots=True)
 class PricedRound:
-    """What a strategy planned for a round, what came of it, and what that costs."""
+    """A round: the plan, what was drafted, accepted and emitted, and the priced seconds."""
 
-    plan: DraftPlan  # before the engine shortened it
+    plan: DraftPlan  # as planned; the engine may have shortened it
     drafted: int
     accepted: int
     tokens: int  # emitted
     select_seconds: float  # of planning
     seconds: float  # of drafting and verifying
     plain_seconds: float  # of the same tokens by autoregressive decoding
-    host_seconds: float = field(default=0.0, compare=False)  # that planning took here
+    host_seconds: float = field(default=0.0, compare=False)  # measured, of planning
 
 
 def priced_rounds(
@@ -46,11 +46,11 @@ def priced_rounds(
 ) -> list[PricedRound]:
     """Generate after a prompt, at the rig's prices; the prompt's own round is left out.
 
-    Planning costs what the walks of its probe are priced at, and the planner observes priced
-    seconds, so that plans are the same on every machine. With `clock`, planning costs the seconds
-    that it took, and the planner observes the seconds of this machine.
+    Planning costs the price of its probe's walks, and the planner observes priced seconds, so that
+    plans are the same on every machine. With `clock`, planning costs the measured seconds, and the
+    planner observes the seconds of this machine.
     """
-    costs = sampled_prices(rig.costs) if law.sampled else rig.costs  # as the engine has them
+    costs = sampled_prices(rig.costs) if law.sampled else rig.costs  # as in the engine
     watched = _Watched(strategy, costs, clock, [])
     engine = Engine(rig.executor, watched, law, Limits(new_tokens, rig.ends), rig.costs)
     outcomes = [done.outcome for done in engine.rounds(prompt.tokens) if done.outcome is not None]
@@ -75,7 +75,7 @@ def _priced(costs: CostModel, planning: _Planning, outcome: Outcome, clock: bool
 
 
 def _as_drafted(outcome: Outcome) -> DraftPlan:
-    """The plan with a tree of as many nodes at each depth as were really drafted."""
+    """The plan with the number of nodes at each depth that were drafted."""
     if outcome.plan.tree is None or not outcome.draft.tokens:
         return outcome.plan
     depths = Counter(len(outcome.draft.path(node)) for node in range(len(outcome.draft.tokens)))
@@ -84,7 +84,7 @@ def _as_drafted(outcome: Outcome) -> DraftPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Planning:
-    """How one round was planned."""
+    """The planning of one round."""
 
     plan: DraftPlan
     committed: int  # tokens in the cache when the round began
@@ -100,11 +100,11 @@ class _Watched(WrappedSelector):
     plannings: list[_Planning]
 
     def start(self, shape: ModelShape) -> Planner:
-        """The inner planner, watched."""
+        """The inner planner, recorded."""
         return _WatchedPlanner(self.inner.planner_for(shape), self)
 
     def prospect(self, shape: ModelShape) -> None:
-        """The inner planner has its own: what it declines is recorded, too."""
+        """Nothing: plans that decline to draft are recorded, too."""
         return
 
 
@@ -115,14 +115,12 @@ class _WatchedPlanner(WrappedPlanner):
         self._plannings = watched.plannings
 
     def plan(self, context: Context) -> DraftPlan:
-        """The inner plan; its walks are priced."""
         probe = _PricedProbe(context.probe, self._costs)
         plan = self._inner.plan(context if self._clock else replace(context, probe=probe))
         self._plannings.append(_Planning(plan, context.probe.committed, probe))
         return plan
 
     def observe(self, outcome: Outcome) -> None:
-        """Tell the inner planner."""
         self._inner.observe(outcome if self._clock else self._in_prices(outcome))
 
     def _in_prices(self, outcome: Outcome) -> Outcome:
@@ -137,7 +135,7 @@ class _WatchedPlanner(WrappedPlanner):
 
 
 class _PricedProbe:
-    """A probe that adds up what its walks cost."""
+    """A probe that adds up the prices of its walks."""
 
     def __init__(self, probe: Probe, costs: CostModel) -> None:
         self._probe, self._costs = probe, costs

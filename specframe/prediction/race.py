@@ -1,4 +1,4 @@
-"""Measured speed-ups: rounds of plans and of autoregressive decoding, run in turn."""
+"""Measured speed-ups: rounds of plans and of autoregressive decoding, alternating."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Lap:
     seconds: dict[int, list[float]] = field(default_factory=dict)  # by drafted tokens
 
     def add(self, done: Round) -> None:
-        """Add a round; that of the prompt is left out."""
+        """Add a round; the prompt's round is left out."""
         if done.outcome is None:
             return
         self.tokens += len(done.tokens)
@@ -33,17 +33,16 @@ class Lap:
 
     @property
     def rounds(self) -> int:
-        """How many rounds were run."""
         return sum(map(len, self.seconds.values()))
 
     @property
     def wall_clock(self) -> float:
-        """Seconds a token, interruptions by other programs included."""
+        """Seconds per token, including interruptions by other programs."""
         return sum(map(sum, self.seconds.values())) / self.tokens
 
     @property
     def seconds_per_token(self) -> float:
-        """Seconds a token, where each round takes what is typical of its draft length."""
+        """Seconds per token if every round takes the typical seconds of its draft length."""
         return sum(len(times) * typical(times) for times in self.seconds.values()) / self.tokens
 
 
@@ -56,8 +55,8 @@ def race(
 ) -> tuple[Lap, list[Lap]]:
     """Autoregressive decoding and each plan on the same prompts.
 
-    The next round always belongs to the one that has emitted the fewest tokens, so all proceed at
-    the same pace.
+    The next round is always that of the plan with the fewest tokens, so that all are at similar
+    contexts.
     """
     plain = DraftPlan(SkipSet.none(executor.shape.layers), StopRule(0))
     every = [plain, *plans]
@@ -85,9 +84,9 @@ def race(
 
 
 def require_rounds(count: int) -> None:
-    """Refuse prompts that are all answered by one token, which the prompt's own pass yields."""
+    """Refuse prompts whose generations all end at the first token, which has no round."""
     if not count:
         raise InvalidRequest(
-            "There were no rounds after the first token of any answer, so nothing is known of "
-            "their speed. Take other prompts, or allow more new tokens."
+            "There were no rounds after the first token for any prompt, so their speed is unknown. "
+            "Use other prompts, or allow more new tokens."
         )

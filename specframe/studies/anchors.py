@@ -2,9 +2,10 @@
 
 After table 6 of KNN-SSD (https://arxiv.org/abs/2505.16162). Prompts without labels are grouped into
 `clusters` by k-means; each is represented by k anchors, and a test prompt belongs to the cluster of
-its nearest one. A cluster uses whichever of `knn-ssd`'s skip sets is fastest on its own answered
-prompts. The label of a cluster is the domain of most of its prompts, so fewer clusters than domains
-cannot name them all. Speed-ups are measured acceptance at kept prices; only the look-up is timed.
+its nearest anchor. A cluster uses the skip set of `knn-ssd` that is fastest on those of its prompts
+that were generated for. The label of a cluster is the domain of most of its prompts, so fewer
+clusters than domains cannot cover all domains. Speed-ups are computed from measured acceptance at
+kept prices; only the look-up is timed.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from specframe.types import Prompt
 
 __all__ = ["STUDY", "AnchorSettings"]
 
-NEAR = 0.01  # of the best speed-up: a difference that counts as none
+NEAR = 0.01  # relative difference to the best speed-up that is ignored
 SEED = 42
-LOOKS = 7  # how often each look-up is timed
+LOOKS = 7  # times that each look-up is timed
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,7 @@ def run(settings: AnchorSettings, work: Work) -> Findings:
 
 
 class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
-    """Clusters and anchors of prompts."""
-
     def row(self, clusters: int, anchors: int) -> Row:
-        """The row of this many clusters and anchors."""
         self._work.tell(f"{clusters} clusters, {anchors} anchors each")
         labels = self._labels(clusters)
         says = (
@@ -94,33 +92,33 @@ class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
         names, set_of = self._names(labels), self._set_of(labels)
         right = [names[label] == p.domain for label, p in zip(found, self._tests, strict=True)]
         label_of = dict(zip((p.tokens for p in self._tests), found, strict=True))
-        asked = self._strategies.asked()
+        tests = self._strategies.test_prompts()
         prices = self._prices
         return {
             "accuracy": sum(right) / len(right),
             "named": len(set(names.values())),
-            "speed": shared.speedup(prices[p.tokens][set_of[label_of[p.tokens]]] for p in asked),
-            "mixed": shared.speedup(prices[p.tokens][shared.MIXED] for p in asked),
-            "own": shared.speedup(prices[p.tokens][p.domain] for p in asked),
+            "speed": shared.speedup(prices[p.tokens][set_of[label_of[p.tokens]]] for p in tests),
+            "mixed": shared.speedup(prices[p.tokens][shared.MIXED] for p in tests),
+            "own": shared.speedup(prices[p.tokens][p.domain] for p in tests),
             "lookup_seconds": self._seconds(says),
         }
 
     def _labels(self, clusters: int) -> list[str]:
-        """Clusters of the prompts, found without their domains."""
+        """The cluster of each prompt, found without its domain."""
         from sklearn.cluster import KMeans
 
         means = KMeans(clusters, n_init=10, random_state=SEED).fit(self._points.double().numpy())
         return [f"cluster {number}" for number in means.labels_]
 
     def _names(self, labels: Sequence[str]) -> dict[str, str]:
-        """The domain of most prompts, by cluster."""
+        """For each cluster, the domain of most of its prompts."""
         owners: dict[str, Counter[str]] = {}
         for label, prompt in zip(labels, self._clustered, strict=True):
             owners.setdefault(label, Counter())[prompt.domain] += 1
         return {label: counts.most_common(1)[0][0] for label, counts in owners.items()}
 
     def _set_of(self, labels: Sequence[str]) -> dict[str, str]:
-        """The fastest set on the cluster's answered prompts; the mixed one where it has none."""
+        """For each cluster, the fastest set on its generations; the mixed set if it has none."""
         members: dict[str, list[Mapping[str, shared.Priced]]] = {label: [] for label in labels}
         for label, prompt in zip(labels, self._clustered, strict=True):
             if prompt.tokens in self._prices:
@@ -144,7 +142,7 @@ class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
 
     @cached_property
     def _clustered(self) -> list[Prompt]:
-        return self._strategies.calibrating(count=self._settings.clustered)
+        return self._strategies.calibration_prompts(count=self._settings.clustered)
 
     @cached_property
     def _points(self) -> Tensor:
@@ -152,7 +150,7 @@ class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
 
     @cached_property
     def _tests(self) -> list[Prompt]:
-        return self._strategies.asked(count=self._settings.looked_up)
+        return self._strategies.test_prompts(count=self._settings.looked_up)
 
     @cached_property
     def _looked_up(self) -> Tensor:
@@ -160,9 +158,9 @@ class _ClusterLookups(shared.DomainMeasurement[AnchorSettings]):
 
     @cached_property
     def _prices(self) -> dict[tuple[int, ...], dict[str, shared.Priced]]:
-        """Seconds with each set, by answered prompt of either split."""
-        asked = [*self._strategies.calibrating(), *self._strategies.asked()]
-        return dict(zip((p.tokens for p in asked), self._strategies.set_prices(asked), strict=True))
+        """Seconds with each set, by prompt of either split."""
+        tests = [*self._strategies.calibration_prompts(), *self._strategies.test_prompts()]
+        return dict(zip((p.tokens for p in tests), self._strategies.set_prices(tests), strict=True))
 
 
 STUDY = Study(

@@ -2,7 +2,7 @@
 
 The loss of skipping comes from the states of the testbed's model on test prompts; the time saved
 from the prices of a 1.1B model's layers at each context. Only the prices differ between contexts:
-the plans are knapsacks of the same values at other weights.
+the knapsack has the same values and other weights.
 """
 
 from __future__ import annotations
@@ -55,8 +55,6 @@ def run(settings: AttentionShareSettings, work: Work) -> Findings:
 
 
 class _SkippedShares(Measurement[AttentionShareSettings]):
-    """Plans at every context."""
-
     def row(self, context: int, kind: str) -> Row:
         """Means over the prompts."""
         plans = [plans[context] for plans in self._plans]
@@ -75,7 +73,7 @@ class _SkippedShares(Measurement[AttentionShareSettings]):
 
     @cached_property
     def _plans(self) -> list[dict[int, DraftPlan]]:
-        """By prompt: the plan at each context."""
+        """For each prompt, the plan at each context."""
         settings = self._settings
         rig = priced_rig(settings.model, settings.profile, self._work.place)
         strategy = rig.strategy("knapspec", options={"stop": "fixed"})

@@ -1,13 +1,13 @@
-"""How long each way to find one skip set takes, and after how many tokens it has paid off.
+"""How long each kind of search for one skip set takes, and after how many tokens it pays off.
 
-All ways search for Draft & Verify's skip set on the same prompts. Faithful Bayesian optimisation
-times generations and ends when its seconds are over; the others use the one-pass estimate, and the
-time to generate its answers is added to theirs. Cached Bayesian optimisation is shown after each
-number of `iterations`. Sublayers run in full or are skipped; none is low-bit. The best set so far
-of every way is judged alike: by the predicted speed-up on prompts that no search has seen. A search
-that reached its time limit is called censored, since a longer one might have found a better set.
-`transfer` searches one domain from the set of another; both searches of one domain are judged on
-that domain.
+All search for Draft & Verify's skip set on the same prompts. Faithful Bayesian optimisation times
+generations until its time limit; the others use the one-pass estimate, and the time to generate the
+text for the estimate is added to theirs. Cached Bayesian optimisation is shown after each number of
+`iterations`. Sublayers run in full or are skipped; none is low-bit. The best set so far of every
+search is judged in the same way: by the predicted speed-up on prompts that no search has seen. A
+search that reached its time limit is called censored, since a longer one might have found a better
+set. `transfer` searches one domain from the set of another; both searches of one domain are judged
+on that domain.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ SEARCHES = {
     TRANSFER: "local",
 }
 RIVALS = (LOCAL, KNAPSACK)
-UNTIMED = 100_000  # evaluations: searches end by their seconds
+UNTIMED = 100_000  # evaluations: searches end at their time limit
 HOUR = 3600.0
 
 
 @dataclass(frozen=True)
 class CalibrationCostSettings:
-    """`seconds` cap each search but those by Bayesian optimisation, which have caps of their own.
+    """`seconds` is the time limit of all searches except Bayesian optimisation, which has others.
 
-    `iterations` are those after which cached Bayesian optimisation is shown.
+    Cached Bayesian optimisation is shown after each number of `iterations`.
     """
 
     model: str = "testbed"
@@ -62,14 +62,7 @@ class CalibrationCostSettings:
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        for name in (
-            "faithful_seconds",
-            "cached_seconds",
-            "seconds",
-            "usual",
-            "new_tokens",
-            "judged",
-        ):
+        for name in "faithful_seconds cached_seconds seconds usual new_tokens judged".split():
             if getattr(self, name) <= 0:
                 raise InvalidConfig.of(owner, name, "above 0", getattr(self, name))
         for name in ("prompts", "iterations"):
@@ -78,13 +71,13 @@ class CalibrationCostSettings:
 
 
 def run(settings: CalibrationCostSettings, work: Work) -> Findings:
-    """A row for each way and number of prompts, or of iterations."""
+    """A row for each kind of search and number of prompts, or of iterations."""
     ways, usual = _Ways(settings, work), settings.usual
     searches = [(way, count) for way in RIVALS for count in (usual, *settings.prompts)]
     rivals = ways.rows("way prompts", dict.fromkeys(searches))
     names = {f"{CACHED}, {count} iterations": count for count in settings.iterations}
-    asked = [(name, usual) for name in names]
-    cached = ways.rows("way prompts", asked, lambda name, _: ways.cached(names[name]))
+    cases = [(name, usual) for name in names]
+    cached = ways.rows("way prompts", cases, lambda name, _: ways.cached(names[name]))
     (faithful,) = ways.rows("way prompts", [(FAITHFUL, usual)], ways.faithful)
     one = ways.rows("way prompts", [(ALONE, usual), (TRANSFER, usual)])
     return _findings(rivals, cached, faithful, one)
@@ -93,7 +86,7 @@ def run(settings: CalibrationCostSettings, work: Work) -> Findings:
 def _findings(
     rivals: Sequence[Row], cached: Sequence[Row], faithful: Row, one: Sequence[Row]
 ) -> Findings:
-    """When each way reached nearly the best speed-up of all."""
+    """When each search reached nearly the best speed-up of all."""
     every = {f"{row['way']}, {row['prompts']} prompts": row for row in (*rivals, *cached, faithful)}
     best = max(row["speedup"] for row in every.values())
     reached = {name: _reached(row, ENOUGH * best) for name, row in every.items()}
@@ -110,8 +103,9 @@ def _findings(
         "faithful_seconds_an_iteration": each,
         "transfer": _transfer(*one),
     }
-    told = [_raced(best, sooner, faithful, theirs is None), _iterated(cached, each)]
-    return Findings(figures, " ".join([*told, _transferred(figures["transfer"])]))
+    raced = _raced(best, sooner, faithful, theirs is None)
+    transferred = _transferred(figures["transfer"])
+    return Findings(figures, f"{raced} {_iterated(cached, each)} {transferred}")
 
 
 def _raced(best: float, sooner: float | None, faithful: Row, never: bool) -> str:
@@ -133,19 +127,19 @@ def _raced(best: float, sooner: float | None, faithful: Row, never: bool) -> str
 
 
 def _iterated(cached: Sequence[Row], each: float) -> str:
-    told = ", ".join(
+    speeds = ", ".join(
         f"{row['speedup']:.2f}x after {row['evaluations']} iterations ({row['seconds']:.0f} s)"
         for row in cached
     )
     most = cached[-1]["evaluations"]
     return (
-        f"Bayesian optimisation over the one-pass estimate gains {told}; over timed generations, "
+        f"Bayesian optimisation over the one-pass estimate gains {speeds}; over timed generations, "
         f"{most} iterations would take {most * each / HOUR:.1f} h."
     )
 
 
 def _transfer(alone: Row, transferred: Row) -> dict[str, float | None]:
-    """Speed-ups on one domain, and seconds to nearly the better of both."""
+    """Speed-ups on one domain, and seconds until nearly the better of both."""
     enough = ENOUGH * max(alone["speedup"], transferred["speedup"])
     return {
         "first": transferred["curve"][0][1],
@@ -177,10 +171,10 @@ def _reached(row: Row, value: float) -> float | None:
 
 
 class _Ways(Measurement[CalibrationCostSettings]):
-    """Searches by each way."""
+    """Searches of each kind."""
 
     def row(self, way: str, count: int) -> Row:
-        """A way that uses the one-pass estimate, with so many prompts to search on."""
+        """A search that uses the one-pass estimate, on `count` prompts."""
         domain = self._searches.domains[-1] if way in (ALONE, TRANSFER) else ""
         prompts = self._searches.split_prompts(count, [domain] if domain else None)
         starts = (self._elsewhere,) if way == TRANSFER else ()
@@ -189,20 +183,20 @@ class _Ways(Measurement[CalibrationCostSettings]):
         return self._judged(trace, answering, domain)
 
     def cached(self, iterations: int) -> Row:
-        """The first `iterations` sets of one search over the one-pass estimate."""
+        """The first `iterations` sets of cached Bayesian optimisation."""
         trace = self._cached.cut(iterations)
         answering = self._settings.usual * self._searches.answer_seconds
         row = self._judged(trace, answering)
         return {**row, "censored": trace.tried < iterations}
 
     def faithful(self, way: str, prompts: int) -> Row:
-        """The published search for as long as its seconds allow."""
+        """The published search until its time limit."""
         return self._judged(self._faithful, 0.0)
 
     @cached_property
     def _searches(self) -> TimedSearches:
         settings = self._settings
-        self._work.tell("loading and pricing the model, and answering prompts")
+        self._work.tell("loading and pricing the model, and generating")
         return timed_searches(
             settings.model,
             self._work.folder,
@@ -215,7 +209,7 @@ class _Ways(Measurement[CalibrationCostSettings]):
 
     @cached_property
     def _elsewhere(self) -> SkipSet:
-        """What the knapsack finds on another domain."""
+        """The set that the knapsack finds on another domain."""
         prompts = self._searches.split_prompts(self._settings.usual, self._searches.domains[:1])
         trace = self._search(KNAPSACK, prompts)
         return SkipSet(self._searches.rig.shape.sublayers, trace.incumbents[-1][2])
@@ -245,7 +239,7 @@ class _Ways(Measurement[CalibrationCostSettings]):
         evaluations: int = UNTIMED,
         seconds: float = 0.0,
     ) -> _Trace:
-        """`seconds` are those of the settings if 0."""
+        """0 `seconds` means those of the settings."""
         self._work.tell(f"{way}, {len(prompts) // 2} prompts")
         options = {
             "search": SEARCHES[way],
@@ -262,7 +256,7 @@ class _Ways(Measurement[CalibrationCostSettings]):
         return replace(strategy, starts=starts)
 
     def _judged(self, trace: _Trace, answering: float, domain: str = "") -> Row:
-        """Best so far, and after how many tokens that has paid off."""
+        """The speed-ups of the best sets so far, and after how many tokens the search pays off."""
         curve = [
             [answering + seconds, self._searches.speedup(bits, domain)]
             for seconds, _, bits in trace.incumbents
@@ -283,15 +277,15 @@ class _Ways(Measurement[CalibrationCostSettings]):
 
 @dataclass(frozen=True, slots=True)
 class _Trace:
-    """How a search went: best sets as (seconds, sets tried, bits), and when each trial ended."""
+    """The course of a search: best sets as (seconds, sets tried, bits), and the ends of trials."""
 
     incumbents: tuple[tuple[float, int, int], ...]
     ends: tuple[float, ...]
-    ended: str  # why, as `Record.ended`
+    ended: str  # the reason, as `Record.ended`
 
     @classmethod
     def of(cls, strategy: Any, searches: TimedSearches, prompts: Sequence[Prompt]) -> _Trace:
-        """The search of a calibration of `static-bo`."""
+        """The search in a calibration of `static-bo`."""
         ends: list[float] = []
 
         def tell(what: str, done: int, of: int) -> None:
@@ -305,7 +299,7 @@ class _Trace:
 
     @property
     def tried(self) -> int:
-        """How many sets were tried."""
+        """Number of sets that were tried."""
         return len(self.ends)
 
     @property
@@ -314,7 +308,7 @@ class _Trace:
         return self.ends[-1]
 
     def cut(self, trials: int) -> _Trace:
-        """The search as if it had ended after so many trials."""
+        """The search up to this number of trials."""
         kept = tuple(best for best in self.incumbents if best[1] <= trials)
         return _Trace(kept, self.ends[:trials], self.ended)
 

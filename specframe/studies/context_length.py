@@ -1,7 +1,8 @@
 """How plan and gain change with the length of the context.
 
-KnapSpec's point (https://arxiv.org/abs/2602.20217): attention costs more as the context grows, an
-MLP does not. What is worth skipping changes, and a set found on short prompts stays the same.
+The argument of KnapSpec (https://arxiv.org/abs/2602.20217): attention costs more as the context
+grows, an MLP does not. Which sublayers are worth skipping changes, but a set that was found on
+short prompts stays the same.
 """
 
 from __future__ import annotations
@@ -50,24 +51,22 @@ def run(settings: ContextSettings, work: Work) -> Findings:
 
 
 class _SpeedAtContexts(PairedSpeed[ContextSettings]):
-    """Speed-ups of both strategies."""
-
     def row(self, name: str, context: int) -> Row:
         """One strategy on prompts of this length."""
         settings, domains = self._settings, self.domains(self._settings.calibration)
         if name == ONLINE:
-            strategy = self.named(name)
+            strategy = self._rig.strategy(name)
         else:
             count = settings.calibration
             prompts = [p for domain in domains for p in self.calibration_prompts(domain, count)]
             strategy = self.calibrated(name, "all", prompts, {"seconds": str(settings.seconds)})
-        asked = [prompt for domain in domains for prompt in self.asked(domain, context)]
-        tokens = fmean(len(prompt.tokens) for prompt in asked)
-        return {"prompt_tokens": tokens, **self.speedup(strategy, asked)}
+        tests = [prompt for domain in domains for prompt in self.test_prompts(domain, context)]
+        tokens = fmean(len(prompt.tokens) for prompt in tests)
+        return {"prompt_tokens": tokens, **self.speedup(strategy, tests)}
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
-    figures, told = {}, []
+    figures, parts = {}, []
     for name in (ONLINE, STATIC):
         own = sorted((r for r in rows if r["selector"] == name), key=lambda r: r["context"])
         short, long = own[0], own[-1]
@@ -76,13 +75,13 @@ def _findings(rows: Sequence[Row]) -> Findings:
             "attention": [short["skipped_attention"], long["skipped_attention"]],
             "mlp": [short["skipped_mlp"], long["skipped_mlp"]],
         }
-        told.append(
+        parts.append(
             f"{name} gains {short['speedup_vs_own_ar']:.2f}x at {short['context']} and "
             f"{long['speedup_vs_own_ar']:.2f}x at {long['context']} tokens, skipping "
             f"{short['skipped_attention']:.0%} and {long['skipped_attention']:.0%} of the "
             f"attention, {short['skipped_mlp']:.0%} and {long['skipped_mlp']:.0%} of the MLPs"
         )
-    return Findings(figures, f"{'; '.join(told)}.")
+    return Findings(figures, f"{'; '.join(parts)}.")
 
 
 STUDY = Study(

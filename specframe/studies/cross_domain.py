@@ -1,8 +1,8 @@
 """What a skip set found for one domain gains on text from another.
 
-After figure 2 of KNN-SSD (https://arxiv.org/abs/2505.16162): a set for each domain, used on the
-prompts of all. Sets are searched as `static-bo` does, on prompts of their domain alone, and used
-unchanged: the strategy neither falls back to another set nor stops drafting.
+After figure 2 of KNN-SSD (https://arxiv.org/abs/2505.16162): a set for each domain is used on the
+prompts of all domains. `static-bo` searches each set on prompts of its domain only; the strategy
+never changes the set and never stops drafting.
 """
 
 from __future__ import annotations
@@ -43,15 +43,13 @@ def run(settings: CrossDomainSettings, work: Work) -> Findings:
 
 
 class _SpeedAcross(PairedSpeed[CrossDomainSettings]):
-    """Speed-ups of each domain's set."""
-
     def row(self, name: str, home: str, domain: str) -> Row:
         """The set of one domain on prompts of another."""
         prompts = self.calibration_prompts(home, self._settings.calibration)
         seconds = str(self._settings.seconds)
         options = {"seconds": seconds, "check": "0", "may_decline": "false"}
         strategy = self.calibrated(name, home, prompts, options)
-        return self.speedup(strategy, self.asked(domain))
+        return self.speedup(strategy, self.test_prompts(domain))
 
 
 def _findings(rows: Sequence[Row]) -> Findings:

@@ -1,11 +1,11 @@
 """Two tasks in one prompt.
 
-Prompts of two domains are `joined` in one question, or asked `in turn`, the first with its answer
-and then the second; `alone` is one task. Rows hold the result of `knn-ssd`'s look-up, and what each
-domain's set, the mixed set and the strategy (the set it looks up, or the mixed one where its gate
-refuses) keep of the speed-up: measured acceptance on the target's answers, at kept prices. The
-model was never trained on a joined question; how good its answer is does not matter here, since
-speculation only has to repeat it.
+Prompts of two domains are `joined` in one question, or given `in turn`: the first with its answer,
+then the second; `alone` is one task. Rows hold the result of `knn-ssd`'s look-up, and the share of
+the speed-up that each domain's set, the mixed set and the strategy keep (it uses the set that it
+looks up, or the mixed one if its gate refuses): acceptance on the target's generations at kept
+prices. The model was never trained on joined questions; the quality of its answers does not matter
+here, since speculation only has to repeat them.
 """
 
 from __future__ import annotations
@@ -47,29 +47,29 @@ def two_tasks(tokenizer: Any, form: str, first: str, second: str, index: int) ->
     """A prompt of two test documents in the chat template."""
     tasks = [document(domain, "test", index) for domain in (first, second)]
     if form == ALONE:
-        asked = Conversation((), tasks[1])
+        prompt = Conversation((), tasks[1])
     elif form == IN_TURN:
-        asked = Conversation((tasks[0],), tasks[1])
+        prompt = Conversation((tasks[0],), tasks[1])
     else:
         both = "\n".join(task.exercise.prompt for task in tasks)
-        asked = Conversation((), Document(second, "test", index, Exercise(both, "", ())))
-    return encode_prompt(tokenizer, asked)
+        prompt = Conversation((), Document(second, "test", index, Exercise(both, "", ())))
+    return encode_prompt(tokenizer, prompt)
 
 
 def two_everyday_tasks(
     tokenizer: Any, form: str, first: str, second: str, index: int, answer: str
 ) -> tuple[int, ...]:
-    """The same of two everyday prompts; `answer` is the target's own to the first."""
+    """The same with two everyday prompts; `answer` is the target's answer to the first."""
     tasks = [everyday_conversations(domain)[index] for domain in (first, second)]
     if form == ALONE:
-        asked = tasks[1]
+        prompt = tasks[1]
     elif form == IN_TURN:
-        asked = [*tasks[0], {"role": "assistant", "content": answer}, *tasks[1]]
+        prompt = [*tasks[0], {"role": "assistant", "content": answer}, *tasks[1]]
     else:
-        asked = [{"role": "user", "content": "\n\n".join(map(plain_text, tasks))}]
+        prompt = [{"role": "user", "content": "\n\n".join(map(plain_text, tasks))}]
     if getattr(tokenizer, "chat_template", None):
-        return tuple(conversation_tokens(tokenizer, asked))
-    return tuple(tokenizer(plain_text(asked))["input_ids"])
+        return tuple(conversation_tokens(tokenizer, prompt))
+    return tuple(tokenizer(plain_text(prompt))["input_ids"])
 
 
 def _findings(rows: Sequence[Row]) -> Findings:
@@ -91,10 +91,10 @@ def _findings(rows: Sequence[Row]) -> Findings:
             f"Void: on a task alone its domain's own set gains only {home:.2f}x, so there is "
             f"little to keep. {' '.join(_named(form, says[form]) for form in keeps)}",
         )
-    return Findings(figures, " ".join(_told(form, says[form], keeps[form]) for form in keeps))
+    return Findings(figures, " ".join(_kept(form, says[form], keeps[form]) for form in keeps))
 
 
-def _told(form: str, says: dict[str, float], keeps: dict[str, float | None]) -> str:
+def _kept(form: str, says: dict[str, float], keeps: dict[str, float | None]) -> str:
     kept = ", ".join(
         f"{name.replace('_', ' ')} {share:.0%}"
         for name, share in keeps.items()
@@ -113,10 +113,7 @@ def _named(form: str, says: dict[str, float]) -> str:
 
 
 class _TaskPairs(shared.DomainMeasurement[shared.DomainSettings]):
-    """Prompts of two tasks."""
-
     def row(self, form: str, first: str, second: str) -> Row:
-        """The row of this form and these domains."""
         strategies = self._strategies
         self._work.tell(f"{first} and {second}, {form}" if form != ALONE else f"{first}, {form}")
         prompts = [
@@ -145,16 +142,16 @@ class _TaskPairs(shared.DomainMeasurement[shared.DomainSettings]):
 
     @remembered
     def _answer(self, domain: str, index: int) -> str:
-        """The target's answer to a task alone, as far as a study's answers go."""
+        """The target's generation for a task alone, cut at `new_tokens`."""
         rig = self._strategies.rig
-        asked = two_everyday_tasks(rig.tokenizer, ALONE, domain, domain, index, "")
-        (text,) = continue_prompts(rig.executor, [asked], self._settings.new_tokens, ends=rig.ends)
-        answer: str = rig.tokenizer.decode(text.tokens[len(asked) :], skip_special_tokens=True)
+        prompt = two_everyday_tasks(rig.tokenizer, ALONE, domain, domain, index, "")
+        (text,) = continue_prompts(rig.executor, [prompt], self._settings.new_tokens, ends=rig.ends)
+        answer: str = rig.tokenizer.decode(text.tokens[len(prompt) :], skip_special_tokens=True)
         return answer
 
 
 def _said(matches: Sequence[Any], first: str, second: str) -> Row:
-    """Shares of the prompts by what the look-up returned; alone, both domains are the same."""
+    """Shares of the prompts by the look-up's result; for ALONE, both domains are the same."""
     known = [match.label for match in matches if match.known]
     firsts, seconds = known.count(first), known.count(second) if first != second else 0
     found = (firsts, seconds, len(known) - firsts - seconds, len(matches) - len(known))

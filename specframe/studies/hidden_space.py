@@ -4,8 +4,8 @@ KNN-SSD (https://arxiv.org/abs/2505.16162) reads the last hidden layer, mean ove
 cosine, of prompts with templates and exemplars. Here anchors are made and looked up at several
 layers, with several poolings and metrics, for prompts with the chat template or without, with
 solved exemplars before them or not, and for anchors and prompts that are written in different ways.
-A prompt uses the skip set of the domain that was found, so a mistake costs what the wrong set
-costs: measured acceptance at kept prices.
+A prompt uses the skip set of the domain that was found, so a mistake costs the difference between
+two sets: acceptance at kept prices.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ POOLING, METRIC, CENTRED = "normed-mean", "cosine", True  # of knn-ssd's preset 
 class HiddenSettings(shared.DomainSettings):
     """`depths` are shares of the layers, 0 the embeddings; `anchored` prompts are clustered.
 
-    `looked_up` test prompts of a domain are looked up, of which `prompts` are answered.
+    `looked_up` test prompts of a domain are looked up, and sets are judged on `prompts` of them.
     """
 
     depths: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -92,9 +92,9 @@ def run(settings: HiddenSettings, work: Work) -> Findings:
 
 
 def written(rig: Rig, style: str, count: int, split: Split) -> list[Prompt]:
-    """So many prompts of each domain, written in this style.
+    """`count` prompts of each domain, written in this style.
 
-    Everyday prompts have no solutions: others of their domain, unsolved, come before them.
+    Everyday prompts have no solutions: their exemplars are unsolved prompts of the same domain.
     """
     from specframe.testbed import suite
 
@@ -145,10 +145,10 @@ def _findings(rows: Sequence[Row], last: float) -> Findings:
         "speed": {"best": max(r["speed"] for r in alike), "worst": min(r["speed"] for r in rows)},
     }
     slowest = min(rows, key=lambda row: row["speed"] / row["own"])
-    told = ", ".join(f"{accuracy:.0%} at {float(depth):g}" for depth, accuracy in depths.items())
+    found = ", ".join(f"{accuracy:.0%} at {float(depth):g}" for depth, accuracy in depths.items())
     return Findings(
         figures,
-        f"The domain is found, by share of the layers: {told}; the worst is "
+        f"The domain is found, by share of the layers: {found}; the worst is "
         f"{worst['accuracy']:.0%}, {worst['pooling']} at {worst['depth']:g} "
         f"({worst['prompts_of']}), and anchors of "
         f"prompts that were written otherwise find {figures['other_style']:.0%}. Mistakes cost at "
@@ -158,12 +158,12 @@ def _findings(rows: Sequence[Row], last: float) -> Findings:
 
 
 def _drawn(anchors_of: str, metric: str, centred: bool) -> bool:
-    """Whether the picture shows it."""
+    """Whether the picture shows this space."""
     return (anchors_of, metric, centred) == (USUAL, METRIC, CENTRED)
 
 
 def _means(rows: Sequence[Row], key: str) -> dict[str, float]:
-    """Mean accuracy by the values of a key."""
+    """Mean accuracy for each value of a key."""
     values = dict.fromkeys(row[key] for row in rows)
     return {str(v): fmean(row["accuracy"] for row in rows if row[key] == v) for v in values}
 
@@ -173,8 +173,6 @@ def _shown(row: Row) -> dict[str, object]:
 
 
 class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
-    """Look-ups in several spaces."""
-
     def row(
         self,
         anchors_of: str,
@@ -214,14 +212,15 @@ class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
 
     @cached_property
     def _answered(self) -> list[int]:
-        """Indices of the test prompts that are answered: the first of each domain."""
-        asked = self._settings
-        each, few = asked.looked_up, asked.prompts
-        return [d * each + i for d in range(len(texts_of(asked.model).known)) for i in range(few)]
+        """Indices of the test prompts that sets are judged on: the first of each domain."""
+        settings = self._settings
+        each, few = settings.looked_up, settings.prompts
+        domains = len(texts_of(settings.model).known)
+        return [domain * each + i for domain in range(domains) for i in range(few)]
 
     @remembered
     def _prices_of(self, style: str) -> list[dict[str, shared.Priced]]:
-        """Seconds with each set on each answered prompt."""
+        """Seconds with each set, for each prompt that sets are judged on."""
         self._work.tell(f"judging sets on prompts written as {style}")
         prompts = self._text(style, "test").prompts
         return self._strategies.set_prices([prompts[i] for i in self._answered])
@@ -229,10 +228,10 @@ class _SpaceLookups(shared.DomainMeasurement[HiddenSettings]):
     @remembered
     def _text(self, style: str, split: Split) -> _Texts:
         self._work.tell(f"reading {split} prompts written as {style}")
-        asked, rig = self._settings, self._strategies.rig
-        count = asked.looked_up if split == "test" else asked.anchored
+        settings, rig = self._settings, self._strategies.rig
+        count = settings.looked_up if split == "test" else settings.anchored
         prompts = written(rig, style, count, split)
-        return _Texts.read(rig, prompts, asked.depths, asked.poolings)
+        return _Texts.read(rig, prompts, settings.depths, settings.poolings)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ its top token i and margin xi = <w_i, x> - max over j != i of <w_j, x>:
     cos(x, x') >= 1 - xi^2 / (2 |x|^2 max over j of |w_i - w_j|^2)    and |x'| = |x|
     imply that x' has the same top token.
 
-The length of x' does not change the top token of a head without bias, so equal norms can be had by
-scaling. The condition is sufficient only; `check_lemma` measures the share of positions that it
-covers, and how well cosine ranks agreement.
+Without a bias in the head, the norm of x' does not change its top token, so x' can be scaled to the
+norm of x. The condition is sufficient, not necessary; `check_lemma` measures the share of positions
+that meet it, and how well the cosine ranks agreement.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from torch import Tensor
 
 __all__ = ["LemmaCheck", "check_lemma", "least_cosines"]
 
-BLOCK = 64  # rows whose distances to all tokens are held at a time
+BLOCK = 64  # rows whose distances to all tokens are computed together
 
 
 @dataclass(frozen=True, slots=True)
 class LemmaCheck:
-    """Shares of positions. `broken` must be 0: agreement was guaranteed and there was none."""
+    """Shares of positions. `broken` must be 0: agreement is guaranteed there."""
 
     positions: int
     agrees: float  # same top token
     promised: float  # the bound holds
     broken: float  # the bound holds and the tokens differ
     beyond: float  # tokens agree although the bound does not hold
-    ranking: float  # chance that an agreeing position has the higher cosine; 0.5 is no signal
+    ranking: float  # area under the ROC curve of the cosine for agreement; 0.5 is no signal
     least_cosine: float  # median of the bound
 
 

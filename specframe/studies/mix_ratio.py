@@ -3,11 +3,11 @@
 After table 2 of KNN-SSD (https://arxiv.org/abs/2505.16162). A stream begins in one domain, and
 before each following prompt it changes to another one with probability r. `fixed` is the skip set
 of the domain in which the stream begins, `mixed` one set searched on all domains; both are used
-without any fallback, as in the paper. Streams begin in every domain equally often, so that every r
-has as many prompts of each domain.
+without a fallback, as in the paper. Streams begin in every domain equally often, so that every r
+has the same number of prompts of each domain.
 
-No strategy keeps anything from one prompt to the next. A prompt is therefore answered once, and a
-stream only decides how often its rounds count.
+Strategies keep nothing from one prompt to the next. Each prompt is therefore decoded once, and a
+stream only decides how often its rounds are counted.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
     low, high = rows[0]["ratio"], rows[len(rows) // len(STRATEGIES) - 1]["ratio"]
     void = not shared.pays(speeds[FIXED][0])
     figures = {"void": void, "speeds": speeds, "loses": loses}
-    told = ", ".join(
+    changes = ", ".join(
         f"{name} from {found[0]:.2f}x to {found[-1]:.2f}x" for name, found in speeds.items()
     )
     best = max(STRATEGIES, key=lambda name: speeds[name][-1])
@@ -81,16 +81,14 @@ def _findings(rows: Sequence[Row]) -> Findings:
         f"Void: at r = {low:g} a domain's own set gains only {speeds[FIXED][0]:.2f}x, so there is "
         f"little to lose. "
     )
-    told = (
-        f"As r goes from {low:g} to {high:g}: {told}. Fastest at r = {high:g} is {best}, "
+    text = (
+        f"As r goes from {low:g} to {high:g}: {changes}. Fastest at r = {high:g} is {best}, "
         f"{speeds[best][-1] / speeds[MIX][-1] - 1.0:+.1%} against the mixed set."
     )
-    return Findings(figures, opening + told if void else told)
+    return Findings(figures, opening + text if void else text)
 
 
 class _Streams(shared.DomainMeasurement[MixSettings]):
-    """Streams of prompts."""
-
     def row(self, name: str, ratio: float) -> Row:
         """One strategy on all streams of this ratio."""
         self._work.tell(f"{name} at r = {ratio:g}")
@@ -117,18 +115,18 @@ class _Streams(shared.DomainMeasurement[MixSettings]):
         return texts_of(self._settings.model).known
 
     def _prompt(self, domain: str, number: int) -> Prompt:
-        """One of the domain's prompts; numbers beyond the last begin again."""
+        """A prompt of the domain by number; numbers beyond the last start again at the first."""
         own = self._prompts[domain]
         return own[number % len(own)]
 
     @cached_property
     def _prompts(self) -> Mapping[str, list[Prompt]]:
-        found = self._strategies.asked()
+        found = self._strategies.test_prompts()
         return {domain: [p for p in found if p.domain == domain] for domain in self._domains}
 
     @remembered
     def _strategy(self, name: str, home: str) -> LayerSelector:
-        """Calibrated on its own domain only if it is the fixed one."""
+        """FIXED is calibrated on `home` only, all others on every domain."""
         if name in (FIXED, MIX):
             domains = (home,) if home else ()
             return self._strategies.calibrated("static-bo", domains, options=UNCHANGED)

@@ -1,15 +1,16 @@
 """How far strategies are from the best plan.
 
-The 6-layer testbed has 4,096 skip sets. On the target's own answers to test prompts the one-pass
-estimate gives the acceptance rate of each; with the prices of a 1.1B model, spread over six layers,
-that is an exact speed-up for every set and draft length. A strategy is compared with the best plan
-that its information allows: one for all prompts, one for each domain or one for each prompt. The
-plans of its rounds are weighted by the tokens they emitted; the cost of choosing them is reported
-separately. Answers are sampled: the greedy answers of such a small model repeat themselves, and a
-model that repeats itself needs no layers at all.
+The 6-layer testbed has 4,096 skip sets. On the target's own generations for test prompts the
+one-pass estimate gives the acceptance rate of each; with the prices of a 1.1B model, spread over
+six layers, this gives an exact speed-up for every set and draft length. A strategy is compared with
+the best plan that its information allows: one for all prompts, one for each domain or one for each
+prompt. The plans of its rounds are weighted by the tokens they emitted; the cost of choosing them
+is reported separately. Generations are sampled: greedy generations of such a small model repeat
+themselves, and repetitions can be drafted without any layer.
 
-Another model has too many skip sets to try. There the best plan is the best of those tried: sets
-nested by how little sublayers matter, on all domains and on each, and those that strategies used.
+Other models have too many skip sets to try. For them the best plan is the best of those tried:
+nested sets of the least important sublayers, on all domains and on each, and the sets that
+strategies used.
 """
 
 from __future__ import annotations
@@ -48,15 +49,15 @@ LOOKS_AT = {
 }
 ONE = {"nothing": "one plan for everything", "domain": "one per domain", "prompt": "one per prompt"}
 MEAN = "mean"
-LEAST = 1.2  # speed-up of the best plan, below which there is too little to lose
+LEAST = 1.2  # speed-up of the best plan, below which regret means nothing
 
 
 @dataclass(frozen=True)
 class OracleSettings:
     """Prompts are counted by domain; `profile` names prices, empty for the package's 1.1B.
 
-    `testbed` stands for its version with six layers. `evaluations` are those of each search, 0 for
-    the strategies' own.
+    `testbed` means its version with six layers. `evaluations` are those of each search; 0 means
+    those of the strategy's preset.
     """
 
     model: str = TESTBED
@@ -103,19 +104,17 @@ def _answer(best: Mapping[str, float], regret: Mapping[str, float | None], every
 
 
 class _Regrets(Measurement[OracleSettings]):
-    """Plans of strategies and the best ones."""
-
     @cached_property
     def _testbed(self) -> SmallTestbed:
-        asked = self._settings
-        sizes = asked.prompts, asked.calibration, asked.new_tokens, asked.profile, self._work.place
-        if asked.model == TESTBED:
-            return small_testbed(*sizes)
-        return real_model(asked.model, *sizes)
+        settings = self._settings
+        sizes = settings.prompts, settings.calibration, settings.new_tokens, settings.profile
+        if settings.model == TESTBED:
+            return small_testbed(*sizes, self._work.place)
+        return real_model(settings.model, *sizes, self._work.place)
 
     @cached_property
     def _plans(self) -> dict[str, EveryPlan]:
-        """Speeds of every plan, by test prompt."""
+        """The speed-ups of every plan, by test prompt."""
         rounds = [self._rounds_of(name) for name in LOOKS_AT]
         self._work.tell(f"trying skip sets on {len(self._testbed.tests)} prompts")
         return {
@@ -127,7 +126,7 @@ class _Regrets(Measurement[OracleSettings]):
 
     @cached_property
     def _best(self) -> dict[tuple[str, str], Plan]:
-        """The best plan by what plans may depend on and prompt."""
+        """The best plan, by what it may depend on and by prompt."""
         found: dict[tuple[str, str], Plan] = {}
         for kind in ("nothing", "domain", "prompt"):
             for prompt in self._testbed.tests:
@@ -171,15 +170,15 @@ class _Regrets(Measurement[OracleSettings]):
 
     @remembered
     def _rounds_of(self, name: str) -> dict[str, list[PricedRound]]:
-        """What the strategy planned on each test prompt."""
+        """The strategy's rounds, by test prompt."""
         strategy, testbed = self._strategy(name), self._testbed
         self._work.tell(f"planning with {name}")
         return {p.name: testbed.rounds(strategy, p) for p in testbed.tests}
 
     def _strategy(self, name: str) -> LayerSelector:
-        """Calibrated on the validation split, or as an interrupted run left it."""
+        """The calibrated strategy; an interrupted run's calibration is used again."""
         testbed, folder = self._testbed, self._work.folder
-        options = {"stop": "fixed"}  # the length is a part of the plan that is judged
+        options = {"stop": "fixed"}  # the draft length belongs to the plan that is judged
         if not strategy_class(name).traits.calibrated:
             return testbed.rig.strategy(name, options=options)
         if evaluations := self._settings.evaluations:

@@ -1,10 +1,10 @@
 """Strategies on prompts of domains that they have never seen.
 
 After table 5 of KNN-SSD (https://arxiv.org/abs/2505.16162). Strategies are calibrated on five
-domains and answer prompts of two that are held out; the testbed was not trained on those either.
-With their gate they use what was learnt on all domains if a prompt is farther from its anchors than
-held-out prompts of the domain were, or if the vote is narrow; without it they use what was learnt
-on the nearest domain. `searched there` is a set searched on the domain itself.
+domains and used on two others, which the testbed was not trained on. With their gate they use the
+calibration on all domains if a prompt is farther from its anchors than held-out prompts of the
+domain were, or if the vote is close; without it they use the calibration on the nearest domain.
+`searched there` is a set searched on the held-out domain.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ KNOWN = "known"  # the domains that strategies learn from
 LOOKING_UP = ("knn-ssd", "knap-knn")
 UNGATED = " ungated"
 STRATEGIES = (THERE, EVERYWHERE, *(f"{n}{gate}" for n in LOOKING_UP for gate in ("", UNGATED)))
-THERE_TIMES = 3  # as many prompts to search on: answers out of domain are short
+THERE_TIMES = 3  # times as many prompts to search on: generations out of domain are short
 
 
 @dataclass(frozen=True)
 class OutOfDomainSettings(shared.DomainSettings):
-    """`held_out` prompts are asked of each held-out domain, `prompts` of each known one."""
+    """`held_out` prompts of each held-out domain are used, `prompts` of each known one."""
 
     held_out: int = 24
 
@@ -41,9 +41,9 @@ def run(settings: OutOfDomainSettings, work: Work) -> Findings:
     """A row for each strategy and held-out domain, and for the known ones together."""
     speeds = _Speeds(settings, work)
     held_out = texts_of(settings.model).held_out
-    asked = [(name, domain) for domain in (*held_out, KNOWN) for name in STRATEGIES]
-    asked.remove((THERE, KNOWN))
-    return _findings(speeds.rows("selector domain", asked), held_out)
+    cases = [(name, domain) for domain in (*held_out, KNOWN) for name in STRATEGIES]
+    cases.remove((THERE, KNOWN))
+    return _findings(speeds.rows("selector domain", cases), held_out)
 
 
 def _findings(rows: Sequence[Row], held_out: Sequence[str]) -> Findings:
@@ -64,14 +64,14 @@ def _answer(
     void: Sequence[str],
     refused: dict[str, float],
 ) -> str:
-    told = [
+    said = [
         f"{name} {fmean(speeds[name][d] for d in held_out):.2f}x"
         + (f" ({speeds[name][KNOWN]:.2f}x on known domains)" if name != THERE else "")
         for name in STRATEGIES
     ]
     gate = ", ".join(f"{share:.0%} of {domain}" for domain, share in refused.items())
     answer = (
-        f"On held-out domains, on average: {', '.join(told)}. The gate sends {gate} prompts to the "
+        f"On held-out domains, on average: {', '.join(said)}. The gate sends {gate} prompts to the "
         f"mixed set"
     )
     if void:
@@ -80,23 +80,21 @@ def _answer(
 
 
 class _Speeds(shared.DomainMeasurement[OutOfDomainSettings]):
-    """Speeds on held-out domains."""
-
     def row(self, name: str, domain: str) -> Row:
         """One strategy on one held-out domain, or on all known ones."""
         label = f"{name} {domain}" if name == THERE else name
         strategy = self._strategy(name, domain)
         self._work.tell(f"{name} on {domain}")
-        asked = self._asked(domain)
-        speed = shared.speedup(self._strategies.rounds_price(label, strategy, p) for p in asked)
+        prompts = self._prompts(domain)
+        speed = shared.speedup(self._strategies.rounds_price(label, strategy, p) for p in prompts)
         return {"speed": speed, **self._looked_up(name, strategy, domain)}
 
     def _looked_up(self, name: str, strategy: LayerSelector, domain: str) -> Row:
-        """Which domain was the nearest, and how often the gate refused it."""
+        """The nearest domain, and how often the gate refused it."""
         if name.removesuffix(UNGATED) not in LOOKING_UP:
             return {"refused": None, "nearest": None}
         lookup: Any = strategy
-        vectors = self._strategies.vectors(self._asked(domain))
+        vectors = self._strategies.vectors(self._prompts(domain))
         matches = [lookup.says(vector) for vector in vectors]
         named = [match.label for match in matches]
         return {
@@ -104,10 +102,10 @@ class _Speeds(shared.DomainMeasurement[OutOfDomainSettings]):
             "nearest": None if domain == KNOWN else mode(named),
         }
 
-    def _asked(self, domain: str) -> list[Prompt]:
+    def _prompts(self, domain: str) -> list[Prompt]:
         if domain == KNOWN:
-            return self._strategies.asked()
-        return self._strategies.asked((domain,), self._settings.held_out)
+            return self._strategies.test_prompts()
+        return self._strategies.test_prompts((domain,), self._settings.held_out)
 
     def _strategy(self, name: str, domain: str) -> LayerSelector:
         if name == THERE:

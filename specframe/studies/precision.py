@@ -1,8 +1,8 @@
 """What low-bit weights add to skipping: acceptance and speed by bits and by what is skipped.
 
-Acceptance is measured on the target's own answers; speeds are predicted from it and from the prices
-of this machine. The best set of two states, full and skipped, is then compared with the best of
-three, both found by the same search on other prompts.
+Acceptance is measured on the target's own generations; speeds are predicted from it and from the
+prices of this machine. The best set of two states, full and skipped, is then compared with the best
+of three, both found by the same search on other prompts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OPTIMA = {"full or skipped": False, "full, low-bit or skipped": True}
 class PrecisionSettings:
     """`prompts` of each domain, half to search on; `skipped` are shares of the sublayers.
 
-    Planted models answer four times as many prompts, of random tokens.
+    Planted models get four times as many prompts, of random tokens.
     """
 
     model: str = "testbed"
@@ -72,10 +72,10 @@ def run(settings: PrecisionSettings, work: Work) -> Findings:
 
 
 class _Precision(Measurement[PrecisionSettings]):
-    """Sets of every precision on the same answers."""
+    """Sets of every precision on the same generations."""
 
     def row(self, weights: str, skipped: float) -> Row:
-        """Nested sets of what changes the stream least, in one precision."""
+        """The least important sublayers skipped, the others in one precision."""
         skips, bits = self._nested(skipped), WIDTHS[weights]
         return self._figures(skips.lower(bits) if bits else skips)
 
@@ -83,7 +83,7 @@ class _Precision(Measurement[PrecisionSettings]):
         """The best set that a local search finds."""
         settings, rig = self._settings, self._rig
         if not OPTIMA[states]:
-            rig = rig.priced(replace(rig.costs, low=()))  # nothing else is then chosen
+            rig = rig.priced(replace(rig.costs, low=()))  # then no sublayer is low-bit
         options = {
             "search": "local",
             "evaluations": str(settings.evaluations),

@@ -1,10 +1,11 @@
 """KnapSpec's cosine threshold, and what Lemma 4.1 says about it.
 
-The program (https://arxiv.org/abs/2602.20217) drops a path once its mean cosine with the target's
-stream falls below a threshold. It runs once in each answer of the testbed's model, as published, at
-several thresholds: its cost is priced, and its plan is judged on the tokens that follow, which no
-decision used. The lemma guarantees agreement where the cosine of the head's inputs exceeds a bound;
-how often it does is counted on skip sets of the sublayers that matter least on other prompts.
+The dynamic program (https://arxiv.org/abs/2602.20217) drops a path once its mean cosine with the
+target's stream falls below a threshold. It runs once in each generation of the testbed's model, as
+published, at several thresholds: its cost is priced, and its plan is judged on the following
+tokens, which it has not seen. The lemma guarantees agreement if the cosine of the head's inputs
+exceeds a bound; the share of such positions is counted for skip sets of the least important
+sublayers.
 """
 
 from __future__ import annotations
@@ -39,15 +40,15 @@ PUBLISHED = 0.5
 PROGRAM, LEMMA = "program", "lemma"
 LONGEST = 16  # drafted tokens
 ROUND = 11  # tokens that a round of the published strategy emits at most
-FREE = 0.01  # of the speed: a threshold that loses no more counts as losing nothing
+FREE = 0.01  # loss of speed that is ignored
 
 
 @dataclass(frozen=True)
 class PruningSettings:
     """`prompts` of each domain; the plan is judged on `judged` tokens after the program ran.
 
-    `rounds` give the program its reference rows. `shares` of the sublayers are skipped for the
-    lemma. `profile` names prices, empty for the package's 1.1B.
+    The program runs after `rounds` rounds. `shares` of the sublayers are skipped for the lemma.
+    `profile` names prices, empty for the package's 1.1B.
     """
 
     model: str = "testbed"
@@ -101,18 +102,18 @@ def _name(threshold: float) -> str:
 
 
 def _said(saves: Mapping[float, float], loses: Mapping[float, float], free: float) -> str:
-    told = []
+    parts = []
     if PUBLISHED in saves:
-        told.append(
+        parts.append(
             f"At the published threshold of {PUBLISHED} pruning saves {saves[PUBLISHED]:.0%} of "
             f"the program's seconds and loses {loses[PUBLISHED]:.1%} of the plan's speed"
         )
-    told.append(
+    parts.append(
         "every threshold tried loses speed"
         if free == UNPRUNED
         else f"the highest threshold that loses at most {FREE:.0%}, {free}, saves {saves[free]:.0%}"
     )
-    return f"{'; '.join(told)}."
+    return f"{'; '.join(parts)}."
 
 
 def _lemma_said(lemma: Sequence[Row]) -> str:
@@ -133,10 +134,8 @@ def _lemma_said(lemma: Sequence[Row]) -> str:
 
 
 class _Checks(Measurement[PruningSettings]):
-    """Checks of the program and of the lemma."""
-
     def program(self, of: str, threshold: float) -> Row:
-        """Means over the answers; speeds are weighted by time."""
+        """Means over the generations; speeds are weighted by time."""
         decided, unpruned = self._decisions(threshold), self._decisions(UNPRUNED)
         return {
             "seconds": fmean(one.seconds for one in decided),
@@ -149,7 +148,7 @@ class _Checks(Measurement[PruningSettings]):
         }
 
     def lemma(self, of: str, share: float) -> Row:
-        """On the set of this share of the sublayers, at every position of the answers."""
+        """The check at every generated position, with this share of the sublayers skipped."""
         layers = self._rig.executor.shape.layers
         skips = SkipSet.from_sublayers(layers, self._order[: max(round(share * 2 * layers), 1)])
         pairs = [_streams(self._rig, text, skips) for text in self._texts]
@@ -172,8 +171,8 @@ class _Checks(Measurement[PruningSettings]):
         norm, head = getattr(model.base_model, "norm", None), model.get_output_embeddings()
         if norm is None or getattr(head, "bias", None) is not None:
             raise UnsupportedModel(
-                f"The lemma is about a head without bias behind one norm, which "
-                f"{type(model).__name__} does not have. Use a Llama-shaped model."
+                f"Lemma 4.1 needs one norm and a head without bias, which {type(model).__name__} "
+                f"does not have. Use a Llama-shaped model."
             )
         return norm, head.weight.detach()
 
@@ -183,18 +182,18 @@ class _Checks(Measurement[PruningSettings]):
 
     @cached_property
     def _texts(self) -> list[Judged]:
-        """Answers, with the target's keys and values."""
+        """Generations, with the target's keys and values."""
         executor = self._rig.executor
-        self._work.tell(f"answering {len(self._prompts)} prompts")
-        asked = [prompt.tokens for prompt in self._prompts]
+        self._work.tell(f"generating for {len(self._prompts)} prompts")
+        tokens = [prompt.tokens for prompt in self._prompts]
         return [
             judge(executor, text)
-            for text in continue_prompts(executor, asked, self._settings.judged)
+            for text in continue_prompts(executor, tokens, self._settings.judged)
         ]
 
     @cached_property
     def _order(self) -> list[int]:
-        """Sublayers, those that matter least on other prompts first."""
+        """Sublayers, the least important on other prompts first."""
         self._work.tell("ranking sublayers")
         seen = self._rig.study_prompts(1, split="validation")
         return rank_sublayers(
@@ -203,7 +202,7 @@ class _Checks(Measurement[PruningSettings]):
 
     @remembered
     def _decisions(self, threshold: float) -> list[_Decision]:
-        """What the program decided in each answer."""
+        """The program's decision in each generation."""
         self._work.tell(f"the program at threshold {_name(threshold)}")
         return [self._decide(prompt, threshold) for prompt in self._prompts]
 
@@ -234,7 +233,7 @@ class _Checks(Measurement[PruningSettings]):
 
 @dataclass(frozen=True, slots=True)
 class _Decision:
-    """A plan, the priced seconds of the program that made it, and its speed on what followed."""
+    """A plan, the priced seconds of the program, and the plan's speed on the following tokens."""
 
     skips: SkipSet
     seconds: float
@@ -242,7 +241,7 @@ class _Decision:
 
 
 def _streams(rig: PricedRig, text: Judged, skips: SkipSet) -> tuple[Tensor, Tensor]:
-    """Target's and draft's last states [places, H], each place as a draft that begins there."""
+    """Last states of target and draft, [positions, H]; at each position a draft begins."""
     device = rig.executor.device
     positions = torch.arange(text.first, len(text.tokens), device=device)
     columns = torch.arange(len(text.tokens), device=device)

@@ -1,11 +1,11 @@
-"""One calibration of a skip set against recalibration while the text it is used on drifts.
+"""One calibration of a skip set against recalibration while the text changes.
 
 The stream goes through the known domains: each period is half of one domain and half of the
-next, at a longer context than the period before. Sets are searched as `static-bo` does, by
-knapsack. `once` keeps the first period's set, `broad` one found on all domains beforehand;
+next, at a longer context than the period before. Sets are found by `static-bo`'s knapsack search.
+`once` keeps the first period's set, `broad` a set found on all domains before the first period;
 `periodic` searches again after each period, on the prompts of that period and from the current set;
-`foreseen` knows each period before it begins, which no real server can. Searches and the answers
-they use are charged at the prices at which tokens are decoded: no time is measured.
+`foreseen` knows each period before it begins, which no real server can. Searches and the
+generations they use are charged at the same prices as decoding: no time is measured.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ LONGEST = 12  # drafted tokens
 
 @dataclass(frozen=True)
 class RetrainingSettings:
-    """`prompts` of each period are measured, as many more searched on; contexts in tokens.
+    """`prompts` of each period are measured, others of the same number searched on.
 
-    `tokens` are decoded in a period. `profile` names prices, empty for the package's 1.1B.
+    `shortest` and `longest` are contexts in tokens; `tokens` are decoded in a period. `profile`
+    names prices, empty for the package's 1.1B.
     """
 
     model: str = "testbed"
@@ -100,7 +101,7 @@ def _seconds(row: Row, tokens: int) -> float:
 
 
 def _break_even(rows: Sequence[Row], once: Sequence[Row]) -> int | None:
-    """Tokens per period above which calibrating more than once pays off; None: never."""
+    """Tokens per period from which on this policy is faster than ONCE; None: never."""
     extra = sum(r["calibration_seconds"] for r in rows) - sum(
         r["calibration_seconds"] for r in once
     )
@@ -112,28 +113,26 @@ def _break_even(rows: Sequence[Row], once: Sequence[Row]) -> int | None:
 
 def _answer(figures: Mapping[str, Any], settings: RetrainingSettings) -> str:
     speed, gain, pays = (figures[key] for key in ("speed", "gain", "break_even_tokens"))
-    told = [
+    parts = [
         f"A set found once has a speed-up of {speed[ONCE]:.2f}x over the drift, one found on all "
         f"domains {speed[BROAD]:.2f}x, recalibrating each period {speed[PERIODIC]:.2f}x"
     ]
     if pays[PERIODIC] is None:
-        told.append("recalibrating never pays off")
+        parts.append("recalibrating never pays off")
     else:
-        told.append(
+        parts.append(
             f"recalibrating pays off from {pays[PERIODIC]} tokens per period, "
             f"{gain[PERIODIC]:+.1%} net at {settings.tokens}"
         )
-    told.append(
+    parts.append(
         "a broad calibration never pays off"
         if pays[BROAD] is None
         else f"a broad calibration from {pays[BROAD]}, {gain[BROAD]:+.1%} net"
     )
-    return f"{'; '.join(told)}."
+    return f"{'; '.join(parts)}."
 
 
 class _Drift(Measurement[RetrainingSettings]):
-    """Policies over a drifting stream."""
-
     def row(self, policy: str, period: int) -> Row:
         """The speed of the policy's set in this period."""
         deployed, judge = self._deployed(policy, period), self._judge(period)
@@ -163,7 +162,7 @@ class _Drift(Measurement[RetrainingSettings]):
         """The two domains alternate; no prompt of a split is used in two periods."""
         half, context = self._settings.prompts // 2, self._settings.context(period)
         found = []
-        for place, domain in enumerate(self._mix(period)):  # each domain is first once, second once
+        for place, domain in enumerate(self._mix(period)):  # each domain is used in two periods
             both = self._rig.study_prompts(
                 2 * half, domains=(domain,), contexts=(context,), split=split
             )
@@ -172,12 +171,12 @@ class _Drift(Measurement[RetrainingSettings]):
 
     @remembered
     def _judge(self, period: int) -> _Judge:
-        self._work.tell(f"answering prompts of period {period + 1}")
+        self._work.tell(f"generating for period {period + 1}")
         prompts = [prompt.tokens for prompt in self._prompts(period, "test")]
         return _Judge(self._rig, prompts, self._settings.new_tokens)
 
     def _deployed(self, policy: str, period: int) -> _Deployed:
-        """The set in use, charged in the period in which it is first used."""
+        """The set in use; its search is charged in the first period that uses it."""
         if policy in (ONCE, BROAD) and period:
             return replace(self._deployed(policy, 0), seconds=0.0)
         if policy in (PERIODIC, FORESEEN) and period == 0:
@@ -186,7 +185,7 @@ class _Drift(Measurement[RetrainingSettings]):
 
     @remembered
     def _calibrated(self, policy: str, period: int) -> _Deployed:
-        """A search on what the policy can know before the period begins."""
+        """A search on the prompts that the policy knows before the period begins."""
         self._work.tell(f"calibrating: {policy}, period {period + 1}")
         if policy == PERIODIC:
             before = self._deployed(PERIODIC, period - 1).strategy
@@ -206,7 +205,7 @@ class _Drift(Measurement[RetrainingSettings]):
         return self._rig.strategy("static-bo", options=options)
 
     def _search(self, strategy: LayerSelector, prompts: Sequence[Prompt]) -> _Deployed:
-        """Prompts have no labels: domains alternate, so halves of them are alike."""
+        """Prompts get no label; domains alternate, so that each half has both domains."""
         lab = _ChargedLab(self._rig, self._settings.new_tokens)
         found = strategy.calibrate(lab, [Prompt(prompt.tokens) for prompt in prompts])
         return _Deployed(found, lab.seconds)
@@ -221,13 +220,12 @@ class _Deployed:
 
     @property
     def skips(self) -> SkipSet:
-        """The skip set."""
         (judged,) = self.strategy.skip_sets().values()
         return judged.skips
 
 
 class _Judge:
-    """A period's prompts with the target's answers."""
+    """A period's prompts with the target's generations."""
 
     def __init__(self, rig: PricedRig, prompts: Sequence[tuple[int, ...]], new_tokens: int) -> None:
         texts = continue_prompts(rig.executor, prompts, new_tokens)
@@ -241,11 +239,11 @@ class _Judge:
         return self._costs.autoregressive(self._n)
 
     def acceptance(self, skips: SkipSet) -> float:
-        """Acceptance of first tokens."""
+        """Acceptance rate of the first drafted token."""
         return self._estimator.estimate(skips).mean
 
     def best(self, skips: SkipSet) -> tuple[int, float]:
-        """The draft length of most tokens a second on the answers, and its speed-up.
+        """The fastest draft length on the generations, and its speed-up.
 
         Strategies end drafts by confidence, so each set is judged at its best length.
         """
@@ -260,7 +258,7 @@ class _Judge:
 
 
 class _ChargedLab(ModelLab):
-    """A lab that adds up what its answers and estimates cost at the prices."""
+    """A lab that adds up the prices of its generations and estimates."""
 
     def __init__(self, rig: PricedRig, new_tokens: int) -> None:
         super().__init__(rig.executor, rig.costs, new_tokens=new_tokens, facts=rig.facts)
@@ -278,13 +276,13 @@ class _ChargedLab(ModelLab):
             for wanted in skips:
                 if (wanted.bits, tokens) not in self._charged:
                     self._charged.add((wanted.bits, tokens))
-                    # one walk over all positions of the answer, side by side
+                    # one walk over all generated positions
                     self.seconds += self.costs.walk(len(tokens) + new, new, wanted, logits=new)
         return super().acceptance(skips, prompts)
 
 
 def _answer_seconds(costs: CostModel, prompt: int, new: int) -> float:
-    """Seconds to read a prompt, to answer it, and to read both to keep the target's states."""
+    """Seconds to read a prompt, to generate, and to read both again for the target's states."""
     reading = costs.walk(0, prompt) + costs.walk(0, prompt + new, logits=new)
     return reading + new * costs.autoregressive(prompt + new / 2)
 

@@ -1,13 +1,13 @@
 """What strategies gain at the prices of models too large for this machine, on several devices.
 
-Prices of an 8B, a 32B and a 70B model are composed: one of their layers was measured, the others
-are taken to cost the same. Those of a 405B model are scaled from the 70B's in proportion to the
-weights. Nothing was generated with them: the loss of skipping and the acceptance rates are those of
-the testbed's model on its own answers, each of its layers standing for several. The figures show
-only the effect of the prices, not how redundant a large model is.
+Prices of an 8B, a 32B and a 70B model are composed: one of their layers was measured, and the
+others are assumed to cost the same. Those of a 405B model are scaled from the 70B's in proportion
+to the weights. The large models generated nothing: the loss of skipping and the acceptance rates
+are those of the testbed's model on its own generations; each of its layers represents several. The
+figures show only the effect of the prices, not how redundant a large model is.
 
-Strategies that are calibrated learn at the prices of one device, and are used on all numbers of
-them. Planning counts with what its walks are priced at and with the seconds that it takes here.
+Strategies are calibrated at the prices of one device and used on every number of devices. The cost
+of planning is the price of its walks plus the seconds that it takes here.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from typing import Any
 
 from specframe.bench.settings import HEADLINE
 from specframe.contract.options import require_at_least
+from specframe.contract.registry import strategy_class
+from specframe.contract.selector import LayerSelector
 from specframe.costs.model import CostModel
 from specframe.costs.sharded import Link
 from specframe.errors import InvalidConfig
+from specframe.prediction.priced_rounds import PricedRound, priced_rounds
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import continue_prompts
 from specframe.studies.framework.measurement import Measurement, remembered
 from specframe.studies.framework.study import Findings, Lines, Row, Study, Work
-from specframe.studies.worlds.at_large_prices import AtLargePrices
-from specframe.studies.worlds.domain_strategies import DomainSettings
+from specframe.studies.worlds.domain_strategies import DomainSettings, DomainStrategies
 from specframe.studies.worlds.large_models import LARGE, LargeModel, large_model
 from specframe.studies.worlds.links import GLOO, link_of
 from specframe.studies.worlds.plans_at import plans_at
@@ -42,11 +44,11 @@ __all__ = ["STUDY", "ScaleSettings"]
 
 @dataclass(frozen=True)
 class ScaleSettings:
-    """KnapSpec's plans at `profiles`, which come with the package or are folders, by context.
+    """KnapSpec's plans at `profiles` (of the package, or folders) and `contexts`.
 
-    Rounds of `strategies` at the prices of `shapes` on so many `devices`, whose all-reduce takes
-    what `link` says: `gloo` measures it between two processes here, `LATENCY:SPEED` is in
-    microseconds and GB/s. `prompts`, and `calibration` ones, are of each domain.
+    Rounds of `strategies` at the prices of `shapes` on each number of `devices`. `link` is the
+    price of an all-reduce: `gloo` measures it between two processes here, `LATENCY:SPEED` is in
+    microseconds and GB/s. `prompts` and `calibration` are numbers of prompts per domain.
     """
 
     model: str = "testbed"
@@ -87,8 +89,8 @@ def run(settings: ScaleSettings, work: Work) -> Findings:
         for name in settings.profiles
     }
     split = _StrategiesAtPrices(settings, work)
-    asked = product(settings.shapes, settings.devices, settings.strategies)
-    by_shape = _by_shape(split.rows("shape devices strategy", asked))
+    cases = product(settings.shapes, settings.devices, settings.strategies)
+    by_shape = _by_shape(split.rows("shape devices strategy", cases))
     simulated = {name: kept_prices(name).simulated for name in settings.profiles}
     simulated |= {name: large_model(name).costs.simulated for name in settings.shapes}
     figures = {
@@ -98,12 +100,12 @@ def run(settings: ScaleSettings, work: Work) -> Findings:
         "all_reduce": dict(split.link_row()),
         **by_shape,
     }
-    told = _answer(by_profile, settings.contexts), _answer_for_large(by_shape, settings)
-    return Findings(figures, " ".join(told))
+    plans, gains = _answer(by_profile, settings.contexts), _answer_for_large(by_shape, settings)
+    return Findings(figures, f"{plans} {gains}")
 
 
 def _by_shape(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Shape, number of devices, strategy."""
+    """The rows by shape, number of devices and strategy."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
         own = found.setdefault(row["shape"], {}).setdefault(str(row["devices"]), {})
@@ -114,7 +116,7 @@ def _by_shape(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _answer_for_large(by_shape: Mapping[str, Any], settings: ScaleSettings) -> str:
-    """Of the largest model on the most devices."""
+    """The sentences on the largest model on the most devices."""
     name, most = settings.shapes[-1], str(max(settings.devices))
     own = by_shape[name][most]
     gains = ", ".join(f"{strategy} {row['speedup']:.2f}x" for strategy, row in own.items())
@@ -140,20 +142,18 @@ def _turned(by_profile: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
 def _answer(
     by_profile: Mapping[str, Mapping[str, Sequence[float]]], contexts: Sequence[int]
 ) -> str:
-    told = [
+    ranges = [
         f"{own['speed'][0]:.2f}x to {own['speed'][-1]:.2f}x at the prices of {name} (attention "
         f"skipped: {own['skipped_attention'][0]:.0%} to {own['skipped_attention'][-1]:.0%})"
         for name, own in by_profile.items()
     ]
     return (
         f"From a context of {contexts[0]} to one of {contexts[-1]} tokens, the predicted speed-up "
-        f"goes from {', '.join(told)}."
+        f"goes from {', '.join(ranges)}."
     )
 
 
 class _PlansAtPrices(Measurement[ScaleSettings]):
-    """Plans at each profile's prices."""
-
     def row(self, name: str, context: int) -> Row:
         """Means over the prompts; speeds are weighted by time."""
         prices = kept_prices(name)
@@ -194,8 +194,8 @@ class _PlansAtPrices(Measurement[ScaleSettings]):
 
     @cached_property
     def _estimators(self) -> dict[str, AcceptanceEstimator]:
-        """By prompt, on the model's own answers."""
-        self._work.tell(f"answering {len(self._prompts)} prompts")
+        """By prompt, on the model's own generations."""
+        self._work.tell(f"generating for {len(self._prompts)} prompts")
         executor, new = self._rig.executor, self._settings.new_tokens
         return {
             prompt.name: AcceptanceEstimator(
@@ -209,7 +209,7 @@ class _PlansAtPrices(Measurement[ScaleSettings]):
 
     @remembered
     def _plans(self, name: str) -> list[dict[int, DraftPlan]]:
-        """By prompt: the plan at each context."""
+        """For each prompt, the plan at each context."""
         rig = self._rig.priced(self._costs(name))
         self._work.tell(f"planning at the prices of {name}")
         strategy = rig.strategy("knapspec", options={"stop": "fixed"})
@@ -220,10 +220,8 @@ class _PlansAtPrices(Measurement[ScaleSettings]):
 
 
 class _StrategiesAtPrices(Measurement[ScaleSettings]):
-    """Rounds of strategies at the prices of large models."""
-
     def row(self, shape: str, devices: int, strategy: str) -> Row:
-        """Of all prompts together."""
+        """Figures over all prompts together."""
         model = self._model(shape)
         costs = model.on(devices, self._link)
         self._work.tell(f"{strategy} at the prices of {shape} on {devices} devices")
@@ -267,22 +265,48 @@ class _StrategiesAtPrices(Measurement[ScaleSettings]):
 
     @cached_property
     def _rig(self) -> PricedRig:
-        return priced_rig(self._settings.model)
+        return priced_rig(self._settings.model, place=self._work.place)
 
     @remembered
-    def _world(self, shape: str) -> AtLargePrices:
-        """Strategies that learnt at the prices of one device."""
-        asked = self._settings
+    def _world(self, shape: str) -> _AtLargePrices:
+        """Strategies calibrated at the prices of one device."""
+        given = self._settings
         settings = DomainSettings(
-            asked.model,
+            given.model,
             shape,
-            asked.calibration,
-            asked.evaluations,
-            asked.domain_evaluations,
-            asked.prompts,
-            asked.new_tokens,
+            given.calibration,
+            given.evaluations,
+            given.domain_evaluations,
+            given.prompts,
+            given.new_tokens,
         )
-        return AtLargePrices(settings, self._work, self._rig, self._model(shape).costs)
+        return _AtLargePrices(settings, self._work, self._rig, self._model(shape).costs)
+
+
+class _AtLargePrices(DomainStrategies):
+    """Strategies calibrated at the prices of one large model, named by the setting `profile`."""
+
+    def __init__(
+        self, settings: DomainSettings, work: Work, rig: PricedRig, costs: CostModel
+    ) -> None:
+        super().__init__(settings, work)
+        self._given, self._costs = rig, costs
+
+    @cached_property
+    def rig(self) -> PricedRig:
+        """The small model at the large one's prices."""
+        return self._given.priced(spread_over(self._costs, self._given.shape.layers))
+
+    def rounds(self, name: str, costs: CostModel) -> Sequence[PricedRound]:
+        """A strategy's rounds on all test prompts, at other prices of the same model."""
+        rig = self.rig.priced(spread_over(costs, self.rig.shape.layers))
+        new, strategy = self._settings.new_tokens, self._strategy(name)
+        every = [priced_rounds(rig, strategy, prompt, new) for prompt in self.test_prompts()]
+        return [done for rounds in every for done in rounds]
+
+    def _strategy(self, name: str) -> LayerSelector:
+        calibrated = strategy_class(name).traits.calibrated
+        return self.calibrated(name) if calibrated else self.rig.strategy(name)
 
 
 def _share(part: int, whole: int) -> float:

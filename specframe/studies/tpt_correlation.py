@@ -2,10 +2,10 @@
 
 KnapSpec (https://arxiv.org/abs/2602.20217) plans by expected tokens per time and reports a Pearson
 correlation of 0.837 with measured throughput. Plans of many skip sets, draft lengths and contexts
-are predicted on some prompts, then decode others, alternating round by round; this study measures
-time. Tokens per layer is the same figure with all sublayers at one price (DEL's),
-`round` prices the whole round: head, rows of verification, reuse of the prefix. Intervals come from
-drawing skip sets again with all their plans, since plans of one set are alike.
+are predicted on some prompts and timed on others, one round of each plan in turn. Tokens per layer
+is the same figure with one price for all sublayers (as in DEL); `round` is the price of the whole
+round: head, rows of verification, reuse of the prefix. Intervals are bootstrapped over skip sets,
+since plans of one set are similar.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ PREDICTORS = ("acceptance", "tokens_per_layer", "tokens_per_time", "round")
 
 @dataclass(frozen=True)
 class TptSettings:
-    """Sets skip these shares of the sublayers: `ranked` by how little they matter, or `random`.
+    """Shares of sublayers to skip: the least important ones (`ranked`) or `random` ones.
 
-    `prompts` of each context are predicted on, as many others are measured on.
+    `prompts` of each context are predicted on, others of the same number measured on.
     """
 
     model: str = "testbed"
@@ -98,7 +98,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
 
 
 def _table(rows: Sequence[Row]) -> Floats:
-    """[plans, predictors and then what was measured]"""
+    """[plans, predictors and the measured figure]"""
     return np.array([[row[key] for key in (*PREDICTORS, MEASURED)] for row in rows])
 
 
@@ -108,7 +108,7 @@ def _interval(
     correlate: Callable[[Floats, Floats], float],
     less: str | None = None,
 ) -> list[float]:
-    """Value, low and high, of a predictor's correlation or of its lead over another's."""
+    """Value, low and high of a predictor's correlation, or of its difference to another's."""
 
     def figure(drawn: Sequence[Floats]) -> float:
         plans = np.concatenate(drawn)
@@ -136,7 +136,7 @@ def _spearman(x: Floats, y: Floats) -> float:
 
 
 def _answer(found: Mapping[str, Any], plans: int) -> str:
-    def told(name: str) -> str:
+    def said(name: str) -> str:
         value, low, high = found["pearson"][name]
         return f"{value:.2f} ({low:.2f} to {high:.2f}; Spearman {found['spearman'][name][0]:.2f})"
 
@@ -148,16 +148,14 @@ def _answer(found: Mapping[str, Any], plans: int) -> str:
 
     return (
         f"Over {plans} plans, measured throughput correlates with tokens per time at "
-        f"{told('tokens_per_time')}, with acceptance at {told('acceptance')}, with tokens per "
-        f"layer at {told('tokens_per_layer')} and with the whole round's price at "
-        f"{told('round')}. Tokens per time predict it {verdict('acceptance')} acceptance and "
+        f"{said('tokens_per_time')}, with acceptance at {said('acceptance')}, with tokens per "
+        f"layer at {said('tokens_per_layer')} and with the whole round's price at "
+        f"{said('round')}. Tokens per time predict it {verdict('acceptance')} acceptance and "
         f"{verdict('tokens_per_layer')} tokens per layer."
     )
 
 
 class _Races(Measurement[TptSettings]):
-    """Plans that are predicted and timed."""
-
     def row(self, context: int, name: str, length: int) -> Row:
         """Predicted and measured figures of one plan."""
         return self._race(context)[name, length]
@@ -193,14 +191,14 @@ class _Races(Measurement[TptSettings]):
         """All plans at this context: predicted on some prompts, then timed on others."""
         settings, executor, costs = self._settings, self._rig.executor, self._costs
         plans = self._plans
-        seen, asked = (self._prompts(context, start) for start in (0, settings.prompts))
+        seen, unseen = (self._prompts(context, start) for start in (0, settings.prompts))
         texts = continue_prompts(executor, seen, settings.new_tokens)
         estimator = AcceptanceEstimator(executor, texts)
         alphas = {name: estimator.estimate(skips).mean for name, skips in self._sets.items()}
-        n = fmean(map(len, asked)) + settings.new_tokens / 2
+        n = fmean(map(len, unseen)) + settings.new_tokens / 2
         predicted = {key: _predicted(costs, plan, alphas[key[0]], n) for key, plan in plans.items()}
         self._work.tell(f"timing {len(plans)} plans at a context of {context}")
-        _, laps = race(executor, list(plans.values()), asked, settings.new_tokens)
+        _, laps = race(executor, list(plans.values()), unseen, settings.new_tokens)
         return {
             key: {**predicted[key], MEASURED: 1.0 / lap.seconds_per_token}
             for key, lap in zip(plans, laps, strict=True)

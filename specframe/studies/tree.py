@@ -1,10 +1,10 @@
 """What tree drafting adds to each strategy.
 
-Any strategy can be given a tree by configuration (`draft_tree`): siblings beside its drafted chain,
-which are verified in the same walk. Every strategy decodes the same prompts greedily with a chain
-and with each tree, on the testbed's model at the prices of a 1.1B one. The text is the same each
-time, since decoding is lossless, so prompts are compared one by one. Rounds are priced with the
-nodes they really had; the computation of the strategy is included. No time is measured.
+The option `draft_tree` adds siblings to the drafted chain of any strategy; they are verified in the
+same walk. Every strategy decodes the same prompts greedily with a chain and with each tree, on the
+testbed's model at the prices of a 1.1B model. The text is the same each time, since decoding is
+lossless, so prompts are compared one by one. Rounds are priced by the nodes they had, and the
+strategy's computation is included. No time is measured.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Pairs = Sequence[tuple[float, float]]  # priced seconds of a prompt: chain, tree
 
 @dataclass(frozen=True)
 class TreeSettings:
-    """`trees` are written as `draft_tree` is; prompts are counted by domain.
+    """`trees` have the format of `draft_tree`; `prompts` and `calibration` are per domain.
 
     `evaluations` are those of strategies that are calibrated. `profile` names prices, empty for the
     package's 1.1B.
@@ -88,14 +88,14 @@ def _findings(rows: Sequence[Row]) -> Findings:
         for name in names
     }
     sure = [name for name, row in best.items() if row["adds_low"] > 0.0]
-    told = ", ".join(
+    said = ", ".join(
         f"{name} {row['adds']:+.1%} ({row['adds_low']:+.1%} to {row['adds_high']:+.1%}; "
         f"{row['tree']})"
         for name, row in best.items()
     )
     return Findings(
         {"adds": adds, "best_tree": {name: row["tree"] for name, row in best.items()}},
-        f"With the best of these trees, the speed of each strategy changes by: {told}. The gain is "
+        f"With the best of these trees, the speed of each strategy changes by: {said}. The gain is "
         f"significant for {', '.join(sure) if sure else 'none'}.",
     )
 
@@ -106,8 +106,6 @@ def _added(pairs: Pairs) -> float:
 
 
 class _Gains(Measurement[TreeSettings]):
-    """Gains of trees over chains."""
-
     def row(self, name: str, tree: str, chain: Row | None = None) -> Row:
         """One strategy with a tree, compared with its own chain."""
         options = {} if chain is None else {"draft_tree": tree}
@@ -137,7 +135,7 @@ class _Gains(Measurement[TreeSettings]):
 
     @remembered
     def _strategy(self, name: str) -> LayerSelector:
-        """Calibrated on the validation split where it needs that, or as the folder keeps it."""
+        """Calibrated on the validation split if needed, or read from the folder."""
         rig, settings = self._rig, self._settings
         if not strategy_class(name).traits.calibrated:
             return rig.strategy(name)

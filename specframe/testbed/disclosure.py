@@ -1,4 +1,4 @@
-"""What everybody who reads a figure of the testbed must know."""
+"""The note that accompanies all figures of the testbed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ EXIT_NOTE = f"{MARK} exits early, which the testbed's early-exit loss helps"
 
 
 def exit_mark(model: str, contender: str) -> str:
-    """What follows the contender's name where the testbed's training helps it."""
+    """The mark after a contender's name if the testbed's training helps it."""
     name = contender.partition(":")[0].partition("+")[0]
     return f" {MARK}" if model == "testbed" and name in HELPED else ""

@@ -13,19 +13,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A conversation up to the answer, its reference answer, and how it is to be written down."""
+    """A conversation up to the answer, its reference answer, and whether it uses the template."""
 
     conversation: Conversation
     templated: bool
 
     @property
     def document(self) -> Document:
-        """The document asked for; it is what the scorer needs."""
+        """The document to answer, which the scorer needs."""
         return self.conversation.document
 
     @property
     def domain(self) -> str:
-        """The document's domain."""
         return self.document.domain
 
     @property
@@ -35,7 +34,7 @@ class Question:
 
     @property
     def reference(self) -> str:
-        """One right answer."""
+        """A correct answer."""
         return self.document.exercise.answer
 
     @property
@@ -48,7 +47,7 @@ class Question:
         return [*turns, {"role": "user", "content": self.text}]
 
     def tokens(self, tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
-        """Token numbers to hand to `generate`."""
+        """Token ids for `generate`."""
         return encode_prompt(tokenizer, self.conversation, self.templated)
 
 
@@ -61,7 +60,7 @@ def suite(
     exemplars: int = 0,
     templated: bool = True,
 ) -> tuple[Question, ...]:
-    """The prompts number start..start+count-1 of a domain; equal arguments give equal prompts."""
+    """Prompts start to start + count - 1 of a domain; equal arguments give equal prompts."""
     if domain not in NAMES:
         raise InvalidRequest(f"No domain named {domain!r}. Known: {', '.join(NAMES)}.")
     return tuple(

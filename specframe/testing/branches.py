@@ -17,15 +17,10 @@ Outcome = TypeVar("Outcome", bound=Hashable)
 
 @dataclass(slots=True)
 class _Event:
-    """One choice of the current branch."""
+    """One choice: its distribution, and the possible results from the current one on."""
 
     chances: list[float]
-    taken: int
-
-    def next(self) -> int | None:
-        """The next alternative with a probability above 0."""
-        later = range(self.taken + 1, len(self.chances))
-        return next((index for index in later if self.chances[index] > 0.0), None)
+    left: list[int]
 
 
 def walk_branches(run: Callable[[Choose], Result]) -> Iterator[tuple[Result, float]]:
@@ -43,7 +38,8 @@ def walk_branches(run: Callable[[Choose], Result]) -> Iterator[tuple[Result, flo
             nonlocal position, probability
             chances: list[float] = probabilities.tolist()
             if position == len(events):
-                events.append(_Event(chances, _first(chances)))
+                possible = [index for index, chance in enumerate(chances) if chance > 0.0]
+                events.append(_Event(chances, possible))
             event = events[position]
             if event.chances != chances:
                 raise AssertionError(
@@ -51,18 +47,16 @@ def walk_branches(run: Callable[[Choose], Result]) -> Iterator[tuple[Result, flo
                     f"and now has {chances}: `run` depends on more than `choose`"
                 )
             position += 1
-            probability *= chances[event.taken]
-            return event.taken
+            probability *= chances[event.left[0]]
+            return event.left[0]
 
         result = run(choose)
         yield result, probability
-        while events and events[-1].next() is None:
+        while events and len(events[-1].left) == 1:
             events.pop()
         if not events:
             return
-        following = events[-1].next()
-        assert following is not None
-        events[-1].taken = following
+        del events[-1].left[0]
 
 
 def exact_law(run: Callable[[Choose], Outcome]) -> dict[Outcome, float]:
@@ -71,7 +65,3 @@ def exact_law(run: Callable[[Choose], Outcome]) -> dict[Outcome, float]:
     for result, probability in walk_branches(run):
         distribution[result] += probability
     return dict(distribution)
-
-
-def _first(chances: list[float]) -> int:
-    return next(index for index, chance in enumerate(chances) if chance > 0.0)

@@ -55,7 +55,7 @@ def rows_together_are_rows_one_by_one(executor: Executor, tolerance: float) -> N
 
 
 def a_long_block_is_its_parts(executor: Executor, tolerance: float) -> None:
-    """A prompt may use another code path than a few rows, with the same results."""
+    """A long block, which may use another code path, gives the same results as its parts."""
     tokens = _tokens(executor, 50)
     cache = executor.new_cache(50)
     whole = _logits(executor, cache, _chain(executor, tokens, 0))
@@ -93,7 +93,7 @@ def taps_are_the_stream_at_their_depth(executor: Executor, tolerance: float) -> 
     cache = _prefilled(executor, tokens[:6])
     step = _chain(executor, tokens[6:], 6)
     taps = executor.walk(step, cache, taps=depths, rows=NO_ROWS).taps
-    assert set(taps) == set(depths), f"asked for depths {list(depths)}, got {sorted(taps)}"
+    assert set(taps) == set(depths), f"requested depths {list(depths)}, got {sorted(taps)}"
     for depth in depths:
         stopped = executor.walk(step, cache, stop=depth, rows=NO_ROWS).hidden
         assert taps[depth].shape == (1, 3, executor.shape.hidden)
@@ -147,7 +147,7 @@ def a_skipped_sublayer_is_left_out_alone(executor: Executor, tolerance: float) -
 
 
 def logits_are_of_the_rows_asked(executor: Executor, tolerance: float) -> None:
-    """All rows, the last one, or none; none if the walk stops early."""
+    """Logits of all rows, the last one, or none; none if the walk stops early."""
     cache = _prefilled(executor, _tokens(executor, 6))
     step = _chain(executor, _tokens(executor, 4, seed=1), 6)
     every = executor.walk(step, cache)
@@ -187,7 +187,7 @@ def commit_keeps_the_rows_named(executor: Executor, tolerance: float) -> None:
 
 
 def walking_beside_sees_what_walking_in_sees(executor: Executor, tolerance: float) -> None:
-    """Rows without a slot read the number of columns they name, and each other."""
+    """Rows without a slot read the given number of columns, and each other."""
     tokens = _tokens(executor, 12)
     cache = _prefilled(executor, tokens[:9])
     for visible in (9, 6, 1):
@@ -234,7 +234,7 @@ def a_probe_refuses_to_write(executor: Executor, tolerance: float) -> None:
 
 
 def a_cache_takes_over_another(executor: Executor, tolerance: float) -> None:
-    """And neither of the two changes what the other holds."""
+    """A cache can take over another's content; afterwards neither changes the other."""
     tokens = _tokens(executor, 9)
     first = _prefilled(executor, tokens[:6])
     second = executor.new_cache(40)
@@ -262,7 +262,7 @@ def rows_past_the_capacity_are_refused(executor: Executor, tolerance: float) -> 
 
 
 def decisions_are_those_of_walks(executor: Executor, tolerance: float) -> None:
-    """`decide`, where there is one, reads the top tokens of a walk over the same rows."""
+    """`decide`, if implemented, returns the top tokens of a walk over the same rows."""
     tokens = _tokens(executor, 9)
     cache = _prefilled(executor, tokens[:6])
     found = executor.decide(tokens[6:], cache, taps=(2,))
@@ -278,7 +278,7 @@ def decisions_are_those_of_walks(executor: Executor, tolerance: float) -> None:
 
 
 def a_chain_drafts_what_walks_draft(executor: Executor, tolerance: float) -> None:
-    """`chain`, where there is one, takes the top token of each walk as the next row."""
+    """`chain`, if implemented, takes the top token of each walk as the next row."""
     tokens = _tokens(executor, 7)
     layers = executor.shape.layers
     skips = SkipSet.of(layers, (layers - 1,))
@@ -364,7 +364,7 @@ def _prefilled(executor: Executor, tokens: Sequence[int]) -> CursorCache:
 
 
 def _three_after_six(executor: Executor) -> tuple[CursorCache, Step]:
-    """A cache of six tokens, and a walk over the three that follow."""
+    """A cache of six tokens, and a step over the next three."""
     tokens = _tokens(executor, 9)
     return _prefilled(executor, tokens[:6]), _chain(executor, tokens[6:], 6)
 

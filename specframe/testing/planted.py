@@ -1,8 +1,8 @@
 """Models of any shape whose sublayers have a chosen importance.
 
-Planted models replace real ones where a test or a benchmark needs a known acceptance rate at a
-given cost: shapes, dtypes and seconds are real, the text is not. Speed measured on a planted model
-says nothing about the speed on real text.
+Planted models replace real ones in tests and benchmarks that need a known acceptance rate at a
+given cost: shapes, dtypes and seconds are real, the text is not. The speed of a planted model says
+nothing about the speed on real text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from specframe.types import ModelShape, SkipSet
 POOL = 1_000_003  # random numbers, reused for all weights; a prime number, so that no row repeats
 PROBE_TOKENS = 48  # tokens on which the sublayers' amplitudes are set
 SHARPNESS = 3.0  # standard deviation of the logits
-LIFT = 5.0  # how many of these each token's successor is above the other tokens
+LIFT = 5.0  # standard deviations by which a token's successor is above other tokens
 TEMPER = 3.0  # scale of queries and keys, so that attention selects rows instead of averaging them
 
 

@@ -53,7 +53,6 @@ class StrategyScene:
 
     @property
     def shape(self) -> ModelShape:
-        """The shape of the model."""
         return self.executor.shape
 
     def play(
@@ -115,7 +114,7 @@ class Play:
         return self._outcome(plan, draft, accepted, coming[: accepted + 1])
 
     def advance_undrafted(self, plan: DraftPlan) -> Outcome:
-        """Nothing was drafted, for lack of room or because the draft failed."""
+        """Nothing was drafted, for example because no token was left."""
         return self._outcome(plan, Draft((), (), (), self._distributions(0)), 0, self._coming(1))
 
     def advance_to_the_end(self, plan: DraftPlan) -> Outcome:

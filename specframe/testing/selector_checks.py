@@ -62,7 +62,7 @@ def selector_checks(
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """The checks with their names, each to be called without arguments.
 
-    Each begins with a strategy that has not kept anything of earlier sequences.
+    Each check uses a fresh copy of the strategy.
     """
     scene = _scene(layers)
     for name, check in _CHECKS.items():
@@ -95,7 +95,7 @@ def plans_with_a_budget_of_one(strategy: LayerSelector, scene: StrategyScene) ->
 
 
 def plans_after_a_prompt_of_one_token(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """The shortest possible sequence: a prompt of one token and the first emitted token."""
+    """`plan` must work in the shortest sequence: a prompt of one token and one emitted token."""
     planner = strategy.start(scene.shape)
     assert isinstance(planner.plan(scene.play(strategy, prompt=1).context()), DraftPlan)
 
@@ -128,7 +128,7 @@ def equal_histories_give_equal_plans(strategy: LayerSelector, scene: StrategySce
 
 
 def a_new_planner_knows_nothing(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """What was learnt in one sequence does not affect the next one of a fresh strategy."""
+    """What a strategy learns in one sequence does not affect a fresh copy of it."""
     wanted = _plans(strategy.fresh(), scene, rounds=3)
     _plans(strategy, scene, rounds=6, accepted=0)
     found = _plans(strategy.fresh(), scene, rounds=3)
@@ -136,7 +136,7 @@ def a_new_planner_knows_nothing(strategy: LayerSelector, scene: StrategyScene) -
 
 
 def planners_share_no_state(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """Of two sequences at the same time, the outcomes of one do not affect the other."""
+    """The outcomes of one sequence do not affect another one that runs at the same time."""
     wanted = _plans(strategy.fresh(), scene, rounds=3)
     quiet, busy = strategy.start(scene.shape), strategy.start(scene.shape)
     _planned(busy, strategy, scene, rounds=3, accepted=0)
@@ -173,7 +173,7 @@ def plan_leaves_the_context_alone(strategy: LayerSelector, scene: StrategyScene)
 
 
 def observe_accepts_every_outcome(strategy: LayerSelector, scene: StrategyScene) -> None:
-    """Nothing drafted, all rejected, all accepted, a leaf accepted, cut by an end token."""
+    """`observe` works if nothing was drafted, all or nothing accepted, a leaf, an end token."""
     for sampled in (False, True):
         planner = strategy.start(scene.shape)
         play = scene.play(strategy, sampled=sampled)
@@ -248,13 +248,13 @@ _CHECKS: dict[str, Check] = {
 
 @cache
 def _scene(layers: int) -> StrategyScene:
-    """Making its model takes as long as some checks."""
+    """Cached, since making the model takes as long as some checks."""
     return StrategyScene(layers)
 
 
 @cache
 def _own_tokens(layers: int) -> list[int]:
-    """Of autoregressive decoding."""
+    """The tokens of autoregressive decoding."""
     nothing = ConstantPlan(DraftPlan(SkipSet.none(layers), StopRule(0)))
     return _greedy(nothing, _scene(layers))
 

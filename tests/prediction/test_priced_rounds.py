@@ -1,4 +1,4 @@
-"""Rounds at prices: plans as made, planning charged, no time measured."""
+"""Rounds at prices: the plans are the strategy's, planning is charged, no time is measured."""
 
 from dataclasses import dataclass, replace
 
@@ -27,25 +27,25 @@ def rounds_of(strategy, tokens=30, **given):
 
 
 @dataclass(frozen=True)
-class Listening(WrappedSelector):
-    """Keeps what its planners are told."""
+class Recording(WrappedSelector):
+    """Keeps the outcomes that its planners observe."""
 
-    told: list
+    outcomes: list
 
     def start(self, shape):
-        return ListeningPlanner(self.inner.start(shape), self.told)
+        return RecordingPlanner(self.inner.start(shape), self.outcomes)
 
 
-class ListeningPlanner(WrappedPlanner):
-    def __init__(self, inner: Planner, told: list) -> None:
+class RecordingPlanner(WrappedPlanner):
+    def __init__(self, inner: Planner, outcomes: list) -> None:
         super().__init__(inner)
-        self._told = told
+        self._outcomes = outcomes
 
     def observe(self, outcome):
-        self._told.append(outcome)
+        self._outcomes.append(outcome)
 
 
-def test_plans_are_the_strategy_s_and_cost_it_nothing():
+def test_plans_of_a_fixed_set_are_kept_and_cost_nothing():
     rounds = rounds_of(FIXED)
     assert {(done.plan.skips, done.plan.stop.max_tokens) for done in rounds} == {(PLANTED, 3)}
     assert sum(done.tokens for done in rounds) == 29  # the prompt's round emits the first
@@ -70,10 +70,10 @@ def test_sampled_rounds_have_the_prices_of_sampling():
     assert done.plain_seconds == pytest.approx(done.tokens * (COSTS.autoregressive(n) + 0.5))
 
 
-def test_planners_are_told_prices_or_with_the_clock_what_rounds_took():
+def test_planners_observe_prices_or_with_clock_the_measured_seconds():
     priced, timed = [], []
-    rounds_of(Listening(FIXED, priced))
-    rounds = rounds_of(Listening(FIXED, timed), clock=True)
+    rounds_of(Recording(FIXED, priced))
+    rounds = rounds_of(Recording(FIXED, timed), clock=True)
     first = priced[0]
     n = len(PROMPT.tokens)
     assert first.select_seconds == 0.0
@@ -85,10 +85,10 @@ def test_planners_are_told_prices_or_with_the_clock_what_rounds_took():
 
 def test_what_a_strategy_computes_is_charged_at_the_prices():
     knapspec = KnapSpec.from_config(KnapSpec.presets["best"], RIG.shape)
-    first = rounds_of(knapspec, 200)
+    first = rounds_of(knapspec, 80)
     assert first[0].select_seconds > COSTS.sublayer(0, len(PROMPT.tokens), 1)
     assert first[-1].plan.skips.bits
-    assert rounds_of(knapspec, 200) == first
+    assert rounds_of(knapspec, 80) == first
 
 
 def test_a_trained_head_drafts():

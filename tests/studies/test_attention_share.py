@@ -17,7 +17,7 @@ SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
 
 @pytest.fixture
 def small(monkeypatch):
-    """A model half of whose sublayers do nothing, as many of attention as of MLP."""
+    """A model in which half of the attention and half of the MLP sublayers do nothing."""
     model = planted_llama(
         SHAPE, {i: float(i % 4 in (0, 3)) for i in range(16)}, dtype=torch.float64
     )
@@ -28,17 +28,17 @@ def small(monkeypatch):
     return loaded
 
 
-def test_the_dearer_half_is_skipped_more(small, tmp_path):
+def test_the_more_expensive_kind_of_sublayer_is_skipped_more(small, tmp_path):
     settings = AttentionShareSettings(contexts=(128, 4096, 32768))
     results = run_study(STUDY, settings, tmp_path)
     skipped = results["skipped"]
     assert results["contexts"] == [128, 4096, 32768]
-    apart = [a - m for a, m in zip(skipped["attention"], skipped["MLP"], strict=True)]
-    assert apart[0] < apart[-1]
+    difference = [a - m for a, m in zip(skipped["attention"], skipped["MLP"], strict=True)]
+    assert difference[0] < difference[-1]
     assert {row["sublayers"] for row in results["rows"]} == {"attention", "MLP"}
-    dear = {(r["context"], r["sublayers"]): r["milliseconds"] for r in results["rows"]}
-    assert dear[128, "attention"] < dear[128, "MLP"]
-    assert dear[32768, "attention"] > dear[32768, "MLP"]
+    price = {(r["context"], r["sublayers"]): r["milliseconds"] for r in results["rows"]}
+    assert price[128, "attention"] < price[128, "MLP"]
+    assert price[32768, "attention"] > price[32768, "MLP"]
 
 
 def test_a_model_without_a_tokenizer_is_refused(small, tmp_path):

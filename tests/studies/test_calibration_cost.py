@@ -1,4 +1,4 @@
-"""What searches cost: curves judged alike, time-capped searches called censored."""
+"""What searches cost: all are judged alike, and one that reached its time limit is censored."""
 
 import pytest
 from doubles.planted_labs import LAYERS, PLANTED, planted_prompts
@@ -35,12 +35,13 @@ def planted_searches(folder, most, usual):
     return searches
 
 
+def small_searches(model, folder, *, most, usual, judged, new_tokens, place):
+    return planted_searches(folder, most, usual)
+
+
 @pytest.mark.slow
 def test_every_way_is_timed_and_judged_on_unseen_prompts(monkeypatch, tmp_path):
-    def small(model, folder, *, most, usual, judged, new_tokens, place):
-        return planted_searches(folder, most, usual)
-
-    monkeypatch.setattr(calibration_cost, "timed_searches", small)
+    monkeypatch.setattr(calibration_cost, "timed_searches", small_searches)
     settings = CalibrationCostSettings(
         faithful_seconds=0.4, seconds=0.2, prompts=(2, 4), usual=4, iterations=(1, 12)
     )
@@ -79,7 +80,7 @@ def test_prompts_alternate_between_domains(tmp_path):
     assert all(p.tokens[0] > 30 for p in searches.split_prompts(3, ["story"]))
 
 
-def test_a_cut_search_is_the_search_so_far():
+def test_a_cut_trace_is_the_search_up_to_that_trial():
     trace = _Trace(
         ((0.5, 1, 0), (1.5, 3, 6), (4.0, 8, 7)), tuple(0.5 * i for i in range(1, 9)), "evaluations"
     )
@@ -89,14 +90,8 @@ def test_a_cut_search_is_the_search_so_far():
 
 
 @pytest.mark.slow
-def test_a_search_over_estimates_that_is_cut_short_is_called_censored(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        calibration_cost,
-        "timed_searches",
-        lambda model, folder, *, most, usual, judged, new_tokens, place: planted_searches(
-            folder, most, usual
-        ),
-    )
+def test_a_cached_search_that_ends_early_is_censored(monkeypatch, tmp_path):
+    monkeypatch.setattr(calibration_cost, "timed_searches", small_searches)
     settings = CalibrationCostSettings(
         faithful_seconds=0.1, cached_seconds=0.3, seconds=0.1, prompts=(2,), usual=2
     )
@@ -119,13 +114,13 @@ def made_row(way, curve, seconds, tried=9):
 
 
 @pytest.mark.parametrize(
-    ("faithful", "sooner", "bound", "said"),
+    ("faithful", "sooner", "bound", "text"),
     [
         ([[10.0, 1.2]], 30.0, True, "at least 30 times"),
         ([[10.0, 1.2], [24.0, 1.59]], 12.0, False, "12 times as soon"),
     ],
 )
-def test_a_search_that_never_arrived_bounds_the_ratio(faithful, sooner, bound, said):
+def test_a_search_that_never_finds_a_good_set_gives_a_lower_bound(faithful, sooner, bound, text):
     rivals = [
         made_row(LOCAL, [[1.0, 1.1], [4.0, 1.6]], 8.0),
         made_row(KNAPSACK, [[1.0, 1.3], [2.0, 1.58]], 8.0),
@@ -133,8 +128,8 @@ def test_a_search_that_never_arrived_bounds_the_ratio(faithful, sooner, bound, s
     cached = [made_row(f"{CACHED}, {n} iterations", [[9.0, 1.3]], n, n) for n in (100, 1000)]
     alone = made_row(ALONE, [[1.0, 1.0], [5.0, 1.5]], 8.0)
     transfer = made_row(TRANSFER, [[0.5, 1.4], [2.0, 1.5]], 8.0)
-    theirs = made_row(FAITHFUL, faithful, 60.0, 5)
-    found = _findings(rivals, cached, theirs, [alone, transfer])
+    faithful_row = made_row(FAITHFUL, faithful, 60.0, 5)
+    found = _findings(rivals, cached, faithful_row, [alone, transfer])
     assert found.figures["faithful_seconds_an_iteration"] == 12.0
     assert "1000 iterations would take 3.3 h" in found.answer
     assert "1.30x after 100 iterations (100 s), 1.30x after 1000 iterations" in found.answer
@@ -143,10 +138,10 @@ def test_a_search_that_never_arrived_bounds_the_ratio(faithful, sooner, bound, s
     assert found.figures["times_sooner"] == pytest.approx(sooner)
     assert found.figures["times_sooner_is_a_lower_bound"] is bound
     assert found.figures["seconds_to_98_percent"][f"{KNAPSACK}, 8 prompts"] == 2.0
-    assert said in found.answer
+    assert text in found.answer
 
 
-def test_where_nothing_is_gained_nothing_is_said_of_how_soon():
+def test_without_a_gain_searches_are_not_compared():
     rivals = [made_row(LOCAL, [[1.0, 1.0], [4.0, 1.01]], 8.0)]
     cached = [made_row(f"{CACHED}, 9 iterations", [[9.0, 1.0]], 9.0)]
     one = [made_row(way, [[1.0, 1.0]], 2.0) for way in (ALONE, TRANSFER)]
@@ -155,7 +150,7 @@ def test_where_nothing_is_gained_nothing_is_said_of_how_soon():
     assert "sooner than" not in found.answer
 
 
-def test_where_nobody_arrives_nothing_is_claimed():
+def test_if_no_search_finds_a_good_set_the_answer_says_so():
     rivals = [made_row(LOCAL, [[1.0, 1.1]], 8.0)]
     cached = [made_row(f"{CACHED}, 9 iterations", [[9.0, 1.3]], 9.0)]
     one = [made_row(way, [[1.0, 1.2]], 2.0) for way in (ALONE, TRANSFER)]
@@ -164,6 +159,6 @@ def test_where_nobody_arrives_nothing_is_claimed():
     assert "Neither" in found.answer
 
 
-def test_answers_made_before_an_interruption_are_not_timed_again(tmp_path):
+def test_answers_of_an_interrupted_run_are_not_timed_again(tmp_path):
     first = planted_searches(tmp_path, 4, 4).answer_seconds
     assert planted_searches(tmp_path, 4, 4).answer_seconds == first  # all of them were kept

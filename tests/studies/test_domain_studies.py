@@ -1,4 +1,4 @@
-"""Studies of domains where the speed of every skip set on every domain is known."""
+"""Studies of domains if the speed of every skip set on every domain is known."""
 
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -36,7 +36,7 @@ def vector(prompt):
 
 @dataclass
 class KnownStrategies:
-    """Stands in for `DomainStrategies`: a set gains `home` where it belongs and AWAY elsewhere."""
+    """Replaces `DomainStrategies`: a set gains `home` on its own domain and `away` on others."""
 
     settings: object
     home: float = HOME
@@ -44,11 +44,11 @@ class KnownStrategies:
     everywhere: float = EVERYWHERE
     rig: object = field(default_factory=lambda: NO_RIG)
 
-    def asked(self, domains=DOMAINS, count=0):
+    def test_prompts(self, domains=DOMAINS, count=0):
         each = range(count or self.settings.prompts)
         return [Prompt(tokens(d, i), d, f"{d}/{i}") for d in domains for i in each]
 
-    def calibrating(self, domains=DOMAINS, count=0):
+    def calibration_prompts(self, domains=DOMAINS, count=0):
         each = range(count or self.settings.calibration)
         return [Prompt(tokens(d, i, 1), d) for d in domains for i in each]
 
@@ -66,7 +66,7 @@ class KnownStrategies:
 
     @property
     def knn(self):
-        known = self.calibrating()
+        known = self.calibration_prompts()
         strategy = KnnSsd()
         memory = memory_of(self.vectors(known), [p.domain for p in known], strategy.config)
         memory = replace(memory, reach=dict.fromkeys(DOMAINS, 0.01))
@@ -92,20 +92,20 @@ class KnownStrategies:
 
 
 @pytest.fixture
-def answer(monkeypatch, tmp_path):
+def result_of(monkeypatch, tmp_path):
     """Runs a module's study on known strategies."""
 
-    def answered(module, settings, **given):
-        made = lambda asked, work: KnownStrategies(asked, **given)  # noqa: E731
+    def run(module, settings, **given):
+        made = lambda settings, work: KnownStrategies(settings, **given)  # noqa: E731
         monkeypatch.setattr(domain_strategies, "DomainStrategies", made)
         return run_study(module.STUDY, settings, tmp_path / str(len(list(tmp_path.iterdir()))))
 
-    return answered
+    return run
 
 
-def test_only_a_fixed_set_suffers_from_streams_that_change(answer):
+def test_only_a_fixed_set_loses_when_streams_change_domain(result_of):
     settings = mix_ratio.MixSettings(streams=4, length=40, prompts=2)
-    found = answer(mix_ratio, settings)
+    found = result_of(mix_ratio, settings)
     rows = {(row["selector"], row["ratio"]): row for row in found["rows"]}
     assert rows["fixed", 0.0]["speed"] == pytest.approx(HOME)
     assert (rows["fixed", 0.0]["at_home"], rows["fixed", 0.0]["changes"]) == (1.0, 0.0)
@@ -117,11 +117,11 @@ def test_only_a_fixed_set_suffers_from_streams_that_change(answer):
     assert found["speeds"]["knn-ssd"] == pytest.approx([HOME] * 4)
     assert found["loses"]["fixed"] > 0.2 > 0.01 > found["loses"]["knn-ssd"]
     assert "Fastest at r = 1 is knn-ssd, +25.0%" in found["answer"]
-    assert answer(mix_ratio, settings, home=1.01)["void"]
+    assert result_of(mix_ratio, settings, home=1.01)["void"]
 
 
-def test_the_gate_refuses_domains_that_it_does_not_know(answer):
-    found = answer(out_of_domain, out_of_domain.OutOfDomainSettings(held_out=3, prompts=2))
+def test_the_gate_refuses_unknown_domains(result_of):
+    found = result_of(out_of_domain, out_of_domain.OutOfDomainSettings(held_out=3, prompts=2))
     rows = {(row["selector"], row["domain"]): row for row in found["rows"]}
     for domain in HELD_OUT:
         assert rows["knn-ssd", domain]["refused"] == 1.0
@@ -133,16 +133,16 @@ def test_the_gate_refuses_domains_that_it_does_not_know(answer):
     assert found["void"] == []
     assert "2.00x on known domains" in found["answer"]
     slow = {"home": 1.0, "away": 0.9, "everywhere": 1.0}
-    void = answer(out_of_domain, out_of_domain.OutOfDomainSettings(held_out=1), **slow)
+    void = result_of(out_of_domain, out_of_domain.OutOfDomainSettings(held_out=1), **slow)
     assert void["void"] == list(HELD_OUT)
     assert f"Results on {' and '.join(HELD_OUT)} are void" in void["answer"]
 
 
-def test_as_many_clusters_as_domains_name_them_all(answer):
+def test_as_many_clusters_as_domains_find_every_domain(result_of):
     settings = anchors.AnchorSettings(
         clusters=(2, 5), anchors=(1, 3), calibration=3, prompts=2, clustered=6, looked_up=3
     )
-    found = answer(anchors, settings)
+    found = result_of(anchors, settings)
     few, _, enough, _ = found["rows"]
     assert (few["named"], few["accuracy"]) == (2, pytest.approx(0.4))
     assert (enough["named"], enough["accuracy"]) == (5, 1.0)
@@ -152,8 +152,8 @@ def test_as_many_clusters_as_domains_name_them_all(answer):
     assert 0.0 < found["lookup_seconds"]["least"] <= found["lookup_seconds"]["most"] < 0.1
 
 
-def spaces(answer, monkeypatch, prompts_of):
-    """`prompts_of` says which domains' tokens a domain's prompts are drawn from."""
+def spaces(result_of, monkeypatch, prompts_of):
+    """`prompts_of` maps a domain and a number to the domain that this prompt is taken from."""
 
     def written(rig, style, count, split):
         known = rig.study_prompts(count, split=split)
@@ -162,13 +162,13 @@ def spaces(answer, monkeypatch, prompts_of):
 
     monkeypatch.setattr(hidden_space, "written", written)
     settings = hidden_space.HiddenSettings(
-        depths=(0.0, 1.0), poolings=("normed-mean", "last"), anchored=5, looked_up=5, prompts=1
+        depths=(0.0, 1.0), poolings=("normed-mean", "last"), anchored=5, looked_up=3, prompts=1
     )
-    return answer(hidden_space, settings, rig=planted_rig())
+    return result_of(hidden_space, settings, rig=planted_rig())
 
 
-def test_domains_of_their_own_words_are_told_apart(answer, monkeypatch):
-    found = spaces(answer, monkeypatch, lambda domain, index: domain)
+def test_domains_with_different_words_are_distinguished(result_of, monkeypatch):
+    found = spaces(result_of, monkeypatch, lambda domain, index: domain)
     assert set(found["by_depth"]) == {"0.0", "1.0"}
     words = [r for r in found["rows"] if (r["pooling"], r["depth"]) == ("normed-mean", 0.0)]
     assert all(row["accuracy"] == 1.0 and row["lead"] > 0.5 for row in words)
@@ -176,20 +176,20 @@ def test_domains_of_their_own_words_are_told_apart(answer, monkeypatch):
     assert len(found["by_metric"]) == 4
 
 
-def test_domains_that_share_all_words_are_not(answer, monkeypatch):
-    found = spaces(answer, monkeypatch, lambda domain, index: DOMAINS[index % len(DOMAINS)])
+def test_domains_with_the_same_words_are_not_distinguished(result_of, monkeypatch):
+    found = spaces(result_of, monkeypatch, lambda domain, index: DOMAINS[index % len(DOMAINS)])
     words = [r for r in found["rows"] if (r["pooling"], r["depth"]) == ("normed-mean", 0.0)]
     assert all(row["accuracy"] < 0.5 for row in words)
     worst = min(found["rows"], key=lambda row: row["accuracy"])
     assert worst["speed"] < worst["own"]
 
 
-def test_a_second_task_may_take_over_the_look_up(answer, monkeypatch):
+def test_the_look_up_may_return_the_domain_of_the_second_task(result_of, monkeypatch):
     def two_tasks(tokenizer, form, first, second, index):
         return tokens({"joined": first, "in turn": second, "alone": second}[form], index)
 
     monkeypatch.setattr(domain_overlap, "two_tasks", two_tasks)
-    found = answer(domain_overlap, DomainSettings(prompts=2))
+    found = result_of(domain_overlap, DomainSettings(prompts=2))
     assert len(found["rows"]) == 5 + 2 * 20
     assert found["says"]["joined"]["says_first"] == 1.0
     assert found["says"]["in turn"]["says_second"] == 1.0
@@ -197,7 +197,7 @@ def test_a_second_task_may_take_over_the_look_up(answer, monkeypatch):
     kept = found["keeps"]["joined"]
     assert kept["first_set"] == kept["selector"] == pytest.approx(1.0)
     assert kept["second_set"] == pytest.approx((AWAY - 1) / (HOME - 1))
-    assert answer(domain_overlap, DomainSettings(prompts=1), home=1.0)["void"]
+    assert result_of(domain_overlap, DomainSettings(prompts=1), home=1.0)["void"]
 
 
 def test_two_tasks_are_written_into_one_prompt():

@@ -1,4 +1,4 @@
-"""Every plan's worth is the cost model's, and the best of them is the best."""
+"""Speed-ups of all plans are those of the cost model, and `best` is the highest."""
 
 import random
 
@@ -46,7 +46,7 @@ def test_pooled_answers_add_their_seconds():
     assert both.speeds[both.best()] <= (one.speeds.max() + two.speeds.max()) / 2 + 1e-9
 
 
-def test_the_kept_prices_reach_far_and_rise_with_the_context():
+def test_the_shipped_prices_cover_long_contexts():
     costs = kept_prices()
     assert costs.layers == 22
     assert costs.attention[0].contexts[-1] == 32768
@@ -55,7 +55,7 @@ def test_the_kept_prices_reach_far_and_rise_with_the_context():
     assert costs.sublayer(0, 32768) > costs.sublayer(1, 32768)
 
 
-def test_fewer_layers_share_the_seconds_of_all():
+def test_fewer_layers_take_the_same_seconds_in_total():
     costs = kept_prices()
     for n, rows in ((100, 1), (3000, 5)):
         assert spread_over(costs, 6).walk(n, rows) == pytest.approx(costs.walk(n, rows))

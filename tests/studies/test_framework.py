@@ -1,4 +1,4 @@
-"""Studies by name: settings, rows that outlive a kill, and what is written of them."""
+"""Studies by name: their settings, rows after an interruption, and the files they write."""
 
 import json
 from collections import Counter
@@ -33,26 +33,26 @@ def invoke(*arguments):
     return CliRunner().invoke(app, ["study", *map(str, arguments)])
 
 
-class Asked(Exception):
-    """A model was asked for."""
+class Loading(Exception):
+    """A model would be loaded now."""
 
 
 @pytest.mark.parametrize("name", sorted(set(MODULES)))
-def test_a_study_loads_its_model_where_it_is_to_compute(name, tmp_path, monkeypatch):
+def test_a_study_loads_its_model_on_the_given_device(name, tmp_path, monkeypatch):
     def load(kind, model, *, device, dtype, **_):
-        raise Asked(model, device, dtype)
+        raise Loading(model, device, dtype)
 
     monkeypatch.setattr(Rig, "load", classmethod(load))
     study = find_study(name)
     settings = settings_of(study, quick=True, model="smollm2")
-    with pytest.raises(Asked) as caught:
+    with pytest.raises(Loading) as caught:
         run_study(study, settings, tmp_path / "run", place=Place("cpu", "float32"))
     assert caught.value.args == ("smollm2", "cpu", "float32")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (config["device"], config["dtype"]) == ("cpu", "float32")
 
 
-def test_every_study_has_a_question_a_sentence_long():
+def test_every_study_has_a_question_of_one_sentence():
     for name in study_names():
         found = find_study(name)
         assert found.name == name
@@ -61,7 +61,7 @@ def test_every_study_has_a_question_a_sentence_long():
         assert type(found.quick) is type(found.settings)
 
 
-def test_an_unknown_study_is_named_with_the_nearest_one():
+def test_for_an_unknown_study_the_nearest_name_is_suggested():
     with pytest.raises(InvalidRequest, match="Did you mean 'made'"):
         find_study("maed")
 
@@ -69,20 +69,20 @@ def test_an_unknown_study_is_named_with_the_nearest_one():
 def test_settings_come_from_the_command_line():
     assert settings_of(STUDY) == STUDY.settings
     assert settings_of(STUDY, quick=True) == STUDY.quick
-    asked = settings_of(STUDY, model="other", options={"rows": "7"})
-    assert asked == replace(STUDY.settings, model="other", rows=7)
+    changed = settings_of(STUDY, model="other", options={"rows": "7"})
+    assert changed == replace(STUDY.settings, model="other", rows=7)
     with pytest.raises(InvalidConfig, match="Did you mean 'rows'"):
         settings_of(STUDY, options={"row": "7"})
 
 
-def test_rows_outlive_a_kill_and_are_not_made_again(tmp_path, made):
+def test_rows_of_an_interrupted_run_are_not_made_again(tmp_path, made):
     broken = replace(STUDY.settings, breaks_at=2)
     with pytest.raises(KeyboardInterrupt):
         run_study(STUDY, broken, tmp_path)
     kept = (tmp_path / "rows.jsonl").read_bytes()
     assert not (tmp_path / "study.json").exists()
     with (tmp_path / "rows.jsonl").open("ab") as file:
-        file.write(b'{"number": 2, "val')  # the row in flight
+        file.write(b'{"number": 2, "val')  # a row that was half written
     whole = replace(STUDY, run=lambda settings, work: STUDY.run(STUDY.settings, work))
     results = run_study(whole, broken, tmp_path)
     assert made == ["0", "1", "2"]
@@ -92,13 +92,13 @@ def test_rows_outlive_a_kill_and_are_not_made_again(tmp_path, made):
     assert (tmp_path / "study.json").read_text("utf-8") == json.dumps(results, indent=1)
 
 
-def test_other_settings_are_refused_where_a_study_ran(tmp_path):
+def test_other_settings_are_refused_in_the_folder_of_a_study(tmp_path):
     run_study(STUDY, STUDY.settings, tmp_path)
     with pytest.raises(InvalidRequest, match=r"other settings \(rows\)"):
         run_study(STUDY, replace(STUDY.settings, rows=1), tmp_path)
 
 
-def test_a_study_may_not_hide_what_the_results_say(tmp_path):
+def test_figures_must_not_use_the_names_of_the_results(tmp_path):
     def run(settings, work):
         return replace(STUDY.run(settings, work), figures={"rows": 1})
 
@@ -111,9 +111,9 @@ def test_the_command_writes_figures_picture_and_page(tmp_path):
     done = invoke("made", "--quick", "--out", run, "--json", figures, "--plot", picture)
     assert done.exit_code == 0, done.output
     assert "They come to 2.0." in done.output
-    told = json.loads(figures.read_text(encoding="utf-8"))
-    assert told == json.loads((study_folder(run, STUDY) / "study.json").read_text("utf-8"))
-    assert told["config"] | {"rows": 2, "model": "testbed"} == told["config"]
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    assert found == json.loads((study_folder(run, STUDY) / "study.json").read_text("utf-8"))
+    assert found["config"] | {"rows": 2, "model": "testbed"} == found["config"]
     assert "<svg" in picture.read_text(encoding="utf-8")
     content = (run / "report.html").read_text(encoding="utf-8")
     assert Counter(Elements(content).values("data-mark")) == {"study-made": 2}
@@ -124,7 +124,7 @@ def test_the_command_writes_figures_picture_and_page(tmp_path):
 @pytest.mark.parametrize(
     "arguments", [(), ("maed",), ("made", "--set", "rows=x"), ("made", "--json", "no/where.json")]
 )
-def test_what_cannot_be_done_is_refused_and_nothing_is_written(arguments, tmp_path, monkeypatch):
+def test_wrong_arguments_are_refused_and_nothing_is_written(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert isinstance(invoke(*arguments).exception, InvalidRequest)
     assert list(tmp_path.iterdir()) == []
@@ -133,9 +133,9 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_written(arguments, tmp_pa
 def test_the_list_names_every_study(tmp_path):
     figures = tmp_path / "f.json"
     assert invoke("--list", "--json", figures).exit_code == 0
-    told = json.loads(figures.read_text(encoding="utf-8"))["studies"]
-    assert set(told) == set(study_names())
-    assert told["made"] == STUDY.question
+    listed = json.loads(figures.read_text(encoding="utf-8"))["studies"]
+    assert set(listed) == set(study_names())
+    assert listed["made"] == STUDY.question
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_list_names_every_study(tmp_path):
         None,
     ],
 )
-def test_a_study_in_a_bench_run_is_a_figure_with_a_mark_a_row(shows, tmp_path):
+def test_the_report_of_a_bench_run_draws_every_row_of_a_study(shows, tmp_path):
     def run(settings, work):
         for number in range(3):
             work.row({"number": number}, lambda n=number: {"even": n % 2, **made_study.make(n)})

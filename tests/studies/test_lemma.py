@@ -13,22 +13,22 @@ def drawn(seed, *shape):
 
 
 @given(st.integers(0, 10_000), st.floats(1e-4, 1.0), st.floats(0.2, 5.0))
-def test_a_promise_is_never_broken_whatever_the_length_of_the_draft_s_state(seed, noise, scale):
+def test_the_lemma_is_never_broken_for_any_norm_of_the_draft_s_state(seed, noise, scale):
     head, target = drawn(seed, 20, 6), drawn(seed + 1, 30, 6)
     draft = scale * (target + noise * drawn(seed + 2, 30, 6))
     assert check_lemma(head, target, draft).broken == 0.0
 
 
-def test_the_bound_is_met_exactly_where_two_tokens_part():
+def test_the_bound_by_hand():
     head = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
     target = torch.tensor([[0.6, 0.8]], dtype=torch.float64)
     # margin 1.2, rows 2 apart, length 1: 1 - 1.44 / 8
     assert float(least_cosines(head, target)) == pytest.approx(0.82)
-    parting = torch.tensor([[0.0, 1.0]], dtype=torch.float64)  # cosine 0.8, both tokens alike
-    assert float(torch.cosine_similarity(target, parting)) < 0.82
+    tie = torch.tensor([[0.0, 1.0]], dtype=torch.float64)  # both tokens have the same logit
+    assert float(torch.cosine_similarity(target, tie)) < 0.82
 
 
-def test_shares_add_up_by_hand():
+def test_the_shares_by_hand():
     head = torch.eye(2, dtype=torch.float64)
     target = torch.tensor([[1.0, 0.0]] * 4, dtype=torch.float64)
     draft = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.9], [0.1, 1.0]], dtype=torch.float64)
@@ -39,7 +39,7 @@ def test_shares_add_up_by_hand():
     assert found.least_cosine == pytest.approx(0.75)
 
 
-def test_cosine_that_says_nothing_ranks_like_a_coin():
+def test_the_ranking_is_one_half_if_all_positions_agree():
     head = torch.eye(3, dtype=torch.float64)
     target = drawn(1, 50, 3)
     assert check_lemma(head, target, target).ranking == 0.5

@@ -1,4 +1,4 @@
-"""Regret where the best plan is known: a planted model at prices under which it pays."""
+"""Regret on a planted model, whose best plan is known."""
 
 import json
 
@@ -13,11 +13,11 @@ from specframe.testbed.corpus import DOMAINS
 from specframe.types import Prompt
 
 SETTINGS = OracleSettings(prompts=1, calibration=4, new_tokens=32)
-MOST = 0.12  # a short calibration promises little, and its drafts are too short
+MOST = 0.12  # after a short calibration, drafts are too short
 
 
 def tokens(domain, index):
-    """Each domain has a part of the vocabulary to itself."""
+    """Each domain uses another part of the vocabulary."""
     return tuple(1 + 12 * domain + (5 * index + 7 * i) % 12 for i in range(9 + index))
 
 
@@ -32,10 +32,10 @@ def planted_testbed():
 
 @pytest.fixture
 def made(monkeypatch):
-    """Testbeds made; calibrations are told to search little."""
+    """The testbeds that were made; calibrations search only a few sets."""
     testbeds = []
 
-    def small_testbed(*asked):
+    def small_testbed(*given):
         testbeds.append(planted_testbed())
         return testbeds[-1]
 
@@ -73,12 +73,12 @@ def check_study(made, monkeypatch, folder):
 
 
 @pytest.mark.slow
-def test_strategies_find_a_planted_plan_and_lose_little(made, monkeypatch, tmp_path):
+def test_strategies_find_a_planted_plan_and_have_little_regret(made, monkeypatch, tmp_path):
     few = {"static-bo": "nothing", "knapspec": "prompt"}
     monkeypatch.setattr(oracle, "LOOKS_AT", few)
     check_study(made, monkeypatch, tmp_path)
 
 
 @pytest.mark.slow
-def test_so_do_those_that_look_up_a_domain(made, monkeypatch, tmp_path):
+def test_strategies_that_look_up_a_domain_have_little_regret(made, monkeypatch, tmp_path):
     check_study(made, monkeypatch, tmp_path)

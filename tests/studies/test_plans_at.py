@@ -1,4 +1,4 @@
-"""First plans at contexts that a prompt does not have."""
+"""First plans at other context lengths than the prompt's."""
 
 from doubles.planted_labs import planted_prompts
 from doubles.priced_worlds import planted_rig
@@ -11,7 +11,7 @@ from specframe.types import Estimate
 PROMPT = planted_prompts(each=1)[0].tokens
 
 
-def test_prices_at_each_context_decide():
+def test_plans_follow_the_prices_at_each_context():
     rig = planted_rig(attention=(0.1, 0.01))
     plans = plans_at(rig, rig.strategy("knapspec"), PROMPT, [20, 4000], 100)
     skipped = [plans[n].skips for n in (20, 4000)]
@@ -20,7 +20,7 @@ def test_prices_at_each_context_decide():
     assert all(plan.stop.max_tokens > 0 for plan in plans.values())
 
 
-def test_a_trained_head_is_asked_too():
+def test_a_strategy_with_a_trained_head_plans_to_use_it():
     rig = planted_rig()
     adapter = Adapter.new(rig.shape, 2, 0)
     sure = Estimate(0.9, 0.85, 0.95, 400)

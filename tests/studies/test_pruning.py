@@ -1,4 +1,4 @@
-"""Pruning where nothing can be lost, where something is, and what the lemma says of both."""
+"""Pruning with and without a loss, and the shares of the lemma."""
 
 from dataclasses import replace
 
@@ -16,12 +16,12 @@ SETTINGS = PruningSettings(
 
 
 def findings(monkeypatch, folder, rig):
-    monkeypatch.setattr(pruning, "priced_rig", lambda *asked: rig)
+    monkeypatch.setattr(pruning, "priced_rig", lambda *given: rig)
     return run_study(STUDY, SETTINGS, folder)
 
 
 @pytest.mark.slow
-def test_a_path_that_loses_nothing_is_never_pruned(monkeypatch, tmp_path):
+def test_a_path_without_loss_is_never_pruned(monkeypatch, tmp_path):
     results = findings(monkeypatch, tmp_path, planted_rig())
     program = [row for row in results["rows"] if row["of"] == "program"]
     assert program[0]["speed"] > 1.2  # the planted set is found
@@ -35,7 +35,7 @@ def test_a_path_that_loses_nothing_is_never_pruned(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_lemma_is_counted_where_tokens_differ(monkeypatch, tmp_path):
+def test_the_lemma_is_not_broken_where_tokens_differ(monkeypatch, tmp_path):
     results = findings(monkeypatch, tmp_path, planted_rig(noise=0.9))
     lemma = results["lemma"]
     assert lemma["broken"] == 0.0
@@ -49,8 +49,7 @@ def test_the_lemma_is_counted_where_tokens_differ(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_the_lemma_is_not_about_is_refused(monkeypatch, tmp_path):
-
+def test_a_model_without_a_final_norm_is_refused(monkeypatch, tmp_path):
     class Other:
         base_model = object()
 

@@ -20,7 +20,7 @@ REAL = "smollm2"
 USER, ASSISTANT = ChatWords.roles["user"], ChatWords.roles["assistant"]
 
 
-def test_real_models_get_everyday_prompts_of_the_testbed_s_kinds():
+def test_real_models_get_everyday_prompts_of_similar_domains():
     own, real = texts_of("testbed"), texts_of(REAL)
     assert (own.source, own.known, own.held_out) == ("testbed", DOMAINS, HELD_OUT)
     assert real.source == "everyday"
@@ -29,7 +29,7 @@ def test_real_models_get_everyday_prompts_of_the_testbed_s_kinds():
 
 
 @pytest.mark.parametrize("name", study_names())
-def test_every_study_takes_a_real_model_and_says_how_long(name):
+def test_every_study_takes_a_real_model_and_gives_its_duration(name):
     study = find_study(name)
     settings = settings_of(study, True, REAL)
     assert settings.model == REAL
@@ -43,7 +43,7 @@ def test_every_study_takes_a_real_model_and_says_how_long(name):
     assert duration(study, False) == f"longer than with --quick ({usual})"
 
 
-def test_prompts_fill_a_context_domain_by_domain():
+def test_prompts_of_one_length_alternate_between_domains():
     found = prompts_at(REAL, ChatWords(), 600, 7, 1)
     known = texts_of(REAL).known
     assert [prompt.domain for prompt in found] == [*known[1:], *known[:3]]
@@ -51,7 +51,7 @@ def test_prompts_fill_a_context_domain_by_domain():
     assert prompts_at(REAL, ChatWords(), 600, 3, 5) == found[4:]
 
 
-def test_two_everyday_tasks_are_joined_or_asked_in_turn():
+def test_two_everyday_tasks_are_joined_or_follow_each_other():
     def written(form):
         return two_everyday_tasks(ChatWords(), form, "sql", "stories", 0, "a bb")
 
@@ -73,7 +73,7 @@ def test_everyday_prompts_are_written_in_every_style():
     assert sum(lengths["plain"]) < sum(lengths["template"])
 
 
-def test_answers_are_pooled_over_the_sets_that_were_tried_on_each():
+def test_pooled_answers_keep_the_sets_that_were_tried_on_all():
     shares = np.array([0.5, 0.9, 0.99])
     one = EveryPlan.of((0, 3, 12), shares, 50, prices(3), 40, 4)
     other = EveryPlan.of((3, 48, 0), shares, 50, prices(3), 40, 4)

@@ -1,4 +1,4 @@
-"""What each policy knows on a made stream, what it is charged, and when calibrating pays off."""
+"""What each policy may search on, what it is charged, and when calibrating pays off."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +26,11 @@ class Deployed:
 
 
 class Drifting(retraining._Drift):
-    """A set is worth something where it was searched: so much for each domain it has seen."""
+    """A set gains 1 for each domain of the period that it was searched on."""
 
     def _search(self, strategy, prompts):
         seen = frozenset(prompt.domain for prompt in prompts)
-        self.asked.append((seen, {prompt.tokens for prompt in prompts}))
+        self.searched.append((seen, {prompt.tokens for prompt in prompts}))
         return Deployed(strategy, SkipSet(8, 1), seen, 50.0)
 
     def _judge(self, period):
@@ -60,31 +60,31 @@ def drifting(monkeypatch):
 
     def drift(settings, work):
         made.append(Drifting(settings, work))
-        made[-1].asked, made[-1].judged = [], {}
+        made[-1].searched, made[-1].judged = [], {}
         return made[-1]
 
-    monkeypatch.setattr(retraining, "priced_rig", lambda *asked: planted_rig())
+    monkeypatch.setattr(retraining, "priced_rig", lambda *given: planted_rig())
     monkeypatch.setattr(retraining, "_Drift", drift)
     return made
 
 
-def test_each_policy_knows_what_it_may_and_no_more(drifting, tmp_path):
+def test_each_policy_searches_only_on_what_it_may_know(drifting, tmp_path):
     results = run_study(STUDY, SMALL, tmp_path)
     speed = {(row["policy"], row["period"]): row["speed"] for row in results["rows"]}
-    # a period shares one of its two domains with the one before
+    # each period shares one of its two domains with the period before
     assert [speed["once", p] for p in range(3)] == [3.0, 2.0, 1.0]
     assert [speed["periodic", p] for p in range(3)] == [3.0, 2.0, 2.0]
     assert [speed["foreseen", p] for p in range(3)] == [3.0, 3.0, 3.0]
     assert [speed["broad", p] for p in range(3)] == [3.0, 3.0, 3.0]
     stream = drifting[0]
-    assert {seen for seen, _ in stream.asked} >= {frozenset(DOMAINS)}
+    assert {seen for seen, _ in stream.searched} >= {frozenset(DOMAINS)}
     served = stream.judged
-    for seen, tokens in stream.asked:
-        for period in served:  # only what a period served before is searched on
+    for seen, tokens in stream.searched:
+        for period in served:  # searches use only prompts of earlier periods
             mine = tokens & served[period]
             assert not mine or (mine == tokens == served[period] and period < 2), seen
-    bills = {p: results["calibration_seconds"][p] for p in ("once", "periodic", "broad")}
-    assert bills == {"once": 50.0, "periodic": 150.0, "broad": 50.0}
+    charged = {p: results["calibration_seconds"][p] for p in ("once", "periodic", "broad")}
+    assert charged == {"once": 50.0, "periodic": 150.0, "broad": 50.0}
     # 100 s more are spent; a token costs 1/3 + 1/2 + 1 s without, 1/3 + 1/2 + 1/2 s with it
     assert results["break_even_tokens"]["periodic"] == 200
     assert results["break_even_tokens"]["broad"] == 0
@@ -94,8 +94,8 @@ def test_each_policy_knows_what_it_may_and_no_more(drifting, tmp_path):
 
 
 @pytest.mark.slow
-def test_where_nothing_drifts_recalibrating_never_pays(monkeypatch, tmp_path):
-    monkeypatch.setattr(retraining, "priced_rig", lambda *asked: planted_rig(head=0.1))
+def test_without_drift_recalibrating_never_pays_off(monkeypatch, tmp_path):
+    monkeypatch.setattr(retraining, "priced_rig", lambda *given: planted_rig(head=0.1))
     results = run_study(STUDY, SMALL, tmp_path)
     speeds = {row["policy"]: row["speed"] for row in results["rows"] if row["period"] == 2}
     assert speeds["once"] > 1.2
@@ -105,7 +105,7 @@ def test_where_nothing_drifts_recalibrating_never_pays(monkeypatch, tmp_path):
     assert "never pays off" in results["answer"]
 
 
-def test_answers_and_sets_are_charged_once_on_each_prompt():
+def test_an_answer_and_a_set_are_charged_once_per_prompt():
     rig = planted_rig()
     lab = retraining._ChargedLab(rig, 16)
     skips, prompt = SkipSet(8, 4), Prompt(tuple(range(1, 11)))

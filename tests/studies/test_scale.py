@@ -11,16 +11,10 @@ from specframe.errors import ArtefactError, InvalidConfig
 from specframe.studies import scale
 from specframe.studies.framework.running import run_study
 from specframe.studies.scale import STUDY, ScaleSettings
-from specframe.studies.worlds.large_models import LARGE
 from specframe.studies.worlds.prices import SHIPPED, kept_prices, spread_over
 from specframe.types import SkipSet
 
-FEW = {
-    "strategies": ("static-bo", "knapspec"),
-    "link": "20:10",
-    "calibration": 3,
-    "evaluations": 12,
-}
+FEW = {"prompts": 1, "new_tokens": 16, "link": "20:10", "calibration": 3, "evaluations": 6}
 COMPOSED = {"llama-3.1-8B": 32, "qwen3-32B": 64, "llama-3.1-70B": 80}
 
 
@@ -42,15 +36,15 @@ def test_larger_models_cost_more_and_the_shipped_one_is_measured():
     assert kept_prices().simulated == ""
 
 
-def test_an_unknown_profile_is_refused_with_those_there_are():
+def test_an_unknown_profile_is_refused_with_the_known_names():
     with pytest.raises(ArtefactError, match=r"llama-3\.1-70B"):
         kept_prices("llama-3.1-7B")
 
 
 def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_path):
-    monkeypatch.setattr(scale, "priced_rig", lambda *asked, **named: planted_rig())
+    monkeypatch.setattr(scale, "priced_rig", lambda name, place: planted_rig())
     settings = ScaleSettings(
-        contexts=(128, 32768), prompts=1, new_tokens=24, shapes=("8B",), devices=(1,), **FEW
+        contexts=(128, 32768), shapes=("8B",), devices=(1,), strategies=("autoregressive",), **FEW
     )
     results = run_study(STUDY, settings, tmp_path)
     rows = [row for row in results["rows"] if "profile" in row]
@@ -59,7 +53,7 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
     ]
     for row in rows:
         assert row["simulated"] == (row["profile"] in COMPOSED)
-        assert row["speed"] > 1.2  # the planted half is skipped and every draft stands
+        assert row["speed"] > 1.2  # the planted half is skipped, every draft accepted
         assert 0.2 < row["skipped_mlp"] <= 1.0
         assert 2.0 <= row["draft"] <= 32.0
         prices = kept_prices(row["profile"])
@@ -68,22 +62,22 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
     assert results["speed"]["qwen3-32B"] == [row["speed"] for row in rows[4:6]]
 
 
-def test_every_shape_and_number_of_devices_tells_of_every_strategy(monkeypatch, tmp_path):
-    monkeypatch.setattr(scale, "priced_rig", lambda *asked, **named: planted_rig())
-    few = {"profiles": SHIPPED[:1], "contexts": (128,), "prompts": 1, "new_tokens": 16}
-    settings = ScaleSettings(devices=(1, 8), **few, **FEW)
+def test_every_strategy_has_a_row_for_each_shape_and_number_of_devices(monkeypatch, tmp_path):
+    monkeypatch.setattr(scale, "priced_rig", lambda name, place: planted_rig())
+    few = {"profiles": SHIPPED[:1], "contexts": (128,), "shapes": ("8B", "405B"), **FEW}
+    settings = ScaleSettings(devices=(1, 8), strategies=("static-bo", "knapspec"), **few)
     results = run_study(STUDY, settings, tmp_path)
-    for shape in LARGE:
+    for shape in settings.shapes:
         assert set(results[shape]) == {"1", "8"}
         for devices, found in results[shape].items():
-            assert set(found) == set(FEW["strategies"])
+            assert set(found) == set(settings.strategies)
             for row in found.values():
-                assert row["speedup"] > 1.2  # the planted half is skipped and every draft stands
+                assert row["speedup"] > 1.2  # as above
                 assert 0.0 <= row["lookup_share"] < 0.5
                 whole = results[shape]["1"]["knapspec"]["weight_bytes"]
                 assert row["weight_bytes"] == whole // int(devices)
         one, eight = (results[shape][n]["knapspec"] for n in ("1", "8"))
-        assert eight["token_seconds"] > one["token_seconds"] / 8  # what is not split, and the sums
+        assert eight["token_seconds"] > one["token_seconds"] / 8  # sums take time
         assert (one["split_loss"], 0.0 < eight["split_loss"] < 0.2) == (0.0, True)
     assert results["405B"]["8"]["knapspec"]["weight_bytes"] * 8 == pytest.approx(812e9, rel=0.01)
     assert "Scaled from 80 layers" in results["simulated"]["405B"]
@@ -96,7 +90,7 @@ def test_every_shape_and_number_of_devices_tells_of_every_strategy(monkeypatch, 
 
 
 @pytest.mark.parametrize("wrong", [{"shapes": ("9B",)}, {"devices": (3,)}, {"link": "fast"}])
-def test_shapes_and_devices_that_there_are_not_are_refused(wrong):
+def test_unknown_shapes_and_devices_are_refused(wrong):
     with pytest.raises(InvalidConfig, match=f"{next(iter(wrong))!r} parameter of ScaleSettings"):
         ScaleSettings(**wrong)
 

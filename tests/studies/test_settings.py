@@ -16,7 +16,7 @@ from specframe.studies.worlds.domain_strategies import DomainSettings
 
 
 @pytest.mark.parametrize(
-    ("settings", "given", "told"),
+    ("settings", "given", "message"),
     [
         (AttentionShareSettings, {"contexts": (1, 200)}, "'contexts'"),
         (ContextSettings, {"contexts": (128,)}, "two or more"),
@@ -32,6 +32,6 @@ from specframe.studies.worlds.domain_strategies import DomainSettings
         (TreeSettings, {"trees": ("3", "x")}, "draft_tree"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings, given, told):
-    with pytest.raises(InvalidConfig, match=told):
+def test_settings_out_of_range_are_refused(settings, given, message):
+    with pytest.raises(InvalidConfig, match=message):
         settings(**given)

@@ -1,4 +1,4 @@
-"""Studies of speed on a tiny model: their rows, their sums, and resuming after an interruption."""
+"""Studies of speed on a tiny model: rows, means, and resuming after an interruption."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +26,7 @@ def place(tmp_path_factory) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_calibration_stops_where_answers_do(place, monkeypatch):
+def test_calibration_uses_the_end_tokens_of_the_model(place, monkeypatch):
     loaded = load(str(place / "model"))
     loaded.model.generation_config.eos_token_id = 5
     monkeypatch.setattr("specframe.rig.load", lambda name: loaded)
@@ -36,7 +36,7 @@ def test_calibration_stops_where_answers_do(place, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_set_is_used_on_every_domain_and_drawn(place, monkeypatch):
+def test_every_set_is_used_on_every_domain_and_has_a_mark_in_the_figure(place, monkeypatch):
     study = cross_domain.STUDY
     settings = cross_domain.CrossDomainSettings(
         model=str(place / "model"), prompts=str(place / "prompts.jsonl"), **SMALL
@@ -69,7 +69,7 @@ def test_every_strategy_is_measured_at_every_context(place):
     assert "at 200 tokens" in results["answer"]
 
 
-def test_prompts_of_a_file_have_no_contexts(place):
-    elsewhere = replace(context_length.STUDY.quick, prompts=str(place / "prompts.jsonl"))
+def test_prompts_of_a_file_have_no_contexts(tmp_path):
+    settings = replace(context_length.STUDY.quick, prompts="prompts.jsonl")
     with pytest.raises(InvalidRequest, match="Only testbed and everyday prompts"):
-        run_study(context_length.STUDY, elsewhere, place / "refused")
+        run_study(context_length.STUDY, settings, tmp_path)

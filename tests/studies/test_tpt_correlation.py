@@ -1,4 +1,4 @@
-"""Correlations of made plans, and a race of a few real ones."""
+"""Correlations of invented plans, and a race of a few real ones."""
 
 import pytest
 from doubles.priced_worlds import planted_rig
@@ -19,7 +19,7 @@ def few_draws(monkeypatch):
 
 
 def made_rows(measured):
-    """Tokens per time and acceptance are told apart by the draft length."""
+    """Tokens per time depends on the draft length, acceptance does not."""
     rows = []
     for s in range(8):
         for draft in (1, 2, 4):
@@ -29,7 +29,7 @@ def made_rows(measured):
     return rows
 
 
-def test_a_perfect_predictor_is_told_from_a_poor_one():
+def test_a_perfect_predictor_correlates_better_than_a_poor_one():
     found = _findings(made_rows(lambda row: 3.0 * row["tokens_per_time"] + 1.0))
     assert found.figures["pearson"]["tokens_per_time"] == pytest.approx([1.0, 1.0, 1.0])
     assert found.figures["spearman"]["tokens_per_time"] == pytest.approx([1.0, 1.0, 1.0])
@@ -40,7 +40,7 @@ def test_a_perfect_predictor_is_told_from_a_poor_one():
     assert "better than acceptance" in found.answer
 
 
-def test_where_acceptance_is_all_that_counts_it_wins():
+def test_acceptance_is_the_better_predictor_if_only_it_counts():
     found = _findings(made_rows(lambda row: row["acceptance"] ** 3))
     value, low, high = found.figures["pearson"]["acceptance"]
     assert low <= value <= high
@@ -50,7 +50,7 @@ def test_where_acceptance_is_all_that_counts_it_wins():
 
 
 @pytest.mark.slow
-def test_plans_are_predicted_and_raced(monkeypatch, tmp_path):
+def test_plans_are_predicted_and_then_timed(monkeypatch, tmp_path):
     rig = planted_rig()
     monkeypatch.setattr(tpt_correlation.Rig, "load", lambda name, **place: rig)
     monkeypatch.setattr(

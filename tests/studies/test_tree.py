@@ -1,4 +1,4 @@
-"""What trees add: nothing where every draft is accepted, something where siblings are."""
+"""Trees add nothing if every draft is accepted, and something if siblings are accepted."""
 
 from dataclasses import replace
 
@@ -12,12 +12,12 @@ from specframe.studies.tree import CHAIN, STUDY, TreeSettings
 
 
 def findings(monkeypatch, folder, rig, **given):
-    monkeypatch.setattr(tree, "priced_rig", lambda *asked: rig)
-    settings = {"selectors": ("knapspec",), "trees": ("3",), "prompts": 1, "new_tokens": 48}
+    monkeypatch.setattr(tree, "priced_rig", lambda *given: rig)
+    settings = {"selectors": ("knapspec",), "trees": ("3",), "prompts": 1, "new_tokens": 32}
     return run_study(STUDY, TreeSettings(**{**settings, **given}), folder)
 
 
-def test_where_drafts_stand_a_tree_costs_its_rows(monkeypatch, tmp_path):
+def test_if_every_draft_is_accepted_a_tree_costs_its_rows(monkeypatch, tmp_path):
     results = findings(monkeypatch, tmp_path, planted_rig(row=0.05))
     chain, leaves = results["rows"]
     assert chain["tree"] == CHAIN
@@ -31,7 +31,7 @@ def test_where_drafts_stand_a_tree_costs_its_rows(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_where_siblings_stand_and_rows_are_free_a_tree_adds(monkeypatch, tmp_path):
+def test_if_siblings_are_accepted_and_rows_are_free_a_tree_adds(monkeypatch, tmp_path):
     monkeypatch.setattr(candidates, "BEGIN", 1.0)  # its set is expected to gain 2 %
     rig = planted_rig(row=0.0)
     results = findings(monkeypatch, tmp_path, rig, selectors=("uniform-skip",), trees=("2", "9"))
@@ -44,7 +44,7 @@ def test_where_siblings_stand_and_rows_are_free_a_tree_adds(monkeypatch, tmp_pat
     assert again["rows"] == results["rows"]
 
 
-def test_calibration_stops_where_answers_do(monkeypatch, tmp_path):
+def test_calibration_uses_the_end_tokens_of_the_model(monkeypatch, tmp_path):
     rig, ends = replace(planted_rig(), ends=frozenset({5})), []
 
     def lab(*given, **named):

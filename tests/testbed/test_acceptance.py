@@ -4,8 +4,7 @@ from doubles.written_lab import plain_costs
 from specframe.executors.load import load_executor
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation
-from specframe.testbed.evaluation.acceptance import search
-from specframe.testbed.evaluation.evaluate import predicted_speedup
+from specframe.testbed.evaluation.evaluate import predicted_speedup, search
 from specframe.testbed.training.growth import grow, new_model
 from specframe.testbed.training.recipe import TINY
 from specframe.types import SkipSet
@@ -20,7 +19,7 @@ def _estimator() -> AcceptanceEstimator:
     return AcceptanceEstimator(load_executor(model), [Continuation(tuple(r), 8) for r in rows])
 
 
-def test_the_search_nests_and_never_does_worse_than_its_first_step_allows() -> None:
+def test_found_sets_are_nested_and_the_first_sublayer_is_the_best_one() -> None:
     estimator, sublayers = _estimator(), 2 * TINY.layers
     found = search(estimator, sublayers, (1, 3, 6))
     assert [len(found[count]) for count in (1, 3, 6)] == [1, 3, 6]
@@ -29,7 +28,7 @@ def test_the_search_nests_and_never_does_worse_than_its_first_step_allows() -> N
     assert estimator.estimate(found[1]).mean == best
 
 
-def test_a_certain_draft_is_predicted_faster_than_a_hopeless_one() -> None:
+def test_a_higher_acceptance_rate_gives_a_higher_predicted_speedup() -> None:
     skips = SkipSet.from_sublayers(6, range(2, 12))
-    certain, hopeless = (predicted_speedup(plain_costs(6), alpha, skips) for alpha in (1.0, 0.05))
-    assert certain > 2 * hopeless
+    high, low = (predicted_speedup(plain_costs(6), alpha, skips) for alpha in (1.0, 0.05))
+    assert high > 2 * low

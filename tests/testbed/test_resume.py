@@ -51,40 +51,36 @@ def test_a_run_in_pieces_ends_with_the_same_bits(tmp_path: Path) -> None:
     assert _weights(tmp_path / "pieces") == _weights(tmp_path / "whole")
 
 
-def test_a_run_keeps_its_own_recipe_and_its_end_can_be_moved(tmp_path: Path) -> None:
-    train(_BRIEF, tmp_path, lambda _: None, stop_after_steps=1)
-    assert run_recipe(tmp_path, "tiny", None, False) == _BRIEF
-    assert run_recipe(tmp_path, "tiny", 12_000, False).tokens == 12_000
-    sooner = run_recipe(tmp_path, "tiny", None, True)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run after its first step."""
+    folder = tmp_path_factory.mktemp("run")
+    train(_BRIEF, folder, lambda _: None, stop_after_steps=1)
+    return folder
+
+
+def test_a_run_keeps_its_recipe_and_its_end_can_change(begun: Path) -> None:
+    assert run_recipe(begun, "tiny", None, False) == _BRIEF
+    assert run_recipe(begun, "tiny", 12_000, False).tokens == 12_000
+    sooner = run_recipe(begun, "tiny", None, True)
     assert sooner.tokens == _BRIEF.grow_at + _BRIEF.decay_tokens
 
 
 @pytest.mark.slow
-def test_progress_tells_how_long_it_will_take(tmp_path: Path) -> None:
-    told = []
-    train(_BRIEF, tmp_path, told.append, stop_after_steps=3)
-    assert [progress.step for progress in told] == [1, 2, 3]
-    left = (_BRIEF.tokens - told[-1].seen) / told[-1].tokens_per_second
-    assert told[-1].seconds_left == pytest.approx(left)
+def test_progress_says_how_long_the_run_will_take(tmp_path: Path) -> None:
+    reports = []
+    train(_BRIEF, tmp_path, reports.append, stop_after_steps=3)
+    assert [progress.step for progress in reports] == [1, 2, 3]
+    left = (_BRIEF.tokens - reports[-1].seen) / reports[-1].tokens_per_second
+    assert reports[-1].seconds_left == pytest.approx(left)
     curve = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert [line["step"] for line in curve] == [1, 2, 3]
 
 
 @pytest.mark.slow
-def test_tiny_training_killed_half_way_ends_with_the_weights_of_an_unbroken_run(
-    tmp_path: Path,
-) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        _PROGRAM,
-        "testbed",
-        "train",
-        "--size",
-        "tiny",
-        "--threads",
-        "1",
-    ]
+def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    arguments = "testbed train --size tiny --threads 1".split()
+    command = [sys.executable, "-c", _PROGRAM, *arguments]
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
     broken = [*command, "--out", str(tmp_path / "broken")]
     process = subprocess.Popen(broken, stdout=subprocess.DEVNULL)
@@ -102,9 +98,8 @@ def _is_half_way(folder: Path) -> bool:
     return position is not None and position.seen > TINY.tokens // 2
 
 
-def test_a_checkpoint_that_is_there_is_not_written_again(tmp_path: Path) -> None:
-    train(_BRIEF, tmp_path, lambda _: None, stop_after_steps=2)
-    kept = tmp_path / (tmp_path / "latest").read_text() / "weights.safetensors"
+def test_an_existing_checkpoint_is_not_written_again(begun: Path) -> None:
+    kept = begun / (begun / "latest").read_text() / "weights.safetensors"
     before = kept.stat().st_mtime_ns
-    save_checkpoint(tmp_path, latest_position(tmp_path), None, {})
+    save_checkpoint(begun, latest_position(begun), None, {})
     assert kept.stat().st_mtime_ns == before

@@ -24,12 +24,12 @@ def test_text_survives_the_round_trip(tokenizer: PreTrainedTokenizerFast, domain
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
-def test_learning_it_twice_gives_the_same_entries(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_training_twice_gives_the_same_vocabulary(tokenizer: PreTrainedTokenizerFast) -> None:
     assert train_tokenizer(entries=1024, documents=60).get_vocab() == tokenizer.get_vocab()
 
 
 @pytest.mark.parametrize("exemplars", [0, 2])
-def test_the_chat_template_writes_what_training_saw(
+def test_the_chat_template_gives_the_tokens_of_training(
     tokenizer: PreTrainedTokenizerFast, exemplars: int
 ) -> None:
     prompt = suite("translation", 1, exemplars=exemplars)[0]
@@ -38,11 +38,11 @@ def test_the_chat_template_writes_what_training_saw(
 
 
 def test_a_prompt_is_the_document_up_to_its_answer(tokenizer: PreTrainedTokenizerFast) -> None:
-    asked = conversation("story", "test", 1)
-    encoded = encode(tokenizer, asked, templated=True)
-    prompt = encode_prompt(tokenizer, asked, templated=True)
+    example = conversation("story", "test", 1)
+    encoded = encode(tokenizer, example, templated=True)
+    prompt = encode_prompt(tokenizer, example, templated=True)
     assert encoded.tokens[: len(prompt)] == prompt
-    told = tokenizer.decode(encoded.tokens[encoded.answer_start :], skip_special_tokens=True)
-    assert told == asked.document.exercise.answer
+    answer = tokenizer.decode(encoded.tokens[encoded.answer_start :], skip_special_tokens=True)
+    assert answer == example.document.exercise.answer
     assert encoded.tokens[-1] == tokenizer.eos_token_id
     assert sum(encoded.answers) == len(encoded.tokens) - encoded.answer_start

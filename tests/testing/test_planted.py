@@ -1,4 +1,4 @@
-"""Planted models: real shapes, set acceptance, varied text."""
+"""Planted models: real shapes, a chosen acceptance rate, varied text."""
 
 from itertools import pairwise
 from statistics import fmean
@@ -15,16 +15,7 @@ from specframe.strategies.fixed import FixedSkips
 from specframe.testing import falling_noise, planted_llama, planted_order, planted_skips
 from specframe.types import ModelShape, SkipSet, Step, StopRule
 
-SHAPE = ModelShape(
-    layers=12,
-    hidden=64,
-    vocabulary=512,
-    heads=4,
-    kv_heads=2,
-    head_size=16,
-    intermediate=128,
-    positions=1024,
-)
+SHAPE = ModelShape(12, 64, 512, 4, 2, 16, 128, 1024)
 PROMPT = (3, 141, 59, 26)
 
 
@@ -43,7 +34,7 @@ def first_token_acceptance(executor, skips, new_tokens, prompts=(PROMPT,)):
     return sum(outcome.accepted for outcome in outcomes) / len(outcomes)
 
 
-def test_sublayers_without_noise_change_no_bit():
+def test_skipping_sublayers_without_noise_changes_no_token():
     quiet = SkipSet.of(SHAPE.layers, range(2, 9), range(5, 12))
     model = planted_llama(SHAPE, dict.fromkeys(quiet, 0.0))
     executor = load_executor(model)
@@ -52,7 +43,7 @@ def test_sublayers_without_noise_change_no_bit():
     assert first_token_acceptance(executor, loud, 60) < 0.9
 
 
-def test_noise_is_the_size_of_what_a_sublayer_adds():
+def test_a_sublayer_s_output_has_the_size_of_its_noise():
     model = planted_llama(SHAPE, {0: 0.25, 1: 2.0})
     executor = load_executor(model)
     tokens = torch.arange(30)
@@ -76,7 +67,7 @@ def test_greedy_text_is_varied(dtype):
 
 @pytest.mark.slow
 def test_acceptance_falls_with_the_share_skipped():
-    """In the mean of models and prompts: one model differs from it by up to 0.1."""
+    """Mean over models and prompts; single models differ from it by up to 0.1."""
     prompts = [tuple(range(start, start + 8)) for start in range(0, 480, 80)]
     found = {0.40: [], 0.55: [], 0.70: []}
     for seed in range(4):
@@ -90,7 +81,7 @@ def test_acceptance_falls_with_the_share_skipped():
     assert fmean(found[0.70]) == pytest.approx(0.75, abs=0.07)
 
 
-def test_skip_sets_are_nested_and_of_the_share_asked():
+def test_skip_sets_are_nested_and_have_the_requested_share():
     smaller, larger = planted_skips(10, 0.4), planted_skips(10, 0.7)
     assert (len(smaller), len(larger)) == (8, 14)
     assert set(smaller) < set(larger)
@@ -98,7 +89,7 @@ def test_skip_sets_are_nested_and_of_the_share_asked():
     assert planted_order(10, seed=1) != planted_order(10)
 
 
-def test_noise_of_a_sublayer_that_is_not_there_is_refused():
+def test_noise_of_an_unknown_sublayer_is_refused():
     with pytest.raises(InvalidConfig, match="sublayer number"):
         planted_llama(SHAPE, {24: 0.1})
 

@@ -1,4 +1,4 @@
-"""All studies in one run's folder; the others still run if one fails or ends its worker."""
+"""All studies in one run's folder; a study that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -34,11 +34,9 @@ class EveryStudy:
     failed: Mapping[str, str]
 
     def figures(self) -> dict[str, Any]:
-        """For a file."""
         return {"schema_version": 1, "studies": dict(self.results), "failed": dict(self.failed)}
 
     def require_all(self) -> None:
-        """Raise if any failed."""
         if self.failed:
             count = len(self.failed) + len(self.results)
             reasons = " ".join(f"{name}: {reason}" for name, reason in self.failed.items())
@@ -78,11 +76,11 @@ def runner_on(
     place: Place,
     worker: str,
 ) -> StudyRunner:
-    """What a worker of a cluster runs studies with; the run's folder must be there."""
+    """The runner of a cluster's worker, which must have access to the run's folder."""
     if not run.is_dir():
         raise WorkersFailed(
-            f"A worker does not see the run's folder {str(run)!r}. Name one that all machines "
-            f"share with --out."
+            f"A worker does not find the run's folder {str(run)!r}. With --out, name a folder that "
+            f"all machines share."
         )
     compute_with(threads)
     return StudyRunner(run, quick, model, place=place)
@@ -99,10 +97,10 @@ def run_every(
     place: Place = HERE,
     workers: Workers | None = None,
 ) -> EveryStudy:
-    """Run them in the run's folder, one after another here; `ended` is called after each success.
+    """Run the studies in the run's folder; `ended` is called after each success.
 
-    Finished studies and rows of an interrupted run are taken from the folder. `workers` are those
-    of a cluster whose jobs a `StudyRunner` does.
+    Finished studies and rows of an interrupted run are taken from the folder. Without `workers`,
+    studies run one after another in this process.
     """
     by_name = {one.name: one for one in studies}
     runner = StudyRunner(run, quick, model, tell, by_name.__getitem__, place)
@@ -124,7 +122,7 @@ def run_every(
 
 
 class _Studies(InOrder[str]):
-    """Tells which study begins, and how long the rest will take."""
+    """Reports each study that begins, and how long the rest will take."""
 
     def __init__(
         self,
@@ -138,7 +136,9 @@ class _Studies(InOrder[str]):
         self._studies = {one.name: one for one in studies}
         super().__init__(self._studies)
         self._quick, self._model, self._tell, self._clock = quick, model, tell, clock
-        self._new = [one.name for one in studies if not _finished(run, one)]
+        self._new = [
+            one.name for one in studies if not (study_folder(run, one) / RESULTS_FILE).exists()
+        ]
         self._begun: dict[str, float] = {}
         self._took: list[float] = []
 
@@ -155,19 +155,15 @@ class _Studies(InOrder[str]):
         return name
 
     def tell_seconds(self, name: str) -> None:
-        """The study has ended."""
+        """Report how long the study took."""
         seconds = self._clock() - self._begun[name]
         self._tell(f"{name} took {seconds:.0f} s")
         if name in self._new:
             self._took.append(seconds)
 
 
-def _finished(run: Path, chosen: Study) -> bool:
-    return (study_folder(run, chosen) / RESULTS_FILE).exists()
-
-
 def _remaining(took: Sequence[float], left: int) -> str:
-    """An estimate: the rest take as long as those of this run so far."""
+    """An estimate from the mean duration of this run's finished studies."""
     if not took or not left:
         return ""
     seconds = left * sum(took) / len(took)

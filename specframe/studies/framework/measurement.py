@@ -1,4 +1,4 @@
-"""What makes a study's rows, and results that its rows share."""
+"""The base class that makes a study's rows, and a cache for results that rows share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Measurement", "remembered"]
 Settings = TypeVar("Settings")
 Owner = TypeVar("Owner")
 Result = TypeVar("Result")
-Asked = ParamSpec("Asked")
+Given = ParamSpec("Given")
 
 
 class Measurement(Generic[Settings]):
-    """Makes a study's rows; what they share is made on first use, so finished rows need nothing."""
+    """Makes a study's rows; shared results are made on first use, so finished rows need none."""
 
     def __init__(self, settings: Settings, work: Work) -> None:
         self._settings, self._work = settings, work
@@ -25,7 +25,7 @@ class Measurement(Generic[Settings]):
     def rows(
         self, keys: str, values: Iterable[tuple[Any, ...]], make: Callable[..., Row] | None = None
     ) -> list[Row]:
-        """A row for each tuple of values, named by the keys; `make`, or `row`, gets the values."""
+        """A row for each tuple of values of the keys; `make` (or `row`) is called with them."""
         names: Sequence[str] = keys.split()
         return [
             self._work.row(dict(zip(names, each, strict=True)), partial(make or self.row, *each))
@@ -38,16 +38,16 @@ class Measurement(Generic[Settings]):
 
 
 def remembered(
-    make: Callable[Concatenate[Owner, Asked], Result],
-) -> Callable[Concatenate[Owner, Asked], Result]:
-    """A method whose result is kept for each tuple of arguments, as `cached_property` does."""
+    make: Callable[Concatenate[Owner, Given], Result],
+) -> Callable[Concatenate[Owner, Given], Result]:
+    """Cache a method's results by arguments in the object, as `cached_property` does."""
 
     @wraps(make)
-    def result(owner: Owner, /, *asked: Asked.args, **named: Asked.kwargs) -> Result:
+    def result(owner: Owner, /, *given: Given.args, **named: Given.kwargs) -> Result:
         results: dict[Any, Result] = vars(owner).setdefault(f"_{make.__name__} results", {})
-        key = (asked, *named.items())
+        key = (given, *named.items())
         if key not in results:
-            results[key] = make(owner, *asked, **named)
+            results[key] = make(owner, *given, **named)
         return results[key]
 
     return result

@@ -1,4 +1,4 @@
-"""A study's findings as a picture, as the study's `shows` describes it."""
+"""The picture of a study's rows, described by the study's `shows`."""
 
 from __future__ import annotations
 

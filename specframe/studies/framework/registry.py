@@ -1,4 +1,4 @@
-"""Studies by name; a new one is a file in `studies` and a line in the table."""
+"""Studies by name. To add one, write a module in `studies` and add a line to `MODULES`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from specframe.studies.framework.study import Study
 
 __all__ = ["find_study", "study_names"]
 
-# name -> module that holds it as `STUDY`
+# name -> module with the study as `STUDY`
 MODULES = {
     "mix-ratio": "specframe.studies.mix_ratio",
     "out-of-domain": "specframe.studies.out_of_domain",
@@ -32,12 +32,10 @@ MODULES = {
 
 
 def study_names() -> list[str]:
-    """All names, sorted."""
     return sorted(MODULES)
 
 
 def find_study(name: str) -> Study:
-    """The study of this name."""
     if name not in MODULES:
         near = difflib.get_close_matches(name, MODULES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

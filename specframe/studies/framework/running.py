@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,14 +14,13 @@ import torch
 from specframe.bench.fingerprint import fingerprint
 from specframe.bench.run_folder import RunFolder
 from specframe.contract.options import with_options
-from specframe.errors import InvalidRequest
 from specframe.prompts.usual import TESTBED
 from specframe.studies.framework.study import HERE, Place, Row, Study
 
 __all__ = ["RESULTS_FILE", "duration", "run_study", "settings_of", "study_folder"]
 
 RESULTS_FILE = "study.json"
-SHARED = "shared"  # beside the studies' own folders
+SHARED = "shared"  # a folder next to those of the studies
 SCHEMA_VERSION = 1
 Tell = Callable[[str], None]
 
@@ -41,8 +40,6 @@ def settings_of(
     settings = study.quick if quick else study.settings
     changes = dict(options or {})
     if model is not None:
-        if "model" not in {field.name for field in fields(settings)}:
-            raise InvalidRequest(f"The study {study.name!r} has no choice of model. Leave it out.")
         changes["model"] = model
         if quick and model != TESTBED:
             settings = replace(settings, **study.real)
@@ -50,7 +47,7 @@ def settings_of(
 
 
 def duration(study: Study, quick: bool, model: str | None = None) -> str:
-    """What the study will take, as far as that is known; empty where it is not."""
+    """The duration in words; empty if it is unknown."""
     testbed = model in (None, TESTBED)
     minutes = study.testbed_minutes if testbed else study.minutes
     if minutes is not None:
@@ -74,9 +71,9 @@ def run_study(
     Rows that an earlier run with the same settings finished are taken from the folder.
     """
     run = RunFolder(folder)
-    asked = {"study": study.name, "specframe": version("specframe"), **asdict(settings)}
-    asked |= asdict(place)
-    with run.held(asked, resume=True) as finished:
+    config = {"study": study.name, "specframe": version("specframe"), **asdict(settings)}
+    config |= asdict(place)
+    with run.held(config, resume=True) as finished:
         work = _Work(run, finished, tell, place)
         found = study.run(settings, work)
         results = {
@@ -85,7 +82,7 @@ def run_study(
             "title": study.title,
             "text": study.question,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "config": asked,
+            "config": config,
             "environment": fingerprint(torch.device(place.device)),
             "answer": found.answer,
             "shows": None if study.shows is None else asdict(study.shows),
@@ -100,7 +97,7 @@ def run_study(
 
 
 class _Work:
-    """See `Work`; `rows` are those that were requested, in order."""
+    """See `Work`; `rows` are the requested rows, in order."""
 
     def __init__(
         self, run: RunFolder, finished: Sequence[Row], tell: Tell, place: Place = HERE

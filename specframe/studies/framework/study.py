@@ -1,4 +1,4 @@
-"""What a study is: a question, its settings, and a function that answers it row by row."""
+"""The parts of a study: a question, settings, and a function that makes rows and an answer."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Bars:
 class Lines:
     """A point for each row at the keys `x` and `y`; rows that share their `series` form a line.
 
-    With `points`, that key of each row holds the [x, y] pairs of a line of its own, and `x` and `y`
-    only name the axes.
+    With `points`, that key of each row holds the [x, y] pairs of a separate line, and `x` and `y`
+    are only the labels of the axes.
     """
 
     x: str
@@ -41,7 +41,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What follows from the rows: figures by name, and the answer in a sentence or two."""
+    """The result of the rows: figures by name, and the answer in a sentence or two."""
 
     figures: Mapping[str, Any]
     answer: str
@@ -49,7 +49,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a study's model computes on and with, as the command line names both."""
+    """Device and dtype of a study's model, as given on the command line."""
 
     device: str = "cpu"
     dtype: str = "auto"
@@ -59,27 +59,27 @@ HERE = Place()
 
 
 class Work(Protocol):
-    """What a running study is given."""
+    """What a running study can use."""
 
     @property
     def place(self) -> Place:
-        """Where its model is to compute."""
+        """Device and dtype of the model."""
         ...
 
     @property
     def folder(self) -> Path:
-        """Its own folder, for what an interrupted run keeps for the next one."""
+        """The study's folder, for files that a resumed run uses again."""
         ...
 
     @property
     def shared(self) -> Path:
-        """A folder that all studies of one run share."""
+        """A folder that all studies of the run share."""
         ...
 
     def row(self, name: Mapping[str, Any], make: Callable[[], Row]) -> Row:
-        """The row of this name from an earlier run; else `make`'s figures, written to disk at once.
+        """The row of this name from an earlier run, or a new row, which is written to disk at once.
 
-        The row holds the keys of the name and of the figures.
+        A new row has the keys of the name and of the figures that `make` returns.
         """
         ...
 
@@ -92,9 +92,10 @@ class Work(Protocol):
 class Study:
     """A study; its settings are a frozen dataclass whose fields the command line can set.
 
-    `run` requests every row from its `Work`. If the settings have a field `model`, `--model` sets
-    it, and `--quick` then also changes what `real` names, since a real model is slower. `minutes`
-    are those of `--quick` with smollm2 on one core, `testbed_minutes` those with the testbed.
+    `run` requests every row from its `Work`. `--model` sets the field `model` of the settings;
+    `--quick` with a real model also uses the settings in `real`, since a real model is slower.
+    `minutes` is the duration of `--quick` with smollm2 on one core, `testbed_minutes` with the
+    testbed.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Calibrations that a study's run keeps."""
+"""Calibrations that are stored in a study's run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from specframe.types import Prompt
 
 __all__ = ["UNHURRIED", "kept_or_calibrated"]
 
-UNHURRIED = 1e9  # seconds: searches end by their evaluations, so that all machines agree
+UNHURRIED = 1e9  # seconds: searches end after their evaluations, so all machines agree
 
 
 def kept_or_calibrated(
@@ -23,7 +23,7 @@ def kept_or_calibrated(
     folder: Path,
     tell: Callable[[], None],
 ) -> LayerSelector:
-    """What the folder keeps; else the strategy is calibrated and kept there, after `tell`.
+    """The calibration in the folder, or a new one, which is stored there; `tell` is called before.
 
     Studies that run at the same time wait for the one that calibrates.
     """

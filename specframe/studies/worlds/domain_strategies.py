@@ -1,7 +1,7 @@
-"""What studies of domains share: calibrated strategies, and the speed of skip sets and rounds.
+"""Calibrated strategies for studies of domains, and the speed of skip sets and rounds.
 
-Everything is deterministic: acceptance is measured on the target's own greedy answers or in real
-rounds, and seconds are a cost model's. No time is measured.
+Everything is deterministic: acceptance is measured on the target's own greedy generations or in
+real rounds, and seconds are those of a cost model. No time is measured.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ __all__ = [
 
 MIXED = "mixed"  # the name of `knn-ssd`'s set for prompts of no domain
 NONE: Mapping[str, str] = {}
-SEARCHED = ("knn-ssd", "static-bo")  # these have a choice of searches; here the shortest one
-LEAST = 1.05  # speed-up below which there is nothing to lose
+SEARCHED = ("knn-ssd", "static-bo")  # they can search in several ways; the fastest is used
+LEAST = 1.05  # speed-up below which losses mean nothing
 
 
 @dataclass(frozen=True)
 class DomainSettings:
-    """Prompts are counted by domain, those to calibrate on as well as those that are asked.
+    """`calibration` and `prompts` are numbers of prompts per domain, to calibrate and to test on.
 
-    `evaluations` are those of a search over all domains, `domain_evaluations` of one of them.
+    `evaluations` are those of a search over all domains, `domain_evaluations` those of one domain.
     `profile` names prices, empty for the package's 1.1B.
     """
 
@@ -93,13 +93,13 @@ class Priced:
 
 
 def speedup(parts: Iterable[Priced]) -> float:
-    """Of all these tokens together."""
+    """The speed-up over all these tokens together."""
     known = list(parts)
     return sum(part.plain for part in known) / sum(part.spent for part in known)
 
 
 def pays(speed: float) -> bool:
-    """Whether enough is gained for a loss to mean something."""
+    """Whether the gain is large enough to compare losses."""
     return speed >= LEAST
 
 
@@ -122,7 +122,7 @@ class DomainStrategies:
 
     @cached_property
     def lab(self) -> ModelLab:
-        """Remembers what it measures, for all studies of the run with these answers."""
+        """Stores what it measures, for all studies of the run with these settings."""
         of = self._digest((), 0, {})
         notes = self._work.shared / f"measurements-{of}.jsonl"
         return self.rig.lab(new_tokens=self._settings.new_tokens, notes=notes)
@@ -134,25 +134,25 @@ class DomainStrategies:
 
     @property
     def sets(self) -> Mapping[str, JudgedSet]:
-        """Of `knn-ssd`, by domain and MIXED."""
+        """The sets of `knn-ssd`, by domain and MIXED."""
         found: Mapping[str, JudgedSet] = self.knn.skip_sets()
         return found
 
-    def asked(self, domains: Sequence[str] = (), count: int = 0) -> list[Prompt]:
-        """Test prompts, as many of each domain as the settings say or `count`."""
+    def test_prompts(self, domains: Sequence[str] = (), count: int = 0) -> list[Prompt]:
+        """`count` test prompts of each domain; 0 means the number in the settings."""
         return self.rig.study_prompts(count or self._settings.prompts, domains=domains)
 
-    def calibrating(self, domains: Sequence[str] = (), count: int = 0) -> list[Prompt]:
-        """Validation prompts."""
+    def calibration_prompts(self, domains: Sequence[str] = (), count: int = 0) -> list[Prompt]:
+        """The same of the validation split."""
         each = count or self._settings.calibration
         return self.rig.study_prompts(each, domains=domains, split="validation")
 
     def vectors(self, prompts: Sequence[Prompt]) -> Tensor:
-        """As `knn-ssd` reads them, [prompts, H]."""
+        """The vectors by which `knn-ssd` looks prompts up, [prompts, H]."""
         return self.lab.vectors(prompts, self.lab.shape.sublayers, self.knn.config.pooling)
 
     def set_prices(self, prompts: Sequence[Prompt]) -> list[dict[str, Priced]]:
-        """Of each of `knn-ssd`'s sets on each prompt."""
+        """For each prompt: the prices with each of `knn-ssd`'s sets."""
         sets = self.sets
         return [{name: self.set_price(one, p) for name, one in sets.items()} for p in prompts]
 
@@ -163,10 +163,10 @@ class DomainStrategies:
         count: int = 0,
         options: Mapping[str, str] = NONE,
     ) -> LayerSelector:
-        """Calibrated on these domains, or as a study of this run has left it.
+        """The strategy calibrated on these domains, or the calibration of another study of the run.
 
-        On `count` prompts of each, as many as the settings say if it is 0; no domains means all
-        known ones.
+        `count` prompts of each domain are used, 0 means the number in the settings; no domains
+        means all known ones.
         """
         domains = domains or self.texts.known
         digest = self._digest(domains, count, options)
@@ -174,19 +174,19 @@ class DomainStrategies:
         return kept_or_calibrated(
             self.rig.strategy(name, options={**self._budget(name, domains), **options}),
             self.lab,
-            self.calibrating(domains, count),
+            self.calibration_prompts(domains, count),
             self._work.shared / "calibrations" / f"{name}-{digest}",
             lambda: self._work.tell(f"calibrating {name} on {where}"),
         )
 
     def ungated(self, name: str) -> LayerSelector:
-        """Uses what was learnt on the nearest domain, however far or uncertain that is."""
+        """The strategy without its gate: it always uses the nearest domain's calibration."""
         gated: Any = self.calibrated(name)
         found: LayerSelector = gated.asking(gate="0", margin="0")
         return found
 
     def rounds_price(self, label: str, strategy: LayerSelector, prompt: Prompt) -> Priced:
-        """Of real rounds on a prompt, which run once for each `label` of a strategy."""
+        """The price of real rounds on a prompt; they run once for each `label` and prompt."""
         known = self._run.get((label, prompt.name))
         if known is None:
             rounds = priced_rounds(self.rig, strategy, prompt, self._settings.new_tokens)
@@ -196,7 +196,7 @@ class DomainStrategies:
         return known
 
     def set_price(self, judged: JudgedSet, prompt: Prompt) -> Priced:
-        """A set at its calibrated draft length, at its acceptance on the answer to a prompt."""
+        """The price of a set at its calibrated draft length and its acceptance on the prompt."""
         costs = self.lab.costs
         found = self.lab.acceptance([judged.skips], [prompt])[0]
         n = len(prompt.tokens) + found.count / 2
@@ -217,13 +217,18 @@ class DomainStrategies:
         return budget
 
     def _digest(self, domains: Sequence[str], count: int, options: Mapping[str, str]) -> str:
-        """Of all that a calibration depends on."""
-        asked = self._settings
+        """A digest of everything that a calibration depends on."""
+        settings = self._settings
         parts = (
             version("specframe"),
             sorted(self.rig.facts.items()),
-            asked.profile,
-            (asked.calibration, asked.evaluations, asked.domain_evaluations, asked.new_tokens),
+            settings.profile,
+            (
+                settings.calibration,
+                settings.evaluations,
+                settings.domain_evaluations,
+                settings.new_tokens,
+            ),
             (tuple(domains), count),
             sorted(options.items()),
         )

@@ -1,4 +1,4 @@
-"""The speed of every skip set at every draft length on given answers, and the best of them."""
+"""The speed-ups of all skip sets at all draft lengths on a generation, and the best of them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Plan = tuple[int, int]  # bits of the skip set, draft length; length 0 is autore
 
 @dataclass(frozen=True, slots=True)
 class EveryPlan:
-    """Speed-ups over autoregressive decoding of all plans on one answer."""
+    """Speed-ups of all plans over autoregressive decoding on one generation."""
 
     sets: Sequence[int]  # bits of the skip sets, each once
     speeds: Floats  # [sets, draft lengths from 0]
-    seconds: float  # of the answer by autoregressive decoding: its weight
+    seconds: float  # of the generation by autoregressive decoding: its weight
 
     @classmethod
     def of(
@@ -35,7 +35,7 @@ class EveryPlan:
         n: float,
         longest: int,
     ) -> EveryPlan:
-        """`shares` [sets] are measured acceptances; n is the context in the middle."""
+        """`shares` [sets] are acceptance rates; n is the context in the middle of the text."""
         plain = costs.autoregressive(n)
         kinds, kind_of = _alike(sets, 2 * costs.layers)
         rounds = np.array(
@@ -48,34 +48,34 @@ class EveryPlan:
         return cls(sets, plain * emitted / rounds[kind_of], plain * tokens)
 
     def best(self) -> Plan:
-        """The plan of the highest speed-up."""
+        """The plan with the highest speed-up."""
         row, length = np.unravel_index(int(self.speeds.argmax()), self.speeds.shape)
         return self.sets[int(row)], int(length)
 
     def speed(self, plan: Plan) -> float:
-        """Of one plan, whose set must be among those tried."""
+        """The speed-up of a plan whose set is one of `sets`."""
         bits, length = plan
         return float(self.speeds[self.sets.index(bits), length])
 
     def among(self, sets: Sequence[int]) -> Floats:
-        """Speed-ups of some of the sets, in their order."""
+        """The speed-ups of these sets, in this order."""
         if sets == self.sets:
             return self.speeds
         return self.speeds[[self.sets.index(bits) for bits in sets]]
 
 
-def pooled(answers: Sequence[EveryPlan]) -> EveryPlan:
-    """All answers with one plan, of a set that was tried on each: their seconds add up."""
-    sets = answers[0].sets
-    if any(answer.sets != sets for answer in answers):
-        sets = [bits for bits in sets if all(bits in answer.sets for answer in answers)]
-    seconds = sum(answer.seconds for answer in answers)
-    spent = sum(answer.seconds / answer.among(sets) for answer in answers)
+def pooled(texts: Sequence[EveryPlan]) -> EveryPlan:
+    """One plan for all generations: their seconds add up. Keeps the sets tried on all of them."""
+    sets = texts[0].sets
+    if any(text.sets != sets for text in texts):
+        sets = [bits for bits in sets if all(bits in text.sets for text in texts)]
+    seconds = sum(text.seconds for text in texts)
+    spent = sum(text.seconds / text.among(sets) for text in texts)
     return EveryPlan(sets, seconds / np.asarray(spent), seconds)
 
 
 def _alike(sets: Sequence[int], size: int) -> tuple[list[SkipSet], NDArray[np.intp]]:
-    """One set for each distinct cost, and which of them each set costs the same as."""
+    """One set for each distinct cost, and for each set the index of the one with the same cost."""
     known: dict[tuple[int, int, int], int] = {}
     kinds: list[SkipSet] = []
     number = np.empty(len(sets), dtype=np.intp)

@@ -1,4 +1,4 @@
-"""Prices of large models: of one measured layer each, and of one scaled from another."""
+"""Prices of large models: composed of one measured layer, or scaled from another model."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ NAMES: Mapping[str, str] = {
     "70B": "llama-3.1-70B",
     "405B": "llama-3.1-405B",
 }
-MEASURED = {"405B": "70B"}  # what a shape's prices are scaled from
+SCALED_FROM = {"405B": "70B"}
 LARGE = tuple(NAMES)
 
 
 @dataclass(frozen=True, slots=True)
 class LargeModel:
-    """A published shape and its prices on one device, however little fits there."""
+    """A published shape and its prices on one device, even if it does not fit there."""
 
     shape: ModelShape
     costs: CostModel
 
     def on(self, devices: int, link: Link) -> CostModel:
-        """Prices with everything split over the devices."""
+        """Prices if everything is split over the devices."""
         return sharded(self.costs, self.shape, devices, link)
 
     def memory(self, devices: int, context: int) -> dict[str, int]:
-        """Bytes on each device: weights, 4-bit copies of all of them, keys and values."""
+        """Bytes per device: weights, 4-bit copies of all of them, keys and values."""
         shape, weights = self.shape, weights_of(self.shape)
         copied = weights.total - weights.table  # all but the embedding
         held = 2 * shape.layers * shape.kv_heads * shape.head_size * context * ITEM
@@ -50,7 +50,7 @@ class LargeModel:
 def large_model(name: str) -> LargeModel:
     """One of LARGE."""
     shape = COMPOSED[NAMES[name]].shape
-    if name not in MEASURED:
+    if name not in SCALED_FROM:
         return LargeModel(shape, kept_prices(NAMES[name]))
-    of = NAMES[MEASURED[name]]
+    of = NAMES[SCALED_FROM[name]]
     return LargeModel(shape, scaled_to(kept_prices(of), COMPOSED[of].shape, shape))

@@ -1,4 +1,4 @@
-"""What an all-reduce between two devices costs: given, or measured between two processes."""
+"""The price of an all-reduce between two devices: given, or measured between two processes."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ def link_of(text: str) -> Link:
 
 def _measured() -> Link:
     context = torch.multiprocessing.get_context("spawn")
-    told, port = context.SimpleQueue(), _free_port()
+    queue, port = context.SimpleQueue(), _free_port()
     ranks = [
-        context.Process(target=_time_sums, args=(rank, port, told), daemon=True) for rank in (0, 1)
+        context.Process(target=_time_sums, args=(rank, port, queue), daemon=True) for rank in (0, 1)
     ]
     for process in ranks:
         process.start()
     for process in ranks:
         process.join(PATIENCE)
-    if any(process.exitcode for process in ranks) or told.empty():
+    if any(process.exitcode for process in ranks) or queue.empty():
         for process in ranks:
             process.kill()
         raise InvalidRequest(
-            "Two processes of this machine could not sum anything over gloo within a minute. Give "
-            "the price of an all-reduce: --set link=MICROSECONDS:GB_PER_SECOND."
+            "Two processes of this machine did not complete an all-reduce over gloo in a minute. "
+            "Set the price of an all-reduce: --set link=MICROSECONDS:GB_PER_SECOND."
         )
-    line = fit_line(SIZES, told.get())
+    line = fit_line(SIZES, queue.get())
     return Link(max(line.intercept, 0.0), max(line.slope, 1e-15))
 
 
-def _time_sums(rank: int, port: int, told: torch.multiprocessing.SimpleQueue[list[float]]) -> None:
-    """What each of the two processes does; the first tells the seconds of each size."""
+def _time_sums(rank: int, port: int, queue: torch.multiprocessing.SimpleQueue[list[float]]) -> None:
+    """Run by both processes; the first one sends the seconds of each size."""
     from torch import distributed
 
     torch.set_num_threads(1)
@@ -72,7 +72,7 @@ def _time_sums(rank: int, port: int, told: torch.multiprocessing.SimpleQueue[lis
             seconds.append(perf_counter() - began)
         found.append(typical(seconds))
     if rank == 0:
-        told.put(found)
+        queue.put(found)
     distributed.destroy_process_group()
 
 

@@ -1,4 +1,4 @@
-"""What studies of speed share: a strategy and autoregressive decoding answer by turns."""
+"""The measurement of speed-ups: a strategy and autoregressive decoding generate in turns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["PairedSettings", "PairedSpeed"]
 
 @dataclass(frozen=True)
 class PairedSettings:
-    """A model, prompts that are asked, and how often; each prompt is asked `repeats` times."""
+    """A model and its test prompts; each prompt is generated for `repeats` times."""
 
     model: str = "testbed"
     prompts: str = ""  # the model's usual ones
@@ -43,20 +43,20 @@ Settings = TypeVar("Settings", bound=PairedSettings)
 
 
 class PairedSpeed(Measurement[Settings]):
-    """Speed-ups of strategies, from pairs of answers that are timed in turns.
+    """Speed-ups of strategies, from pairs of generations that are timed in turns.
 
-    The model is loaded when the first row is really measured.
+    The model is loaded when the first row is measured.
     """
 
     def domains(self, calibration: int) -> list[str]:
-        """Of the prompts, in their order."""
+        """The domains of the prompts, in their order."""
         if not self._settings.prompts:
             return list(texts_of(self._settings.model).known)
         found = self._read(calibration + self._settings.per_domain)
         return list(dict.fromkeys(prompt.domain for prompt in found))
 
     def calibration_prompts(self, domain: str, count: int) -> list[Prompt]:
-        """Prompts that are never asked: the validation split, or a file's later lines."""
+        """Prompts that are no test prompts: the validation split, or a file's later lines."""
         if has_splits(self._source):
             found = self._read(count, (domain,), split="validation")
         else:
@@ -64,14 +64,14 @@ class PairedSpeed(Measurement[Settings]):
             found = self._read(skipped + count, (domain,))[skipped:]
         return found
 
-    def asked(self, domain: str, context: int = 0) -> list[Prompt]:
-        """Prompts of a domain, filled up to the context where one is named."""
+    def test_prompts(self, domain: str, context: int = 0) -> list[Prompt]:
+        """Prompts of a domain; with `context`, prompts of that many tokens."""
         return self._read(self._settings.per_domain, (domain,), contexts=(context,))
 
     def calibrated(
         self, name: str, label: str, prompts: Sequence[Prompt], options: Mapping[str, str]
     ) -> LayerSelector:
-        """Calibrated on these prompts, or as the study's folder keeps it."""
+        """The strategy calibrated on these prompts, or its calibration in the study's folder."""
         return kept_or_calibrated(
             self._rig.strategy(name, options=options),
             self._lab,
@@ -79,10 +79,6 @@ class PairedSpeed(Measurement[Settings]):
             self._work.folder / "calibrations" / f"{name}-{label}",
             lambda: self._work.tell(f"calibrating {name} on {label}"),
         )
-
-    def named(self, name: str) -> LayerSelector:
-        """A strategy that needs no calibration."""
-        return self._rig.strategy(name)
 
     def speedup(self, strategy: LayerSelector, prompts: Sequence[Prompt]) -> Row:
         """Median over prompts of the median over repeats, and what was drafted."""
@@ -92,7 +88,7 @@ class PairedSpeed(Measurement[Settings]):
             StrategyContender("", "", rig.speculator(one), costs)
             for one in (rig.strategy("autoregressive"), strategy)
         )
-        asked = Asked(settings.new_tokens)
+        request = Asked(settings.new_tokens)
         for one in (own, tried):
             one.answer(prompts[0].tokens, Asked(min(settings.new_tokens, 16)))  # warms up
         ratios, answers = [], []
@@ -100,7 +96,7 @@ class PairedSpeed(Measurement[Settings]):
             turns = []
             for turn in range(settings.repeats):
                 begins = turn % 2 == 1  # alternates
-                answer, beside = in_turns(tried, own, prompt.tokens, asked, other_begins=begins)
+                answer, beside = in_turns(tried, own, prompt.tokens, request, other_begins=begins)
                 turns.append(beside.decode_seconds / answer.decode_seconds)
                 answers.append(answer)
             ratios.append(median(turns))

@@ -1,4 +1,4 @@
-"""What a strategy plans first after a prompt, as if the context had this length or that."""
+"""The first plan of a strategy after a prompt, as if the context had other lengths."""
 
 from __future__ import annotations
 
@@ -23,39 +23,38 @@ def plans_at(
     contexts: Sequence[int],
     budget: int,
 ) -> dict[int, DraftPlan]:
-    """The plan at each context, with so many tokens still to come; states are the prompt's own."""
-    asked = _AtContexts(strategy, tuple(contexts), budget, {})
-    for _ in Engine(rig.executor, asked, Law(), Limits(2), rig.costs).rounds(prompt):
+    """The plan at each context, with `budget` tokens still to come; states are the prompt's own."""
+    selector = _AtContexts(strategy, tuple(contexts), budget, {})
+    for _ in Engine(rig.executor, selector, Law(), Limits(2), rig.costs).rounds(prompt):
         pass
-    return asked.plans
+    return selector.plans
 
 
 @dataclass(frozen=True)
 class _AtContexts(WrappedSelector):
-    """Asks a strategy for its first plan, as if the prompt had each of these lengths."""
+    """Records a strategy's first plan, as if the prompt had each of these lengths."""
 
     contexts: tuple[int, ...]
     budget: int
     plans: dict[int, DraftPlan]
 
     def prospect(self, shape: ModelShape) -> None:
-        """It is asked whether drafting may pay or not."""
+        """Nothing: plans are wanted even if drafting cannot pay."""
 
     def start(self, shape: ModelShape) -> Planner:
-        """A planner that asks, and drafts nothing itself."""
-        return _AskingPlanner(self, shape)
+        """A planner that records the plans and drafts nothing."""
+        return _RecordingPlanner(self, shape)
 
 
-class _AskingPlanner(Planner):
-    def __init__(self, asked: _AtContexts, shape: ModelShape) -> None:
-        self._asked, self._shape = asked, shape
+class _RecordingPlanner(Planner):
+    def __init__(self, selector: _AtContexts, shape: ModelShape) -> None:
+        self._selector, self._shape = selector, shape
 
     def plan(self, context: Context) -> DraftPlan:
-        """A plan that drafts nothing, after having asked."""
-        for n in self._asked.contexts:
-            # only the number of tokens is looked at
-            longer = replace(
-                context, tokens=range(n + 1), prompt_length=n, budget=self._asked.budget
-            )
-            self._asked.plans[n] = self._asked.inner.start(self._shape).plan(longer)
+        """A plan that drafts nothing."""
+        chosen = self._selector
+        for n in chosen.contexts:
+            # planners read only the number of tokens
+            longer = replace(context, tokens=range(n + 1), prompt_length=n, budget=chosen.budget)
+            chosen.plans[n] = chosen.inner.start(self._shape).plan(longer)
         return DraftPlan(SkipSet.none(self._shape.layers), StopRule(0), capture=False)

@@ -22,18 +22,16 @@ class PricedRig(Rig):
     """A rig whose prices come from a profile that was measured elsewhere."""
 
     def without_ends(self) -> Self:
-        """The same, whose answers run on past their end tokens."""
+        """The same rig; generations ignore end tokens."""
         return replace(self, ends=frozenset())
 
     def study_prompts(
         self, per_domain: int, domains: Sequence[str] = (), **more: Any
     ) -> list[Prompt]:
-        """Of every known domain unless `domains` names some (see `texts_of`)."""
+        """Prompts of `domains`, or of every known domain (see `texts_of`)."""
         texts = texts_of(self.name)
-        asked = domains or texts.known
-        return prompts_from(
-            texts.source, self.tokenizer, domains=asked, per_domain=per_domain, **more
-        )
+        more |= {"domains": domains or texts.known, "per_domain": per_domain}
+        return prompts_from(texts.source, self.tokenizer, **more)
 
 
 def priced_rig(name: str, profile: str = "", place: Place = HERE) -> PricedRig:
@@ -45,7 +43,6 @@ def priced_rig(name: str, profile: str = "", place: Place = HERE) -> PricedRig:
 
 
 def require_tokenizer(rig: Rig) -> None:
-    """Refuse a model that cannot read prompts."""
     if rig.tokenizer is None:
         raise InvalidRequest(
             f"{rig.name!r} has no tokenizer to read prompts with. Name a model that has one."

@@ -1,4 +1,4 @@
-"""Prices that are the same on every machine: a profile that was measured once and kept."""
+"""Prices that are the same on every machine: profiles that were measured once and stored."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PROFILES = Path(__file__).parents[1] / "profiles"
 USUAL = "planted-1.1B"
 SHIPPED = (USUAL, "llama-3.1-8B", "qwen3-32B", "llama-3.1-70B")  # come with the package
 REMEDY = (
-    f"Name a folder that `specframe profile --out` wrote, or one of those that come with the "
-    f"package: {', '.join(SHIPPED)}."
+    f"Name a folder that `specframe profile --out` wrote, or a profile of the package: "
+    f"{', '.join(SHIPPED)}."
 )
 
 
 def kept_prices(profile: str = "") -> CostModel:
-    """Those of a profile: one of the package's by name, the 1.1B's if empty, or a folder's."""
+    """The prices of a profile: a name in SHIPPED, a folder, or empty for the 1.1B's."""
     name = profile or USUAL
     path = PROFILES / name if name in SHIPPED else Path(name)
     found = load_artefact(path, LatencyProfile, kind=KIND, fingerprint={}, remedy=REMEDY)
@@ -31,7 +31,7 @@ def kept_prices(profile: str = "") -> CostModel:
 
 
 def spread_over(costs: CostModel, layers: int) -> CostModel:
-    """The same model with another number of equal layers, which cost the same in total."""
+    """Prices of another number of equal layers with the same total."""
     factor = costs.layers / layers
     name = costs.facts.get("shape", "a model")
     spread = f"The seconds of {costs.layers} layers spread over {layers} ({name})."

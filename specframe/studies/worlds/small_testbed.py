@@ -30,7 +30,7 @@ from specframe.types import Prompt, SkipSet
 __all__ = ["RealModel", "SmallTestbed", "real_model", "small_testbed"]
 
 LONGEST = 16  # drafted tokens at most
-LOOKED_AT = 4  # test prompts of each domain on which presets were set: never judged on
+LOOKED_AT = 4  # test prompts of each domain that presets were chosen on: not used here
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)  # of a larger model's sublayers, in nested sets
 RANKED = 2  # prompts of a domain by which its sublayers are ranked
 
@@ -39,7 +39,7 @@ RANKED = 2  # prompts of a domain by which its sublayers are ranked
 class SmallTestbed:
     """A small model at large prices, with prompts of the test and of the validation split.
 
-    Answers are sampled, the same whenever a prompt is answered.
+    Generations are sampled, with the same seed each time for the same prompt.
     """
 
     rig: PricedRig
@@ -56,14 +56,14 @@ class SmallTestbed:
         return priced_rounds(self.rig, strategy, prompt, self.new_tokens, self._law_of(prompt))
 
     def _law_of(self, prompt: Prompt) -> Law:
-        """Draws from the target's own distribution, the same whenever this prompt is answered."""
+        """Sampling from the target's distribution, with a seed that depends on the prompt only."""
         seed = int(prompt.digest, 16) % (1 << 63)
         return Law(choose=seeded_choice(torch.Generator(self.rig.device).manual_seed(seed)))
 
     def every_plan(self, prompt: Prompt, used: Collection[int] = ()) -> EveryPlan:
-        """Skip sets at all draft lengths on the target's answer to a test prompt.
+        """All skip sets at all draft lengths on the target's generation for a test prompt.
 
-        All sets there are; `used` are those of strategies on this prompt.
+        A subclass that cannot try all sets tries those `used` by strategies on this prompt.
         """
         return self._plans(prompt, range(1 << self.rig.shape.sublayers))
 
@@ -85,17 +85,11 @@ class SmallTestbed:
 class RealModel(SmallTestbed):
     """A model with too many skip sets to try them all.
 
-    Tried are those nested by how little sublayers matter, on all domains and on each, and those
-    that strategies used on the prompt.
+    It tries nested sets of the least important sublayers, ranked on all domains and on each, and
+    the sets that strategies used on the prompt.
     """
 
-    def _law_of(self, prompt: Prompt) -> Law:
-        """Draws from the target's own distribution, the same whenever this prompt is answered."""
-        seed = int(prompt.digest, 16) % (1 << 63)
-        return Law(choose=seeded_choice(torch.Generator(self.rig.device).manual_seed(seed)))
-
     def every_plan(self, prompt: Prompt, used: Collection[int] = ()) -> EveryPlan:
-        """The nested sets and the used ones."""
         return self._plans(prompt, tuple(dict.fromkeys([*self._nested, *used])))
 
     def _shares(self, judge: AcceptanceEstimator, sets: Sequence[int]) -> NDArray[np.float64]:
@@ -120,9 +114,9 @@ class RealModel(SmallTestbed):
 def small_testbed(
     tests: int, calibrating: int, new_tokens: int, profile: str = "", place: Place = HERE
 ) -> SmallTestbed:
-    """So many prompts of each domain from either split; answers run on past their end tokens.
+    """`tests` and `calibrating` are prompts per domain; generations ignore end tokens.
 
-    Half of this little model's answers are a few words long, too short to tell plans apart.
+    Half of this small model's generations are a few words long, too short to compare plans.
     """
     from specframe import testbed
 
@@ -131,15 +125,15 @@ def small_testbed(
     model = model.to(device=device, dtype=dtype or model.dtype)
     costs = kept_prices(profile)
     rig = PricedRig.of(model, tokenizer, name=TESTBED, costs=costs).without_ends()
-    asked = [
+    test_prompts = [
         prompt
         for prompt in rig.study_prompts(LOOKED_AT + tests)
         if int(prompt.name.rpartition("/")[2]) >= LOOKED_AT
     ]
     seen = rig.study_prompts(calibrating, split="validation")
-    refuse_overlap(asked, [prompt.digest for prompt in seen])
+    refuse_overlap(test_prompts, [prompt.digest for prompt in seen])
     priced = rig.priced(spread_over(costs, rig.shape.layers))
-    return SmallTestbed(priced, tuple(asked), tuple(seen), new_tokens)
+    return SmallTestbed(priced, tuple(test_prompts), tuple(seen), new_tokens)
 
 
 def real_model(
@@ -150,8 +144,8 @@ def real_model(
     profile: str = "",
     place: Place = HERE,
 ) -> RealModel:
-    """So many prompts of each domain from either split."""
+    """`tests` and `calibrating` are prompts per domain."""
     rig = priced_rig(name, profile, place)
-    asked = rig.study_prompts(tests)
+    test_prompts = rig.study_prompts(tests)
     seen = rig.study_prompts(calibrating, split="validation")
-    return RealModel(rig, tuple(asked), tuple(seen), new_tokens)
+    return RealModel(rig, tuple(test_prompts), tuple(seen), new_tokens)

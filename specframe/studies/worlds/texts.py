@@ -1,8 +1,7 @@
-"""The prompts that studies ask a model: which domains strategies learn from, and which are new."""
+"""The prompts of studies: domains that strategies are calibrated on, and held-out ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +20,11 @@ class Texts:
 
     source: str
     known: tuple[str, ...]
-    held_out: tuple[str, ...]  # strategies never learn from these
+    held_out: tuple[str, ...]  # never used for calibration
 
 
 OWN = Texts(TESTBED, DOMAINS, HELD_OUT)
-# the same kinds of task, in English
+# similar tasks in English
 REAL = Texts(
     EVERYDAY,
     ("summarise", "word_problems", "translation", "stories", "sql"),
@@ -39,15 +38,11 @@ def texts_of(model: str) -> Texts:
 
 
 def prompts_at(model: str, tokenizer: Any, context: int, count: int, start: int) -> list[Prompt]:
-    """Prompts that fill a context, one of each known domain, then the next of each."""
+    """Prompts of `context` tokens; known domains alternate."""
     if model == TESTBED:
         return suite_prompts(tokenizer, context, count, start)
     known = texts_of(model).known
     each = -(-(start + count) // len(known))
     found = everyday_prompts(tokenizer, domains=known, per_domain=each, contexts=(context,))
-    return _in_turn(found, len(known))[start : start + count]
-
-
-def _in_turn(prompts: Sequence[Prompt], domains: int) -> list[Prompt]:
-    each = len(prompts) // domains
-    return [prompts[domain * each + i] for i in range(each) for domain in range(domains)]
+    turns = [found[domain * each + i] for i in range(each) for domain in range(len(known))]
+    return turns[start : start + count]

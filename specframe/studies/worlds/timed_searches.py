@@ -1,4 +1,4 @@
-"""A model with answered prompts, for timing searches for one skip set."""
+"""A model with stored generations, for timing searches for one skip set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECONDS = "answer_seconds.json"
 
 
 class TimedSearches:
-    """Each search begins with nothing but the answers; `speedup` judges what it finds."""
+    """Each search starts with the stored generations only; `speedup` judges the set it finds."""
 
     def __init__(
         self,
@@ -45,17 +45,18 @@ class TimedSearches:
         self._by_domain, self._unseen = by_domain, tuple(unseen)
 
     def answer(self, most: int, usual: int) -> None:
-        """Let the target answer all prompts that are searched or judged on, and time that.
+        """Generate for all prompts that are searched or judged on, and store the seconds.
 
-        `most` are those of the largest search over all domains, `usual` of one of a single domain.
+        `most` prompts are those of the largest search over all domains, `usual` those of a search
+        of one domain.
         """
-        asked = [*self._unseen, *self.split_prompts(most)]
+        prompts = [*self._unseen, *self.split_prompts(most)]
         for domain in (self.domains[0], self.domains[-1]):
-            asked += self.split_prompts(usual, [domain])
+            prompts += self.split_prompts(usual, [domain])
         lab = self._lab(ANSWERS)
         timed = self._folder / SECONDS
         seconds: list[float] = read_json(timed) or []
-        for prompt in list(dict.fromkeys(asked))[len(seconds) :]:  # the others were answered before
+        for prompt in list(dict.fromkeys(prompts))[len(seconds) :]:  # the others are stored
             began = perf_counter()
             lab.answer([prompt])
             seconds.append(perf_counter() - began)
@@ -63,31 +64,31 @@ class TimedSearches:
 
     @property
     def answer_seconds(self) -> float:
-        """Of answering one prompt."""
+        """Seconds to generate for one prompt, median."""
         seconds: list[float] = read_json(self._folder / SECONDS)
         return median(seconds)
 
     @property
     def step_seconds(self) -> float:
-        """Of one token by autoregressive decoding."""
+        """Seconds of one token by autoregressive decoding."""
         return self.rig.costs.autoregressive(self._context)
 
     def fresh_lab(self, tell: Tell | None = None) -> ModelLab:
-        """A lab that knows the answers and has judged no skip set."""
+        """A lab that has the generations and has judged no skip set."""
         shutil.copy(self._folder / ANSWERS, self._folder / SEARCH)
         return self._lab(SEARCH, tell)
 
     def split_prompts(self, count: int, domains: Sequence[str] | None = None) -> list[Prompt]:
-        """Prompts of which so many are searched on; as many again choose and judge, uncharged.
+        """Twice `count` prompts: half are searched on, the others choose and judge, uncharged.
 
-        Domains alternate and prompts have no label, so that halves are alike.
+        Domains alternate and prompts have no label, so that both halves have every domain.
         """
         own = [self._by_domain[domain] for domain in domains or self.domains]
         turns = [p for p in chain.from_iterable(zip_longest(*own)) if p is not None]
         return [Prompt(prompt.tokens) for prompt in turns[: 2 * count]]
 
     def speedup(self, bits: int, domain: str = "") -> float:
-        """Predicted on the unseen prompts, of one domain or of all, at the best draft length."""
+        """Predicted on the unseen prompts of one domain or all, at the best draft length."""
         costs, n = self.rig.costs, self._context
         skips = SkipSet(self.rig.shape.sublayers, bits)
         unseen = [p for p in self._unseen if domain in ("", p.domain)]
@@ -120,7 +121,7 @@ def timed_searches(
     new_tokens: int,
     place: Place = HERE,
 ) -> TimedSearches:
-    """Load and price a model; prompts are the validation split's, `judged` of a domain unseen."""
+    """Load and price a model, with prompts of the validation split, `judged` per domain unseen."""
     rig = Rig.load(model, **asdict(place))
     rig = rig.priced(replace(rig.costs, low=()))  # a curve is judged by its skipped sublayers alone
     require_tokenizer(rig)

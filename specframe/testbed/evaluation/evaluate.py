@@ -17,7 +17,6 @@ from specframe.executors.load import load_executor
 from specframe.profilers.acceptance import AcceptanceEstimator
 from specframe.profilers.continuations import Continuation
 from specframe.testbed.corpus import DOMAINS
-from specframe.testbed.evaluation.acceptance import search
 from specframe.testbed.evaluation.scoring import difference, repeat4, score
 from specframe.testbed.model.encoding import encode
 from specframe.testbed.prompts import Question, suite
@@ -68,7 +67,6 @@ class Report:
     cross_domain: dict[str, dict[str, float]]  # searched on -> measured on, half of the sublayers
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data."""
         return asdict(self)
 
 
@@ -104,7 +102,7 @@ def evaluate(
 
 
 class _Evaluation:
-    """A model, and how many documents each part of its report uses."""
+    """The measurements of a report."""
 
     def __init__(
         self, model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", effort: Effort
@@ -114,13 +112,13 @@ class _Evaluation:
         self._costs = measured_profile(model, self.executor).costs
 
     def search(self, domain: str) -> dict[int, SkipSet]:
-        """Skip sets by size, of a quarter, half, 60 % and 70 % of the sublayers."""
+        """Skip sets with a quarter, half, 60 % and 70 % of the sublayers, by size."""
         size = self.executor.shape.sublayers
         known = self.answered(suite(domain, self._effort.searched, split="validation"))
         return search(known, size, (size // 4, size // 2, size * 6 // 10, _most(size)))
 
     def answered(self, prompts: Sequence[Question]) -> AcceptanceEstimator:
-        """Acceptance on the reference answers; drafts start at each token before one of them."""
+        """Acceptance on the reference answers, for drafts that start at each of their tokens."""
         encoded = [encode(self._tokenizer, p.conversation, p.templated) for p in prompts]
         texts = [Continuation(one.tokens[:-1], one.answer_start - 1) for one in encoded]
         return AcceptanceEstimator(self.executor, texts)
@@ -128,7 +126,6 @@ class _Evaluation:
     def report(
         self, domain: str, sets: Mapping[int, SkipSet], reference: AcceptanceEstimator
     ) -> DomainReport:
-        """One domain on the test split."""
         effort, size = self._effort, self.executor.shape.sublayers
         prompts = suite(domain, effort.answers)
         answers = [answer(self._model, self._tokenizer, p, effort.new_tokens) for p in prompts]
@@ -149,6 +146,23 @@ class _Evaluation:
             skips_at_half=tuple(sets[half]),
             skips_at_70=tuple(sets[most]),
         )
+
+
+def search(
+    estimator: AcceptanceEstimator, sublayers: int, counts: Sequence[int]
+) -> dict[int, SkipSet]:
+    """Skip sets of the requested sizes, by a greedy search that skips two sublayers at a time."""
+    found: dict[int, SkipSet] = {}
+    skips = SkipSet(sublayers)
+    while len(skips) < max(counts):
+        wanted = min(count for count in counts if count > len(skips))
+        means = {one: estimator.estimate(skips.flip(one)).mean for one in skips.kept}
+        ranked = sorted(means, key=means.__getitem__, reverse=True)
+        for sublayer in ranked[: min(2, wanted - len(skips))]:
+            skips = skips.flip(sublayer)
+        if len(skips) in counts:
+            found[len(skips)] = skips
+    return found
 
 
 def _most(size: int) -> int:

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run, written to a temporary name first, so that none is partial."""
+"""Checkpoints of a training run; each is written under a temporary name and then renamed."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ _LATEST = "latest"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The position of a training run."""
+    """How far a training run has come."""
 
     step: int
     seen: int  # tokens

@@ -24,7 +24,7 @@ _TOKENIZER, _CURVE, _RECIPE = "tokenizer", "curve.jsonl", "recipe.json"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress that is reported after each step."""
+    """Reported after each step."""
 
     step: int
     seen: int
