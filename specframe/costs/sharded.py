@@ -62,7 +62,7 @@ def weights_of(shape: ModelShape) -> Weights:
 
 
 def sharded(costs: CostModel, shape: ModelShape, devices: int, link: Link) -> CostModel:
-    """Every sublayer and the head split over the devices; what is no product is not split."""
+    """Every product of sublayers and head split over the devices; nothing else is split."""
     if devices == 1:
         return costs
 

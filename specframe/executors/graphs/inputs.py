@@ -16,7 +16,7 @@ STATE_ROWS = LONGEST_DRAFT + 1  # the root and every node
 
 
 class Inputs:
-    """Rows of the next walk, in one vector that one copy fills, and what a chain leaves."""
+    """Rows of the next walk, in one vector filled by one copy, and the results of a chain."""
 
     def __init__(self, shape: ModelShape, dtype: torch.dtype, device: torch.device) -> None:
         self.packed = torch.zeros(ROWS + 4, dtype=torch.int64, device=device)

@@ -227,7 +227,7 @@ def parts_of(layout: Layout) -> Iterator[nn.Module]:
 
 
 def taken_apart(model: Any, layout: Layout) -> Iterator[tuple[str, nn.Module]]:
-    """The modules, with their names, that walks do not call: of these, they call parts."""
+    """The modules, with their names, whose parts walks call instead of the modules themselves."""
     called = {id(inner) for part in parts_of(layout) for inner in part.modules()}
     return ((name, part) for name, part in model.named_modules() if id(part) not in called)
 
