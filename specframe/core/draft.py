@@ -187,15 +187,15 @@ class Drafter:
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
     ) -> tuple[list[int], float, Tensor] | None:
         q = self._law.probabilities(logits[None], self._tokens, [spine]).flatten()
-        told = _flattened(q, plan.stop.temperature)
-        best = float(told.max())
+        flat = _flattened(q, plan.stop.temperature)
+        best = float(flat.max())
         if isnan(best):  # of logits that are not finite, or where processors exclude every token
             return None
         width = _width(plan, len(spine), best)
         if width > 1:
             width = min(width, int((q > 0).sum()))
         drawn = _draw_without_replacement(self._law, q, width)
-        return drawn, float(told[drawn[0]]), q
+        return drawn, float(flat[drawn[0]]), q
 
     def _finish(
         self,
@@ -252,14 +252,14 @@ def _width(plan: DraftPlan, depth: int, confidence: float) -> int:
     return plan.tree.widths[min(depth, len(plan.tree.widths) - 1)]
 
 
-def _asks_confidence(plan: DraftPlan) -> bool:
+def _uses_confidence(plan: DraftPlan) -> bool:
     by_confidence = plan.tree is not None and bool(plan.tree.by_confidence)
     return plan.stop.confidence > 0.0 or plan.stop.gain is not None or by_confidence
 
 
 def _read_top(scores: Tensor, plan: DraftPlan) -> tuple[int, float, bool]:
     """The top token, its probability (nan if not used), and whether the scores are finite."""
-    top, confident = scores.argmax(), _asks_confidence(plan)
+    top, confident = scores.argmax(), _uses_confidence(plan)
     value = scores.gather(0, top[None])[0]  # NaN or infinite if any score is
     if confident:
         value = top_probability(scores, plan.stop.temperature)

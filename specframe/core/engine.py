@@ -71,7 +71,7 @@ class _Sequence:
     planner: Planner
     rounds: int = 0
     resting: DraftPlan | None = None  # the plan of the rounds in which the planner is not called
-    asked_at: int = 0  # length of the text at which a rest ends
+    rest_until: int = 0  # length of the text up to which the planner rests
     ended: bool = False  # by an end token, or because `finished` returned true
 
 
@@ -159,13 +159,13 @@ class Engine:
         if known.length >= live.prompt_length:
             raise InvalidRequest(
                 f"The cache holds {known.length} tokens, and at most {live.prompt_length - 1} of "
-                f"this prompt may be known: its last token is processed anew."
+                f"this prompt may be known: its last token is processed again."
             )
         live.cache.take_over(known)
 
     def _round(self, live: _Sequence) -> Outcome:
         begun = self._clock()
-        resting = live.resting if len(live.tokens) < live.asked_at else None
+        resting = live.resting if len(live.tokens) < live.rest_until else None
         plan = resting or self._planned(live)
         capture = live.window.depths if plan.capture else frozenset()
         taps_wanted = capture | ({live.head.depth} if live.head is not None else set())
@@ -195,7 +195,7 @@ class Engine:
             return outcome
         live.planner.observe(outcome)
         if not outcome.drafted and not plan.capture:
-            live.resting, live.asked_at = plan, len(live.tokens) + live.planner.rest()
+            live.resting, live.rest_until = plan, len(live.tokens) + live.planner.rest()
         learnt = self._clock() - verified
         return replace(outcome, select_seconds=outcome.select_seconds + learnt)
 

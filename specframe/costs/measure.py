@@ -64,7 +64,7 @@ def measured_profile(
         kept = _of_first(ranks, lambda: find_profile(facts, grid))
         if kept is not None:
             return kept
-        _LOG.info("measuring what sublayers cost on this machine; the profile is kept")
+        _LOG.info("measuring what sublayers cost on this machine; the profile is stored")
         grid = grid or default_grid(executor, slow=ranks is not None)
         if budget is not None:
             grid = replace(grid, budget_seconds=budget)

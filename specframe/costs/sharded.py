@@ -79,14 +79,14 @@ def sharded(costs: CostModel, shape: ModelShape, devices: int, link: Link) -> Co
         attention, mlp = (tuple(map(split, tables)) for tables in (low.attention, low.mlp))
         return replace(low, attention=attention, mlp=mlp, head=split_head(low.head))
 
-    told = f"Split over {devices} devices, with the all-reduces between them added."
+    note = f"Split over {devices} devices, with the all-reduces between them added."
     return replace(
         costs,
         attention=tuple(map(split, costs.attention)),
         mlp=tuple(map(split, costs.mlp)),
         head=split_head(costs.head),
         low=tuple(map(split_low, costs.low)),
-        simulated=f"{costs.simulated} {told}".strip(),
+        simulated=f"{costs.simulated} {note}".strip(),
     )
 
 
@@ -107,7 +107,7 @@ def scaled_to(costs: CostModel, of: ModelShape, to: ModelShape) -> CostModel:
         )
         return replace(table, seconds=lines)
 
-    told = (
+    note = (
         f"Scaled from {of.layers} layers of hidden size {of.hidden} to {to.layers} of {to.hidden}, "
         f"in proportion to the weights."
     )
@@ -119,7 +119,7 @@ def scaled_to(costs: CostModel, of: ModelShape, to: ModelShape) -> CostModel:
         base=_times(costs.base, to.hidden / of.hidden),
         head=_times(costs.head, after.table / before.table),
         low=(),
-        simulated=f"{costs.simulated} {told}".strip(),
+        simulated=f"{costs.simulated} {note}".strip(),
     )
 
 

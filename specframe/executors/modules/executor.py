@@ -132,8 +132,8 @@ class ModuleExecutor:
         rows: slice | None = ALL_ROWS,
     ) -> Pass:
         """See `Executor.walk`."""
-        asked = self.shape.sublayers if stop is None else stop
-        stop = self._bound(asked)
+        requested = self.shape.sublayers if stop is None else stop
+        stop = self._bound(requested)
         skips = SkipSet(self.shape.sublayers) if skips is None else skips
         frame = self._frame(step, cache)
         stream = self._embed(frame, step.tokens) if hidden is None else _pad(hidden, frame.rows)
@@ -151,7 +151,7 @@ class ModuleExecutor:
             update = self._mlp(layer, begun) if depth % 2 else self._attention(layer, begun, frame)
             stream = self._add(stream, update)
         out = stream[:, : step.rows]
-        tapped |= {depth: out for depth in (stop, asked) if depth in taps}
+        tapped |= {depth: out for depth in (stop, requested) if depth in taps}
         wanted = rows is not None and stop == self.shape.sublayers
         return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
 
