@@ -1,9 +1,11 @@
 """If the self-check passes, greedy chains equal autoregressive decoding bit for bit."""
 
 import json
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -216,13 +218,6 @@ def test_results_for_other_models_and_threads_are_stored_separately(cache_folder
 
 
 @contextmanager
-def another_version():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exactness, "_version", lambda: "0.0.0")
-        yield
-
-
-@contextmanager
 def another_precision():
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
@@ -230,17 +225,10 @@ def another_precision():
     torch.set_float32_matmul_precision(before)
 
 
-@contextmanager
-def another_instruction_set():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-        yield
-
-
 OTHERS = {
-    "version": another_version,
+    "version": lambda: patch.object(exactness, "_version", lambda: "0.0.0"),
     "precision": another_precision,
-    "instruction set": another_instruction_set,
+    "instruction set": lambda: patch.dict(os.environ, ONEDNN_MAX_CPU_ISA="SSE41"),
     "attention kernels": lambda: sdpa_kernel(SDPBackend.MATH),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
 }

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from doubles.architecture_doubles import (
-    fed_cache,
     logits_in_blocks,
     model_of,
     own_logits,
@@ -13,7 +12,7 @@ from torch import nn
 from transformers import AutoConfig, LlamaModel
 
 from specframe.doors.speculator import SelfSpeculator
-from specframe.errors import InvalidRequest, PromptTooLong, UnsupportedModel
+from specframe.errors import InvalidRequest, UnsupportedModel
 from specframe.executors.load import load_executor
 from specframe.executors.modules.executor import ModuleExecutor
 from specframe.executors.modules.layout import candidates
@@ -102,12 +101,6 @@ def test_a_model_in_training_mode_is_refused_until_eval():
 def test_strict_is_refused_where_it_would_promise_nothing():
     with pytest.raises(InvalidRequest, match="strict"):
         load_executor(model_of("gemma2"), strict=True)
-
-
-def test_rows_past_the_capacity_are_refused():
-    executor = ModuleExecutor(model_of("phi"))
-    with pytest.raises(PromptTooLong, match="reserved for 8 positions"):
-        fed_cache(executor, random_tokens(9), room=-1)
 
 
 def test_positions_end_before_rotary_angles_depend_on_the_length():

@@ -139,15 +139,6 @@ def test_skipping_one_branch_of_a_parallel_layer_leaves_the_other_as_it_was(name
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_rows_beside_may_see_fewer_columns_than_are_committed(name):
-    executor, tokens = executor_of(name), random_tokens(18, seed=3)
-    cache = fed_cache(executor, tokens)
-    own = own_logits(model_of(name), tokens)
-    beside = Step(tokens[:, 9:12], torch.arange(9, 12), None, 9)
-    near(executor.walk(beside, cache).logits, own[:, 9:12])
-
-
-@pytest.mark.parametrize("name", EVERY)
 def test_a_tree_walks_its_branches_as_sequences_and_commits_the_accepted_one(name):
     executor, model = executor_of(name), model_of(name)
     cache = fed_cache(executor, PROMPT)
