@@ -329,7 +329,7 @@ class CostModel:
         return fit_line(table.contexts, table.by_context(rows))
 
     def mlp_level(self, kind: int = 0, rows: int = 1) -> LineFit:
-        """KnapSpec's `c1`: one price at every context."""
+        """KnapSpec's `c1`: the same price at every context."""
         table = self.mlp[kind]
         return fit_level(table.contexts, table.by_context(rows))
 

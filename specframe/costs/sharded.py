@@ -38,7 +38,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Numbers of weights; embedding and LM head are two tables."""
+    """Numbers of weights; embedding and LM head are separate tables."""
 
     attention: int  # of one layer
     mlp: int  # of one layer
@@ -47,7 +47,7 @@ class Weights:
 
     @property
     def total(self) -> int:
-        """All, norms left out."""
+        """All weights except norms."""
         return self.layers * (self.attention + self.mlp) + 2 * self.table
 
 
@@ -91,7 +91,7 @@ def sharded(costs: CostModel, shape: ModelShape, devices: int, link: Link) -> Co
 
 
 def scaled_to(costs: CostModel, of: ModelShape, to: ModelShape) -> CostModel:
-    """Prices of a larger shape of one family, all of whose layers are of one kind.
+    """Prices of a larger shape of the same family, with layers of one kind only.
 
     Reading weights takes time in proportion to them, and the context's keys and values likewise.
     """

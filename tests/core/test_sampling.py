@@ -132,7 +132,7 @@ def test_the_callers_logits_are_not_changed():
     assert torch.equal(logits, before)
 
 
-def test_a_law_is_sampled_where_it_can_choose():
+def test_a_law_with_a_choice_function_samples():
     assert not Law().sampled
     assert Law(choose=seeded_choice(None)).sampled
 

@@ -47,7 +47,7 @@ class Inputs:
         self.packed.copy_(packed, non_blocking=True)  # from pageable memory, so it is copied twice
 
     def states(self, depth: int) -> Tensor:
-        """Where a chain keeps the stream at this depth, a row per position: [rows, H]."""
+        """The buffer of a chain for the stream at this depth, a row per position: [rows, H]."""
         if depth not in self._states:
             with torch.inference_mode(False):
                 self._states[depth] = self.hidden.new_zeros(STATE_ROWS + ROWS, self.hidden.shape[1])

@@ -53,7 +53,7 @@ def goes_narrow(skips: SkipSet, rows: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a recorded walk leaves; a replay overwrites it."""
+    """The results of a recorded walk; a replay overwrites them."""
 
     hidden: Tensor  # [rows, H]
     logits: Tensor | None = None  # [rows, V]
@@ -69,11 +69,11 @@ class Recording(Protocol):
 
     @property
     def outputs(self) -> Outputs:
-        """What the last replay left."""
+        """The results of the last replay."""
         ...
 
     def replay(self) -> None:
-        """Compute again from what the input buffers hold now."""
+        """Compute again from the current input buffers."""
         ...
 
 
@@ -105,7 +105,7 @@ class CudaRecorder:
         return device.type == "cuda" and self._device.index in (None, device.index)
 
     def record(self, compute: Compute) -> Recording:
-        """See `Recorder.record`. What is computed must have run once before, to load its code."""
+        """See `Recorder.record`. The computation must have run once before, to load its code."""
         here: Any = torch.cuda.current_stream(self._device)
         graph: Any = torch.cuda.CUDAGraph()
         self._stream.wait_stream(here)

@@ -124,7 +124,7 @@ class Layer:
     """The modules of one layer."""
 
     attention: Any
-    cache_argument: str  # what its forward calls the cache
+    cache_argument: str  # name of the cache among the arguments of its forward method
     mlp: tuple[Any, ...]
     before_attention: Any
     after_attention: Any

@@ -25,13 +25,13 @@ def assert_same(model, before):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_weights_lie_in_one_block_and_keep_their_values():
+def test_weights_are_in_one_block_and_keep_their_values():
     model, before, _ = fused()
     assert len(storages(model)) == 1
     assert_same(model, before)
 
 
-def test_weights_that_lie_in_one_block_stay_there():
+def test_weights_in_one_block_are_not_moved():
     model, _, _ = fused()
     (before,) = storages(model)
     FusedExecutor(model)

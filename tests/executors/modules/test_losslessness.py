@@ -129,7 +129,7 @@ def test_what_is_promised_in_bf16_holds(attention):
         assert tokens_of(executor, prompt_of(seed=6), strategy, budget=40) == expected
 
 
-def test_the_front_door_generates_on_an_architecture_that_is_not_llama_shaped(
+def test_the_speculator_generates_on_an_architecture_that_is_not_llama_shaped(
     tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))

@@ -84,7 +84,7 @@ def test_weights_offloaded_to_memory_are_fetched_as_they_are_walked(name):
     torch.testing.assert_close(walked, expected, atol=1e-4, rtol=0)
 
 
-def test_an_offloaded_model_generates_by_both_doors_as_the_library_does():
+def test_an_offloaded_model_generates_through_both_interfaces_as_the_library_does():
     accelerate = pytest.importorskip("accelerate")
     model = tiny_model("llama", torch.float32)
     settings = {"max_new_tokens": 8, "repetition_penalty": 1.3}

@@ -183,7 +183,7 @@ class NativeSublayers:
     def run(
         self, run: NativeRun, stream: Tensor, walk: NativeWalk, taps: Sequence[int] = ()
     ) -> tuple[Tensor, list[Tensor]]:
-        """The residual stream [S, H] after these sublayers, and before those of these numbers."""
+        """The residual stream [S, H] after these sublayers, and before those at `taps`."""
         if not run.layers:
             return stream, [stream for _ in taps]
         out = torch.empty_like(stream)
