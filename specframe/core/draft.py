@@ -115,14 +115,14 @@ class Drafter:
     def _finish_exits(
         self, plan: DraftPlan, draft: Draft, exiting: ExitingRows, keep: frozenset[int]
     ) -> Draft:
-        """All rows at the plan's exit; other depths are left to verification, which runs whole."""
+        """Keep the stream at the plan's exit; if others are needed, verification runs in full."""
         if not exiting.begun or keep != {2 * plan.skips.layers - len(plan.skips)}:
             return draft
         stream = exiting.finish(draft.tokens)
         return replace(draft, states={plan.skips.prefix: stream})
 
     def _chain(self, plan: DraftPlan, copied: Sequence[int], keep: frozenset[int]) -> Chain | None:
-        """What drafts without the host between steps, where this device has it."""
+        """A chain that drafts without the host between steps, or None."""
         if self._law.sampled or self._law.processors or plan.exits is not None:
             return None
         chain = self._executor.chain(self._cache, plan, keep)
@@ -153,7 +153,7 @@ class Drafter:
     def _headed_step(
         self, plan: DraftPlan, step: Step, keep: frozenset[int]
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """The same through the sublayers before the draft head, and the head."""
+        """Like `_step`, with the sublayers before the draft head and then the head."""
         assert self._head is not None
         trunk = self._executor.walk(
             step, self._cache, stop=self._head.depth, taps=keep, rows=NO_ROWS
@@ -168,8 +168,8 @@ class Drafter:
     ) -> tuple[list[int], float, Tensor | None] | None:
         """Candidates in drawing order, the first one's confidence, their distribution.
 
-        None if the logits are not finite or no token is possible. Each value that is read waits for
-        the device once.
+        None if the logits are not finite or no token is possible. Reading a value waits for the
+        device, so few are read.
         """
         if self._law.sampled:
             return self._draw_sampled(plan, logits, spine)
@@ -187,15 +187,15 @@ class Drafter:
         self, plan: DraftPlan, logits: Tensor, spine: Sequence[int]
     ) -> tuple[list[int], float, Tensor] | None:
         q = self._law.probabilities(logits[None], self._tokens, [spine]).flatten()
-        told = _flattened(q, plan.stop.temperature)
-        best = float(told.max())
+        flat = _flattened(q, plan.stop.temperature)
+        best = float(flat.max())
         if isnan(best):  # of logits that are not finite, or where processors exclude every token
             return None
         width = _width(plan, len(spine), best)
         if width > 1:
             width = min(width, int((q > 0).sum()))
         drawn = _draw_without_replacement(self._law, q, width)
-        return drawn, float(told[drawn[0]]), q
+        return drawn, float(flat[drawn[0]]), q
 
     def _finish(
         self,
@@ -207,7 +207,7 @@ class Drafter:
     ) -> Draft:
         """Walk the prefix for the rows that no draft step walked (last spine node, leaves).
 
-        A draft of which no row was walked, such as a fully copied one, would gain nothing by it.
+        A draft of which no row was walked, such as a fully copied one, would gain nothing.
         """
         if not self._reused or plan.skips.prefix == 0 or not walked or not draft.tokens:
             return draft
@@ -252,14 +252,14 @@ def _width(plan: DraftPlan, depth: int, confidence: float) -> int:
     return plan.tree.widths[min(depth, len(plan.tree.widths) - 1)]
 
 
-def _asks_confidence(plan: DraftPlan) -> bool:
+def _uses_confidence(plan: DraftPlan) -> bool:
     by_confidence = plan.tree is not None and bool(plan.tree.by_confidence)
     return plan.stop.confidence > 0.0 or plan.stop.gain is not None or by_confidence
 
 
 def _read_top(scores: Tensor, plan: DraftPlan) -> tuple[int, float, bool]:
-    """The top token, its probability (nan unless asked for), and whether the scores are finite."""
-    top, confident = scores.argmax(), _asks_confidence(plan)
+    """The top token, its probability (nan if not used), and whether the scores are finite."""
+    top, confident = scores.argmax(), _uses_confidence(plan)
     value = scores.gather(0, top[None])[0]  # NaN or infinite if any score is
     if confident:
         value = top_probability(scores, plan.stop.temperature)
@@ -268,7 +268,7 @@ def _read_top(scores: Tensor, plan: DraftPlan) -> tuple[int, float, bool]:
 
 
 def _flattened(q: Tensor, temperature: float) -> Tensor:
-    """What the rules of a plan look at, which is drawn from at no temperature but 1."""
+    """The distribution that a plan's rules use; tokens are always drawn from q itself."""
     if temperature == 1.0:
         return q
     flat = q ** (1.0 / temperature)

@@ -46,7 +46,7 @@ class Limits:
 class Round:
     """Tokens emitted in one round; round 0 processes the prompt and has no outcome.
 
-    What making low-bit copies took is in none of the seconds but its own: copies are made once.
+    The time to make low-bit copies, which happens once, is counted in `low_bit_seconds` only.
     """
 
     index: int
@@ -70,8 +70,8 @@ class _Sequence:
     second: SecondDrafter | None
     planner: Planner
     rounds: int = 0
-    resting: DraftPlan | None = None  # the plan of all rounds in which the planner is not asked
-    asked_at: int = 0  # length of the text at which a rest ends
+    resting: DraftPlan | None = None  # the plan of the rounds in which the planner is not called
+    rest_until: int = 0  # length of the text up to which the planner rests
     ended: bool = False  # by an end token, or because `finished` returned true
 
 
@@ -101,8 +101,8 @@ class Engine:
     def rounds(self, prompt: Sequence[int], known: CursorCache | None = None) -> Iterator[Round]:
         """Emit tokens round by round.
 
-        `known` holds the first tokens of the prompt, which are then not processed again. This is
-        only for strategies that do not ask for the prompt's states.
+        `known` holds the first tokens of the prompt, which are then not processed again. It is only
+        for strategies that do not read the prompt's states.
         """
         started, before = self._clock(), self._low_seconds()
         live = self._begin(prompt)
@@ -120,7 +120,7 @@ class Engine:
             yield Round(live.rounds, outcome.emitted, seconds, outcome, made)
 
     def _clock(self) -> float:
-        """Stands still while low-bit copies are made: that is done once, not in every answer."""
+        """Seconds without those spent on low-bit copies, which are made once."""
         return perf_counter() - self._low_seconds()
 
     def _low_seconds(self) -> float:
@@ -153,19 +153,19 @@ class Engine:
     def _take_over(self, known: CursorCache, live: _Sequence) -> None:
         if live.window.prompt_depths or live.head is not None:
             raise InvalidRequest(
-                "This strategy reads the prompt's states, which a cache does not have. Let the "
-                "engine process the whole prompt."
+                "This strategy reads the prompt's states, which a cache does not have. Leave out "
+                "`known`, so that the whole prompt is processed."
             )
         if known.length >= live.prompt_length:
             raise InvalidRequest(
                 f"The cache holds {known.length} tokens, and at most {live.prompt_length - 1} of "
-                f"this prompt may be known: its last token is processed anew."
+                f"this prompt may be known: its last token is processed again."
             )
         live.cache.take_over(known)
 
     def _round(self, live: _Sequence) -> Outcome:
         begun = self._clock()
-        resting = live.resting if len(live.tokens) < live.asked_at else None
+        resting = live.resting if len(live.tokens) < live.rest_until else None
         plan = resting or self._planned(live)
         capture = live.window.depths if plan.capture else frozenset()
         taps_wanted = capture | ({live.head.depth} if live.head is not None else set())
@@ -184,7 +184,7 @@ class Engine:
         if live.head is not None:
             states = taps.get(live.head.depth, draft.states.get(live.head.depth))
             assert states is not None
-            chain = rows[-1] < len(rows)  # whose rows come one after the other
+            chain = rows[-1] < len(rows)  # the rows are consecutive
             live.head.push(states[:, : len(rows)] if chain else states[:, rows])
         live.cache.commit(rows)
         live.tokens += emitted
@@ -195,7 +195,7 @@ class Engine:
             return outcome
         live.planner.observe(outcome)
         if not outcome.drafted and not plan.capture:
-            live.resting, live.asked_at = plan, len(live.tokens) + live.planner.rest()
+            live.resting, live.rest_until = plan, len(live.tokens) + live.planner.rest()
         learnt = self._clock() - verified
         return replace(outcome, select_seconds=outcome.select_seconds + learnt)
 
@@ -206,7 +206,7 @@ class Engine:
         return plan
 
     def _seconds(self, *measured: float) -> tuple[float, ...]:
-        """Planners learn from them, so they are the same on all ranks."""
+        """The first rank's times on all ranks, since planners learn from them."""
         return measured if self._ranks is None else self._ranks.from_first(*measured)
 
     def _context(self, live: _Sequence) -> Context:
@@ -230,7 +230,7 @@ class Engine:
         """The block up to its first end token, or to where `finished` returns true.
 
         `_clamp` has kept the block within the budget. `finished` is called once for each token,
-        since it may count them. Where it asks a clock, the first rank's answer holds.
+        since it may count them. It may also depend on a clock, so the first rank's result counts.
         """
         kept = self._own_cut(live, block)
         if self._ranks is None:
@@ -264,7 +264,7 @@ class Engine:
         return replace(plan, stop=replace(plan.stop, max_tokens=longest))
 
     def _refuse(self, plan: DraftPlan, head: HeadRunner | None) -> None:
-        """Raise if the plan does not fit this model or the strategy's draft head."""
+        """Raise if the plan does not fit this model, its draft head or its second model."""
         sublayers, vocabulary = self._executor.shape.sublayers, self._executor.shape.vocabulary
         if plan.skips.size != sublayers:
             raise InvalidSkipSet(
@@ -300,7 +300,7 @@ class Engine:
 
 
 def _refuse_exits(plan: DraftPlan) -> None:
-    """Raise if tokens of this plan may leave early and cannot."""
+    """Raise if the plan has exits but its tokens cannot leave early."""
     if plan.exits is None:
         return
     tree = plan.tree is not None and plan.tree.widest > 1

@@ -1,9 +1,9 @@
 """A draft in which each token has its own exit: the first depth at which it is certain enough.
 
 No sublayer is skipped before the exit, so every row's stream is the target's own. A row is kept at
-the depth of its exit. If a later row runs deeper, the kept rows run along, since it needs their
-keys. At the end all rows run to the plan's exit, from where verification continues, so no sublayer
-runs twice for a row. An earlier row is never less deep than a later one, so rows of one depth are
+the depth of its exit. If a later row runs deeper, the kept rows run with it, since it needs their
+keys. At the end all rows run to the plan's exit, where verification continues, so no sublayer runs
+twice for a row. An earlier row is at least as deep as a later one, so rows of equal depth are
 neighbours.
 """
 
@@ -34,7 +34,7 @@ class ExitingRows:
         self._tokens: list[int] = []
         self._depths: list[int] = []  # by row, never rising
         self._streams: list[Tensor] = []  # by row, [1, 1, H]; none of a row that has not run
-        self.confidence = 0.0  # annealed, of the last row that was asked
+        self.confidence = 0.0  # of the last row, at its annealed temperature
 
     @property
     def begun(self) -> bool:
@@ -42,10 +42,10 @@ class ExitingRows:
         return bool(self._tokens)
 
     def step(self, rows: Sequence[int]) -> Tensor:
-        """Walk the rows that are new until the last one is sure: its logits [V]."""
+        """Walk the new rows until the last one is sure; returns its logits [V]."""
         self._add(rows[len(self._tokens) :])
         for depth in self._exits:
-            stream = self._go_on(depth)[:, -1:]
+            stream = self._walk_to(depth)[:, -1:]
             logits = self._executor.logits(stream, self._skips)[0, 0]
             self.confidence = float(top_probability(logits, self._temperature(depth)))
             if self.confidence >= self._sure:
@@ -57,15 +57,15 @@ class ExitingRows:
         self._add(nodes[len(self._tokens) - 1 :])
         for depth in self._exits:
             if self._depths[-1] < depth:
-                self._go_on(depth)
+                self._walk_to(depth)
         return torch.cat(self._streams, dim=1)
 
     def _add(self, new: Sequence[int]) -> None:
         self._tokens += new
         self._depths += [0] * len(new)
 
-    def _go_on(self, depth: int) -> Tensor:
-        """Take the last row, and those that wait where it is, to this depth: their stream."""
+    def _walk_to(self, depth: int) -> Tensor:
+        """Walk the last row, and others at its depth, to this depth; returns their stream."""
         start = self._depths[-1]
         first = self._depths.index(start)
         passed = self._executor.walk(

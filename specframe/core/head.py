@@ -9,7 +9,7 @@ from specframe.contract.planner import DraftHead, HeadMemory
 
 __all__ = ["HeadRunner"]
 
-LONGEST_WAIT = 2048  # committed rows that wait for a draft: while nothing is drafted, none is run
+LONGEST_WAIT = 2048  # most committed rows that wait for the next draft
 
 
 class HeadRunner:
@@ -25,10 +25,10 @@ class HeadRunner:
         self._memory: HeadMemory | None = None
         self._seen = 0  # positions that the memory holds
         self._waiting: list[Tensor] = []  # each [1, S, H]
-        self._rows = 0  # that are waiting
+        self._rows = 0  # waiting
 
     def push(self, states: Tensor) -> None:
-        """Add committed rows, in order; they are kept, and what they are a view of."""
+        """Add committed rows, in order. They are kept, with the tensor that they are a view of."""
         self._waiting.append(states)
         self._rows += states.shape[1]
         if self._rows > LONGEST_WAIT:

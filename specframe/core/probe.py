@@ -60,7 +60,7 @@ class CacheProbe:
         return self._executor.logits(hidden)
 
     def _placed(self, step: Step) -> Step:
-        """The step on the model's device; strategies do not know which device that is."""
+        """The step on the model's device, which strategies do not know."""
         device = self._executor.device
         mask = None if step.mask is None else step.mask.to(device)
         return replace(

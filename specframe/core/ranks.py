@@ -1,8 +1,8 @@
 """The processes that run one tensor-parallel model: they must plan, choose and stop alike.
 
-Every process, a rank, runs the same engine, and a sublayer is one computation of them all: ranks
-that plan differently would wait for each other for ever. So whatever is read from a clock is taken
-from the first rank, and plans and tokens are compared before each round.
+Every process (rank) runs the same engine, and all compute each sublayer together: ranks with
+different plans would wait for each other forever. So times are taken from the first rank, and plans
+and tokens are compared before each round.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Ranks:
         return self.from_first(number)[0]
 
     def value_of_first(self, find: Callable[[], Value]) -> Value:
-        """What the first rank finds, and can be pickled; the others look for nothing."""
+        """What `find` returns on the first rank, which must be picklable; others do not call it."""
         shared: list[Any] = [find() if dist.get_rank() == 0 else None]
         dist.broadcast_object_list(shared, 0, device=self._device)
         found: Value = shared[0]
@@ -71,14 +71,14 @@ def ranks_of(model: Any, device: torch.device) -> Ranks | None:
 
 
 def together(rounds: Iterator[Value]) -> Iterator[Value]:
-    """The rounds, `connected`."""
+    """The rounds, with errors of the connection as in `connected`."""
     with connected():
         yield from rounds
 
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """An error of the connection between the ranks becomes one of ours."""
+    """Turns an error of the connection between the ranks into a `SpecframeError`."""
     try:
         yield
     except SpecframeError:
@@ -93,7 +93,7 @@ def connected() -> Iterator[None]:
 
 
 def _of_connection(error: RuntimeError) -> bool:
-    """Gloo raises plain runtime errors."""
+    """Whether the error comes from the connection; Gloo raises plain runtime errors."""
     words = str(error).lower()
     return isinstance(error, dist.DistError) or any(
         word in words for word in ("gloo", "connection", "nccl", "timed out")

@@ -68,7 +68,7 @@ class Law:
     ) -> Tensor:
         """The distributions [R, V] that tokens are drawn from.
 
-        Where nothing looks at the tokens, logits may have more dimensions before these two.
+        If no processor depends on the tokens, logits may have more dimensions before these two.
         """
         return torch.softmax(at_least_float32(self.scores(logits, history, suffixes)), dim=-1)
 
@@ -82,8 +82,8 @@ class Law:
 def seeded_choice(generator: torch.Generator | None) -> Choose:
     """Draws from a distribution with this generator (None: torch's default one).
 
-    The token in whose share of the sum a uniform number lies: one number a token, where
-    `torch.multinomial` draws one for each of the vocabulary.
+    Draws one uniform number and takes the token in whose share of the sum it lies;
+    `torch.multinomial` would draw a number for every token of the vocabulary.
     """
 
     def choose(probabilities: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""Drafts with a second model, whose cache follows the tokens that the first one committed."""
+"""Drafts with a second model, whose cache follows the committed tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALONG = 4  # most committed tokens that its cache lacks and the first draft step
 
 
 class SecondDrafter:
-    """Runs the second model in full; otherwise the plan is carried out as by `Drafter`."""
+    """Drafts as `Drafter` does, but with the full second model."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class SecondDrafter:
         self._cache = executor.new_cache(capacity)
         self._tokens = tokens  # prompt and emitted tokens
         self._ends = ends
-        self._scratch: list[int] = []  # tokens whose rows its last draft left after the cursor
+        self._scratch: list[int] = []  # tokens whose rows the last draft wrote after the cursor
 
     def run(self, plan: DraftPlan) -> Draft:
         """Read what was committed since the last draft, and draft."""
@@ -42,12 +42,12 @@ class SecondDrafter:
         drafter = Drafter(self._executor, self._cache, self._law, text, self._ends, reused=False)
         draft = drafter.run(self._own(plan, unread))
         spine = draft.tokens[: len(draft.confidences)]
-        walked = len(spine) > draft.copied  # a draft that is copied whole leaves no rows
+        walked = len(spine) > draft.copied  # a fully copied draft writes no rows
         self._scratch = [text[-1], *spine[:-1]] if walked else []
         return draft.after(len(unread))
 
     def _own(self, plan: DraftPlan, unread: tuple[int, ...]) -> DraftPlan:
-        """The plan for the second model, whose draft begins with the tokens it has not read."""
+        """The plan for the second model: its draft begins with the tokens that it has not read."""
         full, tree = SkipSet.none(self._executor.shape.layers), plan.tree
         bits = plan.skips.low_bits
         return replace(
@@ -59,7 +59,7 @@ class SecondDrafter:
         )
 
     def _follow(self) -> None:
-        """Commit the rows of accepted tokens; read others in a block if they are many."""
+        """Commit the rows of accepted tokens; read the others in blocks if there are many."""
         committed = self._tokens[self._cache.length : -1]
         kept = 0
         for own, token in zip(self._scratch, committed, strict=False):
@@ -71,4 +71,4 @@ class SecondDrafter:
         unread = self._tokens[self._cache.length : -1]
         if len(unread) > ALONG or not self._cache.length:
             for _ in fill_cache(self._executor, self._cache, unread):
-                pass  # each block is committed when the next one is asked for
+                pass  # each block is committed when the next one is requested

@@ -25,7 +25,7 @@ class StateWindow:
 
     def push_prompt(self, taps: Mapping[int, Tensor]) -> None:
         """Add a block of the prompt."""
-        for depth in self.prompt_depths & taps.keys():  # a draft head may have asked for more
+        for depth in self.prompt_depths & taps.keys():  # a draft head may need more depths
             states = taps[depth][0]
             self.prompt[depth] = _last(self.prompt.get(depth), states, self._needs.prompt_rows)
 
@@ -34,9 +34,9 @@ class StateWindow:
     ) -> None:
         """Add the committed rows of a round.
 
-        Depths before the draft's prefix were computed while drafting, the others in verification.
+        Depths within the draft's prefix were computed while drafting, the others in verification.
         """
-        index: Tensor | None = None  # one for all depths: each would be a copy to the device
+        index: Tensor | None = None  # one for all depths, since it is copied to the device
         for depth in self.depths:
             states = verified[depth] if depth in verified else drafted[depth]
             if index is None:

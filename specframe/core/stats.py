@@ -21,8 +21,8 @@ FEW_DRAFTED = 20  # with fewer drafted tokens, acceptance is too uncertain to wa
 class GenerationStats:
     """Statistics of one generation. Seconds are wall-clock.
 
-    `low_bit_seconds` is what making low-bit copies took, which is done once for a model; no other
-    seconds include it.
+    `low_bit_seconds` is the time to make low-bit copies, once for a model; no other seconds include
+    it.
 
     `mean_accepted_length` is the mean number of tokens emitted per round, bonus token included and
     the prompt's round left out. `position_acceptance[k]` is the acceptance rate of the drafted
@@ -44,12 +44,12 @@ class GenerationStats:
     other_seconds: float
     skipped_attention: float  # share of attention sublayers skipped, mean over drafting rounds
     skipped_mlp: float
-    low_bits: int  # of the weights that most drafting rounds ran on; 0: full ones
-    low_bit_share: float  # of the sublayers, on low-bit weights, mean over drafting rounds
+    low_bits: int  # of the weights in most drafting rounds; 0: full weights
+    low_bit_share: float  # share of sublayers on low-bit weights, mean over drafting rounds
     low_bit_bytes: int  # memory of the low-bit copies made so far
-    declined_rounds: int  # in which nothing was drafted because nothing would have paid
+    declined_rounds: int  # in which nothing was drafted because no plan would have paid
     declined_seconds: float  # of those rounds
-    declined_speedup: float  # predicted of the best plan in those rounds, mean; 0 without any
+    declined_speedup: float  # predicted for the best plan in those rounds, mean; 0 without any
     exactness: str  # what is promised about equality with autoregressive decoding
     warnings: tuple[str, ...]
     executor: str = ""  # its name, and why it is not the fused one
@@ -62,7 +62,7 @@ class GenerationStats:
 
     @property
     def declined(self) -> str:
-        """Why nothing was drafted, and what drafting would have cost; empty where all drafted."""
+        """Why some rounds drafted nothing and what drafting would have cost; empty without any."""
         if not self.declined_rounds:
             return ""
         said = (

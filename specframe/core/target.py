@@ -31,7 +31,7 @@ class Target:
         self._tokens = tokens  # prompt and emitted tokens; the last one is the root of each draft
 
     def prefill(self, window: StateWindow, head: HeadRunner | None = None) -> int:
-        """Commit what the cache lacks of the prompt and choose the first token."""
+        """Commit the part of the prompt that the cache lacks and choose the first token."""
         taps = window.prompt_depths | ({head.depth} if head is not None else set())
         rest = self._tokens[self._cache.length :]
         for _, passed in fill_cache(self._executor, self._cache, rest, taps=taps, rows=LAST_ROW):

@@ -20,7 +20,7 @@ from specframe.types import Draft, Verdict
 __all__ = ["NO_TOKEN", "acceptance", "residual", "verify_greedy", "verify_sampled", "without"]
 
 Chances = Tensor | Mapping[int, float]  # by token
-Pair = tuple[Chances, Chances | None]  # the target's, and those that a candidate was drawn by
+Pair = tuple[Chances, Chances | None]  # the target's and the draft's
 
 UNREAD: Mapping[int, Pair] = {}
 NO_TOKEN = -1  # the bonus where processors exclude every token, as they may after an end token
@@ -53,9 +53,9 @@ def verify_sampled(draft: Draft, laws: Tensor, choose: Choose) -> Verdict:
 
 
 def _read(draft: Draft, laws: Tensor) -> tuple[Mapping[int, Pair], list[bool]]:
-    """What the acceptance of each first child depends on, and whether a row allows any token.
+    """Each first child's chances in target and draft, and whether a row allows any token.
 
-    It is read at once, since every read waits for the device.
+    All are read at once, since every read waits for the device.
     """
     first: dict[int, int] = {}  # child by parent
     for child, parent in enumerate(draft.parents):
@@ -115,7 +115,7 @@ def without(q: Tensor, token: int) -> Tensor:
 
 
 def _normalised(rest: Tensor, otherwise: Tensor) -> Tensor:
-    """The distribution, or another one where nothing is left; no value is read."""
+    """The distribution, or `otherwise` if nothing is left; no value is read from the device."""
     mass = rest.sum()
     return torch.where(mass > 0.0, rest / mass, otherwise)
 

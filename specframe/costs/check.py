@@ -1,4 +1,4 @@
-"""Compares kept prices with rounds that are timed now."""
+"""Compares stored prices with rounds that are timed now."""
 
 from __future__ import annotations
 

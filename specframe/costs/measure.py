@@ -38,7 +38,7 @@ LOW_DRAFTS = (1, 3, 7)
 SAMPLED_DRAFTS = (0, 2, 4)
 SAMPLED_IN_A_ROW = 2
 SAMPLED_SECONDS = 2.0  # time limit beyond the minimum of rounds
-LOW_IN_A_ROW = 2  # a round with copies follows one that has read them, as in decoding
+LOW_IN_A_ROW = 2  # rounds of which the last counts: as in decoding, caches hold the copies
 LEAST_RATIO, MOST_SAVED = 0.1, 0.1  # bounds where overhead makes ratios unreliable
 SHARE_SAVED = 0.9  # of a walk besides its sublayers: most that drafting without the host can save
 
@@ -54,8 +54,8 @@ def measured_profile(
 ) -> LatencyProfile:
     """The profile stored for this model's shape on this machine; measured if it lacks the grid.
 
-    What is measured is stored, unless what is stored has prices that it lacks. Ranks that share a
-    model measure it together; they have the first one's profile, which alone is stored.
+    The new profile is stored, unless the stored one has prices that it lacks. Ranks that share a
+    model measure together and use the first rank's profile; only that one is stored.
     """
     ranks = ranks_of(model, executor.device)
     kinds = layer_kinds(model, executor.shape.layers)
@@ -64,7 +64,7 @@ def measured_profile(
         kept = _of_first(ranks, lambda: find_profile(facts, grid))
         if kept is not None:
             return kept
-        _LOG.info("measuring what sublayers cost on this machine; the profile is kept")
+        _LOG.info("measuring what sublayers cost on this machine; the profile is stored")
         grid = grid or default_grid(executor, slow=ranks is not None)
         if budget is not None:
             grid = replace(grid, budget_seconds=budget)
@@ -108,7 +108,7 @@ def _facts(executor: Executor, kinds: tuple[int, ...], ranks: Ranks | None) -> M
 
 
 def _of_first(ranks: Ranks | None, find: Callable[[], Value]) -> Value:
-    """What the first rank finds, and this process where it is alone."""
+    """What `find` returns on the first rank, or here if this process is the only one."""
     if ranks is None:
         return find()
     return ranks.value_of_first(find)

@@ -59,9 +59,9 @@ class Speedup:
 class LowPrices:
     """Seconds of sublayers and head on weights of `bits` bits, and the memory of their copies.
 
-    Full weights and copies displace each other from the processor's caches, so a round that drafts
-    on copies takes longer than its walks one by one, by `round_seconds` where all are low-bit, and
-    each drafted token by `step_seconds`, which may be negative.
+    Full weights and copies displace each other in the processor's caches, so a round that drafts on
+    copies takes longer than its walks one by one: by `round_seconds` if all weights are low-bit,
+    and by `step_seconds`, which may be negative, for each drafted token.
     """
 
     bits: int
@@ -80,7 +80,8 @@ class CostModel:
     """Seconds of all parts of a round, measured on the executor in use.
 
     Layers of one kind share a table. `facts` describe what was measured (executor, machine, shape)
-    and must match where the prices are used. `simulated` says what was composed, not measured.
+    and must match where the prices are used. `simulated` describes what was computed instead of
+    measured.
     """
 
     kinds: tuple[int, ...]  # by layer: number of its table
@@ -88,21 +89,21 @@ class CostModel:
     mlp: tuple[Table, ...]  # by kind
     base: Table  # per walk: embedding, rotary rows, mask
     head: Table  # final norm and logits
-    step_seconds: float = 0.0  # per drafted token besides its walk: choosing it; or what is saved
+    step_seconds: float = 0.0  # per drafted token besides its walk; negative if a chain saves time
     round_seconds: float = 0.0  # per round besides its walks: verdict, commit
     spread: float = 0.0  # relative standard error of a ratio of two prices
     facts: Mapping[str, str] = field(default_factory=dict)
     simulated: str = ""
-    low: tuple[LowPrices, ...] = ()  # by number of bits; empty where nothing can be lowered
+    low: tuple[LowPrices, ...] = ()  # by number of bits; empty if nothing can be lowered
     draft_bits: int = 0  # if not 0, all that runs in drafting has low-bit weights of so many bits
-    second: CostModel | None = None  # of the strategy's second model, where it drafts with one
+    second: CostModel | None = None  # of the strategy's second model, if it has one
     row_seconds: float = 0.0  # per verified row besides its walk: drawing a token from it
     sampled_row_seconds: float = 0.0  # the same when sampling; see `sampled_prices`
     sampled_step_seconds: float = 0.0  # per drafted token, when sampling: more than otherwise
 
     @classmethod
     def even(cls, layers: int) -> CostModel:
-        """One second per sublayer, everything else free: for use where nothing was measured."""
+        """One second per sublayer, everything else free: for use when nothing was measured."""
         one, nothing = Table((0,), (1,), ((1.0,),)), Table((0,), (1,), ((0.0,),))
         return cls((0,) * layers, (one,), (one,), base=nothing, head=nothing)
 
@@ -111,7 +112,7 @@ class CostModel:
             raise InvalidConfig.of("CostModel", "kinds", "a table's number each", self.kinds)
 
     def __hash__(self) -> int:
-        """Of few fields: prices are looked up by their model many times a second."""
+        """Uses few fields, since prices are looked up by their model many times a second."""
         return hash((self.kinds, self.step_seconds, self.round_seconds, self.draft_bits))
 
     @property
@@ -130,7 +131,7 @@ class CostModel:
         return tuple(prices.bits for prices in self.low)
 
     def quicker_widths(self, n: float) -> tuple[int, ...]:
-        """Those that make a draft step quicker where all of it is low-bit, if drafts may differ."""
+        """Widths with which a draft step is faster; none if all drafts are low-bit already."""
         if self.draft_bits:
             return ()
         full = SkipSet.none(self.layers)
@@ -138,7 +139,7 @@ class CostModel:
         return tuple(b for b in self.widths if self.draft_step(full.lower(b), n) < step)
 
     def lowered(self, bits: int) -> LowPrices:
-        """Prices of low-bit weights; where they were not measured, those of full ones."""
+        """Prices of low-bit weights, or those of full weights if they were not measured."""
         for prices in self.low:
             if prices.bits == bits:
                 return prices
@@ -212,7 +213,7 @@ class CostModel:
         return seconds
 
     def drafting(self, skips: SkipSet) -> SkipSet:
-        """What drafts where this set is planned: the same, on low-bit weights if all drafts are."""
+        """The set that drafts for this one: the same, on low-bit weights if all drafts use them."""
         return skips.lower(self.draft_bits) if self.draft_bits else skips
 
     def draft_step(self, skips: SkipSet, n: float) -> float:
@@ -328,7 +329,7 @@ class CostModel:
         return fit_line(table.contexts, table.by_context(rows))
 
     def mlp_level(self, kind: int = 0, rows: int = 1) -> LineFit:
-        """KnapSpec's `c1`: one price at every context."""
+        """KnapSpec's `c1`: the same price at every context."""
         table = self.mlp[kind]
         return fit_level(table.contexts, table.by_context(rows))
 

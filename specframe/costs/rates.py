@@ -1,7 +1,7 @@
 """Expected tokens per second of many skip sets and draft lengths at once, at one context length.
 
-The same prices as `CostModel.round` for chains, computed as arrays: strategies that plan during
-generation need them faster than one by one.
+The same prices as `CostModel.round` for chains, computed as arrays, which is fast enough to plan
+during generation.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ class PricedSets:
     ) -> Choice:
         """The best skip set and draft length, if faster than not speculating.
 
-        The set in use (`live`) is kept unless another one is `lead` times as fast. Where nothing is
-        drafted, drafting begins with a set that is `begin` times as fast as that.
+        The set in use (`live`) is kept unless another one is `lead` times as fast. If none is in
+        use, drafting begins only with a set that is `begin` times as fast as not speculating.
         """
         plain = 1.0 / self.autoregressive
         if not len(alphas):
@@ -123,7 +123,7 @@ class PricedSets:
         return Choice(row, int(self.lengths[column]), float(rates[row, column]), plain, best)
 
     def in_steps(self, row: int) -> tuple[float, float]:
-        """Costs in autoregressive steps: of one drafted token, and of a round without any."""
+        """Costs in autoregressive steps: of one drafted token, and of a round that drafts none."""
         first, last = float(self.seconds[row, 0]), float(self.seconds[row, -1])
         span = float(self.lengths[-1] - self.lengths[0])
         step = (last - first) / span if span else first / 2
@@ -173,7 +173,7 @@ class RoundPrices:
     reused: bool  # whether verification starts after the prefix
     _known: dict[tuple[SkipSet, ...], PricedSets] = field(
         default_factory=dict, init=False, repr=False, compare=False
-    )  # sets that were priced: sequences ask for the same ones again
+    )  # priced sets, since sequences use the same ones again
 
     @classmethod
     def at(cls, costs: CostModel, n: float, lengths: Sequence[int]) -> RoundPrices:
@@ -226,7 +226,7 @@ class RoundPrices:
         return steps[:, None], rounds[:, None]
 
     def of(self, sets: Sequence[SkipSet]) -> PricedSets:
-        """Rounds of these skip sets, which share one pricing however often they are compared."""
+        """Prices of these skip sets, computed once however often they are compared."""
         key = tuple(sets)
         if key not in self._known:
             if len(self._known) == KEPT:
@@ -312,7 +312,7 @@ def _round_seconds(
 
 @lru_cache(maxsize=KEPT)
 def _priced(costs: CostModel, n: float, lengths: tuple[int, ...]) -> RoundPrices:
-    """A planner and what decides whether it plans ask for the same prices."""
+    """Cached, since a planner and the rule that decides whether it plans use the same prices."""
     tables = (*costs.attention, *costs.mlp)
     attention_kinds = len(costs.attention)
     kind = [attention_kinds * (b % 2) + costs.kinds[b // 2] for b in range(2 * costs.layers)]

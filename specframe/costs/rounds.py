@@ -22,7 +22,7 @@ PROMPT = 96
 ROUNDS = (4, 16)  # of each plan, at least and at most
 ROUND_SECONDS = 5.0  # time limit beyond the minimum
 IN_A_ROW = 4
-CONTEXT = PROMPT + ROUNDS[1]  # tokens that a timed round has before it, about
+CONTEXT = PROMPT + ROUNDS[1]  # about as many tokens come before a timed round
 
 
 def half_skipped(layers: int) -> SkipSet:
@@ -42,7 +42,7 @@ def timed_rounds(
     """Seconds of a round of each plan, and with `bare` of its walks alone, on random tokens.
 
     The last of `in_a_row` drafting rounds counts. `seconds` limit what is timed beyond four rounds.
-    Tokens follow the law of each plan's place; without laws, they are the most likely ones.
+    `laws` holds a sampling rule for each plan; without them, decoding is greedy.
     """
     drawn = torch.randint(
         executor.shape.vocabulary, (PROMPT,), generator=torch.Generator().manual_seed(0)

@@ -38,7 +38,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Numbers of weights; embedding and LM head are two tables."""
+    """Numbers of weights; embedding and LM head are separate tables."""
 
     attention: int  # of one layer
     mlp: int  # of one layer
@@ -47,7 +47,7 @@ class Weights:
 
     @property
     def total(self) -> int:
-        """All, norms left out."""
+        """All weights except norms."""
         return self.layers * (self.attention + self.mlp) + 2 * self.table
 
 
@@ -62,7 +62,7 @@ def weights_of(shape: ModelShape) -> Weights:
 
 
 def sharded(costs: CostModel, shape: ModelShape, devices: int, link: Link) -> CostModel:
-    """Every sublayer and the head split over the devices; what is no product is not split."""
+    """Every product of sublayers and head split over the devices; nothing else is split."""
     if devices == 1:
         return costs
 
@@ -79,19 +79,19 @@ def sharded(costs: CostModel, shape: ModelShape, devices: int, link: Link) -> Co
         attention, mlp = (tuple(map(split, tables)) for tables in (low.attention, low.mlp))
         return replace(low, attention=attention, mlp=mlp, head=split_head(low.head))
 
-    told = f"Split over {devices} devices, with the all-reduces between them added."
+    note = f"Split over {devices} devices, with the all-reduces between them added."
     return replace(
         costs,
         attention=tuple(map(split, costs.attention)),
         mlp=tuple(map(split, costs.mlp)),
         head=split_head(costs.head),
         low=tuple(map(split_low, costs.low)),
-        simulated=f"{costs.simulated} {told}".strip(),
+        simulated=f"{costs.simulated} {note}".strip(),
     )
 
 
 def scaled_to(costs: CostModel, of: ModelShape, to: ModelShape) -> CostModel:
-    """Prices of a larger shape of one family, all of whose layers are of one kind.
+    """Prices of a larger shape of the same family, with layers of one kind only.
 
     Reading weights takes time in proportion to them, and the context's keys and values likewise.
     """
@@ -107,7 +107,7 @@ def scaled_to(costs: CostModel, of: ModelShape, to: ModelShape) -> CostModel:
         )
         return replace(table, seconds=lines)
 
-    told = (
+    note = (
         f"Scaled from {of.layers} layers of hidden size {of.hidden} to {to.layers} of {to.hidden}, "
         f"in proportion to the weights."
     )
@@ -119,7 +119,7 @@ def scaled_to(costs: CostModel, of: ModelShape, to: ModelShape) -> CostModel:
         base=_times(costs.base, to.hidden / of.hidden),
         head=_times(costs.head, after.table / before.table),
         low=(),
-        simulated=f"{costs.simulated} {told}".strip(),
+        simulated=f"{costs.simulated} {note}".strip(),
     )
 
 

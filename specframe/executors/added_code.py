@@ -16,7 +16,7 @@ SHARING = ("transformers.distributed.",)  # its forward methods share a module a
 
 
 def added_code(named: Iterable[tuple[str, Any]]) -> str | None:
-    """What was added to the first of these modules that is not as its class made it, or None.
+    """What was added to the first module that differs from what its class made, or None.
 
     Global hooks, which every module calls, come first. Code of transformers and accelerate does not
     count: it records outputs or moves tensors between devices.
@@ -30,7 +30,7 @@ def added_code(named: Iterable[tuple[str, Any]]) -> str | None:
 
 
 def foreign_forward(named: Iterable[tuple[str, Any]]) -> str | None:
-    """The first of these modules whose class computes something of its own, or None."""
+    """The first module whose class is neither torch's nor transformers', or None."""
     first: dict[Any, str] = {}  # each class is looked at once: a model has hundreds of modules
     for name, module in named:
         first.setdefault(type(module), name)
@@ -67,7 +67,7 @@ def _hooked(owner: Mapping[str, Any], *tables: str) -> bool:
 
 
 def _replaces(module: Any, forward: Any) -> bool:
-    """Whether a forward method on the instance is neither of a library nor the compiled own one."""
+    """Whether the instance's forward is neither a library's nor the class's own, compiled."""
     if _from(HARMLESS, type(getattr(module, "_hf_hook", None))) or _from(SHARING, forward):
         return False
     original = getattr(forward, "_torchdynamo_orig_callable", forward)

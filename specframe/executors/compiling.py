@@ -29,7 +29,7 @@ def compiles(device: torch.device) -> bool:
 def compiled(
     function: Callable[..., Any], device: torch.device, *, any_shape: bool = False
 ) -> Callable[..., Any]:
-    """The function compiled, or as it is; anew for each of few shapes, or once for any shape."""
+    """The function, compiled if possible: once for each shape, or once for any shape."""
     if not compiles(device):
         return function
     made: Callable[..., Any] = torch.compile(function, dynamic=any_shape)

@@ -35,7 +35,7 @@ def require_dtype(name: str) -> torch.dtype | None:
 
 
 def compute_with(threads: int | None) -> None:
-    """Let torch compute with so many threads from now on; None leaves their number as it is."""
+    """Set the number of threads that torch uses; None leaves it as it is."""
     most = os.cpu_count() or 1
     if threads is None:
         return

@@ -39,7 +39,7 @@ class Exactness:
 
 
 def promised_exactness(model: Any, executor: Executor) -> Exactness:
-    """`known_exactness` of a model without code of the user's, which nothing can be promised of."""
+    """`known_exactness`, unless the model contains added code, for which nothing is promised."""
     if is_sharded(model):
         return Exactness(False, "not checked, since its weights are sharded over several processes")
     added = added_code(named_modules(model))
@@ -103,7 +103,7 @@ def _rows_that_differ(
 
 
 def _fill(executor: Executor, cache: CursorCache, tokens: list[int], context: int) -> None:
-    """Commit the tokens' columns over and over, which costs no more for a long context."""
+    """Commit the same columns repeatedly, so that a long context takes no longer to fill."""
     step = chain_step(tokens, 0, cache.data.device)
     executor.walk(step, cache, stop=executor.representative_sublayers, rows=NO_ROWS)
     cache.commit([column % len(tokens) for column in range(context)])
@@ -124,7 +124,7 @@ def _random_tokens(executor: Executor, count: int) -> list[int]:
 
 @cache
 def _version() -> str:
-    """Read from the installed files, which takes as long as several small products."""
+    """Cached, since reading it from the installed files is slow."""
     return version("specframe")
 
 

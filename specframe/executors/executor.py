@@ -19,7 +19,7 @@ NO_ROWS = None
 
 
 class Top(NamedTuple):
-    """A greedy draft step: the top token and its probability (nan if the plan does not ask)."""
+    """A greedy draft step: the top token and its probability (nan if the plan does not use it)."""
 
     token: int
     confidence: float
@@ -35,7 +35,7 @@ class Decided(NamedTuple):
 
 
 class Chain(Protocol):
-    """Drafts a greedy chain without the host between its steps, where the plan allows."""
+    """Drafts a greedy chain; if the plan allows, without the host between its steps."""
 
     def begin(self, rows: Sequence[int]) -> None:
         """Walk the root of the draft and the tokens that are copied after it."""
@@ -76,11 +76,11 @@ class Executor(Protocol):
 
     @property
     def low_seconds(self) -> float:
-        """What making low-bit copies has taken so far, seconds."""
+        """Seconds spent on making low-bit copies so far."""
         ...
 
     def drop_low(self) -> None:
-        """Forget low-bit copies, so that they are made anew from weights as they are kept now."""
+        """Forget low-bit copies, so that new ones are made from the current weights."""
         ...
 
     def refuses_low(self) -> str | None:
@@ -129,12 +129,12 @@ class Executor(Protocol):
     ) -> Decided | None:
         """Walk a chain of rows from the cursor on, in full, and read each row's top token.
 
-        `start`, `hidden` and `taps` are those of `walk`. None: the caller is to walk.
+        `start`, `hidden` and `taps` are those of `walk`. None: the caller must walk.
         """
         ...
 
     def chain(self, cache: CursorCache, plan: DraftPlan, keep: Collection[int]) -> Chain | None:
-        """What drafts this plan as a greedy chain; None: draft it walk by walk.
+        """A greedy chain that drafts this plan; None: the caller drafts it walk by walk.
 
         `keep` are depths, none of them after the plan's prefix, whose stream is kept.
         """
@@ -145,7 +145,7 @@ class Executor(Protocol):
         ...
 
     def read_out(self, hidden: Tensor) -> Tensor:
-        """The same in full, differentiable in `hidden`."""
+        """Final norm and head in full, differentiable in `hidden`."""
         ...
 
 

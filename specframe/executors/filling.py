@@ -10,8 +10,8 @@ from specframe.types import Pass
 
 __all__ = ["BLOCK", "fill_cache"]
 
-BLOCK = 512  # tokens that go in together
-GPU_BLOCK = 4096  # on a GPU, which less does not keep busy and whose attention keeps no scores
+BLOCK = 512  # tokens of one walk
+GPU_BLOCK = 4096  # on a GPU: fewer leave it idle, and its attention stores no scores
 
 
 def fill_cache(
@@ -26,7 +26,7 @@ def fill_cache(
 ) -> Iterator[tuple[int, Pass]]:
     """Walk and commit more tokens block by block; yields each block's first index and its pass.
 
-    A block is committed when the next one is asked for, so the iterator must be exhausted. Blocks
+    A block is committed when the next one is requested, so the iterator must be exhausted. Blocks
     that end at or before index `taps_from` are walked without taps.
     """
     begin = cache.length

@@ -1,6 +1,6 @@
-"""Weights that were rounded for a model's inputs, kept in the user's cache.
+"""Weights rounded for a model's inputs, stored in the user's cache.
 
-They are found by the content of a weight, so that one that has changed since is rounded anew.
+They are found by a weight's content: a weight that has changed since is rounded again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from specframe.storage.user_cache import cache_folder, writing
 
 __all__ = ["KeptRounding", "keep_rounding", "kept_rounding", "parameters_digest", "rounding_file"]
 
-SAMPLED = 64  # values of each parameter that tell models apart
+SAMPLED = 64  # values of each parameter by which models are distinguished
 PARTS = ("codes", "scales", "zeros")
 
 
 class KeptRounding:
-    """The kept codes of a weight; one that has none is rounded to the nearest."""
+    """The stored codes of a weight, or else its nearest codes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -48,13 +48,13 @@ class KeptRounding:
 
 
 def kept_rounding(model: Any) -> Rounding:
-    """How this model's weights are rounded: as they were kept, else to the nearest."""
+    """How this model's weights are rounded: with stored codes, else to the nearest."""
     path = rounding_file(model)
     return KeptRounding(path) if path.is_file() else round_in_groups
 
 
 def rounding_file(model: Any) -> Path:
-    """Where the codes of a model with these weights are kept."""
+    """The file with the codes of a model with these weights."""
     return cache_folder() / "rounded" / f"{parameters_digest(model)}.safetensors"
 
 

@@ -1,7 +1,7 @@
 """Linear layers on weights of 4 or 8 bits, for drafting.
 
-The products are private operators of torch, which compute in bfloat16. Where one is missing, the
-rounded weights are kept in full width: the same rounding, and nothing gained.
+The products are private operators of torch, which compute in bfloat16. If one is missing, the
+rounded weights are kept in full width: the same values, without a gain in speed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def lower(
 ) -> LowBitLinear:
     """Round a layer's weights [out, in] to 4 or 8 bits; the layer itself is not changed.
 
-    8 bits are rounded to the nearest: little is lost there.
+    8-bit weights are rounded to the nearest, which loses little.
     """
     assert bits in LOW_BITS
     outputs, inputs = weight.shape
@@ -143,7 +143,7 @@ def _float8_product(
     scaled: Callable[[Tensor, Tensor, Tensor], Tensor],
     rows: Tensor,
 ) -> Tensor:
-    """The rows are rounded as well. Scales follow the product: with them, it is a slower one."""
+    """The rows are rounded as well. Scales are applied after the product, which is faster."""
     own, sizes = rounded(rows)
     multiply: Callable[..., Tensor] = torch._scaled_mm
     out = multiply(own, codes.t(), scale_a=one, scale_b=one, out_dtype=KERNEL, use_fast_accum=True)

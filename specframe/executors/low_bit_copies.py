@@ -25,8 +25,8 @@ SAMPLED = 61  # weights of each parameter that are compared to notice a change
 class LowBitCopies:
     """Keeps one copy for each part of the model and number of bits.
 
-    A copy is older than the model once a weight has changed. Outputs would still be the model's
-    own, since nothing is verified with copies, but fewer drafted tokens would be accepted.
+    Copies are out of date once a weight has changed. Outputs would still be the model's own, since
+    nothing is verified with copies, but fewer drafted tokens would be accepted.
     """
 
     def __init__(self, model: Any) -> None:
@@ -35,7 +35,7 @@ class LowBitCopies:
         self._sample: tuple[Tensor, ...] = ()  # some weights of the model when copies were made
         self._rounding: Rounding | None = None
         self.bytes = 0  # memory of all copies
-        self.seconds = 0.0  # that making copies has taken, in all
+        self.seconds = 0.0  # spent on making copies
         self.generation = 0  # how often copies were forgotten
 
     def get(self, part: Hashable, bits: int, make: Callable[[], tuple[Copy, int]]) -> Copy:
@@ -53,7 +53,7 @@ class LowBitCopies:
         return copy
 
     def rounding(self, weight: Tensor, bits: int) -> Rounded:
-        """The codes of a weight: those kept for this model's inputs, else the nearest."""
+        """The codes of a weight: those stored for this model's inputs, else the nearest."""
         if self._rounding is None:
             self._rounding = kept_rounding(self._model)
         return self._rounding(weight, bits)
@@ -66,7 +66,7 @@ class LowBitCopies:
         self.generation += 1
 
     def drop_stale(self) -> bool:
-        """Forget all copies if weights were moved or changed; whether they were."""
+        """Forget all copies if weights were moved or changed; returns whether they were."""
         stale = bool(self._kept) and not _same(self._sample, _sample(self._model))
         if stale:
             self.drop()

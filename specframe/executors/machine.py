@@ -11,7 +11,7 @@ import torch
 
 __all__ = ["arithmetic_settings", "cpu_name", "processor_name"]
 
-# what the mathematical libraries of torch read when they choose their kernels
+# variables by which torch's mathematical libraries choose their kernels
 VARIABLES = (
     "ATEN_CPU_CAPABILITY",
     "CUBLAS_WORKSPACE_CONFIG",
@@ -26,7 +26,7 @@ VARIABLES = (
 
 
 def processor_name(device: torch.device) -> str:
-    """Of a device: a GPU's own name, or the CPU's with its number of logical cores."""
+    """A GPU's own name, or the CPU's name with its number of logical cores."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     models = _listed()
@@ -62,7 +62,7 @@ def arithmetic_settings() -> tuple[object, ...]:
 
 
 def cpu_name() -> str:
-    """Of the CPU alone."""
+    """The CPU's name."""
     models = _listed()
     return models[0] if models else _platform_name()
 

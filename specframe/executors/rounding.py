@@ -1,9 +1,9 @@
-"""Weights as codes of a few bits: to the nearest value, or so that a layer's outputs change least.
+"""Rounds weights to codes: to the nearest value, or so that a layer's outputs change least.
 
-The second is GPTQ (Frantar, Ashkboos, Hoefler, Alistarh 2022, https://arxiv.org/abs/2210.17323):
-columns are rounded one after another, and those that follow make up for the error of each, as the
-second moments of the layer's inputs say. Each group's values span less than its weights do where
-that leaves a smaller error, an input counting by its mean square.
+The second way is GPTQ (Frantar, Ashkboos, Hoefler, Alistarh 2022,
+https://arxiv.org/abs/2210.17323): columns are rounded one after another, and later columns correct
+the error of earlier ones, using the second moments of the layer's inputs. A group's values span
+less than its weights if that gives a smaller error, weighted by the mean square of each input.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GROUP = 64  # weights along a row that share a scale and a zero; 4.5 bits a weig
 KERNEL = torch.bfloat16  # of scales and zeros
 LEAST_SCALE = 1e-10
 DAMPING = 0.01  # of the mean of the moments' diagonal, added to it
-SPANS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # of a group's least to its greatest weight
+SPANS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # tried, as shares of the span of a group's weights
 AT_ONCE = 4096  # rows that are rounded together, since rounding takes several times their memory
 
 
@@ -61,7 +61,7 @@ def join_rows(parts: list[Rounded]) -> Rounded:
 
 
 def pad_rows(rounded: Rounded, multiple: int) -> Rounded:
-    """With rows of zeros up to a multiple."""
+    """Append rows of zeros up to a multiple."""
     missing = (0, 0, 0, -rounded.codes.shape[0] % multiple)
     codes = F.pad(rounded.codes, missing, value=1 << rounded.bits - 1)
     return Rounded(
@@ -70,7 +70,7 @@ def pad_rows(rounded: Rounded, multiple: int) -> Rounded:
 
 
 def round_in_groups(weight: Tensor, bits: int) -> Rounded:
-    """To the nearest of 2 ** bits evenly spaced values from a group's least to its greatest.
+    """Round to the nearest of 2 ** bits evenly spaced values between a group's extremes.
 
     Rows are padded with zeros to a multiple of the group.
     """
@@ -85,7 +85,7 @@ def _nearest(weight: Tensor, bits: int) -> Rounded:
 
 
 def round_to_inputs(weight: Tensor, moments: Tensor, bits: int) -> Rounded:
-    """Weights [out, in] for inputs whose second moments [in, in], the sum of x x^T, are known."""
+    """Round weights [out, in] for inputs with these second moments [in, in], the sum of x x^T."""
     missing = -weight.shape[1] % GROUP
     moments = F.pad(moments.float(), (0, missing, 0, missing))
     damping = DAMPING * float(moments.diag().mean()) or 1.0
@@ -97,7 +97,7 @@ def round_to_inputs(weight: Tensor, moments: Tensor, bits: int) -> Rounded:
 
 
 def _spreading(weight: Tensor, importance: Tensor, spread: Tensor, bits: int) -> Rounded:
-    """Round columns in order; `spread` [in, in] says what the error of one adds to later ones."""
+    """Round columns in order; `spread` [in, in] gives what the error of one adds to later ones."""
     work = torch.empty(weight.shape[::-1], device=weight.device)  # [in, out]: columns contiguous
     work.copy_(weight.t())
     codes = torch.empty_like(work, dtype=torch.uint8)

@@ -31,7 +31,7 @@ def is_sharded(model: Any) -> bool:
 
 
 def refusal_of_config(config: Any, model_class: Any) -> Refusal | None:
-    """The reason known before weights are loaded; `model_class` is of transformers, or None."""
+    """The reason that the config shows; `model_class` is that of transformers, or None."""
     text = config.get_text_config(decoder=True)
     return next(_config_refusals(config, text, model_class), None)
 

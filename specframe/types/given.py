@@ -1,4 +1,4 @@
-"""What is given: a model's dimensions and prompts; and shares that were counted."""
+"""A model's dimensions, prompts, and measured shares."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Estimate:
 class Prompt:
     """Token ids and the domain they belong to; an empty domain is unknown.
 
-    Two prompts are equal if these are; `name` is for people, and `context` is the length that was
-    asked for, 0 for whatever length it has.
+    Two prompts with equal tokens and domain are equal. `name` is for display; `context` is the
+    requested length in tokens, 0 if no length was requested.
     """
 
     tokens: tuple[int, ...]
@@ -54,13 +54,13 @@ class Prompt:
 
     @property
     def digest(self) -> str:
-        """What prompts of the same tokens share and no others do."""
+        """A hash of the tokens."""
         return hashlib.sha256(",".join(map(str, self.tokens)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """The dimensions of a model, which a strategy may know."""
+    """The dimensions of a model."""
 
     layers: int
     hidden: int

@@ -77,7 +77,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a round did, for `observe` and the statistics. Seconds are wall-clock.
+    """The result of a round, for `observe` and the statistics. Seconds are wall-clock.
 
     `accepted` counts drafted tokens that were accepted; `emitted` may be shorter than
     accepted + 1 if an end token or the budget cut them short.

@@ -103,7 +103,7 @@ class TreeRule:
 
     @property
     def widest(self) -> int:
-        """The largest width the rule can ask for."""
+        """The largest width of the rule."""
         return max([*self.widths, *(width for _, width in self.by_confidence)])
 
 
@@ -117,8 +117,8 @@ class DraftPlan:
     depth. `second` drafts with the strategy's second model, and the plan must skip nothing. `exits`
     lets each token of a chain leave the model earlier than the plan, which must be an early exit
     itself. `capture` keeps the states that the strategy's `needs` name from this round's
-    verification. A plan that drafts nothing because nothing would pay says in `declined` what the
-    best plan was predicted to reach over autoregressive decoding.
+    verification. If a plan drafts nothing because no plan would pay, `declined` is the predicted
+    speed-up of the best plan over autoregressive decoding.
     """
 
     skips: SkipSet

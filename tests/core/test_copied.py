@@ -1,4 +1,4 @@
-"""Copied tokens at the head of a draft: verified like any others, gone on from, priced."""
+"""Copied tokens at the start of a draft: how they are verified, continued and priced."""
 
 from dataclasses import dataclass
 
@@ -23,15 +23,15 @@ from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule
 TINY = Tiny(layers=LAYERS)
 FORMS = {
     "copied alone": (StopRule(2), None),
-    "gone on from": (StopRule(3), None),
+    "continued": (StopRule(3), None),
     "cut short": (StopRule(1), None),
-    "gone on from with a tree": (StopRule(3), TreeRule((2,))),
+    "continued with a tree": (StopRule(3), TreeRule((2,))),
 }
 
 
 @dataclass(frozen=True)
 class Copying(LayerSelector):
-    """Copies what the last tokens would be, one token later; wrong as often as right."""
+    """Copies altered versions of the last two tokens, wrong as often as right."""
 
     skips: SkipSet
     stop: StopRule
@@ -46,8 +46,8 @@ class Copying(LayerSelector):
 
 
 @pytest.mark.parametrize("number", range(len(SAMPLINGS)))
-def test_copied_tokens_do_not_bend_the_law(number):
-    """Each sampling with one of the forms and one of the skip sets, in turn."""
+def test_copied_tokens_do_not_change_the_distribution(number):
+    """Each sampling with one form and one skip set, in turn."""
     form, skips = (list(each.values())[number % len(each)] for each in (FORMS, SKIPS))
     sampling = list(SAMPLINGS.values())[number]
     assert law_error(Case(Copying(skips, *form), sampling, new_tokens=4)) < EXACT
@@ -61,7 +61,7 @@ WRONG_RULES = {
 
 
 @pytest.mark.parametrize("rule", WRONG_RULES)
-def test_a_wrong_rule_for_copied_tokens_bends_the_law(rule, monkeypatch):
+def test_a_wrong_rule_for_copied_tokens_changes_the_distribution(rule, monkeypatch):
     name, wrong = WRONG_RULES[rule]
     lawful = getattr(verifying, name)
     monkeypatch.setattr(
@@ -71,8 +71,8 @@ def test_a_wrong_rule_for_copied_tokens_bends_the_law(rule, monkeypatch):
 
 
 @dataclass(frozen=True)
-class Foretelling(LayerSelector):
-    """Copies the text that is to come, with a wrong token at one place."""
+class CopyingFutureText(LayerSelector):
+    """Copies the next tokens of a known text, with a wrong token at one place."""
 
     text: tuple[int, ...]
     count: int
@@ -89,7 +89,7 @@ class Foretelling(LayerSelector):
         return DraftPlan(self.plan.skips, self.plan.stop, self.plan.tree, copied=tuple(coming))
 
 
-def rounds_of(strategy, count=24):
+def rounds_of(strategy, count=16):
     return list(Engine(tiny_executor(TINY), strategy, Law(), Limits(count)).rounds([3, 8]))
 
 
@@ -98,7 +98,7 @@ def tokens_of(rounds):
 
 
 NOTHING = DraftPlan(SkipSet.none(LAYERS), StopRule(0))
-OWN = (3, 8, *tokens_of(rounds_of(Foretelling((), 0, 0, NOTHING), 60)))
+OWN = (3, 8, *tokens_of(rounds_of(CopyingFutureText((), 0, 0, NOTHING), 60)))
 
 
 @given(
@@ -110,8 +110,8 @@ OWN = (3, 8, *tokens_of(rounds_of(Foretelling((), 0, 0, NOTHING), 60)))
 )
 def test_copied_tokens_change_no_token(skips, longest, tree, count, wrong):
     plan = DraftPlan(skips, StopRule(longest), tree)
-    found = rounds_of(Foretelling(OWN, count, wrong, plan))
-    assert tokens_of(found) == OWN[2:26]
+    found = rounds_of(CopyingFutureText(OWN, count, wrong, plan))
+    assert tokens_of(found) == OWN[2:18]
     for done in found[1:]:
         copied = min(count, done.outcome.plan.stop.max_tokens)
         assert done.outcome.draft.copied == copied
@@ -121,7 +121,7 @@ def test_copied_tokens_change_no_token(skips, longest, tree, count, wrong):
 
 
 @given(models, skip_sets, prompts, st.lists(st.integers(0, 22), max_size=4), st.integers(1, 4))
-def test_going_on_from_copied_tokens_is_drafting_after_them(tiny, skips, prompt, copied, more):
+def test_a_draft_continues_after_copied_tokens(tiny, skips, prompt, copied, more):
     executor = tiny_executor(tiny)
     plan = DraftPlan(skips, StopRule(len(copied) + more), copied=tuple(copied))
     draft, logits, _ = drafted(executor, prompt, plan)
@@ -134,7 +134,7 @@ def test_going_on_from_copied_tokens_is_drafting_after_them(tiny, skips, prompt,
         assert draft.states[skips.prefix].shape[1] == 1 + len(draft.tokens)
 
 
-def test_a_draft_that_is_all_copied_walks_nothing():
+def test_a_fully_copied_draft_walks_nothing():
     plan = DraftPlan(SkipSet.none(LAYERS), StopRule(3), copied=(1, 2, 3, 4))
     draft, logits, _ = drafted(tiny_executor(TINY), [3], plan)
     assert (draft.tokens, draft.copied, draft.states, logits) == ((1, 2, 3), 3, {}, [])
@@ -150,7 +150,7 @@ def test_copying_ends_with_an_end_token():
 def test_a_copied_token_outside_the_vocabulary_is_refused(token):
     plan = DraftPlan(SkipSet.none(LAYERS), StopRule(1))
     with pytest.raises(InvalidDraftPlan, match=f"copies token {token}, and the model's vocabulary"):
-        rounds_of(Foretelling((0, 0, 0, token, 40), 2, 5, plan))
+        rounds_of(CopyingFutureText((0, 0, 0, token, 40), 2, 5, plan))
 
 
 def table(base, per_row):
@@ -162,14 +162,14 @@ COSTS = CostModel(
 )
 
 
-def test_a_draft_that_is_all_copied_costs_its_verification():
+def test_a_fully_copied_draft_costs_its_verification():
     plan = DraftPlan(SkipSet.after(4, 1), StopRule(3), copied=(1, 1, 1))
     assert COSTS.round(plan, 10) == pytest.approx(COSTS.verify(4, 10))
     longer = DraftPlan(SkipSet.after(4, 1), StopRule(3), copied=(1,) * 9)
     assert COSTS.round(longer, 10) == COSTS.round(plan, 10)
 
 
-def test_going_on_costs_the_copied_rows_in_the_first_draft_step():
+def test_the_first_draft_step_after_copied_tokens_costs_their_rows():
     skips = SkipSet.after(4, 1)
     plan = DraftPlan(skips, StopRule(3), copied=(1, 1))
     first = COSTS.walk(10, 3, skips) + COSTS.head.at(10, 1)

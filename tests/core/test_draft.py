@@ -1,4 +1,4 @@
-"""The draft itself, which verification would forgive: its logits, laws, states and shape."""
+"""The draft itself, whose errors verification would hide: logits, distributions, states, shape."""
 
 from types import SimpleNamespace
 
@@ -107,7 +107,7 @@ def test_a_sampled_confidence_is_that_of_the_spines_token_at_the_rules_temperatu
     assert draft.confidences == pytest.approx(wanted, abs=EXACT)
 
 
-def test_the_token_that_trips_the_confidence_rule_is_kept():
+def test_the_token_below_the_confidence_threshold_is_kept():
     free = confidences_of(with_stop(confidence=1e-9))
     floor = sorted(free)[2]
     cut = confidences_of(with_stop(confidence=floor))
@@ -115,7 +115,7 @@ def test_the_token_that_trips_the_confidence_rule_is_kept():
     assert cut == free[: first_below + 1]
 
 
-def test_the_gain_rule_stops_where_the_chance_no_longer_pays():
+def test_the_gain_rule_stops_when_one_more_step_no_longer_pays():
     free = confidences_of(with_stop(confidence=1e-9))
     reach, wanted = 1.0, 0
     for confidence in free:
@@ -135,7 +135,7 @@ def test_drafting_ends_with_an_end_token():
     assert cut == tokens[: tokens.index(end) + 1]
 
 
-def test_nothing_is_drafted_where_the_plan_says_so():
+def test_a_plan_of_length_0_drafts_nothing():
     draft, logits, _ = drafted(
         tiny_executor(Tiny(layers=LAYERS)), PROMPT, DraftPlan(PLAN.skips, StopRule(0))
     )
@@ -154,7 +154,7 @@ def test_a_tree_is_a_spine_with_leaves_in_the_order_drawn():
 
 
 def test_a_tree_among_equal_scores_is_as_wide_as_planned():
-    """The top token need not be among as many of the best as the tree is wide."""
+    """The top token may be missing among the best `width` tokens."""
     law = Law((lambda ids, scores: torch.zeros_like(scores),))
     plan = DraftPlan(PLAN.skips, StopRule(1), TreeRule((2,)))
     draft, _, _ = drafted(tiny_executor(Tiny(layers=LAYERS)), PROMPT, plan, law)
@@ -162,7 +162,7 @@ def test_a_tree_among_equal_scores_is_as_wide_as_planned():
     assert len(set(draft.tokens)) == 2
 
 
-def test_a_tree_is_as_wide_as_a_confidence_above_the_floor_says():
+def test_a_confidence_above_the_floor_sets_the_width_of_a_tree():
     first = confidences_of(with_stop(confidence=1e-9))[0]
     executor = tiny_executor(Tiny(layers=LAYERS))
     for floor, width in ((0.99 * first, 3), (first, 2)):
@@ -171,7 +171,7 @@ def test_a_tree_is_as_wide_as_a_confidence_above_the_floor_says():
         assert draft.parents == (-1,) * width
 
 
-def test_siblings_are_drawn_without_replacement_from_the_law_left():
+def test_siblings_are_drawn_without_replacement():
     executor = tiny_executor(Tiny(layers=LAYERS))
     asked = []
 
@@ -189,7 +189,7 @@ def test_siblings_are_drawn_without_replacement_from_the_law_left():
         torch.testing.assert_close(law, left / left.sum(), rtol=0, atol=EXACT)
 
 
-def test_a_tree_is_no_wider_than_the_laws_support():
+def test_a_tree_is_at_most_as_wide_as_the_number_of_possible_tokens():
     class OnlyTwo:
         def __call__(self, input_ids, scores):
             closed = torch.full_like(scores, -torch.inf)
@@ -204,7 +204,7 @@ def test_a_tree_is_no_wider_than_the_laws_support():
 
 
 @given(prompts, st.lists(st.tuples(st.integers(0, 22), st.integers(-1, 5)), max_size=7))
-def test_a_verification_row_sees_its_own_path_and_nothing_beside_it(prompt, nodes):
+def test_a_verification_row_sees_only_its_own_path(prompt, nodes):
     """Each row of the tree gives the logits of a plain chain along its path."""
     tokens, parents = [], []
     for number, (token, parent) in enumerate(nodes):
@@ -230,7 +230,7 @@ def test_a_chain_without_other_limits_fills_the_scratch_columns(tree):
     assert len(draft.tokens) == LONGEST_DRAFT
 
 
-def test_a_tree_goes_on_from_copied_tokens_only_where_its_widest_step_fits():
+def test_a_tree_continues_after_copied_tokens_only_if_its_widest_step_fits():
     for copied, drafts in ((LONGEST_DRAFT - 3, True), (LONGEST_DRAFT - 2, False)):
         stop, tree = StopRule(LONGEST_DRAFT), TreeRule((3,))
         plan = DraftPlan(SkipSet.from_sublayers(LAYERS, [3]), stop, tree, copied=(1,) * copied)
@@ -268,7 +268,7 @@ TOP = ("token", "confidence", "finite")
 FROM_THE_FIRST = DraftPlan(SkipSet.from_sublayers(LAYERS, [0]), StopRule(6), copied=(5, 6))
 
 
-def test_a_chain_begins_with_the_last_token_and_ends_where_nothing_is_finite():
+def test_a_chain_begins_with_the_last_token_and_ends_at_logits_that_are_not_finite():
     executor = Chained(tiny_executor(Tiny(layers=LAYERS)), (7, 8))
     drafter = Drafter(executor, prefilled(executor, PROMPT), Law(), PROMPT)
     draft = drafter.run(FROM_THE_FIRST)

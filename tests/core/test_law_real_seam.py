@@ -1,4 +1,4 @@
-"""The one seam that no enumeration reaches: tokens really drawn, by torch, with a seed."""
+"""What enumeration cannot test: tokens really drawn by torch, with a seed."""
 
 from collections import Counter
 from dataclasses import replace
@@ -18,7 +18,7 @@ from specframe.types import SkipSet, StopRule, TreeRule
 
 SEQUENCES = 800
 LEAST_EXPECTED = 20
-LEVEL = 1e-3  # of refusing a right sampler; the seed is fixed, so it happens always or never
+LEVEL = 1e-3  # probability of rejecting a correct sampler; the seed is fixed
 
 SELECTOR = WithDrafting(
     FixedSkips(SkipSet.from_sublayers(2, [2, 3]), StopRule(2)), tree=TreeRule((2, 1))
@@ -46,7 +46,7 @@ def drawn_sequences(count):
 
 
 def cells(observed, law):
-    """(observed, expected) by sequence, those too rare to be expected often enough in one."""
+    """(observed, expected) for each sequence; rare sequences share one cell."""
     total = sum(observed.values())
     ranked = sorted(law, key=law.get)
     rare, rest = [], [0, 0.0]
@@ -68,7 +68,7 @@ def worst_cell_p(found, total):
     return min(1.0, len(found) * 2 * float(norm.sf(max(gaps))))
 
 
-def test_drawn_sequences_follow_the_models_law():
+def test_drawn_sequences_follow_the_models_distribution():
     law = models_law(CASE)
     observed = Counter(drawn_sequences(SEQUENCES))
     assert set(observed) <= set(law)
@@ -79,16 +79,16 @@ def test_drawn_sequences_follow_the_models_law():
     assert worst_cell_p(found, SEQUENCES) > LEVEL
 
 
-def test_the_chi_square_notices_a_seam_that_favours_likely_tokens(monkeypatch):
+def test_the_chi_square_test_notices_draws_that_favour_likely_tokens(monkeypatch):
     def bent(generator):
         return lambda law: int(torch.multinomial(law**2, 1, generator=generator))
 
     monkeypatch.setattr(decoding_module, "seeded_choice", bent)
-    found = cells(Counter(drawn_sequences(SEQUENCES)), models_law(CASE))
+    found = cells(Counter(drawn_sequences(SEQUENCES // 2)), models_law(CASE))
     assert chi_square_p(found) < LEVEL
 
 
-def test_equal_seeds_draw_equal_tokens_and_others_others():
+def test_equal_seeds_draw_equal_tokens_and_different_seeds_different_ones():
     def once(seed):
         decoding = resolve(
             tiny_model(CASE.tiny), PROMPT, 64, CPU, do_sample=True, max_new_tokens=30, seed=seed
@@ -111,14 +111,14 @@ def test_without_a_seed_torchs_own_generator_decides():
     assert set(drawn[0]) == {0, 1, 2}
 
 
-def test_a_token_without_a_chance_is_never_drawn():
+def test_a_token_of_probability_0_is_never_drawn():
     decoding = resolve(tiny_model(CASE.tiny), PROMPT, 64, CPU, do_sample=True, seed=0)
     law = torch.tensor([0.5, 0.0, 0.5])
     assert {decoding.law.choose(law) for _ in range(200)} == {0, 2}
 
 
 @pytest.mark.slow
-def test_drawn_sequences_follow_the_models_law_ten_times_over():
+def test_ten_times_as_many_sequences_follow_the_models_distribution():
     found = cells(Counter(drawn_sequences(10 * SEQUENCES)), models_law(CASE))
     assert chi_square_p(found) > LEVEL
     assert worst_cell_p(found, 10 * SEQUENCES) > LEVEL

@@ -17,7 +17,7 @@ STRATEGY = FixedSkips(SkipSet.from_sublayers(2, [1, 2]), StopRule(3))
 
 
 class TwoRanks(Ranks):
-    """One of two ranks; the other sends what it is told to, or the same."""
+    """One of two ranks; the other one sends `sent`, or the same values."""
 
     def __init__(self, monkeypatch, sent=None):
         self._device, self.count = torch.device("cpu"), 2
@@ -30,7 +30,7 @@ class TwoRanks(Ranks):
 
 
 class Following(Ranks):
-    """The second rank: the first one is slower and ends the answer after a number of tokens."""
+    """The second rank; the first one is slower and ends the text after `last` tokens."""
 
     def __init__(self, last):
         self._left, self.agreed = last, []
@@ -59,20 +59,20 @@ def test_numbers_and_seeds_are_those_of_the_first_rank(monkeypatch):
 
 
 @pytest.mark.parametrize(("rank", "found"), [(0, "own"), (1, "the first one's")])
-def test_only_the_first_rank_looks_for_what_all_are_to_have(monkeypatch, rank, found):
+def test_only_the_first_rank_computes_what_all_ranks_get(monkeypatch, rank, found):
     def broadcast(shared, source, device):
         assert (source, device.type) == (0, "cpu")
         if rank:
             shared[0] = "the first one's"
 
-    looked = []
+    calls = []
     monkeypatch.setattr(ranks.dist, "get_rank", lambda: rank)
     monkeypatch.setattr(ranks.dist, "broadcast_object_list", broadcast)
-    assert TwoRanks(monkeypatch).value_of_first(lambda: looked.append(1) or "own") == found
-    assert len(looked) == (rank == 0)
+    assert TwoRanks(monkeypatch).value_of_first(lambda: calls.append(1) or "own") == found
+    assert len(calls) == (rank == 0)
 
 
-def test_only_errors_of_the_connection_are_told_as_such():
+def test_only_errors_of_the_connection_are_reported_as_such():
     def rounds(error):
         yield 1
         raise error
@@ -89,7 +89,7 @@ def test_a_model_of_one_process_has_no_ranks():
     assert ranks_of(torch.nn.Linear(2, 2), torch.device("cpu")) is None
 
 
-def test_the_first_rank_says_how_long_rounds_took_and_where_the_answer_ends():
+def test_all_ranks_use_the_times_and_the_end_of_the_first_one():
     executor = tiny_executor(Tiny())
     alone = Engine(executor, STRATEGY, Law(), Limits(20))
     expected = [token for done in alone.rounds(PROMPT) for token in done.tokens]
@@ -100,6 +100,6 @@ def test_the_first_rank_says_how_long_rounds_took_and_where_the_answer_ends():
     outcomes = [done.outcome for done in rounds if done.outcome]
     assert {(one.draft_seconds, one.verify_seconds) for one in outcomes} == {(2.0, 3.0)}
     assert all(1.0 <= one.select_seconds < 2.0 for one in outcomes)
-    told = [tokens for _, tokens in following.agreed]
-    assert len(told) == len(outcomes)
-    assert told[0][:5] == [*PROMPT, expected[0]]
+    compared = [tokens for _, tokens in following.agreed]
+    assert len(compared) == len(outcomes)
+    assert compared[0][:5] == [*PROMPT, expected[0]]

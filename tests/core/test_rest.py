@@ -1,4 +1,4 @@
-"""A planner that rests is not asked, and changes no token."""
+"""A resting planner is not called, and the tokens stay the same."""
 
 from dataclasses import dataclass
 
@@ -24,11 +24,11 @@ def tokens_of(rounds):
 
 @dataclass(frozen=True)
 class Resting(LayerSelector):
-    """Drafts nothing and rests so many tokens, then drafts in one round."""
+    """Drafts nothing for some tokens, at rest, then drafts in one round."""
 
     tokens: int
     capture: bool
-    asked: list[int]
+    planned: list[int]
     observed: list[int]
     needs = Needs(committed=(1,), window=4)
 
@@ -37,43 +37,43 @@ class Resting(LayerSelector):
 
 
 class _RestingPlanner(Planner):
-    def __init__(self, told, drafting):
-        self._told, self._drafting = told, drafting
+    def __init__(self, strategy, drafting):
+        self._strategy, self._drafting = strategy, drafting
 
     def plan(self, context):
-        self._told.asked.append(context.round)
+        self._strategy.planned.append(context.round)
         if context.round % 2:
             return self._drafting
         nothing = SkipSet.none(context.shape.layers)
-        return DraftPlan(nothing, StopRule(0), capture=self._told.capture)
+        return DraftPlan(nothing, StopRule(0), capture=self._strategy.capture)
 
     def observe(self, outcome):
-        self._told.observed.append(outcome.drafted)
+        self._strategy.observed.append(outcome.drafted)
 
     def rest(self):
-        return self._told.tokens
+        return self._strategy.tokens
 
 
 @pytest.mark.parametrize("capture", [False, True])
-def test_a_planner_that_rests_is_neither_asked_nor_told(capture):
+def test_a_resting_planner_is_not_called(capture):
     strategy = Resting(4, capture, [], [])
     rounds = generated(strategy, 24)
     assert tokens_of(rounds) == tokens_of(generated(Autoregressive(), 24))
     outcomes = [done.outcome for done in rounds[1:]]
-    if capture:  # what was asked to be kept is kept in every round
-        assert strategy.asked == list(range(len(outcomes)))
+    if capture:  # states are kept in every round, so the planner never rests
+        assert strategy.planned == list(range(len(outcomes)))
     else:
-        assert strategy.asked[:2] == [0, 5]
+        assert strategy.planned[:2] == [0, 5]
         assert [outcome.drafted for outcome in outcomes[:5]] == [0] * 5
         assert outcomes[5].drafted == 2
-    assert strategy.observed == [outcomes[at].drafted for at in strategy.asked]
+    assert strategy.observed == [outcomes[at].drafted for at in strategy.planned]
 
 
-def test_autoregressive_decoding_is_asked_once(monkeypatch):
-    asked = []
+def test_autoregressive_decoding_plans_once(monkeypatch):
+    calls = []
     planner = type(Autoregressive().start(tiny_executor(Tiny()).shape))
     plan = planner.plan
-    monkeypatch.setattr(planner, "plan", lambda *given: asked.append(1) or plan(*given))
+    monkeypatch.setattr(planner, "plan", lambda *given: calls.append(1) or plan(*given))
     rounds = generated(Autoregressive(), 9)
     assert len(rounds) == 9
-    assert len(asked) == 1
+    assert len(calls) == 1

@@ -45,7 +45,7 @@ def test_the_table_of_history_free_processors_names_library_classes():
 
 
 @pytest.mark.parametrize("name", sorted(HISTORY_FREE))
-def test_a_history_free_processor_gives_each_row_what_it_gets_alone(name):
+def test_a_history_free_processor_treats_each_row_as_if_alone(name):
     processor = getattr(logits_process, name)(**ARGUMENTS[name])
     logits = random_logits(6)
     together = Law((processor,)).scores(logits, [1, 2, 3], [[]] * 6)
@@ -56,7 +56,7 @@ def test_a_history_free_processor_gives_each_row_what_it_gets_alone(name):
 
 
 class Recorder:
-    """Changes nothing and notes what it was shown."""
+    """Changes nothing and records its inputs."""
 
     def __init__(self):
         self.shown = []
@@ -108,7 +108,7 @@ def test_without_processors_the_logits_are_the_scores():
         (torch.float64, torch.float64),
     ],
 )
-def test_laws_are_at_least_float32_and_sum_to_one(given_type, computed):
+def test_distributions_are_at_least_float32_and_sum_to_one(given_type, computed):
     logits = random_logits(3).to(given_type)
     for law in (Law(), Law((TemperatureLogitsWarper(0.5),))):
         laws = law.probabilities(logits, [1], [[]] * 3)
@@ -116,14 +116,14 @@ def test_laws_are_at_least_float32_and_sum_to_one(given_type, computed):
         torch.testing.assert_close(laws.sum(-1), torch.ones(3, dtype=computed))
 
 
-def test_laws_of_several_sets_of_rows_are_those_of_each():
+def test_distributions_of_several_sets_of_rows_are_those_of_each():
     logits = torch.stack([random_logits(3), random_logits(3).flip(0)])
     for law in (Law(), Law((TemperatureLogitsWarper(0.5),))):
         wanted = [law.probabilities(one, [1], [[]] * 3) for one in logits]
         torch.testing.assert_close(law.probabilities(logits, (), ()), torch.stack(wanted))
 
 
-def test_the_callers_logits_are_left_alone():
+def test_the_callers_logits_are_not_changed():
     logits = random_logits(3)
     before = logits.clone()
     Law((RepetitionPenaltyLogitsProcessor(1.5), TopKLogitsWarper(2))).probabilities(
@@ -132,7 +132,7 @@ def test_the_callers_logits_are_left_alone():
     assert torch.equal(logits, before)
 
 
-def test_a_law_is_sampled_where_it_can_choose():
+def test_a_law_with_a_choice_function_samples():
     assert not Law().sampled
     assert Law(choose=seeded_choice(None)).sampled
 
@@ -141,8 +141,8 @@ def test_a_law_is_sampled_where_it_can_choose():
     ("number", "token"),
     [(0.0, 1), (0.2499, 1), (0.25, 3), (0.4999, 3), (0.5, 4), (1.0 - 2.0**-53, 4), (1.0, 4)],
 )
-def test_a_token_has_the_numbers_in_its_share(monkeypatch, number, token):
-    """Also where the number times the sum rounds to the sum, and tokens without a chance follow."""
+def test_a_uniform_number_selects_the_token_in_whose_share_it_lies(monkeypatch, number, token):
+    """Also if number times sum is rounded to the sum, and tokens of probability 0 follow."""
     law = torch.tensor([0.0, 0.25, 0.0, 0.25, 0.5, 0.0])
     drawn = torch.tensor([number], dtype=torch.float64)
     monkeypatch.setattr(torch, "rand", lambda *given, **more: drawn)

@@ -1,4 +1,4 @@
-"""Drafts of a second model: whose tokens come out, and what its cache holds."""
+"""Drafts of a second model: the emitted tokens, and the contents of its cache."""
 
 from dataclasses import dataclass
 
@@ -34,13 +34,13 @@ def models(seed=7):
     return load_executor(first), load_executor(second)
 
 
-def tokens_of(executor, strategy, count=60):
+def tokens_of(executor, strategy, count=50):
     rounds = list(Engine(executor, strategy, Law(), Limits(count)).rounds(PROMPT))
     return [token for done in rounds for token in done.tokens], rounds[1:]
 
 
 @pytest.mark.parametrize("copying", [False, True])
-def test_the_first_models_own_tokens_come_out(copying):
+def test_the_first_models_own_tokens_are_emitted(copying):
     first, second = models()
     even = CostModel.even(second.shape.layers)
     strategy = DraftModel(DraftModelConfig("noisy", 6, priced=False), SecondModel(second, even))
@@ -54,14 +54,14 @@ def test_the_first_models_own_tokens_come_out(copying):
 
 
 def test_the_second_model_reads_exactly_what_was_committed():
-    """Its drafts are those it makes of the whole text anew."""
+    """Its drafts are the same as after processing the whole text again."""
     first, second = models()
     strategy = DraftModel(
         DraftModelConfig("noisy", 5, priced=False),
         SecondModel(second, CostModel.even(second.shape.layers)),
     )
     text = list(PROMPT)
-    for done in Engine(first, strategy, Law(), Limits(40)).rounds(PROMPT):
+    for done in Engine(first, strategy, Law(), Limits(24)).rounds(PROMPT):
         if done.outcome is not None:
             wanted = own_continuation(second, text, len(done.outcome.draft.tokens))
             assert list(done.outcome.draft.tokens) == wanted
@@ -75,7 +75,7 @@ def own_continuation(executor, text, count):
 
 @dataclass(frozen=True)
 class WithSecond(ConstantPlan):
-    """One plan, and a second model beside it."""
+    """One plan, and a second model."""
 
     executor: Executor
 
@@ -102,7 +102,7 @@ def test_a_plan_without_the_second_model_drafts_with_the_first():
 
 
 @pytest.mark.parametrize("by_second", [False, True])
-def test_low_bits_are_refused_where_the_drafting_model_cannot_have_them(by_second, monkeypatch):
+def test_low_bits_are_refused_if_the_drafting_model_cannot_use_them(by_second, monkeypatch):
     first, second = models()
     plan = DraftPlan(SkipSet.none(first.shape.layers).lower(8), StopRule(2), second=by_second)
     drafting, resting = (second, first) if by_second else (first, second)
@@ -113,7 +113,7 @@ def test_low_bits_are_refused_where_the_drafting_model_cannot_have_them(by_secon
         tokens_of(first, WithSecond(plan, second), 4)
 
 
-def test_copies_of_the_second_models_weights_are_made_outside_of_the_clock():
+def test_making_copies_of_the_second_models_weights_is_timed_separately():
     first, second = models()
     plan = DraftPlan(SkipSet.none(first.shape.layers).lower(4), StopRule(2), second=True)
     _, rounds = tokens_of(first, WithSecond(plan, second), 6)

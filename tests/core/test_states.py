@@ -1,4 +1,4 @@
-"""What a strategy asked for is kept, and nothing else."""
+"""Only the states that a strategy needs are kept."""
 
 import torch
 
@@ -17,7 +17,7 @@ def test_the_last_rows_of_a_prompt_do_not_keep_the_whole_prompt_alive():
     assert window.prompt[4].untyped_storage().nbytes() == 3 * 8 * 4
 
 
-def test_rows_run_on_from_block_to_block():
+def test_rows_continue_across_blocks():
     window = StateWindow(Needs(prompt=(0,), prompt_rows=5), SHAPE)
     rows = torch.randn(1, 10, 8)
     window.push_prompt({0: rows[:, :7]})
@@ -25,7 +25,7 @@ def test_rows_run_on_from_block_to_block():
     assert torch.equal(window.prompt[0], rows[0, -5:])
 
 
-def test_committed_rows_come_from_the_draft_before_its_prefix_and_else_from_verification():
+def test_committed_rows_come_from_the_draft_up_to_its_prefix_and_then_from_verification():
     window = StateWindow(Needs(committed=Needs.every, window=3), SHAPE)
     drafted = {0: torch.zeros(1, 4, 8), 1: torch.ones(1, 4, 8)}
     verified = {depth: torch.full((1, 4, 8), float(depth)) for depth in (1, 2, 3, 4)}

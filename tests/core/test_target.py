@@ -1,4 +1,4 @@
-"""What the target asks of an executor, and what it refuses."""
+"""How the target calls an executor, and which logits it refuses."""
 
 from types import SimpleNamespace
 
@@ -24,20 +24,20 @@ def sampled():
 
 
 class Deciding:
-    """An executor that is asked for decisions or walks, and says so."""
+    """An executor that records calls of `decide` and `walk`."""
 
     def __init__(self, logits=None, finite=True):
         executor = tiny_executor(Tiny(layers=LAYERS))
-        self.cache, self.asked = prefilled(executor, TOKENS), []
+        self.cache, self.calls = prefilled(executor, TOKENS), []
         self._logits, self._finite = logits, finite
         self._vocabulary = executor.shape.vocabulary
 
     def decide(self, tokens, cache, *, start, hidden, taps):
-        self.asked.append((tokens, start, hidden))
+        self.calls.append((tokens, start, hidden))
         return Decided([5, 6, 7], self._finite, {})
 
     def walk(self, step, cache, *, start, hidden, taps):
-        self.asked.append("walk")
+        self.calls.append("walk")
         logits = torch.zeros(1, step.rows, self._vocabulary)
         return SimpleNamespace(logits=logits if self._logits is None else self._logits, taps={})
 
@@ -48,13 +48,13 @@ class Deciding:
 def test_a_greedy_chain_is_decided_from_the_last_token_on():
     executor = Deciding()
     assert executor.judge(CHAIN, Law()) == verify_greedy(CHAIN, [5, 6, 7])
-    assert executor.asked == [([4, 5, 6], 0, None)]
+    assert executor.calls == [([4, 5, 6], 0, None)]
 
 
 def test_a_prefix_that_the_draft_computed_is_not_run_again():
     executor, hidden = Deciding(), torch.zeros(1, 3, 2)
     executor.judge(Draft((5, 6), (-1, 0), (1.0, 1.0), states={2: hidden}), Law(), prefix=2)
-    assert executor.asked == [([4, 5, 6], 2, hidden)]
+    assert executor.calls == [([4, 5, 6], 2, hidden)]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_prefix_that_the_draft_computed_is_not_run_again():
 def test_only_a_greedy_chain_without_processors_is_decided_by_the_executor(draft, law):
     executor = Deciding()
     executor.judge(draft, law)
-    assert executor.asked == ["walk"]
+    assert executor.calls == ["walk"]
 
 
 def test_a_decision_that_is_not_finite_is_refused():
@@ -75,7 +75,7 @@ def test_a_decision_that_is_not_finite_is_refused():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("choose", [None, sampled()], ids=["greedy", "sampled"])
-def test_what_a_processor_hides_is_refused(choose, bad):
+def test_bad_logits_are_refused_even_if_a_processor_hides_them(choose, bad):
     law = Law((lambda ids, scores: scores.nan_to_num(0.0, posinf=0.0),), choose)
     logits = torch.zeros(1, 3, 23)
     Deciding(logits).judge(TREE, law)
@@ -85,7 +85,7 @@ def test_what_a_processor_hides_is_refused(choose, bad):
 
 
 @pytest.mark.parametrize("law", [Law(), Law(choose=sampled())], ids=["greedy", "sampled"])
-def test_a_token_that_the_model_excludes_everywhere_is_no_fault(law):
+def test_a_model_may_exclude_a_token_everywhere(law):
     logits = torch.zeros(1, 3, 23)
     logits[..., 9] = float("-inf")
     Deciding(logits).judge(TREE, law)

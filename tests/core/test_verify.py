@@ -1,4 +1,4 @@
-"""The acceptance rules alone, enumerated in full: from any draft comes the target's law."""
+"""The acceptance rules alone, enumerated in full: any draft gives the target's distribution."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def law_of(weights):
 
 
 def laws(size, seed):
-    """Random laws with zeros in them."""
+    """Random distributions with zeros in them."""
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randint(0, 5, (size,), generator=generator).tolist()
     weights[seed % size] += 1
@@ -34,9 +34,9 @@ def laws(size, seed):
 
 
 def one_round(p, q, width, after):
-    """The joint law of (first token, second token or None) of a round over siblings drawn from q.
+    """The joint distribution of (first token, second token or None) of a round; siblings from q.
 
-    `after[t]` is the target's law after token t.
+    `after[t]` is the target's distribution after token t.
     """
 
     def run(choose):
@@ -63,7 +63,7 @@ def firsts(joint, size):
 
 
 def point_masses(size):
-    """After token t always comes t + 1, so that a wrong row shows and adds no branches."""
+    """Token t + 1 always follows t: a wrong row is noticed, and there are no more branches."""
     return torch.eye(size, dtype=torch.float64).roll(1, dims=1)
 
 
@@ -107,13 +107,13 @@ NAMED = {
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", NAMED)
-def test_named_laws_of_six_tokens(name, width):
+def test_named_distributions_of_six_tokens(name, width):
     p, q = map(law_of, NAMED[name])
     assert_first_token_follows(p, q, width)
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 10_000))
-def test_the_token_after_an_accepted_one_follows_its_own_law(size, width, seed):
+def test_the_token_after_an_accepted_one_follows_its_own_distribution(size, width, seed):
     p, q = laws(size, seed), laws(size, seed + 1)
     after = torch.stack([laws(size, seed + 2 + token) for token in range(size)])
     joint = one_round(p, q, width, after)
@@ -137,7 +137,7 @@ def test_deterministic_candidates_count_as_point_masses(pair, count, order):
     assert stood == pytest.approx(sum(p[candidates].tolist()), abs=EXACT)
 
 
-def test_a_draft_with_the_targets_law_is_never_rejected():
+def test_a_draft_with_the_targets_distribution_is_never_rejected():
     p = law_of([3, 1, 0, 2])
     for width in (1, 2, 3):
         assert all(second is not None for _, second in one_round(p, p, width, point_masses(4)))
@@ -150,7 +150,7 @@ def test_a_draft_on_other_tokens_is_never_accepted():
 
 
 @given(pairs(largest=5))
-def test_one_candidate_stands_as_often_as_the_laws_overlap(pair):
+def test_one_candidate_is_accepted_as_often_as_the_distributions_overlap(pair):
     p, q = pair
     joint = one_round(p, q, 1, point_masses(len(p)))
     stood = sum(chance for (_, second), chance in joint.items() if second is not None)
@@ -158,7 +158,7 @@ def test_one_candidate_stands_as_often_as_the_laws_overlap(pair):
 
 
 @given(pairs(largest=3), st.integers(1, 2))
-def test_more_siblings_stand_at_least_as_often(pair, width):
+def test_more_siblings_are_accepted_at_least_as_often(pair, width):
     p, q = pair
     shares = []
     for siblings in (width, width + 1):
@@ -167,7 +167,7 @@ def test_more_siblings_stand_at_least_as_often(pair, width):
     assert shares[1] >= shares[0] - EXACT
 
 
-def test_in_float32_the_law_holds_to_float32():
+def test_in_float32_the_distribution_is_right_to_float32():
     p, q = (law_of(weights).float() for weights in NAMED["opposite slopes"])
     joint = one_round(p, q, 3, point_masses(6).float())
     assert firsts(joint, 6) == pytest.approx(p.tolist(), abs=1e-6)
@@ -240,8 +240,8 @@ def likeliest(p):
 @pytest.mark.parametrize(
     ("weights", "path"), [([3, 1, 2, 0], (0,)), ([0, 0, 0, 1], ())], ids=["certain", "impossible"]
 )
-def test_only_the_bonus_is_drawn_where_chance_decides_nothing(weights, path):
-    """A draw takes a number of the generator, and waits for the device."""
+def test_only_the_bonus_is_drawn_if_acceptance_is_certain(weights, path):
+    """Every draw uses a random number and waits for the device."""
     drawn = []
     draft = Draft((2,), (-1,), (), {-1: law_of([3, 1, 2, 0])})
     rows = torch.stack([law_of(weights)] * 2)

@@ -49,7 +49,7 @@ def test_verification_starts_at_the_first_low_bit_sublayer():
     assert COSTS.round(plan, 0) == step + prefix + COSTS.verify(2, 0, start=1) + 0.75
 
 
-def test_what_low_bits_add_to_steps_and_rounds_is_counted_by_their_share():
+def test_the_overhead_of_low_bits_is_counted_by_their_share():
     skips = SkipSet.from_sublayers(LAYERS, [2]).lower(4, [0, 1, 4])
     assert COLD.draft_step(skips, 0) == COSTS.draft_step(skips, 0) - 0.25 / 2
     plan = DraftPlan(skips, StopRule(3))
@@ -82,7 +82,7 @@ def sets(draw):
 
 @given(st.lists(sets(), min_size=1, max_size=4), st.integers(1, 9), st.sampled_from([0, 4, 8]))
 def test_prices_of_three_states_as_arrays_are_the_cost_model_s(many, drafted, draft_bits):
-    """With `draft_bits`, all that is asked for in full is low-bit as well."""
+    """With `draft_bits`, what a set runs in full is low-bit as well."""
     costs = replace(COLD, draft_bits=draft_bits)
     as_arrays_as_one_by_one(many, drafted, costs, COLD)
 

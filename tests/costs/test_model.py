@@ -32,7 +32,7 @@ def plan(skips, drafted, tree=None):
     return DraftPlan(skips, StopRule(drafted), tree)
 
 
-def test_a_table_is_linear_between_knots_and_goes_straight_on_past_the_last():
+def test_a_table_is_linear_between_knots_and_past_the_last_one():
     assert ATTENTION.at(50, 1) == 2.0
     assert ATTENTION.at(0, 5) == 1.5
     assert ATTENTION.at(50, 5) == 3.0
@@ -106,7 +106,7 @@ def test_siblings_save_a_missed_token():
     assert tree_nodes(TreeRule((3, 1)), 4) == 6
 
 
-def test_a_draft_step_pays_for_what_runs():
+def test_a_draft_step_costs_what_runs():
     skips = SkipSet.of(LAYERS, attention=[1, 2], mlp=[3])
     assert COSTS.draft_step(skips, 50) == pytest.approx(0.5 + 2 * 2.0 + 3 * 2.0 + 4.0 + 0.25)
 
@@ -159,7 +159,7 @@ def test_a_kind_without_a_table_is_refused():
 
 
 @given(st.integers(0, 255), st.integers(1, 8), st.floats(0, 300), st.floats(0.01, 0.99), st.data())
-def test_skipping_more_never_makes_a_draft_step_dearer(bits, drafted, n, alpha, data):
+def test_skipping_more_never_makes_a_draft_step_more_expensive(bits, drafted, n, alpha, data):
     skips = SkipSet(2 * LAYERS, bits)
     more = SkipSet(2 * LAYERS, bits | 1 << data.draw(st.integers(0, 7)))
     assert COSTS.draft_step(more, n) <= COSTS.draft_step(skips, n) + 1e-12
@@ -167,7 +167,7 @@ def test_skipping_more_never_makes_a_draft_step_dearer(bits, drafted, n, alpha, 
     assert speedup.low <= speedup.value <= speedup.high
 
 
-def test_the_best_draft_length_is_the_argmax_and_0_where_nothing_pays():
+def test_the_best_draft_length_is_the_fastest_and_0_if_nothing_pays():
     half = SkipSet.of(LAYERS, [2, 3], [2, 3])
     best = COSTS.best_draft_length(0.9, half, 50, longest=16)
     rates = [COSTS.tokens_per_second(0.9, plan(half, d), 50) for d in range(17)]

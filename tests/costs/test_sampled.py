@@ -1,4 +1,4 @@
-"""Drawing tokens takes time: for every verified row, and for every drafted token."""
+"""Prices of drawing tokens, for every verified row and every drafted token."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ COSTS = replace(CostModel.even(2), sampled_row_seconds=ROW, sampled_step_seconds
 SKIPS = SkipSet.of(2, [1])
 
 
-def test_rows_and_drafted_tokens_take_more():
+def test_rows_and_drafted_tokens_take_longer_when_sampling():
     drawing = sampled_prices(COSTS)
     assert drawing.autoregressive(9) == COSTS.autoregressive(9) + ROW
     assert drawing.verify(4, 9) == COSTS.verify(4, 9) + 4 * ROW
@@ -36,7 +36,7 @@ def test_a_second_model_draws_its_tokens_as_well():
 
 
 @pytest.mark.parametrize("sampled", [False, True])
-def test_planners_see_the_prices_of_the_law(monkeypatch, sampled):
+def test_planners_get_the_prices_of_sampling_or_of_greedy_decoding(monkeypatch, sampled):
     seen = []
     executor = tiny_executor()
     costs = replace(
@@ -53,7 +53,7 @@ def test_planners_see_the_prices_of_the_law(monkeypatch, sampled):
     assert {one.costs for one in seen} == {sampled_prices(costs) if sampled else costs}
 
 
-def test_what_drawing_takes_is_the_difference_to_greedy_rounds(monkeypatch):
+def test_the_price_of_drawing_is_the_difference_to_greedy_rounds(monkeypatch):
     def timed(executor, plans, ranks, in_a_row, seconds, laws):
         """Twice as slow as priced."""
         drawn = [row_and_step * law.sampled for law, row_and_step in zip(laws, more, strict=True)]

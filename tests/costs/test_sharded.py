@@ -25,7 +25,7 @@ def test_an_all_reduce_takes_the_steps_of_a_ring():
     assert SLOW.all_gather(100, 8) == SLOW.all_reduce(100, 8) / 2
 
 
-def test_one_device_is_the_model_as_it_is():
+def test_one_device_changes_no_price():
     assert sharded(COSTS, SHAPE, 1, SLOW) == COSTS
 
 
@@ -51,7 +51,7 @@ def test_each_sublayer_waits_for_the_sum_of_its_rows():
     assert slow.walk(50, 3, skips) - free.walk(50, 3, skips) == pytest.approx(2 * one)
 
 
-def test_low_bit_sublayers_are_split_likewise():
+def test_low_bit_sublayers_are_split_too():
     low = LowPrices(4, (ROWS,), (ROWS,), ROWS, (7,), (9,), 5)
     split = sharded(replace(COSTS, low=(low,)), SHAPE, 2, SLOW)
     assert split.low[0].attention == split.attention

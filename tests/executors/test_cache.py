@@ -1,4 +1,4 @@
-"""The cursor cache: rolling back is not committing, and a path that is kept is gathered."""
+"""The cursor cache: rows that are not committed are dropped, and accepted paths are gathered."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def new_cache(capacity=40):
 
 
 def write(cache, values):
-    """Rows whose keys and values tell which they are."""
+    """Write rows that can be recognised by their keys and values."""
     for layer, target in enumerate(cache.scratch(cache.length, len(values))):
         for row, value in enumerate(values):
             target[row] = value + 1000 * layer
@@ -65,7 +65,7 @@ def test_nothing_is_kept_without_a_commit():
     assert committed(cache) == [1.0, 3.0]
 
 
-def test_keys_and_values_are_views_that_never_move():
+def test_keys_and_values_are_views_of_fixed_memory():
     cache = new_cache()
     first = cache.data.data_ptr()
     keys, values = cache.keys(8)[1], cache.values(8)[1]
@@ -99,7 +99,7 @@ def test_unwritten_columns_hold_zeros():
 
 @pytest.mark.parametrize("capacity", [1, 40, 512, 513])
 def test_storage_ends_with_a_whole_block_of_every_size(capacity):
-    """Whatever is read in blocks is there, and is no more than a block longer than asked for."""
+    """Blocks can be read to their end, and storage is at most a block longer than requested."""
     stored = new_cache(capacity).data.shape[3]
     assert capacity <= stored < capacity + STORAGE_BLOCK
     for block in (COLUMN_BLOCK, STRICT_BLOCK, STORAGE_BLOCK, LANES):
@@ -123,7 +123,7 @@ def test_modules_receive_the_columns_before_a_step_and_its_own(slot):
 
 
 @pytest.mark.parametrize("capacity", [40, 600])
-def test_a_cache_of_modules_says_what_a_position_of_the_walked_layers_takes(capacity):
+def test_a_cache_of_modules_gives_the_bytes_per_position_of_the_walked_layers(capacity):
     cache = LayerCache(3, capacity, torch.float64, torch.device("cpu"))
     assert cache.bytes_per_position == 0
     rows = torch.zeros(1, KV_HEADS, 5, HEAD_SIZE, dtype=torch.float64)
@@ -137,7 +137,7 @@ def layer_cache(capacity=40):
     return LayerCache(3, capacity, torch.float64, torch.device("cpu"))
 
 
-def test_a_cache_that_is_taken_over_is_copied_as_far_as_it_is_committed():
+def test_the_committed_part_of_another_cache_is_copied():
     known = new_cache()
     write(known, [1.0, 2.0, 3.0])
     known.commit([0, 1])

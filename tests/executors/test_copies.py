@@ -1,4 +1,4 @@
-"""Keys and values stay where they are: no walk copies a layer's, and prompts need no square."""
+"""No walk copies a layer's keys or values, and memory is linear in the length of a prompt."""
 
 import pytest
 import torch

@@ -1,9 +1,11 @@
-"""Bit for bit: where the self-check passes, greedy chains are autoregressive decoding exactly."""
+"""If the self-check passes, greedy chains equal autoregressive decoding bit for bit."""
 
 import json
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -92,14 +94,14 @@ def test_long_chains_of_every_family_are_exact(family, dtype, strict):
     ("dtype", "strict"), [(torch.bfloat16, False), (torch.float32, True)], ids=["bf16", "strict"]
 )
 def test_wide_products_are_exact(dtype, strict):
-    """From an inner size of 1,536 on, a row alone may get other bits than in company."""
+    """From an inner size of 1,536 on, a single row may differ in its bits from a row in a block."""
     tiny = replace(BF16, hidden=1792, heads=14, kv_heads=2, dtype=dtype, vocabulary=1024)
     assert_chains_are_exact(tiny, strict, SKIPS.values(), (200,), 80)
 
 
 @pytest.mark.parametrize("group", [1, 2, 4])
 def test_the_chosen_attention_keeps_a_rows_bits_at_the_ends_of_column_blocks(group):
-    """Many heads at once, since a kernel that fails does so in a few of a hundred."""
+    """With many heads, since a kernel that fails does so in a few of a hundred."""
     heads, head_size, rows = 64, 32, 9
     shape = ModelShape(1, 8, 8, heads * group, heads, head_size, 8, 2048)
     attend = quickest_attention(shape, torch.bfloat16, torch.device("cpu"))
@@ -128,7 +130,7 @@ def test_the_chosen_attention_keeps_a_rows_bits_at_the_ends_of_column_blocks(gro
 
 
 class Drifting:
-    """An executor in which company changes the last bits of a row."""
+    """An executor in which other rows change the last bits of a row."""
 
     def __init__(self, executor, since=2, after=0):
         self._executor, self._since, self._after = executor, since, after
@@ -146,7 +148,7 @@ class Drifting:
 
 
 @pytest.mark.parametrize("since", [2, 17, 32])
-def test_the_self_check_notices_rows_that_differ_in_company(since):
+def test_the_self_check_notices_rows_that_differ_in_blocks(since):
     if not checked(BF16).exact:
         pytest.skip("the executor itself is not exact on this machine")
     found = check_exactness(Drifting(tiny_executor(BF16), since))
@@ -154,8 +156,8 @@ def test_the_self_check_notices_rows_that_differ_in_company(since):
     assert f"{since} rows differ in their last bits" in found.statement
 
 
-@pytest.mark.parametrize("after", [2_000, 8_000])
-def test_the_self_check_looks_at_long_contexts(after):
+@pytest.mark.parametrize("after", [pytest.param(2_000, marks=pytest.mark.slow), 8_000])
+def test_the_self_check_covers_long_contexts(after):
     long = replace(BF16, positions=8_200)
     if not checked(long).exact:
         pytest.skip("the executor itself is not exact on this machine")
@@ -175,7 +177,7 @@ def cache_folder(tmp_path, monkeypatch):
     return tmp_path / "exactness"
 
 
-def test_the_answer_is_remembered(cache_folder):
+def test_the_result_is_stored(cache_folder):
     executor = tiny_executor(BF16)
     found = known_exactness(executor)
     (file,) = cache_folder.iterdir()
@@ -185,7 +187,7 @@ def test_the_answer_is_remembered(cache_folder):
 
 
 @pytest.mark.parametrize("content", ['{"exact": true}', "[1]", "{", '{"exact": 1, "why": ""}'])
-def test_an_answer_of_another_form_is_found_anew(cache_folder, content, monkeypatch):
+def test_a_stored_result_of_another_form_is_computed_again(cache_folder, content, monkeypatch):
     found = Exactness(True, "as found")
     monkeypatch.setattr(exactness, "check_exactness", lambda executor: found)
     executor = tiny_executor(BF16)
@@ -196,13 +198,13 @@ def test_an_answer_of_another_form_is_found_anew(cache_folder, content, monkeypa
     assert json.loads(file.read_text()) == {"exact": True, "statement": "as found"}
 
 
-def test_where_nothing_can_be_kept_the_answer_is_found_each_time(tmp_path, monkeypatch):
+def test_without_storage_the_result_is_computed_each_time(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "file"))
     assert known_exactness(tiny_executor(BF16)) == checked(BF16)
 
 
-def test_what_changes_the_answer_is_remembered_apart(cache_folder, monkeypatch):
+def test_results_for_other_models_and_threads_are_stored_separately(cache_folder, monkeypatch):
     monkeypatch.setattr(exactness, "check_exactness", lambda executor: Exactness(True, ""))
     known_exactness(tiny_executor(BF16))
     known_exactness(tiny_executor(FP32))
@@ -216,13 +218,6 @@ def test_what_changes_the_answer_is_remembered_apart(cache_folder, monkeypatch):
 
 
 @contextmanager
-def another_version():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exactness, "_version", lambda: "0.0.0")
-        yield
-
-
-@contextmanager
 def another_precision():
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
@@ -230,24 +225,17 @@ def another_precision():
     torch.set_float32_matmul_precision(before)
 
 
-@contextmanager
-def another_instruction_set():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-        yield
-
-
 OTHERS = {
-    "version": another_version,
+    "version": lambda: patch.object(exactness, "_version", lambda: "0.0.0"),
     "precision": another_precision,
-    "instruction set": another_instruction_set,
+    "instruction set": lambda: patch.dict(os.environ, ONEDNN_MAX_CPU_ISA="SSE41"),
     "attention kernels": lambda: sdpa_kernel(SDPBackend.MATH),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
 }
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_a_setting_that_changes_arithmetic_is_remembered_apart(other, cache_folder, monkeypatch):
+def test_results_for_other_settings_are_stored_separately(other, cache_folder, monkeypatch):
     monkeypatch.setattr(exactness, "check_exactness", lambda executor: Exactness(True, ""))
     executor = tiny_executor(BF16)
     known_exactness(executor)
@@ -259,7 +247,7 @@ def test_a_setting_that_changes_arithmetic_is_remembered_apart(other, cache_fold
 
 
 def test_strict_pads_every_product_of_few_rows_to_one_size(monkeypatch):
-    """What makes float32 rows independent of their company, where nothing is compiled."""
+    """This makes float32 rows independent of other rows if nothing is compiled."""
     monkeypatch.setattr(native, "compiled", lambda dtype: None)
     seen = set()
     linear = FusedExecutor._linear

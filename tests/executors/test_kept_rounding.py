@@ -1,4 +1,4 @@
-"""Codes that were fitted to a model's inputs are kept, found again, and never used for others."""
+"""Codes fitted to a model's inputs are stored and found, and never used for other models."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def kept_model(**options):
     return model
 
 
-def test_what_was_kept_is_found_and_equal():
+def test_stored_codes_are_found_and_equal():
     model = kept_model()
     rounding = kept_rounding(model)
     for weight in linears(model):

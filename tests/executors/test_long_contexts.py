@@ -1,6 +1,7 @@
 """Prompts of several blocks, windows shorter and longer than one, trees of more than 32 rows."""
 
 from functools import cache
+from itertools import product
 
 import pytest
 import torch
@@ -17,30 +18,25 @@ from specframe.strategies.autoregressive import Autoregressive
 from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule
 
 POSITIONS = 8_400
-NEW_TOKENS = 40
+NEW_TOKENS = 20
 MODELS = {
     "everything seen": Tiny(positions=POSITIONS),
     "a window shorter than a block": Tiny("mistral", positions=POSITIONS, window=100),
     "a window longer than a block": Tiny("mistral", positions=POSITIONS, window=700),
 }
 KINDS = {kind.name: kind for kind in (FusedExecutor, ModuleExecutor)}
-LENGTHS = [1_300, *(pytest.param(n, marks=pytest.mark.slow) for n in (600, 2_100, 8_200))]
 SKIPS = SkipSet.from_sublayers(2, [3])
 PLANS = {
     "chains": DraftPlan(SKIPS, StopRule(7)),
     "trees": DraftPlan(SKIPS, StopRule(12), TreeRule((4,))),
 }
-every_context = [
-    pytest.mark.parametrize("kind", KINDS),
-    pytest.mark.parametrize("length", LENGTHS),
-    pytest.mark.parametrize("name", MODELS),
-]
-
-
-def contexts(test):
-    for mark in every_context:
-        test = mark(test)
-    return test
+contexts = pytest.mark.parametrize(
+    ("kind", "length", "name"),
+    [
+        pytest.param(kind, length, name, marks=() if length == 1_100 else pytest.mark.slow)
+        for kind, length, name in product(KINDS, (600, 1_100, 2_100, 8_200), MODELS)
+    ],
+)
 
 
 @cache

@@ -64,7 +64,7 @@ def test_a_low_bit_layer_multiplies_with_its_rounded_weights(bits, outputs, inpu
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-def test_where_the_product_is_missing_the_rounding_is_the_same(bits, monkeypatch):
+def test_the_rounding_is_the_same_if_a_product_is_missing(bits, monkeypatch):
     weight, rows = random_weight(32, 64), random_weight(2, 64, seed=1)
     wanted = lower(weight, None, bits)(rows)
     monkeypatch.setattr(low_bit, "_pack_on_cpu", lambda codes: None)
@@ -129,7 +129,7 @@ def test_modules_without_linear_layers_are_shared_and_not_copied():
     assert size > 0
 
 
-def test_quantised_models_say_that_there_is_nothing_to_lower():
+def test_quantised_models_are_not_lowered():
     model = tiny_model(Tiny())
     assert reason_not_lowered(model) is None
     model.is_quantized = True
@@ -151,7 +151,7 @@ def test_rounding_in_pieces_gives_the_same_copy(monkeypatch, bits):
 
 @pytest.mark.parametrize("large", [1.0, 1e3])
 def test_products_of_8_bit_floats_are_near_the_full_ones(large):
-    """Rows and weights of any size, each with a scale of its own."""
+    """Rows and weights of any size, each with a separate scale."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(48, 128, generator=generator) * torch.logspace(-3, 2, 48)[:, None]
     rows = torch.randn(16, 128, generator=generator) * large

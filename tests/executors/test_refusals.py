@@ -3,7 +3,6 @@
 import pytest
 import torch
 from doubles.architecture_doubles import (
-    fed_cache,
     logits_in_blocks,
     model_of,
     own_logits,
@@ -13,7 +12,7 @@ from torch import nn
 from transformers import AutoConfig, LlamaModel
 
 from specframe.doors.speculator import SelfSpeculator
-from specframe.errors import InvalidRequest, PromptTooLong, UnsupportedModel
+from specframe.errors import InvalidRequest, UnsupportedModel
 from specframe.executors.load import load_executor
 from specframe.executors.modules.executor import ModuleExecutor
 from specframe.executors.modules.layout import candidates
@@ -41,7 +40,7 @@ def test_an_unsupported_model_is_refused_with_reason_and_remedy(name):
 
 
 @pytest.mark.parametrize("name", ["mamba", "jamba", "t5", "opt_post_norm"])
-def test_the_config_alone_tells_most_refusals(name):
+def test_the_config_alone_shows_most_refusals(name):
     model = tiny_model(name)
     assert refusal_of_config(model.config, type(model)) is not None
 
@@ -104,13 +103,7 @@ def test_strict_is_refused_where_it_would_promise_nothing():
         load_executor(model_of("gemma2"), strict=True)
 
 
-def test_rows_past_the_capacity_are_refused():
-    executor = ModuleExecutor(model_of("phi"))
-    with pytest.raises(PromptTooLong, match="reserved for 8 positions"):
-        fed_cache(executor, random_tokens(9), room=-1)
-
-
-def test_positions_end_where_rotary_angles_would_come_to_depend_on_the_length():
+def test_positions_end_before_rotary_angles_depend_on_the_length():
     model = tiny_model("phi3")
     assert ModuleExecutor(model).shape.positions == 256
     model.config.rope_parameters |= {
@@ -121,7 +114,7 @@ def test_positions_end_where_rotary_angles_would_come_to_depend_on_the_length():
 
 
 class Doubled(nn.Module):
-    """An MLP whose layer would have to multiply: not what any layout does."""
+    """An MLP with a factor that no layout has."""
 
     def __init__(self, inner):
         super().__init__()
@@ -132,7 +125,7 @@ class Doubled(nn.Module):
 
 
 @pytest.mark.parametrize("name", ["starcoder2", "gemma2"])
-def test_layers_of_their_own_are_recognised_only_if_their_walk_gives_the_models_logits(
+def test_layers_of_unknown_families_are_recognised_only_if_their_walk_gives_the_models_logits(
     name, monkeypatch
 ):
     model = tiny_model(name)
@@ -173,17 +166,17 @@ def test_a_replaced_module_of_a_known_family_is_walked_as_it_is_now():
     torch.testing.assert_close(walked, own_logits(model, tokens), atol=1e-5, rtol=0)
 
 
-def test_a_quantised_cache_asked_for_in_a_call_is_refused():
+def test_a_quantised_cache_requested_in_a_call_is_refused():
     speculator = SelfSpeculator(model_of("llama"))
     with pytest.raises(InvalidRequest, match="cache_implementation"):
         speculator.generate([3, 4], max_new_tokens=2, cache_implementation="quantized")
 
 
 class Packed(torch.Tensor):
-    """Weights in a form of their own, as some quantisers keep them in plain linear layers."""
+    """Weights of another tensor type, as some quantisers put into plain linear layers."""
 
 
-def test_weights_in_a_form_of_their_own_are_not_fused():
+def test_weights_of_another_tensor_type_are_not_fused():
     model = tiny_model("llama")
     linear = model.model.layers[1].mlp.up_proj
     linear.weight = nn.Parameter(linear.weight.data.as_subclass(Packed), requires_grad=False)

@@ -21,7 +21,7 @@ def drawn(seed, *shape):
 
 
 def correlated_inputs(seed, rows, width):
-    """Inputs with few directions, some of them large, as those of language models."""
+    """Inputs with few directions, some of them large, like those of language models."""
     return drawn(seed, rows, 12) @ drawn(seed + 1, 12, width) + 0.1 * drawn(seed + 2, rows, width)
 
 
@@ -41,7 +41,7 @@ def test_outputs_change_less_than_by_the_nearest_values(seed, width, bits):
 
 
 def one_column_after_another(weight, moments, bits):
-    """The definition: after each column, the others are the best that remain, by least squares."""
+    """The definition: after each column, the other columns are fitted by least squares."""
     weight, moments = weight.double().clone(), moments.double()
     moments = moments + DAMPING * moments.diag().mean() * torch.eye(len(moments))
     codes = torch.empty_like(weight)

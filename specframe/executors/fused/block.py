@@ -18,8 +18,8 @@ HUGE = 2 << 20  # bytes of a huge page
 def gather(linears: Sequence[nn.Linear]) -> None:
     """Move weights on a CPU into one block, in this order; the parameters become views of it.
 
-    Memory use does not double: physical memory is taken as the block is written, and each weight's
-    former memory is free once it has moved.
+    Memory use does not double: the block takes physical memory only as it is written, and each
+    weight's former memory is freed after the weight has moved.
     """
     weights = [linear.weight for linear in linears]
     first = weights[0]

@@ -98,7 +98,7 @@ class FusedExecutor(TorchSublayers):
 
     @property
     def low_seconds(self) -> float:
-        """What making low-bit copies has taken so far, seconds."""
+        """Seconds spent on making low-bit copies so far."""
         return self._low.seconds
 
     def drop_low(self) -> None:
@@ -221,12 +221,12 @@ class FusedExecutor(TorchSublayers):
         return self._low.get(HEAD, skips.low_bits, make)
 
     def read_out(self, hidden: Tensor) -> Tensor:
-        """The same in full, differentiable in `hidden`."""
+        """See `Executor.read_out`."""
         return self._read_out(hidden, self._model.head)
 
     @torch.inference_mode()
     def products_alone(self) -> None:
-        """Run the matrix products of a one-row walk and nothing else, to tell what they take."""
+        """Run only the matrix products of a one-row walk, to measure their time."""
         model = self._model
         parts = [
             part
@@ -299,8 +299,8 @@ def _depths(start: int, stop: int, skips: SkipSet) -> list[int]:
 def _slot(step: Step, cache: CursorCache) -> int | None:
     """Where compiled sublayers write the rows' keys and values; None where they must not.
 
-    Rows that see all committed columns may use those after them: nobody reads these before they
-    are written again.
+    Rows that see all committed columns may use the columns after those, which are written again
+    before they are read.
     """
     if step.slot is not None:
         return step.slot

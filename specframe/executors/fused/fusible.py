@@ -55,7 +55,7 @@ class FusedLayer:
 
 @dataclass(frozen=True, slots=True)
 class FusedModel:
-    """All weights of a walk, and their addresses, which show when weights were moved."""
+    """All weights of a walk, and their addresses, by which moved weights are noticed."""
 
     shape: ModelShape
     layers: tuple[FusedLayer, ...]

@@ -22,7 +22,7 @@ HEADS = 32  # each is an independent trial; a kernel that fails does so in a few
 
 
 def quickest_attention(shape: ModelShape, dtype: torch.dtype, device: torch.device) -> Attend:
-    """torch's fused kernel if its rows are bit-identical in any block, else plain products."""
+    """torch's fused kernel if its rows are bit-identical in any block; otherwise plain products."""
     if dtype not in (torch.bfloat16, torch.float16):
         return attend  # bit-identity is only promised in half precision, or with `strict`
     group = shape.heads // shape.kv_heads

@@ -19,7 +19,7 @@ Lower = Callable[[FusedLinear, int], LowBitLinear]  # a layer and bits
 
 
 def lower_for(compiled: bool, rounding: Rounding) -> Lower:
-    """What rounds a layer for the compiled products, or for those of torch."""
+    """A function that rounds a layer for the compiled products or for those of torch."""
 
     def lowered(linear: FusedLinear, bits: int) -> LowBitLinear:
         each = _layer_by_layer(rounding, linear.parts)
@@ -39,15 +39,14 @@ def _layer_by_layer(rounding: Rounding, parts: tuple[int, ...]) -> Rounding:
 
 def lower_attention(layer: FusedLayer, bits: int, lower: Lower) -> tuple[FusedLayer, int]:
     """The layer with its attention's products on low-bit weights."""
-    qkv, output = lower_head(layer.qkv, bits, lower)[0], lower_head(layer.output, bits, lower)[0]
+    (qkv, _), (output, _) = (lower_head(part, bits, lower) for part in (layer.qkv, layer.output))
     return replace(layer, qkv=qkv, output=output), qkv.bytes + output.bytes
 
 
 def lower_mlp(layer: FusedLayer, bits: int, lower: Lower) -> tuple[FusedLayer, int]:
     """The layer with its MLP's products on low-bit weights."""
-    gate_up, down = (
-        lower_head(layer.gate_up, bits, lower)[0],
-        lower_head(layer.down, bits, lower)[0],
+    (gate_up, _), (down, _) = (
+        lower_head(part, bits, lower) for part in (layer.gate_up, layer.down)
     )
     return replace(layer, gate_up=gate_up, down=down), gate_up.bytes + down.bytes
 

@@ -46,7 +46,7 @@ class Frame:
 
 
 class TorchSublayers:
-    """What runs a fused model's sublayers, embedding and head, without a cache's bookkeeping.
+    """Runs a fused model's sublayers, embedding and head; caches are managed by the executor.
 
     Products of a few rows are compiled where `_native` is given.
     """
@@ -70,7 +70,7 @@ class TorchSublayers:
         return quickest, STORAGE_BLOCK if quickest is attend_fused else COLUMN_BLOCK
 
     def _padded(self, rows: int) -> int:
-        """How many rows are computed, so that results do not depend on the number of rows."""
+        """The number of rows to compute, so that results do not depend on the number of rows."""
         if rows > PROMPT_ROWS:
             return rows
         if self.strict:

@@ -37,7 +37,7 @@ class FusedLinear:
 
     @staticmethod
     def _is_better_on_the_left(rows: Tensor) -> bool:
-        """Few rows in half precision on a CPU: same bits, and the matrix is read a third faster."""
+        """True for few rows in half precision on a CPU: the same bits, a third faster."""
         half = rows.dtype in (torch.bfloat16, torch.float16)
         return half and rows.device.type == "cpu" and rows.shape[0] <= FEW_ROWS
 

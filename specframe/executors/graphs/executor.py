@@ -43,9 +43,9 @@ from specframe.types import DraftPlan, Pass, SkipSet, Step
 
 __all__ = ["GraphedExecutor"]
 
-GRAPHS = 128  # recordings that are kept; the one used longest ago goes first
+GRAPHS = 128  # recordings that are kept; the one used longest ago is dropped first
 SEEN = 256  # walks that are remembered to have run once
-LONG = 512  # columns from which on products take less time than torch's kernel for masks
+LONG = 512  # from this many columns on, products are faster than torch's kernel for masks
 
 
 @dataclass(slots=True)
@@ -209,7 +209,7 @@ class GraphedExecutor(FusedExecutor):
         first: int,
         count: int,
     ) -> Outputs:
-        """Some rows of a step, in one recording; what it returns is overwritten by none."""
+        """Some rows of a step, in one recording; later replays do not overwrite the result."""
         assert step.slot is not None
         slot, rows = step.slot + first, slice(first, first + count)
         stream = None if hidden is None else hidden[0, rows]
@@ -221,7 +221,7 @@ class GraphedExecutor(FusedExecutor):
         return Outputs(found.hidden[:count].clone(), logits, taps=taps)
 
     def run(self, key: WalkKey, storage: Storage) -> Outputs:
-        """Compute with what the input buffers hold: recorded from the second use on."""
+        """Compute from the input buffers; recorded from the second use on."""
         recording = self._graphs.get(key)
         if recording is None:
             compute = partial(self._compute, key, storage.data, self._cos, self._sin)

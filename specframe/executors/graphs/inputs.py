@@ -16,7 +16,7 @@ STATE_ROWS = LONGEST_DRAFT + 1  # the root and every node
 
 
 class Inputs:
-    """Rows of the next walk, in one vector that one copy fills, and what a chain leaves."""
+    """Rows of the next walk, in one vector filled by one copy, and the results of a chain."""
 
     def __init__(self, shape: ModelShape, dtype: torch.dtype, device: torch.device) -> None:
         self.packed = torch.zeros(ROWS + 4, dtype=torch.int64, device=device)
@@ -47,7 +47,7 @@ class Inputs:
         self.packed.copy_(packed, non_blocking=True)  # from pageable memory, so it is copied twice
 
     def states(self, depth: int) -> Tensor:
-        """Where a chain keeps the stream at this depth, a row per position: [rows, H]."""
+        """The buffer of a chain for the stream at this depth, a row per position: [rows, H]."""
         if depth not in self._states:
             with torch.inference_mode(False):
                 self._states[depth] = self.hidden.new_zeros(STATE_ROWS + ROWS, self.hidden.shape[1])

@@ -1,4 +1,4 @@
-"""What turns a computation over fixed buffers into one that can be replayed."""
+"""Turns a computation over fixed buffers into one that can be replayed."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ class WalkKey:
     taps: tuple[int, ...]
     resumed: bool  # from a given stream
     end: End
-    confident: bool = False  # whether a chained walk tells the probability of its token
+    confident: bool = False  # whether a chained walk gives the probability of its token
     narrow: bool = False  # whether only one row runs after the prefix, see `goes_narrow`
 
 
 def goes_narrow(skips: SkipSet, rows: int) -> bool:
     """Whether a walk runs one row instead of 16 from where draft and target differ.
 
-    Products of 4-bit weights take longer for more rows, and nothing relies on their bits.
+    Products of 4-bit weights take longer for more rows, and no promise depends on their bits.
     """
     return rows == 1 and skips.low_bits == 4
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a recorded walk leaves; a replay overwrites it."""
+    """The results of a recorded walk; a replay overwrites them."""
 
     hidden: Tensor  # [rows, H]
     logits: Tensor | None = None  # [rows, V]
@@ -69,16 +69,16 @@ class Recording(Protocol):
 
     @property
     def outputs(self) -> Outputs:
-        """What the last replay left."""
+        """The results of the last replay."""
         ...
 
     def replay(self) -> None:
-        """Compute again from what the input buffers hold now."""
+        """Compute again from the current input buffers."""
         ...
 
 
 class Recorder(Protocol):
-    """Records computations that read and write only buffers that stay where they are."""
+    """Records computations that read and write only buffers at fixed addresses."""
 
     def serves(self, device: torch.device) -> bool:
         """Whether it can record on this device; a model may be moved."""
@@ -90,7 +90,7 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Captures CUDA graphs on a stream of its own; they share one pool of memory.
+    """Captures CUDA graphs on a separate stream; they share one pool of memory.
 
     `torch.cuda.graph` would empty the cache of the allocator at each capture.
     """
@@ -105,7 +105,7 @@ class CudaRecorder:
         return device.type == "cuda" and self._device.index in (None, device.index)
 
     def record(self, compute: Compute) -> Recording:
-        """See `Recorder.record`. What is computed must have run once before, to load its code."""
+        """See `Recorder.record`. The computation must have run once before, to load its code."""
         here: Any = torch.cuda.current_stream(self._device)
         graph: Any = torch.cuda.CUDAGraph()
         self._stream.wait_stream(here)

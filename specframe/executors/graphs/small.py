@@ -1,4 +1,4 @@
-"""What a recorded walk computes between its matrix products, one kernel each where compiled."""
+"""The operations of a recorded walk between its products, each compiled into one kernel."""
 
 from __future__ import annotations
 

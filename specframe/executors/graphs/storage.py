@@ -1,4 +1,4 @@
-"""Keys and values at addresses that stay, so that a recording serves many sequences."""
+"""Keys and values at fixed addresses, so that one recording serves many sequences."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Storage:
 
 
 class StoredCache(CursorCache):
-    """A cache whose columns belong to a storage; they go back when the cache is dropped."""
+    """A cache whose columns belong to a storage; they are returned when the cache is dropped."""
 
     def __init__(self, storage: Storage, kv_heads: int, capacity: int) -> None:
         self.storage = storage
@@ -85,7 +85,7 @@ class StoragePool:
             self._free.remove(storage)
             storage.data.zero_()
         else:
-            with torch.inference_mode(False):  # whoever calls, `commit` must be able to write
+            with torch.inference_mode(False):  # so that `commit` can always write
                 data = torch.zeros(
                     layers, 1, 2 * kv_heads, columns + ROWS, head_size, dtype=dtype, device=device
                 )
@@ -95,7 +95,7 @@ class StoragePool:
         return cache
 
     def forget(self) -> None:
-        """Drop the free storages, and those in use once they come back."""
+        """Drop the free storages now, and those in use once they are returned."""
         self._generation += 1
         while self._free:
             self._dropped(self._free.pop())

@@ -99,7 +99,7 @@ class ModuleExecutor:
 
     @property
     def low_seconds(self) -> float:
-        """What making low-bit copies has taken so far, seconds."""
+        """Seconds spent on making low-bit copies so far."""
         return self._low.seconds
 
     def drop_low(self) -> None:
@@ -132,8 +132,8 @@ class ModuleExecutor:
         rows: slice | None = ALL_ROWS,
     ) -> Pass:
         """See `Executor.walk`."""
-        asked = self.shape.sublayers if stop is None else stop
-        stop = self._bound(asked)
+        requested = self.shape.sublayers if stop is None else stop
+        stop = self._bound(requested)
         skips = SkipSet(self.shape.sublayers) if skips is None else skips
         frame = self._frame(step, cache)
         stream = self._embed(frame, step.tokens) if hidden is None else _pad(hidden, frame.rows)
@@ -151,7 +151,7 @@ class ModuleExecutor:
             update = self._mlp(layer, begun) if depth % 2 else self._attention(layer, begun, frame)
             stream = self._add(stream, update)
         out = stream[:, : step.rows]
-        tapped |= {depth: out for depth in (stop, asked) if depth in taps}
+        tapped |= {depth: out for depth in (stop, requested) if depth in taps}
         wanted = rows is not None and stop == self.shape.sublayers
         return Pass(out, self.logits(out[:, rows], skips) if wanted else None, tapped)
 
@@ -164,11 +164,11 @@ class ModuleExecutor:
         hidden: Tensor | None = None,
         taps: Collection[int] = (),
     ) -> Decided | None:
-        """None: rows are walked, and whoever asks decides."""
+        """None: the caller walks the rows and decides."""
         return None
 
     def chain(self, cache: CursorCache, plan: DraftPlan, keep: Collection[int]) -> Chain | None:
-        """None: every draft is made walk by walk."""
+        """None: the caller drafts walk by walk."""
         return None
 
     @torch.no_grad()
@@ -182,7 +182,7 @@ class ModuleExecutor:
         return self._read_out(hidden, head)
 
     def read_out(self, hidden: Tensor) -> Tensor:
-        """The same in full, differentiable in `hidden`."""
+        """See `Executor.read_out`."""
         return self._read_out(hidden, self._stack.head)
 
     def _read_out(self, hidden: Tensor, head: Any) -> Tensor:
@@ -292,7 +292,7 @@ class ModuleExecutor:
         return frame.rotary[key]
 
     def _refuse_ignored_code(self) -> None:
-        """Refuse code that was added to a module that a walk does not call but takes apart."""
+        """Refuse code added to modules of which a walk calls only the parts."""
         present = {id(module) for module in self._source.modules()}
         if not all(id(part) in present for part in parts_of(self.layout)):
             self._lay_out(None)  # a part was replaced
@@ -318,7 +318,7 @@ def _through(module: Any, rows: Tensor) -> Tensor:
 
 
 def _first(output: Any) -> Tensor:
-    """The output alone: attention also returns its weights, and some routers their scores."""
+    """The output without attention weights or router scores."""
     found: Tensor = output[0] if isinstance(output, tuple) else output
     return found
 

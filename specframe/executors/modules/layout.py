@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -43,6 +43,20 @@ PRE_NORM = LayerNames(
     before_attention="input_layernorm",
     before_mlp="post_attention_layernorm",
 )
+PRE_NORM_VAULT = replace(PRE_NORM, before_mlp="pre_feedforward_layernorm")
+PRE_NORM_SPARSE = replace(PRE_NORM, mlp=("block_sparse_moe",))
+PRE_NORM_APERTUS = replace(
+    PRE_NORM, before_attention="attention_layernorm", before_mlp="feedforward_layernorm"
+)
+NEOX = replace(PRE_NORM, attention="attention")
+GPT2 = LayerNames("pre-norm", "attn", ("mlp",), before_attention="ln_1", before_mlp="ln_2")
+OPT = LayerNames(
+    "pre-norm",
+    "self_attn",
+    ("fc1", "activation_fn", "fc2"),
+    before_attention="self_attn_layer_norm",
+    before_mlp="final_layer_norm",
+)
 SANDWICH = LayerNames(
     "sandwich norm",
     "self_attn",
@@ -52,82 +66,19 @@ SANDWICH = LayerNames(
     before_mlp="pre_feedforward_layernorm",
     after_mlp="post_feedforward_layernorm",
 )
-SANDWICH_GLM = LayerNames(
-    "sandwich norm",
-    "self_attn",
-    ("mlp",),
-    before_attention="input_layernorm",
+SANDWICH_GLM = replace(
+    SANDWICH,
     after_attention="post_self_attn_layernorm",
     before_mlp="post_attention_layernorm",
     after_mlp="post_mlp_layernorm",
 )
-NORM_AFTER = LayerNames(
-    "norm after the sublayer",
-    "self_attn",
-    ("mlp",),
-    after_attention="post_attention_layernorm",
-    after_mlp="post_feedforward_layernorm",
+NORM_AFTER = replace(
+    SANDWICH, title="norm after the sublayer", before_attention=None, before_mlp=None
 )
-SHARED_NORM = LayerNames(
-    "parallel residual, one norm",
-    "self_attn",
-    ("mlp",),
-    before_attention="input_layernorm",
-    before_mlp="input_layernorm",
-    parallel=True,
-)
-TWO_NORMS = LayerNames(
-    "parallel residual, two norms",
-    "attention",
-    ("mlp",),
-    before_attention="input_layernorm",
-    before_mlp="post_attention_layernorm",
-    parallel=True,
-)
-NEOX = LayerNames(
-    "pre-norm",
-    "attention",
-    ("mlp",),
-    before_attention="input_layernorm",
-    before_mlp="post_attention_layernorm",
-)
-GPT2 = LayerNames("pre-norm", "attn", ("mlp",), before_attention="ln_1", before_mlp="ln_2")
-OPT = LayerNames(
-    "pre-norm",
-    "self_attn",
-    ("fc1", "activation_fn", "fc2"),
-    before_attention="self_attn_layer_norm",
-    before_mlp="final_layer_norm",
-)
-PARALLEL_PRE_NORM = LayerNames(
-    "parallel residual, two norms",
-    "self_attn",
-    ("mlp",),
-    before_attention="input_layernorm",
-    before_mlp="post_attention_layernorm",
-    parallel=True,
-)
-
-PRE_NORM_VAULT = LayerNames(
-    "pre-norm",
-    "self_attn",
-    ("mlp",),
-    before_attention="input_layernorm",
-    before_mlp="pre_feedforward_layernorm",
-)
-PRE_NORM_SPARSE = LayerNames(
-    "pre-norm",
-    "self_attn",
-    ("block_sparse_moe",),
-    before_attention="input_layernorm",
-    before_mlp="post_attention_layernorm",
-)
-PRE_NORM_APERTUS = LayerNames(
-    "pre-norm",
-    "self_attn",
-    ("mlp",),
-    before_attention="attention_layernorm",
-    before_mlp="feedforward_layernorm",
+PARALLEL_PRE_NORM = replace(PRE_NORM, title="parallel residual, two norms", parallel=True)
+TWO_NORMS = replace(PARALLEL_PRE_NORM, attention="attention")
+SHARED_NORM = replace(
+    PARALLEL_PRE_NORM, title="parallel residual, one norm", before_mlp="input_layernorm"
 )
 
 EVERY = (
@@ -173,7 +124,7 @@ class Layer:
     """The modules of one layer."""
 
     attention: Any
-    cache_argument: str  # what its forward calls the cache
+    cache_argument: str  # name of the cache among the arguments of its forward method
     mlp: tuple[Any, ...]
     before_attention: Any
     after_attention: Any
@@ -227,7 +178,7 @@ def parts_of(layout: Layout) -> Iterator[nn.Module]:
 
 
 def taken_apart(model: Any, layout: Layout) -> Iterator[tuple[str, nn.Module]]:
-    """The modules, with their names, that walks do not call: of these, they call parts."""
+    """The modules, with their names, whose parts walks call instead of the modules themselves."""
     called = {id(inner) for part in parts_of(layout) for inner in part.modules()}
     return ((name, part) for name, part in model.named_modules() if id(part) not in called)
 

@@ -156,7 +156,7 @@ def test_a_later_block_of_a_prompt_reads_all_before_it(rows, columns):
 
 
 @pytest.mark.parametrize("dtype", CLOSE, ids=str)
-def test_half_precision_gets_lines_enough_and_no_more(dtype):
+def test_half_precision_gets_just_enough_lines(dtype):
     for lines in range(1, 11):
         query, _, _, mask = case(lines, dtype)
         padded = max(lines, 8) if dtype == torch.bfloat16 else lines

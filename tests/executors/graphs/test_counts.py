@@ -1,4 +1,4 @@
-"""How often a round waits for the device or copies to it, and what it launches."""
+"""How often a round waits for the device or copies to it, and how many operations it launches."""
 
 from collections import Counter
 
@@ -23,7 +23,7 @@ VIEWS |= {"as_strided", "_unsafe_view", "detach", "unbind", "permute", "squeeze"
 
 
 class Watching(TorchFunctionMode):
-    """Counts values read and tensors made of values of the host."""
+    """Counts values that are read and tensors made on the host."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +49,7 @@ class Launching(TorchDispatchMode):
 
 
 def drafted(executor, stop, tree=None):
-    """What the third of three drafts reads and makes, and its length."""
+    """The reads and copies of the third of three drafts, and the draft."""
     drafter = Drafter(executor, executor.new_cache(100), Law(), [1])
     plan = DraftPlan(SKIPS, stop, tree)
     drafter.run(plan)

@@ -22,12 +22,17 @@ from specframe.executors.modules.executor import ModuleExecutor
 from specframe.testing.architectures import FUSED, MODULE, STRUCTURE, WINDOW, tiny_model
 from specframe.types import SkipSet, Step
 
+OTHER_FUSED = [name for name in FUSED if name != "llama"]  # of one structure
 EVERY = [
-    *FUSED,
+    "llama",
     *MODULE,
-    *(pytest.param(name, marks=pytest.mark.slow) for name in STRUCTURE),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in (*OTHER_FUSED, *STRUCTURE)),
 ]
-TABLE = (*FUSED, *MODULE)
+TABLE = [
+    "llama",
+    *MODULE,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_FUSED),
+]
 WINDOWED = ("mistral", "qwen2", "gemma2", "gemma3", "phi3", "mixtral", "cohere2", "starcoder2")
 PARALLEL = ("gpt_neox", "phi", "cohere", "stablelm_parallel", "cohere2")
 CLOSE = {"atol": 1e-5, "rtol": 0.0}
@@ -39,7 +44,7 @@ def near(a, b):
     torch.testing.assert_close(a, b, **CLOSE)
 
 
-def skip_sets(name, count=3):
+def skip_sets(name, count=2):
     generator = torch.Generator().manual_seed(len(name))
     bits = torch.randint(1, 256, (count,), generator=generator).tolist()
     return [SkipSet(8, value) for value in bits]
@@ -71,12 +76,13 @@ def test_architectures_that_are_not_llama_shaped_get_the_module_executor(name):
 @pytest.mark.parametrize("name", TABLE)
 def test_each_single_skip_equals_zeroing_that_contribution(name):
     executor, tokens = executor_of(name), random_tokens(20)
+    whole = own_logits(model_of(name), tokens)
     for sublayer in range(executor.shape.sublayers):
         skips = SkipSet.from_sublayers(executor.shape.layers, [sublayer])
         with silenced(model_of(name), executor.layout, skips) as model:
             expected = own_logits(model, tokens)
-        near(logits_in_blocks(executor, tokens, (14, 1, 5), skips), expected)
-        assert not torch.allclose(expected, own_logits(model_of(name), tokens), atol=1e-3)
+        near(logits_in_blocks(executor, tokens, (14, 6), skips), expected)
+        assert not torch.allclose(expected, whole, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -133,15 +139,6 @@ def test_skipping_one_branch_of_a_parallel_layer_leaves_the_other_as_it_was(name
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_rows_beside_may_see_fewer_columns_than_are_committed(name):
-    executor, tokens = executor_of(name), random_tokens(18, seed=3)
-    cache = fed_cache(executor, tokens)
-    own = own_logits(model_of(name), tokens)
-    beside = Step(tokens[:, 9:12], torch.arange(9, 12), None, 9)
-    near(executor.walk(beside, cache).logits, own[:, 9:12])
-
-
-@pytest.mark.parametrize("name", EVERY)
 def test_a_tree_walks_its_branches_as_sequences_and_commits_the_accepted_one(name):
     executor, model = executor_of(name), model_of(name)
     cache = fed_cache(executor, PROMPT)
@@ -166,22 +163,22 @@ def test_a_tree_walks_its_branches_as_sequences_and_commits_the_accepted_one(nam
 
 
 @pytest.mark.parametrize(
-    ("name", "telling"),
+    ("name", "sublayers"),
     [
         ("llama", 2),
         ("gemma2", 4),  # windows in every other layer
         ("gemma3", 4),
         ("qwen2", 6),  # windows from the third layer on
-        ("qwen3_moe", 4),  # experts but in the second layer
+        ("qwen3_moe", 4),  # experts except in the second layer
         ("smollm3", 4),  # no rotary positions in every other layer
     ],
 )
-def test_the_telling_sublayers_show_every_kind_of_layer(name, telling):
-    assert executor_of(name).representative_sublayers == telling
+def test_the_representative_sublayers_contain_every_kind_of_layer(name, sublayers):
+    assert executor_of(name).representative_sublayers == sublayers
 
 
 @pytest.mark.parametrize("name", WINDOWED)
-def test_windows_hold_token_by_token_right_as_they_wrap(name):
+def test_windows_hold_token_by_token_beyond_their_length(name):
     executor, model = executor_of(name), model_of(name)
     assert WINDOW in {layer.window for layer in executor.layout.layers}
     tokens = random_tokens(2 * WINDOW + 3, seed=4)
@@ -258,10 +255,10 @@ def test_the_text_model_inside_a_multimodal_wrapper_is_walked():
 
 
 @pytest.mark.parametrize("name", ["gemma3", "gpt2", "phi"])
-def test_a_lone_row_in_half_precision_goes_in_company_that_leaves_no_trace(name):
+def test_a_single_row_in_half_precision_is_padded_without_a_trace(name):
     model = tiny_model(name, torch.bfloat16)
     executor = ModuleExecutor(model)
-    cache = executor.new_cache(14)  # no room for the row that keeps it company
+    cache = executor.new_cache(14)  # no room for the padding row
     feed(executor, cache, PROMPT)
     one = AHEAD[:, :1]
     inside = executor.walk(chain(one, 13), cache)

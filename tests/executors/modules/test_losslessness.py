@@ -1,4 +1,4 @@
-"""Tokens on the module executor: own autoregressive decoding is the law, the library a witness."""
+"""Tokens of the module executor are those of its autoregressive decoding and of the library."""
 
 from itertools import product
 from random import Random
@@ -19,9 +19,8 @@ from specframe.testing import exact_law
 from specframe.testing.architectures import FUSED, MODULE, STRUCTURE, tiny_model
 from specframe.types import DraftPlan, SkipSet, StopRule, TreeRule
 
-TABLE = (*FUSED, *MODULE)
 LONG = [pytest.param(name, marks=pytest.mark.slow) for name in STRUCTURE]
-BUDGET = 9
+BUDGET = 7
 NEAR_TIE = 1e-4
 
 
@@ -41,7 +40,7 @@ def plans(seed):
     yield ConstantPlan(DraftPlan(SkipSet(8, tree), StopRule(3), TreeRule((3, 2))))
 
 
-@pytest.mark.parametrize("name", [*MODULE, *LONG])
+@pytest.mark.parametrize("name", MODULE)
 def test_chains_and_trees_emit_the_tokens_of_own_autoregressive_decoding(name):
     executor, prompt = executor_of(name), prompt_of(seed=3)
     expected = tokens_of(executor, prompt, Autoregressive())
@@ -57,8 +56,8 @@ def test_both_executors_emit_the_same_tokens(name):
     assert tokens_of(executor_of(name), prompt, strategy) == expected
 
 
-@pytest.mark.parametrize("name", [*TABLE, *LONG])
-def test_tokens_are_those_of_the_librarys_generate_but_for_near_ties(name):
+@pytest.mark.parametrize("name", ["llama", *MODULE, *LONG])
+def test_tokens_are_those_of_the_librarys_generate_except_for_near_ties(name):
     model, prompt = model_of(name), prompt_of(seed=5)
     got = tokens_of(executor_of(name), prompt, next(plans(seed=7)))
     with torch.no_grad():
@@ -76,7 +75,7 @@ def _gap_where_they_part(model, prompt, expected, got):
     return first - second
 
 
-def test_the_gap_where_two_generations_part_is_measured_on_the_model():
+def test_the_gap_at_the_first_difference_is_that_of_the_model():
     model, prompt = model_of("phi"), prompt_of(seed=5)
     best = int(own_logits(model, torch.tensor([prompt]))[0, -1].argmax())
     assert _gap_where_they_part(model, prompt, [best], [(best + 1) % 61]) > NEAR_TIE
@@ -98,7 +97,7 @@ def test_any_plan_emits_the_target_tokens(name):
 
 @pytest.mark.parametrize("name", ["phi", "gemma2"])
 @pytest.mark.parametrize("tree", [None, TreeRule((2,))])
-def test_the_sampled_law_is_the_models_own(name, tree):
+def test_the_sampled_distribution_is_the_models_own(name, tree):
     model = tiny_model(name, vocab_size=3, num_hidden_layers=2, layer_types=None)
     executor, prompt = ModuleExecutor(model), [1, 0, 1, 1]
     plan = DraftPlan(SkipSet.from_sublayers(2, [1]), StopRule(2), tree)
@@ -115,8 +114,8 @@ def test_the_sampled_law_is_the_models_own(name, tree):
 
 
 @pytest.mark.parametrize("attention", ["eager", pytest.param("sdpa", marks=pytest.mark.slow)])
-def test_what_is_promised_in_bf16_is_what_is_found(attention):
-    model = tiny_model("olmo2", torch.bfloat16)
+def test_what_is_promised_in_bf16_holds(attention):
+    model = tiny_model("olmo2", torch.bfloat16, num_hidden_layers=2)
     model.set_attn_implementation(attention)
     executor = ModuleExecutor(model)
     found = check_exactness(executor)
@@ -125,12 +124,12 @@ def test_what_is_promised_in_bf16_is_what_is_found(attention):
         assert "near-ties" in found.statement
         return
     expected = tokens_of(executor, prompt_of(seed=6), Autoregressive(), budget=40)
-    for bits in (0b00100100, 0b01110000):
-        strategy = FixedSkips(SkipSet(8, bits), StopRule(6))
+    for bits in (0b0100, 0b1110):
+        strategy = FixedSkips(SkipSet(4, bits), StopRule(6))
         assert tokens_of(executor, prompt_of(seed=6), strategy, budget=40) == expected
 
 
-def test_the_front_door_generates_on_an_architecture_that_is_not_llama_shaped(
+def test_the_speculator_generates_on_an_architecture_that_is_not_llama_shaped(
     tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Quantised weights, and models whose weights lie elsewhere until they are called."""
+"""Quantised weights, and weights that are stored elsewhere until their module is called."""
 
 import pytest
 import torch
@@ -21,6 +21,10 @@ from specframe.types import SkipSet, StopRule
 TOKENS = random_tokens(30)
 
 
+def slow(*names):
+    return [pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 class StopAtOnce(StoppingCriteria):
     def __call__(self, input_ids, scores, **kwargs):
         return torch.tensor([True], device=input_ids.device)
@@ -41,7 +45,7 @@ def assert_runs_as_the_library_does(model, atol=1e-4):
     return executor
 
 
-@pytest.mark.parametrize("name", ["llama", "gemma2"])
+@pytest.mark.parametrize("name", ["llama", *slow("gemma2")])
 def test_int8_weights_run_on_the_module_executor(name):
     quanto = pytest.importorskip("optimum.quanto")
     model = tiny_model(name, torch.float32)
@@ -52,7 +56,7 @@ def test_int8_weights_run_on_the_module_executor(name):
     assert not torch.allclose(own_logits(model, TOKENS), plain, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt_neox", "mixtral"])
+@pytest.mark.parametrize("name", ["llama", *slow("gpt_neox", "mixtral")])
 def test_layers_offloaded_to_disk_are_fetched_as_they_are_walked(name, tmp_path):
     pytest.importorskip("accelerate")
     folder = save_tiny_model(name, tmp_path / "model")
@@ -68,7 +72,7 @@ def test_layers_offloaded_to_disk_are_fetched_as_they_are_walked(name, tmp_path)
     )
 
 
-@pytest.mark.parametrize("name", ["llama", "opt"])
+@pytest.mark.parametrize("name", ["opt", *slow("llama")])
 def test_weights_offloaded_to_memory_are_fetched_as_they_are_walked(name):
     accelerate = pytest.importorskip("accelerate")
     model = tiny_model(name, torch.float32)
@@ -80,7 +84,7 @@ def test_weights_offloaded_to_memory_are_fetched_as_they_are_walked(name):
     torch.testing.assert_close(walked, expected, atol=1e-4, rtol=0)
 
 
-def test_an_offloaded_model_generates_by_both_doors_as_the_library_does():
+def test_an_offloaded_model_generates_through_both_interfaces_as_the_library_does():
     accelerate = pytest.importorskip("accelerate")
     model = tiny_model("llama", torch.float32)
     settings = {"max_new_tokens": 8, "repetition_penalty": 1.3}
@@ -98,7 +102,7 @@ def test_an_offloaded_model_generates_by_both_doors_as_the_library_does():
 
 
 def test_a_calibration_of_an_offloaded_model_holds_for_the_whole_one(tmp_path):
-    """The weights are not at hand, so that only the shape is compared."""
+    """The weights are on the meta device, so only the shape is compared."""
     accelerate = pytest.importorskip("accelerate")
     offloaded, whole = (tiny_model("llama", torch.float32) for _ in range(2))
     accelerate.cpu_offload(offloaded, execution_device=torch.device("cpu"))
@@ -106,12 +110,12 @@ def test_a_calibration_of_an_offloaded_model_holds_for_the_whole_one(tmp_path):
     (tmp_path / "sets.json").write_text('{"m": {"attention": [1], "mlp": [1, 2]}}')
     files = PublishedFiles(tmp_path / "sets.json")
     StaticBO.imported(files, rig.shape, rig.facts).save(tmp_path / "found")
-    answers = [
+    outputs = [
         SelfSpeculator(model, tmp_path / "found").generate([5, 6, 7], max_new_tokens=8)
         for model in (offloaded, whole)
     ]
-    assert torch.equal(answers[0].sequences, answers[1].sequences)
-    assert all(answer.stats.drafted > 0 for answer in answers)
+    assert torch.equal(outputs[0].sequences, outputs[1].sequences)
+    assert all(output.stats.drafted > 0 for output in outputs)
 
 
 def places(model):

@@ -49,7 +49,7 @@ def compiled(dtype: torch.dtype) -> ctypes.CDLL | None:
 
 @cache
 def source_version() -> str:
-    """What tells one version of the source from another: prices and exactness depend on it."""
+    """A hash of the source, on which prices and exactness depend."""
     return hashlib.sha256(_source().encode()).hexdigest()[:8]
 
 

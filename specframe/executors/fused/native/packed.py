@@ -45,7 +45,7 @@ class PackedWeight:
 
 
 def pack(linear: FusedLinear, bits: int, rounding: Rounding) -> LowBitLinear:
-    """Round the weights of a layer, which keeps its own."""
+    """Round the weights of a layer, which is not changed."""
     rounded = pad_rows(rounding(linear.weight.detach(), bits), BLOCK)
     codes = torch.cat([_in_order(rows, bits) for rows in rounded.codes.split(AT_ONCE)])
     scales, zeros = (

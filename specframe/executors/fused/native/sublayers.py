@@ -130,7 +130,7 @@ class DraftFrame:
     held: tuple[object, ...]
 
     def turn(self, position: int, cos: Tensor, sin: Tensor) -> None:
-        """Go on to the row at this position; `cos` and `sin` are [positions, 1, D]."""
+        """Move to the row at this position; `cos` and `sin` are [positions, 1, D]."""
         self.fields.slot, self.fields.columns = position, _whole(position + 1)
         self.fields.cos, self.fields.sin = (
             part.data_ptr() + position * part.stride(0) * part.element_size() for part in (cos, sin)
@@ -183,7 +183,7 @@ class NativeSublayers:
     def run(
         self, run: NativeRun, stream: Tensor, walk: NativeWalk, taps: Sequence[int] = ()
     ) -> tuple[Tensor, list[Tensor]]:
-        """The residual stream [S, H] after these sublayers, and before those of these numbers."""
+        """The residual stream [S, H] after these sublayers, and before those at `taps`."""
         if not run.layers:
             return stream, [stream for _ in taps]
         out = torch.empty_like(stream)
@@ -212,7 +212,7 @@ class NativeSublayers:
         return NativeRun(tuple(layer for _, layer in sublayers), fields, frozenset(kinds))
 
     def draft_frame(self, cache: CursorCache, columns: int, head: Linear) -> DraftFrame:
-        """What the steps of one draft share, which read at most so many columns."""
+        """What the steps of one draft share; they read at most `columns` columns."""
         fields, scratch = self._frame(1, _whole(columns))
         fields.storage, fields.cache = cache.data.shape[3], cache.data.data_ptr()
         allowed = {window: (c_uint8 * _whole(columns))() for window in self._windows}
