@@ -58,6 +58,7 @@ TARGETS = {
         "core/test_exits.py",
         "core/test_second.py",
         "core/test_ranks.py",
+        "core/test_rest.py",
     ),
     "specframe/core/sampling.py": ("core/test_sampling.py", "core/test_law_real_seam.py"),
     "specframe/core/target.py": (
