@@ -70,7 +70,7 @@ def test_nonsense_is_refused_with_the_setting_its_value_and_its_limits(name):
 
 
 @pytest.mark.parametrize("name", strategy_names())
-def test_a_setting_that_there_is_not_is_refused(name):
+def test_an_unknown_setting_is_refused(name):
     for preset in strategy_class(name).presets or ("best",):
         with pytest.raises(SpecframeError, match="no_such"):
             require_strategy(name, preset, {"no_such": "1"})

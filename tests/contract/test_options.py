@@ -43,7 +43,7 @@ def test_text_of_another_type_is_refused_with_what_is_allowed():
         with_options(Settings(), {"eager": "perhaps"})
 
 
-def test_a_setting_without_a_textual_form_says_so():
+def test_a_setting_without_a_textual_form_is_refused():
     with pytest.raises(InvalidConfig, match="only be given in Python"):
         with_options(Settings(), {"stop": "3"})
 

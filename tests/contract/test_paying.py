@@ -62,7 +62,7 @@ def played(planner, rounds, accepted, select=0.0, first=0):
     return plans
 
 
-def test_what_cannot_pay_is_never_planned_and_says_so():
+def test_what_cannot_pay_is_not_planned_and_reports_its_speed():
     inner = Inner()
     plans = played(PayingPlanner(inner, Hoped(0.97)), 30, 2)
     assert inner.planned == 0
@@ -78,7 +78,7 @@ def test_planning_that_costs_more_than_its_stake_is_declined():
         assert inner.planned == planned
 
 
-def test_what_pays_is_not_interrupted_and_not_decided_again():
+def test_drafting_that_pays_is_not_interrupted():
     inner, hoped = Inner(), Hoped(1.2)
     played(PayingPlanner(inner, hoped), 300, 2)
     assert inner.planned == 300
@@ -150,7 +150,7 @@ def test_a_planner_that_drafts_does_not_rest():
     assert planner.rest() == 0
 
 
-def test_a_planner_that_learns_from_text_is_asked_in_every_round():
+def test_a_planner_that_learns_from_text_does_not_rest():
     class Reading(Inner):
         def follow(self, context):
             self.read = context.length

@@ -95,7 +95,7 @@ def test_a_class_without_presets_is_made_from_its_name_alone(monkeypatch):
         strategy_from("more", SHAPE)
 
 
-def test_a_strategy_written_for_the_old_contract_is_told_the_new_methods():
+def test_the_error_for_an_old_contract_names_the_new_methods():
     with pytest.raises(InvalidConfig, match=r"Old defines select and spawn.*start\(shape\).*plan"):
 
         class Old(LayerSelector):

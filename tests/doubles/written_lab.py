@@ -104,6 +104,8 @@ class WrittenLab:
         pass
 
     def _one(self, skips: SkipSet, prompt: Prompt) -> float:
+        if not self.noise:
+            return self.true_acceptance(skips, prompt.domain)
         seed = hash((skips.bits, skips.low, prompt.tokens)) % 2**31
         drawn = float(torch.randn((), generator=torch.Generator().manual_seed(seed)))
         return min(max(self.true_acceptance(skips, prompt.domain) + self.noise * drawn, 0.0), 1.0)

@@ -21,9 +21,14 @@ def drawn():
     return Law(choose=seeded_choice(torch.Generator().manual_seed(3)))
 
 
-@pytest.mark.parametrize("law", [Law(), drawn()], ids=["greedy", "sampled"])
 @pytest.mark.parametrize(
-    "executor", [tiny_executor(SMALL), tiny_executor(WINDOWED)], ids=["llama", "sliding window"]
+    ("executor", "law"),
+    [
+        (tiny_executor(SMALL), Law()),
+        (tiny_executor(SMALL), drawn()),
+        (tiny_executor(WINDOWED), Law()),
+    ],
+    ids=["greedy", "sampled", "sliding window"],
 )
 def test_every_set_is_judged_as_it_is_alone(executor, law, monkeypatch):
     monkeypatch.setattr(exhaustive, "ATTENTION_ROWS", 40)  # several blocks, as in earnest

@@ -108,7 +108,7 @@ def test_on_a_stream_it_is_close_to_the_best_arm(name, seed):
 
 
 @pytest.mark.slow
-def test_the_streams_are_what_they_say():
+def test_the_streams_have_the_gains_of_their_names():
     gains = {}
     for name in STREAMS:
         _, plain, best = played(name, 0)
@@ -203,7 +203,7 @@ def test_an_arm_that_is_not_chosen_does_not_plan():
     assert len(bad.heard) == heard
 
 
-def test_an_arm_that_is_not_chosen_copies_what_others_answered():
+def test_an_arm_that_is_not_chosen_copies_outputs_of_others():
     drafting = Listening(DraftPlan(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(4)))
     auto = Auto((drafting, Suffix()), ALONE)
     planner = auto.start(SHAPE)
@@ -214,7 +214,7 @@ def test_an_arm_that_is_not_chosen_copies_what_others_answered():
     assert copying.plan(context).copied[:2] == (3, 4)
 
 
-def test_it_copies_before_its_arms_and_from_earlier_answers():
+def test_copies_come_before_the_arms_and_from_earlier_outputs():
     drafting = Listening(DraftPlan(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(4)))
     auto = Auto((drafting,))
 
@@ -270,7 +270,7 @@ def test_two_trained_heads_are_refused():
         Auto(heads).head(SHAPE)
 
 
-def test_it_emits_the_models_law():
+def test_it_keeps_the_models_distribution():
     arms = (
         FixedSkips(SkipSet.from_sublayers(2, [2, 3]), StopRule(2)),
         Headed(2, MixingHead(2, 8)),

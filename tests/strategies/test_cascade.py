@@ -114,7 +114,7 @@ def test_a_copy_that_does_not_pay_is_left():
     assert cascade.plan(context(REPEATING)) == inner.start(SHAPE).plan(context(REPEATING))
 
 
-def test_where_the_inner_strategy_drafts_nothing_a_copy_is_alone():
+def test_a_copy_is_alone_where_the_inner_strategy_drafts_nothing():
     cascade = cascading(Autoregressive())
     plan = cascade.plan(context(REPEATING))
     assert plan.stop.max_tokens == len(plan.copied) > 0
@@ -130,7 +130,7 @@ def test_a_gain_must_repay_the_chance_that_the_copy_is_accepted():
     assert plan.stop.gain.price == pytest.approx(0.1 / (prod(believed) * longest**3))
 
 
-def test_faithful_copies_wherever_there_is_a_match():
+def test_faithful_copies_after_every_match():
     cascade = Cascade((FixedSkips(SKIPS, StopRule(4)),), PROMPT_LOOKUP).start(SHAPE)
     plan = cascade.plan(context(REPEATING))
     assert (len(plan.copied), plan.stop.max_tokens) == (10, 14)
@@ -211,7 +211,7 @@ FAST = (("fixed", "best"), ("a tree", "faithful"), ("a head", "best"), ("expecte
         ),
     ],
 )
-def test_cascades_emit_the_models_law(name, preset, new_tokens):
+def test_cascades_keep_the_models_distribution(name, preset, new_tokens):
     strategy = Cascade((INNER[name],), replace(Cascade.presets[preset], copied=2))
     assert law_error(Case(strategy, new_tokens=new_tokens)) < 1e-12
 
@@ -230,7 +230,7 @@ def test_a_cascade_is_made_from_names_alone():
     assert isinstance(strategy_from("cascade", SHAPE).inner, KnapSpec)
 
 
-def test_copies_come_from_suffix_trees_of_earlier_answers_too():
+def test_copies_also_come_from_earlier_outputs():
     made = strategy_from("cascade", SHAPE, "suffix", {"of": "fixed"})
 
     def copied(strategy, tokens):

@@ -12,7 +12,7 @@ SKIPS = SkipSet.of(LAYERS, attention=[1, 2], mlp=[2])
 SHAPE = ModelShape(LAYERS, 16, 23, 2, 1, 8, 24, 64)
 
 
-def test_the_plan_given_is_the_plan_made_whatever_the_context():
+def test_the_given_plan_is_made_in_every_context():
     planner = FixedSkips(SKIPS, StopRule(3, confidence=0.4)).start(SHAPE)
     plans = {planner.plan(plain_context(SHAPE, round=n, sampled=n % 2 == 0)) for n in range(4)}
     assert plans == {DraftPlan(SKIPS, StopRule(3, confidence=0.4))}

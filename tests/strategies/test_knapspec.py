@@ -89,7 +89,7 @@ def test_planted_sublayers_are_the_paper_s_candidate_of_their_weight(after_promp
     assert decision.alphas[len(PLANTED)] == 1.0
 
 
-def test_a_similarity_that_nothing_reaches_leaves_no_choice(after_prompt):
+def test_an_unreachable_similarity_leaves_no_choice(after_prompt):
     references = after_prompt.references(4)
     noisy = {depth: torch.randn_like(rows) for depth, rows in references.items()}
     config = PaperConfig(similarity=1.0)
@@ -152,7 +152,7 @@ def test_prices_as_arrays_are_the_cost_model_s(bits, alpha, drafted, n):
         assert choice.tokens_per_second == pytest.approx(rates[choice.draft_length - 1])
 
 
-def test_prices_tell_kinds_of_layers_apart():
+def test_kinds_of_layers_have_different_prices():
     one = prices(4)
     tables = (one.attention[0], prices(1, attention=(7.0, 0.0)).attention[0])
     costs = replace(one, kinds=(0, 1, 0, 1), attention=tables, mlp=(one.mlp[0], one.mlp[0]))
@@ -209,7 +209,7 @@ def test_no_speculation_where_it_does_not_pay(after_prompt):
     assert not plan.capture
 
 
-def test_a_live_set_that_fails_is_left_for_a_safer_one_or_none(after_prompt):
+def test_a_set_that_fails_is_replaced_by_a_safer_one_or_none(after_prompt):
     costs = prices(6)
     planner = KnapSpec(ChainConfig(interval=10_000)).start(SHAPE)
     context = after_prompt.context(budget=10_000, costs=costs)
@@ -280,7 +280,7 @@ def test_needs_are_states_of_all_depths_over_the_rows_that_count():
     assert KnapSpec(ChainConfig(rows=5)).needs.prompt_rows == 5
 
 
-def test_a_line_that_falls_below_nothing_still_gives_weights(after_prompt):
+def test_a_line_that_falls_below_zero_still_gives_weights(after_prompt):
     falling = prices(6, attention=(-3.0, 0.1), mlp=0.0)
     at = SublayerPrices.at(after_prompt.context(costs=falling))
     assert min(at.weights(5)) >= 1

@@ -130,7 +130,7 @@ def test_the_lookup_happens_once_a_request(learnt):
     assert learnt.start(SHAPE)._lookup is live._lookup
 
 
-def test_held_out_prompts_tell_how_good_the_lookup_is(learnt):
+def test_held_out_prompts_measure_the_lookup(learnt):
     assert learnt.found.memory.accuracy == 1.0
     assert set(learnt.found.memory.reach) == set(DOMAINS)
 
@@ -166,7 +166,7 @@ def test_the_seconds_are_shared_out():
     )
 
 
-def test_unlabelled_prompts_are_sorted_into_clusters():
+def test_unlabelled_prompts_are_clustered():
     prompts = [Prompt(p.tokens) for p in prompts_of(DOMAINS, 6)]
     labelled = label_prompts(written(), prompts, "mean")
     pairs = {(p.tokens[0], p.domain) for p in labelled}
@@ -216,7 +216,7 @@ def test_a_graph_without_its_library_names_the_remedy(learnt, monkeypatch):
         learnt.asking(index="graph")
 
 
-def test_skip_sets_and_figures_are_told_apart(learnt):
+def test_skip_sets_and_figures_are_reported(learnt):
     assert learnt.skip_sets() == learnt.found.sets
     assert list(learnt.figures()) == ["best_so_far", "lookup_accuracy", "anchors", "ended"]
     assert (KnnSsd().skip_sets(), KnnSsd().figures()) == ({}, {})
@@ -228,12 +228,12 @@ def test_a_domain_may_not_have_the_name_of_the_fallback():
         label_prompts(None, named, "mean")
 
 
-def test_only_what_is_pooled_is_captured():
+def test_only_pooled_states_are_captured():
     assert KnnSsd(KnnSsdConfig(pooling="last-4")).needs.prompt_rows == 4
     assert KnnSsd(KnnSsdConfig()).needs.prompt == (-1,)
 
 
-def test_the_authors_files_make_a_strategy():
+def test_a_strategy_is_made_from_the_authors_files():
     folder = REFERENCE / "published"
     if not folder.is_dir():
         pytest.skip(f"the published anchors and sets are not at {folder}")

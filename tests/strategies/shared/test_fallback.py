@@ -59,7 +59,7 @@ def test_no_set_is_left_before_enough_rounds_were_seen():
     assert run(FallbackPlanner((judged(),), FallbackRules(check=30)), 30, 0) == [GOOD] * 30
 
 
-def test_prices_are_looked_up_again_and_what_was_learnt_is_kept():
+def test_new_prices_do_not_reset_the_stop_rule():
     planner = FallbackPlanner((judged(),), FallbackRules(check=0))
     dear = prices(LAYERS, attention=(1.0, 0.02), mlp=1.0)
     before = planner.plan(context(50, costs=dear))
@@ -115,7 +115,7 @@ def test_the_machines_prices_overrule_those_of_calibration():
     assert run(declined, 3, 3, costs=plain_costs(LAYERS)) == [GOOD] * 3
 
 
-def test_a_longer_context_is_priced_anew_and_keeps_what_was_learnt():
+def test_a_longer_context_does_not_reset_the_stop_rule():
     planner = FallbackPlanner((judged(),), FallbackRules())
     plan = planner.plan(context(50))
     for _ in range(30):
@@ -131,12 +131,12 @@ PRICED_LENGTH = best_draft(plain_costs(LAYERS), GOOD, judged().acceptance.low, 4
     ("stop", "rule"),
     [("confidence", StopRule(12, confidence=0.6)), ("fixed", StopRule(PRICED_LENGTH))],
 )
-def test_a_stop_rule_is_what_its_name_says(stop, rule):
+def test_stop_rules_have_the_usual_names(stop, rule):
     plan = FallbackPlanner((judged(),), FallbackRules(stop=stop)).plan(context())
     assert plan == DraftPlan(GOOD, rule, capture=False)
 
 
-def test_the_gain_rule_knows_the_price_of_a_step():
+def test_the_gain_rule_has_the_price_of_a_step():
     plan = FallbackPlanner((judged(),), FallbackRules(stop="gain")).plan(context())
     costs = plain_costs(LAYERS)
     step = costs.draft_step(GOOD, 49) / costs.autoregressive(49)
