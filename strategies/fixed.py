@@ -49,5 +49,5 @@ class FixedSkips(LayerSelector):
         return cls(skips, StopRule(config.draft, confidence=config.confidence))
 
     def start(self, shape: ModelShape) -> ConstantPlanner:
-        """A planner that always answers this skip set and stop rule."""
+        """A planner that always plans this skip set and stop rule."""
         return ConstantPlanner(DraftPlan(self.skips, self.stop))

@@ -231,9 +231,9 @@ class KnnSsd(LookingUp):
     def _best_of(
         self, lab: Lab, split: PromptSplit, name: str, sets: Mapping[str, JudgedSet]
     ) -> JudgedSet:
-        """The set of all searches that is best for a domain, by prompts of its own; first its own.
+        """The best set of all searches for a domain, compared on its prompts; ties keep its own.
 
-        A search knows the sets of those before it and not those of the ones after it.
+        A search starts from the sets of earlier searches, but does not know those of later ones.
         """
         own = split if name == MIXED else split.of(name)
         longest, n = self.config.longest, typical_context(lab, own.search)
@@ -280,7 +280,7 @@ class KnnSsd(LookingUp):
 
 
 def _in_order(sets: Mapping[str, JudgedSet], match: Match | None) -> tuple[str, ...]:
-    """Names of the sets to draft with, the first one first; without a match nothing is known."""
+    """Names of the sets to draft with, in order of use."""
     fallback = (MIXED,) if MIXED in sets else ()
     if match is None:
         return fallback or (max(sets, key=lambda name: sets[name].speed),)

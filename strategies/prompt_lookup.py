@@ -53,7 +53,7 @@ class PromptLookup(LayerSelector):
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """Prices, where they decide how much is copied."""
+        """Prices, if they decide how much is copied."""
         return Needs(prices=self.config.priced)
 
     def prospect(self, shape: ModelShape) -> Prospect | None:

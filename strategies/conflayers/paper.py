@@ -19,7 +19,7 @@
 
 The paper and its official code measure different things in (1). The paper's confidence, as above,
 is taken on the vocabulary. The code takes softmax and entropy over the hidden numbers that the
-attention and the MLP of a layer put out, with neither final norm nor head. Preset `faithful` is the
+attention and the MLP of a layer put out, without final norm and head. Preset `faithful` is the
 paper's. Constants and (3) to (8) are those of the code, since the paper was read in summaries.
 
 Differs from the paper, preset `faithful`: the states x_i are those that verification computed of

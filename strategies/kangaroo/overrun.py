@@ -1,6 +1,6 @@
-"""How much longer drafts through the adapter take than priced: nothing measured its steps before.
+"""How much longer drafts through the adapter take than priced: the adapter itself is not profiled.
 
-Verification of the same rounds, whose price was measured, tells the machine's present speed:
+Verification of the same rounds, whose price was measured, shows the machine's present speed:
 
     overrun = (drafting measured / priced) / (verification measured / priced), over all rounds
 """

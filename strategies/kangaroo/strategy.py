@@ -80,7 +80,7 @@ class KangarooConfig:
         StopRule(self.longest, self.confidence)
 
     def trunk(self, layers: int) -> int:
-        """Equation (1) for a model of so many layers."""
+        """Equation (1) for a model with this number of layers."""
         return self.layers or max(1, round(layers / 8))
 
 

@@ -156,7 +156,7 @@ class PaperPlanner(Planner):
         self._kept = 0  # rows kept since the interval's first
 
     def plan(self, context: Context) -> DraftPlan:
-        """Run the program again where the interval says so."""
+        """Run the program again at each interval."""
         config = self._config
         phase = (context.round + 1) % config.interval  # of the round that is planned now
         if phase == config.first_kept:

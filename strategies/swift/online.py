@@ -62,13 +62,13 @@ class StreamConfig(CandidateRules):
         require_in(self, "[0, 1]", "drift")
 
     def first_trials(self, context: Context) -> float:
-        """Seconds of the sets that are tried at once."""
+        """Seconds of the sets that are tried in the first round."""
         rows, n = min(self.window, context.prompt_length), context.length - 1
         full = context.costs.walk(n, rows, logits=2 * rows)
         return sum((1.0 - share) * full for share in SHARES)
 
 
-FALLEN = 0.9  # of the best speed: the next wider set is not tried at once
+FALLEN = 0.9  # of the best speed: wider sets are not tried in the same round
 SHARES = (0.25, 0.45, 0.65, 0.8)  # of the sublayers, in the sets that are tried first
 
 
@@ -77,7 +77,7 @@ class _Search:
     """One opening: what proposes, what it may still cost, and how it goes."""
 
     searcher: LocalSearch
-    first: int  # sets that are tried at once
+    first: int  # sets that are tried in one round
     seconds: float  # still to spend
     best: float = 0.0  # predicted speed
     tried: int = 0
@@ -178,7 +178,7 @@ class StreamPlanner(Planner):
         return least_loss_first(changes, prices.sublayer_seconds.tolist(), range(ends, size - ends))
 
     def _try_on(self, context: Context, prices: RoundPrices, search: _Search) -> None:
-        """The first sets at once, then one a round."""
+        """Try the first sets in one round, then one set a round."""
         tokens, target = self._rows(context)
         judge = None
         while not search.over:

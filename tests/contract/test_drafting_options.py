@@ -44,7 +44,7 @@ EVEN = CostModel.even(LAYERS)
 SKIPS = SkipSet.of(LAYERS, mlp=[2])
 
 
-def tokens_of(strategy, count=20):
+def tokens_of(strategy, count=14):
     engine = Engine(SCENE.executor, strategy.fresh(), Law(), Limits(60), COSTS)
     tokens, shapes = [], set()
     for done in engine.rounds(SCENE.tokens[:12]):

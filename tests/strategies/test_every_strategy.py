@@ -67,12 +67,20 @@ OUT_OF_RANGE = {
     "suffix:best": "depth=1 copied=0 factor=0 floor=2 cached=-1 prior=0",
     "swift:faithful": "ratio=1",
 }
+# the same planner as another strategy's, with other settings
+ALIKE = ("layerskip:faithful", "oracle:", "uniform-skip:")
 FAMILIES = ("gpt2", "gemma2", "phi")
+
+
+def fast(variant):
+    """Variants with a planner of their own are in the fast tests."""
+    return pytest.param(variant, marks=pytest.mark.slow if variant.startswith(ALIKE) else [])
 
 
 def heavy(variant, family, own):
     """In the fast tests each variant meets one family; what is calibrated, in preset `best`."""
-    return family != own or (variant in CALIBRATED and not variant.endswith(":best"))
+    calibrated = variant in CALIBRATED and not variant.endswith(":best")
+    return family != own or calibrated or variant.startswith(ALIKE)
 
 
 OTHERS = [
@@ -82,12 +90,12 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("variant", DISTINCT)
+@pytest.mark.parametrize("variant", map(fast, DISTINCT))
 def test_check_selector_finds_nothing(variant):
     check_selector(ready(variant), LAYERS)
 
 
-def greedy(executor, strategy, count=24):
+def greedy(executor, strategy, count=16):
     tokens = []
     for done in Engine(executor, strategy, Law(), Limits(60)).rounds([3, 1, 4, 1, 5, 9, 2, 6]):
         tokens += done.tokens
@@ -124,7 +132,7 @@ def planted_tokens(count):
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v.split(":")[0] in ONLINE])
 def test_drafts_where_drafting_pays_and_keeps_the_tokens(variant):
-    long = 80  # enough tokens that planning may pay for itself
+    long = 60  # enough tokens that planning may pay for itself
     strategy = configured(variant, load_executor(planted()))
     found, drafted = tokens_and_drafted(planted(), strategy, long)
     assert found == planted_tokens(long)

@@ -265,7 +265,7 @@ def test_anchors_without_a_set_are_refused():
 )
 def test_the_planted_set_is_recovered_in_each_domain_and_changes_no_token(family):
     prompts = planted_prompts(("low", "high"), each=8)
-    config = KnnSsdConfig(search="local", evaluations=70, domain_evaluations=40)
+    config = KnnSsdConfig(search="local", evaluations=70, domain_evaluations=20)
     strategy = KnnSsd(config).calibrate(planted_lab(family), prompts)
     for name, judged in strategy.found.sets.items():
         assert as_good_as_planted(judged), (name, list(judged.skips), judged.acceptance)

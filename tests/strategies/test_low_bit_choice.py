@@ -43,14 +43,19 @@ SIZE = 2 * LAYERS
 SHAPE = small_shape(LAYERS)
 FULL = SkipSet.none(LAYERS)
 PLAIN = plain_costs(LAYERS)
-OFFLINE = {"static-bo": {"search": "local"}, "knn-ssd": {"search": "local"}, "knap-knn": {}}
+OFFLINE = {
+    "static-bo": {"search": "local"},
+    "knn-ssd": {"search": "local", "domain_evaluations": "40"},
+    "knap-knn": {"domain_evaluations": "40"},
+}
 ONLINE = ("knapspec", "swift")
 DEAR = {"sql": [0.6] * SIZE}  # what is skipped is missed
 
 
 def calibrated(name, costs, losses=DEAR, preset="best", evaluations="60", **options):
     lab = WrittenLab(SHAPE, losses, costs, low_losses={4: 0.2, 8: 0.001})
-    options |= {**(OFFLINE.get(name, {}) if preset == "best" else {}), "evaluations": evaluations}
+    usual = OFFLINE.get(name, {}) if preset == "best" else {}
+    options = {**usual, "evaluations": evaluations, **options}
     strategy = strategy_from(name, SHAPE, preset, options)
     return strategy.calibrate(lab, prompts_of(list(losses), 8))
 
@@ -86,8 +91,6 @@ def test_the_copies_of_all_sets_together_keep_the_memory(name, memory):
     options = {"search": "local"} if name == "oracle" else {}
     if name == "knap-knn":
         options = {"evaluations": "20", "domain_evaluations": "8"}
-    if name == "knn-ssd":
-        options = {"domain_evaluations": "30"}
     strategy = calibrated(name, costs, DOMAINS, memory=memory, **options)
     sets = [judged.skips for judged in strategy.skip_sets().values()]
     for domain, length in product(DOMAINS, (20, 60, 250)):
@@ -103,7 +106,7 @@ def test_the_copies_of_all_sets_together_keep_the_memory(name, memory):
 
 def test_what_may_not_be_lowered_is_kept_in_the_folder(tmp_path):
     low = with_low_bits(PLAIN, 0.4)
-    strategy = calibrated("knap-knn", low, evaluations="12", memory="40")
+    strategy = calibrated("knap-knn", low, evaluations="12", domain_evaluations="8", memory="40")
     model = strategy.found.models["sql"].model
     assert sum(loss < FORBIDDEN for loss in model.low.losses) <= 4
     strategy.save(tmp_path)
@@ -118,7 +121,9 @@ def test_a_memory_that_is_no_size_is_refused_by_name(name):
 
 def test_within_a_memory_the_sublayers_that_save_most_are_lowered():
     costs = with_low_bits(plain_costs(LAYERS, mlp=3.0), 0.4)
-    skips = only(calibrated("knap-knn", costs, evaluations="16", memory="40")).skips
+    skips = only(
+        calibrated("knap-knn", costs, evaluations="16", domain_evaluations="8", memory="40")
+    ).skips
     assert set(skips.lowered) == {1, 3, 5, 7}
 
 
@@ -272,7 +277,8 @@ def test_other_precisions_keep_what_is_skipped():
 )
 def test_low_bit_sets_keep_the_model_s_tokens(name):
     lab = planted_lab("llama")
-    strategy = strategy_from(name, lab.shape, "best", {**OFFLINE[name], "evaluations": "12"})
+    brief = {"evaluations": "12"} | ({} if name == "static-bo" else {"domain_evaluations": "12"})
+    strategy = strategy_from(name, lab.shape, "best", OFFLINE[name] | brief)
     lab.costs = with_low_bits(plain_costs(lab.shape.layers), 0.2)
     lab.seconds_per_token = lambda plan, prompts, count: 9 - plan.skips.low_bits
     found = strategy.calibrate(lab, planted_prompts(each=4))

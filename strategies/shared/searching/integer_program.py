@@ -22,7 +22,7 @@ SOLVERS = ("PULP_CBC_CMD", "COIN_CMD", "HiGHS")  # CBC as it comes with PuLP 3; 
 
 
 def least_loss(problem: Knapsack, saved: int, memory: int, first: int = 0) -> Solution | None:
-    """The solution, proven optimal; None where no set saves enough within so many bytes."""
+    """The optimal solution; None if no set saves enough within the memory."""
     import pulp
 
     with _quiet():

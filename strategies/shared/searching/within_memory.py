@@ -1,13 +1,13 @@
 """The best set of full, low-bit and skipped sublayers whose copies keep within a memory.
 
-The dynamic program knows no second budget. With a price on every byte it gives a bound instead: for
+The dynamic program has no second budget. With a price on every byte it gives a bound instead: for
 any price q >= 0, a set that keeps the memory loses at least
 
     min over all sets of (loss + q bytes) - q memory
 
 in each cell of the table, and the best of a few prices is close. Sets of those tables that keep the
-memory are good already. Integer programs then settle the cells that could still hold a better one,
-the most promising first, until there are none: the set is proven to be the best.
+memory are already good. Integer programs then solve the cells that could still hold a better set,
+the most promising first, until none is left: the set is proven to be the best.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def resolve_within(
     gap: float = 0.0,
     stride: int = 4,
 ) -> Resolved:
-    """As `resolve` without known sets, within the room that is left for copies.
+    """As `resolve` without known sets, within the memory that is left for copies.
 
     No set within the room is faster by more than a share of `gap`. If that is infinite, it is the
     best set that was found while the bounds were computed, without a solver.

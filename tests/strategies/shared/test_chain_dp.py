@@ -64,8 +64,9 @@ def naive(found, rows, stretches, rules):
     return row
 
 
-@pytest.mark.parametrize("weights", [(1, 1), (2, 1), (1, 3)])
-@pytest.mark.parametrize("similarity", [-1.0, 0.97])
+@pytest.mark.parametrize(
+    ("weights", "similarity"), [((1, 1), -1.0), ((2, 1), 0.97), ((1, 3), -1.0), ((1, 3), 0.97)]
+)
 def test_the_table_is_that_of_paths_computed_one_by_one(small, weights, similarity):
     stretches = unit_stretches(8, weights)
     rules = ChainRules(sum(weights) * 2, similarity=similarity)

@@ -176,7 +176,7 @@ def drawn_search(seed, name):
     local = LocalSearch(SIZE, seed, widths=widths, nested=nested)
     return {
         "local": local,
-        "every": EverySet(SIZE),
+        "every": EverySet(6),
         "in turn": InTurn((local, 9), (RandomSearch(SIZE), 99)),
     }[name]
 
