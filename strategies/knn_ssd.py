@@ -36,8 +36,11 @@ from specframe.contract.planner import Context, Planner
 from specframe.contract.published import PublishedFiles
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidRequest
-from specframe.strategies.shared.domains.labels import label_prompts, require_labels
-from specframe.strategies.shared.domains.looking_up import LookingUp
+from specframe.strategies.shared.domains.looking_up import (
+    LookingUp,
+    label_prompts,
+    require_labels,
+)
 from specframe.strategies.shared.domains.lookup import (
     DomainConfig,
     Lookup,

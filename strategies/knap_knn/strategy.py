@@ -35,8 +35,11 @@ from specframe.contract.selector import Traits
 from specframe.strategies.knap_knn.config import FAITHFUL, KnapKnnConfig
 from specframe.strategies.knap_knn.planner import KnapsackPlanner
 from specframe.strategies.shared.domains.domain_models import DomainModel, learn_models
-from specframe.strategies.shared.domains.labels import label_prompts, require_labels
-from specframe.strategies.shared.domains.looking_up import LookingUp
+from specframe.strategies.shared.domains.looking_up import (
+    LookingUp,
+    label_prompts,
+    require_labels,
+)
 from specframe.strategies.shared.domains.lookup import Memory, learn_memory, require_each
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.planners.prospects import JudgedProspect

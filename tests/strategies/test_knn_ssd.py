@@ -26,7 +26,7 @@ from doubles.written_lab import (
 from specframe.contract.naming import strategy_from
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig
-from specframe.strategies.shared.domains.labels import label_prompts
+from specframe.strategies.shared.domains.looking_up import label_prompts
 from specframe.strategies.shared.domains.lookup import Memory
 from specframe.strategies.shared.domains.neighbours import GraphIndex
 from specframe.strategies.shared.judging.find_set import judge_set
