@@ -1,4 +1,4 @@
-"""Any strategy with any stop rule and with trees, from what a command line says."""
+"""Any strategy with any stop rule and with trees, from text."""
 
 from functools import cache
 from itertools import product

@@ -15,7 +15,7 @@ HALF = DraftPlan(SkipSet.of(4, attention=range(4)), StopRule(2))
 
 
 class Hoped(Prospect):
-    """Says what it is told, and counts how often it is asked."""
+    """Returns the given speed-up, and counts its calls."""
 
     def __init__(self, speedup, trial=0.0):
         self.value, self.seconds, self.asked = speedup, trial, 0
@@ -47,7 +47,7 @@ def context(number, length=100, budget=1000):
 
 
 def played(planner, rounds, accepted, select=0.0, first=0):
-    """Plans of some rounds in which so many of two drafted tokens are accepted.
+    """Plans of some rounds in which `accepted` of two drafted tokens are accepted.
 
     The text is as long as if no earlier round had drafted anything.
     """
@@ -91,7 +91,7 @@ def test_rounds_that_lose_more_than_the_stake_end_drafting():
     lost = COSTS.round(HALF, 99) - COSTS.autoregressive(99)  # a round, nothing accepted
     stake = RISK * 1000 * 8.0 * (1.0 - 1.0 / 1.05)
     assert inner.planned == int(stake / lost) + 1 < 60
-    assert inner.observed == inner.planned + 1  # once told that others plan
+    assert inner.observed == inner.planned + 1  # one more: that others plan now
     assert plans[-1].declined == pytest.approx(8.0 / COSTS.round(HALF, 99))  # as observed
 
 

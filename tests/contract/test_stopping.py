@@ -168,7 +168,7 @@ def test_a_fresh_rule_has_learnt_nothing(policy):
 
 
 def test_a_draft_without_confidences_only_changes_the_rate():
-    """Another stop rule may have replaced this one and asked for no confidence."""
+    """Another stop rule without confidence may have replaced this one."""
     rule = ExpectedGain(0.3)
     before = rule.rule()
     draft = Draft((1, 2), (-1, 0), (float("nan"), float("nan")))

@@ -1,4 +1,4 @@
-"""All skip sets at once say what each says alone."""
+"""All skip sets together get the same chances as each alone."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def drawn():
     ids=["greedy", "sampled", "sliding window"],
 )
 def test_every_set_is_judged_as_it_is_alone(executor, law, monkeypatch):
-    monkeypatch.setattr(exhaustive, "ATTENTION_ROWS", 40)  # several blocks, as in earnest
+    monkeypatch.setattr(exhaustive, "ATTENTION_ROWS", 40)  # several blocks, as for larger models
     monkeypatch.setattr(exhaustive, "ROWS", 100)
     estimator = AcceptanceEstimator(executor, continue_prompts(executor, PROMPTS, 11, law), law)
     found = estimator.every_set()

@@ -13,7 +13,7 @@ from specframe.types import ModelShape, SkipSet
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
 SILENT = (1, 2, 5)  # the attention of these layers adds nothing
-PLANTED = (*(2 * layer for layer in SILENT), 1)  # nor does one MLP
+PLANTED = (*(2 * layer for layer in SILENT), 1)  # one MLP adds nothing either
 
 
 # the rules

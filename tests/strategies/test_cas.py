@@ -88,7 +88,7 @@ def test_the_first_rounds_take_the_levels_in_turn():
 
 @pytest.mark.parametrize("good", [0, 1])
 def test_the_level_of_most_worth_drafts(good):
-    """Each level is told to be accepted or not; the dearer one must be clearly better."""
+    """One level is always accepted and the other never; the accepted one drafts."""
     planner = Cas(CasConfig(warm=20)).start(SHAPE)
     for number in range(20):
         planner.plan(context(NEW, number))

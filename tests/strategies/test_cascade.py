@@ -126,7 +126,9 @@ def test_a_gain_must_repay_the_chance_that_the_copy_is_accepted():
     plan = cascade.plan(context(REPEATING, costs=CHEAP))
     assert (len(plan.copied), plan.stop.max_tokens) == (16, 20)
     believed = [(4 * m / (m + 2) + ACCEPTED) / (4 + ACCEPTED) for m in range(3, 16)]
-    longest = (4 * 16 / 18 + 3 * ACCEPTED) / (4 + 3 * ACCEPTED)  # all further matches are alike
+    longest = (4 * 16 / 18 + 3 * ACCEPTED) / (
+        4 + 3 * ACCEPTED
+    )  # longer matches count as one length
     assert plan.stop.gain.price == pytest.approx(0.1 / (prod(believed) * longest**3))
 
 

@@ -1,4 +1,4 @@
-"""A second model that drafts: how much it is asked to draft, what that costs, and its law."""
+"""A second model that drafts: how much it drafts, what that costs, and its distribution."""
 
 from dataclasses import replace
 
@@ -20,13 +20,13 @@ SHAPE = small_shape(LAYERS)
 
 
 def costs(seconds, layers=LAYERS):
-    """Sublayers and head take so many seconds; further rows are free."""
+    """Each sublayer and the head take these seconds; further rows are free."""
     one = (flat(seconds),)
     return CostModel((0,) * layers, one, one, base=flat(0.0), head=flat(seconds))
 
 
 class Executor:
-    """As much of one as a planner looks at."""
+    """The part of an executor that planners use."""
 
     shape = replace(SHAPE, positions=128)
 

@@ -1,4 +1,4 @@
-"""What holds for every registered strategy in every preset, whatever it decides."""
+"""What holds for every registered strategy in every preset."""
 
 from dataclasses import replace
 from functools import cache
@@ -90,7 +90,7 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("variant", map(fast, DISTINCT))
+@pytest.mark.parametrize("variant", [fast(variant) for variant in DISTINCT])
 def test_check_selector_finds_nothing(variant):
     check_selector(ready(variant), LAYERS)
 
@@ -132,7 +132,7 @@ def planted_tokens(count):
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v.split(":")[0] in ONLINE])
 def test_drafts_where_drafting_pays_and_keeps_the_tokens(variant):
-    long = 60  # enough tokens that planning may pay for itself
+    long = 80  # enough tokens that planning may pay for itself
     strategy = configured(variant, load_executor(planted()))
     found, drafted = tokens_and_drafted(planted(), strategy, long)
     assert found == planted_tokens(long)
@@ -167,13 +167,12 @@ def test_a_setting_out_of_range_is_refused_by_name(variant, setting):
         strategy_from(name, SHAPE, preset, {option: value})
 
 
-@pytest.mark.parametrize("name", strategy_names())
-def test_unknown_settings_and_presets_are_refused_by_name(name):
-    with pytest.raises(InvalidConfig, match=r"unheard_of"):
-        strategy_from(name, SHAPE, options={"unheard_of": "1"})
-    if strategy_class(name).presets:
-        with pytest.raises(InvalidConfig, match=r"'bold'|\"bold\""):
-            strategy_from(name, SHAPE, "bold")
+@pytest.mark.parametrize(
+    "name", [name for name in strategy_names() if strategy_class(name).presets]
+)
+def test_an_unknown_preset_is_refused_by_name(name):
+    with pytest.raises(InvalidConfig, match=r"'bold'|\"bold\""):
+        strategy_from(name, SHAPE, "bold")
 
 
 @pytest.mark.parametrize("variant", CALIBRATED)

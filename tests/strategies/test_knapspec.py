@@ -169,7 +169,7 @@ def test_kinds_of_layers_have_different_prices():
 def test_best_plans_right_after_the_prompt_and_finds_the_planted_set(after_prompt):
     costs = prices(6)
     plan = KnapSpec().start(SHAPE).plan(after_prompt.context(budget=10_000, costs=costs))
-    assert set(plan.skips) >= PLANTED  # and more than what is free, where that is said to pay
+    assert set(plan.skips) >= PLANTED  # and more sublayers, if that is expected to pay
     assert first_token_acceptance(after_prompt, plan.skips, 20) > 0.5
     assert plan.stop.max_tokens >= 1
 
@@ -240,7 +240,7 @@ def test_drift_of_acceptance_captures_states_and_plans_again(after_prompt):
 
 
 def test_more_attention_is_skipped_as_the_context_grows():
-    """All sublayers of the inner layers matter alike, so that only their prices differ."""
+    """All sublayers of the inner layers matter equally, so only their prices differ."""
     even = planted_llama(SHAPE, dict.fromkeys(range(2, 10), 0.1), dtype=torch.float64)
     after_prompt = world(even, length=40)
     shares = []
@@ -250,11 +250,6 @@ def test_more_attention_is_skipped_as_the_context_grows():
         plan = KnapSpec(ChainConfig(rows=16)).start(SHAPE).plan(context)
         shares.append(len(plan.skips.attention) - len(plan.skips.mlp))
     assert shares[0] < 0 < shares[1]
-
-
-def test_even_prices_give_a_skip_set(after_prompt):
-    plan = KnapSpec().start(SHAPE).plan(after_prompt.context(budget=1_000))
-    assert len(plan.skips) >= 1
 
 
 # configuration
@@ -273,11 +268,6 @@ def test_a_fixed_stop_drafts_the_planned_length(after_prompt):
     assert fixed.skips == gain.skips
     assert fixed.stop == StopRule(fixed.stop.max_tokens)
     assert gain.stop.max_tokens == min(2 * fixed.stop.max_tokens, ChainConfig().longest)
-
-
-def test_needs_are_states_of_all_depths_over_the_rows_that_count():
-    assert KnapSpec(PaperConfig()).needs.window == 55
-    assert KnapSpec(ChainConfig(rows=5)).needs.prompt_rows == 5
 
 
 def test_a_line_that_falls_below_zero_still_gives_weights(after_prompt):

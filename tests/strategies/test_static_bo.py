@@ -22,7 +22,7 @@ SHAPE = small_shape(LAYERS)
 LOSSES = {"sql": [0.3, 0.0, 0.3, 0.0, 0.3, 0.3, 0.0, 0.3]}
 WANTED = SkipSet.from_sublayers(LAYERS, [1, 3, 6])
 PROMPTS = prompts_of(["sql"], 8)
-TIMED = 2  # sets that are asked before a search, to time what judging will take
+TIMED = 2  # sets that are measured before a search, to time judging
 
 
 def written():

@@ -65,7 +65,7 @@ def test_unlikely_tokens_are_not_copied():
 
 
 def test_the_best_score_wins_and_not_the_longest_match():
-    #        after 7 8 come 1 and 2 alike; after 8 comes 3 more often
+    #        after 7 8 come 1 and 2 once each; after 8 comes 3 more often
     text = [7, 8, 1, 7, 8, 2, 8, 3, 0, 8, 3, 0, 8, 3, 0, 7, 8]
     assert found(text, 1) == Copy((3,), 1, (0.6,))
     assert found(text, 2, factor=1.0) == Copy((1, 7), 2, (0.5, 1.0))

@@ -62,7 +62,7 @@ def test_matchness_is_the_share_of_produced_tokens_that_the_set_chooses(planted,
 
 
 def played(context, scores, monkeypatch, config=DRAWN, rounds=40):
-    """Plans of so many rounds in which the sets tried get these scores, and the sets."""
+    """Plans of some rounds in which the sets tried get these scores, and the sets."""
     tried = []
 
     def score(probe, tokens, start, skips):

@@ -48,7 +48,7 @@ def test_faded_rounds_leave_the_speed_and_widen_the_error():
 
 
 def tried(trial, rate_looking, rate_without, blocks, seed=1, share=0.1):
-    """Blocks of 8 rounds that look for copies; a round emits 4 tokens at one of these rates."""
+    """How many of these blocks of 8 rounds look for copies; rates are tokens a second."""
     source, looked = random.Random(seed), 0
     for _ in range(blocks):
         looks = trial.pays

@@ -115,15 +115,6 @@ def test_the_machines_prices_overrule_those_of_calibration():
     assert run(declined, 3, 3, costs=plain_costs(LAYERS)) == [GOOD] * 3
 
 
-def test_a_longer_context_does_not_reset_the_stop_rule():
-    planner = FallbackPlanner((judged(),), FallbackRules())
-    plan = planner.plan(context(50))
-    for _ in range(30):
-        planner.observe(outcome(plan, 3))
-    learnt = planner.plan(context(52)).stop
-    assert planner.plan(context(500)).stop == learnt
-
-
 PRICED_LENGTH = best_draft(plain_costs(LAYERS), GOOD, judged().acceptance.low, 49, 12)[0]
 
 

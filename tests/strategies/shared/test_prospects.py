@@ -23,7 +23,7 @@ COSTS = plain_costs(LAYERS)
 
 
 def turned(*angles):
-    """The stream of one row, turned by so much at each sublayer."""
+    """The stream of one row, which each sublayer turns by one of these angles."""
     places = [sum(angles[:depth]) for depth in range(len(angles) + 1)]
     return {
         depth: torch.tensor([[math.cos(place), math.sin(place)]])

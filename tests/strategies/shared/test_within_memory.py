@@ -43,7 +43,7 @@ def model_of(size, seed):
 
 
 def fastest_of_all(model, prices, room):
-    """Tokens a second of the best of all sets that there is room for."""
+    """Tokens a second of the best of all sets that fit into the memory."""
     best = 1.0 / prices.autoregressive
     for states in product("fsl", repeat=SIZE):
         skipped = SkipSet.from_sublayers(LAYERS, [b for b, s in enumerate(states) if s == "s"])
