@@ -201,7 +201,6 @@ class Admg(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """The planner of the preset."""
         if isinstance(self.config, AdmgConfig):
             return PaperPlanner(self.config)
         return JudgedPlanner(self.config)

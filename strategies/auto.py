@@ -107,7 +107,7 @@ class _Record:
         self.lost = max(self.lost + spent - gained, 0.0)  # gains do not offset later losses
 
     def forget_if_slower(self, arm: int) -> None:
-        """Start again where the text has changed under an arm that paid."""
+        """Reset the evidence if an arm that paid has become slower."""
         evidence, recent = self.evidence[arm], self.recent[arm]
         known = recent.rounds > SETTLED and evidence.speed > 1.0
         if not known or recent.speed >= SLOWER * evidence.speed:
@@ -115,7 +115,7 @@ class _Record:
         for one in self.evidence:
             one.fade(FORGOTTEN)
         self.recent = [SpeedEvidence() for _ in self.recent]
-        self.lost = 0.0  # noticing took seconds, and the new text has a stake of its own
+        self.lost = 0.0  # the new text has its own stake
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Auto(LayerSelector):
         return heads[0] if heads else None
 
     def with_models(self, load: LoadSecond) -> Self:
-        """With those of the arms."""
+        """With the models of the arms."""
         return replace(self, parts=tuple(part.with_models(load) for part in self.parts))
 
     def second(self) -> SecondModel | None:
@@ -296,5 +296,5 @@ def _joined(depths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def _most_rows(rows: Sequence[int | None]) -> int | None:
-    """None is all of them."""
+    """None means all rows."""
     return None if not rows or None in rows else max(row for row in rows if row is not None)

@@ -131,7 +131,6 @@ class ClaSp(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """The planner of the preset."""
         if isinstance(self.config, ClaSpConfig):
             return PortPlanner(self.config)
         return Replanner(self.config, ChainSearch(self.config, whole_layers))

@@ -44,7 +44,6 @@ class FixedSkips(LayerSelector):
 
     @classmethod
     def from_config(cls, config: FixedOptions, shape: ModelShape) -> Self:
-        """See `FixedOptions`."""
         skips = SkipSet.of(shape.layers, attention=config.attention, mlp=config.mlp)
         return cls(skips, StopRule(config.draft, confidence=config.confidence))
 

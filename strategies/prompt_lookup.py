@@ -12,7 +12,7 @@ by rejection, which for a point mass accepts with its probability under the targ
 
 Differs from the original, preset `best`: the latest match is taken, since it is the likeliest to be
 about the same thing; the chance of a copied token is learnt by the length of the match before it;
-and the machine's prices decide how much is copied, or that nothing is.
+and the machine's prices decide whether and how much is copied.
 """
 
 from __future__ import annotations

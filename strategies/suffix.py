@@ -20,7 +20,7 @@ without the tokens of its last round; of equal counts the token that came first 
 
 Preset `best` lets up to 4 m tokens follow; does not count the end of the text as an occurrence;
 learns the chance of a copied token by the length of the match before it, times its share; and the
-machine's prices decide how much is copied, or that nothing is.
+machine's prices decide whether and how much is copied.
 """
 
 from __future__ import annotations

@@ -161,8 +161,8 @@ class CopyBeliefs:
     def __init__(self, prior: float, counts: CopyCounts | None = None) -> None:
         self._counts = CopyCounts() if counts is None else counts
         carried = [self._counts.carried(place) for place in range(REMEMBERED)]
-        hoped = [prior * m / (m + 2) for m in range(1, REMEMBERED + 1)]
-        self._accepted = [a + hope for (a, _), hope in zip(carried, hoped, strict=True)]
+        expected = [prior * m / (m + 2) for m in range(1, REMEMBERED + 1)]
+        self._accepted = [a + hope for (a, _), hope in zip(carried, expected, strict=True)]
         self._seen = [seen + prior for _, seen in carried]
 
     def chances(self, copy: Copy) -> tuple[float, ...]:

@@ -7,8 +7,8 @@ Differs from the paper:
 - the score is expected tokens a second, so sets of any size compete;
 - sublayers are ranked by how little they turn the prompt's stream for what they cost; nested sets
   along that ranking are tried first, then neighbours of the best set;
-- trying takes a share of the autoregressive seconds that are left, and ends where nothing comes
-  near to paying;
+- trying takes a share of the autoregressive seconds that are left, and ends if no set comes close
+  to paying;
 - acceptance moves to what is observed; a draft ends where one more token does not pay, and nothing
   is drafted where none does (`candidates`); drafts are chains;
 - where the expected speed has fallen the search opens again on the most recent rows.
@@ -85,7 +85,7 @@ class _Search:
     over: bool = False
 
     def note(self, skips: SkipSet, speed: float) -> None:
-        """What a set was found to be worth."""
+        """Note the predicted speed of a set."""
         self.searcher.tell(skips, speed)
         self.tried += 1
         self.stalled = 0 if speed > self.best else self.stalled + 1
@@ -196,7 +196,7 @@ class StreamPlanner(Planner):
                 break
 
     def _affordable(self, context: Context, skips: SkipSet, rows: int, search: _Search) -> bool:
-        """Bill a trial where it fits."""
+        """Charge a trial if the budget allows it."""
         n = context.length - 1
         seconds = self._overrun * context.costs.walk(n, rows, skips, logits=2 * rows)
         if seconds > search.seconds:

@@ -51,7 +51,6 @@ class BayesianSearch(Searcher):
         self._low: tuple[int, bool] = (0, False)  # bits, and whether the head has them as well
 
     def ask(self) -> SkipSet | None:
-        """See `Searcher.ask`."""
         while self._queue:
             if self._queue[0] not in self._told:
                 return self._queue[0]
@@ -71,7 +70,6 @@ class BayesianSearch(Searcher):
         return self._corner(point) if self._members is None else self._largest(point, self._members)
 
     def tell(self, skips: SkipSet, value: float) -> None:
-        """See `Searcher.tell`."""
         known = skips in self._told
         self._told[skips] = value
         if self._optimizer is not None and not known:

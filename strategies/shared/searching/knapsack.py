@@ -52,7 +52,6 @@ class Knapsack:
 
     @property
     def size(self) -> int:
-        """2L."""
         return len(self.weights)
 
     @property

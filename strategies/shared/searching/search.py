@@ -145,14 +145,12 @@ class Scripted(Searcher):
         """The script."""
 
     def ask(self) -> SkipSet | None:
-        """See `Searcher.ask`."""
         if self._proposals is None:
             self._proposals = self.propose()
             self._asked = next(self._proposals, None)
         return self._asked
 
     def tell(self, skips: SkipSet, value: float) -> None:
-        """See `Searcher.tell`."""
         self._known[skips] = value
         if self._proposals is None or skips != self._asked:
             return
@@ -162,7 +160,6 @@ class Scripted(Searcher):
             self._asked = None
 
     def likely(self, count: int) -> Sequence[SkipSet]:
-        """See `Searcher.likely`."""
         known = self._known.keys() | {self._asked}
         likely: dict[SkipSet, None] = {}
         for skips in self._coming:
@@ -193,7 +190,6 @@ class InTurn(Searcher):
         self._made = 0
 
     def ask(self) -> SkipSet | None:
-        """See `Searcher.ask`."""
         while self._stages:
             searcher, share = self._stages[0]
             proposal = searcher.ask() if self._made < share else None
@@ -207,7 +203,6 @@ class InTurn(Searcher):
         return None
 
     def tell(self, skips: SkipSet, value: float) -> None:
-        """See `Searcher.tell`."""
         self._made += 1
         self._told[skips] = value
         if self._stages:

@@ -26,7 +26,6 @@ class EverySet(Scripted):
         self._size = size
 
     def propose(self) -> Proposals:
-        """Each once."""
         yield from self._each([SkipSet(self._size, bits) for bits in range(1 << self._size)])
 
 

@@ -77,7 +77,7 @@ class _Cells:
         self._rate = 0.0  # of it, in tokens a second, by the rounded weights of the table
 
     def best(self, gap: float) -> Iterator[KnownSet]:
-        """The best set, if there is any."""
+        """The best set, if one was found."""
         bounds = self._bounds()
         if gap < inf:
             self._settle(bounds, max(gap, ROUNDING))
@@ -89,7 +89,7 @@ class _Cells:
     def _bounds(self) -> Floats:
         """The least loss that a set of each cell may have; notes good sets that it finds.
 
-        Prices of a byte are halved into where the best set just keeps the memory.
+        Prices of a byte are bisected to where the best set just fits into the memory.
         """
         bounds, fits = self._priced(0.0)
         low, high = 0.0, 0.0 if fits else inf
@@ -120,14 +120,14 @@ class _Cells:
                 return
             first, saved = self._prefixes[p], j + self._least
             found = least_loss(self._items.problem, saved, self._memory, first)
-            beyond = bounds[p:, j:]  # sets of these cells are among those that were asked for
+            beyond = bounds[p:, j:]  # the program also covered the sets of these cells
             np.maximum(beyond, inf if found is None else found.loss, out=beyond)
             if found is not None:
                 self._note(found.skips)
                 bounds[p, j] = inf  # its best set is noted, or one that saves more and loses less
 
     def _note(self, skips: SkipSet) -> bool:
-        """Whether the set keeps the memory; it is kept if it is also the fastest so far."""
+        """Whether the set fits into the memory; if so, keep it if it is the fastest so far."""
         solution = self._items.problem.solution(skips)
         if solution.bytes > self._memory:
             return False
