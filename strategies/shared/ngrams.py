@@ -162,7 +162,7 @@ class CopyBeliefs:
         self._counts = CopyCounts() if counts is None else counts
         carried = [self._counts.carried(place) for place in range(REMEMBERED)]
         expected = [prior * m / (m + 2) for m in range(1, REMEMBERED + 1)]
-        self._accepted = [a + hope for (a, _), hope in zip(carried, expected, strict=True)]
+        self._accepted = [hits + more for (hits, _), more in zip(carried, expected, strict=True)]
         self._seen = [seen + prior for _, seen in carried]
 
     def chances(self, copy: Copy) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ HALF = DraftPlan(SkipSet.of(4, attention=range(4)), StopRule(2))
 
 
 class Hoped(Prospect):
-    """Returns the given speed-up, and counts its calls."""
+    """Says what it is told, and counts how often it is asked."""
 
     def __init__(self, speedup, trial=0.0):
         self.value, self.seconds, self.asked = speedup, trial, 0
@@ -47,7 +47,7 @@ def context(number, length=100, budget=1000):
 
 
 def played(planner, rounds, accepted, select=0.0, first=0):
-    """Plans of some rounds in which `accepted` of two drafted tokens are accepted.
+    """Plans of some rounds in which so many of two drafted tokens are accepted.
 
     The text is as long as if no earlier round had drafted anything.
     """
@@ -62,7 +62,7 @@ def played(planner, rounds, accepted, select=0.0, first=0):
     return plans
 
 
-def test_what_cannot_pay_is_not_planned_and_reports_its_speed():
+def test_what_cannot_pay_is_never_planned_and_says_so():
     inner = Inner()
     plans = played(PayingPlanner(inner, Hoped(0.97)), 30, 2)
     assert inner.planned == 0
@@ -78,7 +78,7 @@ def test_planning_that_costs_more_than_its_stake_is_declined():
         assert inner.planned == planned
 
 
-def test_drafting_that_pays_is_not_interrupted():
+def test_what_pays_is_not_interrupted_and_not_decided_again():
     inner, hoped = Inner(), Hoped(1.2)
     played(PayingPlanner(inner, hoped), 300, 2)
     assert inner.planned == 300
@@ -91,7 +91,7 @@ def test_rounds_that_lose_more_than_the_stake_end_drafting():
     lost = COSTS.round(HALF, 99) - COSTS.autoregressive(99)  # a round, nothing accepted
     stake = RISK * 1000 * 8.0 * (1.0 - 1.0 / 1.05)
     assert inner.planned == int(stake / lost) + 1 < 60
-    assert inner.observed == inner.planned + 1  # one more: that others plan now
+    assert inner.observed == inner.planned + 1  # once told that others plan
     assert plans[-1].declined == pytest.approx(8.0 / COSTS.round(HALF, 99))  # as observed
 
 
@@ -150,7 +150,7 @@ def test_a_planner_that_drafts_does_not_rest():
     assert planner.rest() == 0
 
 
-def test_a_planner_that_learns_from_text_does_not_rest():
+def test_a_planner_that_learns_from_text_is_asked_in_every_round():
     class Reading(Inner):
         def follow(self, context):
             self.read = context.length

@@ -135,11 +135,11 @@ def test_expected_gain_counts_the_spine_as_rejected_where_a_leaf_was_accepted():
 
 def test_expected_gain_ignores_copied_tokens():
     copied = Draft((5, 6, 7), (-1, 0, 1), (1.0, 1.0, 0.2), copied=2)
-    stood = knots_after(copied, 3, (5, 6, 7, 8))
-    assert [chance for _, chance in stood.knots] == pytest.approx([(2 * 0.25 + 1) / 3, 0.75])
-    assert stood.price == pytest.approx(0.25 * (1 + 4) / (1 + 0.25 + 1.0))
-    fell = knots_after(copied, 1, (5, 8))  # a copied token was rejected, so the third not judged
-    assert [chance for _, chance in fell.knots] == pytest.approx([0.25, 0.75])
+    accepted = knots_after(copied, 3, (5, 6, 7, 8))
+    assert [chance for _, chance in accepted.knots] == pytest.approx([(2 * 0.25 + 1) / 3, 0.75])
+    assert accepted.price == pytest.approx(0.25 * (1 + 4) / (1 + 0.25 + 1.0))
+    rejected = knots_after(copied, 1, (5, 8))  # the third is not judged
+    assert [chance for _, chance in rejected.knots] == pytest.approx([0.25, 0.75])
 
 
 @pytest.mark.parametrize(

@@ -139,9 +139,9 @@ def test_continuations_are_what_the_engine_generates():
 
 @pytest.mark.parametrize("tiny", [DEEP, WINDOWED])
 def test_prompts_judged_at_once_are_their_judged_continuations(tiny):
-    executor, asked = tiny_executor(tiny), prompts(tiny)
-    wanted = [judge(executor, text) for text in continue_prompts(executor, asked, 12)]
-    found = judge_prompts(executor, asked, 12)
+    executor, given = tiny_executor(tiny), prompts(tiny)
+    wanted = [judge(executor, text) for text in continue_prompts(executor, given, 12)]
+    found = judge_prompts(executor, given, 12)
     for one, other in zip(found, wanted, strict=True):
         assert (one.tokens, one.first, one.cache.length) == (
             other.tokens,

@@ -175,10 +175,10 @@ def test_calls_alternate_so_that_a_slow_moment_affects_all():
 
 
 def test_progress_is_reported_after_each_sweep():
-    told = []
+    reported = []
     call = {"a": lambda: None}
-    time_interleaved(call, CPU, budget_seconds=0.0, progress=lambda *done: told.append(done))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    time_interleaved(call, CPU, budget_seconds=0.0, progress=lambda *done: reported.append(done))
+    assert reported == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_interruptions_do_not_move_what_a_call_takes():

@@ -165,6 +165,6 @@ def test_best_copies_where_that_pays_and_else_drafts_by_the_best_level():
 
 def test_nothing_is_drafted_where_no_level_pays():
     found = world(planted_llama(SHAPE, dict.fromkeys(range(12), 4.0)))
-    dear = prices(LAYERS, row=1.0)  # a verified row costs as much as a pass
-    plan = Cas().start(SHAPE).plan(found.context(costs=dear))
+    costly = prices(LAYERS, row=1.0)  # a verified row costs as much as a pass
+    plan = Cas().start(SHAPE).plan(found.context(costs=costly))
     assert (plan.stop.max_tokens, plan.skips) == (0, SkipSet.none(LAYERS))

@@ -141,7 +141,7 @@ def test_faithful_copies_after_every_match():
 PLAN = DraftPlan(SKIPS, StopRule(4))
 
 
-def heard(draft, accepted, emitted):
+def observed_by_inner(draft, accepted, emitted):
     inner = Listening(PLAN)
     cascade = cascading(inner)
     plan = cascade.plan(context(REPEATING))
@@ -151,22 +151,22 @@ def heard(draft, accepted, emitted):
 
 def test_the_inner_planner_observes_its_own_part():
     laws = {1: torch.ones(1), 2: torch.ones(2)}
-    told = heard(chain((4, 5, 6, 7), 2, laws), 3, (4, 5, 6, 9))
-    assert told.plan == PLAN
-    assert (told.draft.tokens, told.draft.parents) == ((6, 7), (-1, 0))
-    assert told.draft.confidences == (0.5, 0.5)
-    assert {parent: len(law) for parent, law in told.draft.laws.items()} == {-1: 1, 0: 2}
-    assert (told.accepted, told.emitted) == (1, (4, 5, 6, 9))
+    seen = observed_by_inner(chain((4, 5, 6, 7), 2, laws), 3, (4, 5, 6, 9))
+    assert seen.plan == PLAN
+    assert (seen.draft.tokens, seen.draft.parents) == ((6, 7), (-1, 0))
+    assert seen.draft.confidences == (0.5, 0.5)
+    assert {parent: len(law) for parent, law in seen.draft.laws.items()} == {-1: 1, 0: 2}
+    assert (seen.accepted, seen.emitted) == (1, (4, 5, 6, 9))
 
 
 def test_of_a_rejected_copy_it_only_observes_what_was_emitted():
-    told = heard(chain((4, 5, 6, 7), 2), 1, (4, 9))
-    assert (told.drafted, told.accepted, told.emitted, told.plan) == (0, 0, (4, 9), PLAN)
+    seen = observed_by_inner(chain((4, 5, 6, 7), 2), 1, (4, 9))
+    assert (seen.drafted, seen.accepted, seen.emitted, seen.plan) == (0, 0, (4, 9), PLAN)
 
 
 def test_a_round_without_a_copy_is_observed_as_it_was():
     draft = chain((4, 5, 6, 7), 0)
-    assert heard(draft, 1, (4, 9)).draft is draft
+    assert observed_by_inner(draft, 1, (4, 9)).draft is draft
 
 
 def test_what_the_inner_strategy_copied_is_its_own_to_observe():
@@ -183,9 +183,11 @@ def test_what_the_inner_strategy_copied_is_its_own_to_observe():
 
 def test_leaves_keep_their_parents():
     tokens, parents = (4, 5, 6, 7, 8, 9), (-1, 0, 1, 2, 1, 2)
-    told = heard(replace(chain((4,), 0), tokens=tokens, parents=parents, copied=2), 2, (4, 5, 1))
-    assert told.draft.parents == (-1, 0, -1, 0)
-    assert told.draft.tokens == (6, 7, 8, 9)
+    seen = observed_by_inner(
+        replace(chain((4,), 0), tokens=tokens, parents=parents, copied=2), 2, (4, 5, 1)
+    )
+    assert seen.draft.parents == (-1, 0, -1, 0)
+    assert seen.draft.tokens == (6, 7, 8, 9)
 
 
 INNER = {

@@ -60,9 +60,9 @@ def test_a_round_costs_the_second_models_steps_and_one_verification():
 
 
 def test_the_price_decides_how_much_is_drafted():
-    cheap, dear = drafter(0.1), drafter(1.2)
+    cheap, costly = drafter(0.1), drafter(1.2)
     assert planned(cheap.start(SHAPE), cheap.second()).stop.max_tokens > 4
-    assert planned(dear.start(SHAPE), dear.second()).stop.max_tokens == 0
+    assert planned(costly.start(SHAPE), costly.second()).stop.max_tokens == 0
     fixed = drafter(1.2, priced=False, longest=4)
     assert planned(fixed.start(SHAPE), fixed.second()).stop == StopRule(4)
 

@@ -2,7 +2,6 @@
 
 from doubles.contexts import plain_context
 
-import specframe
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.strategies.fixed import FixedSkips
 from specframe.types import DraftPlan, ModelShape, SkipSet, StopRule
@@ -21,8 +20,3 @@ def test_the_given_plan_is_made_in_every_context():
 def test_autoregressive_drafts_and_captures_nothing():
     plan = Autoregressive().start(SHAPE).plan(plain_context(SHAPE))
     assert (plan.stop.max_tokens, len(plan.skips), plan.capture) == (0, 0, False)
-
-
-def test_both_are_reached_by_name():
-    assert specframe.strategy_class("fixed") is FixedSkips
-    assert specframe.strategy_class("autoregressive") is Autoregressive

@@ -203,8 +203,8 @@ def test_a_planning_that_cannot_pay_for_itself_is_not_computed(after_prompt):
 
 
 def test_no_speculation_where_it_does_not_pay(after_prompt):
-    dear = prices(6, row=1.0)  # every row of verification costs as much as a token
-    plan = KnapSpec().start(SHAPE).plan(after_prompt.context(budget=100_000, costs=dear))
+    costly = prices(6, row=1.0)  # every row of verification costs as much as a token
+    plan = KnapSpec().start(SHAPE).plan(after_prompt.context(budget=100_000, costs=costly))
     assert plan.stop.max_tokens == 0
     assert not plan.capture
 

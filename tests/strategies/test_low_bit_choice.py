@@ -49,10 +49,10 @@ OFFLINE = {
     "knap-knn": {"domain_evaluations": "40"},
 }
 ONLINE = ("knapspec", "swift")
-DEAR = {"sql": [0.6] * SIZE}  # what is skipped is missed
+LOSSY = {"sql": [0.6] * SIZE}  # skipping any sublayer loses much
 
 
-def calibrated(name, costs, losses=DEAR, preset="best", evaluations="60", **options):
+def calibrated(name, costs, losses=LOSSY, preset="best", evaluations="60", **options):
     lab = WrittenLab(SHAPE, losses, costs, low_losses={4: 0.2, 8: 0.001})
     usual = OFFLINE.get(name, {}) if preset == "best" else {}
     options = {**usual, "evaluations": evaluations, **options}
@@ -81,7 +81,7 @@ def test_what_costs_nothing_is_skipped_and_the_rest_runs_low_bit(name):
     assert set(skips.lowered) == {0, 2, 3, 5, 7}
 
 
-DOMAINS = {"sql": DEAR["sql"], "story": [0.02 if b in (1, 4, 6) else 0.6 for b in range(SIZE)]}
+DOMAINS = {"sql": LOSSY["sql"], "story": [0.02 if b in (1, 4, 6) else 0.6 for b in range(SIZE)]}
 
 
 @pytest.mark.parametrize("memory", ["0", "45B", "1kB"])
@@ -188,7 +188,9 @@ def test_online_strategies_never_choose_low_bit_weights_that_are_slower(name):
 def test_a_domain_that_tries_little_more_than_low_bit_sets_still_gets_its_losses():
     domains = ("sql", "story")
     costs = with_low_bits(PLAIN, 0.4)
-    lab = WrittenLab(SHAPE, dict.fromkeys(domains, DEAR["sql"]), costs, low_losses={4: 0.2, 8: 0.0})
+    lab = WrittenLab(
+        SHAPE, dict.fromkeys(domains, LOSSY["sql"]), costs, low_losses={4: 0.2, 8: 0.0}
+    )
     hurried = {"evaluations": "20", "domain_evaluations": "1"}
     found = strategy_from("knap-knn", SHAPE, "best", hurried).calibrate(lab, prompts_of(domains, 8))
     assert all(judged.skips.low_bits == 8 for judged in found.skip_sets().values())
@@ -237,32 +239,32 @@ def test_bayesian_optimisation_uses_three_states_after_a_low_bit_set():
     search = BayesianSearch(SIZE, quick=True)
     for skips, value in ((FULL, 1.0), (FULL.lower(4), 1.1), (best, 1.5)):
         search.tell(skips, value)
-    asked = []
+    proposed = []
     for _ in range(12):
-        asked.append(search.ask())
-        search.tell(asked[-1], 1.0)
-    assert len(set(asked)) == 12
-    assert {skips.low_bits for skips in asked} == {8}
-    assert all(skips.low_head for skips in asked)
-    assert any(skips.low and skips.bits for skips in asked)
+        proposed.append(search.ask())
+        search.tell(proposed[-1], 1.0)
+    assert len(set(proposed)) == 12
+    assert {skips.low_bits for skips in proposed} == {8}
+    assert all(skips.low_head for skips in proposed)
+    assert any(skips.low and skips.bits for skips in proposed)
 
 
 def test_sets_that_differ_in_the_head_s_precision_alone_are_one_point_of_the_optimiser():
     search = BayesianSearch(SIZE, quick=True)
     for skips, value in ((FULL, 1.0), (FULL.lower(8, [], head=True), 1.4)):
         search.tell(skips, value)
-    asked = search.ask()
+    proposed = search.ask()
     search.tell(FULL.flip(0), 1.0)
     search.tell(FULL.flip(0).lower(8, [], head=True), 1.1)
-    assert asked.low_head
+    assert proposed.low_head
 
 
 def test_bayesian_optimisation_of_full_sets_stays_in_two_states():
     search = BayesianSearch(SIZE, quick=True)
     search.tell(FULL.lower(8), 1.0)
     search.tell(FULL, 1.5)
-    asked = search.ask()
-    assert not asked.low_bits
+    proposed = search.ask()
+    assert not proposed.low_bits
 
 
 def test_other_precisions_keep_what_is_skipped():

@@ -140,12 +140,12 @@ def test_greedy_tokens_are_the_models_own(preset):
 def test_a_new_text_starts_with_the_acceptance_of_earlier_ones():
     counts, copy = CopyCounts(), Copy((5,), 2)
     first = CopyBeliefs(4.0, counts)
-    (hoped,) = first.chances(copy)
+    (before,) = first.chances(copy)
     at_the_same_time = CopyBeliefs(4.0, counts)
     for _ in range(100):
         first.observe(copy, 1, 0)
-    assert at_the_same_time.chances(copy) == (hoped,)
+    assert at_the_same_time.chances(copy) == (before,)
     (later,) = CopyBeliefs(4.0, counts).chances(copy)
-    assert later == pytest.approx(4.0 * hoped / (4.0 + CARRIED))
+    assert later == pytest.approx(4.0 * before / (4.0 + CARRIED))
     other = Copy((5,), 3)
     assert CopyBeliefs(4.0, counts).chances(other) == CopyBeliefs(4.0).chances(other)

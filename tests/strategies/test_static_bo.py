@@ -99,8 +99,8 @@ def test_a_second_calibration_starts_from_the_first_ones_set():
 def test_progress_is_reported_and_the_curve_is_kept():
     lab = written()
     found = StaticBO(OfflineConfig(search="local", evaluations=30)).calibrate(lab, PROMPTS).found
-    told = [done for what, done, of in lab.told if of == 30]
-    assert told == list(range(1, 31))
+    reported = [done for what, done, of in lab.told if of == 30]
+    assert reported == list(range(1, 31))
     values = [value for _, value in found.best_so_far]
     assert values == sorted(values)
     assert found.ended == "evaluations"

@@ -148,11 +148,16 @@ def test_the_price_decides_how_much_is_copied():
     text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4]
     planner = strategy_from("suffix", SHAPE).start(SHAPE)
     assert copied(planner, text) == (5, 6, 7, 8, 9, 1, 2, 3, 4)
-    dear = plain_context(SHAPE, text, prompt_length=2, budget=100, costs=FULL_PRICE)
-    assert strategy_from("suffix", SHAPE).start(SHAPE).plan(dear) == DraftPlan(
+    priced = plain_context(SHAPE, text, prompt_length=2, budget=100, costs=FULL_PRICE)
+    assert strategy_from("suffix", SHAPE).start(SHAPE).plan(priced) == DraftPlan(
         SkipSet.none(LAYERS), StopRule(0), capture=False
     )
-    assert strategy_from("suffix", SHAPE, "faithful").start(SHAPE).plan(dear).copied == (5, 6, 7, 8)
+    assert strategy_from("suffix", SHAPE, "faithful").start(SHAPE).plan(priced).copied == (
+        5,
+        6,
+        7,
+        8,
+    )
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(4, marks=pytest.mark.slow)])

@@ -202,9 +202,9 @@ def test_trying_takes_no_more_than_its_share(after_prompt):
 
 
 def test_no_speculation_and_no_further_sets_where_it_does_not_pay(after_prompt):
-    dear = prices(6, row=1.0)  # every row of verification costs as much as a token
+    costly = prices(6, row=1.0)  # every row of verification costs as much as a token
     planner = Swift().start(SHAPE)
-    context = after_prompt.context(budget=10_000, costs=dear)
+    context = after_prompt.context(budget=10_000, costs=costly)
     for index in range(20):
         plan = planner.plan(replace(context, round=index))
         assert plan.stop.max_tokens == 0

@@ -41,7 +41,7 @@ def test_uniform_layers_are_whole_inner_and_evenly_spread(layers, share):
 
 
 @pytest.mark.parametrize("name", BLIND)
-def test_nothing_is_drafted_with_too_few_layers(name):
+def test_too_few_layers_leave_nothing_to_skip_and_nothing_is_drafted(name):
     shape = ModelShape(2, 32, 61, 4, 2, 8, 48, 256)
     plan = strategy_from(name, shape).start(shape).plan(plain_context(shape))
     assert (len(plan.skips), plan.stop.max_tokens) == (0, 0)

@@ -38,7 +38,7 @@ __all__ = ["resolve_within"]
 Floats = NDArray[np.float64]
 PRICES = 12  # of a byte, beside 0
 FIRST_PRICE = 1e-3  # of them, in losses of skipping everything for the whole memory
-DEARER = 8.0
+RAISED = 8.0  # factor between prices until a set fits
 TRIED = 4  # best cells of each table
 ROUNDING = 1e-9  # speeds that differ by less, relative, are equal
 
@@ -98,7 +98,7 @@ class _Cells:
             more, fits = self._priced(price)
             bounds = np.maximum(bounds, more)
             low, high = (low, price) if fits else (price, high)
-            price = (low + high) / 2 if high < inf else DEARER * price
+            price = (low + high) / 2 if high < inf else RAISED * price
         return bounds
 
     def _priced(self, price: float) -> tuple[Floats, bool]:

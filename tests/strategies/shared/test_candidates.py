@@ -196,7 +196,7 @@ def test_a_candidate_that_continues_is_priced_again_and_keeps_what_it_learnt():
     assert after.price != pytest.approx(before.price)
 
 
-def test_another_candidate_starts_without_experience():
+def test_another_candidate_begins_with_nothing_learnt():
     planner = considering([HALF, HALF.flip(8)], np.array([0.9, 0.88]), prior=2.0)
     chosen, untouched = planner.chosen, planner.present(at(100)).stop.gain.knots
     for _ in range(40):

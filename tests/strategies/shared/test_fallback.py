@@ -61,11 +61,11 @@ def test_no_set_is_left_before_enough_rounds_were_seen():
 
 def test_new_prices_do_not_reset_the_stop_rule():
     planner = FallbackPlanner((judged(),), FallbackRules(check=0))
-    dear = prices(LAYERS, attention=(1.0, 0.02), mlp=1.0)
-    before = planner.plan(context(50, costs=dear))
+    costly = prices(LAYERS, attention=(1.0, 0.02), mlp=1.0)
+    before = planner.plan(context(50, costs=costly))
     planner.observe(outcome(before, 1))
-    learnt = planner.plan(context(51, costs=dear)).stop.gain
-    later = planner.plan(context(900, costs=dear)).stop.gain
+    learnt = planner.plan(context(51, costs=costly)).stop.gain
+    later = planner.plan(context(900, costs=costly)).stop.gain
     assert later.knots == learnt.knots != before.stop.gain.knots
     assert later.price != pytest.approx(learnt.price)
 
@@ -109,8 +109,8 @@ def test_nothing_is_drafted_with_a_set_that_does_not_pay():
 
 
 def test_the_machines_prices_overrule_those_of_calibration():
-    dear = plain_costs(LAYERS, attention=1e-6, mlp=1e-6)  # nothing to save by skipping
-    assert run(FallbackPlanner((judged(),), FallbackRules()), 3, 3, costs=dear) == [None] * 3
+    costly = plain_costs(LAYERS, attention=1e-6, mlp=1e-6)  # nothing to save by skipping
+    assert run(FallbackPlanner((judged(),), FallbackRules()), 3, 3, costs=costly) == [None] * 3
     declined = FallbackPlanner((judged(draft=0),), FallbackRules())
     assert run(declined, 3, 3, costs=plain_costs(LAYERS)) == [GOOD] * 3
 

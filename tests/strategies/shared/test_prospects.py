@@ -23,7 +23,7 @@ COSTS = plain_costs(LAYERS)
 
 
 def turned(*angles):
-    """The stream of one row, which each sublayer turns by one of these angles."""
+    """The stream of one row, turned by so much at each sublayer."""
     places = [sum(angles[:depth]) for depth in range(len(angles) + 1)]
     return {
         depth: torch.tensor([[math.cos(place), math.sin(place)]])
@@ -35,12 +35,12 @@ def hoped(prospect, *angles):
     return prospect.speedup(context_at(SHAPE, prompt_states=turned(*angles)))
 
 
-def test_sublayers_that_change_little_promise_a_speedup():
+def test_sublayers_that_change_nothing_promise_much_and_others_nothing():
     assert hoped(StreamProspect(8), *[0.01] * 12) > 3.0
     assert hoped(StreamProspect(8), *[1.5] * 12) < 1.0
 
 
-def test_the_promised_speedup_falls_as_sublayers_change_more():
+def test_the_more_sublayers_change_the_less_is_promised():
     found = [hoped(StreamProspect(8), *[angle] * 12) for angle in (0.1, 0.3, 0.5, 0.8)]
     assert found == sorted(found, reverse=True)
     assert found[0] > found[-1]
@@ -72,7 +72,7 @@ def test_what_was_measured_after_the_prompt_is_kept():
     assert StreamProspect(8).speedup(context_at(SHAPE)) == UNKNOWN
 
 
-def test_judged_sets_promise_the_upper_end_of_their_interval():
+def test_judged_sets_are_hoped_at_the_upper_end():
     half = SkipSet.of(LAYERS, attention=range(LAYERS))
     acceptance = Estimate(0.8, 0.6, 0.9, 100)
     judged = JudgedSet(half, acceptance, 4, 1.0, 0.5, 1.0, 50, 0.8, 10)
@@ -82,7 +82,7 @@ def test_judged_sets_promise_the_upper_end_of_their_interval():
     assert JudgedProspect((), 8).speedup(context_at(SHAPE)) == 1.0
 
 
-def test_several_strategies_promise_the_best_and_pay_all_trials():
+def test_several_strategies_hope_for_the_best_and_try_all():
     gentle, rough = (StreamProspect(8, lambda context: 2.0) for _ in range(2))
     hoped(gentle, *[0.01] * 12)
     hoped(rough, *[1.5] * 12)

@@ -201,13 +201,13 @@ def test_likely_sets_are_new_and_do_not_change_the_search(name, seed, count):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_likeliest_set_is_usually_proposed_next(seed):
     search = LocalSearch(SIZE, seed, nested=[SkipSet(SIZE, 3), SkipSet(SIZE, 15)])
-    foreseen, expected = 0, []
+    likely, expected = 0, []
     for _ in range(60):
-        asked = search.ask()
-        foreseen += asked in expected
+        proposed = search.ask()
+        likely += proposed in expected
         expected = search.likely(1)
-        search.tell(asked, 0.0)
-    assert foreseen >= 50
+        search.tell(proposed, 0.0)
+    assert likely >= 50
 
 
 @given(bits=st.integers(0, 2**6 - 1), seed=st.integers(0, 99))

@@ -81,10 +81,10 @@ def test_without_a_limit_it_is_the_best_set_of_the_table(seed, layers):
 def test_more_memory_is_never_slower_and_the_whole_of_a_model_is_solved_in_a_few_programs(
     monkeypatch,
 ):
-    asked = []
+    programs = []
     solve = within_memory.least_loss
     monkeypatch.setattr(
-        within_memory, "least_loss", lambda *given: asked.append(given) or solve(*given)
+        within_memory, "least_loss", lambda *given: programs.append(given) or solve(*given)
     )
     costs, model = costs_of(24), model_of(48, 0)
     prices = RoundPrices.at(costs, 100, range(1, 13))
@@ -95,7 +95,7 @@ def test_more_memory_is_never_slower_and_the_whole_of_a_model_is_solved_in_a_few
     assert speeds[-1] > speeds[0]
     used = [0 if one.skips is None else costs.low_bytes(one.skips) for one in found]
     assert all(use <= memory for use, memory in zip(used, memories, strict=True))
-    assert 0 < len(asked) < 40
+    assert 0 < len(programs) < 40
 
 
 def test_a_gap_that_is_allowed_is_kept():
