@@ -260,16 +260,12 @@ class _AutoPlanner(Planner):
         """Equation (4), among what (5) and (6) allow."""
         best, chosen = 1.0, None
         for arm in range(len(self._planners)):
-            upper = self._upper(arm)
+            upper = self._record.evidence[arm].upper(self._config.width)  # equation (3)
             if upper > best and arm not in self._hopeless and self._may_plan(arm, context.costs):
                 best, chosen = upper, arm
         if chosen != self._current and self._current is not None:
             self._planners[self._current].observe(absence(context.shape.layers))
         self._current, self._left = chosen, self._config.block
-
-    def _upper(self, arm: int) -> float:
-        """Equation (3)."""
-        return self._record.evidence[arm].upper(self._config.width)
 
     def _may_plan(self, arm: int, costs: CostModel) -> bool:
         """Equation (5)."""

@@ -71,7 +71,7 @@ from specframe.strategies.shared.searching.offline import (
     unjudged,
 )
 from specframe.strategies.shared.searching.search import Allowance
-from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet
+from specframe.types import DraftPlan, ModelShape, Outcome, Prompt
 
 __all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig"]
 
@@ -219,7 +219,7 @@ class KnnSsd(LookingUp):
                 lab,
                 own,
                 self.config,
-                _starts(sets),
+                tuple(dict.fromkeys(judged.skips for judged in sets.values())),
                 evaluations,
                 Allowance(share * allowance.left),
                 room,
@@ -290,7 +290,3 @@ def _in_order(sets: Mapping[str, JudgedSet], match: Match | None) -> tuple[str, 
     if fallback and not match.known:
         return fallback
     return match.label, *fallback
-
-
-def _starts(sets: Mapping[str, JudgedSet]) -> tuple[SkipSet, ...]:
-    return tuple(dict.fromkeys(judged.skips for judged in sets.values()))

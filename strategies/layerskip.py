@@ -100,7 +100,7 @@ class _InOrder(Scripted):
     """The given sets, one after another."""
 
     def propose(self) -> Proposals:
-        yield from self._all_starts()
+        yield from self._each(self._starts)
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,8 @@ class Adapter:
 
     def with_weights(self, change: Callable[[Tensor], Tensor]) -> Adapter:
         """The same with each of its tensors replaced."""
-        return replace(
-            self,
-            norm=change(self.norm),
-            qkv=change(self.qkv),
-            output=change(self.output),
-            gain=change(self.gain),
-        )
+        norm, qkv, output, gain = map(change, self.weights())
+        return replace(self, norm=norm, qkv=qkv, output=output, gain=gain)
 
     def weights(self) -> list[Tensor]:
         """What is trained."""

@@ -84,7 +84,7 @@ class KnapsackSearch(Scripted):
     def propose(self) -> Proposals:
         """Until jitter gives no set that was not measured yet."""
         random = np.random.default_rng(self._seed)
-        yield from self._all_starts()
+        yield from self._each(self._starts)
         if self._guess is None:
             yield from self._random_sets(random, self._explored)
         else:
@@ -121,7 +121,7 @@ class KnapsackSearch(Scripted):
         if self.expected is None or self.expected.low is None:
             fitted = self._fitted()
             each = [replace(fitted, low=self._low_in_the_mean(bits)) for bits in self._widths]
-            self.expected = max(each, key=self._promise)
+            self.expected = max(each, key=lambda one: self._resolved(one).choice.fastest)
         low = self.expected.low
         assert low is not None
         for number in range(LOWERED):
@@ -135,10 +135,6 @@ class KnapsackSearch(Scripted):
         with_head = self._measured(everything.lower(bits)).value
         head = max(-np.log(max(with_head, FEWEST)) - lost, 0.0)
         return LowLosses(bits, (float(lost) / self._size,) * self._size, float(head))
-
-    def _promise(self, fitted: Fitted) -> float:
-        """Tokens a second of the best set."""
-        return self._resolved(fitted).choice.fastest
 
     def _random_sets(self, random: np.random.Generator, count: int) -> Proposals:
         """Of any size that may pay, with any members."""

@@ -190,7 +190,7 @@ def _local(
     It could not start from everything on low-bit weights.
     """
     widths = lab.costs.quicker_widths(typical_context(lab, split.search))
-    nested = () if starts else _guessed_nested(lab, split)
+    nested = () if starts else nested_by_loss(guessed_losses(lab, split.search[::GUESSED]))
     climbing = LocalSearch(lab.shape.sublayers, config.seed, starts, widths=widths, nested=nested)
     if not (widths and room.limited):
         return climbing
@@ -216,11 +216,6 @@ def _knapsack(
         widths=lab.costs.quicker_widths(n),
         room=room,
     )
-
-
-def _guessed_nested(lab: Lab, split: PromptSplit) -> list[SkipSet]:
-    """Nested sets to start from if no set is known yet."""
-    return nested_by_loss(guessed_losses(lab, split.search[::GUESSED]))
 
 
 def _objective(lab: Lab, split: PromptSplit, config: OfflineConfig) -> Objective | None:

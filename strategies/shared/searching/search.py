@@ -169,9 +169,6 @@ class Scripted(Searcher):
                 likely[skips] = None
         return tuple(likely)
 
-    def _all_starts(self) -> Proposals:
-        yield from self._each(self._starts)
-
     def _each(self, sets: Sequence[SkipSet]) -> Proposals:
         self._coming = sets
         for skips in sets:

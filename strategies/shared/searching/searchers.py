@@ -38,7 +38,7 @@ class RandomSearch(Scripted):
 
     def propose(self) -> Proposals:
         """The script; it does not end."""
-        yield from self._all_starts()
+        yield from self._each(self._starts)
         chance = random.Random(self._seed)
         while True:
             members = chance.sample(range(self._size), chance.randint(1, self._size))
@@ -71,7 +71,7 @@ class LocalSearch(Scripted):
     def propose(self) -> Proposals:
         """The script; it does not end."""
         chance = random.Random(self._seed)
-        yield from self._all_starts()
+        yield from self._each(self._starts)
         yield SkipSet(self._size)
         yield from self._each(tuple(in_other_precisions(SkipSet(self._size), self._widths)))
         if self._given_nested:
@@ -149,7 +149,7 @@ class Annealing(Scripted):
     def propose(self) -> Proposals:
         """From the best start, `steps` times."""
         chance = random.Random(self._seed)
-        yield from self._all_starts()
+        yield from self._each(self._starts)
         yield SkipSet(self._size)
         here = self._best_known()
         assert here is not None
