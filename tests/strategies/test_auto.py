@@ -15,7 +15,7 @@ from doubles.planted_labs import (
 )
 from doubles.replayed import Stream, clustered, seconds_between
 from doubles.strategies import Listening
-from doubles.strategies_worlds import prices
+from doubles.strategies_worlds import outcome, prices
 from doubles.written_lab import small_shape
 
 from specframe.contract.naming import strategy_from
@@ -150,24 +150,9 @@ def test_an_arm_gets_another_chance_when_the_text_changes():
     assert last.count(late.skips) > 0.8 * len(last)
 
 
-def test_only_the_arm_that_planned_learns_and_it_observes_when_it_is_left():
+def two_arms():
     skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
-    first, second = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
-    planner = Auto((first, second), ALONE).start(SHAPE)
-    context = plain_context(SHAPE, [0] * 50, prompt_length=10, budget=500, costs=COSTS)
-    for _ in range(400):
-        plan = planner.plan(context)
-        drafted = plan.stop.max_tokens
-        draft = Draft((0,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-        accepted = drafted if plan == first.plan else 0
-        planner.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
-    for arm in (first, second):
-        own = [outcome for outcome in arm.heard if outcome.emitted]
-        assert {outcome.plan for outcome in own} == {arm.plan}
-    absences = [outcome for outcome in second.heard if not outcome.emitted]
-    assert absences
-    assert all(not o.plan.capture and o.drafted == 0 for o in absences)
-    assert len(first.heard) > 10 * len(second.heard)
+    return (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
 
 
 def played_rounds(planner, good, rounds=60):
@@ -178,15 +163,24 @@ def played_rounds(planner, good, rounds=60):
         plan = planner.plan(context)
         plans.append(plan)
         drafted = plan.stop.max_tokens
-        draft = Draft((0,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-        accepted = drafted if plan == good.plan else 0
-        planner.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
+        planner.observe(outcome(plan, drafted if plan == good.plan else 0, drafted))
     return plans
 
 
+def test_only_the_arm_that_planned_learns_and_it_observes_when_it_is_left():
+    first, second = two_arms()
+    played_rounds(Auto((first, second), ALONE).start(SHAPE), first, 400)
+    for arm in (first, second):
+        own = [outcome for outcome in arm.heard if outcome.emitted]
+        assert {outcome.plan for outcome in own} == {arm.plan}
+    absences = [outcome for outcome in second.heard if not outcome.emitted]
+    assert absences
+    assert all(not o.plan.capture and o.drafted == 0 for o in absences)
+    assert len(first.heard) > 10 * len(second.heard)
+
+
 def test_the_next_sequence_begins_with_what_this_one_found():
-    skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
-    bad, good = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
+    bad, good = two_arms()
     auto = Auto((bad, good), ALONE)
     assert played_rounds(auto.start(SHAPE), good)[0] == bad.plan
     assert set(played_rounds(auto.start(SHAPE), good)) == {good.plan}
@@ -194,8 +188,7 @@ def test_the_next_sequence_begins_with_what_this_one_found():
 
 
 def test_an_arm_that_is_not_chosen_does_not_plan():
-    skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
-    bad, good = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
+    bad, good = two_arms()
     auto = Auto((bad, good), ALONE)
     played_rounds(auto.start(SHAPE), good)
     heard = len(bad.heard)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from doubles.contexts import plain_context
 from doubles.laws import THREE_TOKENS, Case, law_error
+from doubles.strategies_worlds import outcome
 from doubles.tiny import tiny_executor
 from doubles.written_lab import flat, small_shape
 
@@ -13,7 +14,7 @@ from specframe.contract.second_model import SecondModel
 from specframe.costs.model import CostModel
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.draft_model import DraftModel, DraftModelConfig
-from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, SkipSet, StopRule
 
 LAYERS = 4
 SHAPE = small_shape(LAYERS)
@@ -72,9 +73,7 @@ def test_a_model_whose_drafts_are_rejected_is_given_up():
     planner = strategy.start(SHAPE)
     for _ in range(60):
         plan = planned(planner, strategy.second())
-        count = plan.stop.max_tokens
-        draft = Draft((1,) * count, tuple(range(-1, count - 1)), (0.9,) * count)
-        planner.observe(Outcome(plan, draft, 0, (5,)))
+        planner.observe(outcome(plan, 0, plan.stop.max_tokens))
     assert planned(planner, strategy.second()).stop.max_tokens == 0
 
 

@@ -255,11 +255,6 @@ def test_more_attention_is_skipped_as_the_context_grows():
 # configuration
 
 
-@pytest.mark.parametrize(("layers", "protected"), [(6, 0), (12, 0), (22, 1), (32, 1), (80, 3)])
-def test_layers_are_protected_by_the_depth(layers, protected):
-    assert round(ChainConfig().protected * layers) == protected
-
-
 def test_a_fixed_stop_drafts_the_planned_length(after_prompt):
     costs = prices(6)
     context = after_prompt.context(costs=costs)

@@ -14,6 +14,7 @@ from doubles.planted_labs import (
     planted_prompts,
 )
 from doubles.reference_data import REFERENCE
+from doubles.strategies_worlds import outcome
 from doubles.written_lab import (
     WrittenLab,
     context_at,
@@ -32,7 +33,7 @@ from specframe.strategies.shared.domains.neighbours import GraphIndex
 from specframe.strategies.shared.judging.find_set import judge_set
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.published import read_anchors, read_skip_sets
-from specframe.types import Draft, Outcome, Prompt, SkipSet, StopRule
+from specframe.types import Prompt, SkipSet, StopRule
 
 LAYERS = 4
 SHAPE = small_shape(LAYERS)
@@ -74,11 +75,6 @@ def set_of(domain):
     return SkipSet.from_sublayers(LAYERS, FREE[domain])
 
 
-def fail(planner, plan):
-    draft = Draft((5, 5), (-1, 0), (0.9, 0.9))
-    planner.observe(Outcome(plan, draft, 0, (6,), 0.0, 0.0, 0.0))
-
-
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_each_domain_gets_the_set_that_costs_nothing_there(learnt, domain):
     assert learnt.found.sets[domain].skips == set_of(domain)
@@ -116,7 +112,7 @@ def test_a_set_that_fails_is_left_for_the_mixed_one(learnt):
         plan = live.plan(context(states, 30, i))
         if plan.stop.max_tokens:
             seen.append(plan.skips)
-            fail(live, plan)
+            live.observe(outcome(plan, 0))
     assert seen[:12] == [set_of("sql")] * 12
     assert seen[12] == learnt.found.sets[MIXED].skips
 

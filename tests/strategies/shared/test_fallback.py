@@ -1,7 +1,7 @@
 """Sets are drafted with while they pay, and left when their acceptance is below the judged one."""
 
 import pytest
-from doubles.strategies_worlds import prices
+from doubles.strategies_worlds import outcome, prices
 from doubles.written_lab import context_at, plain_costs, small_shape
 
 from specframe.contract.judged_set import JudgedSet
@@ -13,7 +13,7 @@ from specframe.strategies.shared.planners.fallback import (
     FallbackRules,
     least_acceptance,
 )
-from specframe.types import Draft, DraftPlan, Estimate, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
 
 LAYERS = 4
 SHAPE = small_shape(LAYERS)
@@ -30,18 +30,13 @@ def context(length=50, **given):
     return context_at(SHAPE, length, **given)
 
 
-def outcome(plan, accepted: int, drafted: int = 3):
-    draft = Draft((5,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-    return Outcome(plan, draft, accepted, (5,) * (accepted + 1), 0.0, 0.0, 0.0)
-
-
 def run(planner, rounds, accepted, **given):
     """The skip sets drafted with, round by round; None where nothing was drafted."""
     seen = []
     for i in range(rounds):
         plan = planner.plan(context(50 + i, **given))
         seen.append(plan.skips if plan.stop.max_tokens else None)
-        planner.observe(outcome(plan, accepted) if plan.stop.max_tokens else outcome(plan, 0, 0))
+        planner.observe(outcome(plan, accepted, 3) if plan.stop.max_tokens else outcome(plan, 0, 0))
     return seen
 
 
@@ -63,7 +58,7 @@ def test_new_prices_do_not_reset_the_stop_rule():
     planner = FallbackPlanner((judged(),), FallbackRules(check=0))
     costly = prices(LAYERS, attention=(1.0, 0.02), mlp=1.0)
     before = planner.plan(context(50, costs=costly))
-    planner.observe(outcome(before, 1))
+    planner.observe(outcome(before, 1, 3))
     learnt = planner.plan(context(51, costs=costly)).stop.gain
     later = planner.plan(context(900, costs=costly)).stop.gain
     assert later.knots == learnt.knots != before.stop.gain.knots
@@ -81,7 +76,7 @@ def test_the_band_ends_below_what_unseen_prompts_did():
         left = None
         for i in range(200):
             plan = planner.plan(context(50))
-            planner.observe(outcome(plan, 3 if i % 5 < 3 else 0))
+            planner.observe(outcome(plan, 3 if i % 5 < 3 else 0, 3))
             if plan.skips != GOOD and left is None:
                 left = i
         return left
@@ -98,7 +93,7 @@ def test_sampled_tokens_are_only_held_to_paying():
     for i in range(200):
         plan = planner.plan(context(50, sampled=True))
         assert plan.skips == GOOD
-        planner.observe(outcome(plan, 3 if i % 5 < 3 else 0))
+        planner.observe(outcome(plan, 3 if i % 5 < 3 else 0, 3))
 
 
 def test_nothing_is_drafted_with_a_set_that_does_not_pay():
@@ -137,7 +132,7 @@ def test_the_gain_rule_has_the_price_of_a_step():
 def test_the_adaptive_rule_moves():
     planner = FallbackPlanner((judged(),), FallbackRules(stop="adaptive", check=0))
     before = planner.plan(context())
-    planner.observe(outcome(before, 0))
+    planner.observe(outcome(before, 0, 3))
     assert before.stop.confidence == 0.6
     assert planner.plan(context()).stop.confidence > 0.6
 
