@@ -167,7 +167,9 @@ def test_no_search_chooses_low_bit_weights_that_are_slower(name):
     [*(pytest.param(n, marks=pytest.mark.slow) for n in ("static-bo", "knn-ssd")), "knap-knn"],
 )
 def test_published_presets_search_full_and_skipped_alone(name):
-    found = calibrated(name, with_low_bits(PLAIN, 0.4), preset="faithful", evaluations="6")
+    brief = {} if name == "static-bo" else {"domain_evaluations": "6"}
+    costs = with_low_bits(PLAIN, 0.4)
+    found = calibrated(name, costs, preset="faithful", evaluations="6", **brief)
     assert not any(judged.skips.low_bits for judged in found.skip_sets().values())
 
 
