@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from specframe.executors.cache import CursorCache
+from specframe.executors.executor import NO_ROWS, Executor, chain_step
+from specframe.types import SkipSet
+
 Key = TypeVar("Key")
 Call = Callable[[], object]
 Progress = Callable[[int, int], None]  # done, of how many
@@ -69,6 +73,22 @@ def time_interleaved(
         if progress is not None:
             progress(done + 1, repeats)
     return {key: Sample(times) for key, times in zip(calls, zip(*sweeps, strict=True), strict=True)}
+
+
+def written_cache(executor: Executor, columns: int, room: int) -> CursorCache:
+    """A cache with all `columns` written, and `room` for more.
+
+    Zeros that were never written share one page of memory and would be read too fast.
+    """
+    cache = executor.new_cache(columns + room)
+    timed_walk(executor, cache, 0, 1, SkipSet.none(executor.shape.layers))  # may allocate
+    cache.commit(range(columns - 1, -1, -1))  # the reversed order copies every column
+    return cache
+
+
+def timed_walk(executor: Executor, cache: CursorCache, n: int, rows: int, skips: SkipSet) -> None:
+    """A walk of `rows` rows after `n` committed tokens, without the head."""
+    executor.walk(chain_step([0] * rows, n, executor.device), cache, skips, rows=NO_ROWS)
 
 
 def _cpu_sweep(calls: Sequence[Call]) -> list[float]:

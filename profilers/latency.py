@@ -19,9 +19,14 @@ import torch
 from specframe.costs.model import CostModel
 from specframe.costs.tables import Table, rising
 from specframe.errors import InvalidConfig
-from specframe.executors.cache import CursorCache
-from specframe.executors.executor import NO_ROWS, Executor, chain_step
-from specframe.profilers.clocks import Agreed, Progress, time_interleaved
+from specframe.executors.executor import Executor
+from specframe.profilers.clocks import (
+    Agreed,
+    Progress,
+    time_interleaved,
+    timed_walk,
+    written_cache,
+)
 from specframe.profilers.low_bit import with_low_prices
 from specframe.profilers.machine import machine_facts
 from specframe.profilers.parts import Parts, split_walks, timed_sets
@@ -166,7 +171,7 @@ def _calls(
     executor: Executor, grid: LatencyGrid, cells: Sequence[Cell], sets: Sequence[SkipSet]
 ) -> dict[Hashable, Callable[[], object]]:
     """The timed calls: a walk for each cell and skip set, and the head for each row count."""
-    cache = _written_cache(executor, grid.contexts[-1], grid.rows[-1])
+    cache = written_cache(executor, grid.contexts[-1], grid.rows[-1])
     hidden = torch.ones(
         1, grid.rows[-1], executor.shape.hidden, dtype=executor.dtype, device=executor.device
     )
@@ -174,7 +179,7 @@ def _calls(
     calls: dict[Hashable, Callable[[], object]] = {}
     for place, cell in enumerate(cells):
         for i, skips in enumerate(sets):
-            walk = partial(_walk, executor, cache, *cell, skips)
+            walk = partial(timed_walk, executor, cache, *cell, skips)
             if cell[1] == 1:  # in decoding, single rows mostly follow each other
                 calls.update({(BEFORE, turn, cell, i): walk for turn in range(2)})
             calls[cell, i] = walk
@@ -183,21 +188,6 @@ def _calls(
     for i, head in heads[len(cells) :]:
         calls[HEAD, i] = head
     return calls
-
-
-def _written_cache(executor: Executor, columns: int, room: int) -> CursorCache:
-    """A cache all of whose columns have been written.
-
-    Zeros that were never written share one page of memory and would be read too fast.
-    """
-    cache = executor.new_cache(columns + room)
-    _walk(executor, cache, 0, 1, SkipSet.none(executor.shape.layers))  # may allocate
-    cache.commit(range(columns - 1, -1, -1))  # the reversed order copies every column
-    return cache
-
-
-def _walk(executor: Executor, cache: CursorCache, n: int, rows: int, skips: SkipSet) -> None:
-    executor.walk(chain_step([0] * rows, n, executor.device), cache, skips, rows=NO_ROWS)
 
 
 def _table(grid: LatencyGrid, parts: Mapping[Cell, Parts], part: int) -> Table:

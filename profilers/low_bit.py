@@ -10,16 +10,15 @@ taken relative to the full walk that is timed beside them: a slow minute must no
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 
 from specframe.costs.model import CostModel, LowPrices
 from specframe.costs.tables import Table
-from specframe.executors.cache import CursorCache
-from specframe.executors.executor import NO_ROWS, Executor, chain_step
-from specframe.profilers.clocks import Sample, time_interleaved
+from specframe.executors.executor import Executor, chain_step
+from specframe.profilers.clocks import Sample, time_interleaved, timed_walk, written_cache
 from specframe.profilers.machine import lowerable
 from specframe.types import SkipSet
 
@@ -28,20 +27,6 @@ __all__ = ["copies_bytes", "with_low_prices"]
 ROWS = (1, 4, 16)  # drafting runs one row; after copied tokens, a few
 CONTEXT = 64
 IN_A_ROW = 3  # walks of one kind, as in drafting; the last one is timed
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Sublayers of a kind, or none: the head."""
-
-    sublayers: tuple[int, ...]
-
-    def lowered(self, skips: SkipSet, bits: int) -> SkipSet:
-        return skips.lower(bits, self.sublayers, head=False)
-
-    def without(self, every: SkipSet) -> SkipSet:
-        others = set(every.lowered) - set(self.sublayers)
-        return every.lower(every.low_bits, others, head=False)
 
 
 def with_low_prices(executor: Executor, costs: CostModel, budget_seconds: float) -> CostModel:
@@ -55,8 +40,8 @@ def _measured(executor: Executor, costs: CostModel, bits: int, budget: float) ->
     rows = tuple(m for m in ROWS if m <= costs.base.rows[-1])
     full = SkipSet.none(costs.layers)
     every = full.lower(bits, head=False)
-    alone = [part.lowered(full, bits) for part in parts]
-    others = [part.without(every) for part in parts]
+    alone = [full.lower(bits, part, head=False) for part in parts]
+    others = [full.lower(bits, set(every.lowered) - set(part), head=False) for part in parts]
     sets = [full, every, *alone, *others]
     sizes = [_bytes_of(executor, chosen) for chosen in alone]
     head = full.lower(bits, (), head=True)
@@ -67,14 +52,14 @@ def _measured(executor: Executor, costs: CostModel, bits: int, budget: float) ->
     walked = [costs.walk(CONTEXT, m) / timed[0, m].typical for m in rows]  # priced over timed here
     saved = [
         [
-            _saved(timed, len(parts), i, m) * scale / len(part.sublayers)
+            _saved(timed, len(parts), i, m) * scale / len(part)
             for m, scale in zip(rows, walked, strict=True)
         ]
         for i, part in enumerate(parts)
     ]
     tables = [table for pair in zip(costs.attention, costs.mlp, strict=True) for table in pair]
     lowered = [_less(table, rows, less) for table, less in zip(tables, saved, strict=True)]
-    each = [size // len(part.sublayers) for size, part in zip(sizes, parts, strict=True)]
+    each = [size // len(part) for size, part in zip(sizes, parts, strict=True)]
     return LowPrices(
         bits,
         attention=tuple(lowered[::2]),
@@ -86,13 +71,13 @@ def _measured(executor: Executor, costs: CostModel, bits: int, budget: float) ->
     )
 
 
-def _parts(kinds: Sequence[int]) -> list[_Part]:
+def _parts(kinds: Sequence[int]) -> list[list[int]]:
     """Attention, then MLP sublayers, kind by kind."""
-    found = []
-    for kind in range(max(kinds) + 1):
-        layers = [i for i, k in enumerate(kinds) if k == kind]
-        found += [_Part(tuple(2 * i for i in layers)), _Part(tuple(2 * i + 1 for i in layers))]
-    return found
+    return [
+        [2 * i + mlp for i, k in enumerate(kinds) if k == kind]
+        for kind in range(max(kinds) + 1)
+        for mlp in (0, 1)
+    ]
 
 
 def copies_bytes(executor: Executor, kinds: Sequence[int], bits: int) -> int:
@@ -117,25 +102,19 @@ def _bytes_of(executor: Executor, skips: SkipSet) -> int:
 def _calls(
     executor: Executor, sets: Sequence[SkipSet], head: SkipSet, rows: Sequence[int]
 ) -> dict[Hashable, Callable[[], object]]:
-    cache = executor.new_cache(CONTEXT + rows[-1])
-    _walk(executor, cache, 0, 1, sets[0])  # may allocate
-    cache.commit(range(CONTEXT - 1, -1, -1))  # the reversed order writes every column
+    cache = written_cache(executor, CONTEXT, rows[-1])
     hidden = torch.ones(
         1, rows[-1], executor.shape.hidden, dtype=executor.dtype, device=executor.device
     )
     calls: dict[Hashable, Callable[[], object]] = {}
     for m in rows:
         for i, skips in enumerate(sets):
-            walk = partial(_walk, executor, cache, CONTEXT, m, skips)
+            walk = partial(timed_walk, executor, cache, CONTEXT, m, skips)
             calls.update({("before", turn, i, m): walk for turn in range(IN_A_ROW - 1)})
             calls[i, m] = walk
         calls["full head", m] = partial(executor.logits, hidden[:, :m])
         calls["low head", m] = partial(executor.logits, hidden[:, :m], head)
     return calls
-
-
-def _walk(executor: Executor, cache: CursorCache, n: int, rows: int, skips: SkipSet) -> None:
-    executor.walk(chain_step([0] * rows, n, executor.device), cache, skips, rows=NO_ROWS)
 
 
 def _saved(timed: dict[Hashable, Sample], parts: int, part: int, rows: int) -> float:

@@ -10,11 +10,11 @@ https://arxiv.org/abs/2410.01028. Numbers in the code:
 
 The paper was read in summaries, which state (1), (2) and (4) in words. Ours, where they say
 nothing: the threshold 0.97; the last 32 prompt rows; rule A, at most half of the attention
-sublayers, the most similar first; rule B, no more than 3 in a row; that the first and the last are
-kept; that nothing is drafted where nothing is removed; and that layers whose attention and MLP read
-one stream, of which (1) says nothing, are kept.
+sublayers, the most similar first; rule B, no more than 3 in a row; the first and the last are kept;
+nothing is drafted if nothing is removed; and layers whose attention and MLP read the same stream,
+for which (1) is not defined, are kept.
 
-Differs from the paper, preset `faithful`: in nothing known but what is named above; (4) is Draft &
+Differs from the paper, preset `faithful`: no difference is known except those above; (4) is Draft &
 Verify's rule (`AdaptiveThreshold`).
 
 Differs from the paper, preset `best`: (1) is divided by what an attention sublayer costs and only
@@ -80,7 +80,7 @@ class AdmgConfig:
 
 @dataclass(frozen=True)
 class JudgedConfig(CandidateRules):
-    """What is judged on the prompt, and what is believed of it."""
+    """What is judged on the prompt, and how the estimates are used."""
 
     rows: int = 8
     shares: int = 3  # nested sets that are judged
@@ -118,7 +118,7 @@ def _longest_run(layers: Sequence[int]) -> int:
 
 
 def _last_rows(context: Context, rows: int) -> dict[int, Tensor]:
-    """Of the prompt; more of them may have been captured for other strategies."""
+    """The prompt's last rows; more may have been captured for other strategies."""
     return {depth: states[-rows:] for depth, states in context.prompt_states.items()}
 
 
@@ -130,7 +130,7 @@ class PaperPlanner(Planner):
         self._skips: SkipSet | None = None
 
     def plan(self, context: Context) -> DraftPlan:
-        """The sublayers removed after the prompt; nothing is drafted where there are none."""
+        """Skip the sublayers removed after the prompt; draft nothing if there are none."""
         if self._skips is None and context.prompt_states:
             states = _last_rows(context, self._config.rows)
             self._skips = self._removed(states, context.shape.sublayers)
@@ -205,7 +205,6 @@ class Admg(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """The planner of the preset."""
         if isinstance(self.config, AdmgConfig):
             return PaperPlanner(self.config)
         return JudgedPlanner(self.config)

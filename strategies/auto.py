@@ -1,9 +1,8 @@
 """Auto: copies where the text repeats itself, and a bandit over any strategies where it does not.
 
-A round copies as preset `suffix` of `cascade` does; drafting nothing and the arms compete for the
-rounds that do not. Each arm is a strategy and plans whole blocks of such rounds. Numbers in the
-code, all in seconds of the machine's prices; only the time that planning took is read from the
-clock:
+A round copies as preset `suffix` of `cascade` does. In the other rounds, drafting nothing and the
+arms compete. Each arm is a strategy and plans whole blocks of such rounds. Numbers in the code, all
+in seconds of the machine's prices; only the time of planning is measured with the clock:
 
     (1) speed g of an arm = sum of (tokens x autoregressive seconds) / sum of its drafts' seconds
     (2) its standard error from the scatter of the rounds about g (a ratio estimate)
@@ -13,17 +12,17 @@ clock:
     (5) arms not yet known to pay may together lose a little against drafting nothing, no more
     (6) an arm whose plan would lose even if everything were accepted gives up its block
 
-The sums of (1) and (2) are kept from sequence to sequence, so only the first answers pay for trying
-the arms; an arm that is not chosen neither plans nor computes, but learns from the text. Copies are
-no arms and no evidence: they depend on the text far more than drafts do, and would hide for long
-which of two arms drafts faster. They are looked for where that is faster by the clock. By (5) a
-text on which nothing pays costs little more than autoregressive decoding. Evidence fades with the
-tokens that pass, and nearly all of it at once when the present arm has become a quarter slower, so
-that an arm that failed on another kind of text is tried again.
+The sums of (1) and (2) are kept from sequence to sequence, so only the first sequences pay for
+trying the arms. An arm that is not chosen does not plan or compute anything, but it learns from the
+text. Copies are not an arm and not evidence for one: they depend on the text far more than drafts
+do, and would hide which of two arms drafts faster. They are used where that is faster by the clock.
+Because of (5), a text on which nothing pays costs little more than autoregressive decoding.
+Evidence fades with every token. If the current arm has become a quarter slower, nearly all evidence
+is dropped, so that an arm that failed on another kind of text is tried again.
 
-It is no paper's method; the bound is of the kind of Auer, Cesa-Bianchi, Fischer 2002 (UCB), with
-an interval from the data instead of from the range. Both presets are the same; the arms are made by
-the preset that is asked for.
+The method is not from a paper; the bound is like that of Auer, Cesa-Bianchi, Fischer 2002 (UCB),
+with an interval from the data instead of from the range. Both presets are the same; the arms are
+made with the preset of this strategy.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ COPIES = SuffixConfig()
 RECENT = 1_000.0  # half-life in tokens of the evidence that shows whether the text has changed
 SETTLED = 50.0  # rounds before it is used
 SLOWER = 0.75
-FORGOTTEN = 0.02  # what is kept of evidence when it has
+FORGOTTEN = 0.02  # share of the evidence that is kept when the text has changed
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class _Record:
         self.lost = max(self.lost + spent - gained, 0.0)  # gains do not offset later losses
 
     def forget_if_slower(self, arm: int) -> None:
-        """Start again where the text has changed under an arm that paid."""
+        """Reset the evidence if an arm that paid has become slower."""
         evidence, recent = self.evidence[arm], self.recent[arm]
         known = recent.rounds > SETTLED and evidence.speed > 1.0
         if not known or recent.speed >= SLOWER * evidence.speed:
@@ -116,7 +115,7 @@ class _Record:
         for one in self.evidence:
             one.fade(FORGOTTEN)
         self.recent = [SpeedEvidence() for _ in self.recent]
-        self.lost = 0.0  # noticing took seconds, and the new text has a stake of its own
+        self.lost = 0.0  # the new text has its own stake
 
 
 @dataclass(frozen=True)
@@ -160,29 +159,29 @@ class Auto(LayerSelector):
         )
 
     def fresh(self) -> Self:
-        """With fresh parts, of which nothing is known, and without what earlier answers left."""
+        """With fresh parts, without evidence and without earlier outputs."""
         return replace(self, parts=tuple(part.fresh() for part in self.parts))
 
     def head(self, shape: ModelShape) -> DraftHead | None:
-        """The one that an arm has; there is room for one."""
+        """That of the only arm that has one."""
         heads = [head for part in self.parts if (head := part.head(shape)) is not None]
         if len(heads) > 1:
             raise InvalidConfig.of("Auto", "of", "at most one with a trained head", len(heads))
         return heads[0] if heads else None
 
     def with_models(self, load: LoadSecond) -> Self:
-        """With those of the arms."""
+        """With the models of the arms."""
         return replace(self, parts=tuple(part.with_models(load) for part in self.parts))
 
     def second(self) -> SecondModel | None:
-        """The one that an arm has; there is room for one."""
+        """That of the only arm that has one."""
         models = [model for part in self.parts if (model := part.second()) is not None]
         if len(models) > 1:
             raise InvalidConfig.of("Auto", "of", "at most one with a draft model", len(models))
         return models[0] if models else None
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
-        """The best of the arms, if any says what it could gain; copies may always pay."""
+        """The best prospect of the arms; copies may always pay."""
         if self.config.copies:
             return None
         prospects = [part.prospect(shape) for part in self.parts]
@@ -261,16 +260,12 @@ class _AutoPlanner(Planner):
         """Equation (4), among what (5) and (6) allow."""
         best, chosen = 1.0, None
         for arm in range(len(self._planners)):
-            upper = self._upper(arm)
+            upper = self._record.evidence[arm].upper(self._config.width)  # equation (3)
             if upper > best and arm not in self._hopeless and self._may_plan(arm, context.costs):
                 best, chosen = upper, arm
         if chosen != self._current and self._current is not None:
             self._planners[self._current].observe(absence(context.shape.layers))
         self._current, self._left = chosen, self._config.block
-
-    def _upper(self, arm: int) -> float:
-        """Equation (3)."""
-        return self._record.evidence[arm].upper(self._config.width)
 
     def _may_plan(self, arm: int, costs: CostModel) -> bool:
         """Equation (5)."""
@@ -297,5 +292,5 @@ def _joined(depths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def _most_rows(rows: Sequence[int | None]) -> int | None:
-    """None is all of them."""
+    """None means all rows."""
     return None if not rows or None in rows else max(row for row in rows if row is not None)

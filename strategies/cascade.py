@@ -13,10 +13,11 @@ Numbers in the code:
     (5) where planning takes long, blocks of rounds without copies are tried now and then, and the
         kind of round that is faster by the clock is used (`CopyTrial`)
 
-It is no paper's method. The lookup is that of `prompt_lookup`; preset `best` asks for matches of
-two tokens or more, since one token says less than what the inner strategy knows. `faithful` copies
-as prompt lookup's own `faithful` does, and drafts after the copy, whatever that costs. Preset
-`suffix` is `best` with the copies of `suffix`, also of earlier answers.
+The method is not from a paper. The lookup is that of `prompt_lookup`; preset `best` needs matches
+of two tokens or more, since a draft of the inner strategy is better than a copy after one token.
+`faithful` copies as preset `faithful` of prompt lookup does, and always drafts after the copy,
+without looking at prices. Preset `suffix` is `best` with the copies of `suffix`, which also come
+from earlier outputs.
 """
 
 from __future__ import annotations
@@ -89,12 +90,12 @@ class Cascade(LayerSelector):
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """Those of the inner strategy, and prices, where they decide how much is copied."""
+        """Those of the inner strategy, and prices if they decide how much is copied."""
         needs = self.inner.needs
         return replace(needs, prices=needs.prices or self.config.priced)
 
     def fresh(self) -> Self:
-        """With a fresh part, without earlier answers and what was accepted of copies."""
+        """With a fresh part, without earlier outputs and counts of accepted copies."""
         return replace(self, parts=tuple(part.fresh() for part in self.parts))
 
     def head(self, shape: ModelShape) -> DraftHead | None:
@@ -102,7 +103,7 @@ class Cascade(LayerSelector):
         return self.inner.head(shape)
 
     def with_models(self, load: LoadSecond) -> Self:
-        """With those of the inner strategy."""
+        """With the models of the inner strategy."""
         return replace(self, parts=(self.inner.with_models(load),))
 
     def second(self) -> SecondModel | None:

@@ -61,7 +61,7 @@ class ClaSpConfig:
         require_in(self, "[0, 1]", "confidence")
 
     def count(self, layers: int) -> int:
-        """M for a model of so many layers; one is always left."""
+        """M for a model with this number of layers; at least one layer runs."""
         return min(self.skipped or max(round(self.share * layers), 1), layers - 1)
 
 
@@ -131,7 +131,6 @@ class ClaSp(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """The planner of the preset."""
         if isinstance(self.config, ClaSpConfig):
             return PortPlanner(self.config)
         return Replanner(self.config, ChainSearch(self.config, whole_layers))

@@ -1,7 +1,7 @@
 """DEL: exit layer and draft length of every round from what each exit would have drafted.
 
 Entezari Zarch, Gao, Jiang, Annavaram 2025, https://arxiv.org/abs/2504.05598. The stream of every
-layer is read by the model's own head for each token that was committed: those shadow tokens tell
+layer is read by the model's own head for each token that was committed: these shadow tokens show
 how often a draft with that exit would have been accepted. Numbers in the code, for exit E of L
 layers:
 
@@ -13,15 +13,15 @@ layers:
     (6) tau_E = (C+/N+ + C-/N-) / 2                    drafts end after a token less likely than it
 
 Differs from the paper, preset `faithful`: what is counted are committed rows, up to and including
-the first mismatch, as in the published port, which however drafts 10 tokens whatever (5) says: here
-the length of (5) is used, 0 included. Where one of the two means of (6) has no data there is no
-threshold. Statistics are of greedy agreement in sampling too.
+the first mismatch, as in the published port. The port always drafts 10 tokens; here the length of
+(5) is used, 0 included. If one of the two means of (6) has no data there is no threshold.
+Statistics are those of greedy agreement, also for sampling.
 
 Differs from the paper, preset `best`: (5) counts seconds, by the machine's prices at the present
-context length, head and prefix reuse included, instead of layers; 4 exits spread over the depth are
-watched, since a shadow token costs a row of the head, and their seconds, priced and then measured,
-count in (5), so that nothing is watched either for a while where nothing pays; and the first round
-already plans by what the prompt's last rows say, where the paper drafts one token from the first
+context length, head and prefix reuse included, instead of layers; only 4 exits, spread over the
+depth, are watched, since a shadow token costs a row of the head; the seconds of shadow tokens,
+priced and then measured, count in (5), so where nothing pays, nothing is watched for a while; and
+the first round already uses the prompt's last rows, where the paper drafts one token from the first
 exit.
 """
 
@@ -60,7 +60,7 @@ FEWEST = 3  # rounds whose planning was timed before it counts
 class DelConfig:
     """The paper's constants.
 
-    Without `exits`, so many are watched as `spread` says, at even distances; 0 is all there are.
+    Without `exits`, `spread` exits at even distances are watched, or all if it is 0.
     `priced` counts seconds in (5), otherwise layers are counted.
     """
 
@@ -81,7 +81,7 @@ class DelConfig:
         require_draft_length(self, "longest")
 
     def exits_of(self, layers: int) -> tuple[int, ...]:
-        """The exits that are watched in a model of so many layers."""
+        """The exits that are watched in a model with this number of layers."""
         if self.exits or not self.spread:
             return self.exits or tuple(range(1, layers))
         return spread_exits(layers, self.spread)
@@ -205,7 +205,7 @@ class DelPlanner(Planner):
         return DraftPlan(SkipSet.after(layers, exits[place]), stop)
 
     def observe(self, outcome: Outcome) -> None:
-        """How many rows there are to count; where g = 0 is best by the clock, none for a while."""
+        """Note how many rows to count; if g = 0 is best, count none for a while."""
         self._committed = len(outcome.emitted) if outcome.plan.capture else 0
         if outcome.plan.capture and outcome.drafted:
             self._looks.append(outcome.select_seconds)

@@ -13,8 +13,8 @@ Preset `faithful` drafts 4 tokens, as Chen et al. do. Preset `best` learns alpha
 number of tokens of the highest rate, or none if none is faster than decoding without drafts; a
 draft ends where one more step does not pay.
 
-It is a yardstick: the second model has to exist, is loaded beside the first, and keeps a KV cache
-of its own.
+It is a baseline: the second model has to exist, is loaded beside the first, and has its own KV
+cache.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class DraftModel(LayerSelector):
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """Prices, where they decide how much is drafted."""
+        """Prices, if they decide how much is drafted."""
         return Needs(prices=self.config.priced)
 
     def with_models(self, load: LoadSecond) -> Self:

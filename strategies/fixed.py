@@ -44,10 +44,9 @@ class FixedSkips(LayerSelector):
 
     @classmethod
     def from_config(cls, config: FixedOptions, shape: ModelShape) -> Self:
-        """See `FixedOptions`."""
         skips = SkipSet.of(shape.layers, attention=config.attention, mlp=config.mlp)
         return cls(skips, StopRule(config.draft, confidence=config.confidence))
 
     def start(self, shape: ModelShape) -> ConstantPlanner:
-        """A planner that always answers this skip set and stop rule."""
+        """A planner that always plans this skip set and stop rule."""
         return ConstantPlanner(DraftPlan(self.skips, self.stop))

@@ -36,8 +36,11 @@ from specframe.contract.planner import Context, Planner
 from specframe.contract.published import PublishedFiles
 from specframe.contract.selector import Needs, Traits
 from specframe.errors import InvalidRequest
-from specframe.strategies.shared.domains.labels import label_prompts, require_labels
-from specframe.strategies.shared.domains.looking_up import LookingUp
+from specframe.strategies.shared.domains.looking_up import (
+    LookingUp,
+    label_prompts,
+    require_labels,
+)
 from specframe.strategies.shared.domains.lookup import (
     DomainConfig,
     Lookup,
@@ -68,7 +71,7 @@ from specframe.strategies.shared.searching.offline import (
     unjudged,
 )
 from specframe.strategies.shared.searching.search import Allowance
-from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet
+from specframe.types import DraftPlan, ModelShape, Outcome, Prompt
 
 __all__ = ["FAITHFUL", "DomainSets", "KnnSsd", "KnnSsdConfig"]
 
@@ -216,7 +219,7 @@ class KnnSsd(LookingUp):
                 lab,
                 own,
                 self.config,
-                _starts(sets),
+                tuple(dict.fromkeys(judged.skips for judged in sets.values())),
                 evaluations,
                 Allowance(share * allowance.left),
                 room,
@@ -231,9 +234,9 @@ class KnnSsd(LookingUp):
     def _best_of(
         self, lab: Lab, split: PromptSplit, name: str, sets: Mapping[str, JudgedSet]
     ) -> JudgedSet:
-        """The set of all searches that is best for a domain, by prompts of its own; first its own.
+        """The best set of all searches for a domain, compared on its prompts; ties keep its own.
 
-        A search knows the sets of those before it and not those of the ones after it.
+        A search starts from the sets of earlier searches, but does not know those of later ones.
         """
         own = split if name == MIXED else split.of(name)
         longest, n = self.config.longest, typical_context(lab, own.search)
@@ -280,14 +283,10 @@ class KnnSsd(LookingUp):
 
 
 def _in_order(sets: Mapping[str, JudgedSet], match: Match | None) -> tuple[str, ...]:
-    """Names of the sets to draft with, the first one first; without a match nothing is known."""
+    """Names of the sets to draft with, in order of use."""
     fallback = (MIXED,) if MIXED in sets else ()
     if match is None:
         return fallback or (max(sets, key=lambda name: sets[name].speed),)
     if fallback and not match.known:
         return fallback
     return match.label, *fallback
-
-
-def _starts(sets: Mapping[str, JudgedSet]) -> tuple[SkipSet, ...]:
-    return tuple(dict.fromkeys(judged.skips for judged in sets.values()))

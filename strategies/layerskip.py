@@ -56,7 +56,7 @@ __all__ = ["ExitConfig", "FoundExit", "LayerSkip"]
 class ExitConfig:
     """How (E, d) is found and drafted with.
 
-    `exit` layers run in drafting; 0 asks for calibration. `draft` is (2) for an exit given by
+    `exit` layers run in drafting; 0: the exit is calibrated. `draft` is (2) for an exit given by
     hand. A timed sweep generates `new_tokens` tokens on `prompts` prompts for each pair.
     """
 
@@ -100,7 +100,7 @@ class _InOrder(Scripted):
     """The given sets, one after another."""
 
     def propose(self) -> Proposals:
-        yield from self._all_starts()
+        yield from self._each(self._starts)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ code:
     (3) the candidate of most expected tokens per second drafts; drafting nothing is among them
     (4) a draft ends where one more step does not pay
 
-By (2) the cheapest weights are tried first and given up if their drafts are rejected. It is no
-paper's method, and both presets are the same.
+Because of (2), the cheapest weights are tried first and given up if their drafts are rejected. The
+method is not from a paper, and both presets are the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from specframe.types import LOW_BITS, DraftPlan, ModelShape
 
 __all__ = ["LowBit", "LowBitConfig"]
 
-HOPED = 0.97  # of first drafted tokens, that are accepted
+EXPECTED = 0.97  # acceptance of first drafted tokens before any was observed
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class LowBit(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """A planner that hopes for the cheapest weights."""
+        """A planner that tries the cheapest weights first."""
         return _LowBitPlanner(self.config)
 
 
@@ -80,5 +80,5 @@ class _LowBitPlanner(CandidatePlanner):
             quicker = context.costs.quicker_widths(context.length - 1)
             widths = [bits for bits in quicker if bits in self._bits]
             lowered, _ = expected_of_low_bits(context.shape, widths)
-            self.consider(lowered, [HOPED] * len(lowered), context)
+            self.consider(lowered, [EXPECTED] * len(lowered), context)
         return super().plan(context)

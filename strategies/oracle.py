@@ -1,13 +1,12 @@
-"""The best single skip set there is, for its prompts: a yardstick for all that chooses one.
+"""The best single skip set for its prompts: a baseline for all strategies that choose one.
 
-No paper. Every one of the 2^2L sets is measured where there are at most 12 sublayers, and a local
-search runs for half an hour on larger models. The set is chosen, judged and drafted with as in
+No paper. All 2^2L sets are measured for models of up to 12 sublayers; a local search runs for half
+an hour on larger models. The set is chosen, judged and drafted with as in
 `static_bo`: the figure that is kept comes from prompts that decided nothing, so it is free of
 selection bias.
 
-Differs from the paper: there is none. Preset `faithful` searches by wall clock, on drafts that end
-by confidence; preset `best` by predicted speed, which is the same every time and allows hundreds
-of times more sets.
+Preset `faithful` searches by wall clock, with drafts that end by confidence; preset `best` by
+predicted speed, which is reproducible and allows hundreds of times more sets.
 """
 
 from __future__ import annotations

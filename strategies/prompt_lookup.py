@@ -12,7 +12,7 @@ by rejection, which for a point mass accepts with its probability under the targ
 
 Differs from the original, preset `best`: the latest match is taken, since it is the likeliest to be
 about the same thing; the chance of a copied token is learnt by the length of the match before it;
-and the machine's prices decide how much is copied, or that nothing is.
+and the machine's prices decide whether and how much is copied.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class PromptLookup(LayerSelector):
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """Prices, where they decide how much is copied."""
+        """Prices, if they decide how much is copied."""
         return Needs(prices=self.config.priced)
 
     def prospect(self, shape: ModelShape) -> Prospect | None:

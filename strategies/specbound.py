@@ -6,22 +6,22 @@
     (2) a token leaves after the first exit with max softmax(z_l / T_l) >= tau
     (3) a token that has not left at the deepest exit, d_max, ends the draft
     (4) so do w_max drafted tokens
-    (5) every token keeps its state where it left; later tokens that go deeper take it along, and
-        verification brings all to the end from there, so that no layer runs twice for a token
+    (5) every token keeps its state where it left; later tokens that go deeper continue it, and
+        verification runs all states to the end from there, so no layer runs twice for a token
 
 The paper trains a light head for each exit and keeps the model. Here the model's own norm and head
-read every exit: nothing is trained. alpha, tau, d_max and w_max were not published; the page says
-how those here were measured. (1), (3) and (4) are a stop rule for any strategy as well:
-`draft_stop=annealed:N:P:ALPHA` (`contract.stopping.DepthAnnealed`).
+read every exit: nothing is trained. alpha, tau, d_max and w_max were not published; the page of
+this strategy explains how the values used here were measured. Any strategy can use (1), (3) and (4)
+as its stop rule: `draft_stop=annealed:N:P:ALPHA` (`contract.stopping.DepthAnnealed`).
 
 Differs from the paper, preset `faithful`: untrained exits, and as everywhere here the token that
-ends a draft is kept and verified; states are brought to d_max before verification takes all rows on
+ends a draft is kept and verified; states are run to d_max before verification runs all rows
 together; sampled drafts are verified by rejection with residual.
 
-Differs from the paper, preset `best`: a round has one exit, since every exit that is asked costs a
-product with the head. It is the one of most expected tokens a second, at the acceptance that the
-prompt's last rows show and observation corrects; tau gives way to the expected gain of one more
-token, with the annealed confidence as its measure; and nothing is drafted where no exit pays
+Differs from the paper, preset `best`: a round has one exit, since every exit that is read costs a
+product with the head. It is the one of most expected tokens a second, at an acceptance estimated
+on the prompt's last rows and corrected by observation; tau is replaced by the expected gain of one
+more token, measured by the annealed confidence; and nothing is drafted where no exit pays
 (`shared.planners.replanning`).
 """
 
@@ -84,7 +84,7 @@ class BoundConfig:
 
 @dataclass(frozen=True)
 class PricedExits(ReplanRules):
-    """So many exits at even distances compete."""
+    """`spread` exits at even distances compete."""
 
     rows: int = 16
     spread: int = 8
@@ -154,7 +154,6 @@ class SpecBound(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """The planner of the preset."""
         if isinstance(self.config, BoundConfig):
             return ConstantPlanner(self.config.plan(shape.layers))
         exits = spread_exits(shape.layers, self.config.spread)

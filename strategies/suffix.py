@@ -11,8 +11,8 @@ code, in `shared/suffix_copies`:
     (4) score = sum of the products; the best score wins, the longer match and the own text at ties
     (5) two trees are searched: one of the prompt and its answer, one of the latest 10,000 answers
 
-The second tree is kept from sequence to sequence and depends on their order, so figures with it say
-how alike the sequences are; `cached=0` leaves it out.
+The second tree is kept from sequence to sequence and depends on their order, so figures with it
+depend on how similar the sequences are; `cached=0` leaves it out.
 
 Differs from the official code, preset `faithful`, which has the defaults of vLLM: a draft has at
 most 31 tokens, as any chain here; an answer can be copied from once the next sequence begins, and
@@ -20,7 +20,7 @@ without the tokens of its last round; of equal counts the token that came first 
 
 Preset `best` lets up to 4 m tokens follow; does not count the end of the text as an occurrence;
 learns the chance of a copied token by the length of the match before it, times its share; and the
-machine's prices decide how much is copied, or that nothing is.
+machine's prices decide whether and how much is copied.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class Suffix(LayerSelector):
 
     @property
     def needs(self) -> Needs:  # type: ignore[override]
-        """Prices, where they decide how much is copied."""
+        """Prices, if they decide how much is copied."""
         return Needs(prices=self.config.priced)
 
     def fresh(self) -> Self:
-        """Without the earlier answers, and what was accepted of copies."""
+        """Without earlier outputs and counts of accepted copies."""
         return replace(self)
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
@@ -85,6 +85,6 @@ class Suffix(LayerSelector):
         return BestOf([None]) if self.config.priced else None
 
     def start(self, shape: ModelShape) -> Planner:
-        """A planner that copies from its own text and from the answers of earlier ones."""
+        """A planner that copies from its own text and from earlier outputs."""
         index = SuffixIndex(self.config, self.earlier if self.config.cached else None)
         return CopyPlanner(index, self.config.prior, self.config.priced, self.counts)

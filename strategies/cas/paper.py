@@ -12,8 +12,8 @@
         top-p, until no leaf has the chance `floor`
     (6) the first 20 rounds take the levels in turn
 
-The paper was read in summaries, and no code was found. Which layers a share leaves out is not said:
-here they lie at even distances, and the first and the last run.
+The paper was read in summaries, and no code was found. It is not known which layers a share skips:
+here they lie at even distances, and the first and the last layer run.
 
 Differs from the paper, preset `faithful`: a plan is made before its draft, so a round has one
 level, the one of most worth by (4), whose figures hold for the whole round anyway; the bottom
@@ -46,7 +46,7 @@ KEPT, WINDOW = 0.7, 20  # of (2)
 
 @dataclass(frozen=True)
 class CasConfig:
-    """(1), (5) and (6); `start` is what is believed of a level that was never tried."""
+    """(1), (5) and (6); `start` is the acceptance of a level before it is tried."""
 
     shares: tuple[float, ...] = (0.4, 0.6)
     longest: int = 10
@@ -66,7 +66,7 @@ class CasConfig:
 
 
 def evenly_skipped(layers: int, share: float) -> SkipSet:
-    """Equation (1): so many layers between the first and the last, at even distances."""
+    """Equation (1): layers between the first and the last, at even distances."""
     inner = max(layers - 2, 0)
     count = min(round(share * layers), inner)
     skipped = {1 + int((i + 0.5) * inner / count) for i in range(count)}
@@ -91,7 +91,7 @@ class Level:
     _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
     def observe(self, drafted: int, accepted: int) -> None:
-        """So many tokens of a chain: those before the first rejected one, and that one."""
+        """Add the decided tokens of a chain: the accepted ones and the first rejected one."""
         if not drafted:
             return
         self._recent.extend([True] * accepted + [False] * (accepted < drafted))

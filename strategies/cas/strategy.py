@@ -42,7 +42,6 @@ class Cas(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """The planner of the preset."""
         if isinstance(self.config, CasConfig):
             return PaperPlanner(self.config, shape.layers)
         copies = NgramConfig(shortest=self.config.shortest)

@@ -13,13 +13,13 @@
         were skipped, down where fewer than `ratio` were
     (7) plans are made every round while fewer than `ratio` of the layers are skipped, then every
         `interval` rounds, or half of them where less than one token of a draft is accepted
-    (8) it ends where drafts of more than 4 tokens in the mean are accepted, `enough` of what is
-        drafted, or after `most` plans, with the set that was accepted best
+    (8) it ends where more than 4 tokens a draft are accepted on average, and a share `enough` of
+        the drafted ones, or after `most` plans, with the set that was accepted best
     (9) drafts are SWIFT's: up to 25 tokens, until one of probability under 0.8, in a tree
 
 The paper and its official code measure different things in (1). The paper's confidence, as above,
 is taken on the vocabulary. The code takes softmax and entropy over the hidden numbers that the
-attention and the MLP of a layer put out, with neither final norm nor head. Preset `faithful` is the
+attention and the MLP of a layer put out, without final norm and head. Preset `faithful` is the
 paper's. Constants and (3) to (8) are those of the code, since the paper was read in summaries.
 
 Differs from the paper, preset `faithful`: the states x_i are those that verification computed of
@@ -132,7 +132,7 @@ class PaperPlanner(Planner):
         self._best = (0.0, self._skips)  # accepted over drafted tokens
 
     def plan(self, context: Context) -> DraftPlan:
-        """Look for layers to skip where that is due, and draft as SWIFT does."""
+        """Choose layers to skip if that is due, and draft as SWIFT does."""
         if context.round != self._planned and self._due(context):
             self._planned = context.round
             self._search(context)

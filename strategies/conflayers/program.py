@@ -1,9 +1,9 @@
 """ConfLayers as it pays: preset `best` of `conflayers`, whose equations (`paper`) it refers to.
 
 Differs from the paper:
-- by (5) a layer is skipped at every threshold below one number of its own, its margin, so all
-  thresholds together are one order of the layers: the sets along it are judged at once, where the
-  paper moves one threshold by a small step with each plan;
+- by (5) a layer is skipped at every threshold below its margin, so all thresholds give one order of
+  the layers: the sets along it are judged together, while the paper moves one threshold by a small
+  step with each plan;
 - states are those that verification, or the prompt's pass, already computed, a few rows of them;
 - a set is judged by how often its own draft would be accepted on those rows, and chosen by expected
   tokens a second, in full and on low-bit weights; the best set stays until another is better;

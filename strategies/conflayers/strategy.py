@@ -41,7 +41,6 @@ class ConfLayers(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """The planner of the preset."""
         if isinstance(self.config, ConfLayersConfig):
             return PaperPlanner(self.config, shape.layers)
         return Replanner(self.config, ConfidenceSearch(self.config))

@@ -56,20 +56,14 @@ class Adapter:
 
     def with_weights(self, change: Callable[[Tensor], Tensor]) -> Adapter:
         """The same with each of its tensors replaced."""
-        return replace(
-            self,
-            norm=change(self.norm),
-            qkv=change(self.qkv),
-            output=change(self.output),
-            gain=change(self.gain),
-        )
+        norm, qkv, output, gain = map(change, self.weights())
+        return replace(self, norm=norm, qkv=qkv, output=output, gain=gain)
 
     def weights(self) -> list[Tensor]:
         """What is trained."""
         return [self.norm, self.qkv, self.output, self.gain]
 
     def memory(self, capacity: int, like: Tensor) -> _Memory:
-        """See `DraftHead.memory`."""
         return _Memory(self.with_weights(lambda w: w.to(like.device, like.dtype)), capacity)
 
     def project(self, states: Tensor, first: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -105,7 +99,6 @@ class _Memory:
 
     @torch.inference_mode()
     def run(self, states: Tensor, first: int) -> Tensor:
-        """See `HeadMemory.run`."""
         rows = states.shape[1]
         query, key, value = self._adapter.project(states, first)
         self._keys[:, :, first : first + rows] = key
@@ -188,7 +181,7 @@ def agreement(adapter: Adapter | None, lesson: Lesson, read_out: ReadOut) -> lis
 
 
 def _batches(lessons: Sequence[Lesson], rules: TrainingRules) -> Iterator[list[Lesson]]:
-    """Each epoch all lessons in another order, in batches of similar length."""
+    """All lessons of each epoch in a new order, in batches of similar length."""
     generator = torch.Generator().manual_seed(rules.seed)
     ranked = sorted(lessons, key=lambda lesson: len(lesson.states))
     groups = [ranked[i : i + rules.batch] for i in range(0, len(ranked), rules.batch)]
@@ -201,7 +194,7 @@ def _loss(adapter: Adapter, batch: Sequence[Lesson], read_out: ReadOut) -> Tenso
     states = torch.nn.utils.rnn.pad_sequence(
         [lesson.states.float() for lesson in batch], batch_first=True
     )
-    stream = adapter.whole(states)  # padding comes last, where causal attention never looks
+    stream = adapter.whole(states)  # causal attention does not see padding at the end
     rows = [stream[i, lesson.first : len(lesson.states)] for i, lesson in enumerate(batch)]
     final = torch.cat([lesson.final[lesson.first :] for lesson in batch])
     with torch.no_grad():

@@ -1,13 +1,13 @@
-"""How much longer drafts through the adapter take than priced: nothing measured its steps before.
+"""How much longer drafts through the adapter take than priced: the adapter itself is not profiled.
 
-Verification of the same rounds, whose price was measured, tells the machine's present speed:
+Verification of the same rounds, whose price was measured, shows the machine's present speed:
 
     overrun = (drafting measured / priced) / (verification measured / priced), over all rounds
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from specframe.costs.model import CostModel
 from specframe.types import DraftPlan, Outcome
@@ -36,7 +36,7 @@ class Overrun:
         return max(self.drafting / priced, 1.0)
 
     def round(self, costs: CostModel, plan: DraftPlan, n: int) -> float:
-        """Seconds of a round, its drafting taking as much longer than priced as it did so far."""
+        """Seconds of a round whose drafting is as much slower than priced as so far."""
         verifying = _verifying(costs, plan, n, plan.stop.max_tokens)
         return verifying + self.factor * (costs.round(plan, n) - verifying)
 
@@ -48,10 +48,6 @@ class Overrun:
         self.drafting_priced += costs.round(outcome.plan, n, outcome.drafted) - verifying
         self.verifying += outcome.verify_seconds
         self.verifying_priced += verifying
-
-    def copy(self) -> Overrun:
-        """An independent copy."""
-        return replace(self)
 
 
 def _verifying(costs: CostModel, plan: DraftPlan, n: int, drafted: int) -> float:

@@ -8,13 +8,13 @@ Liu, Tang, Liu, Ni, Tang, Han, Wang 2024, https://arxiv.org/abs/2404.18911. Numb
     (4) a draft ends after 6 tokens, or after one less likely than eta = 0.6
 
 Differs from the paper, preset `faithful`: the second norm of (2) is a learnt gain before the
-model's own final norm; the adapter is trained on the target's own answers to the prompts given,
-AdamW at a rate that suits small models, in minutes instead of a day; drafts are chains; sampling is
+model's own final norm; the adapter is trained on the target's own outputs for the given prompts,
+with AdamW at a rate for small models, in minutes instead of a day; drafts are chains; sampling is
 exact, by rejection against the distribution that was drawn from.
 
 Differs from the paper, preset `best`: l is an eighth of the layers; (4) becomes the expected gain
 of one more token, priced with adapter, head and prefix reuse at the present context length and
-corrected by what drafting was measured to take, and nothing is drafted where that does not pay.
+corrected by the measured time of drafting, and nothing is drafted where that does not pay.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Prompt, Sk
 __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
 
 FEWEST = 3
-HELD_OUT = 8  # of so many prompts one is kept to judge by
-NEVER = 1e-6  # least price of a step, where noise says less
+HELD_OUT = 8  # one of this many prompts is kept to judge by
+NEVER = 1e-6  # least price of a step, for noisy profiles
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ class KangarooConfig:
         StopRule(self.longest, self.confidence)
 
     def trunk(self, layers: int) -> int:
-        """Equation (1) for a model of so many layers."""
+        """Equation (1) for a model with this number of layers."""
         return self.layers or max(1, round(layers / 8))
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """An adapter, and the acceptance of it and of the bare exit on prompts it never saw."""
+    """An adapter, its acceptance and that of the bare exit on unseen prompts."""
 
     adapter: Adapter
     acceptance: Estimate
@@ -96,12 +96,12 @@ class Trained:
 
     @property
     def layers(self) -> int:
-        """Of the trunk."""
+        """Layers of the trunk."""
         return self.adapter.depth // 2
 
     @property
     def skips(self) -> SkipSet:
-        """What drafts skip of the model."""
+        """The sublayers that drafts skip."""
         return SkipSet.after(self.shape.layers, self.layers)
 
 
@@ -120,9 +120,9 @@ class KangarooPlanner(Planner):
     """Drafts through the adapter by equation (4), or where that pays."""
 
     def __init__(self, trained: Trained, config: KangarooConfig, overrun: Overrun) -> None:
-        """What is found about `overrun` is added to it; this planner goes by what it was."""
+        """`overrun` is updated for later sequences; this planner uses a copy of it."""
         self._trained, self._config = trained, config
-        self._kept, self._overrun = overrun, overrun.copy()
+        self._kept, self._overrun = overrun, replace(overrun)
         self._context: Context | None = None  # of the round that was planned last
         self._caught_up = False  # the first draft also runs the adapter over the prompt
         self._policy: StopPolicy | None = None
@@ -214,7 +214,7 @@ class Kangaroo(CalibratedStrategy):
         object.__setattr__(self, "overrun", Overrun())
 
     def fresh(self) -> Self:
-        """Without what drafting took so far."""
+        """Without the measured times of drafting."""
         return replace(self)
 
     @property

@@ -1,4 +1,4 @@
-"""The live side of knap-knn: looks the domain up, solves its knapsack, learns from acceptance."""
+"""The planner of knap-knn: looks the domain up, solves its knapsack, learns from acceptance."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Experience:
 
     @property
     def shift(self) -> float:
-        """In steps that make a difference: the same solutions serve again."""
+        """Rounded to steps, so that solutions can be reused."""
         return STEP * round(self._shift / STEP)
 
     def add(self, accepted: bool, promised: float) -> None:

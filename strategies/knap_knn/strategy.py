@@ -1,4 +1,4 @@
-"""KnapSpec x KNN-SSD: the domain of the prompt says what skipping loses, the context what it saves.
+"""KnapSpec x KNN-SSD: losses of skipping come from the prompt's domain, savings from the context.
 
 No paper. KNN-SSD (https://arxiv.org/abs/2505.16162) looks up a skip set by domain and ignores
 context length; KnapSpec (https://arxiv.org/abs/2602.20217) weighs sublayers by their latency at the
@@ -14,7 +14,8 @@ It differs from the two methods that it combines: from KNN-SSD, (1) replaces the
 from KnapSpec, values are learnt offline and nothing is run while generating. Observed acceptance
 moves (2) in log-odds, and the knapsack is solved again for text that is easier or harder than that
 of the calibration. Where low-bit weights are quicker, (1) also fits what sublayers and head lose on
-those, and (4) has three choices a sublayer; with `memory`, copies of all domains keep that limit.
+them, and (4) has three choices a sublayer; `memory` limits the low-bit copies of all domains
+together.
 Preset `faithful` takes both papers' constants: one neighbour and no gate, half of the weight at
 most, drafts of 10 that end under probability 0.7, and nothing learnt while generating.
 """
@@ -34,8 +35,11 @@ from specframe.contract.selector import Traits
 from specframe.strategies.knap_knn.config import FAITHFUL, KnapKnnConfig
 from specframe.strategies.knap_knn.planner import KnapsackPlanner
 from specframe.strategies.shared.domains.domain_models import DomainModel, learn_models
-from specframe.strategies.shared.domains.labels import label_prompts, require_labels
-from specframe.strategies.shared.domains.looking_up import LookingUp
+from specframe.strategies.shared.domains.looking_up import (
+    LookingUp,
+    label_prompts,
+    require_labels,
+)
 from specframe.strategies.shared.domains.lookup import Memory, learn_memory, require_each
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.planners.prospects import JudgedProspect

@@ -10,7 +10,7 @@ stream of a draft without it still points like the target's. Numbers in the code
     (4) one path for each skipped weight by the chain dynamic program (`chain_dp`)
     (5) alpha = share of reference rows on which draft and target have the same top token
     (6) E(alpha, d) = (1 - alpha^(d+1)) / (1 - alpha)  expected tokens of a round
-    (7) TPT = E / (d t_draft + t_target)               the candidate of the highest is drafted with
+    (7) TPT = E / (d t_draft + t_target)               the candidate of the highest TPT drafts
 
 Differs from the paper, preset `faithful`: greedy drafts are verified as everywhere here and sampled
 ones by rejection with residual, which accepts more. Where paper and published code differ it
@@ -46,7 +46,7 @@ __all__ = [
     "tokens_per_time",
 ]
 
-NEVER = 1e-12  # a fitted line may fall to nothing, or below
+NEVER = 1e-12  # a fitted line may fall to zero or below
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class PaperDecision:
 
     candidates: tuple[SkipSet, ...]
     alphas: tuple[float, ...]
-    chosen: int | None  # None where there is no candidate but the one that skips least
+    chosen: int | None  # None if the only candidate is the one that skips least
     draft_length: int = 0
     tokens_per_time: float = 0.0
 
@@ -156,7 +156,7 @@ class PaperPlanner(Planner):
         self._kept = 0  # rows kept since the interval's first
 
     def plan(self, context: Context) -> DraftPlan:
-        """Run the program again where the interval says so."""
+        """Run the program again at each interval."""
         config = self._config
         phase = (context.round + 1) % config.interval  # of the round that is planned now
         if phase == config.first_kept:

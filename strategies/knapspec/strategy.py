@@ -6,10 +6,10 @@ MLP read one stream.
 
 Differs from the paper, preset `best`, whose equations are those of `paper`:
 - it plans right after the prompt, from the prompt's last rows, not after six rounds of drafting
-  with the full model; nothing is computed of a planning that cannot pay for itself within the
-  remaining budget;
-- a few paths are kept, spread over the skipped weights: the program then takes about as long as
-  some tokens, not tens of them;
+  with the full model; a planning that cannot pay for itself within the remaining budget is not
+  computed;
+- a few paths are kept, spread over the skipped weights: the program then takes as long as a few
+  tokens, not tens of them;
 - weights are real seconds, and `most_skipped` of them may be skipped, all if it is 1; how many
   layers are protected at either end depends on the number of layers, none in a very shallow model;
 - reference rows see the target's keys before themselves, as the first token of a draft does;
@@ -18,7 +18,7 @@ Differs from the paper, preset `best`, whose equations are those of `paper`:
 - rounds are priced by the cost model: head, verification of several rows, reuse of the prefix;
 - the best draft length is used: a draft ends where one more step does not pay, and at twice that
   length at the latest, or at four times where nothing is skipped;
-- sublayers may also run on low-bit weights: one pass on the last rows with each precision tells how
+- sublayers may also run on low-bit weights: one pass on the last rows with each precision shows how
   often such drafts are accepted, and each candidate competes in each precision as well;
 - autoregressive decoding is among the candidates;
 - a finished table is priced again as acceptance is observed and the context grows; the program runs
@@ -63,7 +63,6 @@ class KnapSpec(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """The planner of the preset."""
         if isinstance(self.config, PaperConfig):
             return PaperPlanner(self.config)
         program = ChainSearch(self.config, stretches_between, low_bit=True)

@@ -71,11 +71,11 @@ class CopySource(Protocol):
     """Where copies come from: an index of one growing text, and of others if it keeps any."""
 
     def find(self, tokens: Sequence[int], most: int) -> Copy | None:
-        """What is likeliest to follow the text, at most so many tokens; None: nothing is known."""
+        """The likeliest continuation of the text, at most `most` tokens; None if unknown."""
         ...
 
     def follow(self, tokens: Sequence[int]) -> None:
-        """Note the text so far, where nothing is looked for in it."""
+        """Note the text so far without searching it."""
         ...
 
 
@@ -88,7 +88,7 @@ class NgramIndex:
     _read: int = field(default=1, init=False)  # places up to here have been entered
 
     def find(self, tokens: Sequence[int], most: int) -> Copy | None:
-        """What followed the longest match of the last tokens, at most so many tokens.
+        """What followed the longest match of the last tokens, at most `most` tokens.
 
         A copy that reaches the end of the text continues with itself, as periodic text does.
         """
@@ -161,8 +161,8 @@ class CopyBeliefs:
     def __init__(self, prior: float, counts: CopyCounts | None = None) -> None:
         self._counts = CopyCounts() if counts is None else counts
         carried = [self._counts.carried(place) for place in range(REMEMBERED)]
-        hoped = [prior * m / (m + 2) for m in range(1, REMEMBERED + 1)]
-        self._accepted = [a + hope for (a, _), hope in zip(carried, hoped, strict=True)]
+        expected = [prior * m / (m + 2) for m in range(1, REMEMBERED + 1)]
+        self._accepted = [hits + more for (hits, _), more in zip(carried, expected, strict=True)]
         self._seen = [seen + prior for _, seen in carried]
 
     def chances(self, copy: Copy) -> tuple[float, ...]:
@@ -172,7 +172,7 @@ class CopyBeliefs:
     def observe(self, copy: Copy, copied: int, accepted: int) -> None:
         """How many of the copied tokens after a match were accepted.
 
-        Tokens after the first rejected one are not counted, nor are those the budget cut off.
+        Tokens after the first rejected one, and tokens beyond the budget, are not counted.
         """
         for depth in range(min(copied, accepted + 1)):
             place = _place(copy.matched + depth)

@@ -32,7 +32,7 @@ class PublishedSet:
     mlp: tuple[int, ...]
 
     def skips(self, layers: int) -> SkipSet:
-        """As a skip set of a model with so many layers."""
+        """The skip set for a model with this number of layers."""
         return SkipSet.of(layers, attention=self.attention, mlp=self.mlp)
 
 

@@ -141,12 +141,12 @@ def _best(places: Sequence[Place], most: int, config: SuffixConfig) -> tuple[Cop
 
     No score is higher than the most tokens that may follow, so the highest of these come first.
     """
-    hoped: list[tuple[int, int, Place]] = []  # most tokens that may follow, matched ones
+    bounds: list[tuple[int, int, Place]] = []  # most tokens that may follow, matched ones
     for matched, place in enumerate(places[: config.depth - 1], start=1):
         longest = min(most, int(matched * config.factor + ROUNDING), config.depth - matched)
-        hoped.append((longest, matched, place))
+        bounds.append((longest, matched, place))
     best, score = None, 0.0
-    for longest, matched, place in sorted(hoped, key=lambda one: one[:2], reverse=True):
+    for longest, matched, place in sorted(bounds, key=lambda one: one[:2], reverse=True):
         if longest < score:
             break
         tokens, shares, own = _followed(place, longest, config)

@@ -1,8 +1,8 @@
 """Suffix tree of token texts: how often each run of tokens occurs, and what follows it most.
 
-A place of the tree stands for a run of up to `depth` tokens. A run that occurred once is not stored
-token by token: it is the place in its text where its last token is. So memory grows with the length
-of the texts, not with its product with the depth.
+A place of the tree is a run of up to `depth` tokens. A run that occurred once is not stored token
+by token: only the place of its last token in its text is. So memory grows with the length of the
+texts, not with length times depth.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class SuffixTree:
 
 
 def most_followed(place: Place) -> Followed | None:
-    """What follows a run most often; of equals what was entered first. None: nothing does."""
+    """What follows a run most often, in ties what was entered first; None if nothing does."""
     if isinstance(place, Once):
         text, at = place
         if at + 1 == len(text.tokens):

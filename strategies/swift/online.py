@@ -7,8 +7,8 @@ Differs from the paper:
 - the score is expected tokens a second, so sets of any size compete;
 - sublayers are ranked by how little they turn the prompt's stream for what they cost; nested sets
   along that ranking are tried first, then neighbours of the best set;
-- trying takes a share of the autoregressive seconds that are left, and ends where nothing comes
-  near to paying;
+- trying takes a share of the autoregressive seconds that are left, and ends if no set comes close
+  to paying;
 - acceptance moves to what is observed; a draft ends where one more token does not pay, and nothing
   is drafted where none does (`candidates`); drafts are chains;
 - where the expected speed has fallen the search opens again on the most recent rows.
@@ -62,13 +62,13 @@ class StreamConfig(CandidateRules):
         require_in(self, "[0, 1]", "drift")
 
     def first_trials(self, context: Context) -> float:
-        """Seconds of the sets that are tried at once."""
+        """Seconds of the sets that are tried in the first round."""
         rows, n = min(self.window, context.prompt_length), context.length - 1
         full = context.costs.walk(n, rows, logits=2 * rows)
         return sum((1.0 - share) * full for share in SHARES)
 
 
-FALLEN = 0.9  # of the best speed: the next wider set is not tried at once
+FALLEN = 0.9  # of the best speed: wider sets are not tried in the same round
 SHARES = (0.25, 0.45, 0.65, 0.8)  # of the sublayers, in the sets that are tried first
 
 
@@ -77,7 +77,7 @@ class _Search:
     """One opening: what proposes, what it may still cost, and how it goes."""
 
     searcher: LocalSearch
-    first: int  # sets that are tried at once
+    first: int  # sets that are tried in one round
     seconds: float  # still to spend
     best: float = 0.0  # predicted speed
     tried: int = 0
@@ -85,7 +85,7 @@ class _Search:
     over: bool = False
 
     def note(self, skips: SkipSet, speed: float) -> None:
-        """What a set was found to be worth."""
+        """Note the predicted speed of a set."""
         self.searcher.tell(skips, speed)
         self.tried += 1
         self.stalled = 0 if speed > self.best else self.stalled + 1
@@ -178,7 +178,7 @@ class StreamPlanner(Planner):
         return least_loss_first(changes, prices.sublayer_seconds.tolist(), range(ends, size - ends))
 
     def _try_on(self, context: Context, prices: RoundPrices, search: _Search) -> None:
-        """The first sets at once, then one a round."""
+        """Try the first sets in one round, then one set a round."""
         tokens, target = self._rows(context)
         judge = None
         while not search.over:
@@ -196,7 +196,7 @@ class StreamPlanner(Planner):
                 break
 
     def _affordable(self, context: Context, skips: SkipSet, rows: int, search: _Search) -> bool:
-        """Bill a trial where it fits."""
+        """Charge a trial if the budget allows it."""
         n = context.length - 1
         seconds = self._overrun * context.costs.walk(n, rows, skips, logits=2 * rows)
         if seconds > search.seconds:

@@ -88,7 +88,7 @@ class _Proposals:
             self._bayes = BayesianSearch(self._size, config.seed, members=self.members)
 
     def draw(self, number: int) -> SkipSet | None:
-        """The set that is tried as the `number`-th, from 0; None where there is nothing to try."""
+        """The set number `number`, from 0; None if nothing can be skipped."""
         if self._bayes is None:
             return None
         if (number + 1) % self._every == 0:

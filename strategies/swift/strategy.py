@@ -41,7 +41,6 @@ class Swift(LayerSelector):
     }
 
     def start(self, shape: ModelShape) -> Planner:
-        """The planner of the preset."""
         if isinstance(self.config, SwiftConfig):
             return PaperPlanner(self.config, shape.layers)
         return StreamPlanner(self.config)

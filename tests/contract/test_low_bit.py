@@ -19,14 +19,14 @@ LOW = LowPrices(4, (flat(0.25),), (flat(0.25),), flat(0.1), (1,), (1,), 1)
 COSTS = replace(plain_costs(LAYERS), low=(LOW,))
 
 
-def test_whatever_runs_in_drafting_runs_on_low_bit_weights():
+def test_everything_that_runs_in_drafting_uses_low_bit_weights():
     planner = WithDrafting(FixedSkips(SKIPS, StopRule(3)), bits=4).start(SHAPE)
     plan = planner.plan(context_at(SHAPE, costs=COSTS))
     assert plan.skips == SKIPS.lower(4)
     assert plan.skips.prefix == 0
 
 
-def test_a_plan_that_drafts_nothing_stays_as_it_is():
+def test_a_plan_that_drafts_nothing_is_not_changed():
     planner = WithDrafting(FixedSkips(SKIPS, StopRule(0)), bits=4).start(SHAPE)
     assert planner.plan(context_at(SHAPE, costs=COSTS)).skips == SKIPS
 

@@ -51,6 +51,6 @@ def test_a_folder_whose_manifest_names_no_strategy_is_refused(tmp_path, content)
 
 @pytest.mark.parametrize("name", ["fixed", "swift", "layerskip", "del", "cascade"])
 @pytest.mark.parametrize("setting", ["preset", "shape", "parts", "cls"])
-def test_a_setting_that_is_called_like_an_argument_is_refused_as_unknown(name, setting):
+def test_a_setting_named_like_an_argument_is_unknown(name, setting):
     with pytest.raises(InvalidConfig, match=f"no parameter '{setting}'"):
         strategy_from(name, SHAPE, options={setting: "faithful"})

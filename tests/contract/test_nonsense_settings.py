@@ -59,18 +59,18 @@ def test_nonsense_is_refused_with_the_setting_its_value_and_its_limits(name):
             try:
                 require_strategy(name, preset, {setting: text})
             except SpecframeError as error:
-                told = str(error)
-                assert setting in told
-                assert "must be " in told
-                assert text[:40] in told
-                assert len(told) < 600
+                message = str(error)
+                assert setting in message
+                assert "must be " in message
+                assert text[:40] in message
+                assert len(message) < 600
             else:
                 taken.append((preset, setting, text[:20]))
     assert not taken
 
 
 @pytest.mark.parametrize("name", strategy_names())
-def test_a_setting_that_there_is_not_is_refused(name):
+def test_an_unknown_setting_is_refused(name):
     for preset in strategy_class(name).presets or ("best",):
         with pytest.raises(SpecframeError, match="no_such"):
             require_strategy(name, preset, {"no_such": "1"})
@@ -85,8 +85,8 @@ def test_a_command_refuses_nonsense_before_it_loads_a_model(command, monkeypatch
         "calibrate": ("calibrate", "static-bo", "--out", tmp_path / "new"),
     }[command]
     assert specframe(monkeypatch, *line, "--set", "confidence=1.01") == 2
-    told = capsys.readouterr().err
-    assert told.startswith("InvalidConfig: ")
-    assert "'confidence' parameter" in told
-    assert "must be in [0, 1]. Got 1.01 instead." in told
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("InvalidConfig: ")
+    assert "'confidence' parameter" in message
+    assert "must be in [0, 1]. Got 1.01 instead." in message
+    assert message.count("\n") == 1

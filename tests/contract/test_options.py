@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from specframe.contract.naming import strategy_from
 from specframe.contract.options import with_options
 from specframe.errors import InvalidConfig
-from specframe.strategies.fixed import FixedSkips
-from specframe.types import ModelShape, SkipSet, StopRule
+from specframe.types import ModelShape, StopRule
 
 SHAPE = ModelShape(4, 16, 32, 2, 1, 8, 24, 64)
 
@@ -43,12 +41,6 @@ def test_text_of_another_type_is_refused_with_what_is_allowed():
         with_options(Settings(), {"eager": "perhaps"})
 
 
-def test_a_setting_without_a_textual_form_says_so():
+def test_a_setting_without_a_textual_form_is_refused():
     with pytest.raises(InvalidConfig, match="only be given in Python"):
         with_options(Settings(), {"stop": "3"})
-
-
-def test_a_fixed_plan_can_be_given_in_text():
-    options = {"attention": "1,2", "mlp": "3", "draft": "5", "confidence": "0"}
-    strategy = strategy_from("fixed", SHAPE, options=options)
-    assert strategy == FixedSkips(SkipSet.of(4, attention=[1, 2], mlp=[3]), StopRule(5))

@@ -1,4 +1,4 @@
-"""A third party's strategy: a package of its own, installed by entry point; and the tutorial's."""
+"""A third-party strategy in its own package, installed by entry point; and the tutorial's."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def test_the_tutorials_strategy_fits_in_forty_lines():
 
 
 def test_the_tutorials_strategy_is_the_packages():
-    """Both skip the same and are told apart by nothing that matters."""
+    """Both skip the same layers and have equal plans."""
     text, module = TUTORIAL.read_text(), (SAMPLE / "every_other.py").read_text()
     for line in ("range(1, shape.layers - 1, 2)", "StopRule(self._length, confidence=0.4)"):
         assert line in text
@@ -73,7 +73,7 @@ def test_the_tutorials_strategy_is_the_packages():
 
 @dataclass(frozen=True)
 class Plain(LayerSelector):
-    """A class that is registered as it stands: no presets, nothing to set."""
+    """A class that is registered without presets and settings."""
 
     traits = Traits("nothing")
 
@@ -95,7 +95,7 @@ def test_a_class_without_presets_is_made_from_its_name_alone(monkeypatch):
         strategy_from("more", SHAPE)
 
 
-def test_a_strategy_written_for_the_old_contract_is_told_the_new_methods():
+def test_the_error_for_an_old_contract_names_the_new_methods():
     with pytest.raises(InvalidConfig, match=r"Old defines select and spawn.*start\(shape\).*plan"):
 
         class Old(LayerSelector):

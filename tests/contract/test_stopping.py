@@ -36,7 +36,7 @@ def test_a_confidence_below_the_floor_ends_the_draft():
     assert not continues(rule, 1, 0.499, 1.0)
 
 
-def test_gain_goes_on_while_the_next_token_is_worth_its_price():
+def test_gain_continues_while_the_next_token_is_worth_its_price():
     rule = StopRule(9, gain=GainRule(0.3))
     assert continues(rule, 1, 0.6, 0.6)  # 0.6 x 0.6 = 0.36
     assert not continues(rule, 1, 0.5, 0.5)  # 0.25
@@ -112,7 +112,7 @@ def test_expected_gain_prices_a_step_by_the_tokens_it_displaces():
     assert policy.rule().gain.price == pytest.approx(0.25 * 6 / 3)
 
 
-def test_expected_gain_learns_which_confidences_stand():
+def test_expected_gain_learns_which_confidences_are_accepted():
     policy = ExpectedGain(step_ratio=0.25, bins=2, prior=2.0)
     (low, before), (high, sure) = policy.rule().gain.knots
     assert (low, before, high, sure) == (0.25, 0.25, 0.75, 0.75)  # confidence itself, at first
@@ -127,19 +127,19 @@ def knots_after(draft, accepted, emitted):
     return policy.rule().gain
 
 
-def test_expected_gain_learns_that_the_spine_fell_where_a_leaf_stood():
+def test_expected_gain_counts_the_spine_as_rejected_where_a_leaf_was_accepted():
     spine_and_leaf = Draft((5, 6, 7), (-1, 0, -1), (0.9, 0.9))
     gain = knots_after(spine_and_leaf, 1, (7, 3))
     assert [chance for _, chance in gain.knots] == pytest.approx([0.25, 2 * 0.75 / 3])
 
 
-def test_expected_gain_learns_nothing_from_copied_tokens_and_prices_no_step_for_them():
+def test_expected_gain_ignores_copied_tokens():
     copied = Draft((5, 6, 7), (-1, 0, 1), (1.0, 1.0, 0.2), copied=2)
-    stood = knots_after(copied, 3, (5, 6, 7, 8))
-    assert [chance for _, chance in stood.knots] == pytest.approx([(2 * 0.25 + 1) / 3, 0.75])
-    assert stood.price == pytest.approx(0.25 * (1 + 4) / (1 + 0.25 + 1.0))
-    fell = knots_after(copied, 1, (5, 8))  # a copied token was rejected, so the third not judged
-    assert [chance for _, chance in fell.knots] == pytest.approx([0.25, 0.75])
+    accepted = knots_after(copied, 3, (5, 6, 7, 8))
+    assert [chance for _, chance in accepted.knots] == pytest.approx([(2 * 0.25 + 1) / 3, 0.75])
+    assert accepted.price == pytest.approx(0.25 * (1 + 4) / (1 + 0.25 + 1.0))
+    rejected = knots_after(copied, 1, (5, 8))  # the third is not judged
+    assert [chance for _, chance in rejected.knots] == pytest.approx([0.25, 0.75])
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_setting_outside_its_range_is_refused(make, name):
 
 
 @pytest.mark.parametrize("policy", [AdaptiveThreshold(start=0.5), ExpectedGain(0.3)])
-def test_a_rule_that_is_started_anew_has_learnt_nothing(policy):
+def test_a_fresh_rule_has_learnt_nothing(policy):
     fresh = policy.rule()
     live = policy.fresh()
     for _ in range(5):
@@ -167,8 +167,8 @@ def test_a_rule_that_is_started_anew_has_learnt_nothing(policy):
     assert policy.rule() == fresh
 
 
-def test_a_draft_without_confidences_teaches_the_rate_alone():
-    """Another stop rule may have replaced this one and asked for no confidence."""
+def test_a_draft_without_confidences_only_changes_the_rate():
+    """Another stop rule without confidence may have replaced this one."""
     rule = ExpectedGain(0.3)
     before = rule.rule()
     draft = Draft((1, 2), (-1, 0), (float("nan"), float("nan")))

@@ -42,7 +42,7 @@ def test_it_cannot_be_written():
     assert tokens == [1, 2, 3]
 
 
-def test_it_is_taken_where_sequences_are():
+def test_it_can_be_used_as_a_sequence():
     view = TokenView([1, 2, 3])
     assert torch.tensor(view).tolist() == [1, 2, 3]
     assert (view != [1, 2], view == (1, 2, 3), 2 in view) == (True, True, True)

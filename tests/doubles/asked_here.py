@@ -1,4 +1,4 @@
-"""Rows of contenders that are asked in this process."""
+"""Rows of contenders that run in this process."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -33,7 +33,7 @@ def browser_path() -> str:
 
 
 class Browser:
-    """One tab. Complaints are whatever the page or its loading reports as an error."""
+    """One tab. Complaints are all errors that the page or its loading reports."""
 
     def __init__(self, send: int, receive: int) -> None:
         self._send, self._receive = send, receive

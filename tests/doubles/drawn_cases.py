@@ -1,4 +1,4 @@
-"""Cases of the law, drawn: a model, a sampling of any processors, and a strategy with its plans.
+"""Drawn cases of the distribution: a model, processors for sampling, and a strategy with its plans.
 
 The processors are written anew, as those of `laws` are, and stand in the library's own order.
 Numbers are multiples of 1/64, which every format holds.
@@ -45,7 +45,7 @@ SMALL = Tiny(layers=4, hidden=8, vocabulary=3, positions=64, sharpness=1.5)
 
 
 class NothingLeft(Exception):
-    """Every token is closed: no model could go on, and no law is defined."""
+    """Every token is excluded, so no distribution is defined."""
 
 
 def kept(scores: Sequence[float], open_: Sequence[bool]) -> list[float]:
@@ -92,7 +92,7 @@ def closed_tokens(tokens: Sequence[int]) -> Rule:
 
 
 def likelier_ends(start: int, factor: float, ends: frozenset[int]) -> Rule:
-    """The scores of end tokens grow with every token after so many new ones."""
+    """The scores of end tokens grow with every token after some new ones."""
 
     def rule(scores: list[float], history: Sequence[int]) -> list[float]:
         over = len(history) - len(PROMPT) - start

@@ -40,7 +40,7 @@ EAGER = {
     "specbound:faithful": {"confidence": "0.05"},
     "static-bo:faithful": TIMED,
     "swift:best": {"window": "4", "review": "1"},
-    "swift:faithful": {"window": "4", "bayes_every": "3"},
+    "swift:faithful": {"window": "4", "bayes_every": "6"},
 }
 VARIANTS = tuple(
     f"{name}:{preset}"

@@ -30,6 +30,6 @@ def expected_marks(results: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _drafted(rows: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
-    """Contender, domain and setting of answers that drafted with something skipped."""
+    """Contender, domain and setting of generations that drafted with something skipped."""
     keys = ("selector", "preset", "domain", "context", "temperature")
     return {tuple(row[key] for key in keys) for row in rows if row["skips"]}

@@ -162,7 +162,7 @@ def siblings_drawn_with_replacement(patch):
 
 
 def leaf_residual_reused(patch):
-    """After an accepted leaf the bonus comes from what was left of its parent's law."""
+    """After an accepted leaf the bonus comes from the rest of its parent's distribution."""
 
     def verify(draft, laws, choose):
         path, node = [], -1

@@ -1,7 +1,7 @@
-"""The law of a tiny model's continuations: as the engine emits them, and as it must be.
+"""The distribution of a tiny model's continuations: as the engine emits it, and as it must be.
 
-The engine's side runs production code and walks every branch of it. The other side knows neither
-drafts nor the library's processors: full-prefix logits and plain arithmetic on lists.
+The engine's side runs production code and walks every branch of it. The other side uses no drafts
+and none of the library's processors: only full-prefix logits and plain arithmetic on lists.
 """
 
 import math
@@ -30,7 +30,7 @@ from specframe.types import Pass, SkipSet, Step
 Rule = Callable[[list[float], Sequence[int]], list[float]]  # scores, tokens before -> scores
 Law = dict[tuple[int, ...], float]
 
-PROMPT = (1, 1, 1, 1)  # leaves tokens that history has yet to bring
+PROMPT = (1, 1, 1, 1)  # most tokens have not occurred yet
 CLOSED = -math.inf
 THREE_TOKENS = Tiny(hidden=8, vocabulary=3, positions=64, sharpness=1.5)
 
@@ -46,7 +46,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Case:
-    """Something whose law is known."""
+    """Something whose distribution is known."""
 
     strategy: LayerSelector
     sampling: Sampling = field(default_factory=lambda: Sampling({}))
@@ -78,7 +78,7 @@ def _branches(case: Case) -> Iterator[tuple[tuple[int, ...], float]]:
 
 
 def models_law(case: Case) -> Law:
-    """What the model itself says, token by token."""
+    """The model's own distribution, token by token."""
     law: Law = {}
 
     def grow(emitted: tuple[int, ...], probability: float) -> None:
@@ -98,7 +98,7 @@ def models_law(case: Case) -> Law:
 
 
 def law_error(case: Case, enough: float = math.inf) -> float:
-    """The largest difference between the two, over all sequences that either of them knows.
+    """The largest difference between the two, over all sequences of either.
 
     Ends as soon as a sequence is emitted too often by more than `enough`.
     """
@@ -123,7 +123,7 @@ def full_prefix_logits(
 
 @cache
 def _overwritten(tiny: Tiny, length: int) -> Any:
-    """A cache for walks over so many tokens, which write all that they read."""
+    """A cache for walks over `length` tokens, which write everything that they read."""
     return tiny_executor(tiny).new_cache(length)
 
 
@@ -139,7 +139,7 @@ def _decoding(case: Case) -> Decoding:
 
 
 class Remembering:
-    """An executor that computes no walk twice: replayed branches begin alike.
+    """An executor that computes no walk twice, since branches have equal beginnings.
 
     Walks are told apart by everything that they may read, the cache's contents included.
     """
@@ -184,7 +184,7 @@ class Remembering:
         return passed
 
 
-# The processors, written anew
+# The processors, implemented again
 
 
 def softmax(scores: Sequence[float]) -> list[float]:
@@ -241,7 +241,7 @@ def repetition_penalty(value: float) -> Rule:
 
 
 def closed_before(length: int, ends: frozenset[int]) -> Rule:
-    """End tokens have no chance before there are so many new tokens."""
+    """End tokens have no chance before there are `length` new tokens."""
 
     def rule(scores: list[float], history: Sequence[int]) -> list[float]:
         early = len(history) - len(PROMPT) < length

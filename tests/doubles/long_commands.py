@@ -171,7 +171,7 @@ def place(folder: Path) -> Iterator[pytest.MonkeyPatch]:
 
 
 def known_prices(folder: Path) -> None:
-    """Measure once, so that the cache in `folder` knows the prices."""
+    """Measure once, so that the prices are in the cache in `folder`."""
     with place(folder):
         model = tiny_model(TINY)
         measured_profile(model, load_executor(model), LatencyGrid((8, 64), (1, 4, 16), 0.0))
@@ -198,7 +198,7 @@ def disturb(patch: pytest.MonkeyPatch, where: Disturbed, happens: Callable[[], N
 
 
 def half_written(folder: Path) -> list[str]:
-    """Files that are temporary, or that are not what their name says."""
+    """Files that are temporary, or whose content does not match their name."""
     return [str(path.relative_to(folder)) for path in folder.rglob("*") if not _whole(path)]
 
 

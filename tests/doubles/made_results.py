@@ -80,7 +80,7 @@ def made_row(
     dice: random.Random,
     noise: float,
 ) -> dict[str, Any]:
-    """One answer; only strategies that gain anything draft, and the library tells nothing more."""
+    """One generation; only strategies with a gain draft, and the library reports nothing more."""
     selector, preset = contender
     name, domain, context = prompt
     ours, drafts = preset != "", preset != "" and selector != "autoregressive"

@@ -1,4 +1,4 @@
-"""The laws and identities that a fault breaks."""
+"""The distributions and identities that a fault breaks."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ EXACT = 1e-12
 
 
 class Wrong(AssertionError):
-    """A law or an identity does not hold."""
+    """A distribution or an identity does not hold."""
 
 
 PENALTY = Sampling({"repetition_penalty": 1.7}, (repetition_penalty(1.7),))

@@ -159,7 +159,7 @@ def memory_that_was_not_written_is_not_read() -> None:
 
 
 def committed_tree_paths() -> None:
-    """After a path through a tree was committed, the next row sees that path and nothing else."""
+    """After a path through a tree was committed, the next row sees only that path."""
     draft = Draft((5, 6, 7, 8), (-1, 0, -1, 2), (1.0,) * 4)
     for kind in EXECUTORS:
         model = tiny_model(Tiny())

@@ -78,6 +78,7 @@ def greedy_tokens(
     return tokens, drafted
 
 
+@cache
 def own_tokens(executor: Executor, prompt: Prompt, count: int = 40) -> list[int]:
     return greedy_tokens(executor, Autoregressive(), prompt, count)[0]
 

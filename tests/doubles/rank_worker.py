@@ -1,4 +1,4 @@
-"""One rank of a tensor-parallel model: answers prompts and prints the tokens as JSON.
+"""One rank of a tensor-parallel model: generates for prompts and prints the tokens as JSON.
 
 Arguments: a folder with a model, strategies with commas between them, the number of new tokens, how
 far the seeds of neighbouring ranks lie apart, and whether prices are measured.
@@ -22,7 +22,7 @@ PROMPT = [5, 9, 20, 7, 11, 9, 20, 7]
 
 
 def answers(model, strategies, new, seed=3, measured=False):
-    """Tokens of a greedy and a sampled answer of each strategy, and the plans."""
+    """Tokens of a greedy and a sampled generation of each strategy, and the plans."""
     found = {}
     for strategy in strategies:
         costs = None if measured else CostModel.even(model.config.num_hidden_layers)
@@ -52,7 +52,7 @@ def main(folder, strategies, new, apart, measured):
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     if int(measured):
-        measured_profile(model, load_executor(model), budget=0.2)  # and found when it is asked for
+        measured_profile(model, load_executor(model), budget=0.2)  # and found later
     found = answers(model, strategies.split(","), int(new), seed, bool(int(measured)))
     leave()
     return found

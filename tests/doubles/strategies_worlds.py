@@ -73,7 +73,7 @@ def world(model, length=24, seed=5, tokens=None):
 
 
 def outcome(plan, accepted=2, drafted=2, emitted=None, seconds=0.0):
-    """A round of a drafted chain; one token more than accepted is out if nothing else is said."""
+    """A round of a drafted chain; by default it emits one token more than it accepted."""
     draft = Draft(tuple(range(drafted)), tuple(range(-1, drafted - 1)), (0.9,) * drafted)
     count = accepted + 1 if emitted is None else emitted
     return Outcome(plan, draft, accepted, tuple(range(count)), select_seconds=seconds)

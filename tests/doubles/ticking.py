@@ -1,4 +1,4 @@
-"""A clock that only moves when it is told to, in place of the one that measurements read."""
+"""A clock that only moves when a test moves it, in place of the one that measurements read."""
 
 from collections.abc import Callable
 from typing import Any

@@ -37,7 +37,7 @@ WINDOWED = ("mistral", "qwen2", "qwen3", "smollm3")
 
 @dataclass(frozen=True, slots=True)
 class Tiny:
-    """What tells one tiny model from another."""
+    """The properties in which tiny models differ."""
 
     family: str = "llama"
     layers: int = 2

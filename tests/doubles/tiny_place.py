@@ -1,4 +1,4 @@
-"""A folder with a tiny model, prompts of two domains, and a cache that knows the model's prices."""
+"""A folder with a tiny model, prompts of two domains, and a cache with the model's prices."""
 
 import json
 import shutil

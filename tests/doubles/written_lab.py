@@ -49,13 +49,13 @@ def small_shape(layers: int) -> ModelShape:
 
 
 def prompts_of(domains: Sequence[str], each: int) -> tuple[Prompt, ...]:
-    """Prompts whose first token says which domain they are of."""
+    """Prompts whose first token is the number of their domain."""
     pairs = product(range(each), enumerate(domains))
     return tuple(Prompt((d, i, 7), domain) for i, (d, domain) in pairs)
 
 
 def context_at(shape: ModelShape, length: int = 50, **given: Any) -> Context:
-    """The first round after so many tokens, for planners that run no probe."""
+    """The first round after `length` tokens, for planners that run no probe."""
     first = {"prompt_length": 10, "budget": 100, "round": 0, "probe": cast(Probe, None)}
     costs = plain_costs(shape.layers)
     return Context(**{"shape": shape, "tokens": [1] * length, "costs": costs, **first, **given})
@@ -104,6 +104,8 @@ class WrittenLab:
         pass
 
     def _one(self, skips: SkipSet, prompt: Prompt) -> float:
+        if not self.noise:
+            return self.true_acceptance(skips, prompt.domain)
         seed = hash((skips.bits, skips.low, prompt.tokens)) % 2**31
         drawn = float(torch.randn((), generator=torch.Generator().manual_seed(seed)))
         return min(max(self.true_acceptance(skips, prompt.domain) + self.noise * drawn, 0.0), 1.0)

@@ -39,7 +39,7 @@ def random_skips(seed):
 
 
 def first_token_acceptance(executor, prompts, skips):
-    """Really drafted: one token a round, so every round judges a first token."""
+    """Acceptance of real drafts of one token a round."""
     drafted = accepted = 0
     for prompt in prompts:
         engine = Engine(executor, FixedSkips(skips, StopRule(1)), Law(), Limits(NEW_TOKENS))
@@ -51,15 +51,15 @@ def first_token_acceptance(executor, prompts, skips):
 
 
 def replayed_first_tokens(chances):
-    """Places at which rounds of one drafted token begin, and whether those tokens stand."""
-    begun = stood = 0
+    """Share of accepted tokens over the places where rounds of one drafted token begin."""
+    begun = accepted = 0
     for text in chances:
         place = 0
         while place < len(text) - 2:  # what is left of the budget allows a draft
             begun += 1
-            stood += text[place]
+            accepted += text[place]
             place += 1 + int(text[place])
-    return stood / begun
+    return accepted / begun
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from specframe.profilers.parts import split_walks, timed_sets
 from specframe.profilers.store import find_profile, load_profile, save_profile
 from specframe.types import SkipSet
 
-SMALL = LatencyGrid((8, 96), (1, 4), budget_seconds=0.5)
+SMALL = LatencyGrid((8, 96), (1, 4), budget_seconds=0.0)  # the fewest repeats
 CPU = torch.device("cpu")
 
 
@@ -69,7 +69,7 @@ def ticking(monkeypatch):
     return clock
 
 
-def test_parts_are_told_apart_to_the_tick(ticking):
+def test_parts_are_separated_exactly(ticking):
     costs = profile_latency(tiny_executor(), SMALL).costs
     for n, rows in ((8, 1), (50, 3), (96, 4)):
         assert costs.sublayer(0, n, rows) == pytest.approx(3.0)
@@ -115,7 +115,7 @@ def test_parts_are_found_exactly_where_walks_are_their_sums(kinds):
     assert found.miss == pytest.approx(0.0, abs=1e-9)
 
 
-def test_the_set_left_out_tells_how_badly_parts_add_up():
+def test_the_set_left_out_measures_the_error_of_the_sum():
     kinds = (0, 0, 0, 0)
     sets = timed_sets(kinds)
     seconds = [1.0 + len(skips.kept) for skips in sets]
@@ -148,7 +148,7 @@ def test_long_contexts_are_timed_at_few_row_counts():
     assert grid.rows_at(8192) == (1, 8, 16)
 
 
-def test_the_usual_grid_ends_at_the_last_position_that_leaves_room_for_rows():
+def test_the_usual_grid_ends_where_all_rows_still_fit():
     grid = default_grid(tiny_executor())
     assert grid.contexts[-1] + grid.rows[-1] == Tiny().positions
     assert default_grid(tiny_executor(), (64, 8)).contexts == (8, 64)
@@ -166,7 +166,7 @@ def test_a_grid_of_wrong_knots_is_refused(arguments):
         LatencyGrid(*arguments)
 
 
-def test_calls_take_turns_so_that_a_slow_moment_hits_all_alike():
+def test_calls_alternate_so_that_a_slow_moment_affects_all():
     order = []
     calls = {name: (lambda name=name: order.append(name)) for name in "abc"}
     timed = time_interleaved(calls, CPU, budget_seconds=0.0, fewest=3)
@@ -174,11 +174,11 @@ def test_calls_take_turns_so_that_a_slow_moment_hits_all_alike():
     assert {len(sample.seconds) for sample in timed.values()} == {3}
 
 
-def test_progress_is_told_sweep_by_sweep():
-    told = []
+def test_progress_is_reported_after_each_sweep():
+    reported = []
     call = {"a": lambda: None}
-    time_interleaved(call, CPU, budget_seconds=0.0, progress=lambda *done: told.append(done))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    time_interleaved(call, CPU, budget_seconds=0.0, progress=lambda *done: reported.append(done))
+    assert reported == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_interruptions_do_not_move_what_a_call_takes():

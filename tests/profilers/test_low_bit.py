@@ -8,20 +8,20 @@ from specframe.executors.fused.executor import FusedExecutor
 from specframe.profilers.latency import LatencyGrid, profile_latency
 from specframe.types import SkipSet
 
-GRID = LatencyGrid((8, 96), (1, 4), budget_seconds=0.5)
+GRID = LatencyGrid((8, 96), (1, 4), budget_seconds=0.0)  # the fewest repeats
 
 
-@pytest.fixture
-def priced(monkeypatch):
-    return priced_by(monkeypatch)
+@pytest.fixture(scope="module")
+def priced():
+    return priced_by()
 
 
-def priced_by(patch, slowed=1.0):
+def priced_by(slowed=1.0):
     """A full attention takes 3 seconds and a low-bit one 1; an MLP 5 and 2; a head 8 and 4.
 
     Once the first low-bit copy is made, everything takes `slowed` times as long.
     """
-    with patch.context() as own:
+    with pytest.MonkeyPatch.context() as own:
         clock = TickingClock(own, ("specframe.profilers.clocks",))
         layer_of, frame = FusedExecutor._layer, FusedExecutor._frame
         logits = FusedExecutor.logits
@@ -57,7 +57,7 @@ def test_low_bit_prices_are_those_of_the_executor(priced):
             assert priced.sublayer(0, n, rows) == pytest.approx(3.0)
 
 
-def test_the_profile_knows_the_memory_of_the_copies():
+def test_the_profile_has_the_memory_of_the_copies():
     executor = FusedExecutor(tiny_model(Tiny()))
     costs = profile_latency(executor, GRID).costs
     every = SkipSet.none(2)
@@ -71,10 +71,9 @@ def test_a_model_that_cannot_be_lowered_has_no_low_bit_prices(monkeypatch):
     assert costs.facts["states"] == "full"
 
 
-def test_a_machine_that_is_slower_for_a_while_does_not_make_savings_larger(monkeypatch):
-    costs = priced_by(monkeypatch, slowed=1.0)
-    slower = priced_by(monkeypatch, slowed=3.0)
-    for low, same in zip(costs.low, slower.low, strict=True):
+def test_a_machine_that_is_slower_for_a_while_does_not_make_savings_larger(priced):
+    slower = priced_by(slowed=3.0)
+    for low, same in zip(priced.low, slower.low, strict=True):
         assert same.attention[0].at(8, 1) == pytest.approx(low.attention[0].at(8, 1))
         assert same.mlp[0].at(8, 1) == pytest.approx(low.mlp[0].at(8, 1))
         assert same.head.at(8, 1) == pytest.approx(low.head.at(8, 1))

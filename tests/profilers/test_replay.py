@@ -26,7 +26,7 @@ def acceptance(*texts, confidence=0.9):
 
 
 @pytest.mark.parametrize("stop", [StopRule(1), StopRule(3), StopRule(5, confidence=0.3)])
-def test_a_replay_of_first_tokens_is_what_generation_does_where_depth_changes_nothing(stop):
+def test_a_replay_equals_generation_where_depth_does_not_matter(stop):
     # with the last layer alone skipped, keys of the draft are the target's: depth is no matter
     executor = tiny_executor(DEEP)
     skips = SkipSet.of(4, attention=[3], mlp=[3])
@@ -56,7 +56,7 @@ def test_fractional_chances_are_walked_in_every_branch():
     assert replay.tokens_per_round == pytest.approx(expected_tokens(0.5, 3), rel=1e-3)
 
 
-def test_misses_that_cluster_cost_fewer_rounds_than_their_mean_says():
+def test_clustered_misses_give_fewer_tokens_a_round_than_their_mean():
     clustered = ((1.0,) * 50 + (0.0,) * 50) * 4
     replay = replay_rounds(acceptance(clustered), StopRule(4))
     assert replay.tokens_per_round < expected_tokens(0.5, 4) - 0.2
@@ -81,7 +81,7 @@ def test_a_continuation_of_one_token_holds_no_round():
         replay_rounds(acceptance((1.0,)), StopRule(5))
 
 
-def test_a_depth_correction_finds_how_often_deeper_tokens_stand():
+def test_a_depth_correction_finds_the_acceptance_of_deeper_tokens():
     drawn = random.Random(5)
     first = acceptance(tuple(float(drawn.random() < 0.7) for _ in range(3000)))
     trials = []
@@ -98,7 +98,7 @@ def test_a_depth_correction_finds_how_often_deeper_tokens_stand():
     assert found.at(0, 0.3) == 0.3
 
 
-def test_without_trials_deeper_tokens_stand_like_first_ones():
+def test_without_trials_deeper_tokens_are_accepted_like_first_ones():
     assert learn_correction(acceptance((1.0, 0.0)), []) == DepthCorrection()
 
 

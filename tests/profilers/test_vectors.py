@@ -37,7 +37,7 @@ def test_a_prompts_vector_is_pooled_from_its_stream(name, rows, depth):
     assert torch.allclose(found, expected, atol=1e-6)
 
 
-def test_a_long_prompt_goes_in_in_blocks(monkeypatch):
+def test_a_long_prompt_is_processed_in_blocks(monkeypatch):
     executor = tiny_executor(TINY)
     whole = states_of(executor, 6)
     monkeypatch.setattr(filling, "BLOCK", 3)
@@ -48,7 +48,7 @@ def test_a_long_prompt_goes_in_in_blocks(monkeypatch):
         assert torch.allclose(found, whole[-rows:].float().mean(0), atol=1e-6)
 
 
-def test_a_depth_that_is_not_there_and_an_empty_prompt_are_refused():
+def test_an_unknown_depth_and_an_empty_prompt_are_refused():
     executor = tiny_executor(TINY)
     with pytest.raises(InvalidRequest, match="after 0 to 6 sublayers"):
         prompt_vectors(executor, [TOKENS], 7)

@@ -13,7 +13,7 @@ from specframe.types import ModelShape, SkipSet
 
 SHAPE = ModelShape(8, 32, 61, 4, 2, 8, 48, 256)
 SILENT = (1, 2, 5)  # the attention of these layers adds nothing
-PLANTED = (*(2 * layer for layer in SILENT), 1)  # nor does one MLP
+PLANTED = (*(2 * layer for layer in SILENT), 1)  # one MLP adds nothing either
 
 
 # the rules
@@ -55,7 +55,7 @@ def test_attention_that_adds_nothing_is_removed(after_prompt):
     assert plan.stop.confidence == 0.6
 
 
-def test_where_nothing_is_removed_nothing_is_drafted(after_prompt):
+def test_nothing_is_drafted_if_nothing_is_removed(after_prompt):
     config = AdmgConfig(share=0.0)
     assert Admg(config).start(SHAPE).plan(after_prompt.context()).stop.max_tokens == 0
     phi = world(tiny_model("phi").double())  # attention and MLP read one stream
@@ -105,7 +105,7 @@ def test_without_states_nothing_is_drafted():
         assert Admg(config).start(SHAPE).plan(context).stop.max_tokens == 0
 
 
-def test_only_the_rows_asked_for_are_looked_at(after_prompt):
+def test_only_the_configured_rows_are_used(after_prompt):
     """More rows of the prompt may have been captured for other strategies."""
     few = {depth: rows[-4:] for depth, rows in after_prompt.states.items()}
     for config in (AdmgConfig(rows=4), JudgedConfig(rows=4)):

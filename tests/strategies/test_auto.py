@@ -15,7 +15,7 @@ from doubles.planted_labs import (
 )
 from doubles.replayed import Stream, clustered, seconds_between
 from doubles.strategies import Listening
-from doubles.strategies_worlds import prices
+from doubles.strategies_worlds import outcome, prices
 from doubles.written_lab import small_shape
 
 from specframe.contract.naming import strategy_from
@@ -108,7 +108,7 @@ def test_on_a_stream_it_is_close_to_the_best_arm(name, seed):
 
 
 @pytest.mark.slow
-def test_the_streams_are_what_they_say():
+def test_the_streams_have_the_gains_of_their_names():
     gains = {}
     for name in STREAMS:
         _, plain, best = played(name, 0)
@@ -150,24 +150,9 @@ def test_an_arm_gets_another_chance_when_the_text_changes():
     assert last.count(late.skips) > 0.8 * len(last)
 
 
-def test_only_the_arm_that_planned_learns_and_it_observes_when_it_is_left():
+def two_arms():
     skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
-    first, second = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
-    planner = Auto((first, second), ALONE).start(SHAPE)
-    context = plain_context(SHAPE, [0] * 50, prompt_length=10, budget=500, costs=COSTS)
-    for _ in range(400):
-        plan = planner.plan(context)
-        drafted = plan.stop.max_tokens
-        draft = Draft((0,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-        accepted = drafted if plan == first.plan else 0
-        planner.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
-    for arm in (first, second):
-        own = [outcome for outcome in arm.heard if outcome.emitted]
-        assert {outcome.plan for outcome in own} == {arm.plan}
-    absences = [outcome for outcome in second.heard if not outcome.emitted]
-    assert absences
-    assert all(not o.plan.capture and o.drafted == 0 for o in absences)
-    assert len(first.heard) > 10 * len(second.heard)
+    return (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
 
 
 def played_rounds(planner, good, rounds=60):
@@ -178,15 +163,24 @@ def played_rounds(planner, good, rounds=60):
         plan = planner.plan(context)
         plans.append(plan)
         drafted = plan.stop.max_tokens
-        draft = Draft((0,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-        accepted = drafted if plan == good.plan else 0
-        planner.observe(Outcome(plan, draft, accepted, (0,) * (accepted + 1)))
+        planner.observe(outcome(plan, drafted if plan == good.plan else 0, drafted))
     return plans
 
 
+def test_only_the_arm_that_planned_learns_and_it_observes_when_it_is_left():
+    first, second = two_arms()
+    played_rounds(Auto((first, second), ALONE).start(SHAPE), first, 400)
+    for arm in (first, second):
+        own = [outcome for outcome in arm.heard if outcome.emitted]
+        assert {outcome.plan for outcome in own} == {arm.plan}
+    absences = [outcome for outcome in second.heard if not outcome.emitted]
+    assert absences
+    assert all(not o.plan.capture and o.drafted == 0 for o in absences)
+    assert len(first.heard) > 10 * len(second.heard)
+
+
 def test_the_next_sequence_begins_with_what_this_one_found():
-    skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
-    bad, good = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
+    bad, good = two_arms()
     auto = Auto((bad, good), ALONE)
     assert played_rounds(auto.start(SHAPE), good)[0] == bad.plan
     assert set(played_rounds(auto.start(SHAPE), good)) == {good.plan}
@@ -194,8 +188,7 @@ def test_the_next_sequence_begins_with_what_this_one_found():
 
 
 def test_an_arm_that_is_not_chosen_does_not_plan():
-    skips = SkipSet.from_sublayers(LAYERS, range(4, 20))
-    bad, good = (Listening(DraftPlan(skips.flip(i), StopRule(4))) for i in (4, 22))
+    bad, good = two_arms()
     auto = Auto((bad, good), ALONE)
     played_rounds(auto.start(SHAPE), good)
     heard = len(bad.heard)
@@ -203,7 +196,7 @@ def test_an_arm_that_is_not_chosen_does_not_plan():
     assert len(bad.heard) == heard
 
 
-def test_an_arm_that_is_not_chosen_copies_what_others_answered():
+def test_an_arm_that_is_not_chosen_copies_outputs_of_others():
     drafting = Listening(DraftPlan(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(4)))
     auto = Auto((drafting, Suffix()), ALONE)
     planner = auto.start(SHAPE)
@@ -214,7 +207,7 @@ def test_an_arm_that_is_not_chosen_copies_what_others_answered():
     assert copying.plan(context).copied[:2] == (3, 4)
 
 
-def test_it_copies_before_its_arms_and_from_earlier_answers():
+def test_copies_come_before_the_arms_and_from_earlier_outputs():
     drafting = Listening(DraftPlan(SkipSet.from_sublayers(LAYERS, range(4, 20)), StopRule(4)))
     auto = Auto((drafting,))
 
@@ -270,7 +263,7 @@ def test_two_trained_heads_are_refused():
         Auto(heads).head(SHAPE)
 
 
-def test_it_emits_the_models_law():
+def test_it_keeps_the_models_distribution():
     arms = (
         FixedSkips(SkipSet.from_sublayers(2, [2, 3]), StopRule(2)),
         Headed(2, MixingHead(2, 8)),
@@ -281,7 +274,7 @@ def test_it_emits_the_models_law():
 
 def test_it_changes_no_token():
     arms = (KnapSpec(), Cascade((FixedSkips(PLANTED, StopRule(4)),)), PromptLookup(), Del())
-    assert keeps_tokens(planted_executor("llama"), Auto(arms), planted_prompts(each=2), 80)
+    assert keeps_tokens(planted_executor("llama"), Auto(arms), planted_prompts(each=2), 50)
 
 
 def test_arms_are_made_from_names_alone():

@@ -79,12 +79,6 @@ def test_best_chooses_how_many_by_tokens_per_time(planted):
     assert ClaSp(config).start(SHAPE).plan(context).skips == PLANTED
 
 
-def test_best_drafts_nothing_where_it_does_not_pay(after_prompt):
-    dear = prices(6, row=1.0)  # every row of verification costs as much as a token
-    plan = ClaSp().start(SHAPE).plan(after_prompt.context(budget=100_000, costs=dear))
-    assert plan.stop.max_tokens == 0
-
-
 def test_protected_layers_are_run():
     stretches = whole_layers({}, (1.0,) * 12, protected=2)
     assert [(s.start, s.stop) for s in stretches if s.may_skip] == [(2, 4), (4, 6), (6, 8), (8, 10)]

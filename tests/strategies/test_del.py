@@ -89,7 +89,7 @@ def test_best_takes_the_most_tokens_a_second():
     assert (plan.skips.prefix // 2, plan.stop.max_tokens) == (exit_layer, drafted)
 
 
-def test_where_nothing_pays_nothing_is_watched_for_a_while():
+def test_exits_are_not_watched_for_a_while_where_nothing_pays():
     planner = with_counts(DelConfig(), (0.0, 0.05, 0.1), (1.0, 0.95, 0.9))
     found, costs = world(planted(2)), prices(LAYERS, head=3.0)
     for _ in range(2):
@@ -102,7 +102,7 @@ def test_where_nothing_pays_nothing_is_watched_for_a_while():
             planner.observe(outcome(plan, 0, 0))
 
 
-def test_what_watching_was_measured_to_take_counts():
+def test_the_measured_time_of_watching_counts():
     planner = with_counts(DelConfig(), (0.5, 0.8, 0.95), (0.5, 0.2, 0.05))
     found, costs = world(planted(2)), prices(LAYERS, head=0.3)
     context = found.context(round=5, costs=costs, prompt_states={})
@@ -124,7 +124,7 @@ def test_the_paper_begins_with_one_token_from_the_first_exit():
     assert plan == DraftPlan(SkipSet.after(LAYERS, 1), StopRule(1))
 
 
-@pytest.mark.parametrize("silent", [1, 2, 3])
+@pytest.mark.parametrize("silent", [1, 3])
 @pytest.mark.parametrize("preset", ["best", "faithful"])
 def test_the_planted_exit_is_found_and_changes_no_token(preset, silent):
     executor = load_executor(planted(silent))

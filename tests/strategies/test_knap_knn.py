@@ -15,7 +15,7 @@ from doubles.planted_labs import (
     planted_lab,
     planted_prompts,
 )
-from doubles.strategies_worlds import prices
+from doubles.strategies_worlds import outcome, prices
 from doubles.written_lab import (
     WrittenLab,
     context_at,
@@ -33,7 +33,7 @@ from specframe.strategies.shared.judging.additive import AdditiveModel, link_thr
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.searching.knapsack_search import KnapsackSearch
 from specframe.strategies.shared.searching.search import Budget, run_search
-from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, SkipSet, StopRule
 
 SHAPE = small_shape(LAYERS)
 LOSSES = {
@@ -155,11 +155,6 @@ def test_figures_name_every_domain_and_how_far_its_model_is_off(calibrated):
 # while generating
 
 
-def outcome(plan, accepted):
-    draft = Draft((5,) * 3, (-1, 0, 1), (0.9,) * 3)
-    return Outcome(plan, draft, accepted, (5,) * (accepted + 1))
-
-
 def test_the_knapsack_is_solved_again_only_where_the_context_crosses_a_boundary(calibrated):
     live = calibrated.start(SHAPE)
     costs = prices(LAYERS, attention=(0.2, 0.02), mlp=1.0)
@@ -190,7 +185,7 @@ def test_a_set_whose_tokens_are_rejected_is_left_and_drafting_rests(calibrated):
     for _ in range(120):
         plan = live.plan(context())
         drafted.append(plan.stop.max_tokens > 0)
-        live.observe(outcome(plan, 0) if drafted[-1] else Outcome(plan, Draft((), (), ()), 0, (5,)))
+        live.observe(outcome(plan, 0, 3 * drafted[-1]))
     assert first.stop.max_tokens > 0
     assert not all(drafted)
     assert drafted[0]
@@ -200,7 +195,7 @@ def test_better_acceptance_than_calibrated_skips_no_less(calibrated):
     live = calibrated.start(SHAPE)
     first = live.plan(context())
     for _ in range(64):
-        live.observe(outcome(live.plan(context()), 3))
+        live.observe(outcome(live.plan(context()), 3, 3))
     assert len(live.plan(context()).skips) >= len(first.skips)
 
 
@@ -242,7 +237,7 @@ def test_a_set_that_stays_keeps_what_its_stop_rule_learnt(calibrated):
         live = replace(calibrated, config=replace(calibrated.config, review=review)).start(SHAPE)
         first = live.plan(context(length=100, costs=costs))
         for _ in range(6):
-            live.observe(outcome(live.plan(context(length=100, costs=costs)), 1))
+            live.observe(outcome(live.plan(context(length=100, costs=costs)), 1, 3))
         learnt = live.plan(context(length=100, costs=costs))
         later = live.plan(context(length=130, costs=costs))
         assert live.solver.solutions >= 2

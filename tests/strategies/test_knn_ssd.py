@@ -14,6 +14,7 @@ from doubles.planted_labs import (
     planted_prompts,
 )
 from doubles.reference_data import REFERENCE
+from doubles.strategies_worlds import outcome
 from doubles.written_lab import (
     WrittenLab,
     context_at,
@@ -26,13 +27,13 @@ from doubles.written_lab import (
 from specframe.contract.naming import strategy_from
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.knn_ssd import KnnSsd, KnnSsdConfig
-from specframe.strategies.shared.domains.labels import label_prompts
+from specframe.strategies.shared.domains.looking_up import label_prompts
 from specframe.strategies.shared.domains.lookup import Memory
 from specframe.strategies.shared.domains.neighbours import GraphIndex
 from specframe.strategies.shared.judging.find_set import judge_set
 from specframe.strategies.shared.judging.prompt_split import MIXED, split_prompts
 from specframe.strategies.shared.published import read_anchors, read_skip_sets
-from specframe.types import Draft, Outcome, Prompt, SkipSet, StopRule
+from specframe.types import Prompt, SkipSet, StopRule
 
 LAYERS = 4
 SHAPE = small_shape(LAYERS)
@@ -74,11 +75,6 @@ def set_of(domain):
     return SkipSet.from_sublayers(LAYERS, FREE[domain])
 
 
-def fail(planner, plan):
-    draft = Draft((5, 5), (-1, 0), (0.9, 0.9))
-    planner.observe(Outcome(plan, draft, 0, (6,), 0.0, 0.0, 0.0))
-
-
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_each_domain_gets_the_set_that_costs_nothing_there(learnt, domain):
     assert learnt.found.sets[domain].skips == set_of(domain)
@@ -116,7 +112,7 @@ def test_a_set_that_fails_is_left_for_the_mixed_one(learnt):
         plan = live.plan(context(states, 30, i))
         if plan.stop.max_tokens:
             seen.append(plan.skips)
-            fail(live, plan)
+            live.observe(outcome(plan, 0))
     assert seen[:12] == [set_of("sql")] * 12
     assert seen[12] == learnt.found.sets[MIXED].skips
 
@@ -130,7 +126,7 @@ def test_the_lookup_happens_once_a_request(learnt):
     assert learnt.start(SHAPE)._lookup is live._lookup
 
 
-def test_held_out_prompts_tell_how_good_the_lookup_is(learnt):
+def test_held_out_prompts_measure_the_lookup(learnt):
     assert learnt.found.memory.accuracy == 1.0
     assert set(learnt.found.memory.reach) == set(DOMAINS)
 
@@ -166,7 +162,7 @@ def test_the_seconds_are_shared_out():
     )
 
 
-def test_unlabelled_prompts_are_sorted_into_clusters():
+def test_unlabelled_prompts_are_clustered():
     prompts = [Prompt(p.tokens) for p in prompts_of(DOMAINS, 6)]
     labelled = label_prompts(written(), prompts, "mean")
     pairs = {(p.tokens[0], p.domain) for p in labelled}
@@ -216,7 +212,7 @@ def test_a_graph_without_its_library_names_the_remedy(learnt, monkeypatch):
         learnt.asking(index="graph")
 
 
-def test_skip_sets_and_figures_are_told_apart(learnt):
+def test_skip_sets_and_figures_are_reported(learnt):
     assert learnt.skip_sets() == learnt.found.sets
     assert list(learnt.figures()) == ["best_so_far", "lookup_accuracy", "anchors", "ended"]
     assert (KnnSsd().skip_sets(), KnnSsd().figures()) == ({}, {})
@@ -228,12 +224,12 @@ def test_a_domain_may_not_have_the_name_of_the_fallback():
         label_prompts(None, named, "mean")
 
 
-def test_only_what_is_pooled_is_captured():
+def test_only_pooled_states_are_captured():
     assert KnnSsd(KnnSsdConfig(pooling="last-4")).needs.prompt_rows == 4
     assert KnnSsd(KnnSsdConfig()).needs.prompt == (-1,)
 
 
-def test_the_authors_files_make_a_strategy():
+def test_a_strategy_is_made_from_the_authors_files():
     folder = REFERENCE / "published"
     if not folder.is_dir():
         pytest.skip(f"the published anchors and sets are not at {folder}")
@@ -265,7 +261,7 @@ def test_anchors_without_a_set_are_refused():
 )
 def test_the_planted_set_is_recovered_in_each_domain_and_changes_no_token(family):
     prompts = planted_prompts(("low", "high"), each=8)
-    config = KnnSsdConfig(search="local", evaluations=70, domain_evaluations=40)
+    config = KnnSsdConfig(search="local", evaluations=70, domain_evaluations=20)
     strategy = KnnSsd(config).calibrate(planted_lab(family), prompts)
     for name, judged in strategy.found.sets.items():
         assert as_good_as_planted(judged), (name, list(judged.skips), judged.acceptance)

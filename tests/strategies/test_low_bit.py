@@ -2,6 +2,7 @@
 
 import pytest
 from doubles.contexts import plain_context
+from doubles.strategies_worlds import outcome
 from doubles.written_lab import flat, plain_costs, small_shape, with_low_bits
 
 from specframe.contract.naming import strategy_from
@@ -12,7 +13,7 @@ from specframe.errors import InvalidConfig
 from specframe.executors.load import load_executor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.testing.architectures import tiny_model
-from specframe.types import Draft, Outcome, SkipSet
+from specframe.types import SkipSet
 
 LAYERS = 4
 SHAPE = small_shape(LAYERS)
@@ -36,9 +37,7 @@ def after_rejections(options, costs, rounds=40):
     planner = strategy_from("low-bit", SHAPE, options=options).start(SHAPE)
     for _ in range(rounds):
         plan = planned(planner, costs)
-        count = plan.stop.max_tokens
-        draft = Draft((1,) * count, tuple(range(-1, count - 1)), (0.9,) * count)
-        planner.observe(Outcome(plan, draft, 0, (5,)))
+        planner.observe(outcome(plan, 0, plan.stop.max_tokens))
     return planned(planner, costs)
 
 
@@ -72,4 +71,4 @@ def test_it_drafts_and_changes_no_token():
     own = Engine(executor, Autoregressive(), Law(), Limits(40)).rounds([3, 1, 4, 1, 5])
     assert [t for done in rounds for t in done.tokens] == [t for done in own for t in done.tokens]
     low = [done.outcome for done in rounds[1:] if done.outcome.plan.skips.low_bits]
-    assert sum(outcome.drafted for outcome in low) > 10
+    assert sum(done.drafted for done in low) > 10

@@ -1,6 +1,6 @@
 """A strategy that cannot pay costs next to nothing, in the seconds of a model where none pays.
 
-The clock is that of recorded decisions: it is moved by the model's work alone.
+The clock is that of recorded decisions: only work of the model moves it.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ from specframe.core.sampling import Law
 from specframe.strategies.shared.planners.candidates import CandidatePlanner
 
 TOKENS = 32
-LEAST = 0.95  # of autoregressive speed, on an answer so short that little may be risked
+LEAST = 0.95  # of autoregressive speed, on a short output, where trials cost most
 BEST = (
     *("admg", "auto", "cas", "cascade", "clasp", "conflayers", "del", "knapspec", "random-skip"),
     *("specbound", "swift"),
@@ -23,7 +23,7 @@ BEST = (
 
 @cache
 def hard():
-    """Every sublayer matters alike, so that hardly a draft is accepted."""
+    """Every sublayer matters equally, so hardly any draft is accepted."""
     return planted(dict.fromkeys(range(16), 4.0), (24, 3))
 
 
@@ -38,8 +38,13 @@ def seconds_per_token(case, law):
     return (CLOCK.now - began) / tokens
 
 
+@cache
+def autoregressive_seconds(law):
+    return seconds_per_token("autoregressive", law)
+
+
 def speed(case, law):
-    return seconds_per_token("autoregressive", law) / seconds_per_token(case, law)
+    return autoregressive_seconds(law) / seconds_per_token(case, law)
 
 
 def sampled():

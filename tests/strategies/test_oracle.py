@@ -1,4 +1,4 @@
-"""The oracle: every set measured where a model is small, a long local search else."""
+"""The oracle: every set of a small model is measured; larger ones get a long local search."""
 
 import math
 

@@ -45,13 +45,13 @@ def test_what_followed_most_often_is_copied():
     assert found(text, 1) == Copy((4,), 2, (2 / 3,))
 
 
-def test_the_end_of_the_text_counts_where_it_did_in_the_official_code():
+def test_the_end_of_the_text_counts_as_in_the_official_code():
     text = [1, 2, 3, 5, 1, 2]
     assert found(text, 2, ends=True) == Copy((3, 5), 2, (0.5, 1.0))
     assert found(text, 2) == Copy((3, 5), 2, (1.0, 1.0))
 
 
-def test_a_longer_match_lets_more_follow():
+def test_more_tokens_follow_a_longer_match():
     text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3]
     assert found(text, factor=1.0) == Copy((4, 5, 6), 3, (1.0, 1.0, 1.0))
     assert found(text, factor=0.7) == Copy((4, 5), 3, (1.0, 1.0))
@@ -65,19 +65,19 @@ def test_unlikely_tokens_are_not_copied():
 
 
 def test_the_best_score_wins_and_not_the_longest_match():
-    #        after 7 8 come 1 and 2 alike; after 8 comes 3 more often
+    #        after 7 8 come 1 and 2 once each; after 8 comes 3 more often
     text = [7, 8, 1, 7, 8, 2, 8, 3, 0, 8, 3, 0, 8, 3, 0, 7, 8]
     assert found(text, 1) == Copy((3,), 1, (0.6,))
     assert found(text, 2, factor=1.0) == Copy((1, 7), 2, (0.5, 1.0))
 
 
 @pytest.mark.parametrize("tokens", [[1], [1, 2, 3, 4], [1, 1]])
-def test_where_nothing_followed_nothing_is_copied(tokens):
+def test_nothing_is_copied_if_nothing_followed(tokens):
     assert (found(tokens) is None) == (tokens != [1, 1])
     assert found([5, *tokens], most=0) is None
 
 
-def test_an_earlier_answer_is_copied_from_but_not_its_prompt():
+def test_earlier_outputs_are_copied_but_not_their_prompts():
     strategy = strategy_from("suffix", SHAPE)
     first = strategy.start(SHAPE)
     assert copied(first, [9, 8, 7, 1]) == ()
@@ -94,7 +94,7 @@ def followed(planner, *texts):
 
 
 @pytest.mark.parametrize("named", ["suffix", "cascade:suffix+of=autoregressive"])
-def test_answers_that_others_drafted_are_copied_from_as_well(named):
+def test_outputs_drafted_by_others_are_copied_too(named):
     strategy = strategy_for(named, SHAPE)
     first = strategy.start(SHAPE)
     followed(first, [9, 8, 7, 1], [9, 8, 7, 1], [9, 8, 7, 1, 2])
@@ -105,19 +105,19 @@ def test_answers_that_others_drafted_are_copied_from_as_well(named):
     assert copied(strategy.start(SHAPE), [5, 6, 7]) == ()
 
 
-def test_the_own_text_is_preferred_where_both_are_alike():
+def test_the_current_text_is_preferred_in_ties():
     strategy = strategy_from("suffix", SHAPE)
     copied(strategy.start(SHAPE), [9, 1, 2, 3, 4])
     assert copied(strategy.start(SHAPE), [1, 2, 5, 1, 2])[0] == 5
 
 
-def test_without_cached_answers_only_the_text_is_searched():
+def test_without_cached_outputs_only_the_text_is_searched():
     strategy = strategy_from("suffix", SHAPE, options={"cached": "0"})
     copied(strategy.start(SHAPE), [9, 1, 2, 3, 4])
     assert copied(strategy.start(SHAPE), [5, 6, 1, 2]) == ()
 
 
-def test_the_oldest_answer_is_dropped_first():
+def test_the_oldest_output_is_dropped_first():
     earlier = EarlierAnswers(SuffixConfig(cached=2))
     for token in (1, 2, 3):
         earlier.begin().extend([token, token])
@@ -125,7 +125,7 @@ def test_the_oldest_answer_is_dropped_first():
     assert [earlier.tree.count((token, token)) for token in (1, 2, 3)] == [0, 1, 1]
 
 
-def test_answers_given_at_the_same_time_are_entered_as_they_grow():
+def test_concurrent_outputs_are_entered_as_they_grow():
     earlier = EarlierAnswers(SuffixConfig())
     one, other = earlier.begin(), earlier.begin()
     one += [1, 2]
@@ -136,7 +136,7 @@ def test_answers_given_at_the_same_time_are_entered_as_they_grow():
     assert earlier.tree.count((1, 2, 3)) == earlier.tree.count((4, 5)) == 1
 
 
-def test_a_pickled_copy_remembers_nothing():
+def test_a_pickled_copy_has_no_earlier_outputs():
     strategy = strategy_from("suffix", SHAPE)
     copied(strategy.start(SHAPE), [9, 1, 2, 3, 4])
     other = pickle.loads(pickle.dumps(strategy))
@@ -148,17 +148,28 @@ def test_the_price_decides_how_much_is_copied():
     text = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4]
     planner = strategy_from("suffix", SHAPE).start(SHAPE)
     assert copied(planner, text) == (5, 6, 7, 8, 9, 1, 2, 3, 4)
-    dear = plain_context(SHAPE, text, prompt_length=2, budget=100, costs=FULL_PRICE)
-    assert strategy_from("suffix", SHAPE).start(SHAPE).plan(dear) == DraftPlan(
+    priced = plain_context(SHAPE, text, prompt_length=2, budget=100, costs=FULL_PRICE)
+    assert strategy_from("suffix", SHAPE).start(SHAPE).plan(priced) == DraftPlan(
         SkipSet.none(LAYERS), StopRule(0), capture=False
     )
-    assert strategy_from("suffix", SHAPE, "faithful").start(SHAPE).plan(dear).copied == (5, 6, 7, 8)
+    assert strategy_from("suffix", SHAPE, "faithful").start(SHAPE).plan(priced).copied == (
+        5,
+        6,
+        7,
+        8,
+    )
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("preset", ["best", "faithful"])
+def test_sampling_keeps_the_models_distribution(preset, count):
+    strategy = strategy_from("suffix", SHAPE, preset)
+    assert law_error(Case(strategy, new_tokens=count)) < 1e-12
 
 
 @pytest.mark.parametrize("preset", ["best", "faithful"])
-def test_the_models_own_law_and_tokens_come_out(preset):
+def test_greedy_tokens_are_the_models_own(preset):
     strategy = strategy_from("suffix", SHAPE, preset)
-    assert law_error(Case(strategy, new_tokens=4)) < 1e-12
     assert keeps_tokens(planted_executor("llama"), strategy, planted_prompts(each=2), 80)
 
 

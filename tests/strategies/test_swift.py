@@ -33,6 +33,7 @@ from specframe.types import ModelShape, SkipSet, StopRule
 SHAPE = ModelShape(6, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = frozenset({3, 4, 5, 7, 8})  # these sublayers add nothing
 QUICK = SwiftConfig(window=4, bayes_every=3)
+DRAWN = replace(QUICK, bayes_every=99)  # no Bayesian suggestions, which take long
 
 
 # the paper's search
@@ -60,8 +61,8 @@ def test_matchness_is_the_share_of_produced_tokens_that_the_set_chooses(planted,
     assert matchness(after_prompt.probe, text[start:], start, SkipSet(12)) == 1.0
 
 
-def played(context, scores, monkeypatch, config=QUICK, rounds=40):
-    """Plans of so many rounds in which the sets tried get these scores, and the sets."""
+def played(context, scores, monkeypatch, config=DRAWN, rounds=40):
+    """Plans of some rounds in which the sets tried get these scores, and the sets."""
     tried = []
 
     def score(probe, tokens, start, skips):
@@ -78,8 +79,8 @@ def played(context, scores, monkeypatch, config=QUICK, rounds=40):
 
 
 def test_sets_keep_their_size_and_the_ends(after_prompt, monkeypatch):
-    _, tried = played(after_prompt.context(), [0.1], monkeypatch, rounds=16)
-    assert len(tried) == 16
+    _, tried = played(after_prompt.context(), [0.1], monkeypatch, QUICK, rounds=8)
+    assert len(tried) == 8
     assert {len(skips) for skips in tried} == {int(8 * 0.45)}
     assert not set().union(*map(set, tried)) & {0, 1, 10, 11}
 
@@ -96,10 +97,10 @@ def test_a_better_set_takes_over_and_a_worse_one_does_not(after_prompt, monkeypa
 @pytest.mark.parametrize(
     ("config", "scores", "count"),
     [
-        (QUICK, [0.2, 0.96], 2),
-        (replace(QUICK, patience=5), [0.2], 7),
-        (replace(QUICK, most_tried=6, patience=99), [0.2], 7),
-        (replace(QUICK, every=4), [0.2], 10),
+        (DRAWN, [0.2, 0.96], 2),
+        (replace(DRAWN, patience=5), [0.2], 7),
+        (replace(DRAWN, most_tried=6, patience=99), [0.2], 7),
+        (replace(DRAWN, every=4), [0.2], 10),
     ],
 )
 def test_the_search_ends_by_score_patience_or_number(
@@ -108,7 +109,7 @@ def test_the_search_ends_by_score_patience_or_number(
     assert len(played(after_prompt.context(), scores, monkeypatch, config)[1]) == count
 
 
-def test_every_so_manieth_set_is_the_bayesian_suggestion(after_prompt, monkeypatch):
+def test_bayesian_suggestions_come_at_the_given_interval(after_prompt, monkeypatch):
     asked = []
     real = BayesianSearch.ask
 
@@ -117,12 +118,12 @@ def test_every_so_manieth_set_is_the_bayesian_suggestion(after_prompt, monkeypat
         return real(self)
 
     monkeypatch.setattr(BayesianSearch, "ask", ask)
-    played(after_prompt.context(), [0.1, 0.3, 0.2], monkeypatch, rounds=9)
+    played(after_prompt.context(), [0.1, 0.3, 0.2], monkeypatch, QUICK, rounds=9)
     assert len(asked) == 3
     assert asked[0] == 2
 
 
-def test_nothing_is_tried_before_enough_tokens_were_produced(after_prompt, monkeypatch):
+def test_no_set_is_tried_before_enough_tokens_were_produced(after_prompt, monkeypatch):
     context = after_prompt.context()
     tried = []
     monkeypatch.setattr(paper, "matchness", lambda *a: tried.append(a) or 0.5)
@@ -154,7 +155,7 @@ def test_rows_are_judged_as_the_first_token_of_a_draft(after_prompt, bits):
     assert greedy == pytest.approx(first_token_acceptance(after_prompt, skips, rows))
 
 
-def test_sublayers_that_add_nothing_turn_nothing(after_prompt):
+def test_sublayers_that_add_nothing_do_not_change_the_stream(after_prompt):
     turned = stream_change(after_prompt.states, 12)
     assert {b for b, turn in enumerate(turned) if turn < 1e-6} == PLANTED
     order = sorted(range(12), key=turned.__getitem__)
@@ -162,7 +163,7 @@ def test_sublayers_that_add_nothing_turn_nothing(after_prompt):
     assert set(half) == PLANTED
 
 
-def test_layers_without_a_stream_between_their_parts_turn_as_one():
+def test_parallel_layers_have_one_stream_change():
     found = world(tiny_model("phi").double())
     turned = stream_change(found.states, found.size)
     assert turned[::2] == turned[1::2]
@@ -201,16 +202,16 @@ def test_trying_takes_no_more_than_its_share(after_prompt):
 
 
 def test_no_speculation_and_no_further_sets_where_it_does_not_pay(after_prompt):
-    dear = prices(6, row=1.0)  # every row of verification costs as much as a token
+    costly = prices(6, row=1.0)  # every row of verification costs as much as a token
     planner = Swift().start(SHAPE)
-    context = after_prompt.context(budget=10_000, costs=dear)
+    context = after_prompt.context(budget=10_000, costs=costly)
     for index in range(20):
         plan = planner.plan(replace(context, round=index))
         assert plan.stop.max_tokens == 0
         planner.observe(outcome(plan, emitted=1, accepted=0, drafted=0))
 
 
-def test_the_search_opens_again_where_what_was_promised_does_not_come(after_prompt):
+def test_the_search_opens_again_where_the_expected_speed_is_not_reached(after_prompt):
     planner = Swift(StreamConfig(interval=8, share=0.02, patience=1)).start(SHAPE)
     context = after_prompt.context(budget=10_000, costs=prices(6))
     openings = []
@@ -228,7 +229,7 @@ def test_the_search_opens_again_where_what_was_promised_does_not_come(after_prom
 
 def test_sampling_with_trees_runs_to_the_end(planted):
     how = {"do_sample": True, "temperature": 0.8, "top_k": 0, "seed": 3}
-    tokens, drafted = tokens_and_drafted(planted, Swift(QUICK), **how)
+    tokens, drafted = tokens_and_drafted(planted, Swift(DRAWN), **how)
     assert len(tokens) == 60
     assert drafted > 20
 

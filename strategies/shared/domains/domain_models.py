@@ -59,7 +59,7 @@ PROPOSED = 8  # knapsack solutions whose unseen acceptance makes the link
 KEPT = 3  # measured sets kept for each of the contexts they are best at
 LEADING = 12  # of the search, compared on other prompts
 FEW_OF_EACH = 2  # prompts of a domain that the sets of all domains are compared on
-LONGER = 4  # sets are also chosen for a context so many times the usual one
+LONGER = 4  # sets are also chosen for a context this many times as long as usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class DomainModel:
         }
 
     def within(self, room: CopyRoom | None) -> CopyRoom | None:
-        """What is left of the room with the copies of all measured sets."""
+        """The room with the copies of all measured sets held."""
         if room is None:
             return None
         return room.holding(self.judged.skips, *(one.skips for one in self.sets))
@@ -115,8 +115,8 @@ def learn_models(
 ) -> Mapping[str, DomainModel]:
     """A model of all domains together, then one of each domain, whose prior is that model.
 
-    Sublayers may also run on low-bit weights, within the `room` that there is for copies; without
-    one they only run in full or are skipped.
+    With `room`, sublayers may also run on low-bit weights whose copies fit into it; without it they
+    only run in full or are skipped.
     """
     allowance = Allowance(seconds)
     lab.answer(split.every)
@@ -166,7 +166,7 @@ class _Task:
     def _search(
         self, lab: Lab, budget: Budget, starts: Sequence[SkipSet], expected: Fitted | None
     ) -> tuple[LowLosses | None, Record, Record]:
-        """Low-bit losses in the mean, what fitting tried, and that with what climbing tried."""
+        """Mean low-bit losses, trials of fitting, and trials of fitting and climbing."""
         size, n = lab.shape.sublayers, typical_context(lab, self.split.search)
         prices = RoundPrices.at(lab.costs, n, range(1, self.longest + 1))
         widths = lab.costs.quicker_widths(n) if self.room is not None else ()
@@ -241,7 +241,7 @@ class _Task:
         )
 
     def _with_room(self, sets: Iterable[SkipSet]) -> list[SkipSet]:
-        """Those whose copies fit in, together with those of the sets before them."""
+        """The sets whose copies fit into the room together with those of earlier sets."""
         room, kept = self.room, []
         for skips in dict.fromkeys(sets):
             if room is None or room.allows(skips):

@@ -1,4 +1,4 @@
-"""A calibrated strategy that looks up the domain of a prompt by its hidden states."""
+"""Strategies that look up the domain of a prompt by its hidden states, and domains of prompts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from specframe.contract.lab import Lab
 from specframe.contract.options import with_options
 from specframe.contract.pooling import Pooling
 from specframe.contract.selector import Needs
 from specframe.errors import InvalidRequest
+from specframe.strategies.shared.domains.anchors import cluster_prompts
 from specframe.strategies.shared.domains.lookup import Lookup, Match, memory_of
+from specframe.strategies.shared.judging.prompt_split import MIXED
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
+from specframe.types import Prompt
 
-__all__ = ["LookingUp"]
+__all__ = ["LookingUp", "label_prompts", "require_labels"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,26 @@ class LookingUp(CalibratedStrategy):
         """How well held-out prompts found their domain, and among how many anchors."""
         memory = self.found.memory
         return {"lookup_accuracy": memory.accuracy, "anchors": len(memory.labels)}
+
+
+def require_labels(prompts: Sequence[Prompt]) -> None:
+    """Every prompt has a domain, or none has one."""
+    if any(prompt.domain == MIXED for prompt in prompts):
+        raise InvalidRequest(
+            f"{MIXED!r} names what is learnt for prompts of no domain. Name that domain otherwise."
+        )
+    named = sum(bool(prompt.domain) for prompt in prompts)
+    if named not in (0, len(prompts)):
+        raise InvalidRequest(
+            f"{named} of {len(prompts)} prompts name a domain. Name one for each prompt, or none."
+        )
+
+
+def label_prompts(lab: Lab, prompts: Sequence[Prompt], pooling: str) -> tuple[Prompt, ...]:
+    """Prompts with a domain each; where none has one, clusters of their vectors are the domains."""
+    require_labels(prompts)
+    if all(prompt.domain for prompt in prompts):
+        return tuple(prompts)
+    vectors = lab.vectors(prompts, lab.shape.sublayers, pooling)
+    found = cluster_prompts(vectors)
+    return tuple(replace(p, domain=d) for p, d in zip(prompts, found.labels, strict=True))

@@ -77,7 +77,7 @@ class Memory:
 
 
 def require_each(owner: str, name: str, wanted: Sequence[str], found: Mapping[str, object]) -> None:
-    """Raise if one of these domains has nothing."""
+    """Raise if one of these domains is missing."""
     if missing := [domain for domain in wanted if domain not in found]:
         raise InvalidConfig.of(owner, name, f"of all domains, {missing[0]!r} too", list(found))
 
@@ -138,7 +138,7 @@ def memory_of(vectors: Tensor, labels: Sequence[str], config: DomainConfig) -> M
 def _measured(
     memory: Memory, vectors: Tensor, labels: Sequence[str], config: DomainConfig
 ) -> Memory:
-    """With the reach of each domain and the share of right answers, on held-out prompts."""
+    """With the reach of each domain and the share of prompts found, on held-out prompts."""
     lookup = Lookup(memory, config)
     reach: dict[str, float] = {}
     right = 0

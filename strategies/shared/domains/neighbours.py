@@ -65,7 +65,6 @@ class ExactIndex:
             self._anchors = self._anchors / norms.clamp_min(TINY)
 
     def nearest(self, query: Tensor, count: int) -> tuple[list[int], list[float]]:
-        """See `Index.nearest`."""
         query = query.float()
         if self._metric == "cosine":
             # the anchors have unit length already, which spares their norms in each look-up
@@ -87,7 +86,6 @@ class GraphIndex:
         self._graph.add_items(self._anchors.numpy())
 
     def nearest(self, query: Tensor, count: int) -> tuple[list[int], list[float]]:
-        """See `Index.nearest`."""
         query = query.float()
         wanted = min(CANDIDATES * count, len(self._anchors))
         self._graph.set_ef(max(4 * wanted, 256))

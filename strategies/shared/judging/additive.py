@@ -99,7 +99,7 @@ class AdditiveModel:
         return _loss(self.losses, self.low, skips)
 
     def alphas(self, losses: Floats) -> Floats:
-        """Acceptance at these sums of losses; infinite ones mean that there is no set."""
+        """Acceptance at these sums of losses, which are infinite where no set exists."""
         places, alphas = zip(*self.knots, strict=True)
         found: Floats = np.interp(losses, places, alphas)
         return found

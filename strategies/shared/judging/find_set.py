@@ -46,15 +46,15 @@ __all__ = [
 SHORTLIST = 8
 MOST_JUDGING = 0.6  # of the seconds of a search
 TIMED, TIMED_TOKENS = 3, 32  # prompts and tokens of each that two sets are timed on
-RACED = 3  # of so many search prompts one is run first
+RACED = 3  # one of this many search prompts is run first
 BEHIND = 0.02  # of the best speed on the same prompts: a set that is further behind is dropped
 TOLERATED = 0.05  # of acceptance: selection bias, and half the width of the unseen interval
-LIKELY = 0.85  # acceptance that the selection bias of a search to come is reckoned at
+LIKELY = 0.85  # acceptance at which the selection bias of a search is estimated in advance
 ROUNDS_OF_SUBLAYERS = 6  # a search from nothing ranks all, nests them and climbs; with some slack
 
 
 def typical_context(lab: Lab, prompts: Sequence[Prompt]) -> int:
-    """Cache columns in the middle of these prompts' continuations, in the mean."""
+    """Mean number of cache columns in the middle of these prompts' continuations."""
     total = sum(len(prompt.tokens) for prompt in prompts)
     return total // len(prompts) + lab.new_tokens // 2
 
@@ -86,15 +86,15 @@ class PredictedSpeed:
         return best_draft(self._lab.costs, skips, alpha, self._n, self._longest)[1]
 
     def expect(self, sets: Sequence[SkipSet]) -> None:
-        """Their speeds are likely to be asked for."""
+        """Prepare for these sets: their speeds will probably be needed."""
         self._lab.expect(sets, self._prompts)
 
 
 def unseen_estimate(lab: Lab, skips: SkipSet, prompts: Sequence[Prompt]) -> Estimate:
-    """Acceptance pooled over prompts, with an interval that allows for alike tokens of a prompt.
+    """Acceptance pooled over prompts, with an interval for tokens that are alike within a prompt.
 
-    The more prompts differ beyond what independent tokens would, the fewer cases the tokens count
-    as: at most their number, at least the number of prompts.
+    The more the prompts differ, the fewer independent cases the tokens count as: at most the number
+    of tokens, at least the number of prompts.
     """
     lab.expect([skips], prompts)
     each = [lab.acceptance([skips], [prompt])[0] for prompt in prompts]
@@ -112,14 +112,14 @@ def unseen_estimate(lab: Lab, skips: SkipSet, prompts: Sequence[Prompt]) -> Esti
 
 
 def selection_bias(tried: int, tokens: int, alpha: float = LIKELY) -> float:
-    """How far the best of so many sets may lie above its true acceptance by chance."""
+    """How far the best of `tried` sets may lie above its true acceptance by chance."""
     if tried < 2:
         return 0.0
     return sqrt(2.0 * log(tried) * alpha * (1.0 - alpha) / max(tokens, 1))
 
 
 def prompts_needed(tried: int, new_tokens: int, tolerated: float = TOLERATED) -> int:
-    """Prompts that a search over so many sets needs for a tolerable selection bias."""
+    """Prompts that a search over `tried` sets needs for a tolerable selection bias."""
     tokens = 2.0 * log(max(tried, 2)) * LIKELY * (1.0 - LIKELY) / tolerated**2
     return ceil(tokens / new_tokens)
 
@@ -134,7 +134,7 @@ class SearchTask:
     longest: int
     objective: Callable[[SkipSet], float] | None = None  # None: predicted speed
     known: tuple[SkipSet, ...] = ()  # sets that are always on the shortlist
-    prompts: tuple[Prompt, ...] = ()  # to search on; none: as many as the seconds are enough for
+    prompts: tuple[Prompt, ...] = ()  # to search on; none: as many as the seconds allow
     allows: Allows = lambda skips: True  # sets that may be chosen
 
 
@@ -164,7 +164,7 @@ class RacingObjective:
         return speed
 
     def expect(self, sets: Sequence[SkipSet]) -> None:
-        """Their speeds are likely to be asked for."""
+        """Prepare for these sets: their speeds will probably be needed."""
         self._lab.expect(sets, self._few)
         first = self._lab.acceptance(sets, self._few)
         early = [self._speed(s, found.value) for s, found in zip(sets, first, strict=True)]
@@ -181,7 +181,7 @@ class RacingObjective:
 def with_likely(
     objective: PredictedSpeed | RacingObjective, searcher: Searcher, lab: Lab, allows: Allows
 ) -> Callable[[SkipSet], float]:
-    """The same values; sets that are likely to be asked for next are judged at the same time."""
+    """The same values; sets that will probably be measured next are judged at the same time."""
     if lab.at_once == 1:
         return objective
     expected: set[SkipSet] = set()
@@ -197,7 +197,7 @@ def with_likely(
 
 
 def find_set(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[JudgedSet, Record]:
-    """Search, choose and judge, each on prompts of its own."""
+    """Search, choose and judge, each on different prompts."""
     n = typical_context(lab, split.search)
     began = perf_counter()
     judging = judging_seconds(lab, split, task.known) + timing_seconds(lab, split.choose)
@@ -248,7 +248,7 @@ def _timed_on(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
 def timing_seconds(lab: Lab, prompts: Sequence[Prompt]) -> float:
     """Seconds of timing two sets, which the seconds of a search include; predicted, not timed.
 
-    Reckoned at autoregressive decoding, since drafts are timed that should be quicker than that.
+    Estimated for autoregressive decoding; the timed drafts should be quicker than that.
     """
     tokens, costs, seconds = min(lab.new_tokens, TIMED_TOKENS), lab.costs, 0.0
     if not costs.quicker_widths(typical_context(lab, prompts)):
@@ -282,10 +282,10 @@ def _searched(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[Prompt, .
 
 
 def affordable(lab: Lab, prompts: Sequence[Prompt], seconds: float) -> tuple[Prompt, ...]:
-    """As many of each domain as let a search from nothing end within the seconds, at least one.
+    """As many prompts of each domain as a search without starts can use within the seconds.
 
-    Fewer prompts mean more selection bias, which unseen prompts then show; a search that is cut
-    short has found nothing. Predicted, not timed: the same call always gives the same.
+    At least one of each. Fewer prompts mean more selection bias, which unseen prompts then show; a
+    search that is cut short has found nothing. Predicted, not timed, so results are reproducible.
     """
     rows = lab.new_tokens
     once = sum(lab.costs.walk(len(p.tokens) + rows / 2, rows, logits=rows) for p in prompts)

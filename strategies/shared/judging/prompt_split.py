@@ -13,7 +13,7 @@ __all__ = ["MIXED", "MIXED_SHARE", "PromptSplit", "balanced", "split_prompts", "
 
 FEWEST_PROMPTS = 3
 MIXED = "mixed"  # names what is learnt from all domains, for prompts of none
-MIXED_SHARE = 0.4  # of the seconds are for that: the domains start from where its search ends
+MIXED_SHARE = 0.4  # of the seconds are for all domains, whose set the others start from
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class PromptSplit:
         return _domains(self.search)
 
     def searching(self, each: int) -> PromptSplit:
-        """The same with at most so many prompts of each domain to search on; 0 keeps all."""
+        """The same with at most `each` prompts of a domain to search on; 0 keeps all."""
         if not each:
             return self
         search = balanced(self.search, each * len(self.domains))
@@ -75,7 +75,7 @@ def split_prompts(prompts: Sequence[Prompt]) -> PromptSplit:
 
 
 def balanced(prompts: Sequence[Prompt], count: int) -> tuple[Prompt, ...]:
-    """At most about `count` prompts, as many of each domain, domain by domain."""
+    """About `count` prompts at most, the same number of each domain, domain by domain."""
     domains = _domains(prompts)
     share = max(1, ceil(count / len(domains)))
     kept = []
@@ -85,7 +85,7 @@ def balanced(prompts: Sequence[Prompt], count: int) -> tuple[Prompt, ...]:
 
 
 def spread(prompts: Sequence[Prompt], count: int) -> tuple[Prompt, ...]:
-    """At most so many, evenly over their order, in which domains follow each other."""
+    """At most `count` prompts at even distances; prompts are sorted by domain."""
     return tuple(prompts[:: max(len(prompts) // count, 1)][:count])
 
 

@@ -1,7 +1,7 @@
 """Bayesian optimisation over 2L variables, by the bayesian-optimization package.
 
-A variable is 0 for a sublayer that runs and 1 for one that is skipped. If the best set that is
-known at the beginning drafts on low-bit weights, a sublayer on those is 0.5.
+A variable is 0 for a sublayer that runs and 1 for one that is skipped. If the best known set at the
+start uses low-bit weights, a sublayer on low-bit weights is 0.5.
 
 The package models functions on a box. A suggestion is rounded to the nearest corner; the corner is
 measured and registered. Registering the suggestion would teach the process values at points that
@@ -29,7 +29,7 @@ class BayesianSearch(Searcher):
 
     `quick` fits the process from one start and looks for its highest bound less thoroughly:
     seconds a suggestion become tenths. `remembered` keeps only the best known points, since fits
-    grow with their cube; None keeps all. With `members` a suggestion becomes the set of so many
+    grow with their cube; None keeps all. With `members` a suggestion becomes the set of that many
     largest coordinates, known or not.
     """
 
@@ -51,7 +51,6 @@ class BayesianSearch(Searcher):
         self._low: tuple[int, bool] = (0, False)  # bits, and whether the head has them as well
 
     def ask(self) -> SkipSet | None:
-        """See `Searcher.ask`."""
         while self._queue:
             if self._queue[0] not in self._told:
                 return self._queue[0]
@@ -71,7 +70,6 @@ class BayesianSearch(Searcher):
         return self._corner(point) if self._members is None else self._largest(point, self._members)
 
     def tell(self, skips: SkipSet, value: float) -> None:
-        """See `Searcher.tell`."""
         known = skips in self._told
         self._told[skips] = value
         if self._optimizer is not None and not known:

@@ -1,6 +1,6 @@
 """How much memory low-bit copies may take, for all sets of a strategy together.
 
-Copies are shared: a set needs memory for those alone that no other set has already.
+Copies are shared: a set only needs memory for copies that no other set has already.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class CopyRoom:
         return self.memory - sum(self.costs.low_bytes(copies) for copies in self.held)
 
     def allows(self, skips: SkipSet) -> bool:
-        """Whether there is room for the copies that this set needs."""
+        """Whether the copies that this set needs fit into the memory."""
         return not self.limited or self.holding(skips).left >= 0
 
     def holding(self, *sets: SkipSet) -> CopyRoom:

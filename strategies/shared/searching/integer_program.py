@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from math import gcd
 from typing import Any
 
@@ -22,10 +21,11 @@ SOLVERS = ("PULP_CBC_CMD", "COIN_CMD", "HiGHS")  # CBC as it comes with PuLP 3; 
 
 
 def least_loss(problem: Knapsack, saved: int, memory: int, first: int = 0) -> Solution | None:
-    """The solution, proven optimal; None where no set saves enough within so many bytes."""
+    """The optimal solution; None if no set saves enough within the memory."""
     import pulp
 
-    with _quiet():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # of PuLP 3.3
         model = pulp.LpProblem("skip_set", pulp.LpMinimize)
         free = range(first, problem.size)
         skip = _binaries(pulp, model, "skip", [b for b in free if b not in problem.protected])
@@ -73,14 +73,6 @@ def _in_units(problem: Knapsack, low: Sequence[int], memory: int) -> tuple[list[
 
 def _chosen(variables: dict[int, Any]) -> int:
     return sum(1 << b for b, variable in variables.items() if round(variable.value()) == 1)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the deprecation warnings of PuLP 3.3."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        yield
 
 
 def _solver(pulp: Any) -> Any:

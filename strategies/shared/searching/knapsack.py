@@ -24,7 +24,7 @@ SKIPPED, LOW = 1, 2  # states of a sublayer beside 0, in full
 class LowItems:
     """What sublayers save and lose on weights of `bits` bits, and the bytes of their copies.
 
-    A sublayer that saves no weight, or loses without end, is never lowered.
+    A sublayer that saves no weight, or has an infinite loss, is never lowered.
     """
 
     bits: int
@@ -52,7 +52,6 @@ class Knapsack:
 
     @property
     def size(self) -> int:
-        """2L."""
         return len(self.weights)
 
     @property

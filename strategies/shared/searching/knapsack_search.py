@@ -6,8 +6,8 @@ measurements, the sets that they propose are measured, and so on: at the current
 weight, and with the losses jittered, since a fit that is only tested on its own proposals does not
 correct itself.
 
-Where low-bit weights are quicker, everything on those tells what a sublayer loses by them in the
-mean; the width that then promises most is the one whose losses are fitted, together with those of
+Where low-bit weights are quicker, a set with everything on low-bit weights shows the mean loss of a
+sublayer. Losses are fitted for the width with the best expected speed, together with those of
 skipping.
 """
 
@@ -57,7 +57,7 @@ class KnapsackSearch(Scripted):
 
     `measured` gives the acceptance of a set that was proposed; `expected` are losses known from
     other domains. `guess` gives losses up to a factor, and is called when the search begins. With
-    `widths`, sublayers may also run on low-bit weights of one of them, for which there is `room`.
+    `widths`, sublayers may also run on low-bit weights of one of them, within the `room`.
     """
 
     def __init__(
@@ -76,17 +76,15 @@ class KnapsackSearch(Scripted):
         super().__init__(starts)
         self._guess = guess
         self._prices, self._measured = prices, measured
-        self.expected = (
-            expected  # the prior of the fits: what was given, or what the search guessed
-        )
+        self.expected = expected  # the prior of the fits: given, or guessed by the search
         self._explored, self._seed = explored, seed
         self._size = len(prices.kind)
         self._widths, self._room = widths, room if room is not None and room.limited else None
 
     def propose(self) -> Proposals:
-        """Until no jitter brings a set that was not measured yet."""
+        """Until jitter gives no set that was not measured yet."""
         random = np.random.default_rng(self._seed)
-        yield from self._all_starts()
+        yield from self._each(self._starts)
         if self._guess is None:
             yield from self._random_sets(random, self._explored)
         else:
@@ -123,7 +121,7 @@ class KnapsackSearch(Scripted):
         if self.expected is None or self.expected.low is None:
             fitted = self._fitted()
             each = [replace(fitted, low=self._low_in_the_mean(bits)) for bits in self._widths]
-            self.expected = max(each, key=self._promise)
+            self.expected = max(each, key=lambda one: self._resolved(one).choice.fastest)
         low = self.expected.low
         assert low is not None
         for number in range(LOWERED):
@@ -131,16 +129,12 @@ class KnapsackSearch(Scripted):
             yield SkipSet(self._size).lower(low.bits, members, head=bool(number % 2))
 
     def _low_in_the_mean(self, bits: int) -> LowLosses:
-        """What everything on low-bit weights loses, in equal parts, and the head's."""
+        """Equal losses of all sublayers on low-bit weights, and that of the head."""
         everything = SkipSet(self._size).lower(bits, head=False)
         lost = -np.log(max(self._measured(everything).value, FEWEST))
         with_head = self._measured(everything.lower(bits)).value
         head = max(-np.log(max(with_head, FEWEST)) - lost, 0.0)
         return LowLosses(bits, (float(lost) / self._size,) * self._size, float(head))
-
-    def _promise(self, fitted: Fitted) -> float:
-        """Tokens a second of the best set."""
-        return self._resolved(fitted).choice.fastest
 
     def _random_sets(self, random: np.random.Generator, count: int) -> Proposals:
         """Of any size that may pay, with any members."""
@@ -178,9 +172,9 @@ class KnapsackSearch(Scripted):
 
 
 def guessed_losses(lab: Lab, prompts: Sequence[Prompt]) -> Floats:
-    """How much each sublayer changes the target's stream, in the mean over its own answers.
+    """How much each sublayer changes the target's stream: the mean over its own continuations.
 
-    One walk a prompt instead of one a set and prompt.
+    It takes one walk a prompt instead of one for each set and prompt.
     """
     size = lab.shape.sublayers
     changes = [stream_change(lab.states(prompt, range(size + 1)), size) for prompt in prompts]

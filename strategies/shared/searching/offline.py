@@ -45,9 +45,9 @@ __all__ = ["SEARCHES", "OfflineConfig", "enough", "search_task", "unjudged"]
 
 SEARCHES = ("local+bayes", "bayes", "local", "knapsack", "annealing", "random", "exhaustive")
 EXHAUSTED = 12  # sublayers of which every set is measured
-WITHIN_SHARE = 0.2  # of them, of solutions within a memory
+WITHIN_SHARE = 0.2  # of the evaluations, for solutions within a memory
 LOCAL_SHARE = 0.96  # of the evaluations, before Bayesian optimisation takes over
-GUESSED = 2  # of so many prompts one is used to rank sublayers by how they change the stream
+GUESSED = 2  # one of this many prompts is used to rank sublayers by their stream change
 REMEMBERED = 96  # sets of a local search that the process is fitted to: cost grows cubically
 UNKNOWN = Estimate(0.0, 0.0, 1.0, 0)
 
@@ -136,10 +136,10 @@ def search_task(
 
 
 def enough(split: PromptSplit, lab: Lab, evaluations: int) -> PromptSplit:
-    """The same split with no more prompts to search on than so many evaluations need.
+    """The same split with no more prompts to search on than this number of evaluations needs.
 
-    Twice what keeps the selection bias tolerable, as many of each domain: more would only make
-    each evaluation more expensive.
+    Twice as many as keep the selection bias tolerable, the same number of each domain: more would
+    only make each evaluation more expensive.
     """
     needed = 2 * prompts_needed(evaluations, lab.new_tokens)
     return PromptSplit(balanced(split.search, needed), split.choose, split.judge)
@@ -185,11 +185,12 @@ def _local(
     starts: Sequence[SkipSet],
     room: CopyRoom,
 ) -> Searcher:
-    """Within a memory, climbing begins where integer programs end: from everything on low-bit
-    weights it could not begin.
+    """Within a memory, climbing starts from solutions of integer programs.
+
+    It could not start from everything on low-bit weights.
     """
     widths = lab.costs.quicker_widths(typical_context(lab, split.search))
-    nested = () if starts else _guessed_nested(lab, split)
+    nested = () if starts else nested_by_loss(guessed_losses(lab, split.search[::GUESSED]))
     climbing = LocalSearch(lab.shape.sublayers, config.seed, starts, widths=widths, nested=nested)
     if not (widths and room.limited):
         return climbing
@@ -215,11 +216,6 @@ def _knapsack(
         widths=lab.costs.quicker_widths(n),
         room=room,
     )
-
-
-def _guessed_nested(lab: Lab, split: PromptSplit) -> list[SkipSet]:
-    """Where a search begins that knows no set yet."""
-    return nested_by_loss(guessed_losses(lab, split.search[::GUESSED]))
 
 
 def _objective(lab: Lab, split: PromptSplit, config: OfflineConfig) -> Objective | None:

@@ -32,8 +32,9 @@ __all__ = [
 Floats = NDArray[np.float64]
 NEVER = 1e-6
 LEAD = 1.1  # of a set that was never measured
-FINER = 2  # parts of a weight are so many times finer where there are low-bit weights,
-COARSER = 2  # and so many times fewer prefixes are tried: sets with low-bit weights begin early
+# with low-bit weights
+FINER = 2  # parts of a weight are this many times finer
+COARSER = 2  # and this many times fewer prefixes are tried: such sets begin early
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +163,10 @@ def resolve(
 ) -> Resolved:
     """Choose between the best cells of the table and the known sets.
 
-    The best of many estimates is mostly one that is too high, so where there are known sets, one
-    whose acceptance was never measured must be faster than the best of them by `LEAD`.
-    `shift` moves all acceptances in log-odds, as far as observed ones differ from estimated ones.
-    `doubt` is taken off those that follow from losses alone: by how much such ones were wrong.
+    The best of many estimates is usually too high. If there are known sets, a set whose acceptance
+    was never measured must therefore be faster than the best of them by `LEAD`. `shift` moves all
+    acceptances in log-odds: the difference of observed and estimated ones. `doubt`, the mean error
+    of acceptances predicted from losses, is subtracted from them.
     """
     items = Items.of(
         model, prices, protected=protected, parts=parts, heaviest=heaviest, shift=shift

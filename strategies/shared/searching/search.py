@@ -1,4 +1,4 @@
-"""Searching for a skip set: one interface, whatever proposes the next set.
+"""Searching for a skip set: one interface for everything that proposes sets.
 
 A searcher proposes a set and receives its value (higher is better); the loop measures, remembers
 what was measured, and stops by evaluations, seconds or patience.
@@ -65,7 +65,7 @@ class Budget:
 
     evaluations: int
     seconds: float = inf
-    patience: int = 0  # evaluations in a row that bring nothing better
+    patience: int = 0  # evaluations in a row without a better set
 
     def __post_init__(self) -> None:
         require_at_least(self, evaluations=0, seconds=0, patience=0)
@@ -73,7 +73,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All trials in order, and why there are no more of them."""
+    """All trials in order, and why the search ended."""
 
     trials: tuple[Trial, ...]
     ended: str  # "evaluations", "seconds", "patience" or "exhausted"
@@ -120,17 +120,17 @@ class Searcher(ABC):
 
     @abstractmethod
     def tell(self, skips: SkipSet, value: float) -> None:
-        """The value of a set, asked for or not."""
+        """The value of a set, proposed or not."""
 
     def likely(self, count: int) -> Sequence[SkipSet]:
-        """At most so many sets that it may ask for after the present one, the likeliest first."""
+        """At most `count` sets that `ask` may return after the present one, likeliest first."""
         return ()
 
 
 class Scripted(Searcher):
     """A searcher written as a generator that yields sets and receives their values.
 
-    A script that knows several sets to yield in turn says so in `_coming`.
+    `_coming` are the sets that the script expects to yield next.
     """
 
     def __init__(self, starts: Sequence[SkipSet] = ()) -> None:
@@ -145,14 +145,12 @@ class Scripted(Searcher):
         """The script."""
 
     def ask(self) -> SkipSet | None:
-        """See `Searcher.ask`."""
         if self._proposals is None:
             self._proposals = self.propose()
             self._asked = next(self._proposals, None)
         return self._asked
 
     def tell(self, skips: SkipSet, value: float) -> None:
-        """See `Searcher.tell`."""
         self._known[skips] = value
         if self._proposals is None or skips != self._asked:
             return
@@ -162,7 +160,6 @@ class Scripted(Searcher):
             self._asked = None
 
     def likely(self, count: int) -> Sequence[SkipSet]:
-        """See `Searcher.likely`."""
         known = self._known.keys() | {self._asked}
         likely: dict[SkipSet, None] = {}
         for skips in self._coming:
@@ -171,9 +168,6 @@ class Scripted(Searcher):
             if skips not in known:
                 likely[skips] = None
         return tuple(likely)
-
-    def _all_starts(self) -> Proposals:
-        yield from self._each(self._starts)
 
     def _each(self, sets: Sequence[SkipSet]) -> Proposals:
         self._coming = sets
@@ -193,7 +187,6 @@ class InTurn(Searcher):
         self._made = 0
 
     def ask(self) -> SkipSet | None:
-        """See `Searcher.ask`."""
         while self._stages:
             searcher, share = self._stages[0]
             proposal = searcher.ask() if self._made < share else None
@@ -207,14 +200,13 @@ class InTurn(Searcher):
         return None
 
     def tell(self, skips: SkipSet, value: float) -> None:
-        """See `Searcher.tell`."""
         self._made += 1
         self._told[skips] = value
         if self._stages:
             self._stages[0][0].tell(skips, value)
 
     def likely(self, count: int) -> Sequence[SkipSet]:
-        """See `Searcher.likely`; what a later one will ask for is not known."""
+        """See `Searcher.likely`; proposals of later searchers are not known."""
         if not self._stages:
             return ()
         searcher, share = self._stages[0]

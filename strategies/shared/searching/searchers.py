@@ -19,14 +19,13 @@ Climb = Generator[SkipSet, float, SkipSet]  # a script that returns the set wher
 
 
 class EverySet(Scripted):
-    """All sets there are, the empty one first."""
+    """All sets, the empty one first."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self._size = size
 
     def propose(self) -> Proposals:
-        """Each once."""
         yield from self._each([SkipSet(self._size, bits) for bits in range(1 << self._size)])
 
 
@@ -38,8 +37,8 @@ class RandomSearch(Scripted):
         self._size, self._seed = size, seed
 
     def propose(self) -> Proposals:
-        """Forever."""
-        yield from self._all_starts()
+        """The script; it does not end."""
+        yield from self._each(self._starts)
         chance = random.Random(self._seed)
         while True:
             members = chance.sample(range(self._size), chance.randint(1, self._size))
@@ -50,9 +49,9 @@ class LocalSearch(Scripted):
     """Climbs from the best of many starts by flips and exchanges, then from disturbed optima.
 
     Without starts, sublayers are ranked by what skipping each alone is worth, and the nested sets
-    along that ranking are the starts. With `widths`, sublayers may also run on low-bit weights of
-    so many bits, all of a set on the same. `nested` are starts that only say what to skip: they run
-    in the precision that is best where nothing is skipped.
+    along that ranking are the starts. With `widths`, sublayers may also run on low-bit weights with
+    one of these numbers of bits, the same for all sublayers of a set. `nested` are starts that only
+    name what to skip: they run in the precision that is best where nothing is skipped.
     """
 
     def __init__(
@@ -70,9 +69,9 @@ class LocalSearch(Scripted):
         self._shaken = max(2, round(shake * size))
 
     def propose(self) -> Proposals:
-        """Without end."""
+        """The script; it does not end."""
         chance = random.Random(self._seed)
-        yield from self._all_starts()
+        yield from self._each(self._starts)
         yield SkipSet(self._size)
         yield from self._each(tuple(in_other_precisions(SkipSet(self._size), self._widths)))
         if self._given_nested:
@@ -150,7 +149,7 @@ class Annealing(Scripted):
     def propose(self) -> Proposals:
         """From the best start, `steps` times."""
         chance = random.Random(self._seed)
-        yield from self._all_starts()
+        yield from self._each(self._starts)
         yield SkipSet(self._size)
         here = self._best_known()
         assert here is not None
@@ -194,7 +193,7 @@ def _run_in_full(skips: SkipSet, lowered: int) -> SkipSet:
 
 @dataclass(frozen=True, slots=True)
 class _Neighbourhood:
-    """The neighbours that `_neighbours` is about to draw, made when someone looks at them."""
+    """The neighbours that `_neighbours` will draw, computed only when they are needed."""
 
     skips: SkipSet
     state: tuple[Any, ...]  # of the chance that will draw them

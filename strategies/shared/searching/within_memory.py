@@ -1,13 +1,13 @@
 """The best set of full, low-bit and skipped sublayers whose copies keep within a memory.
 
-The dynamic program knows no second budget. With a price on every byte it gives a bound instead: for
+The dynamic program has no second budget. With a price on every byte it gives a bound instead: for
 any price q >= 0, a set that keeps the memory loses at least
 
     min over all sets of (loss + q bytes) - q memory
 
 in each cell of the table, and the best of a few prices is close. Sets of those tables that keep the
-memory are good already. Integer programs then settle the cells that could still hold a better one,
-the most promising first, until there are none: the set is proven to be the best.
+memory are already good. Integer programs then solve the cells that could still hold a better set,
+the most promising first, until none is left: the set is proven to be the best.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["resolve_within"]
 Floats = NDArray[np.float64]
 PRICES = 12  # of a byte, beside 0
 FIRST_PRICE = 1e-3  # of them, in losses of skipping everything for the whole memory
-DEARER = 8.0
+RAISED = 8.0  # factor between prices until a set fits
 TRIED = 4  # best cells of each table
 ROUNDING = 1e-9  # speeds that differ by less, relative, are equal
 
@@ -51,7 +51,7 @@ def resolve_within(
     gap: float = 0.0,
     stride: int = 4,
 ) -> Resolved:
-    """As `resolve` without known sets, within the room that is left for copies.
+    """As `resolve` without known sets, within the memory that is left for copies.
 
     No set within the room is faster by more than a share of `gap`. If that is infinite, it is the
     best set that was found while the bounds were computed, without a solver.
@@ -77,7 +77,7 @@ class _Cells:
         self._rate = 0.0  # of it, in tokens a second, by the rounded weights of the table
 
     def best(self, gap: float) -> Iterator[KnownSet]:
-        """The best set, if there is any."""
+        """The best set, if one was found."""
         bounds = self._bounds()
         if gap < inf:
             self._settle(bounds, max(gap, ROUNDING))
@@ -89,7 +89,7 @@ class _Cells:
     def _bounds(self) -> Floats:
         """The least loss that a set of each cell may have; notes good sets that it finds.
 
-        Prices of a byte are halved into where the best set just keeps the memory.
+        Prices of a byte are bisected to where the best set just fits into the memory.
         """
         bounds, fits = self._priced(0.0)
         low, high = 0.0, 0.0 if fits else inf
@@ -98,7 +98,7 @@ class _Cells:
             more, fits = self._priced(price)
             bounds = np.maximum(bounds, more)
             low, high = (low, price) if fits else (price, high)
-            price = (low + high) / 2 if high < inf else DEARER * price
+            price = (low + high) / 2 if high < inf else RAISED * price
         return bounds
 
     def _priced(self, price: float) -> tuple[Floats, bool]:
@@ -120,14 +120,14 @@ class _Cells:
                 return
             first, saved = self._prefixes[p], j + self._least
             found = least_loss(self._items.problem, saved, self._memory, first)
-            beyond = bounds[p:, j:]  # sets of these cells are among those that were asked for
+            beyond = bounds[p:, j:]  # the program also covered the sets of these cells
             np.maximum(beyond, inf if found is None else found.loss, out=beyond)
             if found is not None:
                 self._note(found.skips)
                 bounds[p, j] = inf  # its best set is noted, or one that saves more and loses less
 
     def _note(self, skips: SkipSet) -> bool:
-        """Whether the set keeps the memory; it is kept if it is also the fastest so far."""
+        """Whether the set fits into the memory; if so, keep it if it is the fastest so far."""
         solution = self._items.problem.solution(skips)
         if solution.bytes > self._memory:
             return False

@@ -58,7 +58,6 @@ class RowJudge:
 
     @property
     def rows(self) -> int:
-        """R."""
         return self._step.rows
 
     def agreement(self, skips: SkipSet) -> Agreement:

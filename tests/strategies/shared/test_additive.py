@@ -37,7 +37,7 @@ def test_a_loss_is_never_a_gain():
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1)), min_size=1, max_size=8))
-def test_the_link_falls_from_certainty_to_nothing(points):
+def test_acceptance_falls_from_one_to_zero_as_losses_grow(points):
     losses, alphas = zip(*points, strict=True)
     model = AdditiveModel((1.0, 1.0), link_through(losses, alphas))
     found = model.alphas(np.linspace(0.0, 20.0, 50))

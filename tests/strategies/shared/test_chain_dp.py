@@ -64,8 +64,9 @@ def naive(found, rows, stretches, rules):
     return row
 
 
-@pytest.mark.parametrize("weights", [(1, 1), (2, 1), (1, 3)])
-@pytest.mark.parametrize("similarity", [-1.0, 0.97])
+@pytest.mark.parametrize(
+    ("weights", "similarity"), [((1, 1), -1.0), ((2, 1), 0.97), ((1, 3), -1.0), ((1, 3), 0.97)]
+)
 def test_the_table_is_that_of_paths_computed_one_by_one(small, weights, similarity):
     stretches = unit_stretches(8, weights)
     rules = ChainRules(sum(weights) * 2, similarity=similarity)
@@ -139,7 +140,7 @@ def test_whole_layers_are_skipped_as_one(small):
         assert SkipSet(8, bits).attention == SkipSet(8, bits).mlp
 
 
-def test_a_few_paths_live_on_from_the_lightest_to_the_heaviest(small):
+def test_a_limited_number_of_paths_covers_light_and_heavy_ones(small):
     whole = best_chains(small.probe, small.references(3), unit_stretches(8), ChainRules(7))
     few = best_chains(small.probe, small.references(3), unit_stretches(8), ChainRules(7, widest=3))
     assert len(few.bits) == 3 < len(whole.bits)
@@ -185,7 +186,7 @@ def test_branches_side_by_side_hold_for_other_architectures(family):
         torch.testing.assert_close(state, alone, atol=1e-4, rtol=0)
 
 
-def test_agreement_and_overlap_are_those_of_the_two_laws(small):
+def test_agreement_and_overlap_are_those_of_the_two_distributions(small):
     drafts = torch.stack([small.references(4)[8], small.references(4)[4]])
     agreement = compare_heads(small.probe, drafts, small.references(4)[8])
     logits = torch.cat([small.probe.logits(draft[None]) for draft in drafts])
@@ -203,5 +204,5 @@ def test_rules_that_make_no_sense_are_refused(wrong):
         ChainRules(3, **wrong)
 
 
-def test_states_of_every_depth_can_be_asked_for():
+def test_states_of_every_depth_can_be_captured():
     assert Needs.depths(Needs.every, SMALL) == frozenset(range(9))

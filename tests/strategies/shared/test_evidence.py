@@ -48,7 +48,7 @@ def test_faded_rounds_leave_the_speed_and_widen_the_error():
 
 
 def tried(trial, rate_looking, rate_without, blocks, seed=1, share=0.1):
-    """Blocks of 8 rounds that look for copies; a round emits 4 tokens at one of these rates."""
+    """How many of these blocks of 8 rounds look for copies; rates are tokens a second."""
     source, looked = random.Random(seed), 0
     for _ in range(blocks):
         looks = trial.pays
@@ -65,7 +65,7 @@ def test_the_faster_kind_of_round_prevails(seed):
     assert tried(CopyTrial(), 1.0, 1.25, 200, seed) < 30
 
 
-def test_where_looking_takes_little_it_is_always_done():
+def test_a_cheap_lookup_is_always_done():
     assert tried(CopyTrial(), 1.0, 1.25, 50, share=0.01) == 50
 
 
@@ -95,7 +95,7 @@ def played(strategy, seconds_of_looking, rounds=80, sampled=False):
     return found
 
 
-def test_copies_are_looked_for_where_the_clock_says_that_it_pays():
+def test_copies_are_used_where_they_pay_by_the_clock():
     drafting = Listening(DraftPlan(SKIPS, StopRule(4)))
     for slower, expected in ((0.5, True), (2.0, False)):
         strategy = Cascade((drafting,))
@@ -106,7 +106,7 @@ def test_copies_are_looked_for_where_the_clock_says_that_it_pays():
         assert played(strategy.fresh(), slower, 8) == [True] * 8
 
 
-def test_the_clock_decides_nothing_where_tokens_are_sampled():
+def test_the_clock_is_not_used_when_tokens_are_sampled():
     strategy = Cascade((Listening(DraftPlan(SKIPS, StopRule(4))),))
     assert all(played(strategy, 2.0, sampled=True))
 

@@ -1,7 +1,7 @@
 """Sets are drafted with while they pay, and left when their acceptance is below the judged one."""
 
 import pytest
-from doubles.strategies_worlds import prices
+from doubles.strategies_worlds import outcome, prices
 from doubles.written_lab import context_at, plain_costs, small_shape
 
 from specframe.contract.judged_set import JudgedSet
@@ -13,7 +13,7 @@ from specframe.strategies.shared.planners.fallback import (
     FallbackRules,
     least_acceptance,
 )
-from specframe.types import Draft, DraftPlan, Estimate, Outcome, SkipSet, StopRule
+from specframe.types import DraftPlan, Estimate, SkipSet, StopRule
 
 LAYERS = 4
 SHAPE = small_shape(LAYERS)
@@ -30,18 +30,13 @@ def context(length=50, **given):
     return context_at(SHAPE, length, **given)
 
 
-def outcome(plan, accepted: int, drafted: int = 3):
-    draft = Draft((5,) * drafted, tuple(range(-1, drafted - 1)), (0.9,) * drafted)
-    return Outcome(plan, draft, accepted, (5,) * (accepted + 1), 0.0, 0.0, 0.0)
-
-
 def run(planner, rounds, accepted, **given):
     """The skip sets drafted with, round by round; None where nothing was drafted."""
     seen = []
     for i in range(rounds):
         plan = planner.plan(context(50 + i, **given))
         seen.append(plan.skips if plan.stop.max_tokens else None)
-        planner.observe(outcome(plan, accepted) if plan.stop.max_tokens else outcome(plan, 0, 0))
+        planner.observe(outcome(plan, accepted, 3) if plan.stop.max_tokens else outcome(plan, 0, 0))
     return seen
 
 
@@ -87,13 +82,13 @@ def test_no_set_is_left_before_enough_rounds_were_seen():
     assert run(FallbackPlanner((judged(),), FallbackRules(check=30)), 30, 0) == [GOOD] * 30
 
 
-def test_prices_are_looked_up_again_and_what_was_learnt_is_kept():
+def test_new_prices_do_not_reset_the_stop_rule():
     planner = FallbackPlanner((judged(),), FallbackRules(check=0))
-    dear = prices(LAYERS, attention=(1.0, 0.02), mlp=1.0)
-    before = planner.plan(context(50, costs=dear))
-    planner.observe(outcome(before, 1))
-    learnt = planner.plan(context(51, costs=dear)).stop.gain
-    later = planner.plan(context(900, costs=dear)).stop.gain
+    costly = prices(LAYERS, attention=(1.0, 0.02), mlp=1.0)
+    before = planner.plan(context(50, costs=costly))
+    planner.observe(outcome(before, 1, 3))
+    learnt = planner.plan(context(51, costs=costly)).stop.gain
+    later = planner.plan(context(900, costs=costly)).stop.gain
     assert later.knots == learnt.knots != before.stop.gain.knots
     assert later.price != pytest.approx(learnt.price)
 
@@ -109,7 +104,7 @@ def test_the_band_ends_below_what_unseen_prompts_did():
         left = None
         for i in range(200):
             plan = planner.plan(context(50))
-            planner.observe(outcome(plan, 3 if i % 5 < 3 else 0))
+            planner.observe(outcome(plan, 3 if i % 5 < 3 else 0, 3))
             if plan.skips != GOOD and left is None:
                 left = i
         return left
@@ -126,7 +121,7 @@ def test_sampled_tokens_are_only_held_to_paying():
     for i in range(200):
         plan = planner.plan(context(50, sampled=True))
         assert plan.skips == GOOD
-        planner.observe(outcome(plan, 3 if i % 5 < 3 else 0))
+        planner.observe(outcome(plan, 3 if i % 5 < 3 else 0, 3))
 
 
 def test_nothing_is_drafted_with_a_set_that_does_not_pay():
@@ -137,19 +132,10 @@ def test_nothing_is_drafted_with_a_set_that_does_not_pay():
 
 
 def test_the_machines_prices_overrule_those_of_calibration():
-    dear = plain_costs(LAYERS, attention=1e-6, mlp=1e-6)  # nothing to save by skipping
-    assert run(FallbackPlanner((judged(),), FallbackRules()), 3, 3, costs=dear) == [None] * 3
+    costly = plain_costs(LAYERS, attention=1e-6, mlp=1e-6)  # nothing to save by skipping
+    assert run(FallbackPlanner((judged(),), FallbackRules()), 3, 3, costs=costly) == [None] * 3
     declined = FallbackPlanner((judged(draft=0),), FallbackRules())
     assert run(declined, 3, 3, costs=plain_costs(LAYERS)) == [GOOD] * 3
-
-
-def test_a_longer_context_is_priced_anew_and_keeps_what_was_learnt():
-    planner = FallbackPlanner((judged(),), FallbackRules())
-    plan = planner.plan(context(50))
-    for _ in range(30):
-        planner.observe(outcome(plan, 3))
-    learnt = planner.plan(context(52)).stop
-    assert planner.plan(context(500)).stop == learnt
 
 
 PRICED_LENGTH = best_draft(plain_costs(LAYERS), GOOD, judged().acceptance.low, 49, 12)[0]
@@ -159,12 +145,12 @@ PRICED_LENGTH = best_draft(plain_costs(LAYERS), GOOD, judged().acceptance.low, 4
     ("stop", "rule"),
     [("confidence", StopRule(12, confidence=0.6)), ("fixed", StopRule(PRICED_LENGTH))],
 )
-def test_a_stop_rule_is_what_its_name_says(stop, rule):
+def test_stop_rules_have_the_usual_names(stop, rule):
     plan = FallbackPlanner((judged(),), FallbackRules(stop=stop)).plan(context())
     assert plan == DraftPlan(GOOD, rule, capture=False)
 
 
-def test_the_gain_rule_knows_the_price_of_a_step():
+def test_the_gain_rule_has_the_price_of_a_step():
     plan = FallbackPlanner((judged(),), FallbackRules(stop="gain")).plan(context())
     costs = plain_costs(LAYERS)
     step = costs.draft_step(GOOD, 49) / costs.autoregressive(49)
@@ -174,7 +160,7 @@ def test_the_gain_rule_knows_the_price_of_a_step():
 def test_the_adaptive_rule_moves():
     planner = FallbackPlanner((judged(),), FallbackRules(stop="adaptive", check=0))
     before = planner.plan(context())
-    planner.observe(outcome(before, 0))
+    planner.observe(outcome(before, 0, 3))
     assert before.stop.confidence == 0.6
     assert planner.plan(context()).stop.confidence > 0.6
 

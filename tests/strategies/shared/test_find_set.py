@@ -67,7 +67,7 @@ def test_a_few_of_many_prompts_are_of_every_domain():
     assert spread(ordered, 99) == ordered
 
 
-def test_the_seconds_of_timing_two_sets_are_reckoned_where_two_may_be_timed():
+def test_the_seconds_of_timing_two_sets_are_estimated_where_two_may_be_timed():
     lab, prompts = written(), prompts_of(["sql", "story", "summary"], 8)
     assert timing_seconds(lab, prompts) == 0.0
     lab.costs = with_low_bits(lab.costs, 0.4)
@@ -162,7 +162,7 @@ def test_selection_bias_grows_with_the_choices_and_shrinks_with_the_tokens():
     )
 
 
-def test_the_prompts_asked_for_are_enough():
+def test_the_recommended_number_of_prompts_is_enough():
     for tried in (10, 500, 2_000):
         assert selection_bias(tried, 64 * prompts_needed(tried, 64)) <= 0.05
         assert selection_bias(tried, 64 * (prompts_needed(tried, 64) - 1)) > 0.05

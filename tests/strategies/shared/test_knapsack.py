@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specframe.errors import InvalidConfig, SolverMissing
@@ -77,6 +77,7 @@ def assert_the_program_agrees(problem, saved, memory, first):
         assert not problem.protected & set(found.skips)
 
 
+@settings(max_examples=settings.default.max_examples // 2)
 @given(knapsacks(), st.integers(0, 20), st.integers(0, 30), st.integers(0, 2))
 def test_the_integer_program_finds_what_trying_everything_finds(problem, saved, memory, first):
     assert_the_program_agrees(problem, saved, memory, first)

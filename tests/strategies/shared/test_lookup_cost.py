@@ -29,7 +29,7 @@ MOST = 0.005  # of a generation of 128 tokens
 
 
 def strategy_of_domains() -> KnnSsd:
-    """Five domains, ten anchors each, all with the same set: only the look-up is at stake."""
+    """Five domains, ten anchors each, all with the same set: only the look-up differs."""
     anchors = torch.randn(50, SHAPE.hidden, generator=torch.Generator().manual_seed(0))
     skips = planted_skips(SHAPE.layers, 0.5)
     judged = JudgedSet(skips, Estimate.of_share(92, 100), 6, 1.3, 0.5, 1.1, 400, 0.92, 200)

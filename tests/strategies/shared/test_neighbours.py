@@ -44,7 +44,7 @@ def test_the_exact_index_orders_anchors_as_the_definition_does(metric, seed):
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclid"])
-def test_the_graph_gives_the_same_answers_as_the_exact_index(metric):
+def test_the_graph_finds_the_same_neighbours_as_the_exact_index(metric):
     pytest.importorskip("hnswlib", reason="hnswlib is not installed: pip install 'specframe[ann]'")
     anchors = cloud(3_000, 32)
     exact, graph = ExactIndex(anchors, metric), GraphIndex(anchors, metric)
@@ -69,7 +69,7 @@ def test_the_number_of_anchors_decides_between_the_two():
     assert isinstance(build_index(cloud(4), kind="graph"), GraphIndex)
 
 
-def test_very_many_anchors_are_searched_exactly_where_there_is_no_graph_library(monkeypatch):
+def test_without_the_graph_library_many_anchors_are_searched_exactly(monkeypatch):
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     assert isinstance(build_index(cloud(31), graph_from=31), ExactIndex)
 

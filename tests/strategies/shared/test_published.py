@@ -27,7 +27,7 @@ def written(folder: Path, content: object) -> Path:
         ("knn-ssd", "math_number_theory_llama-2-13b", "llama-2-13b", "math_number_theory"),
     ],
 )
-def test_a_name_says_model_and_domain_in_its_format(tmp_path, format, name, model, domain):
+def test_model_and_domain_are_read_from_a_name(tmp_path, format, name, model, domain):
     (found,) = read_skip_sets(written(tmp_path, {name: ENTRY}), format)
     assert (found.model, found.domain) == (model, domain)
     assert found.skips(4).attention == (1, 3)
@@ -61,7 +61,7 @@ def test_what_is_no_skip_set_file_is_refused_by_name(tmp_path, content):
         read_skip_sets(written(tmp_path, content), "swift")
 
 
-def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):
+def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(ArtefactError, match=r"nothing\.json"):
         read_skip_sets(tmp_path / "nothing.json", "swift")
 

@@ -49,7 +49,7 @@ def test_a_measured_set_is_taken_where_it_beats_what_the_model_proposes():
 
 @pytest.mark.parametrize(("alpha", "taken"), [(0.75, False), (0.9, True)])
 def test_a_set_that_was_never_measured_must_be_faster_by_the_lead(alpha, taken):
-    """Both of four sublayers that cost alike: one measured, the other of the model's estimate."""
+    """Two sets of four sublayers with equal prices: one is measured, one is estimated."""
     slices = RoundPrices.at(prices(4), 10, LENGTHS)
     known = KnownSet(SkipSet.from_sublayers(4, [4, 5, 6, 7]), 0.72)
     model = AdditiveModel((9.0,) * 4 + (0.001,) * 4, link_through([0.004, 9.0], [alpha, 0.0]))

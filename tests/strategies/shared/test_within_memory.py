@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 import pytest
 from doubles.written_lab import plain_costs, with_low_bits
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specframe.costs.rates import RoundPrices
@@ -43,7 +43,7 @@ def model_of(size, seed):
 
 
 def fastest_of_all(model, prices, room):
-    """Tokens a second of the best of all sets that there is room for."""
+    """Tokens a second of the best of all sets that fit into the memory."""
     best = 1.0 / prices.autoregressive
     for states in product("fsl", repeat=SIZE):
         skipped = SkipSet.from_sublayers(LAYERS, [b for b, s in enumerate(states) if s == "s"])
@@ -56,8 +56,9 @@ def fastest_of_all(model, prices, room):
     return float(best)
 
 
+@settings(max_examples=settings.default.max_examples // 2)
 @given(seed=st.integers(0, 99), memory=st.integers(0, 160), held=st.sets(st.integers(0, SIZE - 1)))
-def test_no_set_that_there_is_room_for_is_faster(seed, memory, held):
+def test_no_set_that_fits_into_the_memory_is_faster(seed, memory, held):
     costs, model = costs_of(LAYERS), model_of(SIZE, seed)
     room = CopyRoom(costs, memory)
     if held and room.holding(SkipSet(SIZE).lower(8, held, head=False)).left >= 0:
@@ -80,27 +81,27 @@ def test_without_a_limit_it_is_the_best_set_of_the_table(seed, layers):
 def test_more_memory_is_never_slower_and_the_whole_of_a_model_is_solved_in_a_few_programs(
     monkeypatch,
 ):
-    asked = []
+    programs = []
     solve = within_memory.least_loss
     monkeypatch.setattr(
-        within_memory, "least_loss", lambda *given: asked.append(given) or solve(*given)
+        within_memory, "least_loss", lambda *given: programs.append(given) or solve(*given)
     )
-    costs, model = costs_of(30), model_of(60, 0)
+    costs, model = costs_of(24), model_of(48, 0)
     prices = RoundPrices.at(costs, 100, range(1, 13))
-    memories = (0, 20, 100, 300, 700, 10_000)
+    memories = (0, 100, 300, 10_000)
     found = [resolve_within(model, prices, CopyRoom(costs, memory)) for memory in memories]
     speeds = [one.choice.speedup for one in found]
     assert speeds == sorted(speeds)
     assert speeds[-1] > speeds[0]
     used = [0 if one.skips is None else costs.low_bytes(one.skips) for one in found]
     assert all(use <= memory for use, memory in zip(used, memories, strict=True))
-    assert 0 < len(asked) < 60
+    assert 0 < len(programs) < 40
 
 
 def test_a_gap_that_is_allowed_is_kept():
     costs = costs_of(8)
     prices, room = RoundPrices.at(costs, 10, range(1, 9)), CopyRoom(costs, 150)
-    for model in (model_of(16, seed) for seed in range(4)):
+    for model in (model_of(16, seed) for seed in range(2)):
         best, near = (resolve_within(model, prices, room, gap=gap) for gap in (0.0, 0.03))
         assert best.choice.fastest / 1.03 <= near.choice.fastest <= best.choice.fastest * 1.000001
 
