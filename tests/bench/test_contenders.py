@@ -125,12 +125,12 @@ def test_tree_rows_are_exact_in_float64_and_else_part_at_near_ties_only(dtype, t
         StrategyContender(name, preset, rig.speculator(rig.strategy(name, preset)), rig.costs)
         for name, preset in ((BASELINE, "best"), ("swift", "faithful"))
     ]
-    asked = tuple(Prompt((1 + i, 2, 3, 5 + i), "sql", f"sql/{i}") for i in range(4))
+    asked = tuple(Prompt((1 + i, 2, 3, 5 + i), "sql", f"sql/{i}") for i in range(2))
     folder = RunFolder(tmp_path / "run")
     with folder.held({}, resume=False) as finished:
         schedule = Schedule(asked, repeats=1)
         explain = _explainer(rig.executor, asked)
-        rows = asked_here(schedule, contenders, folder, finished, new_tokens=60, explain=explain)
+        rows = asked_here(schedule, contenders, folder, finished, new_tokens=40, explain=explain)
     (mean,) = [e for e in summarise(rows) if (e["selector"], e["domain"]) == ("swift", "mean")]
     assert mean["tree_rounds"] > 0.5
     assert mean["exact_match"] + mean["near_ties"] == pytest.approx(1.0)

@@ -55,7 +55,7 @@ def test_acceptance_is_that_of_the_planted_sublayers():
 
 
 def test_acceptance_is_near_what_generations_accept():
-    prompts = planted_prompts(each=8)
+    prompts = planted_prompts(each=5)
     (estimate,) = planted_lab("llama", new_tokens=40).acceptance([SOME], prompts)
     assert abs(estimate.value - really_accepted(SOME, prompts, 41)) < 0.1
 

@@ -27,7 +27,7 @@ def registered(monkeypatch):
     register(monkeypatch)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rig():
     noise = {i: 0.0 if i in PLANTED else 1.0 for i in range(2 * LAYERS)}
     return Rig.of(planted_llama(SHAPE, noise), costs=plain_costs(LAYERS))

@@ -18,6 +18,7 @@ from specframe.scheduling.workers import Event
 from specframe.types import Prompt, SkipSet
 
 PROMPTS = [Prompt((1 + i, 2, 3 + i), "sql", f"sql/{i}") for i in range(5)]
+SHORT_SEARCH = {"evaluations": "8", "domain_evaluations": "6"}
 SETS = [SkipSet.none(4), SkipSet.of(4, attention=[1]), SkipSet.of(4, mlp=[1, 2])]
 
 
@@ -108,7 +109,7 @@ def test_what_was_measured_is_noted_and_not_asked_again(rig, tmp_path):
 @pytest.mark.parametrize("name", ["static-bo", "knap-knn"])
 def test_a_search_goes_the_same_way_and_judges_nothing_twice(rig, name):
     """With one prompt to race on, there is work for two only where two sets are judged at once."""
-    options = {"static-bo": {"evaluations": "30"}, "knap-knn": {"domain_evaluations": "12"}}[name]
+    options = {"evaluations": "16"} if name == "static-bo" else SHORT_SEARCH
     strategy = rig.strategy(name, "best", {**options, "seconds": "1e9"})
     here = strategy.calibrate(rig.lab(new_tokens=12), PROMPTS)
     for count, deaths in ((1, ()), (3, (8, 30))):
