@@ -67,7 +67,7 @@ def compare(
 ) -> dict[str, Any]:
     """Run the comparison in a folder; the results are also written there.
 
-    On a cluster, its workers answer; this process calibrates, and alone writes the folder.
+    On a cluster, the workers generate; this process calibrates and writes the folder.
     """
     _require(settings)
     if cluster is None:
@@ -165,7 +165,7 @@ def _workers(
     cluster: Cluster | None,
     tell: Callable[[str], None],
 ) -> Iterator[Workers]:
-    """Who answers: this process, or workers that each load the model."""
+    """This process, or cluster workers that each load the model."""
     if cluster is None:
         yield InThisProcess(station, station.worker["id"])
         return
@@ -192,7 +192,7 @@ def _require(settings: BenchSettings) -> None:
 
 
 def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Shared | None:
-    """How the run's calibrations share their seconds; None without any, or measured prices."""
+    """How calibrations share their seconds; None without calibrations or measured prices."""
     count = len(calibrating_strategies(settings.strategies))
     if not count or not prompts or not rig.costs.facts:
         return None
@@ -201,7 +201,7 @@ def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Sha
 
 
 def _machine(cluster: Cluster | None = None) -> dict[str, Any]:
-    """What all rows must share; those of a cluster tell where they come from."""
+    """Facts that all rows must share; on a cluster, each row names its own processor."""
     found = fingerprint(torch.device("cpu"))
     if cluster is not None:
         found |= dict.fromkeys(TOLD_BY_ROWS, ANY)
@@ -209,7 +209,7 @@ def _machine(cluster: Cluster | None = None) -> dict[str, Any]:
 
 
 def _explainer(executor: Executor, asked: Sequence[Prompt]) -> Explain:
-    """Explains different answers by the target's logits at the first token that differs."""
+    """Explains outputs that differ by the target's logits at the first token that differs."""
     prompts = {prompt.name: prompt.tokens for prompt in asked}
 
     def explain(name: str, expected: Sequence[int], got: Sequence[int]) -> Mapping[str, Any] | None:

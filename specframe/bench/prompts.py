@@ -1,4 +1,4 @@
-"""The prompts that a benchmark asks, and those that its strategies learn from."""
+"""The prompts of a benchmark, and those that its strategies are calibrated on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from specframe.types import Prompt
 __all__ = ["asked_prompts", "calibration_prompts"]
 
 PLANTED_PROMPT = 128  # tokens of a random prompt
-ASKED_SEED = 10_000  # of random prompts that are asked; those calibrated on start at 0
+ASKED_SEED = 10_000  # of random benchmark prompts; calibration prompts start at 0
 
 
 def asked_prompts(settings: BenchSettings, tokenizer: Any, vocabulary: int = 0) -> list[Prompt]:
-    """What every contender answers; `vocabulary` is needed for random prompts alone."""
+    """Prompts for every contender; `vocabulary` is only needed for random prompts."""
     if settings.model in PLANTED:
         return random_prompts(vocabulary, PLANTED_PROMPT, settings.per_domain, ASKED_SEED)
     asked = prompts_from(
@@ -37,7 +37,7 @@ def asked_prompts(settings: BenchSettings, tokenizer: Any, vocabulary: int = 0) 
 def calibration_prompts(
     settings: BenchSettings, asked: Sequence[Prompt], tokenizer: Any, vocabulary: int = 0
 ) -> list[Prompt]:
-    """Validation prompts where there is such a split; of a file, those that are not asked."""
+    """The validation split if there is one; of a file, prompts that the benchmark does not use."""
     wanted = settings.calibration_prompts
     if settings.model in PLANTED:
         return random_prompts(vocabulary, PLANTED_PROMPT, wanted)

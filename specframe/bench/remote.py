@@ -1,4 +1,4 @@
-"""Answers on the workers of a cluster: models are named and loaded there, never sent."""
+"""Contenders on cluster workers: each worker loads the model by its name; no weights are sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["StationPlan"]
 
 @dataclass(frozen=True, slots=True)
 class StationPlan:
-    """A station that is set up on a worker, on a model of its own."""
+    """Builds a station on a worker, which loads its own copy of the model."""
 
     rig: RigPlan
     contenders: tuple[tuple[str, str, LayerSelector | Mapping[str, Any]], ...]
@@ -27,7 +27,7 @@ class StationPlan:
 
     @classmethod
     def of(cls, station: Station, rig: RigPlan) -> StationPlan:
-        """The same contenders elsewhere."""
+        """The plan of a station with the same contenders."""
         told = tuple((one.name, one.preset, _told(one)) for one in station.contenders)
         return cls(rig, told, station.new_tokens, station.warm_up)
 
@@ -40,7 +40,7 @@ class StationPlan:
 
 
 def _told(contender: Contender) -> LayerSelector | Mapping[str, Any]:
-    """What makes the contender, without the model."""
+    """The contender without its model: a strategy, or arguments of `generate`."""
     if isinstance(contender, LibraryContender):
         return dict(contender.arguments)
     assert isinstance(contender, StrategyContender)

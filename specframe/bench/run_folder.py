@@ -23,13 +23,13 @@ __all__ = ["ANY", "CONFIG", "LIBRARY_CACHE", "RESULTS_FILE", "ROWS_FILE", "RunFo
 
 RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
 CONFIG = "config.json"
-LIBRARY_CACHE = "library-cache.json"  # which of its caches transformers is asked with
-MACHINE = "machine"  # key of the config that holds what ran it
-ANY = "any"  # fact of a machine that need not stay the same
+LIBRARY_CACHE = "library-cache.json"  # the cache that transformers runs with
+MACHINE = "machine"  # key of the config with facts of the machine
+ANY = "any"  # value of a fact that may differ when a run is resumed
 
 
 class RunFolder:
-    """Rows are appended as they finish; a torn last line is cut off when the run resumes."""
+    """Rows are appended as they finish."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,9 +38,9 @@ class RunFolder:
     def held(
         self, config: Mapping[str, Any], resume: bool, machine: Mapping[str, Any] | None = None
     ) -> Iterator[list[dict[str, Any]]]:
-        """Hold the folder for this process; yields the rows that are finished already.
+        """Lock the folder for this process; yields the finished rows.
 
-        A run is resumed only with the `config` and on the `machine` (facts by name) that began it.
+        A run is resumed only with the `config` and the `machine` (facts by name) that started it.
         """
         with held_alone(self.path):
             begun = (self.path / CONFIG).exists()
@@ -58,7 +58,7 @@ class RunFolder:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def require_begun(self) -> None:
-        """Refuse to resume what is no run, for example a misspelt one."""
+        """Refuse to resume a folder without a run, such as a misspelt name."""
         if not (self.path / CONFIG).exists():
             raise InvalidRequest(
                 f"{str(self.path)!r} holds no run to resume. Name the folder of one with "
@@ -66,7 +66,8 @@ class RunFolder:
             )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Finished rows."""
+        """Finished rows; a torn last line is cut off."""
+
         path = self.path / ROWS_FILE
         if not path.exists():
             return []

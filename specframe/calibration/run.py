@@ -33,7 +33,7 @@ __all__ = [
 
 CALIBRATED_ON = "calibrated_on.json"  # digests of the prompts
 FACTS = "facts.json"  # how the calibration came about
-NOTES = "measurements.jsonl"  # of a calibration that has not ended
+NOTES = "measurements.jsonl"  # of an unfinished calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Calibration:
 
     strategy: LayerSelector
     digests: tuple[str, ...]  # of the prompts
-    seconds: float | None  # None where it is not known
+    seconds: float | None  # None if unknown
 
 
 def resumable_lab(
@@ -105,7 +105,7 @@ def kept_calibration(
     options: Mapping[str, str] | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Calibration | None:
-    """What the folder holds, with drafting options; None where no calibration has ended there."""
+    """The calibration in the folder, with drafting options; None if there is no finished one."""
     if not (folder / MANIFEST).exists():
         return None
     about: Mapping[str, Any] = read_json(folder / FACTS) or {}
@@ -115,7 +115,7 @@ def kept_calibration(
 
 
 def refuse_overlap(asked: Iterable[Prompt], calibrated: Iterable[str]) -> None:
-    """A strategy may not be measured on a prompt whose digest is among those calibrated on."""
+    """Refuse benchmark prompts whose digests are among those calibrated on."""
     seen = set(calibrated)
     both = [prompt.name for prompt in asked if prompt.digest in seen]
     if both:

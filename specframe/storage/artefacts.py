@@ -40,7 +40,7 @@ Value = TypeVar("Value")
 def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[str, str]) -> None:
     """Write a frozen dataclass into a folder; its tensors go to one safetensors file.
 
-    A folder that has a manifest is complete. What cannot be written leaves what was there.
+    A folder that has a manifest is complete. If writing fails, the old content is kept.
     """
     tensors: dict[str, Tensor] = {}
     digest = ""

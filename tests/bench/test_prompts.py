@@ -1,4 +1,4 @@
-"""What a benchmark asks, and what its strategies are calibrated on."""
+"""Prompts of a benchmark and of its calibrations."""
 
 from doubles.word_tokenizer import Words
 
@@ -7,7 +7,7 @@ from specframe.bench.settings import BenchSettings
 from specframe.prompts.everyday import everyday_prompts
 
 
-def test_everyday_prompts_are_asked_and_calibrated_on_by_split():
+def test_everyday_prompts_are_split_into_benchmark_and_calibration():
     settings = BenchSettings(prompts="everyday", domains=("sql", "code"), per_domain=20)
     asked = asked_prompts(settings, Words())
     assert asked == everyday_prompts(Words(), domains=("sql", "code"))

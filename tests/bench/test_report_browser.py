@@ -1,4 +1,4 @@
-"""The report in a real headless Chromium, at the widths of a desk and of a hand."""
+"""The report in a real headless Chromium, at the widths of a desktop and of a phone."""
 
 import json
 from collections.abc import Iterator

@@ -32,5 +32,5 @@ def test_figures_of_the_engine_in_a_runs_folder_are_shown(tmp_path):
     assert "1.25×" in page
 
 
-def test_without_them_the_report_is_as_before(tmp_path):
+def test_a_report_without_engine_figures_has_no_such_table(tmp_path):
     assert all(figure.name != "engine" for figure in figures(run_in(tmp_path, None)))

@@ -1,6 +1,6 @@
-"""Seconds of a calibration are kept, answers and judging included.
+"""Calibrations keep their time limit, answers and judging included.
 
-The clock is that of recorded decisions: it is moved by the model's work alone.
+The clock is that of recorded decisions: only work of the model advances it.
 """
 
 import pytest
@@ -19,11 +19,13 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def world():
-    return planted(unequal(9), (48, 3))
+    found = planted(unequal(9), (48, 3))
+    found.lessons = found.lessons[::2]
+    return found
 
 
 def calibrated_in(world, name, seconds, lab=None):
-    """Seconds that it took."""
+    """Calibrate; returns the seconds that it took."""
     options = {"seconds": str(seconds), **SETTINGS[name]}
     strategy = strategy_from(name, world.executor.shape, "best", options)
     with CLOCK.told():
@@ -46,8 +48,8 @@ def answers(world):
     "name",
     ["static-bo", *(pytest.param(n, marks=pytest.mark.slow) for n in ("knn-ssd", "knap-knn"))],
 )
-def test_a_calibration_keeps_its_seconds_within_a_tenth(world, answers, name):
-    seconds = 2.0 * answers
+def test_a_calibration_keeps_its_time_limit_within_a_tenth(world, answers, name):
+    seconds = 4.0 * answers
     assert 0.5 * seconds < calibrated_in(world, name, seconds) <= 1.1 * seconds
 
 

@@ -1,4 +1,4 @@
-"""A calibrated folder may hold anything: it loads, or is refused with one typed error."""
+"""A calibrated folder with an altered manifest loads, or is refused with a typed error."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def replaced(value, path, new):
 
 
 def use(folder):
-    """As a generation does: load, start, plan the first round."""
+    """Load, start and plan the first round, as a generation does."""
     context = context_at(SHAPE, prompt_states={6: vector_of((0, 99, 7))[None]})
     strategy_from(str(folder), SHAPE).planner_for(SHAPE).plan(context)
 

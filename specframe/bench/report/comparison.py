@@ -24,7 +24,7 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Setting:
-    """What is compared with what: only entries of one setting are."""
+    """Only entries of the same setting are compared."""
 
     context: int
     temperature: float
@@ -75,12 +75,12 @@ class Comparison:
 
     @property
     def rows(self) -> list[Entry]:
-        """One an answer."""
+        """One per answer."""
         return list(self.results.get("rows") or [])
 
     @property
     def summary(self) -> list[Entry]:
-        """One a contender, domain and setting."""
+        """One per contender, domain and setting."""
         return list(self.results.get("summary") or [])
 
     @property
@@ -104,7 +104,7 @@ class Comparison:
 
     @property
     def studies(self) -> dict[str, Mapping[str, Any]]:
-        """What studies found, by name."""
+        """Results of studies by name."""
         found = self.results.get("studies") or {}
         return {name: study for name, study in found.items() if isinstance(study, Mapping)}
 
@@ -122,7 +122,7 @@ class Comparison:
 
     @property
     def real(self) -> Comparison | None:
-        """The same strategies on a real model, if that was asked, too."""
+        """The same strategies on a real model, if that was run, too."""
         found = self.results.get("real_model")
         return Comparison(found) if isinstance(found, Mapping) else None
 
@@ -132,7 +132,7 @@ class Comparison:
         return bool(self.studies) and not self.rows and not self.summary
 
     def of_study(self, name: str) -> Mapping[str, Any] | None:
-        """What a study found, if it ran."""
+        """The results of a study, if it ran."""
         return self.studies.get(name)
 
 

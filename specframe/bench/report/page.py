@@ -107,7 +107,7 @@ def _run(comparison: Comparison, number: int, of: int) -> Markup:
 
 
 def _reach(comparison: Comparison) -> str:
-    """What the intervals hold, and how much calibrations were given."""
+    """What the intervals include, and the time that calibrations had."""
     if not comparison.summary:
         return ""
     budget = str(comparison.results.get("calibration_budget") or "")

@@ -15,7 +15,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 8.0, 34.0
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Ranges of both axes, drawn on so many pixels."""
+    """Ranges of both axes, and the size in pixels."""
 
     across: tuple[float, float]
     up: tuple[float, float]
@@ -45,7 +45,7 @@ class Frame:
         unit: str = "",
         x_names: Mapping[float, str] | None = None,
     ) -> Markup:
-        """Grid lines with their figures, and what the axes show; the unit is of y."""
+        """Grid lines, tick labels and axis labels; `unit` is of y."""
         lines = [self._across(value, unit) for value in ticks(*self.up, about=4)]
         if x_names is None:
             places = ticks(*self.across, 4) if x_ticks is None else x_ticks

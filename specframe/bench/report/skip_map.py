@@ -26,13 +26,15 @@ Shares = Mapping[str, States | None]  # by domain; None where nothing was drafte
 
 
 def skip_map(comparison: Comparison) -> Figure:
-    """A cell a sublayer, for every strategy and domain that drafted."""
+    """A cell per sublayer, for every strategy and domain that drafted."""
     if not any(row["skips"] or row.get("low") for row in comparison.rows):
-        return absent(NAME, TITLE, "The sets that this run drafted with are not known.")
+        return absent(
+            NAME, TITLE, "No draft of this run skipped a sublayer or used low-bit weights."
+        )
     caption = (
-        "By strategy and domain, the share of drafting rounds in which a sublayer was skipped or "
-        "ran on low-bit weights: the higher its colour in the cell, the larger the share. Columns "
-        "are layers, the first at the left."
+        "By strategy and domain: the share of drafting rounds in which a sublayer was skipped or "
+        "ran on low-bit weights. A cell is filled up to this share. Columns are layers, with the "
+        "first on the left."
     )
     body = join(_legend(), folds(comparison.settings, lambda s: _setting(comparison, s)))
     return Figure(NAME, TITLE, caption, body)
@@ -59,7 +61,7 @@ def _totals(rows: Sequence[Entry], key: str, sublayers: int) -> list[int]:
 
 
 def sublayers_of(comparison: Comparison) -> int:
-    """Of the model; of the highest one changed where the results do not say."""
+    """Number of sublayers of the model, or up to the highest one used if that is unknown."""
     model = comparison.results.get("model")
     layers = model.get("layers") if isinstance(model, Mapping) else None
     if isinstance(layers, int):
@@ -80,7 +82,7 @@ def _legend() -> Markup:
         for state, said in (
             ("heat", "skipped"),
             ("low", "on low-bit weights"),
-            ("cell", "in full"),
+            ("cell", "full weights"),
         )
     )
     return tag("p", *keys, class_="legend")
@@ -178,7 +180,7 @@ def _states_said(states: tuple[float, float]) -> str:
 
 
 def _filled(x: float, top: float, width: float, states: tuple[float, float]) -> Markup:
-    """A cell filled from below with the share that was skipped, then with the low-bit one."""
+    """A cell filled from below with the skipped share, then with the low-bit share."""
     room = CELL - GAP
     parts, bottom = [tag("rect", x=x, y=top, width=width, height=room, class_="cell")], top + room
     for state, share in zip(("heat", "low"), states, strict=True):

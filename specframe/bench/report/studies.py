@@ -1,4 +1,4 @@
-"""Figures of studies: bars or lines as the study asks, and all its rows."""
+"""Figures of studies: bars or lines as the study defines, and all rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDTH, HEIGHT = 460.0, 330.0
 
 
 def study_figures(studies: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
-    """A figure for each study that has rows; the cross-domain study has another one."""
+    """A figure for each study with rows; the cross-domain study has a figure elsewhere."""
     return [
         _figure(f"study-{name}", study)
         for name, study in studies.items()

@@ -1,4 +1,4 @@
-"""How figures are written in reports."""
+"""How numbers are written in reports."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def milliseconds(seconds: float | None) -> str:
 
 
 def milliseconds_each(rate: float | None) -> str:
-    """How long each takes at so many a second."""
+    """Milliseconds of one at this rate per second."""
     return count(1000 / rate, digits=1) if rate else UNKNOWN
 
 
