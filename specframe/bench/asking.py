@@ -96,7 +96,7 @@ class Questions:
         self._deaths[job.entry, job.contender] += 1
         if self._deaths[job.entry, job.contender] >= DEATHS:
             self._give_up(job)
-        elif not self._is_had(job):
+        elif not self._is_covered(job):
             self._waiting.setdefault(job.entry, []).insert(0, job)
 
     def _chosen(self, worker: str) -> Entry | None:
@@ -121,9 +121,9 @@ class Questions:
         """A partner that the worker has not run and that does not wait in its own entry."""
         own = self._owner.get(entry) == worker
         for question in self._partners.get(entry, ()):
-            comes = own and question in self._waiting[entry]
+            queued = own and question in self._waiting[entry]
             known = ((entry, question.contender), worker) in self._answered
-            if not (comes or known or question in self.given_up):
+            if not (queued or known or question in self.given_up):
                 return question
         return None
 
@@ -131,7 +131,7 @@ class Questions:
         own, left = self._owner[entry] == worker, self._waiting[entry]
         return left.pop(next(i for i, one in enumerate(left) if own or not one.is_partner))
 
-    def _is_had(self, question: Question) -> bool:
+    def _is_covered(self, question: Question) -> bool:
         """Whether it has an answer from another worker, or will get one."""
         known = {key for key, _ in self._answered}
         waiting = self._waiting.get(question.entry, ())

@@ -177,7 +177,7 @@ def _workers(
 
 
 def _require(settings: BenchSettings) -> None:
-    """Refuse what can be refused before a folder is begun or a model loaded."""
+    """Refuse invalid settings before a folder is created or a model loaded."""
     require_name(settings.model)
     require_device(settings.device)
     require_dtype(settings.dtype)

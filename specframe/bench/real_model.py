@@ -1,4 +1,4 @@
-"""The headline strategies on a real model, beside the testbed's comparison."""
+"""The headline strategies on a real model, in addition to the testbed."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def _fitting(name: str, value: Any, example: Any) -> Any:
         kind = get_args(get_type_hints(BenchSettings)[name])[0]
         return tuple(_fitting(name, item, kind()) for item in value)
     if isinstance(example, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(min(value, 1 << 63))  # too large, whatever it is for
+        return float(min(value, 1 << 63))  # too large for any setting
     if type(value) is not type(example):
         raise InvalidConfig.of("BenchSettings", name, f"of type {type(example).__name__}", value)
     return value

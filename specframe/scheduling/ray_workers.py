@@ -66,9 +66,9 @@ class Cluster:
         threads = self.threads or (1 if self.gpus else cores // max(workers, 1)) or 1
         if not workers or workers * threads > cores or workers * self.gpus > gpus:
             raise WorkersFailed(
-                f"{workers} workers of {threads} threads and {self.gpus:g} GPUs each were asked "
-                f"for, and the cluster has {cores} processors and {gpus:g} GPUs. Ask for fewer "
-                f"with --workers, --threads or --gpus-per-worker."
+                f"{workers} workers of {threads} threads and {self.gpus:g} GPUs each were "
+                f"requested, and the cluster has {cores} processors and {gpus:g} GPUs. Request "
+                f"fewer with --workers, --threads or --gpus-per-worker."
             )
         return replace(self, workers=workers, threads=threads)
 

@@ -40,7 +40,7 @@ def cache_folder() -> Path:
 
 
 def from_json(text: str) -> Any:
-    """The content; raises ValueError for what is not JSON: also NaN, infinity, deep nesting."""
+    """The content; raises ValueError if it is not JSON, not finite or nested too deeply."""
     try:
         return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError as error:

@@ -88,7 +88,7 @@ def asked_at(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def require_same(results: dict[str, Any], whole: dict[str, Any]) -> None:
-    """No row lost, none twice, all of one form, with the same answers, each beside its partners."""
+    """Every row once, with the same keys and answers, and with its partners on its worker."""
     rows, answers = results["rows"], {key(row): row["tokens"] for row in whole["rows"]}
     assert len(answers) == len(whole["rows"]) == ROWS
     assert {key(row) for row in rows} == set(answers)

@@ -69,7 +69,7 @@ def test_pairs_are_of_the_same_repeat_so_that_drift_cancels():
         rows.append(row("fixed", "sql/0", 1.0 * pace, repeat=repeat))
     found = entry(rows, "fixed", "sql")
     assert found["speedup_vs_own_ar"] == pytest.approx(2.0)
-    assert found["inconclusive"]  # one prompt, however often it is asked
+    assert found["inconclusive"]  # one prompt, even with several repeats
 
 
 def test_speedups_use_the_autoregressive_seconds_measured_with_a_row():
@@ -197,7 +197,7 @@ def test_ratios_are_computed_on_one_worker_even_if_it_is_slow():
         row("fixed", "sql/0", 10.0, **slow),
         row("autoregressive", "sql/1", 3.0, **fast),
         row("fixed", "sql/1", 1.5, **fast),
-        row("other", "sql/1", 1.0, **slow),  # beside nothing
+        row("other", "sql/1", 1.0, **slow),  # without a baseline on its worker
     ]
     found = entry(rows, "fixed", "sql")
     assert found["speedup_vs_own_ar"] == pytest.approx(2.0)

@@ -69,18 +69,13 @@ def lab_on(workers: PlayedWorkers, rig: Rig, notes: Path | None = None) -> Share
     return lab
 
 
-def judged_here(rig: Rig) -> list[Any]:
-    lab = rig.lab(new_tokens=12)
-    assert type(lab) is ModelLab
-    return [lab.acceptance(SETS, PROMPTS), lab.acceptance(SETS[1:], PROMPTS[:1])]
-
-
 @pytest.mark.parametrize("deaths", [(), (3, 4, 9), (6, 12)])
 def test_workers_give_the_results_of_one_process_even_if_some_die(rig, deaths):
     workers = PlayedWorkers(rig, 2, deaths)
-    lab = lab_on(workers, rig)
-    found = [lab.acceptance(SETS, PROMPTS), lab.acceptance(SETS[1:], PROMPTS[:1])]
-    assert found == judged_here(rig)
+    here, there = rig.lab(new_tokens=12), lab_on(workers, rig)
+    assert type(here) is ModelLab
+    for sets, prompts in ((SETS, PROMPTS), (SETS[1:], PROMPTS[:1])):
+        assert there.acceptance(sets, prompts) == here.acceptance(sets, prompts)
 
 
 def test_a_prompt_is_answered_once_and_stays_with_its_worker(rig):

@@ -36,7 +36,7 @@ def test_a_cluster_of_nothing_is_refused(wrong):
 
 @pytest.fixture(scope="module")
 def ray():
-    """A cluster of eight processors, whatever the machine has."""
+    """A cluster of eight processors on any machine."""
     ray = pytest.importorskip("ray", reason="needs the extra [ray]")
     ray.init(
         address="local",

@@ -28,7 +28,7 @@ class Reading(NamedTuple):
 def best_bandwidth(
     device: torch.device, finish: Callable[[], object], turns: int = 5
 ) -> dict[str, float]:
-    """Bytes a second of each reader, at its best turn."""
+    """Bytes per second of each reader in its best turn."""
     found = {}
     for name in READERS:  # one after the other, so that their arrays need not fit together
         work, size = reading(name, device)

@@ -1,4 +1,4 @@
-"""How much memory a generation takes beyond the loaded model, measured in a process of its own."""
+"""Memory of a generation beyond the loaded model, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class MemoryUse:
 
 
 def require_room(shape: BenchShape) -> None:
-    """Refuse a model with fewer positions than the longest text that is measured."""
+    """Refuse a model with fewer positions than the longest measured text."""
     if shape.positions < PROMPT_TOKENS + NEW_TOKENS:
         raise InvalidRequest(
             f"bench engine generates {NEW_TOKENS} tokens after {PROMPT_TOKENS}, and {shape.name} "

@@ -85,12 +85,12 @@ class Comparison:
 
     @property
     def settings(self) -> list[Setting]:
-        """In the order in which they were asked for."""
+        """In their original order."""
         return list(dict.fromkeys(setting_of(entry) for entry in self.summary))
 
     @property
     def domains(self) -> list[str]:
-        """In the order in which they were asked for, without their mean."""
+        """In their original order, without their mean."""
         found = dict.fromkeys(str(entry["domain"]) for entry in self.summary)
         return [domain for domain in found if domain != MEAN]
 
@@ -130,10 +130,6 @@ class Comparison:
     def only_studies(self) -> bool:
         """Whether nothing was compared."""
         return bool(self.studies) and not self.rows and not self.summary
-
-    def of_study(self, name: str) -> Mapping[str, Any] | None:
-        """The results of a study, if it ran."""
-        return self.studies.get(name)
 
 
 def setting_of(entry: Entry) -> Setting:
