@@ -74,7 +74,7 @@ class StrategyContender:
     costs: CostModel  # of the predicted seconds
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
-        """Run all rounds; what a strategy computes counts as decoding.
+        """Run all rounds; computations of the strategy count as decoding.
 
         Making low-bit copies does not count, as it is done once for a model.
         """
@@ -147,7 +147,7 @@ class Begun:
 
 @dataclass
 class LibraryContender:
-    """transformers' own generate, with the given extra arguments."""
+    """transformers' own generate, with these extra arguments."""
 
     name: str
     model: Any
@@ -155,7 +155,7 @@ class LibraryContender:
     preset: str = ""
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
-        """Generate; a streamer notes when the first new token came."""
+        """Generate; a streamer notes when the first new token arrives."""
         ids = torch.tensor([list(prompt)], device=self.model.device)
         watch = _FirstToken()
         torch.manual_seed(asked.seed)

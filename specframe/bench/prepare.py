@@ -120,7 +120,7 @@ def _sets(strategies: Iterable[LayerSelector]) -> tuple[SkipSet, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Strategies:
-    """Makes strategies from their names, calibrated where they need it."""
+    """Makes strategies from their names and calibrates those that need it."""
 
     settings: BenchSettings
     rig: Rig
@@ -156,7 +156,7 @@ class _Strategies:
     ) -> Calibration:
         seconds = self.settings.calibration_seconds
         config = strategy_class(named.name).presets.get(named.preset)
-        options = {"seconds": str(seconds), **_alike(config, self.effort), **named.options}
+        options = {"seconds": str(seconds), **_equal_effort(config, self.effort), **named.options}
         strategy = self.rig.strategy(named.name, named.preset, options)
         if isinstance(strategy, strategy_class(YARDSTICK)) and starts:
             strategy = replace(strategy, starts=tuple(starts))  # type: ignore[type-var]
@@ -196,7 +196,7 @@ def require_prompts_to_learn_from(settings: BenchSettings, prompts: Sequence[Pro
         strategy_class(name).require_prompts(prompts)
 
 
-def _alike(config: Any, effort: Effort | None) -> dict[str, str]:
+def _equal_effort(config: Any, effort: Effort | None) -> dict[str, str]:
     """Settings with which every search runs the same number of sets on each prompt.
 
     Searches that time each set, as in the papers, get none of them. The exhaustive search gets no

@@ -28,18 +28,18 @@ class StationPlan:
     @classmethod
     def of(cls, station: Station, rig: RigPlan) -> StationPlan:
         """The plan of a station with the same contenders."""
-        told = tuple((one.name, one.preset, _told(one)) for one in station.contenders)
-        return cls(rig, told, station.new_tokens, station.warm_up)
+        content = tuple((one.name, one.preset, _without_model(one)) for one in station.contenders)
+        return cls(rig, content, station.new_tokens, station.warm_up)
 
     def __call__(self, worker: str) -> Station:
         """Load the model and price it, unless its prices on this machine are known."""
         rig = self.rig.loaded()
-        made = [_made(rig, *told) for told in self.contenders]
+        made = [_rebuilt(rig, *contender) for contender in self.contenders]
         facts = worker_facts(rig.device, worker)
         return Station(made, self.new_tokens, self.warm_up, facts, facts_that_count(rig))
 
 
-def _told(contender: Contender) -> LayerSelector | Mapping[str, Any]:
+def _without_model(contender: Contender) -> LayerSelector | Mapping[str, Any]:
     """The contender without its model: a strategy, or arguments of `generate`."""
     if isinstance(contender, LibraryContender):
         return dict(contender.arguments)
@@ -47,7 +47,9 @@ def _told(contender: Contender) -> LayerSelector | Mapping[str, Any]:
     return contender.speculator.strategy
 
 
-def _made(rig: Rig, name: str, preset: str, told: LayerSelector | Mapping[str, Any]) -> Contender:
-    if isinstance(told, LayerSelector):
-        return StrategyContender(name, preset, rig.speculator(told), rig.costs)
-    return LibraryContender(name, rig.model, told, preset)
+def _rebuilt(
+    rig: Rig, name: str, preset: str, content: LayerSelector | Mapping[str, Any]
+) -> Contender:
+    if isinstance(content, LayerSelector):
+        return StrategyContender(name, preset, rig.speculator(content), rig.costs)
+    return LibraryContender(name, rig.model, content, preset)

@@ -53,7 +53,7 @@ class RunFolder:
                 raise
 
     def _forget(self) -> None:
-        """Remove what was written before anything was measured, so that the folder is free."""
+        """Remove the folder if it has no measurements yet, so that it can be used again."""
         if {path.name for path in self.path.iterdir()} <= {CONFIG, HELD, LIBRARY_CACHE}:
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -79,7 +79,7 @@ class RunFolder:
             ) from error
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row through to the disk."""
+        """Append a row and wait until it is on the disk."""
         try:
             append_line(self.path / ROWS_FILE, json.dumps(row, allow_nan=False), sync=True)
         except ArtefactError as error:

@@ -1,4 +1,4 @@
-"""The results file: every key with a sentence. Missing figures are null, never left out."""
+"""The results file: a sentence for every key. Missing figures are null, never left out."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class BenchSettings:
         return self.prompts or usual_prompts(self.model)
 
     def as_config(self) -> dict[str, Any]:
-        """As it is written into a run's config, whose keys are those of earlier versions."""
+        """The settings as in a run's config, with the keys of earlier versions."""
         return {
             NAMES_OF_0_1.get(key, key): list(value) if isinstance(value, tuple) else value
             for key, value in {**asdict(self), "prompts": self.source}.items()
@@ -115,7 +115,7 @@ PRESETS: Mapping[str, BenchSettings] = {
 
 
 def settings_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
-    """The base settings with what the file's `[grid]` table (or top level) says.
+    """The base settings, changed by the file's `[grid]` table (or its top level).
 
     `selectors` is another name of `strategies` until 0.3.
     """

@@ -27,7 +27,7 @@ def worker_of(row: Row) -> str:
 
 
 def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One entry a strategy, domain, context and temperature, and one for the mean of domains."""
+    """One entry per strategy, domain, context and temperature, and one for the mean of domains."""
     seconds = {_beside(row, row["selector"]): row for row in rows}
     alike = len(set(map(_machine, rows))) == 1  # else seconds cannot be pooled
     groups: dict[Setting, list[Row]] = {}
@@ -209,7 +209,7 @@ def _prediction_error(rows: Sequence[Row], every: Mapping[Any, Row]) -> float | 
 
 
 def _mean(setting: Setting, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean of the domains; intervals of a mean of independent parts."""
+    """Mean of the domains; their intervals are combined as those of independent parts."""
     whole: dict[str, Any] = dict(parts[0])
     whole["domain"] = setting[2]
     for key, value in parts[0].items():

@@ -1,4 +1,4 @@
-"""How the seconds of calibrations are spent: answers first, then as many sets as fit.
+"""How the time of calibrations is spent: answers first, then as many sets as fit.
 
 Everything is predicted from the machine's prices, so the same call always gives the same result.
 """
@@ -33,7 +33,7 @@ ENOUGH = 6  # sets for each sublayer: enough to rank all, to nest them and to cl
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """The prompts that are answered, how long answers are, and how long that should take."""
+    """The answered prompts, tokens per answer, and the predicted seconds."""
 
     prompts: tuple[Prompt, ...]
     new_tokens: int

@@ -207,7 +207,7 @@ class ModelLab:
 
 
 def model_facts(model: Any, executor: Executor) -> dict[str, str]:
-    """What a calibration of this model holds for, as text.
+    """Facts for which a calibration of this model is valid, as text.
 
     The weights are part of it only if this process has all of them.
     """
@@ -224,13 +224,13 @@ def model_facts(model: Any, executor: Executor) -> dict[str, str]:
 
 
 def _is_whole(model: Any) -> bool:
-    """Not if weights are offloaded, or sharded over several processes."""
+    """False if weights are offloaded, or sharded over several processes."""
     offloaded = any(parameter.device.type == "meta" for parameter in model.parameters())
     return not offloaded and not is_sharded(model)
 
 
 def ends_of(model: Any) -> frozenset[int]:
-    """The tokens after which this model's answers end, as its generation config names them."""
+    """The end tokens of the generation config."""
     ends = model.generation_config.eos_token_id
     if ends is None:
         return frozenset()
@@ -239,7 +239,7 @@ def ends_of(model: Any) -> frozenset[int]:
 
 @dataclass
 class _Notes:
-    """Measurements by name; each is a line of a file, where there is one."""
+    """Measurements by name; each is a line of the file, if there is one."""
 
     path: Path | None
     known: dict[str, Any] = field(default_factory=dict)
@@ -260,7 +260,7 @@ class _Notes:
         return notes
 
     def keep(self, name: str, value: Any) -> None:
-        """Remember, and write at once."""
+        """Store a measurement and write it at once."""
         self.known[name] = value
         if self.path is not None:
             append_line(self.path, json.dumps([name, value]))
@@ -278,7 +278,7 @@ def _read(lines: Sequence[str]) -> dict[str, Any]:
 
 
 def _state(skips: SkipSet) -> str:
-    """The skipped sublayers, and what runs on low-bit weights where anything does."""
+    """Text for the skipped sublayers and for those on low-bit weights, if there are any."""
     if not skips.low_bits:
         return f"{skips.bits:x}"
     return f"{skips.bits:x} {skips.low:x} {skips.low_bits} {int(skips.low_head)}"

@@ -32,13 +32,13 @@ __all__ = [
 ]
 
 CALIBRATED_ON = "calibrated_on.json"  # digests of the prompts
-FACTS = "facts.json"  # how the calibration came about
+FACTS = "facts.json"  # seconds of the calibration
 NOTES = "measurements.jsonl"  # of an unfinished calibration
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A calibrated strategy and how it came about."""
+    """A calibrated strategy, its prompts and the time it took."""
 
     strategy: LayerSelector
     digests: tuple[str, ...]  # of the prompts
@@ -54,7 +54,7 @@ def resumable_lab(
     sampled: bool = False,
     make: Callable[..., ModelLab] = ModelLab,
 ) -> ModelLab:
-    """A lab, by `make`, that notes its measurements in the folder.
+    """A lab, built by `make`, that keeps its measurements in the folder.
 
     A calibration on the same prompts that was interrupted is resumed there without measuring twice.
     """

@@ -38,7 +38,7 @@ class LabWorker:
         self._lab, self.introduction = lab, introduction
 
     def __call__(self, job: Judging) -> Any:
-        """An answer, or chances by set."""
+        """The answer, or acceptance probabilities by set."""
         if not job.sets:
             return self._lab.answer_to(job.tokens)
         return self._lab.chances(job.tokens, job.answer, job.sets)

@@ -1,4 +1,4 @@
-"""Saves frozen values as manifest.json and safetensors, with a fingerprint of what they are for."""
+"""Saves frozen dataclasses as manifest.json and safetensors, with facts of the model they fit."""
 
 from __future__ import annotations
 

@@ -136,13 +136,6 @@ def test_the_mean_gives_every_domain_the_same_weight():
     assert entry(rows, "fixed", "mean")["speedup_vs_own_ar"] == pytest.approx(1.5)
 
 
-def test_end_to_end_counts_the_prompt():
-    rows = [row("autoregressive", "sql/0", 3.0), row("fixed", "sql/0", 1.0)]
-    found = entry(rows, "fixed", "sql")
-    assert found["speedup_vs_own_ar"] == pytest.approx(3.0)
-    assert found["end_to_end_vs_own_ar"] == pytest.approx(2.0)
-
-
 def test_the_comparison_with_the_library_is_unknown_if_it_did_not_run():
     rows = [row("autoregressive", "sql/0", 2.0), row("fixed", "sql/0", 1.0)]
     assert entry(rows, "fixed", "sql")["speedup_vs_transformers"] is None

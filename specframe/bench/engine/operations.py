@@ -1,4 +1,4 @@
-"""Where the time of a token goes: its matrix products alone, and every operation by name."""
+"""Time of a token: of its matrix products alone, and of every operation."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ContenderName:
-    """A strategy in one of its presets, or transformers; as text what the command line takes."""
+    """A strategy with a preset, or transformers; `str` gives the spelling of the command line."""
 
     selector: str
     preset: str
@@ -50,7 +50,7 @@ class ContenderName:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What the marks of figures carry."""
+        """Attributes for the marks of figures."""
         return {"selector": self.selector, "preset": self.preset}
 
     @property
@@ -70,7 +70,7 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """Of the run."""
+        """Name of the run."""
         return str(self.results.get("run") or "run")
 
     @property
@@ -116,7 +116,7 @@ class Comparison:
 
     @property
     def model(self) -> str:
-        """Name of the model; empty where it is not known."""
+        """Name of the model; empty if unknown."""
         config = self.results.get("config") or {}
         return str(config.get("model") or "") if isinstance(config, Mapping) else ""
 
@@ -130,6 +130,10 @@ class Comparison:
     def only_studies(self) -> bool:
         """Whether nothing was compared."""
         return bool(self.studies) and not self.rows and not self.summary
+
+    def of_study(self, name: str) -> Mapping[str, Any] | None:
+        """The results of a study, if it ran."""
+        return self.studies.get(name)
 
 
 def setting_of(entry: Entry) -> Setting:

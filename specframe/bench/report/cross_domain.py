@@ -24,7 +24,7 @@ INK = 0.45  # opacity of the fastest cell; text stays legible in light and dark
 
 def cross_domain(comparison: Comparison) -> Figure:
     """A cell per row of the study."""
-    study = comparison.studies.get(STUDY) or {}
+    study = comparison.of_study(STUDY) or {}
     rows = [row for row in study.get("rows") or [] if row.get(KEY) is not None]
     if not rows:
         return absent(NAME, TITLE, "The study was not run. Add it: specframe study cross-domain.")

@@ -1,4 +1,4 @@
-"""The page: one self-contained file, nothing fetched, no scripts."""
+"""The page: one self-contained file without scripts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DRAWN = (speedups, skip_map, contexts, cross_domain, prediction, shares, hidden,
 
 
 def figures(comparison: Comparison) -> list[Figure]:
-    """All figures of a run in the order of the page, those without data included.
+    """All figures of a run in the order of the page, including those without data.
 
     Where only studies were run, figures of a comparison are left out without a note.
     """

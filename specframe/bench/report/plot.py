@@ -24,17 +24,17 @@ class Frame:
 
     @property
     def x(self) -> Scale:
-        """Values to the right."""
+        """Horizontal positions of values."""
         return Scale(*self.across, LEFT, self.width - RIGHT)
 
     @property
     def y(self) -> Scale:
-        """Values upwards."""
+        """Vertical positions of values."""
         return Scale(*self.up, self.height - BOTTOM, TOP)
 
     @property
     def box(self) -> str:
-        """For viewBox."""
+        """Value of the SVG attribute viewBox."""
         return f"0 0 {self.width:g} {self.height:g}"
 
     def axes(

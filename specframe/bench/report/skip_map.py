@@ -9,12 +9,13 @@ from specframe.bench.report import comparison as parts
 from specframe.bench.report.comparison import Comparison, ContenderName, Entry, Setting
 from specframe.bench.report.figure import Figure, absent, drawing
 from specframe.bench.report.markup import Markup, join, label, tag, text
-from specframe.bench.report.panels import folds, grid, panel, scroller
+from specframe.bench.report.panels import folds, grid, legend, panel, scroller
 from specframe.bench.report.wording import domain_name, percent, sublayer_name
 
 __all__ = ["shares_of", "skip_map"]
 
 NAME, TITLE = "skips", "What is skipped or low-bit"
+FILLS = {"heat": "skipped", "low": "on low-bit weights", "cell": "full weights"}  # by class
 KINDS = ("attention", "MLP")  # of even and odd sublayers
 CELL, GAP, LETTER, HEADER = 14.0, 1.5, 6.4, 16.0
 WIDTH, NARROWEST, WIDEST = 330.0, 9.0, 24.0  # of a map where cells allow it; of a cell
@@ -79,13 +80,9 @@ def _legend() -> Markup:
             text(said),
             class_="key",
         )
-        for state, said in (
-            ("heat", "skipped"),
-            ("low", "on low-bit weights"),
-            ("cell", "full weights"),
-        )
+        for state, said in FILLS.items()
     )
-    return tag("p", *keys, class_="legend")
+    return legend(*keys)
 
 
 def _setting(comparison: Comparison, setting: Setting) -> Markup:

@@ -33,7 +33,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to use, over all domains, in the first setting."""
+    """The best contender over all domains in the first setting."""
 
     sentence: str
     winner: ContenderName | None
@@ -46,7 +46,7 @@ class Verdict:
 
 
 def verdict(comparison: Comparison) -> Verdict:
-    """Of the first setting; contenders whose intervals overlap that of the best are named too."""
+    """Verdict of the first setting; it also names contenders whose intervals overlap the best."""
     if comparison.only_studies:
         answers = [f"{name}: {study.get('answer')}" for name, study in comparison.studies.items()]
         return Verdict(" ".join(answers), None, None)
