@@ -176,10 +176,10 @@ def planned(settings: BenchSettings, prompts: int) -> str:
     library = 1 + len(_assistants(wanted)) + 2 * settings.rivals
     contenders = 1 + library + len(wanted)
     times = len(settings.temperatures) * settings.repeats
-    often = f"{times} times " if times > 1 else ""
+    often = f", {times} times each" if times > 1 else ""
     return (
-        f"{contenders} contenders answer {prompts} prompts {often}with up to "
-        f"{settings.new_tokens} tokens"
+        f"{contenders} contenders generate up to {settings.new_tokens} tokens for {prompts} "
+        f"prompts{often}"
     )
 
 

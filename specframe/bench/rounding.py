@@ -1,4 +1,4 @@
-"""Fits the 4-bit weights of the compared model to its inputs where that is quick."""
+"""Fits the 4-bit weights of the compared model to its inputs if that is quick."""
 
 from __future__ import annotations
 

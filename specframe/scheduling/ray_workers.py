@@ -203,7 +203,7 @@ class _Actor:
     """What runs in a worker's process."""
 
     def begin(self, make: Make, name: str) -> Any:
-        """Load what jobs need; returns the introduction, None where there is none."""
+        """Load what jobs need; returns the introduction, None if there is none."""
         self._do = make(name)
         return getattr(self._do, "introduction", None)
 

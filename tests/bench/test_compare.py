@@ -290,9 +290,9 @@ def test_all_strategies_on_a_real_model_get_more_prompts(monkeypatch):
 
 def test_the_size_of_a_comparison_is_printed():
     settings = BenchSettings(strategies=("swift", "cascade"), new_tokens=8, rivals=True)
-    told = "6 contenders answer 5 prompts 2 times with up to 8 tokens"
-    assert planned(settings, 5) == told
-    assert planned(replace(settings, repeats=1), 5) == told.replace("2 times ", "")
+    size = "6 contenders generate up to 8 tokens for 5 prompts, 2 times each"
+    assert planned(settings, 5) == size
+    assert planned(replace(settings, repeats=1), 5) == size.replace(", 2 times each", "")
 
 
 def test_all_domains_of_a_users_prompt_file_are_used(monkeypatch):

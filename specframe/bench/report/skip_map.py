@@ -23,7 +23,7 @@ WIDTH, NARROWEST, WIDEST = 330.0, 9.0, 24.0  # of a map where cells allow it; of
 
 # for each sublayer: the shares of drafting rounds that skipped it, and that ran it low-bit
 States = Sequence[tuple[float, float]]
-Shares = Mapping[str, States | None]  # by domain; None where nothing was drafted
+Shares = Mapping[str, States | None]  # by domain; None: no drafts
 
 
 def skip_map(comparison: Comparison) -> Figure:
@@ -42,7 +42,7 @@ def skip_map(comparison: Comparison) -> Figure:
 
 
 def shares_of(rows: Sequence[Entry], sublayers: int) -> States | None:
-    """By sublayer, over all drafting rounds of the rows; None where there were none."""
+    """By sublayer, over all drafting rounds of the rows; None if there were none."""
     rounds = sum(round((row["drafting_share"] or 0.0) * (row["rounds"] or 0)) for row in rows)
     if not rounds:
         return None

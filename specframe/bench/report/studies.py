@@ -149,7 +149,7 @@ def _curve(number: int, points: Points, frame: Frame, shows: Mapping[str, Any]) 
 
 
 def _powers(low: float, high: float) -> dict[float, str]:
-    """Powers of ten within a range of logarithms; both ends where there are fewer than two."""
+    """Powers of ten within a range of logarithms; both ends if there are fewer than two."""
     whole = [float(power) for power in range(ceil(low), floor(high) + 1)]
     places = whole if len(whole) > 1 else [low, high]
     return {power: f"{10.0**power:.3g}" for power in places}

@@ -22,7 +22,7 @@ def fold(value: float | None) -> str:
 
 
 def interval(entry: Entry, key: str) -> str:
-    """A speed-up's interval; empty where there is none."""
+    """A speed-up's interval; empty if there is none."""
     low, high = entry.get(f"{key}_low"), entry.get(f"{key}_high")
     return "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
 
