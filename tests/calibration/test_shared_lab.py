@@ -104,7 +104,7 @@ def test_measurements_are_read_from_notes_and_not_repeated(rig, tmp_path):
 @pytest.mark.parametrize("name", ["static-bo", "knap-knn"])
 def test_a_search_finds_the_same_sets_and_judges_none_twice(rig, name):
     """Even with one prompt, several workers have work if several sets are judged at once."""
-    options = {"evaluations": "16"} if name == "static-bo" else SHORT_SEARCH
+    options = {"evaluations": "12"} if name == "static-bo" else SHORT_SEARCH
     strategy = rig.strategy(name, "best", {**options, "seconds": "1e9"})
     here = strategy.calibrate(rig.lab(new_tokens=12), PROMPTS)
     for count, deaths in ((1, ()), (3, (8, 30))):

@@ -13,7 +13,10 @@ from specframe.contract.naming import strategy_from
 from specframe.errors import SpecframeError
 
 SAVED = Path(__file__).parents[1] / "strategies" / "saved_by_0_1"
-KINDS = sorted(folder.name for folder in SAVED.iterdir())
+KINDS = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "oracle" else name  # as static-bo
+    for name in sorted(folder.name for folder in SAVED.iterdir())
+]
 SHAPE = small_shape(3)  # of the model they were saved for
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 
