@@ -1,7 +1,7 @@
-"""Who answers what next: every ratio of a comparison is formed on one worker.
+"""The order of a comparison's questions; every ratio is computed on one worker.
 
-An entry is a prompt at a temperature in a repeat. What an entry's rows are compared with, its
-partners, is answered first, by each worker that answers any of it.
+An entry is a prompt at a temperature in a repeat. Its partners are the baselines that its other
+rows are compared with. Each worker that works on an entry runs the partners first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Entry = tuple[str, float, int]  # prompt, temperature, repeat
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What one contender is to answer once."""
+    """One prompt for one contender."""
 
     contender: Name
     prompt: Prompt
@@ -33,20 +33,20 @@ class Question:
 
     @property
     def entry(self) -> Entry:
-        """What is answered together."""
+        """Prompt, temperature and repeat."""
         return self.prompt.name, self.temperature, self.repeat
 
     @property
     def is_partner(self) -> bool:
-        """Whether other rows are compared with its answer."""
+        """Whether other rows are compared with this one."""
         return self.contender[0] in PARTNERS
 
 
 class Questions:
-    """A `WorkList` of questions without an answer; `rows` are the finished ones of a resumed run.
+    """A `WorkList` of the open questions; `rows` are the finished rows of a resumed run.
 
-    A worker stays with its entry; then it takes the next one that nobody has, then joins in one
-    that ends earlier with its help, although it has to answer the partners once more.
+    A worker finishes its entry, then takes the next free one. If none is free, it helps with an
+    entry that ends earlier that way, although it must run the partners once more.
     """
 
     def __init__(self, questions: Iterable[Question], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -71,7 +71,7 @@ class Questions:
 
     @property
     def unanswered(self) -> int:
-        """Questions that wait or are being answered."""
+        """Number of questions that wait or are in progress."""
         return len(self._busy) + sum(map(len, self._waiting.values()))
 
     def next(self, worker: str) -> Question | None:
@@ -90,13 +90,13 @@ class Questions:
         self._answered.add(((job.entry, job.contender), worker))
 
     def lost(self, worker: str, job: Question) -> None:
-        """Ask again on another worker, unless three workers have died on the question."""
+        """Retry on another worker, unless three workers have died on the question."""
         del self._busy[worker]
         self._owner = {entry: owner for entry, owner in self._owner.items() if owner != worker}
         self._deaths[job.entry, job.contender] += 1
         if self._deaths[job.entry, job.contender] >= DEATHS:
             self._give_up(job)
-        elif not self._is_had(job):
+        elif not self._is_covered(job):
             self._waiting.setdefault(job.entry, []).insert(0, job)
 
     def _chosen(self, worker: str) -> Entry | None:
@@ -114,16 +114,16 @@ class Questions:
         return next(iter([*joined, *free, *longest]), None)
 
     def _joinable(self, entry: Entry) -> int:
-        """Questions that another worker than the entry's own may answer."""
+        """Number of questions that other workers may take over."""
         return sum(not question.is_partner for question in self._waiting[entry])
 
     def _missing(self, entry: Entry, worker: str) -> Question | None:
-        """A partner that the worker has not answered, and will not come to in its turn."""
+        """A partner that the worker has not run and that does not wait in its own entry."""
         own = self._owner.get(entry) == worker
         for question in self._partners.get(entry, ()):
-            comes = own and question in self._waiting[entry]
+            queued = own and question in self._waiting[entry]
             known = ((entry, question.contender), worker) in self._answered
-            if not (comes or known or question in self.given_up):
+            if not (queued or known or question in self.given_up):
                 return question
         return None
 
@@ -131,8 +131,8 @@ class Questions:
         own, left = self._owner[entry] == worker, self._waiting[entry]
         return left.pop(next(i for i, one in enumerate(left) if own or not one.is_partner))
 
-    def _is_had(self, question: Question) -> bool:
-        """Whether it is answered elsewhere, or will be."""
+    def _is_covered(self, question: Question) -> bool:
+        """Whether it has an answer from another worker, or will get one."""
         known = {key for key, _ in self._answered}
         waiting = self._waiting.get(question.entry, ())
         key = question.entry, question.contender

@@ -23,7 +23,7 @@ from specframe.bench.prepare import (
     require_prompts_to_learn_from,
 )
 from specframe.bench.prompt_map import prompt_map
-from specframe.bench.prompts import asked_prompts, calibration_prompts
+from specframe.bench.prompts import benchmark_prompts, calibration_prompts
 from specframe.bench.remote import StationPlan
 from specframe.bench.rounding import round_if_quick
 from specframe.bench.run_folder import ANY, RESULTS_FILE, RunFolder
@@ -52,7 +52,7 @@ __all__ = ["compare"]
 
 EVERY = "all"  # strategies
 ALIKE = ("processor", "threads", "torch", "specframe")  # what all rows of a run must share
-TOLD_BY_ROWS = ("processor", "threads")
+IN_ROWS = ("processor", "threads")
 CALIBRATION_TOKENS = 64
 
 
@@ -67,7 +67,7 @@ def compare(
 ) -> dict[str, Any]:
     """Run the comparison in a folder; the results are also written there.
 
-    On a cluster, its workers answer; this process calibrates, and alone writes the folder.
+    On a cluster, the workers generate; this process calibrates and writes the folder.
     """
     _require(settings)
     if cluster is None:
@@ -91,38 +91,38 @@ def _compared(
     with run.held(settings.as_config(), resume, _machine(cluster)) as finished:
         rig = Rig.load(settings.model, device=settings.device, dtype=settings.dtype)
         rig.require_room("A context", max(settings.contexts), settings.new_tokens)
-        asked = asked_prompts(settings, rig.tokenizer, rig.shape.vocabulary)
-        calibrating = calibration_prompts(settings, asked, rig.tokenizer, rig.shape.vocabulary)
+        prompts = benchmark_prompts(settings, rig.tokenizer, rig.shape.vocabulary)
+        calibrating = calibration_prompts(settings, prompts, rig.tokenizer, rig.shape.vocabulary)
         require_prompts_to_learn_from(settings, calibrating)
-        rig.require_room_for(asked, settings.new_tokens)
+        rig.require_room_for(prompts, settings.new_tokens)
         rig.require_room_for(calibrating, CALIBRATION_TOKENS)
-        refuse_overlap(asked, [prompt.digest for prompt in calibrating])
-        tell(planned(settings, len(asked)))
+        refuse_overlap(prompts, [prompt.digest for prompt in calibrating])
+        tell(planned(settings, len(prompts)))
         tell("pricing sublayers on this machine")
         rig = rig.with_checked_prices(tell)
         rounding = round_if_quick(rig, calibrating, tell)
         shared = _shared(settings, rig, calibrating)
         if shared is None:
             lab = rig.lab(new_tokens=CALIBRATION_TOKENS)
-            prepared = prepare(settings, rig, lab, calibrating, asked[0], folder, tell)
+            prepared = prepare(settings, rig, lab, calibrating, prompts[0], folder, tell)
         else:
             tell(shared.sentence)
             lab = rig.lab(new_tokens=shared.answers.new_tokens)
             each = replace(settings, calibration_seconds=shared.each)
             lab.answer(shared.answers.prompts)
             prepared = prepare(
-                each, rig, lab, shared.answers.prompts, asked[0], folder, tell, shared.effort
+                each, rig, lab, shared.answers.prompts, prompts[0], folder, tell, shared.effort
             )
         for facts in prepared.calibration.values():
-            refuse_overlap(asked, facts.get("prompts", ()))
-        schedule = Schedule(tuple(asked), settings.temperatures, settings.repeats)
+            refuse_overlap(prompts, facts.get("prompts", ()))
+        schedule = Schedule(tuple(prompts), settings.temperatures, settings.repeats)
         names = [(one.name, one.preset) for one in prepared.contenders]
         questions = Questions(schedule.questions(names), finished)
-        explain = _explainer(rig.executor, asked)
+        explain = _explainer(rig.executor, prompts)
         station = Station(
             prepared.contenders,
             settings.new_tokens,
-            asked[0].tokens,
+            prompts[0].tokens,
             worker_facts(rig.device),
         )
         with _workers(station, rig, cluster, tell) as workers:
@@ -146,8 +146,8 @@ def _compared(
                 for name, facts in prepared.calibration.items()
             },
             "calibration_budget": "" if shared is None else shared.sentence,
-            "prompts": [_prompt_facts(prompt) for prompt in asked],
-            "vectors": prompt_map(lab, asked),
+            "prompts": [_prompt_facts(prompt) for prompt in prompts],
+            "vectors": prompt_map(lab, prompts),
             "rows": rows,
             "failed": [_question_facts(question) for question in questions.given_up],
             "summary": summarise(rows),
@@ -165,7 +165,7 @@ def _workers(
     cluster: Cluster | None,
     tell: Callable[[str], None],
 ) -> Iterator[Workers]:
-    """Who answers: this process, or workers that each load the model."""
+    """This process, or cluster workers that each load the model."""
     if cluster is None:
         yield InThisProcess(station, station.worker["id"])
         return
@@ -177,7 +177,7 @@ def _workers(
 
 
 def _require(settings: BenchSettings) -> None:
-    """Refuse what can be refused before a folder is begun or a model loaded."""
+    """Refuse invalid settings before a folder is created or a model loaded."""
     require_name(settings.model)
     require_device(settings.device)
     require_dtype(settings.dtype)
@@ -187,12 +187,12 @@ def _require(settings: BenchSettings) -> None:
             require_with_models(named.name, named.preset, named.options)
     require_prompts(settings.source, settings.domains)
     if from_file(settings.source) and settings.model not in PLANTED:
-        asked = asked_prompts(settings, unread)
-        require_prompts_to_learn_from(settings, calibration_prompts(settings, asked, unread))
+        prompts = benchmark_prompts(settings, unread)
+        require_prompts_to_learn_from(settings, calibration_prompts(settings, prompts, unread))
 
 
 def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Shared | None:
-    """How the run's calibrations share their seconds; None without any, or measured prices."""
+    """How calibrations share their seconds; None without calibrations or measured prices."""
     count = len(calibrating_strategies(settings.strategies))
     if not count or not prompts or not rig.costs.facts:
         return None
@@ -201,19 +201,19 @@ def _shared(settings: BenchSettings, rig: Rig, prompts: Sequence[Prompt]) -> Sha
 
 
 def _machine(cluster: Cluster | None = None) -> dict[str, Any]:
-    """What all rows must share; those of a cluster tell where they come from."""
+    """Facts that all rows must share; on a cluster, each row names its own processor."""
     found = fingerprint(torch.device("cpu"))
     if cluster is not None:
-        found |= dict.fromkeys(TOLD_BY_ROWS, ANY)
+        found |= dict.fromkeys(IN_ROWS, ANY)
     return {name: found[name] for name in ALIKE}
 
 
-def _explainer(executor: Executor, asked: Sequence[Prompt]) -> Explain:
-    """Explains different answers by the target's logits at the first token that differs."""
-    prompts = {prompt.name: prompt.tokens for prompt in asked}
+def _explainer(executor: Executor, prompts: Sequence[Prompt]) -> Explain:
+    """Explains outputs that differ by the target's logits at the first token that differs."""
+    tokens = {prompt.name: prompt.tokens for prompt in prompts}
 
     def explain(name: str, expected: Sequence[int], got: Sequence[int]) -> Mapping[str, Any] | None:
-        found = first_divergence(executor, prompts[name], expected, got)
+        found = first_divergence(executor, tokens[name], expected, got)
         return None if found is None else asdict(found)
 
     return explain

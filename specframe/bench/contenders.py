@@ -1,4 +1,4 @@
-"""Everything that can be asked to answer a prompt, timed alike."""
+"""Everything that can generate for a prompt, timed in the same way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Answer", "Asked", "Begun", "Contender", "LibraryContender", "Strateg
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How an answer is to be given."""
+    """Generation settings of an answer."""
 
     new_tokens: int
     temperature: float = 0.0  # 0 is greedy
@@ -32,35 +32,35 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """New tokens and wall-clock seconds; decoding begins when the first new token is there.
+    """New tokens and wall-clock seconds; decoding begins when the first new token arrives.
 
-    `first_tokens` came together then: their seconds are the prompt's.
+    `first_tokens` tokens arrive together then; their time counts as prefill.
     """
 
     tokens: tuple[int, ...]
     prefill_seconds: float
     decode_seconds: float
     stats: GenerationStats | None = None
-    predicted_seconds: float | None = None  # of decoding's rounds by the cost model; ours alone
+    predicted_seconds: float | None = None  # of decoding, by the cost model; only for strategies
     skips: Mapping[int, int] = field(default_factory=dict)  # sublayer -> drafting rounds
     low: Mapping[int, int] = field(default_factory=dict)  # the same, on low-bit weights
-    drafting: int = 0  # rounds that drafted, skipping anything or not
+    drafting: int = 0  # rounds that drafted, with or without skips
     trees: int = 0  # rounds whose draft was a tree
     first_tokens: int = 1
 
 
 class Contender(Protocol):
-    """One row of a comparison."""
+    """A strategy or a baseline of a comparison."""
 
     name: str
     preset: str
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
-        """Answer and time it."""
+        """Generate and time it."""
         ...
 
     def forget(self) -> None:
-        """Drop what was kept of earlier answers."""
+        """Drop the state that earlier answers left."""
         ...
 
 
@@ -74,7 +74,7 @@ class StrategyContender:
     costs: CostModel  # of the predicted seconds
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
-        """Run all rounds; what a strategy computes counts as decoding.
+        """Run all rounds; computations of the strategy count as decoding.
 
         Making low-bit copies does not count, as it is done once for a model.
         """
@@ -83,20 +83,20 @@ class StrategyContender:
         return begun.answer()
 
     def begin(self, prompt: Sequence[int], asked: Asked) -> Begun:
-        """The same answer, of which no round has run yet."""
+        """The same answer before its first round."""
         costs = sampled_prices(self.costs) if asked.temperature > 0.0 else self.costs
         began = perf_counter()
         rounds = self.speculator.rounds(list(prompt), seed=asked.seed, **_arguments(asked))
         return Begun(rounds, StatsFold(len(prompt), ""), costs, perf_counter() - began)
 
     def forget(self) -> None:
-        """Go on with a fresh strategy."""
+        """Replace the strategy by a fresh one."""
         self.speculator.strategy = self.speculator.strategy.fresh()
 
 
 @dataclass
 class Begun:
-    """An answer that is given piece by piece; its clock stands still between the pieces."""
+    """An answer that is generated in pieces; the time between them does not count."""
 
     rounds: Iterator[Round]
     fold: StatsFold
@@ -107,7 +107,7 @@ class Begun:
     ended: bool = False
 
     def go_on(self, seconds: float = inf) -> None:
-        """Read the prompt, then decode for so many seconds, a round at least, or to the end."""
+        """Process the prompt, then decode for `seconds` (at least one round) or to the end."""
         began = now = perf_counter()
         while True:
             done = next(self.rounds, None)
@@ -125,7 +125,7 @@ class Begun:
         self.decode_seconds += now - began
 
     def answer(self) -> Answer:
-        """What was answered, and in how many seconds."""
+        """The tokens, and how many seconds they took."""
         fold = self.fold
         tokens = tuple(token for done in fold.rounds for token in done.tokens)
         outcomes = [done.outcome for done in fold.rounds if done.outcome is not None]
@@ -147,7 +147,7 @@ class Begun:
 
 @dataclass
 class LibraryContender:
-    """transformers' own generate, with the given extra arguments."""
+    """transformers' own generate, with these extra arguments."""
 
     name: str
     model: Any
@@ -155,7 +155,7 @@ class LibraryContender:
     preset: str = ""
 
     def answer(self, prompt: Sequence[int], asked: Asked) -> Answer:
-        """Generate; a streamer notes when the first new token came."""
+        """Generate; a streamer notes when the first new token arrives."""
         ids = torch.tensor([list(prompt)], device=self.model.device)
         watch = _FirstToken()
         torch.manual_seed(asked.seed)
@@ -177,9 +177,9 @@ class LibraryContender:
 
 
 class _FirstToken(BaseStreamer):  # type: ignore[misc]
-    """Notes when the first new token arrives; the prompt comes before it.
+    """Notes when the first new token arrives, after the prompt.
 
-    When transformers drafts, it emits a block at once: `tokens` is the size of the first.
+    When transformers drafts, it emits tokens in blocks; `tokens` is the size of the first.
     """
 
     def __init__(self) -> None:
@@ -199,7 +199,7 @@ class _FirstToken(BaseStreamer):  # type: ignore[misc]
 def _predicted(fold: StatsFold, costs: CostModel) -> float:
     """Predicted seconds of the rounds that took place.
 
-    No price is known of what strategies compute: it counts as it was measured.
+    Selection has no price, so its measured seconds count.
     """
     seconds, committed = 0.0, fold.prompt_tokens
     for done in fold.rounds:

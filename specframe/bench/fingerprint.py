@@ -1,4 +1,4 @@
-"""Where a figure was measured."""
+"""The machine and the versions with which a figure was measured."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
 
 
 def worker_facts(device: torch.device, name: str = "") -> dict[str, Any]:
-    """What a row tells of the worker that answered; without a name, `id` is a digest of it."""
+    """What a row says about its worker; without a name, `id` is a digest of these facts."""
     found = fingerprint(device)
     kept = {key: found.get(key) for key in ("processor", "threads", "device", "gpu")}
     digest = hashlib.sha256(repr(kept).encode()).hexdigest()[:8]

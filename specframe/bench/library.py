@@ -1,4 +1,4 @@
-"""The contenders that are transformers' own generate."""
+"""Contenders that use transformers' own `generate`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Tell = Callable[[str], None]
 
 
 def faster_library(model: Any, trial: Prompt, kept: Path, tell: Tell) -> LibraryContender:
-    """transformers with the faster of its two caches; a run keeps the choice."""
+    """transformers with the faster of its two caches; the choice is kept in the run's folder."""
     caches = {"dynamic": {}, "static": {"cache_implementation": "static"}}
     ways = {name: LibraryContender(LIBRARY, model, extra) for name, extra in caches.items()}
     if (chosen := read_json(kept)) in ways:
@@ -76,7 +76,7 @@ def library_assisted(rig: Rig, assistant: str) -> LibraryContender:
 
 
 def _best_exit(lab: ModelLab, prompts: Sequence[Prompt]) -> tuple[int, int]:
-    """Exit layer and draft length of most predicted tokens a second; length at least 1."""
+    """Exit layer and draft length (at least 1) with the most predicted tokens per second."""
     layers = lab.shape.layers
     exits = sorted({max(1, round(layers * share / 8)) for share in range(1, 8)})
     sets = [SkipSet.after(layers, exit_layer) for exit_layer in exits]

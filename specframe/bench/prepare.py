@@ -37,8 +37,8 @@ __all__ = [
     "require_prompts_to_learn_from",
 ]
 
-YARDSTICK = "oracle"  # searches last, from all that the others found
-TREES = ("swift:faithful",)  # what `all` adds, since no strategy drafts trees at its best
+YARDSTICK = "oracle"  # searches last, starting from all sets that the others found
+TREES = ("swift:faithful",)  # added by `all`, since no `best` preset drafts trees
 DRAFT_MODEL = "draft-model"
 NEEDS_SETTINGS = frozenset({"fixed", DRAFT_MODEL})  # which skip set, which model
 MIXED_EFFORT = 0.4  # of the sets of a strategy with one for each domain, on all domains first
@@ -64,7 +64,7 @@ def prepare(
     tell: Tell = lambda text: None,
     effort: Effort | None = None,
 ) -> Prepared:
-    """Calibrate what needs it (or load what an interrupted run calibrated) and wrap everything."""
+    """Calibrate strategies (or load what an interrupted run calibrated); build all contenders."""
     baseline = StrategyContender(BASELINE, "", rig.speculator(rig.strategy(BASELINE)), rig.costs)
     library = faster_library(rig.model, trial, folder / LIBRARY_CACHE, tell)
     contenders: list[Contender] = [baseline, library]
@@ -84,7 +84,7 @@ def prepare(
 
 
 def _assistants(wanted: Sequence[str]) -> list[str]:
-    """Models that draft in these strategies: transformers drafts with each of them as well."""
+    """Draft models of these strategies; transformers generates with each of them, too."""
     named = [read_named(text) for text in wanted]
     models = [one.options.get("model", "") for one in named if one.name == DRAFT_MODEL]
     return [name for name in dict.fromkeys(models) if name]
@@ -103,7 +103,7 @@ def _wanted(strategies: Sequence[str]) -> list[str]:
 
 
 def _contender(text: str, strategy: LayerSelector, rig: Rig) -> StrategyContender:
-    """A row whose name includes the settings, where the strategy was given any."""
+    """A contender whose name includes the settings that were given."""
     named = read_named(text)
     settings = text.partition("+")[2] if named.options else ""
     name = f"{named.name}+{settings}" if settings else named.name
@@ -113,14 +113,14 @@ def _contender(text: str, strategy: LayerSelector, rig: Rig) -> StrategyContende
 
 
 def _sets(strategies: Iterable[LayerSelector]) -> tuple[SkipSet, ...]:
-    """Different skip sets that calibrations found."""
+    """Distinct skip sets that calibrations found."""
     every = (one.skips for strategy in strategies for one in strategy.skip_sets().values())
     return tuple(dict.fromkeys(every))
 
 
 @dataclass(frozen=True, slots=True)
 class _Strategies:
-    """Makes strategies from their names, calibrated where they need it."""
+    """Makes strategies from their names and calibrates those that need it."""
 
     settings: BenchSettings
     rig: Rig
@@ -128,10 +128,10 @@ class _Strategies:
     prompts: Sequence[Prompt]
     folder: Path  # calibrations of this run
     tell: Tell
-    effort: Effort | None = None  # the same of all that search sets; None leaves it to them
+    effort: Effort | None = None  # the same for every search; None: the defaults of each
 
     def made(self, text: str, starts: Sequence[SkipSet]) -> tuple[LayerSelector, Mapping[str, Any]]:
-        """A strategy and how it was calibrated; the yardstick searches from `starts`."""
+        """A strategy and how it was calibrated; the oracle starts its search from `starts`."""
         named = read_named(text)
         if Path(named.name).is_dir():
             strategy = self.rig.strategy(named.name, options=named.options)
@@ -156,7 +156,7 @@ class _Strategies:
     ) -> Calibration:
         seconds = self.settings.calibration_seconds
         config = strategy_class(named.name).presets.get(named.preset)
-        options = {"seconds": str(seconds), **_alike(config, self.effort), **named.options}
+        options = {"seconds": str(seconds), **_equal_effort(config, self.effort), **named.options}
         strategy = self.rig.strategy(named.name, named.preset, options)
         if isinstance(strategy, strategy_class(YARDSTICK)) and starts:
             strategy = replace(strategy, starts=tuple(starts))  # type: ignore[type-var]
@@ -165,21 +165,21 @@ class _Strategies:
 
 
 def calibrating_strategies(strategies: Sequence[str]) -> list[str]:
-    """Those of these names that have to be calibrated."""
+    """The strategies among these that need calibration."""
     named = [read_named(text).name for text in _wanted(strategies)]
     return [n for n in named if not Path(n).is_dir() and strategy_class(n).traits.calibrated]
 
 
 def planned(settings: BenchSettings, prompts: int) -> str:
-    """How much is asked, besides calibration, before a comparison begins."""
+    """The size of a comparison in one sentence, without its calibration."""
     wanted = _wanted(settings.strategies)
     library = 1 + len(_assistants(wanted)) + 2 * settings.rivals
     contenders = 1 + library + len(wanted)
     times = len(settings.temperatures) * settings.repeats
-    often = f"{times} times " if times > 1 else ""
+    often = f", {times} times each" if times > 1 else ""
     return (
-        f"{contenders} contenders answer {prompts} prompts {often}with up to "
-        f"{settings.new_tokens} tokens"
+        f"{contenders} contenders generate up to {settings.new_tokens} tokens for {prompts} "
+        f"prompts{often}"
     )
 
 
@@ -196,10 +196,11 @@ def require_prompts_to_learn_from(settings: BenchSettings, prompts: Sequence[Pro
         strategy_class(name).require_prompts(prompts)
 
 
-def _alike(config: Any, effort: Effort | None) -> dict[str, str]:
-    """Settings with which a search runs as many sets on each prompt as all others do.
+def _equal_effort(config: Any, effort: Effort | None) -> dict[str, str]:
+    """Settings with which every search runs the same number of sets on each prompt.
 
-    Papers' own searches, by the clock, and one that measures every set there is have no others.
+    Searches that time each set, as in the papers, get none of them. The exhaustive search gets no
+    number of sets.
     """
     if effort is None or getattr(config, "objective", "cached") == "clock":
         return {}

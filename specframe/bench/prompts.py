@@ -1,4 +1,4 @@
-"""The prompts that a benchmark asks, and those that its strategies learn from."""
+"""The prompts of a benchmark, and those that its strategies are calibrated on."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from specframe.prompts.random import random_prompts
 from specframe.prompts.source import has_splits, prompts_from
 from specframe.types import Prompt
 
-__all__ = ["asked_prompts", "calibration_prompts"]
+__all__ = ["benchmark_prompts", "calibration_prompts"]
 
 PLANTED_PROMPT = 128  # tokens of a random prompt
-ASKED_SEED = 10_000  # of random prompts that are asked; those calibrated on start at 0
+BENCHMARK_SEED = 10_000  # of random benchmark prompts; calibration prompts start at 0
 
 
-def asked_prompts(settings: BenchSettings, tokenizer: Any, vocabulary: int = 0) -> list[Prompt]:
-    """What every contender answers; `vocabulary` is needed for random prompts alone."""
+def benchmark_prompts(settings: BenchSettings, tokenizer: Any, vocabulary: int = 0) -> list[Prompt]:
+    """Prompts for every contender; `vocabulary` is only needed for random prompts."""
     if settings.model in PLANTED:
-        return random_prompts(vocabulary, PLANTED_PROMPT, settings.per_domain, ASKED_SEED)
-    asked = prompts_from(
+        return random_prompts(vocabulary, PLANTED_PROMPT, settings.per_domain, BENCHMARK_SEED)
+    prompts = prompts_from(
         settings.source,
         tokenizer,
         domains=settings.domains,
         per_domain=settings.per_domain,
         contexts=settings.contexts,
     )
-    if not asked:
+    if not prompts:
         raise InvalidRequest(f"{settings.source!r} holds no prompts. Name a file that does.")
-    return asked
+    return prompts
 
 
 def calibration_prompts(
-    settings: BenchSettings, asked: Sequence[Prompt], tokenizer: Any, vocabulary: int = 0
+    settings: BenchSettings, prompts: Sequence[Prompt], tokenizer: Any, vocabulary: int = 0
 ) -> list[Prompt]:
-    """Validation prompts where there is such a split; of a file, those that are not asked."""
+    """The validation split if there is one; of a file, prompts that the benchmark does not use."""
     wanted = settings.calibration_prompts
     if settings.model in PLANTED:
         return random_prompts(vocabulary, PLANTED_PROMPT, wanted)
@@ -55,5 +55,5 @@ def calibration_prompts(
         domains=settings.domains,
         per_domain=settings.per_domain + wanted,
     )
-    taken = {prompt.digest for prompt in asked}
+    taken = {prompt.digest for prompt in prompts}
     return [prompt for prompt in every if prompt.digest not in taken]

@@ -1,4 +1,4 @@
-"""The headline strategies on a real model, beside the testbed's comparison."""
+"""The headline strategies on a real model, in addition to the testbed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 KEY = "real_model"  # of the results
 FOLDER = "real-model"
-# ends within six minutes on two cores: five of eight domains, so that two prompts of each are asked
+# takes at most six minutes on two cores: five of the eight domains, with two prompts each
 REAL = BenchSettings(
     model="smollm2",
     domains=("summarise", "word_problems", "translation", "code", "sql"),
@@ -41,19 +41,19 @@ REAL = BenchSettings(
     calibration_prompts=4,
     calibration_seconds=30.0,
 )
-# what `specframe compare` asks of any model but the testbed, within five minutes for smollm2
+# what `specframe compare` runs on any model but the testbed; at most five minutes for smollm2
 COMPARED = replace(
     REAL,
     strategies=(*HEADLINE, "swift", "cascade", "prompt-lookup"),
     calibration_seconds=25.0,
 )
-# and with all strategies, within 20 minutes: several are nearly as fast, so more prompts are asked
+# with all strategies, at most 20 minutes; several are nearly equally fast, so it has more prompts
 ALL_COMPARED = replace(COMPARED, strategies=("all",), per_domain=3)
 OWN_PROMPTS: Mapping[str, Any] = {"domains": (), "per_domain": 4, "calibration_prompts": 12}
 
 
 def left_out(settings: BenchSettings) -> str:
-    """What a comparison of these settings does not ask of its model, and the command that does."""
+    """What a comparison with these settings leaves out, and the command that includes it."""
     everyday = settings.source == EVERYDAY and settings.domains
     unasked = [name for name in EVERYDAY_DOMAINS if everyday and name not in settings.domains]
     domains = f"the domains {', '.join(unasked)}, " if unasked else ""
@@ -65,7 +65,7 @@ def left_out(settings: BenchSettings) -> str:
 
 
 def fetched_or_why(tell: Tell) -> str | None:
-    """None once the model is on this machine; else why it cannot be, in a sentence."""
+    """Download the model if needed; returns None, or one sentence that says why this failed."""
     try:
         fetch(REAL.model, tell)
     except SpecframeError as error:
@@ -82,10 +82,9 @@ def add_real_model(
     report: Callable[[Progress], None] = lambda progress: None,
     cluster: Cluster | None = None,
 ) -> dict[str, Any]:
-    """The results with those of the real model under `real_model`, also written to the run.
+    """Run the real model; returns the results with its own under `real_model`, also written.
 
-    Its rows and calibrations are in a folder of the run; what an interrupted run left there is
-    kept.
+    Its rows and calibrations are in a subfolder of the run, where an interrupted run is resumed.
     """
     folder = run / FOLDER
     found = compare(

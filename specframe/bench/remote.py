@@ -1,4 +1,4 @@
-"""Answers on the workers of a cluster: models are named and loaded there, never sent."""
+"""Contenders on cluster workers: each worker loads the model by its name; no weights are sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["StationPlan"]
 
 @dataclass(frozen=True, slots=True)
 class StationPlan:
-    """A station that is set up on a worker, on a model of its own."""
+    """Builds a station on a worker, which loads its own copy of the model."""
 
     rig: RigPlan
     contenders: tuple[tuple[str, str, LayerSelector | Mapping[str, Any]], ...]
@@ -27,27 +27,29 @@ class StationPlan:
 
     @classmethod
     def of(cls, station: Station, rig: RigPlan) -> StationPlan:
-        """The same contenders elsewhere."""
-        told = tuple((one.name, one.preset, _told(one)) for one in station.contenders)
-        return cls(rig, told, station.new_tokens, station.warm_up)
+        """The plan of a station with the same contenders."""
+        content = tuple((one.name, one.preset, _without_model(one)) for one in station.contenders)
+        return cls(rig, content, station.new_tokens, station.warm_up)
 
     def __call__(self, worker: str) -> Station:
         """Load the model and price it, unless its prices on this machine are known."""
         rig = self.rig.loaded()
-        made = [_made(rig, *told) for told in self.contenders]
+        made = [_rebuilt(rig, *contender) for contender in self.contenders]
         facts = worker_facts(rig.device, worker)
         return Station(made, self.new_tokens, self.warm_up, facts, facts_that_count(rig))
 
 
-def _told(contender: Contender) -> LayerSelector | Mapping[str, Any]:
-    """What makes the contender, without the model."""
+def _without_model(contender: Contender) -> LayerSelector | Mapping[str, Any]:
+    """The contender without its model: a strategy, or arguments of `generate`."""
     if isinstance(contender, LibraryContender):
         return dict(contender.arguments)
     assert isinstance(contender, StrategyContender)
     return contender.speculator.strategy
 
 
-def _made(rig: Rig, name: str, preset: str, told: LayerSelector | Mapping[str, Any]) -> Contender:
-    if isinstance(told, LayerSelector):
-        return StrategyContender(name, preset, rig.speculator(told), rig.costs)
-    return LibraryContender(name, rig.model, told, preset)
+def _rebuilt(
+    rig: Rig, name: str, preset: str, content: LayerSelector | Mapping[str, Any]
+) -> Contender:
+    if isinstance(content, LayerSelector):
+        return StrategyContender(name, preset, rig.speculator(content), rig.costs)
+    return LibraryContender(name, rig.model, content, preset)

@@ -23,13 +23,13 @@ __all__ = ["ANY", "CONFIG", "LIBRARY_CACHE", "RESULTS_FILE", "ROWS_FILE", "RunFo
 
 RESULTS_FILE, ROWS_FILE = "results.json", "rows.jsonl"
 CONFIG = "config.json"
-LIBRARY_CACHE = "library-cache.json"  # which of its caches transformers is asked with
-MACHINE = "machine"  # key of the config that holds what ran it
-ANY = "any"  # fact of a machine that need not stay the same
+LIBRARY_CACHE = "library-cache.json"  # the cache that transformers runs with
+MACHINE = "machine"  # key of the config with facts of the machine
+ANY = "any"  # value of a fact that may differ when a run is resumed
 
 
 class RunFolder:
-    """Rows are appended as they finish; a torn last line is cut off when the run resumes."""
+    """Rows are appended as they finish."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,9 +38,9 @@ class RunFolder:
     def held(
         self, config: Mapping[str, Any], resume: bool, machine: Mapping[str, Any] | None = None
     ) -> Iterator[list[dict[str, Any]]]:
-        """Hold the folder for this process; yields the rows that are finished already.
+        """Lock the folder for this process; yields the finished rows.
 
-        A run is resumed only with the `config` and on the `machine` (facts by name) that began it.
+        A run is resumed only with the `config` and the `machine` (facts by name) that started it.
         """
         with held_alone(self.path):
             begun = (self.path / CONFIG).exists()
@@ -53,12 +53,12 @@ class RunFolder:
                 raise
 
     def _forget(self) -> None:
-        """Remove what was written before anything was measured, so that the folder is free."""
+        """Remove the folder if it has no measurements yet, so that it can be used again."""
         if {path.name for path in self.path.iterdir()} <= {CONFIG, HELD, LIBRARY_CACHE}:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def require_begun(self) -> None:
-        """Refuse to resume what is no run, for example a misspelt one."""
+        """Refuse to resume a folder without a run, such as a misspelt name."""
         if not (self.path / CONFIG).exists():
             raise InvalidRequest(
                 f"{str(self.path)!r} holds no run to resume. Name the folder of one with "
@@ -66,7 +66,8 @@ class RunFolder:
             )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Finished rows."""
+        """Finished rows; a torn last line is cut off."""
+
         path = self.path / ROWS_FILE
         if not path.exists():
             return []
@@ -78,7 +79,7 @@ class RunFolder:
             ) from error
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row through to the disk."""
+        """Append a row and wait until it is on the disk."""
         try:
             append_line(self.path / ROWS_FILE, json.dumps(row, allow_nan=False), sync=True)
         except ArtefactError as error:

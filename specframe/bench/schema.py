@@ -1,4 +1,4 @@
-"""The results file: every key with a sentence. Missing figures are null, never left out."""
+"""The results file: a sentence for every key. Missing figures are null, never left out."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ RESULTS: Mapping[str, str] = {
     "run": "Name of the run's folder.",
     "created": "When the run was summed up, ISO 8601, UTC.",
     "config": "The resolved settings: model, prompts, strategies, domains, contexts, ...",
-    "environment": "Processor, threads, device and versions of what ran.",
+    "environment": "Processor, threads, device and versions of the packages.",
     "model": "Shape, dtype and executor of the model, and how its 4-bit weights are rounded.",
-    "exactness": "What is promised about equality with autoregressive decoding on this machine.",
+    "exactness": "What is guaranteed about equality with autoregressive decoding on this machine.",
     "calibration": "By strategy: seconds of its calibration, prompts it used, its folder.",
-    "calibration_budget": "How calibrations shared their seconds, and what every search ran.",
+    "calibration_budget": "How calibrations shared their time, and the number of sets per search.",
     "prompts": "By benchmark prompt: name, domain, context, number of tokens and digest.",
     "vectors": "By benchmark prompt: domain, and where in hidden space (`pca`, `tsne`: x, y).",
     "rows": "One entry per answer; see ROW.",
-    "failed": "On a cluster: missing answers, on each of which three workers died.",
+    "failed": "On a cluster: answers that are missing because three workers died on each.",
     "summary": "One entry per strategy, domain (or `mean`), context, temperature; see SUMMARY.",
     "studies": "Results of studies run with it, by name.",
     "real_model": "Of `specframe bench` without options: the results of the headline strategies on "
-    "smollm2, which was not trained to be skippable, in this same layout; null where it was not "
-    "asked.",
+    "smollm2, which was not trained to be skippable, in this same layout; null if it was not "
+    "run.",
 }
 
 ROW: Mapping[str, str] = {
@@ -34,14 +34,14 @@ ROW: Mapping[str, str] = {
     "preset": "`best` or `faithful`; empty for transformers.",
     "prompt": "Name of the prompt.",
     "domain": "Its domain.",
-    "context": "Length of prompt that was asked for; 0 is as it comes.",
+    "context": "Requested length of the prompt; 0 leaves it as it is.",
     "prompt_tokens": "Tokens of the prompt.",
     "temperature": "0 is greedy.",
     "repeat": "Which repetition; also the seed of sampling.",
     "new_tokens": "Tokens of the answer.",
     "tokens": "The answer.",
-    "first_tokens": "Tokens that came together with the first; more than 1 where transformers "
-    "drafts. The others are decoded.",
+    "first_tokens": "Tokens that arrived together with the first: more than 1 if transformers "
+    "drafts. They do not count as decoded.",
     "prefill_seconds": "Wall clock until the first new token.",
     "decode_seconds": "Wall clock from then to the end; selection included.",
     "own_ar_prefill_seconds": "The same of autoregressive decoding, which answered this prompt "
@@ -56,30 +56,31 @@ ROW: Mapping[str, str] = {
     "selection_seconds": "Capture, pooling, lookup, planning and learning.",
     "draft_seconds": "Walks of the skipped model and choosing from it.",
     "verify_seconds": "The full model over all candidates, verdict and commit.",
-    "other_seconds": "What is left of decode_seconds.",
+    "other_seconds": "The rest of decode_seconds.",
     "skipped_attention": "Share of attention sublayers skipped, mean over drafting rounds.",
     "skipped_mlp": "Share of MLP sublayers skipped, mean over drafting rounds.",
     "low_bits": "Bits of the weights that most drafting rounds ran on; 0: full ones.",
     "low_bit_share": "Share of sublayers on low-bit weights, mean over drafting rounds.",
     "low_bit_bytes": "Memory of the low-bit copies that its drafts need.",
-    "low_bit_seconds": "What making low-bit copies took in this answer; it is done once and is in "
-    "no other seconds.",
+    "low_bit_seconds": "Seconds in which this answer made low-bit copies; this is done once and "
+    "counts in no other seconds.",
     "drafting_share": "Share of rounds that drafted at all.",
     "tree_share": "Share of rounds whose draft was a tree.",
     "skips": "By sublayer: in how many drafting rounds it was skipped.",
     "low": "By sublayer: in how many drafting rounds it ran on low-bit weights.",
     "peak_bytes": "Highest resident memory of the process so far.",
-    "worker": "What answered: processor, threads, device and gpu; its `id` tells workers of a "
-    "cluster apart.",
+    "worker": "The worker: processor, threads, device and gpu; its `id` differs between "
+    "workers of a cluster.",
     "exact_match": "Whether a greedy answer equals the autoregressive one; null when sampled.",
-    "parting": "Of a greedy answer that differs: the first new token that does, the gap of the "
-    "target's logits between both tokens there, and whether that is a near-tie: within rounding.",
+    "parting": "Of a greedy answer that differs: the position of the first token that does, the "
+    "difference of the target's logits between both tokens there, and whether it is a near-tie: no "
+    "larger than rounding errors.",
 }
 
 SUMMARY: Mapping[str, str] = {
     "selector": "As in rows.",
     "preset": "As in rows.",
-    "domain": "As in rows; `mean` is the mean of the domains, each weighing alike.",
+    "domain": "As in rows; `mean` is the mean of the domains, with equal weights.",
     "context": "As in rows.",
     "temperature": "As in rows.",
     "prompts": "Prompts behind the entry.",
@@ -98,16 +99,15 @@ SUMMARY: Mapping[str, str] = {
     "end_to_end_vs_transformers_high": "Upper end.",
     "inconclusive": "Whether the interval contains 1 and is wider than 4 % either way, or a domain "
     "has fewer than two prompts.",
-    "tokens_per_second": "Median decoded tokens per second; null where no answer has any, or where "
-    "workers of a cluster differ, whose seconds are never pooled.",
-    "first_token_seconds": "Median wall clock until the first new token; null where workers "
-    "differ.",
+    "tokens_per_second": "Median decoded tokens per second; null if no answer has any, or if "
+    "workers of a cluster differ, since their seconds are never pooled.",
+    "first_token_seconds": "Median wall clock until the first new token; null if workers differ.",
     "exact_match": "Share of greedy answers equal to own autoregressive decoding.",
-    "near_ties": "Share of greedy answers that part from own autoregressive decoding at a near-tie "
-    "of the target's own logits; with exact_match it makes 1 unless something is wrong.",
+    "near_ties": "Share of greedy answers that differ from own autoregressive decoding, first at a "
+    "near-tie of the target's logits; with exact_match it adds up to 1 unless something is wrong.",
     "acceptance": "Accepted over drafted tokens, pooled.",
-    "mean_accepted": "Tokens a round, bonus included.",
-    "mean_drafted": "Drafted tokens a round.",
+    "mean_accepted": "Tokens per round, bonus included.",
+    "mean_drafted": "Drafted tokens per round.",
     "drafting_rounds": "Share of rounds that drafted at all.",
     "tree_rounds": "Share of rounds whose draft was a tree.",
     "skipped_attention": "As in rows, mean.",

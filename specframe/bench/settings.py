@@ -1,4 +1,4 @@
-"""What a comparison runs: presets, and settings from TOML."""
+"""Settings of a comparison: presets, and settings from TOML."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class BenchSettings:
     """Strategies x domains x contexts x temperatures.
 
     A strategy is a registered name, `name:preset`, `name:preset+setting=value+...`, or a folder
-    that `calibrate` wrote; `all` stands for every registered one. No domains means all there are;
-    context 0 is a prompt as it comes; no prompts means the model's usual ones. `rivals` adds the
+    that `calibrate` wrote; `all` stands for every registered one. No domains means all;
+    context 0 leaves a prompt as it is; no prompts means the model's usual ones. `rivals` adds the
     early exit and the prompt lookup of transformers.
     """
 
@@ -44,7 +44,7 @@ class BenchSettings:
     repeats: int = 2
     new_tokens: int = 64
     calibration_prompts: int = 12  # a domain
-    calibration_seconds: float = 30.0  # of each strategy that calibrates, answers included
+    calibration_seconds: float = 30.0  # per calibrated strategy, answers included
     rivals: bool = False
     device: str = "cpu"
     dtype: str = "auto"
@@ -72,7 +72,7 @@ class BenchSettings:
         return self.prompts or usual_prompts(self.model)
 
     def as_config(self) -> dict[str, Any]:
-        """As it is written into a run's config, whose keys are those of earlier versions."""
+        """The settings as in a run's config, with the keys of earlier versions."""
         return {
             NAMES_OF_0_1.get(key, key): list(value) if isinstance(value, tuple) else value
             for key, value in {**asdict(self), "prompts": self.source}.items()
@@ -84,21 +84,21 @@ KEYS: Mapping[str, str] = {
     "prompts": "`testbed`, `everyday`, a file of one JSON object per line, or `datasets:ID`; empty "
     "for the testbed's own, and `everyday` with any other model.",
     "strategies": "Names, `name:preset`, `name:preset+setting=value`, calibrated folders; `all`.",
-    "domains": "Domains to ask; none means all there are.",
-    "contexts": "Lengths that testbed and everyday prompts are filled up to; 0 is as they come.",
+    "domains": "Domains to use; none means all.",
+    "contexts": "Lengths to which testbed and everyday prompts are filled up; 0: unchanged.",
     "temperatures": "0 is greedy.",
     "per_domain": "Prompts of each domain.",
-    "repeats": "Answers of each contender to each prompt.",
-    "new_tokens": "Tokens of an answer at most.",
-    "calibration_prompts": "Prompts of each domain that strategies learn from.",
-    "calibration_seconds": "Seconds of each strategy that calibrates, with its share of answers.",
-    "rivals": "Whether the early exit and the prompt lookup of transformers take part.",
+    "repeats": "How often each contender generates for each prompt.",
+    "new_tokens": "Maximum number of tokens per answer.",
+    "calibration_prompts": "Prompts of each domain for calibration.",
+    "calibration_seconds": "Seconds per calibrated strategy, including its share of answers.",
+    "rivals": "Whether to include the early exit and the prompt lookup of transformers.",
     "device": "cpu or cuda.",
     "dtype": "auto (that of the stored weights), bfloat16, float16 or float32.",
 }
 
 PRESETS: Mapping[str, BenchSettings] = {
-    "quick": BenchSettings(calibration_seconds=20.0),  # all of it within four minutes on two cores
+    "quick": BenchSettings(calibration_seconds=20.0),  # at most four minutes on two cores
     "standard": BenchSettings(strategies=("all",), per_domain=4, repeats=2, rivals=True),
     "full": BenchSettings(
         strategies=("all",),
@@ -115,7 +115,7 @@ PRESETS: Mapping[str, BenchSettings] = {
 
 
 def settings_from_toml(path: Path, base: BenchSettings) -> BenchSettings:
-    """The base settings with what the file's `[grid]` table (or top level) says.
+    """The base settings, changed by the file's `[grid]` table (or its top level).
 
     `selectors` is another name of `strategies` until 0.3.
     """
@@ -150,7 +150,7 @@ def _fitting(name: str, value: Any, example: Any) -> Any:
         kind = get_args(get_type_hints(BenchSettings)[name])[0]
         return tuple(_fitting(name, item, kind()) for item in value)
     if isinstance(example, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(min(value, 1 << 63))  # too large, whatever it is for
+        return float(min(value, 1 << 63))  # too large for any setting
     if type(value) is not type(example):
         raise InvalidConfig.of("BenchSettings", name, f"of type {type(example).__name__}", value)
     return value

@@ -1,4 +1,4 @@
-"""What answers: contenders in one process, whose answers become rows."""
+"""Runs contenders in one process and turns their answers into rows."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from specframe.core.stats import GenerationStats
 __all__ = ["Station"]
 
 OWN: Name = BASELINE, ""
-WARM = 16  # tokens of an answer that does not count
+WARM = 16  # tokens of the warm-up
 
 
 @dataclass
 class Station:
-    """Asks contenders; each first answers `warm_up`, which does not count.
+    """Runs contenders; each first generates for `warm_up`, which does not count.
 
-    Memory is faster in some seconds than in others, so autoregressive decoding answers the same
-    prompt again beside every contender: in turns with a strategy, around transformers' drafting.
+    The speed of memory varies over seconds, so autoregressive decoding runs on the same prompt
+    again with every contender: in turns with a strategy, before and after transformers' drafting.
     """
 
     contenders: Sequence[Contender]
     new_tokens: int = 96
     warm_up: tuple[int, ...] = ()  # no tokens: none
     worker: Mapping[str, Any] = field(default_factory=lambda: worker_facts(torch.device("cpu")))
-    introduction: Any = None  # to who hands out the questions
+    introduction: Any = None  # facts for the process that hands out questions
     _asked: Counter[Name] = field(default_factory=Counter, init=False)
     _asking: tuple[int, float] | None = field(default=None, init=False)
 
@@ -49,7 +49,7 @@ class Station:
             contender.forget()
         if self._asking != (question.repeat, question.temperature):
             self._asking = question.repeat, question.temperature
-            for one in self.contenders:  # no answer may be copied from one to the same prompt
+            for one in self.contenders:  # else an earlier answer to the prompt could be copied
                 one.forget()
         asked = Asked(self.new_tokens, question.temperature, seed=question.repeat)
         answer, beside = self._answered(contender, question, asked)
@@ -62,7 +62,7 @@ class Station:
     def _answered(
         self, contender: Contender, question: Question, asked: Asked
     ) -> tuple[Answer, list[Answer]]:
-        """The answer, and autoregressive ones of the same moment."""
+        """The answer, and the autoregressive ones measured with it."""
         prompt, baseline = question.prompt.tokens, self._contender(OWN)
         if baseline is None or question.is_partner:
             return contender.answer(prompt, asked), []

@@ -13,7 +13,7 @@ __all__ = ["BASELINE", "LIBRARY", "MEAN", "summarise", "worker_of"]
 
 BASELINE = "autoregressive"
 LIBRARY = "transformers"
-MEAN = "mean"  # the domain that stands for all of them
+MEAN = "mean"  # name of the mean over domains
 WIDEST = 0.04  # half-width of an interval around 1 beyond which a speed-up is inconclusive
 FEWEST = 2  # prompts that make an interval
 
@@ -27,7 +27,7 @@ def worker_of(row: Row) -> str:
 
 
 def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One entry a strategy, domain, context and temperature, and one for the mean of domains."""
+    """One entry per strategy, domain, context and temperature, and one for the mean of domains."""
     seconds = {_beside(row, row["selector"]): row for row in rows}
     alike = len(set(map(_machine, rows))) == 1  # else seconds cannot be pooled
     groups: dict[Setting, list[Row]] = {}
@@ -46,7 +46,7 @@ def _setting(row: Row, domain: str) -> Setting:
 
 
 def _beside(row: Row, selector: str) -> tuple[Any, ...]:
-    """Another contender's answer to the same question, on the same worker."""
+    """Key of a contender's answer to the same question on the same worker."""
     return selector, row["prompt"], row["temperature"], row["repeat"], worker_of(row)
 
 
@@ -82,7 +82,7 @@ def _entry(
 def _ratios(
     rows: Sequence[Row], every: Mapping[Any, Row], other: str, rate: Callable[[Row], float | None]
 ) -> list[float]:
-    """Per prompt: the median over repeats of this rate over the other's beside it.
+    """Per prompt: the median over repeats of `rate`, divided by that of the other contender.
 
     Repeats in which either has no such rate do not count.
     """
@@ -98,7 +98,7 @@ def _ratios(
 
 
 def _against(row: Row, every: Mapping[Any, Row], other: str) -> Row | None:
-    """What a row is compared with; own decoding at the speed that it had around this row."""
+    """The row to compare with; the baseline with the seconds that were measured with this row."""
     found = every.get(_beside(row, other))
     if found is None or other != BASELINE or row.get("own_ar_decode_seconds") is None:
         return found
@@ -110,12 +110,12 @@ def _against(row: Row, every: Mapping[Any, Row], other: str) -> Row | None:
 
 
 def _decoded(row: Row) -> int:
-    """Tokens whose seconds are those of decoding."""
+    """Number of tokens that `decode_seconds` covers."""
     return int(row["new_tokens"] - row["first_tokens"])
 
 
 def _decode_rate(row: Row) -> float | None:
-    """Tokens a second; None where the answer ended with the first tokens that came together."""
+    """Tokens per second; None if the answer ended with the first block of tokens."""
     decoded = _decoded(row)
     return decoded / max(row["decode_seconds"], 1e-9) if decoded > 0 else None
 
@@ -132,9 +132,9 @@ def _spread(name: str, ratios: Sequence[float]) -> dict[str, float | None]:
 
 
 def _wide(entry: Mapping[str, Any]) -> bool:
-    """Whether the interval leaves open if it is faster; one that is not known does.
+    """Whether the interval leaves open if the strategy is faster; True if there is none.
 
-    An interval on one side of 1 settles that however wide it is, and so does one close around 1.
+    An interval on one side of 1 is conclusive however wide it is, and so is a narrow one around 1.
     """
     value = entry["speedup_vs_own_ar"]
     if value is None:
@@ -170,7 +170,7 @@ def _shares(rows: Sequence[Row]) -> dict[str, float | None]:
 
 
 def _share_of_decoding(rows: Sequence[Row], part: str) -> float | None:
-    """Pooled over the rows of a machine; machines weigh by their rows."""
+    """Pooled over the rows of each machine; machines are weighted by their number of rows."""
     if any(row[part] is None for row in rows):
         return None
     shares = []
@@ -209,7 +209,7 @@ def _prediction_error(rows: Sequence[Row], every: Mapping[Any, Row]) -> float | 
 
 
 def _mean(setting: Setting, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean of the domains; intervals of a mean of independent parts."""
+    """Mean of the domains; their intervals are combined as those of independent parts."""
     whole: dict[str, Any] = dict(parts[0])
     whole["domain"] = setting[2]
     for key, value in parts[0].items():
@@ -223,7 +223,7 @@ def _mean(setting: Setting, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any
     whole["low_bit_bytes"] = max(part["low_bit_bytes"] for part in parts)
     for key in [key for key in whole if key.endswith("_low")]:
         _rejoin(whole, key.removesuffix("_low"), parts)
-    # an interval of one prompt has no width, so it does not show in that of the mean
+    # the interval of one prompt has no width, so the interval of the mean does not show it
     narrow = any(part["inconclusive"] and not _wide(part) for part in parts)
     whole["inconclusive"] = narrow or _wide(whole)
     return whole

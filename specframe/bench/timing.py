@@ -1,7 +1,7 @@
-"""How anything is timed: trials run in turn, and the median of their turns counts.
+"""Timing: trials run in turns, and the median over turns counts.
 
-A machine drifts (heat, neighbours, clock rates). Trials that run in turn drift together, and a
-median leaves out the turns that were disturbed.
+The speed of a machine drifts (heat, other programs, clock rates). This affects trials that run in
+turns equally, and a median ignores turns that were disturbed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Trial = Callable[[], float]  # runs once and returns the seconds that count
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure and the range that holds it with the stated confidence."""
+    """A figure and its confidence interval."""
 
     value: float
     low: float

@@ -1,6 +1,6 @@
-"""How the seconds of calibrations are spent: answers first, then as many sets as fit.
+"""How the time of calibrations is spent: answers first, then as many sets as fit.
 
-All of it is predicted from the machine's prices, so that the same call always gives the same.
+Everything is predicted from the machine's prices, so the same call always gives the same result.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ __all__ = [
     "shared_between",
 ]
 
-ANSWERS_SHARE = 0.4  # of all seconds that the target's answers may take
+ANSWERS_SHARE = 0.4  # of all seconds: limit for generating the target's answers
 FEWEST_PROMPTS = 3  # of a domain: to search on, to choose by, to judge by
 LENGTHS = (64, 48, 32, 24, 16)  # tokens that answers are shortened to
 SEARCHED_SHARE = 0.5  # of the prompts
-RACING = 0.5  # of the prompts that a set runs on in the mean, since sets behind are dropped
-JUDGING = 0.25  # of the seconds of searching that choosing and judging take
-ENOUGH = 6  # sets for each sublayer: a search ranks all, nests them and climbs, with some slack
+RACING = 0.5  # mean share of the prompts that a set runs on, since a search drops slow sets early
+JUDGING = 0.25  # share of the searching time that choosing and judging take
+ENOUGH = 6  # sets for each sublayer: enough to rank all, to nest them and to climb
 
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """The prompts that are answered, how long answers are, and how long that should take."""
+    """The answered prompts, tokens per answer, and the predicted seconds."""
 
     prompts: tuple[Prompt, ...]
     new_tokens: int
@@ -50,7 +50,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """How strategies that learn from the same prompts share the seconds that they have together."""
+    """How strategies that are calibrated on the same prompts share the total time."""
 
     strategies: int
     total: float  # seconds, answers included
@@ -59,28 +59,28 @@ class Shared:
 
     @property
     def each(self) -> float:
-        """Seconds of one strategy, once prompts are answered."""
+        """Seconds of each strategy, without the answers."""
         return max(self.total - self.answers.seconds, 0.0) / self.strategies
 
     @property
     def sentence(self) -> str:
-        """For people, before it begins and in reports."""
+        """For progress output and reports."""
         found, effort = self.answers, self.effort
         named = "1 strategy" if self.strategies == 1 else f"{self.strategies} strategies"
         searched = "1 prompt" if effort.searched == 1 else f"{effort.searched} prompts"
         return (
             f"calibrating {named} takes about "
-            f"{max(self.total, found.seconds):.0f} s: {found.seconds:.0f} s for answers of "
-            f"{found.new_tokens} tokens to {len(found.prompts)} prompts, which all share, then up "
-            f"to {self.each:.0f} s each; a search runs {effort.evaluations} sets on "
-            f"{searched} of each domain"
+            f"{max(self.total, found.seconds):.0f} s: {found.seconds:.0f} s to generate "
+            f"{found.new_tokens} tokens for each of {len(found.prompts)} prompts, shared by all, "
+            f"then up to {self.each:.0f} s per strategy; a search tries {effort.evaluations} "
+            f"sets on {searched} of each domain"
         )
 
 
 def shared_between(
     strategies: int, costs: CostModel, prompts: Sequence[Prompt], new_tokens: int, each: float
 ) -> Shared:
-    """Of so many strategies, with `each` seconds times their number in all."""
+    """The plan for `strategies * each` seconds in all."""
     total = strategies * each
     answers = answers_within(costs, prompts, new_tokens, ANSWERS_SHARE * total)
     left = max(total - answers.seconds, 0.0) / strategies
@@ -91,9 +91,9 @@ def shared_between(
 def answers_within(
     costs: CostModel, prompts: Sequence[Prompt], new_tokens: int, seconds: float
 ) -> Answering:
-    """The most answered tokens that fit into the seconds; of as many, those of the most prompts.
+    """As many answered tokens as fit into the seconds; among equals, the most prompts.
 
-    At least three prompts of each domain, with answers of at least 16 tokens, whatever that takes.
+    Never fewer than three prompts of each domain and 16 tokens each, even if that takes longer.
     """
     most = max(Counter(prompt.domain for prompt in prompts).values(), default=0)
     lengths = [new_tokens, *(length for length in LENGTHS if length < new_tokens)]
@@ -123,10 +123,10 @@ def _answering(costs: CostModel, prompts: Sequence[Prompt], each: int, length: i
 def equal_effort(
     costs: CostModel, prompts: Sequence[Prompt], new_tokens: int, seconds: float
 ) -> Effort:
-    """What every strategy that searches sets can do within the seconds, alike for all of them.
+    """The search that fits into the seconds, the same for every strategy that searches.
 
-    Enough sets for the number of sublayers come first, on at least one prompt of each domain;
-    then more prompts; where not even that fits, fewer sets.
+    First come enough sets for the number of sublayers, on one prompt of each domain, then more
+    prompts. If even that does not fit, there are fewer sets.
     """
     domains = Counter(prompt.domain for prompt in prompts)
     each = sum(costs.walk(len(p.tokens), new_tokens, logits=new_tokens) for p in prompts)

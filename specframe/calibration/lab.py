@@ -1,7 +1,7 @@
 """What calibration may do with a model: judge skip sets, time plans, read prompts.
 
-Everything measured is remembered, and kept in a file where one is named, so that a calibration
-that was killed and started again goes through the same steps without measuring twice.
+Measurements are cached, and written to a file if one is named: a calibration that was killed and
+started again repeats the same steps without measuring twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from specframe.types import DraftPlan, Estimate, Prompt, SkipSet
 
 __all__ = ["ModelLab", "ends_of", "model_facts"]
 
-ROOM = 2 << 30  # bytes of keys and values that are kept of answered prompts
+ROOM = 2 << 30  # bytes: limit for keys and values of answered prompts
 Tell = Callable[[str, int, int], None]
 
 
@@ -88,10 +88,10 @@ class ModelLab:
         return [Estimate.of_share(hits, int(places)) for hits, places in found]
 
     def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
-        """See `Lab.expect`; nothing is gained here."""
+        """See `Lab.expect`; one process gains nothing from it."""
 
     def judged_on(self, prompts: Sequence[Prompt], skips: Sequence[SkipSet]) -> set[SkipSet]:
-        """Those of the sets whose acceptance on just these prompts together is known."""
+        """The sets whose acceptance on exactly these prompts is known."""
         name = _digest(prompt.tokens for prompt in prompts)
         return {wanted for wanted in skips if _share_name(wanted, name) in self._notes.known}
 
@@ -100,7 +100,7 @@ class ModelLab:
         return _answer_name(tokens) in self._notes.known
 
     def keep_answer(self, tokens: tuple[int, ...], answer: Sequence[int]) -> None:
-        """Note an answer that was made elsewhere."""
+        """Store an answer that was generated elsewhere."""
         if not self.is_answered(tokens):
             self._notes.keep(_answer_name(tokens), list(answer))
 
@@ -111,7 +111,7 @@ class ModelLab:
     def chances(
         self, tokens: tuple[int, ...], answer: Sequence[int], sets: Sequence[SkipSet]
     ) -> list[list[float]]:
-        """Of each set, at every place of an answer that is known already."""
+        """Acceptance probabilities of each set at every position of a given answer."""
         self.keep_answer(tokens, answer)
         judge = self._judge(Prompt(tokens), [Prompt(tokens)])
         return [_flat(judge.estimate(skips).chances) for skips in sets]
@@ -153,7 +153,7 @@ class ModelLab:
             self._tell(what, done, of)
 
     def _judged(self, sets: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Iterable[list[float]]:
-        """Chances of each set at every place of all answers."""
+        """Acceptance probabilities of each set at every position of all answers."""
         for skips in sets:
             judged = [self._judge(prompt, prompts).estimate(skips) for prompt in prompts]
             yield [chance for one in judged for chance in _flat(one.chances)]
@@ -168,7 +168,7 @@ class ModelLab:
         return self._estimators[prompt.tokens]
 
     def _make_room(self, prompt_length: int, wanted: Set[tuple[int, ...]]) -> None:
-        """Drop keys and values of other prompts where there is no room; answers stay known."""
+        """Drop keys and values of other prompts if memory is short; answers are kept."""
         needed = self._bytes(prompt_length) + sum(map(self._bytes, map(len, self._estimators)))
         for tokens in [tokens for tokens in self._estimators if tokens not in wanted]:
             if needed <= self._room:
@@ -190,7 +190,7 @@ class ModelLab:
         return Continuation((*tokens, *self._notes.known[key]), len(tokens))
 
     def _law(self, tokens: tuple[int, ...]) -> Law:
-        """Greedy, or draws that are the same whenever this prompt is answered."""
+        """Greedy, or sampling with a seed that depends on the prompt only."""
         if not self._sampled:
             return Law()
         seed = int(_digest(tokens), 16) % (1 << 63)
@@ -207,7 +207,7 @@ class ModelLab:
 
 
 def model_facts(model: Any, executor: Executor) -> dict[str, str]:
-    """What a calibration of this model holds for, as text.
+    """Facts for which a calibration of this model is valid, as text.
 
     The weights are part of it only if this process has all of them.
     """
@@ -224,13 +224,13 @@ def model_facts(model: Any, executor: Executor) -> dict[str, str]:
 
 
 def _is_whole(model: Any) -> bool:
-    """Not if weights are offloaded, or sharded over several processes."""
+    """False if weights are offloaded, or sharded over several processes."""
     offloaded = any(parameter.device.type == "meta" for parameter in model.parameters())
     return not offloaded and not is_sharded(model)
 
 
 def ends_of(model: Any) -> frozenset[int]:
-    """The tokens after which this model's answers end, as its generation config names them."""
+    """The end tokens of the generation config."""
     ends = model.generation_config.eos_token_id
     if ends is None:
         return frozenset()
@@ -239,14 +239,14 @@ def ends_of(model: Any) -> frozenset[int]:
 
 @dataclass
 class _Notes:
-    """Measurements by name; each is a line of a file, where there is one."""
+    """Measurements by name; each is a line of the file, if there is one."""
 
     path: Path | None
     known: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def opened(cls, path: Path | None, facts: Mapping[str, str]) -> _Notes:
-        """Read what was kept for the same facts; anything else is started over."""
+        """Read notes with the same facts; other notes are discarded."""
         notes = cls(path)
         if path is None:
             return notes
@@ -260,7 +260,7 @@ class _Notes:
         return notes
 
     def keep(self, name: str, value: Any) -> None:
-        """Remember, and write at once."""
+        """Store a measurement and write it at once."""
         self.known[name] = value
         if self.path is not None:
             append_line(self.path, json.dumps([name, value]))
@@ -278,7 +278,7 @@ def _read(lines: Sequence[str]) -> dict[str, Any]:
 
 
 def _state(skips: SkipSet) -> str:
-    """The skipped sublayers, and what runs on low-bit weights where anything does."""
+    """Text for the skipped sublayers and for those on low-bit weights, if there are any."""
     if not skips.low_bits:
         return f"{skips.bits:x}"
     return f"{skips.bits:x} {skips.low:x} {skips.low_bits} {int(skips.low_head)}"

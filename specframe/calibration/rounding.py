@@ -1,7 +1,7 @@
 """Fits a model's 4-bit weights to the inputs that its layers get on some texts.
 
-They are kept where drafts with them agree with the model more often, on other texts, than drafts
-with the nearest values do.
+The fitted weights are kept if, on other texts, drafts with them agree with the model more often
+than drafts with weights that are rounded to the nearest values.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from specframe.types import Estimate, SkipSet
 __all__ = ["BITS", "FittedRounding", "fit_rounding", "has_rounding", "round_weights"]
 
 BITS = 4  # at 8, the nearest values agree with the model almost always
-MOMENTS = 4 << 30  # bytes of second moments that are held at once
+MOMENTS = 4 << 30  # bytes: limit for second moments in memory
 Tell = Callable[[str, int, int], None]
 Texts = Sequence[Sequence[int]]
 
@@ -100,8 +100,8 @@ def _forget(model: Any, executor: Executor) -> None:
 def round_weights(model: Any, texts: Texts, tell: Tell | None = None) -> int:
     """Round every plain linear layer and the head to 4 bits, and keep the codes; returns how many.
 
-    Layers that no text reaches, such as experts of a mixture, are left to be rounded to the nearest
-    values. The texts are token ids: what the model reads and writes in use.
+    Layers that no text reaches, such as experts of a mixture, keep the nearest values. The texts
+    are token ids and should be typical of the model's use.
     """
     if not texts:
         raise InvalidRequest("Rounding is fitted to texts. Give at least one.")
@@ -121,7 +121,7 @@ def round_weights(model: Any, texts: Texts, tell: Tell | None = None) -> int:
 
 def _inputs(model: Any, text: Sequence[int]) -> list[_Input]:
     """Layers by the tensor that they read, in the order in which they run; then the head."""
-    read: dict[int, tuple[Tensor, list[nn.Module]]] = {}  # holds tensors, so that ids stay theirs
+    read: dict[int, tuple[Tensor, list[nn.Module]]] = {}  # holds tensors: ids are not reused
 
     def note(layer: nn.Module, given: tuple[Any, ...]) -> None:
         read.setdefault(id(given[0]), (given[0], []))[1].append(layer)
@@ -164,7 +164,7 @@ def _moments(model: Any, inputs: Sequence[_Input], texts: Texts) -> dict[nn.Modu
 
 
 def _run(model: Any, text: Sequence[int], hooks: Mapping[nn.Module, Callable[..., None]]) -> Tensor:
-    """Run the model up to the head, which reads what is returned: [1, tokens, H]."""
+    """Run the model without its head; returns the head's input: [1, tokens, H]."""
     held = [layer.register_forward_pre_hook(hook) for layer, hook in hooks.items()]
     try:
         tokens = torch.tensor([list(text)], device=model.device)

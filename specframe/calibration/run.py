@@ -32,17 +32,17 @@ __all__ = [
 ]
 
 CALIBRATED_ON = "calibrated_on.json"  # digests of the prompts
-FACTS = "facts.json"  # how the calibration came about
-NOTES = "measurements.jsonl"  # of a calibration that has not ended
+FACTS = "facts.json"  # seconds of the calibration
+NOTES = "measurements.jsonl"  # of an unfinished calibration
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A calibrated strategy and how it came about."""
+    """A calibrated strategy, its prompts and the time it took."""
 
     strategy: LayerSelector
     digests: tuple[str, ...]  # of the prompts
-    seconds: float | None  # None where it is not known
+    seconds: float | None  # None if unknown
 
 
 def resumable_lab(
@@ -54,7 +54,7 @@ def resumable_lab(
     sampled: bool = False,
     make: Callable[..., ModelLab] = ModelLab,
 ) -> ModelLab:
-    """A lab, by `make`, that notes its measurements in the folder.
+    """A lab, built by `make`, that keeps its measurements in the folder.
 
     A calibration on the same prompts that was interrupted is resumed there without measuring twice.
     """
@@ -105,7 +105,7 @@ def kept_calibration(
     options: Mapping[str, str] | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Calibration | None:
-    """What the folder holds, with drafting options; None where no calibration has ended there."""
+    """The calibration in the folder, with drafting options; None if there is no finished one."""
     if not (folder / MANIFEST).exists():
         return None
     about: Mapping[str, Any] = read_json(folder / FACTS) or {}
@@ -115,7 +115,7 @@ def kept_calibration(
 
 
 def refuse_overlap(asked: Iterable[Prompt], calibrated: Iterable[str]) -> None:
-    """A strategy may not be measured on a prompt whose digest is among those calibrated on."""
+    """Refuse benchmark prompts whose digests are among those calibrated on."""
     seen = set(calibrated)
     both = [prompt.name for prompt in asked if prompt.digest in seen]
     if both:

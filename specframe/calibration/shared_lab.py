@@ -1,4 +1,4 @@
-"""A lab whose prompts are answered, and whose skip sets are judged, by the workers of a cluster."""
+"""A lab that generates answers and judges skip sets on the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Tokens = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """A prompt, its answer and the sets to judge on it; without any, the answer is asked for."""
+    """A prompt, its answer and the sets to judge on it; without sets, a request for the answer."""
 
     tokens: Tokens
     answer: Tokens = ()
@@ -38,7 +38,7 @@ class LabWorker:
         self._lab, self.introduction = lab, introduction
 
     def __call__(self, job: Judging) -> Any:
-        """An answer, or chances by set."""
+        """The answer, or acceptance probabilities by set."""
         if not job.sets:
             return self._lab.answer_to(job.tokens)
         return self._lab.chances(job.tokens, job.answer, job.sets)
@@ -46,7 +46,7 @@ class LabWorker:
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
-    """A lab that is set up on a worker, on a model of its own."""
+    """Builds a lab on a worker, which loads its own copy of the model."""
 
     rig: RigPlan
     new_tokens: int
@@ -61,7 +61,7 @@ class LabPlan:
 def lab_made_on(
     cluster: Cluster | None, rig: Rig, new_tokens: int
 ) -> Iterator[Callable[..., ModelLab]]:
-    """What makes a lab on a cluster; the usual one where there is none."""
+    """The class of the lab: on the cluster, or `ModelLab` without one."""
     if cluster is None:
         yield ModelLab
         return
@@ -73,12 +73,12 @@ def lab_made_on(
 
 
 class SharedLab(ModelLab):
-    """Measures what `ModelLab` does, with the same results; what is timed is timed here."""
+    """Gives the same results as `ModelLab`; timed measurements run in this process."""
 
     def __init__(self, workers: Workers, count: int, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._workers, self.at_once = workers, count
-        self._homes: dict[Tokens, set[str]] = {}  # who holds a prompt's keys and values
+        self._homes: dict[Tokens, set[str]] = {}  # workers that hold a prompt's keys and values
         self._found: dict[tuple[Tokens, SkipSet], Sequence[float]] = {}  # chances
 
     def answer(self, prompts: Sequence[Prompt]) -> None:
@@ -96,7 +96,7 @@ class SharedLab(ModelLab):
         self._measure([wanted for wanted in skips if wanted not in known], prompts)
 
     def _measure(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
-        """Find the chances that are missing."""
+        """Let the workers compute the missing acceptance probabilities."""
         missing = {}
         for tokens in dict.fromkeys(prompt.tokens for prompt in prompts):
             sets = [s for s in dict.fromkeys(skips) if (tokens, s) not in self._found]
@@ -105,7 +105,7 @@ class SharedLab(ModelLab):
         if not missing:
             return
         self.answer(prompts)
-        shares = -(-self.at_once // len(missing))  # of a prompt's sets, where prompts are few
+        shares = -(-self.at_once // len(missing))  # parts that a prompt's sets are split into
         asked = [
             Judging(tokens, self.answer_to(tokens), tuple(sets[share::shares]))
             for tokens, sets in missing.items()
@@ -122,7 +122,7 @@ class SharedLab(ModelLab):
         ]
 
     def _done(self, jobs: Sequence[Judging], homes: int = 1) -> Iterable[tuple[Judging, Any]]:
-        """Each job as it ends; a prompt's jobs are done by its `homes`, or by more it has."""
+        """Each job with its result; at most `homes` workers take up the same prompt."""
         todo = _AtHome(jobs, self._homes, homes)
         for event in carry_out(self._workers, todo):
             yield event.job, event.result
@@ -135,7 +135,7 @@ class SharedLab(ModelLab):
 
 
 class _AtHome(InOrder[Judging]):
-    """A worker does the jobs of its prompts, and those of prompts that fewer than `most` hold."""
+    """A worker gets jobs of prompts that it holds, or that fewer than `most` workers hold."""
 
     def __init__(self, jobs: Iterable[Judging], homes: dict[Tokens, set[str]], most: int) -> None:
         super().__init__(dict.fromkeys(jobs), self._may)

@@ -1,4 +1,4 @@
-"""Jobs that anybody may do, handed out in order."""
+"""Jobs for any worker, handed out in order."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 
 __all__ = ["DEATHS", "InOrder"]
 
-DEATHS = 3  # of workers with the same job, after which it is given up
+DEATHS = 3  # of workers on the same job, after which it is given up
 Job = TypeVar("Job", bound=Hashable)
 
 
 class InOrder(Generic[Job]):
-    """A `WorkList`; a job whose worker died is asked again first, unless it has ended three.
+    """A `WorkList`; a job whose worker died is retried first, unless three workers died on it.
 
     `suits` says whether a worker may do a job.
     """

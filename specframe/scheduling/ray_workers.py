@@ -1,6 +1,6 @@
 """Workers on a Ray cluster: actors that each hold what they need for their jobs.
 
-This module alone imports Ray, and only when a cluster is asked for.
+Only this module imports Ray, and only when a cluster is used.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from specframe.scheduling.workers import Event
 __all__ = ["LOCAL", "Cluster", "RayWorkers"]
 
 LOCAL = "local"
-STARTS = 3  # that may fail in a row
+STARTS = 3  # failures in a row, after which the run ends
 Make = Callable[[str], Callable[[Any], Any]]  # a worker's name -> what does its jobs
 Accept = Callable[[Any], None]  # raises for a worker whose `introduction` is not as it must be
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster and what a run takes of it.
+    """A cluster and the resources that a run uses.
 
     `address` is `local` for one on this machine that ends with this process, else that of a
     running cluster (`auto`, `HOST:PORT` or `ray://...`). A worker holds `gpus` (a share of one is
-    allowed) and `threads` processors. No number of workers: as many as there are GPUs for, or one
-    on each machine; no number of threads: an equal share of the processors, or one with a GPU.
+    allowed) and `threads` processors. By default there are as many workers as the
+    GPUs allow, or one per machine. Each has an equal share of the processors, or one with a GPU.
     """
 
     address: str = LOCAL
@@ -46,7 +46,7 @@ class Cluster:
 
     @contextmanager
     def joined(self) -> Iterator[Self]:
-        """Be part of the cluster for the length of the block; what was left open is settled."""
+        """Join the cluster for the length of the block; yields it with its defaults filled in."""
         ray = imported()
         own = not ray.is_initialized()
         if own:
@@ -66,14 +66,14 @@ class Cluster:
         threads = self.threads or (1 if self.gpus else cores // max(workers, 1)) or 1
         if not workers or workers * threads > cores or workers * self.gpus > gpus:
             raise WorkersFailed(
-                f"{workers} workers of {threads} threads and {self.gpus:g} GPUs each were asked "
-                f"for, and the cluster has {cores} processors and {gpus:g} GPUs. Ask for fewer "
-                f"with --workers, --threads or --gpus-per-worker."
+                f"{workers} workers of {threads} threads and {self.gpus:g} GPUs each were "
+                f"requested, and the cluster has {cores} processors and {gpus:g} GPUs. Request "
+                f"fewer with --workers, --threads or --gpus-per-worker."
             )
         return replace(self, workers=workers, threads=threads)
 
     def _join(self, ray: Any) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told of a run
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage statistics
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
             if self.address != LOCAL:
@@ -98,10 +98,10 @@ def imported() -> Any:
 
 
 class RayWorkers:
-    """Actors that are replaced when they die; one that comes back has a new name.
+    """Actors that are replaced, under a new name, when they die.
 
-    What `make` returns is made inside the actor; it does jobs, and its `introduction` is shown to
-    `accept` before the worker gets any.
+    `make` runs inside the actor, and what it returns is called with each job. `accept` checks its
+    `introduction` before the worker gets jobs.
     """
 
     def __init__(self, cluster: Cluster, make: Make, accept: Accept = lambda told: None) -> None:
@@ -109,9 +109,10 @@ class RayWorkers:
         self._cluster, self._make, self._accept = cluster, make, accept
         self._actors: dict[str, Any] = {}
         self._free: list[str] = []
-        self._joining: dict[Any, str] = {}  # what is awaited -> worker
-        self._asked: dict[Any, tuple[str, Any]] = {}  # what is awaited -> worker and job
-        self._failed = 0  # starts since the last that did not
+        self._joining: dict[Any, str] = {}  # pending reference -> worker
+
+        self._asked: dict[Any, tuple[str, Any]] = {}  # pending reference -> worker and job
+        self._failed = 0  # failed starts in a row
 
     @classmethod
     @contextmanager
@@ -138,7 +139,7 @@ class RayWorkers:
         self._asked[self._actors[worker].do.remote(job)] = worker, job
 
     def wait(self) -> Event[Any] | None:
-        """See `Workers.wait`. An error of a job is raised here; a death is not one."""
+        """See `Workers.wait`. It raises the error of a job; the death of a worker is no error."""
         awaited = [*self._asked, *self._joining]
         if not awaited:
             raise WorkersFailed(
@@ -187,7 +188,7 @@ class RayWorkers:
         self._free.append(worker)
 
     def _got(self, reference: Any) -> Any:
-        """The result; an error inside the worker is raised as what it is."""
+        """The result; an error inside the worker is raised with its own type."""
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
@@ -202,7 +203,7 @@ class _Actor:
     """What runs in a worker's process."""
 
     def begin(self, make: Make, name: str) -> Any:
-        """Load what jobs need; returns the introduction, None where there is none."""
+        """Load what jobs need; returns the introduction, None if there is none."""
         self._do = make(name)
         return getattr(self._do, "introduction", None)
 

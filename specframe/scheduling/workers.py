@@ -1,4 +1,4 @@
-"""Jobs are handed out to workers; this process is the only one where there is no cluster."""
+"""Hands out jobs to workers; without a cluster, this process is the only one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Job = TypeVar("Job")
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[Job]):
-    """A job came to its end on a worker: it has a result, or the worker died."""
+    """The end of a job on a worker: it has a result, or the worker died."""
 
     worker: str
     job: Job
@@ -23,15 +23,15 @@ class Event(Generic[Job]):
 
 
 class WorkList(Protocol[Job]):
-    """What is to be done, and who does what next."""
+    """Open jobs, and which worker gets which one."""
 
     @property
     def left(self) -> bool:
-        """Whether anything has no result yet."""
+        """Whether any job has no result yet."""
         ...
 
     def next(self, worker: str) -> Job | None:
-        """What a free worker does next; None while it has to wait."""
+        """The next job of a free worker; None if it has to wait."""
         ...
 
     def finished(self, worker: str, job: Job) -> None:
@@ -39,12 +39,12 @@ class WorkList(Protocol[Job]):
         ...
 
     def lost(self, worker: str, job: Job) -> None:
-        """The worker died with the job, and does not come back under this name."""
+        """The worker died during the job; its name is not used again."""
         ...
 
 
 class Workers(Protocol):
-    """Those who do jobs, by name; each does one at a time."""
+    """Workers by name; each does one job at a time."""
 
     def free(self) -> Sequence[str]:
         """Workers without a job."""
@@ -55,12 +55,12 @@ class Workers(Protocol):
         ...
 
     def wait(self) -> Event[Any] | None:
-        """The next end of a job; None when a worker has joined."""
+        """Wait until a job ends; None if a worker joined instead."""
         ...
 
 
 class InThisProcess:
-    """One worker, this process: a job is done while it is waited for."""
+    """One worker, this process; `wait` runs the job."""
 
     def __init__(self, do: Callable[[Any], Any], name: str = HERE) -> None:
         self._do, self._name = do, name
@@ -81,7 +81,7 @@ class InThisProcess:
 
 
 def carry_out(workers: Workers, todo: WorkList[Any]) -> Iterator[Event[Any]]:
-    """Do everything; yields each job that is done, in the order in which they end."""
+    """Run all jobs; yields each finished one, in the order in which they end."""
     while todo.left:
         for worker in workers.free():
             job = todo.next(worker)

@@ -1,4 +1,4 @@
-"""Saves frozen values as manifest.json and safetensors, with a fingerprint of what they are for."""
+"""Saves frozen dataclasses as manifest.json and safetensors, with facts of the model they fit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Value = TypeVar("Value")
 def save_artefact(folder: Path, value: Any, *, kind: str, fingerprint: Mapping[str, str]) -> None:
     """Write a frozen dataclass into a folder; its tensors go to one safetensors file.
 
-    A folder that has a manifest is complete. What cannot be written leaves what was there.
+    A folder that has a manifest is complete. If writing fails, the old content is kept.
     """
     tensors: dict[str, Tensor] = {}
     digest = ""
@@ -98,16 +98,11 @@ def require_made_for(
     made_for = manifest.get("fingerprint")
     if not isinstance(made_for, dict):
         raise ArtefactError(f"{folder} does not say what it was made for. {remedy}")
-    _refuse(str(folder), made_for, facts, remedy)
-
-
-def _refuse(what: str, made_for: Mapping[str, str], wanted: Mapping[str, str], remedy: str) -> None:
-    """Raise if a wanted fact differs from what the artefact was made for."""
-    differing = [name for name in wanted if made_for.get(name) != wanted[name]]
+    differing = [name for name in facts if made_for.get(name) != facts[name]]
     if differing:
         was = ", ".join(f"{name} {made_for.get(name, 'unknown')}" for name in differing)
-        now = ", ".join(f"{name} {wanted[name]}" for name in differing)
-        raise CalibrationMismatch(f"{what} was made for {was}; this run has {now}. {remedy}")
+        now = ", ".join(f"{name} {facts[name]}" for name in differing)
+        raise CalibrationMismatch(f"{folder} was made for {was}; this run has {now}. {remedy}")
 
 
 def to_plain(value: Any, tensors: dict[str, Tensor] | None = None) -> Any:

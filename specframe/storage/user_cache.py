@@ -1,4 +1,4 @@
-"""Stores measurements of this machine between runs, as JSON in the user's cache folder."""
+"""Reads and writes files safely, and finds the user's cache folder for measurements."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cache_folder() -> Path:
 
 
 def from_json(text: str) -> Any:
-    """What the text holds; a ValueError for whatever is no JSON: NaN, infinity, endless nesting."""
+    """The content; raises ValueError if it is not JSON, not finite or nested too deeply."""
     try:
         return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError as error:
@@ -67,7 +67,7 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, line: str, *, sync: bool = False) -> None:
-    """Add a line to a file, or nothing where there is no room; `sync` waits for the disk."""
+    """Append a line, or nothing if the disk is full; `sync` waits for the disk."""
     with writing(path):
         before = path.stat().st_size if path.exists() else 0
         try:
@@ -83,7 +83,7 @@ def append_line(path: Path, line: str, *, sync: bool = False) -> None:
 
 
 def whole_lines(path: Path) -> list[bytes]:
-    """Lines of a file that grows; the last is cut off where a kill or a full disk tore it."""
+    """Lines of a file that is appended to; an incomplete last line is cut off."""
     whole, _, torn = path.read_bytes().rpartition(b"\n")
     if torn:
         with path.open("r+b") as file:
@@ -106,7 +106,7 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file as a whole, so that no reader sees a partial one; links are followed.
 
-    What is no regular file, such as a pipe or a device, is written to and never replaced.
+    A pipe or a device is written to and never replaced.
     """
     with writing(path):
         if path.exists() and not path.is_file():
@@ -138,14 +138,14 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def not_written(path: Path | str, error: Exception) -> ArtefactError:
-    """What is told of a file or folder that could not be written."""
+    """The error for a file or folder that could not be written."""
     reason = getattr(error, "strerror", None) or error
     remedy = "Free space" if is_full(error) else "Name a folder that can be written"
     return ArtefactError(f"{path} cannot be written: {reason}. {remedy}.")
 
 
 def is_full(error: Exception) -> bool:
-    """Whether there was no space left; safetensors tells the system's error in its text only."""
+    """Whether there was no space left; safetensors has the system's error only in its text."""
     reason = getattr(error, "strerror", None) or str(error)
     return any(text in reason for text in FULL)
 

@@ -1,4 +1,4 @@
-"""Folders that are complete or absent: written beside their place, then renamed."""
+"""Folders that are complete or absent: written elsewhere, then renamed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOCK, HELD = ".lock", "lock"
 
 @contextmanager
 def held_alone(folder: Path) -> Iterator[None]:
-    """Hold the folder, which is made if missing, for this process; refuse it if another does."""
+    """Lock the folder (created if missing) for this process; refuse if another has locked it."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / HELD).open("w")
@@ -45,9 +45,9 @@ def held_alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait until no other process is inside this block for the folder; it is made if missing.
+    """Wait until no other process is in this block for the folder (created if missing).
 
-    Hidden folders in it are what killed processes left, and are removed.
+    Hidden folders in it were left by killed processes and are removed.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def replacing(target: Path, stamp: str) -> Iterator[Path]:
     """A new folder that is renamed to `target` when the block ends, or removed after an error.
 
     `stamp` says what the content was made from; `is_complete` compares it. Call it inside
-    `one_at_a_time`: whatever a killed process left beside `target` is removed first.
+    `one_at_a_time`: what a killed process left next to `target` is removed first.
     """
     old = target.with_name(f".{target.name}.old")
     with scratch(old), scratch(target.with_name(f".{target.name}.new")) as new:
@@ -80,7 +80,8 @@ def replacing(target: Path, stamp: str) -> Iterator[Path]:
 def filling(folder: Path, last: str) -> Iterator[Path]:
     """A new folder, whose files move into `folder` when the block ends; after an error, none does.
 
-    The file `last` says that the others are complete: the old one goes first, the new one last.
+    The file `last` marks the others as complete: its old version is deleted first, and the new one
+    is moved last.
     """
     with scratch(folder / f".new.{os.getpid()}") as new:
         yield new
@@ -92,7 +93,7 @@ def filling(folder: Path, last: str) -> Iterator[Path]:
 
 @contextmanager
 def scratch(place: Path) -> Iterator[Path]:
-    """An empty folder for the duration of the block; what is there is removed before and after."""
+    """An empty folder for the duration of the block, removed before and after."""
     try:
         with writing(place):
             if place.exists():

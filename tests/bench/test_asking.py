@@ -1,4 +1,4 @@
-"""Who answers what: partners on the same worker, nothing lost, nothing twice."""
+"""The order of questions: partners on the same worker, no row lost or repeated."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def row_of(worker: str, question: Question) -> dict:
 
 @dataclass
 class Played:
-    """A run in made time: workers take turns as seconds of answers end, and some die."""
+    """A simulated run: workers take a question when they are free, and some die."""
 
     todo: Questions
     workers: list[str]
@@ -52,7 +52,7 @@ class Played:
                     free.remove(worker)
                     busy[worker] = clock + self.seconds(question), question
                     self.busy_seconds += self.seconds(question)
-            assert busy, "everybody waits for nothing"
+            assert busy, "all workers wait"
             worker = min(busy, key=lambda name: busy[name][0])
             clock, question = busy.pop(worker)
             if self.dies(question):
@@ -77,14 +77,14 @@ def key(row: dict) -> tuple:
 
 
 def require_whole(rows: list[dict]) -> None:
-    """Every row once, and each beside its partners on its worker."""
+    """Every row once, each with its partners on its worker."""
     every = {(*question.contender, *question.entry) for question in SCHEDULE.questions(NAMES)}
     assert set(map(key, rows)) == every
     compared = [row for row in rows if row["selector"] not in (BASELINE, LIBRARY)]
     assert set(Counter(map(key, compared)).values()) == {1}
     assert len({(*key(row), row["worker"]["id"]) for row in rows}) == len(rows)
     at = {(row["selector"], row["prompt"], row["repeat"], row["worker"]["id"]) for row in rows}
-    for row in rows:  # transformers, too, is compared with the baseline
+    for row in rows:  # transformers is also compared with the baseline
         partners = (BASELINE, LIBRARY) if row in compared else (BASELINE,)
         for partner in partners:
             assert (partner, row["prompt"], row["repeat"], row["worker"]["id"]) in at
@@ -95,7 +95,7 @@ def test_every_row_is_answered_once_beside_its_partners(workers):
     require_whole(played(workers).rows())
 
 
-def test_one_worker_asks_an_entry_after_the_other_and_partners_first():
+def test_one_worker_runs_entries_one_after_the_other_and_partners_first():
     rows = played(1).rows()
     assert len(rows) == len(NAMES) * len(PROMPTS) * 2
     entries = [(row["repeat"], row["prompt"]) for row in rows]
@@ -104,11 +104,11 @@ def test_one_worker_asks_an_entry_after_the_other_and_partners_first():
         first = {row["selector"] for row in rows[start : start + 2]}
         assert first == {BASELINE, LIBRARY}
     lasts = {rows[start - 1]["selector"] for start in range(len(NAMES), len(rows), len(NAMES))}
-    assert len(lasts) > 1  # another goes first each time
+    assert len(lasts) > 1  # contenders rotate
 
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.floats(0.0, 0.3))
-def test_nothing_is_lost_whoever_dies_when(seed, workers, risk):
+def test_no_row_is_lost_if_workers_die(seed, workers, risk):
     dice, deaths = Random(seed), Counter()
 
     def at_most_twice(question: Question) -> bool:
@@ -123,14 +123,14 @@ def test_nothing_is_lost_whoever_dies_when(seed, workers, risk):
 
 
 @given(st.integers(0, 59), st.integers(1, 4), st.integers(1, 4))
-def test_a_run_that_ended_goes_on_with_other_workers(rows, before, after):
+def test_an_interrupted_run_continues_on_other_workers(rows, before, after):
     kept = played(before, ends_after=rows).rows()
     run = played(after, kept)
     run.workers = [f"new {worker}" for worker in run.workers]
     require_whole([*kept, *run.rows()])
 
 
-def test_a_question_that_ends_three_workers_is_given_up_alone():
+def test_a_question_on_which_three_workers_died_is_given_up_alone():
     def dies(question: Question) -> bool:
         return question.contender[0] == "b" and question.entry == ("sql/2", 0.0, 1)
 
@@ -142,7 +142,7 @@ def test_a_question_that_ends_three_workers_is_given_up_alone():
     assert len(set(map(key, rows))) == len(NAMES) * len(PROMPTS) * 2 - 1
 
 
-def test_without_autoregressive_decoding_an_entry_is_given_up_whole():
+def test_an_entry_without_autoregressive_decoding_is_given_up():
     def dies(question: Question) -> bool:
         return question.contender[0] == BASELINE and question.entry == ("sql/0", 0.0, 0)
 
@@ -154,7 +154,7 @@ def test_without_autoregressive_decoding_an_entry_is_given_up_whole():
 
 
 @pytest.mark.parametrize("count", [12, 20, 25])
-def test_eight_workers_are_busy_with_what_one_would_do_nine_tenths_of_the_time(count):
+def test_eight_workers_repeat_less_than_a_tenth_of_the_work(count):
     names = [*NAMES, *((name, "best") for name in "efghijklmnop")]
     dice = Random(3)
     pace = {name: dice.uniform(0.5, 2.0) for name in names}

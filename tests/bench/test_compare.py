@@ -86,7 +86,7 @@ def test_a_comparison_holds_what_its_schema_says(whole):
 
 
 @pytest.mark.slow
-def test_own_strategies_are_exact_and_account_for_their_time(whole):
+def test_strategies_are_exact_and_their_time_shares_add_up(whole):
     own = [e for e in whole["summary"] if not e["selector"].startswith(LIBRARY)]
     for entry in own:
         assert entry["exact_match"] == 1.0
@@ -96,7 +96,7 @@ def test_own_strategies_are_exact_and_account_for_their_time(whole):
 
 
 @pytest.mark.slow
-def test_prompts_of_a_calibration_are_counted_and_asked_ones_differ(whole):
+def test_calibration_prompts_are_counted_and_benchmark_prompts_differ(whole):
     assert whole["calibration"]["static-bo"]["prompts"] == 2 * 4
     assert len({prompt["digest"] for prompt in whole["prompts"]}) == 2 * 2
 
@@ -109,7 +109,7 @@ def test_the_run_becomes_a_page(whole, place):
 
 
 @pytest.mark.slow
-def test_a_strategy_calibrated_on_what_is_asked_is_refused(whole, place, monkeypatch):
+def test_a_strategy_calibrated_on_benchmark_prompts_is_refused(whole, place, monkeypatch):
     from specframe.bench import compare as comparing
 
     own = comparing.calibration_prompts
@@ -125,7 +125,7 @@ def test_a_strategy_calibrated_on_what_is_asked_is_refused(whole, place, monkeyp
 
 
 @pytest.mark.slow
-def test_a_folder_that_was_calibrated_on_what_is_asked_is_refused(whole, place):
+def test_a_folder_that_was_calibrated_on_benchmark_prompts_is_refused(whole, place):
     calibrated = place / "calibrated"
     shutil.copytree(place / "whole" / "calibrations" / "static-bo", calibrated)
     seen = [whole["prompts"][0]["digest"]]
@@ -136,7 +136,7 @@ def test_a_folder_that_was_calibrated_on_what_is_asked_is_refused(whole, place):
     assert "1 benchmark prompts were calibrated on" in str(done.exception)
 
 
-def test_calibration_stops_where_answers_do(place, monkeypatch, tmp_path):
+def test_calibration_uses_the_end_tokens_of_the_model(place, monkeypatch, tmp_path):
     from specframe.bench import compare as comparing
 
     loaded, labs = load(str(place / "model")), []
@@ -148,7 +148,8 @@ def test_calibration_stops_where_answers_do(place, monkeypatch, tmp_path):
 
     monkeypatch.setattr("specframe.rig.load", lambda name: loaded)
     monkeypatch.setattr(comparing, "prepare", prepare)
-    settings = BenchSettings(model="here", prompts=str(place / "prompts.jsonl"))
+    prompts = str(place / "prompts.jsonl")
+    settings = BenchSettings("here", prompts, calibration_prompts=3, calibration_seconds=0.1)
     with pytest.raises(KeyboardInterrupt):
         comparing.compare(settings, tmp_path / "run")
     assert [lab._ends for lab in labs] == [frozenset({7, 9})]
@@ -167,7 +168,7 @@ def test_a_run_is_not_resumed_on_another_machine_or_with_other_versions(whole, p
     assert "here it is 9" in str(done.exception)
 
 
-def test_what_was_never_begun_is_not_resumed(place):
+def test_a_folder_without_a_run_is_not_resumed(place):
     done = CliRunner().invoke(app, arguments(place, "--resume", str(place / "hwole")))
     assert isinstance(done.exception, InvalidRequest)
     assert "holds no run" in str(done.exception)
@@ -175,7 +176,7 @@ def test_what_was_never_begun_is_not_resumed(place):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_tells_how_its_strategies_were_calibrated(whole, place):
+def test_a_resumed_run_keeps_the_facts_of_its_calibrations(whole, place):
     run = place / "again"
     shutil.copytree(place / "whole", run)
     done = CliRunner().invoke(app, arguments(place, "--resume", str(run)))
@@ -193,6 +194,7 @@ def plain(place, monkeypatch):
         "prompts": str(place / "prompts.jsonl"),
         "strategies": ("knapspec",),
         "per_domain": 1,
+        "repeats": 1,
         "new_tokens": 8,
     }
     settings_of_quick = BenchSettings(**quick)
@@ -210,7 +212,7 @@ def bench_plainly(place, name):
     return done.output, json.loads(figures.read_text(encoding="utf-8"))
 
 
-def test_a_real_model_is_asked_after_the_testbed(plain, place, monkeypatch):
+def test_the_real_model_is_compared_after_the_testbed(plain, place, monkeypatch):
     monkeypatch.setattr(real_model, "fetched_or_why", lambda tell: None)
     output, results = bench_plainly(place, "both")
     assert DISCLOSURE in output
@@ -257,7 +259,7 @@ def test_compare_is_the_comparison_with_plain_settings(place, monkeypatch):
 
 
 @pytest.mark.parametrize("more", [(), ("--quick",)])
-def test_a_real_model_is_compared_within_minutes_and_told_what_is_left_out(more, monkeypatch):
+def test_a_real_model_is_compared_within_minutes_and_what_is_left_out_is_printed(more, monkeypatch):
     asked = instead_of_comparing(monkeypatch)
     done = CliRunner().invoke(app, ["compare", "--model", "smollm2", *more])
     assert done.exit_code == 0, done.output
@@ -286,14 +288,14 @@ def test_all_strategies_on_a_real_model_get_more_prompts(monkeypatch):
     assert every.per_domain > one.per_domain
 
 
-def test_how_much_is_asked_is_told():
+def test_the_size_of_a_comparison_is_printed():
     settings = BenchSettings(strategies=("swift", "cascade"), new_tokens=8, rivals=True)
-    told = "6 contenders answer 5 prompts 2 times with up to 8 tokens"
-    assert planned(settings, 5) == told
-    assert planned(replace(settings, repeats=1), 5) == told.replace("2 times ", "")
+    size = "6 contenders generate up to 8 tokens for 5 prompts, 2 times each"
+    assert planned(settings, 5) == size
+    assert planned(replace(settings, repeats=1), 5) == size.replace(", 2 times each", "")
 
 
-def test_prompts_of_the_users_own_are_all_domains(monkeypatch):
+def test_all_domains_of_a_users_prompt_file_are_used(monkeypatch):
     asked = instead_of_comparing(monkeypatch)
     own = ["compare", "--model", "smollm2", "--prompts", "mine.jsonl", "--strategies", "all"]
     done = CliRunner().invoke(app, own)
@@ -328,9 +330,9 @@ def test_a_run_killed_in_the_middle_resumes_to_the_same_rows(whole, place):
 
 
 def untimed(row: dict[str, Any], one_cache: bool) -> dict[str, Any]:
-    """What does not hang on the clock: prices and calibrations are timed, tokens are not.
+    """The values of a row that do not depend on the clock.
 
-    Two runs may find different caches of the library's the faster; its tokens follow its cache.
+    Two runs may choose different caches for the library, which may change its tokens.
     """
     kept = {key: value for key, value in row.items() if not any(word in key for word in TIMED)}
     if is_library(row) and not one_cache:

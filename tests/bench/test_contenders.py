@@ -1,4 +1,4 @@
-"""What a contender's answer says of its rounds."""
+"""Rows of contenders, and which contenders take part."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,7 +33,7 @@ from specframe.types import Draft, DraftPlan, Estimate, Outcome, Prompt, SkipSet
 
 
 class Played:
-    """A speculator whose rounds are known: each drafts so many tokens with such sublayers out."""
+    """A speculator with given rounds: (number of drafted tokens, skipped sublayers) each."""
 
     def __init__(self, *rounds: tuple[int, tuple[int, ...] | SkipSet]) -> None:
         self._rounds = rounds
@@ -52,7 +52,7 @@ class Played:
 
 
 class InBlocks:
-    """A model whose own drafting hands over four tokens at once, then one."""
+    """A model whose `generate` emits four tokens at once, then one."""
 
     device = torch.device("cpu")
 
@@ -71,7 +71,7 @@ def row_of(contender: Any, tmp_path: Path) -> dict[str, Any]:
     return row
 
 
-def test_making_low_bit_copies_counts_neither_for_the_prompt_nor_for_decoding(monkeypatch):
+def test_making_low_bit_copies_counts_as_neither_prefill_nor_decoding(monkeypatch):
     clock = TickingClock(monkeypatch, ("specframe.bench.contenders",))
 
     class Making(Played):
@@ -88,7 +88,7 @@ def test_making_low_bit_copies_counts_neither_for_the_prompt_nor_for_decoding(mo
     assert answer.stats.low_bit_seconds == 1.5
 
 
-def test_rounds_that_draft_count_whatever_they_skip(tmp_path):
+def test_rounds_that_draft_count_with_or_without_skips(tmp_path):
     played: Any = Played((3, (1,)), (3, (2,)), (2, ()), (0, (1, 2)))
     row = row_of(StrategyContender("played", "best", played, CostModel.even(2)), tmp_path)
     assert row["drafting_share"] == pytest.approx(3 / 4)
@@ -109,7 +109,7 @@ def test_low_bit_rounds_count_by_sublayer_and_their_copies_once(tmp_path):
     assert row["low_bit_bytes"] == 100 + 300 + 1000
 
 
-def test_it_is_noted_how_many_tokens_the_library_hands_over_first(tmp_path):
+def test_the_size_of_the_first_block_of_the_library_is_recorded(tmp_path):
     row = row_of(LibraryContender("transformers-prompt-lookup", InBlocks()), tmp_path)
     assert row["tokens"] == [5, 6, 7, 8, 9]
     assert row["first_tokens"] == 4
@@ -118,19 +118,19 @@ def test_it_is_noted_how_many_tokens_the_library_hands_over_first(tmp_path):
 @pytest.mark.parametrize(
     "dtype", [torch.float64, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
 )
-def test_tree_rows_are_exact_in_float64_and_else_part_at_near_ties_only(dtype, tmp_path):
+def test_tree_rows_are_exact_in_float64_and_otherwise_differ_only_at_near_ties(dtype, tmp_path):
     model = tiny_model(Tiny(layers=4, sharpness=1.0, dtype=dtype))
     rig = Rig.of(model, costs=CostModel.even(4))
     contenders = [
         StrategyContender(name, preset, rig.speculator(rig.strategy(name, preset)), rig.costs)
         for name, preset in ((BASELINE, "best"), ("swift", "faithful"))
     ]
-    asked = tuple(Prompt((1 + i, 2, 3, 5 + i), "sql", f"sql/{i}") for i in range(4))
+    asked = tuple(Prompt((1 + i, 2, 3, 5 + i), "sql", f"sql/{i}") for i in range(2))
     folder = RunFolder(tmp_path / "run")
     with folder.held({}, resume=False) as finished:
         schedule = Schedule(asked, repeats=1)
         explain = _explainer(rig.executor, asked)
-        rows = asked_here(schedule, contenders, folder, finished, new_tokens=60, explain=explain)
+        rows = asked_here(schedule, contenders, folder, finished, new_tokens=40, explain=explain)
     (mean,) = [e for e in summarise(rows) if (e["selector"], e["domain"]) == ("swift", "mean")]
     assert mean["tree_rounds"] > 0.5
     assert mean["exact_match"] + mean["near_ties"] == pytest.approx(1.0)
@@ -138,7 +138,7 @@ def test_tree_rows_are_exact_in_float64_and_else_part_at_near_ties_only(dtype, t
         assert mean["exact_match"] == 1.0
 
 
-def test_an_answer_that_parts_for_no_reason_is_no_near_tie(tmp_path):
+def test_an_arbitrary_different_answer_is_no_near_tie(tmp_path):
     executor = SelfSpeculator(tiny_model(Tiny())).executor
     asked = [Prompt((1, 2, 3), "sql", "sql/0")]
     explain = _explainer(executor, asked)
@@ -148,7 +148,7 @@ def test_an_answer_that_parts_for_no_reason_is_no_near_tie(tmp_path):
     assert {one["position"] for one in told if one} == {1}
 
 
-def test_the_yardstick_searches_last_and_from_what_the_others_found(monkeypatch, tmp_path):
+def test_the_oracle_searches_last_and_starts_from_what_the_others_found(monkeypatch, tmp_path):
     asked: list[tuple[str, tuple[SkipSet, ...]]] = []
     found = SkipSet.of(2, [1], [0])
 
@@ -182,7 +182,7 @@ def test_a_strategy_is_calibrated_once_a_run(tmp_path, monkeypatch):
     assert len(told) == 1
 
 
-def test_early_exit_of_the_library_takes_part_only_where_its_models_can(monkeypatch):
+def test_early_exit_of_the_library_takes_part_only_if_the_model_can(monkeypatch):
     monkeypatch.setattr(library, "_best_exit", lambda lab, prompts: (2, 4))
     names = {}
     for executor in ("fused", "module"):
@@ -195,7 +195,7 @@ def test_early_exit_of_the_library_takes_part_only_where_its_models_can(monkeypa
     assert names["module"] == [library.LOOKUP]
 
 
-def test_a_contender_takes_part_once_however_it_is_spelt():
+def test_a_contender_takes_part_once_in_any_spelling():
     spelt = "swift", "swift:best", BASELINE, "swift+ratio=0.3+window=8", "swift+window=8+ratio=0.3"
     assert preparing._wanted((*spelt, "swift:faithful")) == [
         "swift",
@@ -204,13 +204,13 @@ def test_a_contender_takes_part_once_however_it_is_spelt():
     ]
 
 
-def test_all_strategies_draft_a_tree_somewhere():
+def test_all_strategies_include_one_that_drafts_trees():
     wanted = preparing._wanted(("all",))
     assert "swift:faithful" in wanted
     assert {"static-bo", "oracle", "swift"} <= set(wanted)
 
 
-def test_a_prediction_counts_what_selecting_took(tmp_path):
+def test_a_prediction_includes_the_measured_selection_time(tmp_path):
     class Slow(Played):
         def rounds(self, prompt: list[int], **arguments: Any) -> Iterator[Round]:
             for done in super().rounds(prompt, **arguments):
@@ -229,7 +229,7 @@ def test_a_prediction_counts_what_selecting_took(tmp_path):
         assert answer.predicted_seconds == pytest.approx(3.0 + 1.0 + 2 * selecting)
 
 
-def test_transformers_drafts_with_each_draft_model_too():
+def test_transformers_generates_with_each_draft_model_too():
     wanted = ["draft-model+model=a", "swift", "draft-model:faithful+model=a", "draft-model+model=b"]
     assert preparing._assistants(wanted) == ["a", "b"]
     rig = Rig.load("testbed", costs=CostModel.even(24))

@@ -88,7 +88,7 @@ def asked_at(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def require_same(results: dict[str, Any], whole: dict[str, Any]) -> None:
-    """No row lost, none twice, all of one form, with the same answers, each beside its partners."""
+    """Every row once, with the same keys and answers, and with its partners on its worker."""
     rows, answers = results["rows"], {key(row): row["tokens"] for row in whole["rows"]}
     assert len(answers) == len(whole["rows"]) == ROWS
     assert {key(row) for row in rows} == set(answers)
@@ -96,7 +96,7 @@ def require_same(results: dict[str, Any], whole: dict[str, Any]) -> None:
     assert set(Counter(map(key, compared)).values()) == {1}
     assert len({(*key(row), row["worker"]["id"]) for row in rows}) == len(rows)
     assert {tuple(row) for row in rows} == {tuple(row) for row in whole["rows"]}
-    # which of its caches the library is asked with is timed, and its tokens follow the cache
+    # the library runs with the cache that was faster, which may change its tokens
     own = [row for row in rows if row["selector"] != LIBRARY]
     assert [row["tokens"] for row in own] == [answers[key(row)] for row in own]
     assert all(row["exact_match"] for row in own)

@@ -1,4 +1,4 @@
-"""The report: what is drawn, what is said, and what happens where data are missing."""
+"""The report: drawings, sentences, and missing data."""
 
 import copy
 import json
@@ -29,7 +29,13 @@ from specframe.errors import ArtefactError, InvalidRequest
 from specframe.testbed.disclosure import DISCLOSURE, EXIT_NOTE
 
 CSS = Path(__file__).parents[2] / "specframe/bench/templates/report.css"
-LEGIBLE = 4.5  # contrast that WCAG asks of text
+ENGINE = {
+    "shape": {"name": "smollm2"},
+    "tokens_per_second": {"fused": 50.0, "dynamic": 25.0, "static": 40.0},
+    "peers": {"bf16": 25.0},
+    "limit_tokens_per_second": 100.0,
+}
+LEGIBLE = 4.5  # contrast that WCAG requires for text
 
 
 class Elements(HTMLParser):
@@ -60,7 +66,7 @@ def small() -> dict[str, Any]:
     return small_results()
 
 
-def test_every_figure_draws_as_many_marks_as_entries_feed_it(made):
+def test_every_figure_has_a_mark_per_entry(made):
     elements = Elements(page([Comparison(made)]))
     assert Counter(elements.values("data-mark")) == expected_marks(made)
     stated = {figure.name: figure.marks for figure in figures(Comparison(made))}
@@ -80,7 +86,7 @@ def test_bars_carry_the_figures_of_the_summary(made):
         assert any(entry[key] == pytest.approx(drawn, abs=1e-4) for entry in entries)
 
 
-def test_every_panel_of_bars_has_a_line_at_1_wherever_its_ticks_are(small):
+def test_every_panel_of_bars_has_a_line_at_1(small):
     paces = {key: pace * (9.0 if key[0] == "knn-ssd" else 1.0) for key, pace in PACES.items()}
     for results in (small, made_results(contexts=(0,), per_domain=1, repeats=1, paces=paces)):
         drawn = speedups(Comparison(results)).html("")
@@ -88,7 +94,7 @@ def test_every_panel_of_bars_has_a_line_at_1_wherever_its_ticks_are(small):
 
 
 @pytest.mark.parametrize(("transformers", "are_cut"), [(0.5, False), (0.05, True)])
-def test_only_bars_that_would_squash_the_others_are_cut(transformers, are_cut):
+def test_only_bars_that_are_far_too_long_are_cut(transformers, are_cut):
     paces = {("autoregressive", "best"): 1.0, ("knn-ssd", "best"): 1.5}
     paces[("transformers", "")] = transformers
     comparison = Comparison(made_results((0,), per_domain=2, repeats=2, paces=paces))
@@ -142,12 +148,12 @@ def test_a_run_that_only_lowers_sublayers_is_drawn_with_what_it_lowered(small):
 
 
 @pytest.mark.parametrize("key", ["vectors", "studies", "calibration", "prompts", "exactness"])
-def test_a_page_is_drawn_without_what_is_optional(small, key):
+def test_a_page_is_drawn_without_optional_keys(small, key):
     for without in ({k: v for k, v in small.items() if k != key}, small | {key: None}):
         assert "<h1>" in page([Comparison(without)])
 
 
-def test_the_time_to_the_first_token_is_told_where_the_run_has_it(small):
+def test_the_time_to_the_first_token_is_shown_if_known(small):
     key = "first_token_seconds"
     old = [{k: v for k, v in entry.items() if k != key} for entry in small["summary"]]
     new = [entry | {key: 0.4321} for entry in old]
@@ -191,14 +197,14 @@ def test_what_is_inconclusive_is_marked():
     assert "has one prompt" in verdict(loose).sentence
 
 
-def test_a_page_says_what_its_intervals_leave_out_and_what_calibrations_were_given():
+def test_a_page_says_what_intervals_leave_out_and_how_long_calibrations_took():
     results = {**made_results((0,)), "calibration_budget": "calibrating 2 strategies takes 40 s"}
     shown = page([Comparison(results)])
     assert "do not include the variation between calibrations" in shown
     assert "Calibrating 2 strategies takes 40 s." in shown
 
 
-def test_names_from_outside_stay_text(small):
+def test_names_in_results_are_escaped(small):
     nasty = '"><script>alert(1)</script>'
     written = json.dumps(small).replace("knap-knn", "NASTY").replace('"story"', '"NASTY"')
     hurt = json.loads(written.replace("NASTY", json.dumps(nasty)[1:-1]))
@@ -207,12 +213,12 @@ def test_names_from_outside_stay_text(small):
     assert "script" not in names
 
 
-def test_the_page_needs_nothing_but_itself(made):
+def test_the_page_loads_no_other_resource(made):
     content = page([Comparison(made)])
     assert not re.search(r"https?:|//[a-z]|@import|url\(|<link|<script|<img|<iframe", content)
 
 
-def test_every_drawing_says_what_it_shows(made):
+def test_every_drawing_has_a_text_alternative(made):
     content = page([Comparison(made)])
     described = re.findall(r'<svg[^>]*role="img"[^>]*><title>([^<]+)</title><desc>([^<]+)', content)
     decorative = content.count('aria-hidden="true"><')
@@ -227,7 +233,7 @@ def test_every_metric_is_defined_on_the_page(small):
     assert {key for key in told if f"<code>{key}</code>" not in content} == set()
 
 
-def test_several_runs_share_a_page_with_ids_of_their_own(small):
+def test_several_runs_on_a_page_have_different_ids(small):
     other = small | {"run": "another"}
     elements = Elements(page([Comparison(small), Comparison(other)]))
     ids = elements.values("id")
@@ -266,7 +272,7 @@ def test_letters_are_legible_in_light_and_dark(scheme):
     ]
     pairs += [(f"on-{part}", part) for part in ("selection", "draft", "verify", "other")]
     assert {pair for pair in pairs if contrast(*(colours[c] for c in pair)) < LEGIBLE} == set()
-    shapes = [(f"s{number}", "card") for number in range(8)]  # WCAG asks 3 of graphics
+    shapes = [(f"s{number}", "card") for number in range(8)]  # WCAG requires 3 for graphics
     assert {pair for pair in shapes if contrast(*(colours[c] for c in pair)) < 3.0} == set()
 
 
@@ -306,7 +312,7 @@ def test_the_command_writes_the_page_and_the_figures(small, tmp_path):
     assert told["pays"] is True
 
 
-def test_the_picture_stands_alone_with_a_bar_a_contender(small, tmp_path):
+def test_the_picture_is_self_contained_with_a_bar_per_contender(small, tmp_path):
     folder, picture = run_folder(tmp_path, small), tmp_path / "speedups.svg"
     done = CliRunner().invoke(app, ["report", str(folder), "--picture", str(picture)])
     assert done.exit_code == 0, done.output
@@ -317,7 +323,7 @@ def test_the_picture_stands_alone_with_a_bar_a_contender(small, tmp_path):
     assert ("http" in drawn.replace('xmlns="http://www.w3.org/2000/svg"', "")) is False
 
 
-def test_what_the_testbed_s_training_helps_is_marked(small):
+def test_strategies_that_the_testbeds_training_helps_are_marked(small):
     rows = [
         row | {"selector": "layerskip"} for row in small["rows"] if row["selector"] == "knap-knn"
     ]
@@ -330,7 +336,7 @@ def test_what_the_testbed_s_training_helps_is_marked(small):
     assert "†" not in other
 
 
-def test_a_real_model_stands_beside_the_testbed(small):
+def test_a_real_model_is_shown_with_the_testbed(small):
     real = small | {"config": {"model": "smollm2"}, "studies": {}}
     both = Comparison(small | {"real_model": real})
     drawn = speedup_picture(both)
@@ -353,14 +359,14 @@ def test_a_run_of_studies_alone_has_no_picture(small):
             speedup_picture(bare)
 
 
-def test_a_run_is_named_by_its_folder_or_its_file_and_the_page_goes_where_asked(small, tmp_path):
+def test_a_run_is_named_by_folder_or_file_and_the_page_path_can_be_given(small, tmp_path):
     folder, out = run_folder(tmp_path, small), tmp_path / "page.html"
     arguments = ["report", str(folder / "results.json"), str(folder), "--out", str(out)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert out.read_text(encoding="utf-8").count("<article") == 2
 
 
-def test_what_cannot_be_shown_is_refused_with_the_remedy(small, tmp_path):
+def test_unreadable_results_are_refused_with_the_remedy(small, tmp_path):
     with pytest.raises(InvalidRequest, match="No results at"):
         read_run(tmp_path / "nowhere")
     folder = run_folder(tmp_path, small)
@@ -377,6 +383,18 @@ def test_what_cannot_be_shown_is_refused_with_the_remedy(small, tmp_path):
     file.rename(folder / "rows.jsonl")
     with pytest.raises(InvalidRequest, match=r"not finished.*--resume"):
         read_run(folder)
+
+
+def test_figures_of_the_engine_in_a_runs_folder_are_shown(small, tmp_path):
+    folder = run_folder(tmp_path, small)
+    assert all(figure.name != "engine" for figure in figures(read_run(folder)))
+    (folder / "engine.json").write_text(json.dumps(ENGINE), encoding="utf-8")
+    run = read_run(folder)
+    (shown,) = [figure for figure in figures(run) if figure.name == "engine"]
+    assert shown.marks == 5  # fused, two of transformers, the peer and the limit
+    content = page([run])
+    assert "peer, bf16" in content
+    assert "1.25×" in content
 
 
 def test_a_page_that_cannot_be_written_leaves_nothing_behind(small, tmp_path):

@@ -1,4 +1,4 @@
-"""The report in a real headless Chromium, at the widths of a desk and of a hand."""
+"""The report in a real headless Chromium, at the widths of a desktop and of a phone."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ COUNT = """Object.fromEntries([...document.querySelectorAll('figure')].map(figur
   [figure.dataset.figure, figure.querySelectorAll('[data-mark]').length]))"""
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 PAPER = "getComputedStyle(document.body).backgroundColor"
-# what is cut off at the right without a container of its own to scroll in
+# elements that are cut off on the right and not in a box that scrolls
 CUT = """[...document.querySelectorAll('main *')].filter(element =>
   !element.closest('.scroll') && element.getBoundingClientRect().right > innerWidth + 1)
   .map(element => element.outerHTML.slice(0, 120))"""

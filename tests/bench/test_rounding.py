@@ -1,4 +1,4 @@
-"""A comparison rounds 4-bit weights for the model's inputs once, where that is quick and pays."""
+"""A comparison fits 4-bit weights to the model's inputs once, if that is quick and useful."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ PROMPTS = [Prompt((1, 2, 3, i)) for i in range(FEWEST)]
 
 
 class Rig:
-    """A rig that notes whether its weights were rounded."""
+    """A rig that counts how often its weights are fitted."""
 
     name, model = "here", None
 
@@ -27,7 +27,7 @@ class Rig:
 
 @pytest.fixture
 def world(monkeypatch):
-    """Weights of 100 MB that nobody has rounded."""
+    """Weights of 100 MB that were not fitted yet."""
     found = SimpleNamespace(bytes=100_000_000, kept=False)
     monkeypatch.setattr(rounding, "weight_bytes", lambda model: found.bytes)
     monkeypatch.setattr(rounding, "has_rounding", lambda model: found.kept)
@@ -35,14 +35,14 @@ def world(monkeypatch):
 
 
 @pytest.mark.parametrize(("kept", "told"), [(True, "inputs"), (False, "nearest")])
-def test_it_is_done_and_said(world, kept, told):
+def test_weights_are_fitted_and_this_is_printed(world, kept, told):
     rig, said = Rig(kept), []
     assert round_if_quick(rig, PROMPTS, said.append) == told
     assert rig.rounded == 1
-    assert "once a model" in said[0]
+    assert "once per model" in said[0]
 
 
-def test_it_is_not_done_twice(world):
+def test_weights_are_not_fitted_twice(world):
     world.kept, rig = True, Rig()
     assert round_if_quick(rig, PROMPTS, print) == "inputs"
     assert not rig.rounded
@@ -57,12 +57,12 @@ def test_it_is_not_done_twice(world):
     ],
     ids=["4 bits are slower", "prices were not measured", "few prompts"],
 )
-def test_where_it_does_not_pay_weights_are_left(world, rig, prompts):
+def test_weights_are_not_fitted_if_that_gains_nothing(world, rig, prompts):
     assert round_if_quick(rig, prompts, print) == "nearest"
     assert not rig.rounded
 
 
-def test_a_large_model_is_left_to_its_own_command(world):
+def test_a_large_model_needs_its_own_command(world):
     world.bytes, rig, said = 2_000_000_000, Rig(), []
     assert round_if_quick(rig, PROMPTS, said.append) == "nearest"
     assert not rig.rounded

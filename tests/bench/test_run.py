@@ -17,7 +17,7 @@ PROMPTS = (Prompt((1, 2), "sql", "sql/0"), Prompt((3,), "story", "story/0"))
 
 
 class Scripted:
-    """Answers with its prompt reversed, and dies after so many answers."""
+    """Answers with the reversed prompt, and dies after `life` answers."""
 
     def __init__(self, name: str, life: int = 1000, preset: str = "best") -> None:
         self.name, self.life, self.preset = name, life, preset
@@ -73,7 +73,7 @@ def test_an_interrupted_run_resumes_with_finished_rows_unchanged(tmp_path):
 
 
 class Slowing(Scripted):
-    """On a machine on which every answer takes a second more than the one before."""
+    """On a machine where every answer takes a second longer than the last one."""
 
     clock = 0.0
 
@@ -97,7 +97,7 @@ def test_a_row_has_the_autoregressive_answers_just_before_and_just_after(tmp_pat
     assert {row["own_ar_decode_seconds"] for row in own} == {None}
 
 
-def test_the_baseline_answers_first_and_transformers_directly_after_it(tmp_path):
+def test_the_baseline_runs_first_and_transformers_directly_after_it(tmp_path):
     folder = RunFolder(tmp_path / "run")
     contenders = [Slowing(name, preset="") for name in ("autoregressive", "a", "transformers", "b")]
     with folder.held({}, False) as finished:
@@ -109,7 +109,7 @@ def test_the_baseline_answers_first_and_transformers_directly_after_it(tmp_path)
     assert {row["own_ar_decode_seconds"] for row in library} == {None}
 
 
-def test_a_torn_last_line_is_asked_again(tmp_path):
+def test_a_row_with_a_torn_line_is_measured_again(tmp_path):
     folder = RunFolder(tmp_path / "run")
     run(folder)
     path = folder.path / "rows.jsonl"
@@ -119,7 +119,7 @@ def test_a_torn_last_line_is_asked_again(tmp_path):
     assert len(folder.rows()) == 12
 
 
-def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(tmp_path):
+def test_a_run_is_not_overwritten_or_resumed_with_other_settings(tmp_path):
     folder = RunFolder(tmp_path / "run")
     run(folder)
     with pytest.raises(InvalidRequest, match="--resume"), folder.held({"new_tokens": 4}, False):
@@ -128,7 +128,7 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(tmp_path):
         pass
 
 
-def test_a_run_goes_on_only_on_what_began_it(tmp_path):
+def test_a_run_is_resumed_only_with_the_same_machine_and_versions(tmp_path):
     folder, began = RunFolder(tmp_path / "run"), {"threads": 4, "torch": "2.9"}
     for resume in (False, True):
         with folder.held({}, resume, began):
@@ -141,7 +141,7 @@ def test_a_run_goes_on_only_on_what_began_it(tmp_path):
         pass
 
 
-def test_what_rows_tell_themselves_may_change(tmp_path):
+def test_facts_that_each_row_records_may_change(tmp_path):
     for began, now in (({"threads": ANY}, {"threads": 2}), ({"threads": 2}, {"threads": ANY})):
         folder = RunFolder(tmp_path / str(began["threads"]))
         for resume, machine in ((False, began), (True, now), (True, began)):

@@ -44,7 +44,7 @@ def test_the_interval_holds_the_value_and_is_the_same_each_time():
     assert 1.0 <= found.low < found.value < found.high <= 50.0
 
 
-def test_equal_samples_leave_no_doubt():
+def test_equal_samples_give_an_interval_of_no_width():
     found = bootstrap([7.0] * 4, median)
     assert (found.low, found.value, found.high) == (7.0, 7.0, 7.0)
 

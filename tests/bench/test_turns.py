@@ -1,4 +1,4 @@
-"""Two answers in turns: their clocks, and that neither changes the other."""
+"""Two answers in turns: each has its own clock and does not change the other."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,12 +31,12 @@ NOTHING = Outcome(DraftPlan(SkipSet.of(2, [], []), StopRule(1)), Draft((), (), (
 
 @dataclass
 class OnOneMachine:
-    """Emits a token in so many seconds; the machine is half as fast in every other second."""
+    """Emits a token every `seconds`; every other second the machine is half as fast."""
 
     clock: TickingClock
     seconds: float
     count: int = 100
-    ran: list[float] = field(default_factory=list)  # whose rounds
+    ran: list[float] = field(default_factory=list)  # `seconds` of each round that ran
     strategy: Any = field(default_factory=Autoregressive)
 
     def rounds(self, prompt: list[int], **asked: Any) -> Iterator[Round]:
@@ -59,7 +59,7 @@ def clock(monkeypatch) -> TickingClock:
 
 
 @pytest.mark.parametrize("begins", [False, True])
-def test_a_machine_that_is_slow_for_a_while_is_slow_for_both(clock, begins):
+def test_a_machine_that_is_slow_for_a_while_slows_both(clock, begins):
     fast, slow = contender(clock, 0.01), contender(clock, 0.015)
     one, other = in_turns(fast, slow, [1], Asked(100), other_begins=begins)
     assert other.decode_seconds / one.decode_seconds == pytest.approx(1.5, rel=0.08)
@@ -76,14 +76,14 @@ def test_a_model_that_may_stay_in_the_caches_has_longer_turns(clock, costs, roun
     assert set(turns[2:10]) == {rounds}  # the first of each has the prompt's round too
 
 
-def test_each_clock_runs_while_its_own_answer_does(clock):
+def test_each_clock_runs_only_during_its_own_answer(clock):
     pair = in_turns(contender(clock, 0.01), contender(clock, 0.02), [1], Asked(100))
     total = sum(one.prefill_seconds + one.decode_seconds for one in pair)
     assert total == pytest.approx(clock.now)
     assert all(len(one.tokens) == 100 for one in pair)
 
 
-def test_an_answer_that_ends_early_leaves_the_other_to_end(clock):
+def test_the_other_answer_continues_if_one_ends_early(clock):
     one, other = in_turns(contender(clock, 0.01, count=3), contender(clock, 0.01), [1], Asked(9))
     assert (len(one.tokens), len(other.tokens)) == (3, 100)
 
@@ -93,15 +93,14 @@ def test_a_row_of_a_strategy_has_the_baseline_that_answered_in_turns_with_it(clo
     own, drafting = contender(clock, 0.015), contender(clock, 0.01)
     own.name, drafting.name = BASELINE, "drafting"
     station = Station([own, drafting])
-    for _ in range(repeat + 1):  # who begins alternates
+    for _ in range(repeat + 1):  # the first one alternates
         row = station(Question(("drafting", ""), Prompt((1,), "sql", "sql/0"), 0.0, 0))
     seconds = row["own_ar_decode_seconds"] / row["decode_seconds"]
     assert seconds == pytest.approx(1.5, rel=0.08)
 
 
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-@pytest.mark.parametrize("executor", ["fused", "module"])
-def test_answers_in_turns_are_those_given_alone(executor, temperature):
+@pytest.mark.parametrize(("executor", "temperature"), [("fused", 1.0), ("module", 0.0)])
+def test_answers_in_turns_are_the_same_as_alone(executor, temperature):
     model, costs = tiny_model(Tiny(layers=4)), CostModel.even(4)
     walked = FusedExecutor(model) if executor == "fused" else ModuleExecutor(model)
     one, other = (

@@ -19,7 +19,7 @@ def test_the_verdict_names_the_fastest_and_where_it_gains_least():
     assert "All greedy answers are identical" in said.sentence
 
 
-def test_the_verdict_names_those_that_cannot_be_told_apart():
+def test_the_verdict_names_strategies_with_overlapping_intervals():
     near = with_paces(knapspec=1.5, static_bo=1.503, knap_knn=1.2)
     sentence = verdict(near).sentence
     assert "overlap" in sentence
@@ -38,7 +38,7 @@ def test_the_verdict_names_all_that_overlap_the_fastest():
     assert others.count(" and ") == 1
 
 
-def test_a_contender_is_written_as_the_command_line_takes_it():
+def test_a_contender_is_written_as_on_the_command_line():
     for written in ("swift", "swift:faithful", "swift:faithful+window=8", "swift+window=8"):
         named = read_named(written)
         settings = written.partition("+")[2]
@@ -47,7 +47,7 @@ def test_a_contender_is_written_as_the_command_line_takes_it():
     assert str(ContenderName("transformers", "")) == "transformers"
 
 
-def test_the_verdict_says_that_nothing_pays_and_what_to_do_instead():
+def test_the_verdict_says_if_no_strategy_is_faster():
     said = verdict(with_paces(knapspec=0.9))
     assert said.winner is None
     assert not said.pays
@@ -78,7 +78,7 @@ def test_the_verdict_never_names_a_strategy_that_never_drafted():
     assert all(choice.winner is None for choice in choices(none))
 
 
-def test_the_verdict_admits_differing_answers():
+def test_the_verdict_says_if_answers_differ():
     small = small_results()
     rows = [row | {"exact_match": row["domain"] != "sql"} for row in small["rows"]]
     said = verdict(Comparison(small | {"rows": rows, "summary": summed_up(rows)}))

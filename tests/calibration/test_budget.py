@@ -1,4 +1,4 @@
-"""Seconds of calibrations: what answers take, and how much every strategy searches."""
+"""Time of calibrations: for answers, and for the search of every strategy."""
 
 from collections import Counter
 
@@ -34,7 +34,7 @@ def test_answers_keep_within_their_seconds_as_many_in_each_domain(share):
     assert 16 <= found.new_tokens <= 64
 
 
-def test_something_is_answered_however_short_the_time():
+def test_a_minimum_is_answered_even_without_time():
     found = answers_within(COSTS, PROMPTS, 64, 0.0)
     assert Counter(prompt.domain for prompt in found.prompts) == {"sql": 3, "story": 3}
     assert found.new_tokens == 16
@@ -47,14 +47,14 @@ def test_a_domain_with_fewer_prompts_keeps_them_all():
     assert Counter(prompt.domain for prompt in found.prompts)["story"] == 3
 
 
-def test_more_time_brings_enough_sets_first_and_then_more_prompts():
+def test_more_time_gives_enough_sets_first_and_then_more_prompts():
     found = [equal_effort(COSTS, PROMPTS, 64, seconds * WHOLE.seconds) for seconds in (0.005, 50.0)]
     assert found[0].searched == 1
     assert found[0].evaluations < found[1].evaluations == ENOUGH * 2 * LAYERS
     assert found[1].searched == 6  # the others are chosen and judged by
 
 
-def test_total_seconds_are_kept_and_said_before_it_begins():
+def test_total_seconds_are_kept_and_printed_before_calibration():
     each = 0.5 * WHOLE.seconds
     shared = shared_between(3, COSTS, PROMPTS, 64, each)
     assert shared.answers.seconds <= ANSWERS_SHARE * 3 * each

@@ -1,4 +1,4 @@
-"""The lab measures what generation does, says how far it is, and never measures twice."""
+"""The lab measures what generation does, reports progress, and never measures twice."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ class Counting:
 
 
 def really_accepted(skips, prompts, count):
-    """Share of first drafted tokens that stand, in generations that draft one token a round."""
+    """Accepted share of drafted tokens, in generations that draft one token per round."""
     executor = planted_executor("llama")
     stood = drafted = 0
     for prompt in prompts:
@@ -54,19 +54,19 @@ def test_acceptance_is_that_of_the_planted_sublayers():
     assert other.value < 0.9
 
 
-def test_acceptance_is_near_what_generations_accept():
-    prompts = planted_prompts(each=8)
+def test_acceptance_is_close_to_that_of_generations():
+    prompts = planted_prompts(each=5)
     (estimate,) = planted_lab("llama", new_tokens=40).acceptance([SOME], prompts)
     assert abs(estimate.value - really_accepted(SOME, prompts, 41)) < 0.1
 
 
-def test_sampled_answers_are_judged_by_the_chance_that_a_token_stands():
+def test_sampled_answers_are_judged_by_acceptance_probabilities():
     sampled = planted_lab("llama", sampled=True)
     free, other = sampled.acceptance([PLANTED, SOME], PROMPTS)
     assert free.value == pytest.approx(1.0)
     assert 0.0 < other.value < 1.0
     assert other.value != planted_lab("llama").acceptance([SOME], PROMPTS)[0].value
-    again = planted_lab("llama", sampled=True)  # draws depend on the prompt alone
+    again = planted_lab("llama", sampled=True)  # the seed depends only on the prompt
     assert again.acceptance([SOME], PROMPTS[::-1])[0].value == pytest.approx(other.value)
     plan = DraftPlan(PLANTED, StopRule(3))
     assert sampled.seconds_per_token(plan, PROMPTS[:1], 5) > 0.0
@@ -102,7 +102,7 @@ def test_seconds_are_divided_by_the_tokens_that_were_emitted(monkeypatch):
     assert seconds == pytest.approx(6.0 / 30)
 
 
-def test_progress_is_told_for_answers_and_for_reading():
+def test_progress_is_reported_for_answers_and_for_reading():
     told = []
     lab = planted_lab("llama", tell=lambda *line: told.append(line))
     lab.acceptance([SOME], PROMPTS)
@@ -142,7 +142,7 @@ def test_notes_cut_in_the_middle_of_a_line_lose_that_line_only(tmp_path):
     assert notes.read_text() == whole
 
 
-def test_notes_of_another_model_are_not_believed(tmp_path):
+def test_notes_of_another_model_are_not_used(tmp_path):
     notes = tmp_path / "notes.jsonl"
     planted_lab("llama", notes=notes, facts={"model": "a"}).acceptance([PLANTED], PROMPTS)
     executor = Counting(planted_executor("llama"))
@@ -152,7 +152,7 @@ def test_notes_of_another_model_are_not_believed(tmp_path):
 
 
 @pytest.mark.parametrize(("named", "ends"), [(None, set()), (0, {0}), ([3, 4], {3, 4})])
-def test_answers_end_at_what_the_generation_config_names(named, ends):
+def test_answers_end_at_the_tokens_of_the_generation_config(named, ends):
     model = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=named))
     assert ends_of(model) == ends
 
@@ -172,7 +172,7 @@ def test_a_note_that_cannot_be_added_is_refused(tmp_path):
         lab.acceptance([PLANTED], PROMPTS)
 
 
-def test_a_kill_while_notes_are_read_again_loses_none_of_them(tmp_path, monkeypatch):
+def test_a_kill_while_notes_are_rewritten_loses_none(tmp_path, monkeypatch):
     notes = tmp_path / "notes.jsonl"
     planted_lab("llama", notes=notes).acceptance([PLANTED], PROMPTS)
     whole = notes.read_text()
@@ -187,8 +187,8 @@ def test_a_kill_while_notes_are_read_again_loses_none_of_them(tmp_path, monkeypa
     assert notes.read_text() == whole
 
 
-def test_sampled_answers_draw_where_the_model_is(monkeypatch):
-    """A generator on another device could not draw from its laws."""
+def test_sampled_answers_use_a_generator_on_the_models_device(monkeypatch):
+    """A generator on another device cannot sample from its distributions."""
     places, made = [], torch.Generator
 
     def watched(*given):
@@ -202,7 +202,7 @@ def test_sampled_answers_draw_where_the_model_is(monkeypatch):
     assert set(places) == {planted_executor("llama").device}
 
 
-def test_keys_of_prompts_that_are_done_make_room_for_others(monkeypatch):
+def test_cached_keys_of_other_prompts_are_dropped_if_memory_is_short(monkeypatch):
     monkeypatch.setattr("specframe.calibration.lab.ROOM", 1)
     lab = planted_lab("llama")
     first = lab.acceptance([SOME], PROMPTS[:2])
@@ -221,7 +221,7 @@ def test_a_measurement_without_prompts_is_refused():
         lab.vectors((), 0, "mean")
 
 
-def test_a_model_is_told_from_one_of_other_weights():
+def test_model_facts_differ_for_other_weights():
     shape = ModelShape(1, 16, 31, 2, 1, 8, 24, 64)
     executor = planted_executor("llama")
     one, same, other = (planted_llama(shape, {}, seed=seed) for seed in (0, 0, 1))

@@ -1,4 +1,4 @@
-"""A model's weights are rounded for what its layers read on some texts."""
+"""A model's weights are fitted to the inputs of its layers on some texts."""
 
 import pytest
 import torch
@@ -30,11 +30,10 @@ def inputs_of(model, layer):
     return torch.cat(read)
 
 
-@pytest.mark.parametrize("executor", [None, FusedExecutor, ModuleExecutor])
+@pytest.mark.parametrize("executor", [FusedExecutor, ModuleExecutor])
 def test_every_layer_is_rounded_for_its_own_inputs(executor):
     model = tiny_model(Tiny())
-    if executor is not None:
-        executor(model)  # the fused one joins weights
+    executor(model)  # the fused one joins weights
     layers = [m for m in model.modules() if type(m) is nn.Linear]
     assert not has_rounding(model)
     assert round_weights(model, TEXTS) == len(layers)
@@ -47,7 +46,7 @@ def test_every_layer_is_rounded_for_its_own_inputs(executor):
         assert float(same.float().mean()) > 0.98
 
 
-def test_few_moments_at_once_give_the_same_codes(monkeypatch):
+def test_second_moments_in_small_groups_give_the_same_codes(monkeypatch):
     model = tiny_model(Tiny())
     weight = model.model.layers[1].mlp.down_proj.weight
     round_weights(model, TEXTS)
@@ -65,6 +64,6 @@ def test_nothing_is_left_on_the_model():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_it_needs_texts():
+def test_rounding_needs_texts():
     with pytest.raises(InvalidRequest, match="at least one"):
         round_weights(tiny_model(Tiny()), [])

@@ -1,4 +1,4 @@
-"""A calibration is kept with what it was calibrated on, and resumed where it was interrupted."""
+"""A calibration is saved with its prompts, and resumed after an interruption."""
 
 from dataclasses import replace
 
@@ -27,14 +27,14 @@ def registered(monkeypatch):
     register(monkeypatch)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rig():
     noise = {i: 0.0 if i in PLANTED else 1.0 for i in range(2 * LAYERS)}
     return Rig.of(planted_llama(SHAPE, noise), costs=plain_costs(LAYERS))
 
 
 def measuring(rig, folder, prompts=PROMPTS):
-    """The lab, and a list that grows with each measurement that is really made."""
+    """The lab, and a list that grows with each measurement that is not read from notes."""
     lab = resumable_lab(rig, prompts, folder, new_tokens=8)
     made = []
     judge = lab._judge
@@ -81,7 +81,7 @@ def test_notes_on_other_prompts_are_not_used(rig, tmp_path):
     assert len(made) == len(PROMPTS)
 
 
-def test_a_prompt_that_was_calibrated_on_may_not_be_asked():
+def test_benchmark_prompts_that_were_calibrated_on_are_refused():
     asked = [Prompt((1, 2), "sql", "sql/0"), Prompt((3,), "story", "story/0")]
     refuse_overlap(asked, [Prompt((1, 2, 3)).digest])
     with pytest.raises(InvalidRequest, match="'story/0' first"):

@@ -1,4 +1,4 @@
-"""A lab on workers measures what a lab here does, whoever dies; the workers are played here."""
+"""A lab on workers gives the results of a local one, even if workers die. Workers are simulated."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,18 +18,19 @@ from specframe.scheduling.workers import Event
 from specframe.types import Prompt, SkipSet
 
 PROMPTS = [Prompt((1 + i, 2, 3 + i), "sql", f"sql/{i}") for i in range(5)]
+SHORT_SEARCH = {"evaluations": "8", "domain_evaluations": "6"}
 SETS = [SkipSet.none(4), SkipSet.of(4, attention=[1]), SkipSet.of(4, mlp=[1, 2])]
 
 
 class PlayedWorkers:
-    """So many lab workers in this process; `deaths` are numbers of jobs that end their worker."""
+    """`count` lab workers in this process; the worker of each job number in `deaths` dies."""
 
     def __init__(self, rig: Rig, count: int, deaths: Sequence[int] = ()) -> None:
         self._rig, self.count, self._deaths, self._born = rig, count, set(deaths), 0
         self.jobs: list[tuple[str, Any]] = []
         self._free: dict[str, LabWorker] = {}
         self._asked: list[tuple[str, LabWorker, Any]] = []
-        self.at_once = 0  # most jobs that were asked for together
+        self.at_once = 0  # most jobs that ran together
         for _ in range(count):
             self._start()
 
@@ -68,18 +69,13 @@ def lab_on(workers: PlayedWorkers, rig: Rig, notes: Path | None = None) -> Share
     return lab
 
 
-def judged_here(rig: Rig) -> list[Any]:
-    lab = rig.lab(new_tokens=12)
-    assert type(lab) is ModelLab
-    return [lab.acceptance(SETS, PROMPTS), lab.acceptance(SETS[1:], PROMPTS[:1])]
-
-
-@pytest.mark.parametrize("deaths", [(), (1,), (3, 4, 9), (6, 12)])
-def test_the_workers_measure_what_one_process_does_whoever_dies(rig, deaths):
+@pytest.mark.parametrize("deaths", [(), (3, 4, 9), (6, 12)])
+def test_workers_give_the_results_of_one_process_even_if_some_die(rig, deaths):
     workers = PlayedWorkers(rig, 2, deaths)
-    lab = lab_on(workers, rig)
-    found = [lab.acceptance(SETS, PROMPTS), lab.acceptance(SETS[1:], PROMPTS[:1])]
-    assert found == judged_here(rig)
+    here, there = rig.lab(new_tokens=12), lab_on(workers, rig)
+    assert type(here) is ModelLab
+    for sets, prompts in ((SETS, PROMPTS), (SETS[1:], PROMPTS[:1])):
+        assert there.acceptance(sets, prompts) == here.acceptance(sets, prompts)
 
 
 def test_a_prompt_is_answered_once_and_stays_with_its_worker(rig):
@@ -96,7 +92,7 @@ def test_a_prompt_is_answered_once_and_stays_with_its_worker(rig):
     assert len(set.union(*homes.values())) == 3
 
 
-def test_what_was_measured_is_noted_and_not_asked_again(rig, tmp_path):
+def test_measurements_are_read_from_notes_and_not_repeated(rig, tmp_path):
     first = lab_on(PlayedWorkers(rig, 2), rig, tmp_path / "notes.jsonl")
     found = first.acceptance(SETS, PROMPTS)
     workers = PlayedWorkers(rig, 2)
@@ -106,9 +102,9 @@ def test_what_was_measured_is_noted_and_not_asked_again(rig, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["static-bo", "knap-knn"])
-def test_a_search_goes_the_same_way_and_judges_nothing_twice(rig, name):
-    """With one prompt to race on, there is work for two only where two sets are judged at once."""
-    options = {"static-bo": {"evaluations": "30"}, "knap-knn": {"domain_evaluations": "12"}}[name]
+def test_a_search_finds_the_same_sets_and_judges_none_twice(rig, name):
+    """Even with one prompt, several workers have work if several sets are judged at once."""
+    options = {"evaluations": "12"} if name == "static-bo" else SHORT_SEARCH
     strategy = rig.strategy(name, "best", {**options, "seconds": "1e9"})
     here = strategy.calibrate(rig.lab(new_tokens=12), PROMPTS)
     for count, deaths in ((1, ()), (3, (8, 30))):
@@ -121,17 +117,17 @@ def test_a_search_goes_the_same_way_and_judges_nothing_twice(rig, name):
         assert set(judged.values()) == {1}
 
 
-def test_a_calibration_that_was_killed_asks_the_workers_for_nothing_known(rig, tmp_path):
+def test_a_resumed_calibration_repeats_no_known_measurement(rig, tmp_path):
     strategy = rig.strategy("static-bo", "best", {"evaluations": "30", "seconds": "1e9"})
     notes = tmp_path / "notes.jsonl"
     first = strategy.calibrate(lab_on(PlayedWorkers(rig, 2), rig, notes), PROMPTS)
     workers = PlayedWorkers(rig, 2)
     assert strategy.calibrate(lab_on(workers, rig, notes), PROMPTS).skip_sets() == first.skip_sets()
     known = {(job.tokens, skips) for _, job in workers.jobs for skips in job.sets}
-    assert len(known) < 12  # sets that were likely and then not asked for
+    assert len(known) < 12  # sets that were judged ahead and then not needed
 
 
-def test_a_prompt_that_ends_three_workers_is_told_of(rig):
+def test_a_prompt_on_which_three_workers_died_is_an_error(rig):
     lab = lab_on(PlayedWorkers(rig, 1, deaths=(1, 2, 3)), rig)
     with pytest.raises(WorkersFailed, match="on one prompt of 3 tokens"):
         lab.answer(PROMPTS[:1])

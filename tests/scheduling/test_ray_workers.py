@@ -1,4 +1,4 @@
-"""A local Ray cluster, really started: its workers, their deaths, and what is refused."""
+"""A real local Ray cluster: its workers, their deaths, and refusals."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from specframe.scheduling.ray_workers import Cluster, RayWorkers
 from specframe.scheduling.workers import carry_out
 from specframe.types import Prompt
 
-PROMPTS = 20  # for eight workers, so that some have no prompt of their own at the end
+PROMPTS = 20  # for eight workers, so that some help others at the end
 
 
 def test_without_ray_the_remedy_is_named(monkeypatch):
@@ -36,7 +36,7 @@ def test_a_cluster_of_nothing_is_refused(wrong):
 
 @pytest.fixture(scope="module")
 def ray():
-    """A cluster of eight processors, whatever the machine has."""
+    """A cluster of eight processors on any machine."""
     ray = pytest.importorskip("ray", reason="needs the extra [ray]")
     ray.init(
         address="local",
@@ -75,13 +75,15 @@ def test_eight_workers_sleep_at_once_nine_tenths_of_the_time(ray):
     keys = {(row["selector"], row["prompt"]) for row in rows}
     assert len(keys) == len(names) * PROMPTS
     assert len({row["worker"]["id"] for row in rows}) == 8
-    again = 2 * (len(names) - 2) * contenders[0].seconds  # the baseline, around each strategy
+    again = (
+        2 * (len(names) - 2) * contenders[0].seconds
+    )  # the baseline, before and after each strategy
     alone = PROMPTS * (sum(one.seconds for one in contenders) + again)
     assert alone / (8 * took) >= 0.9
 
 
 @pytest.mark.slow
-def test_a_question_that_ends_three_workers_is_given_up_and_the_others_are_answered(ray):
+def test_a_question_on_which_three_workers_died_is_given_up(ray):
     contenders = [Sleeper("autoregressive"), Sleeper("calm"), Sleeper("wild", deadly=2)]
     todo, make = asked(contenders, 4), partial(sleeping, contenders=contenders)
     with RayWorkers.started(Cluster(workers=2, threads=1), make) as workers:
@@ -135,7 +137,7 @@ def exiting(worker):
 
 
 @pytest.mark.slow
-def test_workers_that_all_die_while_they_load_are_told_of(ray):
+def test_workers_that_all_die_while_loading_are_an_error(ray):
     with RayWorkers.started(Cluster(workers=1, threads=1), exiting) as workers:
         for _ in range(2):
             assert workers.wait() is None

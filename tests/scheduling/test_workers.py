@@ -26,7 +26,7 @@ class Numbers:
         raise AssertionError("this process does not die")
 
 
-def test_this_process_does_jobs_one_after_another_and_only_when_asked_for_the_next():
+def test_this_process_runs_each_job_only_when_its_result_is_needed():
     done: list[int] = []
 
     def do(job: int) -> int:

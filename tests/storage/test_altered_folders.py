@@ -1,4 +1,4 @@
-"""A calibrated folder may hold anything: it loads, or is refused with one typed error."""
+"""A calibrated folder with an altered manifest loads, or is refused with a typed error."""
 
 import json
 import shutil
@@ -13,7 +13,10 @@ from specframe.contract.naming import strategy_from
 from specframe.errors import SpecframeError
 
 SAVED = Path(__file__).parents[1] / "strategies" / "saved_by_0_1"
-KINDS = sorted(folder.name for folder in SAVED.iterdir())
+KINDS = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "oracle" else name  # as static-bo
+    for name in sorted(folder.name for folder in SAVED.iterdir())
+]
 SHAPE = small_shape(3)  # of the model they were saved for
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 
@@ -53,7 +56,7 @@ def replaced(value, path, new):
 
 
 def use(folder):
-    """As a generation does: load, start, plan the first round."""
+    """Load, start and plan the first round, as a generation does."""
     context = context_at(SHAPE, prompt_states={6: vector_of((0, 99, 7))[None]})
     strategy_from(str(folder), SHAPE).planner_for(SHAPE).plan(context)
 

@@ -1,4 +1,4 @@
-"""Frozen values come back from disk as they were, or are refused with what to do."""
+"""Frozen values are loaded unchanged, or refused with a remedy."""
 
 import json
 from collections.abc import Mapping
@@ -58,7 +58,9 @@ def test_another_fingerprint_is_refused_with_both_values_and_the_remedy(tmp_path
     save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
     with pytest.raises(CalibrationMismatch, match=r"dtype float32; .* dtype bfloat16. Calibrate"):
         load(tmp_path, FACTS | {"dtype": "bfloat16"})
-    assert load(tmp_path, {"model": "tiny"}).names == anchors.names  # only what is asked must fit
+    assert (
+        load(tmp_path, {"model": "tiny"}).names == anchors.names
+    )  # only the given facts must match
 
 
 def edited(folder, **changes):
@@ -128,7 +130,7 @@ def test_a_missing_or_broken_manifest_is_refused(tmp_path):
         load(tmp_path)
 
 
-def test_tensors_that_cannot_be_written_are_an_error_and_what_was_there_stays(tmp_path, anchors):
+def test_tensors_that_cannot_be_written_are_an_error_and_old_content_is_kept(tmp_path, anchors):
     save_artefact(tmp_path, anchors, kind="anchors", fingerprint=FACTS)
 
     def refuse(*_):
@@ -142,7 +144,7 @@ def test_tensors_that_cannot_be_written_are_an_error_and_what_was_there_stays(tm
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_value_that_is_no_data_is_refused(tmp_path):
+def test_a_value_of_an_unknown_type_is_refused(tmp_path):
     with pytest.raises(ArtefactError, match="object cannot be saved"):
         save_artefact(tmp_path, object(), kind="anchors", fingerprint=FACTS)
 

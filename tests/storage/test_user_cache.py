@@ -1,4 +1,4 @@
-"""What is written is whole, readable as other files are, or refused."""
+"""Files are written as a whole, with the usual mode, or refused."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_a_written_file_has_the_mode_of_any_other(tmp_path):
     assert modes == {(tmp_path / "figures.json").stat().st_mode}
 
 
-def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
+def test_a_file_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
     (tmp_path / "taken").mkdir()
     for path in (tmp_path / "no" / "a.txt", tmp_path / "taken"):
         with pytest.raises(ArtefactError, match="cannot be written"):
@@ -32,7 +32,7 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]
 
 
-def test_a_kill_while_writing_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_kill_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     write_text(path, "before")
 

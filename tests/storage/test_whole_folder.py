@@ -1,4 +1,4 @@
-"""A folder is complete or absent, whatever happens while it is written."""
+"""A folder is complete or absent, even if writing it fails."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def fail(target, error):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_error_leaves_what_was_there(error, tmp_path):
+def test_an_error_keeps_the_old_folder(error, tmp_path):
     target = tmp_path / "model"
     fill(target, "one", "1")
     with pytest.raises(error):
@@ -51,7 +51,7 @@ def test_an_error_leaves_what_was_there(error, tmp_path):
     assert names(tmp_path) == ["model"]
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     for left in (".model.new", ".model.old"):
         (tmp_path / left).mkdir()
         (tmp_path / left / "half").write_text("")
@@ -60,7 +60,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert names(tmp_path / "model") == ["a.txt", INVENTORY]
 
 
-def test_what_a_process_killed_over_another_folder_left_is_removed_too(tmp_path):
+def test_leftovers_of_a_process_killed_over_another_folder_are_removed_too(tmp_path):
     (tmp_path / ".other.new").mkdir()
     (tmp_path / ".other.new" / "half").write_text("")
     fill(tmp_path / "model", "one", "1")

@@ -1,4 +1,4 @@
-"""How fast this machine streams memory, by plain readers."""
+"""Memory bandwidth of this machine, measured with plain readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Reading", "best_bandwidth", "reading"]
 SUM_BYTES = 2_000_000_000
 COPY_BYTES = 500_000_000
 MATRIX_SIDE = 4096
-MATRICES = 16  # 0.5 GB together: no cache holds them
+MATRICES = 16  # 0.5 GB together, larger than any cache
 
 
 class Reading(NamedTuple):
@@ -28,9 +28,9 @@ class Reading(NamedTuple):
 def best_bandwidth(
     device: torch.device, finish: Callable[[], object], turns: int = 5
 ) -> dict[str, float]:
-    """Bytes a second of each reader, at its best turn."""
+    """Bytes per second of each reader in its best turn."""
     found = {}
-    for name in READERS:  # one after the other: their arrays need not fit at once
+    for name in READERS:  # one after the other, so that their arrays need not fit together
         work, size = reading(name, device)
         found[name] = size / min(in_turns({0: seconds_of(work, finish)}, turns)[0])
     return found

@@ -1,4 +1,4 @@
-"""The figures of `bench engine` as one line per program that decoded, for tables of any kind."""
+"""The figures of `bench engine` as one line per program, for tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADS = ("decoding by", "tokens/s", "ms per token", "share of the limit", "fused
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """How fast one program decoded, and what the fused executor and the memory make of it."""
+    """Speed of one program, relative to the memory limit and to the fused executor."""
 
     name: str
     tokens_per_second: float
@@ -34,7 +34,7 @@ class Decoder:
 
 
 def decoders(figures: Mapping[str, Any]) -> list[Decoder]:
-    """The fused executor, transformers by cache, the peers, and the memory's own limit."""
+    """The fused executor, transformers by cache, the peers, and the memory limit."""
     limit, speeds = figures["limit_tokens_per_second"], figures["tokens_per_second"]
     named = {"fused": speeds[FUSED]}
     named |= {f"transformers, {arm} cache": speed for arm, speed in speeds.items() if arm != FUSED}

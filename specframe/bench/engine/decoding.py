@@ -20,7 +20,7 @@ LIBRARY = ("dynamic", "static")  # caches of transformers
 class DecodeClock:
     """A streamer that notes when the first and the last new token arrive.
 
-    The time of the prompt and of the first token is left out, so that decoding alone counts.
+    The time until the first token is left out, so that only decoding counts.
     """
 
     def __init__(self, finish: Callable[[], object] = lambda: None) -> None:
@@ -48,7 +48,7 @@ class DecodeClock:
 def decode_trials(
     model: Any, prompt: Sequence[int], tokens: int, finish: Callable[[], object]
 ) -> dict[str, Callable[[], float]]:
-    """Per arm a trial that decodes `tokens` + 1 tokens and returns the seconds of all but one."""
+    """By arm: a trial that decodes `tokens` + 1 tokens; its seconds leave out the first."""
     speculator = SelfSpeculator(model)
     ids = torch.tensor([list(prompt)], device=model.device)
 

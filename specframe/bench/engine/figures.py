@@ -37,15 +37,15 @@ MEANING = {
     "ar_vs_transformers": "tokens/s of fused autoregressive decoding over the faster library cache",
     "tokens_per_second": "greedy decoding after a 200-token prompt, by arm, medians of blocks",
     "bandwidth_share": "fused tokens/s over limit_tokens_per_second, both in the same turns",
-    "bandwidth_bytes_per_second": "what plain readers of memory reach on this machine, best turn",
-    "limit_tokens_per_second": "bytes a second of the best reader over the weights read per token",
+    "bandwidth_bytes_per_second": "memory bandwidth that plain readers reach here, best turn",
+    "limit_tokens_per_second": "bytes/s of the best reader over the weights read per token",
     "peers": "ms per token of another program with the same weights, from --peer-json",
     "products_ms": "median ms of the matrix products of one token, with nothing between them",
     "outside_products_share": "1 - products_ms over ms of one token",
-    "operations": "ms and calls per token of each operation, where --profile asked for them",
+    "operations": "ms and calls per token of each operation, if --profile is given",
     "verify8_over_1": "ms of verifying 8 drafted tokens (9 rows) over ms of one token",
     "overhead_share": "1 - seconds inside the executor's walks / wall seconds of the decode loop",
-    "overhead": "the loop behind overhead_share: half skipped, 6 drafts, 128 tokens, all accepted",
+    "overhead": "the loop of overhead_share: half skipped, 6 drafts, 128 tokens, all accepted",
     "memory": "bytes a generation of 1,500 + 128 tokens adds to the loaded model at its peak",
 }
 
@@ -78,7 +78,8 @@ def engine_options(
     """Options from what the user typed."""
     if shape is not None and model is not None:
         raise InvalidRequest(
-            f"--shape {shape} asks for random weights and --model {model} for a model's. Give one."
+            f"--shape {shape} means random weights, and --model {model} the weights of a model. "
+            f"Give one."
         )
     compute_with(threads)
     require_dtype(dtype)
@@ -141,10 +142,10 @@ def _operations(executor: Executor, prompt: Sequence[int]) -> dict[str, dict[str
 def _decoding(
     model: Any, prompt: Sequence[int], options: EngineOptions, read: int, reader: str
 ) -> dict[str, Any]:
-    """Tokens a second by arm, fused over the faster of transformers' two, and over memory.
+    """Tokens per second by arm; fused relative to the faster cache of transformers and to memory.
 
-    `read` are the bytes of weights that a token reads. Memory is read in the same turns, since it
-    is not always as fast where others use it too.
+    `read`: bytes of weights that are read for each token. Memory is read in the same turns, since
+    other programs may slow it down for a while.
     """
     shape = options.shape
     work, size = reading(reader, options.device)

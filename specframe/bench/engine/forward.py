@@ -20,7 +20,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75)
 def forward_ms(
     executor: Executor, prompt: Sequence[int], finish: Callable[[], object], turns: int
 ) -> dict[str, dict[str, float]]:
-    """Skipped share -> rows -> median milliseconds, embedding and head included."""
+    """Skipped share -> rows -> median milliseconds, including embedding and head."""
     cache = executor.new_cache(len(prompt) + max(ROWS))
     executor.walk(chain_step(prompt, 0, cache.data.device), cache, rows=None)
     cache.commit(range(len(prompt)))

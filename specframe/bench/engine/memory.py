@@ -1,4 +1,4 @@
-"""How much memory a generation takes beyond the loaded model, measured in a process of its own."""
+"""Memory of a generation beyond the loaded model, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["MemoryUse", "measure_memory", "require_room"]
 PROMPT_TOKENS = 1500
 NEW_TOKENS = 128
 STATUS = Path("/proc/self/status")
-RESET_PEAK = "5"  # what clear_refs takes to start the peak again at the present size
+RESET_PEAK = "5"  # written to clear_refs, resets the peak to the current size
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class MemoryUse:
     growth: int  # peak of a generation minus the size after loading and fusing
     keys_and_values: int
     weights: int
-    peak_was_reset: bool  # otherwise the peak of loading may hide in the growth
+    peak_was_reset: bool  # if not, growth may include the peak of loading
 
     @property
     def over_keys_and_values(self) -> float:
@@ -36,7 +36,7 @@ class MemoryUse:
 
 
 def require_room(shape: BenchShape) -> None:
-    """Refuse a model with fewer positions than the longest text that is measured."""
+    """Refuse a model with fewer positions than the longest measured text."""
     if shape.positions < PROMPT_TOKENS + NEW_TOKENS:
         raise InvalidRequest(
             f"bench engine generates {NEW_TOKENS} tokens after {PROMPT_TOKENS}, and {shape.name} "
@@ -45,7 +45,7 @@ def require_room(shape: BenchShape) -> None:
 
 
 def measure_memory(shape: BenchShape, threads: int, device: str) -> MemoryUse | None:
-    """Generate 128 tokens after 1,500 in a fresh process; None where the system reports no peak."""
+    """Generate 128 tokens after 1,500 in a fresh process; None if the system reports no peak."""
     if device == "cpu" and not STATUS.exists():
         return None
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:

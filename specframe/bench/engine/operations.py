@@ -1,4 +1,4 @@
-"""Where the time of a token goes: its matrix products alone, and every operation by name."""
+"""Time of a token: of its matrix products alone, and of every operation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WALKS = 10
 
 
 def products_ms(executor: Any, finish: Callable[[], object], turns: int) -> float:
-    """Median milliseconds of the matrix products of one token, run without anything between."""
+    """Median milliseconds of the matrix products of one token, run without other operations."""
     trial = seconds_of(executor.products_alone, finish)
     return 1e3 * median(in_turns({0: trial}, turns, warm_ups=2)[0])
 

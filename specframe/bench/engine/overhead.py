@@ -20,7 +20,7 @@ __all__ = ["TimedExecutor", "measure_overhead"]
 
 DRAFTS = 6
 NEW_TOKENS = 128
-# computed and compared at every step, and never reached: random weights have no confident tokens
+# compared at every step but never reached
 CONFIDENCE = 1e-9
 
 
@@ -49,7 +49,7 @@ class TimedExecutor:
         return passed
 
     def chain(self, *arguments: Any) -> None:
-        """None: drafts are made walk by walk, so that each is timed."""
+        """None, so that drafts run walk by walk and each is timed."""
         return
 
     def decide(self, *arguments: Any, **keywords: Any) -> None:
@@ -72,7 +72,7 @@ def measure_overhead(
     finish: Callable[[], object],
     turns: int,
 ) -> dict[str, float]:
-    """`executor` runs a model to which the skipped sublayers contribute nothing."""
+    """Medians over turns; in the model of `executor`, skipped sublayers contribute nothing."""
     shares, walk_seconds, other_seconds, accepted = [], [], [], []
     for turn in range(turns + 1):
         timed = TimedExecutor(executor, finish)

@@ -1,4 +1,4 @@
-"""The models that are measured: random weights in two sizes, or a model by name."""
+"""The measured models: random weights in two sizes, or a model by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-LARGE = 500_000_000  # parameters from which on measurements take fewer turns
+LARGE = 500_000_000  # parameters; larger models are measured in fewer turns
 
 
 @dataclass(frozen=True, slots=True)

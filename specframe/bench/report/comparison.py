@@ -24,7 +24,7 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Setting:
-    """What is compared with what: only entries of one setting are."""
+    """Only entries of the same setting are compared."""
 
     context: int
     temperature: float
@@ -37,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ContenderName:
-    """A strategy in one of its presets, or transformers; as text what the command line takes."""
+    """A strategy with a preset, or transformers; `str` gives the spelling of the command line."""
 
     selector: str
     preset: str
@@ -50,7 +50,7 @@ class ContenderName:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What the marks of figures carry."""
+        """Attributes for the marks of figures."""
         return {"selector": self.selector, "preset": self.preset}
 
     @property
@@ -70,27 +70,27 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """Of the run."""
+        """Name of the run."""
         return str(self.results.get("run") or "run")
 
     @property
     def rows(self) -> list[Entry]:
-        """One an answer."""
+        """One per answer."""
         return list(self.results.get("rows") or [])
 
     @property
     def summary(self) -> list[Entry]:
-        """One a contender, domain and setting."""
+        """One per contender, domain and setting."""
         return list(self.results.get("summary") or [])
 
     @property
     def settings(self) -> list[Setting]:
-        """In the order in which they were asked for."""
+        """In their original order."""
         return list(dict.fromkeys(setting_of(entry) for entry in self.summary))
 
     @property
     def domains(self) -> list[str]:
-        """In the order in which they were asked for, without their mean."""
+        """In their original order, without their mean."""
         found = dict.fromkeys(str(entry["domain"]) for entry in self.summary)
         return [domain for domain in found if domain != MEAN]
 
@@ -104,7 +104,7 @@ class Comparison:
 
     @property
     def studies(self) -> dict[str, Mapping[str, Any]]:
-        """What studies found, by name."""
+        """Results of studies by name."""
         found = self.results.get("studies") or {}
         return {name: study for name, study in found.items() if isinstance(study, Mapping)}
 
@@ -116,13 +116,13 @@ class Comparison:
 
     @property
     def model(self) -> str:
-        """Name of the model; empty where it is not known."""
+        """Name of the model; empty if unknown."""
         config = self.results.get("config") or {}
         return str(config.get("model") or "") if isinstance(config, Mapping) else ""
 
     @property
     def real(self) -> Comparison | None:
-        """The same strategies on a real model, if that was asked, too."""
+        """The same strategies on a real model, if that was run, too."""
         found = self.results.get("real_model")
         return Comparison(found) if isinstance(found, Mapping) else None
 
@@ -132,7 +132,7 @@ class Comparison:
         return bool(self.studies) and not self.rows and not self.summary
 
     def of_study(self, name: str) -> Mapping[str, Any] | None:
-        """What a study found, if it ran."""
+        """The results of a study, if it ran."""
         return self.studies.get(name)
 
 

@@ -1,4 +1,4 @@
-"""Speed-up against the length of the context: a line a contender."""
+"""Speed-up by context length: a line per contender."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ WIDTH, HEIGHT = 360.0, 290.0
 
 
 def contexts(comparison: Comparison) -> Figure:
-    """A point a mean entry of the summary, where several contexts were asked for."""
+    """A point per mean entry of the summary, if there are several contexts."""
     entries = [e for e in comparison.summary if e["domain"] == MEAN and e[KEY] is not None]
     lengths = sorted({entry["context"] for entry in entries})
     if len(lengths) < 2:
-        return absent(NAME, TITLE, "This run has one context only. Name several to compare them.")
+        return absent(NAME, TITLE, "This run has only one context length.")
     ordered = sorted(entries, key=lambda entry: -entry[KEY])
     names = list(dict.fromkeys(contender_of(entry) for entry in ordered))
     caption = (

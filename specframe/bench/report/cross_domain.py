@@ -1,4 +1,4 @@
-"""The cross-domain matrix: skip sets of one domain on the text of another.
+"""The cross-domain matrix: skip sets of one domain on prompts of another.
 
 The study's `rows` hold `skips_of`, `domain`, `speedup_vs_own_ar` and, with several, `strategy`.
 """
@@ -19,11 +19,11 @@ STUDY = "cross-domain"
 NAME, TITLE = "cross-domain", "A skip set on other domains"
 KEY = "speedup_vs_own_ar"
 CELL_WIDTH, CELL_HEIGHT, LETTER, HEADER = 54.0, 26.0, 6.4, 46.0
-INK = 0.45  # of the fastest cell: letters stay legible on it, light and dark
+INK = 0.45  # opacity of the fastest cell; text stays legible in light and dark
 
 
 def cross_domain(comparison: Comparison) -> Figure:
-    """A cell a row of the study."""
+    """A cell per row of the study."""
     study = comparison.of_study(STUDY) or {}
     rows = [row for row in study.get("rows") or [] if row.get(KEY) is not None]
     if not rows:
@@ -31,7 +31,7 @@ def cross_domain(comparison: Comparison) -> Figure:
     caption = (
         "Speed-up over autoregressive decoding on the same engine, with the skip set found for "
         "one domain (row) on prompts of another (column). On the diagonal both are the same "
-        "domain. A pale cell off the diagonal is a skip set that is slower on that domain."
+        "domain. A pale cell means that the skip set gives a small speed-up on that domain."
     )
     by_strategy: dict[str, list[Entry]] = {}
     for row in rows:

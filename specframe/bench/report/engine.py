@@ -1,4 +1,4 @@
-"""How fast one sequence decodes without a strategy, beside other programs and the limit."""
+"""How fast one sequence decodes without a strategy, compared with other programs and the limit."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NAME, TITLE = "engine", "The engine without a strategy"
 
 
 def engine_figure(figures: Mapping[str, Any]) -> Figure:
-    """A line for each program that decoded; `figures` are those of `bench engine`."""
+    """A line for each program; `figures` are those of `bench engine`."""
     caption = (
         f"Greedy autoregressive decoding of {figures['shape']['name']} by each program, from "
-        "`specframe bench engine`. The limit is the memory bandwidth of the machine over the bytes "
-        "of weights that a token reads."
+        "`specframe bench engine`. The limit is the memory bandwidth of the machine divided by the "
+        "bytes of weights that are read for each token."
     )
     head = tag("thead", tag("tr", *(tag("th", text(name), scope="col") for name in HEADS)))
     body = tag("tbody", *(_line(decoder) for decoder in decoders(figures)))

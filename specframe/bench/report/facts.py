@@ -26,7 +26,7 @@ OBVIOUS = frozenset({"selector", "preset", "domain", "context", "temperature"})
 
 
 def fingerprint(comparison: Comparison) -> str:
-    """Of settings, machine and model: equal ones make runs comparable."""
+    """Digest of settings, machine and model; runs with the same one are comparable."""
     parts = [comparison.results.get(key) for key in ("config", "environment", "model")]
     written = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(written.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""A figure of the report: what is drawn, how to read it, or why it is absent."""
+"""A figure of the report: drawing and caption, or the reason why it is missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Figure:
 
     @property
     def marks(self) -> int:
-        """Marks drawn: as many as entries of the results that feed the figure."""
+        """Number of marks: one per entry of the results in the figure."""
         return self.body.count(MARK)
 
     def html(self, prefix: str) -> Markup:
@@ -48,7 +48,7 @@ def absent(name: str, title: str, why: str) -> Figure:
 def mark(
     figure: str, said: str, *children: Markup, class_: str | None = "point", **facts: object
 ) -> Markup:
-    """One entry of the results in a figure; `said` appears under the pointer."""
+    """One entry of the results in a figure; `said` is its tooltip."""
     data = {f"data_{name}": value for name, value in facts.items()}
     title = tag("title", text(said))
     return tag("g", title, *children, class_=class_, data_mark=figure, **data)

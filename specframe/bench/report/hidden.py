@@ -1,4 +1,4 @@
-"""Where prompts lie in hidden space: PCA and t-SNE, a point a prompt."""
+"""Where prompts lie in hidden space: PCA and t-SNE, a point per prompt."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Vector = Mapping[str, Any]
 
 
 def hidden(comparison: Comparison) -> Figure:
-    """A point a prompt and projection."""
+    """A point per prompt and projection."""
     vectors: Sequence[Vector] = comparison.results.get("vectors") or []
     drawn = [key for key in PROJECTIONS if any(vector.get(key) for vector in vectors)]
     if not drawn:
-        return absent(NAME, TITLE, "No hidden vectors of the prompts were kept in this run.")
+        return absent(NAME, TITLE, "This run has no hidden states of its prompts.")
     domains = list(dict.fromkeys(str(vector["domain"]) for vector in vectors))
     caption = (
-        "Each point is a prompt, placed by the model's hidden state after it: points that are "
-        "close have similar states. Lookup by neighbours can work where domains form clusters."
+        "Each point is a prompt, placed by the model's last hidden states: prompts with similar "
+        "states are close. Nearest-neighbour lookup can work if domains form clusters."
     )
     panels = [panel(PROJECTIONS[key], _scatter(key, vectors, domains)) for key in drawn]
     return Figure(NAME, TITLE, caption, join(series_legend(domains), grid(panels, "pair")))

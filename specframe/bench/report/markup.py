@@ -1,4 +1,4 @@
-"""HTML and SVG as text; whatever comes from outside goes through `text`."""
+"""HTML and SVG as text; content from results goes through `text`, which escapes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VOID = frozenset({"circle", "line", "polygon", "polyline", "rect"})
 
 
 def text(value: object) -> Markup:
-    """Anything, shown as it is."""
+    """Any value as escaped text."""
     return Markup(escape(str(value)))
 
 
@@ -46,5 +46,5 @@ def line(from_: tuple[object, float], to: tuple[object, float], class_: str) -> 
 
 
 def _plain(value: object) -> str:
-    """Figures are rounded: a page has no use for the tenth digit."""
+    """Floats are rounded to four decimals."""
     return f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""The page: one self-contained file, nothing fetched, no scripts."""
+"""The page: one self-contained file without scripts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DRAWN = (speedups, skip_map, contexts, cross_domain, prediction, shares, hidden,
 
 
 def figures(comparison: Comparison) -> list[Figure]:
-    """All figures of a run in the order of the page, those without data included.
+    """All figures of a run in the order of the page, including those without data.
 
     Where only studies were run, figures of a comparison are left out without a note.
     """
@@ -107,7 +107,7 @@ def _run(comparison: Comparison, number: int, of: int) -> Markup:
 
 
 def _reach(comparison: Comparison) -> str:
-    """What the intervals hold, and how much calibrations were given."""
+    """What the intervals include, and the time that calibrations had."""
     if not comparison.summary:
         return ""
     budget = str(comparison.results.get("calibration_budget") or "")

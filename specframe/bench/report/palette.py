@@ -1,4 +1,4 @@
-"""Series that differ in colour and in shape: colours alone are lost on many eyes and printers.
+"""Series that differ in colour and shape, for colour-blind readers and for print.
 
 The colours (classes s0 ... s7 of the style sheet) are Okabe and Ito's, darker on light paper.
 """
@@ -16,7 +16,7 @@ DASHES = (None, "6 3", "2 3", "8 3 2 3")
 
 
 def series(number: int) -> str:
-    """Class of a series; after the last colour they start again, with another shape."""
+    """Class of a series; colours repeat after the last one, with other shapes."""
     return f"s{number % COLOURS}"
 
 
@@ -31,7 +31,7 @@ def curve(number: int, places: Iterable[tuple[float, float]]) -> Markup:
 
 
 def shape(number: int, x: float, y: float, size: float, **attributes: object) -> Markup:
-    """The marker of a series; the number of shapes shares no factor with that of colours."""
+    """The marker of a series; the numbers of shapes and of colours have no common factor."""
     return SHAPES[number % len(SHAPES)](x, y, size, **attributes)
 
 

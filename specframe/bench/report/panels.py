@@ -12,7 +12,7 @@ __all__ = ["folds", "grid", "legend", "panel", "scroller", "series_legend", "swa
 
 
 def folds(settings: Sequence[Setting], draw: Callable[[Setting], Markup]) -> Markup:
-    """What is drawn for each setting; with several, each behind a fold and the first open."""
+    """A drawing per setting; several are foldable, with the first open."""
     drawn = [(setting, draw(setting)) for setting in settings]
     drawn = [(setting, body) for setting, body in drawn if body]
     if len(drawn) == 1:
@@ -26,7 +26,7 @@ def folds(settings: Sequence[Setting], draw: Callable[[Setting], Markup]) -> Mar
 
 
 def grid(panels: Iterable[Markup], size: str = "") -> Markup:
-    """Panels side by side where there is room, one below the other where not."""
+    """Panels side by side, or one below the other on narrow screens."""
     return tag("div", *panels, class_=f"grid {size}".strip())
 
 
@@ -36,7 +36,7 @@ def panel(heading: str, body: Markup, size: str = "") -> Markup:
 
 
 def scroller(body: Markup, label: str) -> Markup:
-    """What may be wider than the screen scrolls by itself, with the keyboard too."""
+    """A box that scrolls if its content is too wide, with the keyboard too."""
     return tag("div", body, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 

@@ -1,4 +1,4 @@
-"""The mean speed-ups of a run as one small drawing of its own, for a README or a slide."""
+"""The mean speed-ups of a run as one small drawing, for a README or a slide."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ text { font: 13px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1c1e2
 
 
 def speedup_picture(comparison: Comparison) -> str:
-    """An SVG: a bar a contender, the fastest first, in the first setting; models side by side."""
+    """An SVG of the first setting: a bar per contender, fastest first; models side by side."""
     models = [comparison] if comparison.real is None else [comparison, comparison.real]
     panels = [_panel(one) for one in models]
     lefts = list(accumulate((panel.width for panel in panels), initial=0.0))

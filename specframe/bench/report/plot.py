@@ -15,7 +15,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 8.0, 34.0
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Ranges of both axes, drawn on so many pixels."""
+    """Ranges of both axes, and the size in pixels."""
 
     across: tuple[float, float]
     up: tuple[float, float]
@@ -24,17 +24,17 @@ class Frame:
 
     @property
     def x(self) -> Scale:
-        """Values to the right."""
+        """Horizontal positions of values."""
         return Scale(*self.across, LEFT, self.width - RIGHT)
 
     @property
     def y(self) -> Scale:
-        """Values upwards."""
+        """Vertical positions of values."""
         return Scale(*self.up, self.height - BOTTOM, TOP)
 
     @property
     def box(self) -> str:
-        """For viewBox."""
+        """Value of the SVG attribute viewBox."""
         return f"0 0 {self.width:g} {self.height:g}"
 
     def axes(
@@ -45,7 +45,7 @@ class Frame:
         unit: str = "",
         x_names: Mapping[float, str] | None = None,
     ) -> Markup:
-        """Grid lines with their figures, and what the axes show; the unit is of y."""
+        """Grid lines, tick labels and axis labels; `unit` is of y."""
         lines = [self._across(value, unit) for value in ticks(*self.up, about=4)]
         if x_names is None:
             places = ticks(*self.across, 4) if x_ticks is None else x_ticks

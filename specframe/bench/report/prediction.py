@@ -1,4 +1,4 @@
-"""Predicted against measured tokens a second: a point an answer, a panel a contender."""
+"""Predicted and measured tokens per second: a point per answer, a panel per contender."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["prediction"]
 
 NAME, TITLE = "prediction", "Predicted against measured"
 SIZE = 210.0
-Point = tuple[Entry, float, float]  # an answer, its predicted and its measured tokens a second
+Point = tuple[Entry, float, float]  # an answer, its predicted and its measured tokens per second
 
 
 def prediction(comparison: Comparison) -> Figure:
@@ -28,10 +28,10 @@ def prediction(comparison: Comparison) -> Figure:
             point = row, tokens / predicted, tokens / measured
             points.setdefault(contender_of(row), []).append(point)
     if not points:
-        return absent(NAME, TITLE, "No cost model predicted the rounds of this run.")
+        return absent(NAME, TITLE, "This run has no predicted times.")
     caption = (
-        "Each point is an answer: tokens per second that the cost model predicts for its rounds, "
-        "against those measured. On the diagonal both are equal."
+        "Each point is an answer: the tokens per second that the cost model predicts for its "
+        "rounds, and those measured. On the diagonal both are equal."
     )
     highest = max(max(pair) for found in points.values() for _, *pair in found)
     panels = [
@@ -48,7 +48,7 @@ def _points(
     frame = Frame((0.0, highest), (0.0, highest), SIZE, SIZE)
     corners = [(frame.x(value), frame.y(value)) for value in (0.0, highest)]
     return drawing(
-        f"Predicted against measured tokens a second, {contender}",
+        f"Predicted and measured tokens per second, {contender}",
         f"{len(found)} answers",
         frame.axes("measured", "predicted"),
         line(corners[0], corners[1], "one"),
@@ -62,7 +62,7 @@ def _point(point: Point, frame: Frame, domain: int) -> Markup:
     row, predicted, measured = point
     return mark(
         NAME,
-        f"{row['prompt']}: predicted {predicted:.1f}, measured {measured:.1f} tokens a second",
+        f"{row['prompt']}: predicted {predicted:.1f}, measured {measured:.1f} tokens per second",
         shape(domain, frame.x(measured), frame.y(predicted), 3.0, class_=series(domain)),
         selector=row["selector"],
         prompt=row["prompt"],

@@ -1,4 +1,4 @@
-"""Results files as they were written, or why they cannot be shown."""
+"""Reads results files."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def _read(file: Path, path: Path) -> Any:
 def _not_there(path: Path) -> str:
     if (path / ROWS_FILE).exists():
         return (
-            f"The run in {str(path)!r} is not finished. Give the command that began it again, with "
-            f"`--resume {path}`."
+            f"The run in {str(path)!r} is not finished. Run the command that started it "
+            f"again, with `--resume {path}`."
         )
     return f"No results at {str(path)!r}. Name the folder of a run, or its {RESULTS_FILE}."
 

@@ -1,4 +1,4 @@
-"""Where a value lies on an axis, and round numbers to label it with."""
+"""Linear axes and round numbers for their labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Linear, from values to places."""
+    """A linear map from values to positions."""
 
     low: float
     high: float
@@ -26,7 +26,7 @@ class Scale:
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers within the range, roughly so many."""
+    """Round numbers within the range, about `about` of them."""
     step = _round_step((high - low) / about)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
@@ -34,7 +34,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def span(values: Sequence[float], margin: float = 0.06) -> tuple[float, float]:
-    """Range of the values with some air; never empty."""
+    """Range of the values with a margin; never empty."""
     low, high = min(values), max(values)
     air = (high - low) * margin or max(abs(high), 1.0) * margin
     return low - air, high + air

@@ -14,16 +14,16 @@ __all__ = ["shares"]
 NAME, TITLE = "shares", "Where the time goes"
 PARTS = ("selection", "draft", "verify", "other")
 ROW_HEIGHT = 40
-LEGIBLE = 0.09  # narrower segments have no room for their figure
+LEGIBLE = 0.09  # narrower segments are too small for their number
 
 
 def shares(comparison: Comparison) -> Figure:
-    """A bar a mean entry of the summary whose shares are known."""
+    """A bar per mean entry of the summary with known shares."""
     if not any(_known(entry) for entry in comparison.summary if entry["domain"] == MEAN):
         return absent(NAME, TITLE, "No contender of this run reports shares of its decoding time.")
     caption = (
-        "Shares of decoding time, mean of the domains. Selection is everything that choosing the "
-        "skip set takes: capture, pooling, lookup, planning, learning. transformers reports no "
+        "Shares of decoding time, mean of the domains. Selection is the time for choosing the "
+        "skip set: capture, pooling, lookup, planning and learning. transformers reports no "
         "shares."
     )
     keys = (

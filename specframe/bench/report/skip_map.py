@@ -9,12 +9,13 @@ from specframe.bench.report import comparison as parts
 from specframe.bench.report.comparison import Comparison, ContenderName, Entry, Setting
 from specframe.bench.report.figure import Figure, absent, drawing
 from specframe.bench.report.markup import Markup, join, label, tag, text
-from specframe.bench.report.panels import folds, grid, panel, scroller
+from specframe.bench.report.panels import folds, grid, legend, panel, scroller
 from specframe.bench.report.wording import domain_name, percent, sublayer_name
 
 __all__ = ["shares_of", "skip_map"]
 
 NAME, TITLE = "skips", "What is skipped or low-bit"
+FILLS = {"heat": "skipped", "low": "on low-bit weights", "cell": "full weights"}  # by class
 KINDS = ("attention", "MLP")  # of even and odd sublayers
 CELL, GAP, LETTER, HEADER = 14.0, 1.5, 6.4, 16.0
 WIDTH, NARROWEST, WIDEST = 330.0, 9.0, 24.0  # of a map where cells allow it; of a cell
@@ -22,24 +23,26 @@ WIDTH, NARROWEST, WIDEST = 330.0, 9.0, 24.0  # of a map where cells allow it; of
 
 # for each sublayer: the shares of drafting rounds that skipped it, and that ran it low-bit
 States = Sequence[tuple[float, float]]
-Shares = Mapping[str, States | None]  # by domain; None where nothing was drafted
+Shares = Mapping[str, States | None]  # by domain; None: no drafts
 
 
 def skip_map(comparison: Comparison) -> Figure:
-    """A cell a sublayer, for every strategy and domain that drafted."""
+    """A cell per sublayer, for every strategy and domain that drafted."""
     if not any(row["skips"] or row.get("low") for row in comparison.rows):
-        return absent(NAME, TITLE, "The sets that this run drafted with are not known.")
+        return absent(
+            NAME, TITLE, "No draft of this run skipped a sublayer or used low-bit weights."
+        )
     caption = (
-        "By strategy and domain, the share of drafting rounds in which a sublayer was skipped or "
-        "ran on low-bit weights: the higher its colour in the cell, the larger the share. Columns "
-        "are layers, the first at the left."
+        "By strategy and domain: the share of drafting rounds in which a sublayer was skipped or "
+        "ran on low-bit weights. A cell is filled up to this share. Columns are layers, with the "
+        "first on the left."
     )
     body = join(_legend(), folds(comparison.settings, lambda s: _setting(comparison, s)))
     return Figure(NAME, TITLE, caption, body)
 
 
 def shares_of(rows: Sequence[Entry], sublayers: int) -> States | None:
-    """By sublayer, over all drafting rounds of the rows; None where there were none."""
+    """By sublayer, over all drafting rounds of the rows; None if there were none."""
     rounds = sum(round((row["drafting_share"] or 0.0) * (row["rounds"] or 0)) for row in rows)
     if not rounds:
         return None
@@ -59,7 +62,7 @@ def _totals(rows: Sequence[Entry], key: str, sublayers: int) -> list[int]:
 
 
 def sublayers_of(comparison: Comparison) -> int:
-    """Of the model; of the highest one changed where the results do not say."""
+    """Number of sublayers of the model, or up to the highest one used if that is unknown."""
     model = comparison.results.get("model")
     layers = model.get("layers") if isinstance(model, Mapping) else None
     if isinstance(layers, int):
@@ -77,13 +80,9 @@ def _legend() -> Markup:
             text(said),
             class_="key",
         )
-        for state, said in (
-            ("heat", "skipped"),
-            ("low", "on low-bit weights"),
-            ("cell", "in full"),
-        )
+        for state, said in FILLS.items()
     )
-    return tag("p", *keys, class_="legend")
+    return legend(*keys)
 
 
 def _setting(comparison: Comparison, setting: Setting) -> Markup:
@@ -178,7 +177,7 @@ def _states_said(states: tuple[float, float]) -> str:
 
 
 def _filled(x: float, top: float, width: float, states: tuple[float, float]) -> Markup:
-    """A cell filled from below with the share that was skipped, then with the low-bit one."""
+    """A cell filled from below with the skipped share, then with the low-bit share."""
     room = CELL - GAP
     parts, bottom = [tag("rect", x=x, y=top, width=width, height=room, class_="cell")], top + room
     for state, share in zip(("heat", "low"), states, strict=True):

@@ -16,22 +16,19 @@ NAME, TITLE = "speedups", "Speed-ups"
 OWN, LIBRARY = "speedup_vs_own_ar", "speedup_vs_transformers"
 AGAINST = {OWN: "own autoregressive decoding", LIBRARY: "transformers' generate"}
 ROW_HEIGHT, AXIS_HEIGHT = 42, 20
-ROOM = 1.14  # of the longest bar, for the figure behind it
-CUT = (
-    2.0  # thin bars this much longer than the wide ones are cut, so that the wide ones can be read
-)
+ROOM = 1.14  # of the longest bar, for the number after it
+CUT = 2.0  # thin bars longer than this many wide ones are cut off, so that wide ones stay legible
 
 
 def speedups(comparison: Comparison) -> Figure:
-    """A bar an entry of the summary and baseline it was measured against."""
+    """A bar per entry of the summary and baseline."""
     if not any(_known(entry) for entry in comparison.summary):
         return absent(NAME, TITLE, "No contender was measured against a baseline in this run.")
     caption = (
         "Decoded tokens per second relative to two baselines, measured alternately in the same "
         "process: own autoregressive decoding, which runs on the same engine, and transformers' "
         "generate. Whiskers are 95\N{NO-BREAK SPACE}% bootstrap intervals. Bars that end right of "
-        "the line at 1× are faster than the baseline. A thin bar with an arrow is longer than "
-        "the drawing."
+        "the line at 1× are faster than the baseline. A thin bar with an arrow is cut off."
     )
     body = join(_legend(), folds(comparison.settings, lambda s: _setting(comparison, s)))
     return Figure(NAME, TITLE, caption, body)
@@ -74,7 +71,7 @@ def _setting(comparison: Comparison, setting: Setting) -> Markup:
 
 
 def _longest(entries: list[Entry]) -> float:
-    """The end of the longest bar that is drawn in full, at least 1; 0 where nothing is drawn."""
+    """The end of the longest bar that is not cut off, at least 1; 0 if nothing is drawn."""
     wide, thin = (
         max((entry[f"{key}_high"] for entry in entries if entry[key] is not None), default=0.0)
         for key in (OWN, LIBRARY)
@@ -99,7 +96,7 @@ def _bars(heading: str, rows: list[tuple[ContenderName, Entry]], longest: float)
 
 def _axis(longest: float, bottom: int) -> Markup:
     one = _place(1.0, longest)
-    marks = [line((one, 0), (one, bottom), "one")]  # wherever the ticks are
+    marks = [line((one, 0), (one, bottom), "one")]  # even without a tick there
     for value in ticks(0.0, longest / ROOM * 1.05):
         x = _place(value, longest)
         if value != 1.0:
@@ -167,5 +164,5 @@ def _bar(key: str, contender: ContenderName, entry: Entry, top: int, longest: fl
 
 
 def _place(value: float, longest: float) -> str:
-    """In percent, so that bars stretch with the panel and letters do not."""
+    """In percent, so that bars are scaled with the panel, but text is not."""
     return f"{100 * max(value, 0.0) / longest:.2f}%"

@@ -1,4 +1,4 @@
-"""Figures of studies: bars or lines as the study asks, and all its rows."""
+"""Figures of studies: bars or lines as the study defines, and all rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDTH, HEIGHT = 460.0, 330.0
 
 
 def study_figures(studies: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
-    """A figure for each study that has rows; the cross-domain study has another one."""
+    """A figure for each study with rows; the cross-domain study has a figure elsewhere."""
     return [
         _figure(f"study-{name}", study)
         for name, study in studies.items()
@@ -149,7 +149,7 @@ def _curve(number: int, points: Points, frame: Frame, shows: Mapping[str, Any]) 
 
 
 def _powers(low: float, high: float) -> dict[float, str]:
-    """Powers of ten within a range of logarithms; both ends where there are fewer than two."""
+    """Powers of ten within a range of logarithms; both ends if there are fewer than two."""
     whole = [float(power) for power in range(ceil(low), floor(high) + 1)]
     places = whole if len(whole) > 1 else [low, high]
     return {power: f"{10.0**power:.3g}" for power in places}

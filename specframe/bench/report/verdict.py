@@ -22,18 +22,18 @@ KEY = "speedup_vs_own_ar"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The fastest contender in one setting and domain; None is to decode autoregressively."""
+    """The fastest contender in one setting and domain; None: autoregressive decoding."""
 
     setting: Setting
     domain: str
     winner: ContenderName | None
-    low_bits: int  # of the weights that the winner mostly drafts on; 0: full ones
-    speedup: float | None  # of the best contender, even where it is not faster
+    low_bits: int  # of the weights that the winner mostly drafts with; 0: full precision
+    speedup: float | None  # of the best contender, even if it is not faster
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to use, over all domains, in the first setting."""
+    """The best contender over all domains in the first setting."""
 
     sentence: str
     winner: ContenderName | None
@@ -41,12 +41,12 @@ class Verdict:
 
     @property
     def pays(self) -> bool:
-        """Whether a contender is faster than autoregressive decoding, by its whole interval."""
+        """Whether a contender is faster than autoregressive decoding by its whole interval."""
         return self.winner is not None
 
 
 def verdict(comparison: Comparison) -> Verdict:
-    """Of the first setting; contenders whose intervals overlap that of the best are named too."""
+    """Verdict of the first setting; it also names contenders whose intervals overlap the best."""
     if comparison.only_studies:
         answers = [f"{name}: {study.get('answer')}" for name, study in comparison.studies.items()]
         return Verdict(" ".join(answers), None, None)
@@ -90,7 +90,7 @@ def _pays(entry: Entry) -> bool:
 
 
 def _never_drafted(entry: Entry) -> bool:
-    """Whether the strategy only decoded autoregressively: what is left of a speed-up is noise."""
+    """Whether the strategy only decoded autoregressively, so that any speed-up is noise."""
     return bool(entry.get("drafting_rounds") == 0.0)
 
 
@@ -116,13 +116,13 @@ def _advice(comparison: Comparison, setting: Setting, best: Entry, rivals: Seque
 
 
 def _precision(entry: Entry) -> str:
-    """How it drafts, where that is not with full weights."""
+    """How it drafts, unless it does so with full weights."""
     bits = entry.get("low_bits")
     return f" with {bits}-bit drafting" if bits else ""
 
 
 def _memory(comparison: Comparison, entry: Entry) -> str:
-    """What its low-bit weights take, relative to the model's own where those are known."""
+    """Memory of its low-bit weights, relative to the model's own if those are known."""
     if not entry.get("low_bits"):
         return ""
     more, model = entry["low_bit_bytes"], comparison.results.get("model") or {}

@@ -1,4 +1,4 @@
-"""How figures are written in reports."""
+"""How numbers are written in reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fold(value: float | None) -> str:
 
 
 def interval(entry: Entry, key: str) -> str:
-    """A speed-up's interval; empty where there is none."""
+    """A speed-up's interval; empty if there is none."""
     low, high = entry.get(f"{key}_low"), entry.get(f"{key}_high")
     return "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
 
@@ -43,7 +43,7 @@ def milliseconds(seconds: float | None) -> str:
 
 
 def milliseconds_each(rate: float | None) -> str:
-    """How long each takes at so many a second."""
+    """Milliseconds of one at this rate per second."""
     return count(1000 / rate, digits=1) if rate else UNKNOWN
 
 

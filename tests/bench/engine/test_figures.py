@@ -63,7 +63,7 @@ def test_an_untied_embedding_is_not_read_per_token(tied, spared):
 
 @pytest.mark.parametrize("layers", [22, 24])
 @pytest.mark.parametrize("share", SHARES)
-def test_spread_skips_have_the_share_asked_in_both_halves_of_the_model(layers, share):
+def test_spread_skips_have_the_requested_share_in_both_halves_of_the_model(layers, share):
     skips = spread_skips(layers, share)
     assert len(skips) == round(share * 2 * layers)
     lower = sum(sublayer < layers for sublayer in skips)
@@ -78,7 +78,7 @@ def test_forward_times_cover_every_row_count_and_share(model):
         assert min(by_rows.values()) > 0
 
 
-def test_drafts_of_a_planted_model_all_stand_and_overhead_is_a_share():
+def test_all_drafts_of_a_planted_model_are_accepted_and_overhead_is_a_share():
     planted, skips = random_model(MINI, CPU), spread_skips(MINI.layers, 0.5)
     plant(planted, skips)
     found = measure_overhead(load_executor(planted), range(30), skips, nothing, turns=1)
@@ -86,7 +86,7 @@ def test_drafts_of_a_planted_model_all_stand_and_overhead_is_a_share():
     assert 0.0 < found["share"] < 1.0
 
 
-def test_a_walk_takes_what_the_walks_that_were_timed_took(monkeypatch):
+def test_ms_per_walk_is_the_mean_of_the_timed_walks(monkeypatch):
     planted, skips = random_model(MINI, CPU), spread_skips(MINI.layers, 0.5)
     plant(planted, skips)
     executor = load_executor(planted)
@@ -162,7 +162,7 @@ def test_a_file_of_peers_that_cannot_be_read_is_refused(content, message, tmp_pa
         read_peers(file)
 
 
-def test_decoders_are_set_against_ours_and_against_the_memory():
+def test_decoders_are_compared_with_ours_and_with_the_memory_limit():
     found = decoders(
         {
             "tokens_per_second": {"fused": 50.0, "dynamic": 25.0, "static": 40.0},
@@ -182,7 +182,7 @@ def test_a_loaded_model_is_measured_in_its_own_shape(model):
     assert replace(found, name="mini", source=None, turns=2, blocks=2, block_tokens=4) == MINI
 
 
-def test_a_model_is_measured_in_the_dtype_that_was_asked_for(model):
+def test_a_model_is_measured_in_the_requested_dtype(model):
     for dtype, expected in (("auto", torch.bfloat16), ("float32", torch.float32)):
         built = shapes.build(replace(MINI, dtype=dtype), torch.device("cpu"))
         assert {parameter.dtype for parameter in built.parameters()} == {expected}
@@ -233,7 +233,7 @@ def test_products_alone_read_every_matrix(model, compiled, monkeypatch):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_missing_gpu_is_said_before_the_work(monkeypatch, capsys):
+def test_a_missing_gpu_is_reported_before_the_work(monkeypatch, capsys):
     assert specframe(monkeypatch, "bench", "engine", "--device", "cuda") == 2
     assert "finds none here" in capsys.readouterr().err
 
