@@ -133,7 +133,7 @@ class Del(LayerSelector):
         separable=False,
         adaptive=True,
         context_aware=True,
-        official="no code found",
+        official="not known: the code could not be read",
         search="grid over exit and draft length",
     )
     presets: ClassVar[Mapping[str, DelConfig]] = {

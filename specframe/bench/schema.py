@@ -84,8 +84,8 @@ SUMMARY: Mapping[str, str] = {
     "context": "As in rows.",
     "temperature": "As in rows.",
     "prompts": "Prompts behind the entry.",
-    "speedup_vs_own_ar": "Decoded tokens per second over own autoregressive decoding: median over "
-    "prompts of the median over repeats of the ratio to the answers just before and after.",
+    "speedup_vs_own_ar": "Decoded tokens per second over own autoregressive decoding, which runs "
+    "in turns with the strategy: median over prompts of the median over repeats of the ratio.",
     "speedup_vs_own_ar_low": "Lower end of its 95 % bootstrap interval over prompts.",
     "speedup_vs_own_ar_high": "Upper end.",
     "speedup_vs_transformers": "The same over the generate of transformers with its faster cache.",

@@ -29,9 +29,7 @@ Shares = Mapping[str, States | None]  # by domain; None: no drafts
 def skip_map(comparison: Comparison) -> Figure:
     """A cell per sublayer, for every strategy and domain that drafted."""
     if not any(row["skips"] or row.get("low") for row in comparison.rows):
-        return absent(
-            NAME, TITLE, "No draft of this run skipped a sublayer or used low-bit weights."
-        )
+        return absent(NAME, TITLE, "This run recorded no skipped and no low-bit sublayers.")
     caption = (
         "By strategy and domain: the share of drafting rounds in which a sublayer was skipped or "
         "ran on low-bit weights. A cell is filled up to this share. Columns are layers, with the "
