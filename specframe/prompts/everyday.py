@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from itertools import islice, takewhile
 from typing import Any
@@ -156,17 +156,16 @@ def everyday_conversations(domain: str, split: Split = "test") -> list[list[Mess
         raise InvalidRequest(
             f"No everyday prompts of domain {domain!r}. Known: {', '.join(EVERYDAY_DOMAINS)}."
         )
+    rows = _stored(domain)
+    chosen = rows[PER_SPLIT:] if split == "test" else rows[:PER_SPLIT]
+    return [[message.copy() for message in messages] for messages in chosen]
+
+
+@cache
+def _stored(domain: str) -> list[list[Message]]:
     path = files("specframe.prompts") / "everyday" / f"{domain}.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    chosen = rows[PER_SPLIT:] if split == "test" else rows[:PER_SPLIT]
-    return [_messages(row) for row in chosen]
-
-
-def _messages(row: dict[str, Any]) -> list[Message]:
-    if "messages" in row:
-        found: list[Message] = row["messages"]
-        return found
-    return [{"role": "user", "content": row["prompt"]}]
+    return [row.get("messages") or [{"role": "user", "content": row["prompt"]}] for row in rows]
 
 
 def _tokens(tokenizer: Any, messages: list[Message], in_template: bool) -> Tokens:

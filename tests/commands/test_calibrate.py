@@ -18,6 +18,7 @@ from specframe.types import ModelShape, SkipSet
 LAYERS = 4
 SHAPE = ModelShape(LAYERS, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = SkipSet.from_sublayers(LAYERS, [2, 3, 5, 6])
+BRIEF = ("--set", "search=local", "--set", "evaluations=9", "--new-tokens", "8")
 QUICK = ("--set", "search=local", "--set", "evaluations=60", "--new-tokens", "16")
 
 
@@ -79,7 +80,7 @@ def test_a_calibrated_folder_makes_a_strategy(monkeypatch, capsys, planted, prom
 def test_each_domain_is_calibrated(monkeypatch, planted, prompts, tmp_path):
     out = tmp_path / "out"
     arguments = ("knn-ssd", "--model", "here", "--prompts", prompts, "--out", out)
-    assert calibrate(monkeypatch, *arguments, *QUICK, "--set", "domain-evaluations=5") == 0
+    assert calibrate(monkeypatch, *arguments, *BRIEF, "--set", "domain-evaluations=5") == 0
     strategy = strategy_from(str(out), SHAPE)
     assert isinstance(strategy, KnnSsd)
     assert set(strategy.found.sets) == {"mixed", "low", "high"}

@@ -34,6 +34,8 @@ def test_help_is_quick_and_names_every_command():
         done = in_a_process("--help")
         after = getrusage(RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        if seconds[-1] < HELP_SECONDS:
+            break
     assert done.returncode == 0
     assert all(f"\n  {name} " in done.stdout for name in ("ls", "bench"))
     assert min(seconds) < HELP_SECONDS
@@ -76,11 +78,11 @@ def test_an_interrupt_within_a_command_ends_with_status_130(monkeypatch, tmp_pat
     assert specframe(monkeypatch, "ls") == 130
 
 
-def test_an_unknown_command_has_status_two_and_no_traceback():
-    done = in_a_process("frobnicate")
-    assert done.returncode == 2
-    assert "frobnicate" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_an_unknown_command_has_status_two_and_no_traceback(monkeypatch, capsys):
+    assert specframe(monkeypatch, "frobnicate") == 2
+    printed = capsys.readouterr().err
+    assert "frobnicate" in printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("name", ["missing/figures.json", "."])

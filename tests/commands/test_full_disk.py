@@ -8,21 +8,13 @@ import pytest
 import torch
 from doubles.command_line import specframe
 from doubles.full_disk import room_for
-from doubles.long_commands import COMMANDS, TINY, half_written, known_prices, place
+from doubles.long_commands import COMMANDS, TINY, half_written, place
 from doubles.tiny import tiny_model
 
 from specframe.errors import ArtefactError
 from specframe.executors.kept_rounding import keep_rounding
 from specframe.executors.rounding import round_to_inputs
 from specframe.storage.user_cache import append_line
-
-
-@pytest.fixture(scope="module")
-def priced(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("priced")
-    known_prices(folder)
-    return folder / "cache"
-
 
 LARGER = [pytest.param(size, marks=pytest.mark.slow) for size in (500, 2_000, 10_000)]
 
@@ -80,13 +72,16 @@ def test_output_that_finds_no_room_is_one_error(monkeypatch, capsys):
     )
 
 
+SMALL = ("--contexts", "8,64", "--rows", "1,4,16", "--budget", "0.1")  # as `priced` has
+
+
 def test_prices_that_find_no_room_leave_the_kept_ones(priced, capsys, tmp_path):
     with place(tmp_path) as patch:
         shutil.copytree(priced, tmp_path / "cache")
         (kept,) = (tmp_path / "cache" / "profiles").glob("*/manifest.json")
         before = kept.read_text()
         with room_for(900):
-            assert specframe(patch, "profile", "--again", "--budget", "0.1") == 2
+            assert specframe(patch, "profile", "--again", *SMALL) == 2
         assert "Free space" in capsys.readouterr().err
         assert kept.read_text() == before
         assert not half_written(tmp_path)

@@ -8,12 +8,22 @@ import sys
 
 import pytest
 from doubles.command_line import specframe
-from doubles.long_commands import CASES, COMMANDS, disturb, half_written, known_prices, place
+from doubles.long_commands import CASES, COMMANDS, disturb, half_written, place
 
 from specframe.commands.interrupts import ending_imports
 
 SCRIPT = "import sys; from specframe.__main__ import main; sys.exit(main())"  # as pip writes it
 FROM_NOTHING = ("pricing", "keeping prices")
+# another command or phase takes the same path in less time
+SLOW = {
+    ("generate", "keeping prices"),
+    ("profile", "writing"),
+    ("bench", "calibrating"),
+    ("bench", "asking"),
+    ("bench", "writing"),
+    ("testbed train", "writing"),
+}
+MARKED = [pytest.param(*case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES]
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +32,6 @@ def heeded():
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, usual)
-
-
-@pytest.fixture(scope="module")
-def priced(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("priced")
-    known_prices(folder)
-    return folder / "cache"
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def interrupted(patch, name, phase):
         return specframe(patch, *COMMANDS[name].line)
 
 
-@pytest.mark.parametrize(("name", "phase"), CASES)
+@pytest.mark.parametrize(("name", "phase"), MARKED)
 def test_an_interrupt_ends_with_one_line_and_leaves_nothing_half_written(
     name, phase, patch, capsys, tmp_path
 ):
@@ -69,8 +72,11 @@ def test_an_interrupted_command_goes_on_as_it_says(name, phase, patch, capsys, t
     assert all((tmp_path / made).exists() for made in command.made)
 
 
-@pytest.mark.parametrize("imported", ["typer", "torch"])
-@pytest.mark.parametrize("started", [("-m", "specframe"), ("-c", SCRIPT)], ids=["-m", "script"])
+@pytest.mark.parametrize(
+    ("imported", "started"),
+    [("typer", ("-c", SCRIPT)), ("torch", ("-m", "specframe"))],
+    ids=["script, typer", "-m, torch"],
+)
 def test_an_interrupt_while_something_is_imported_ends_the_process_at_once(
     imported, started, tmp_path
 ):

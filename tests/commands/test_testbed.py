@@ -2,12 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+from doubles.long_commands import BRIEF
 from typer.testing import CliRunner
 
 from specframe.commands.testbed import app
 from specframe.errors import InvalidRequest, SpecframeError
 from specframe.testbed.model.folder import export, open_folder
-from specframe.testbed.training.recipe import TINY
 from specframe.testbed.training.run import train
 
 
@@ -15,8 +15,8 @@ from specframe.testbed.training.run import train
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A barely trained tiny model, exported as the real one is."""
     run = tmp_path_factory.mktemp("testbed")
-    train(TINY, run, lambda _: None, stop_after_steps=1)
-    export(TINY, run, run / "model")
+    train(BRIEF, run, lambda _: None, stop_after_steps=1)
+    export(BRIEF, run, run / "model")
     return run / "model"
 
 
@@ -29,8 +29,8 @@ def _run(*arguments: object) -> str:
 def test_info_tells_the_shape(folder: Path, tmp_path: Path) -> None:
     _run("info", "--model", folder, "--json", tmp_path / "info.json")
     figures = json.loads((tmp_path / "info.json").read_text())
-    assert figures["layers"] == TINY.core_layers
-    assert figures["vocabulary"] == TINY.entries
+    assert figures["layers"] == BRIEF.core_layers
+    assert figures["vocabulary"] == BRIEF.entries
     assert figures["dtype"] == "bfloat16"
 
 

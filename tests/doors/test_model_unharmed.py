@@ -88,8 +88,13 @@ def test_an_error_within_a_strategy_leaves_the_model_as_it_was(model, error):
     before.assert_same(model)
 
 
-@pytest.mark.parametrize("part", ["_attention", "_mlp", "_rotate", "_frame", "logits"])
-@pytest.mark.parametrize("call", [0, 5, 23])
+@pytest.mark.parametrize(
+    ("part", "call"),
+    [
+        *(("_attention", 0), ("_attention", 23), ("_mlp", 5), ("_rotate", 5)),
+        *(("_frame", 0), ("_frame", 5), ("logits", 0), ("logits", 5), ("logits", 23)),
+    ],
+)
 def test_an_interrupted_walk_leaves_the_model_as_it_was_and_the_next_call_is_right(
     model, part, call, monkeypatch
 ):

