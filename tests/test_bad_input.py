@@ -42,6 +42,6 @@ def test_a_model_without_a_tokenizer_generates_no_text(monkeypatch, capsys, plac
     refused(monkeypatch, capsys, place, arguments, "'planted-19M' has no tokenizer")
 
 
-def test_a_mark_at_the_start_of_a_file_is_read_over(place):
+def test_a_byte_order_mark_is_ignored(place):
     (prompt,) = file_prompts(place / "mark.jsonl", Letters())
     assert prompt.domain == "a"

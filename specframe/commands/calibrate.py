@@ -1,4 +1,4 @@
-"""`specframe calibrate`: let a strategy learn from prompts, and keep what it learnt."""
+"""`specframe calibrate`: calibrate a strategy on prompts and save it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ NEW_TOKENS = 64
 
 
 def calibrate(
-    name: Annotated[str, typer.Argument(help="A strategy that learns offline, e.g. static-bo.")],
-    out: Annotated[Path, typer.Option(help="The folder that will hold what was learnt.")],
+    name: Annotated[str, typer.Argument(help="A strategy that needs calibration, e.g. static-bo.")],
+    out: Annotated[Path, typer.Option(help="The folder to write the calibrated strategy to.")],
     model: Annotated[
         str,
         typer.Option(
@@ -54,21 +54,19 @@ def calibrate(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help='A file with {"prompt": ..., "domain": ...} per line, or everyday (prompts in '
-            "English that come with specframe), which is used if none is given. The testbed has "
-            "its own: validation prompts, or training prompts where weights are trained."
+            help='A file with {"prompt": ..., "domain": ...} per line, or everyday (English '
+            "prompts included in specframe). Default: everyday; for the testbed, its own "
+            "validation prompts, or training prompts if the strategy trains weights."
         ),
     ] = None,
     preset: Preset = "best",
     setting: Setting = None,
     per_domain: Annotated[
         int | None,
-        typer.Option(
-            min=3, max=1000, help="Prompts of each domain; by default what the strategy asks for."
-        ),
+        typer.Option(min=3, max=1000, help="Prompts per domain. Default: depends on the strategy."),
     ] = None,
     new_tokens: Annotated[
-        int, typer.Option(min=1, help="Tokens of each stored answer that sets are judged on.")
+        int, typer.Option(min=1, help="New tokens per prompt; skip sets are evaluated on them.")
     ] = NEW_TOKENS,
     threads: Threads = None,
     device: Device = "cpu",
@@ -78,9 +76,9 @@ def calibrate(
     gpus_per_worker: GpusPerWorker = None,
     json: JsonFile = None,
 ) -> None:
-    """Search skip sets on some prompts, judge them on others, and write the strategy to OUT.
+    """Search for skip sets on some prompts, evaluate them on others, write the strategy to OUT.
 
-    The same command given again resumes a calibration that was interrupted.
+    Run the same command again to resume an interrupted calibration.
     """
     require_writable(json)
     require_folder(out)
@@ -151,22 +149,22 @@ def calibrate(
 def _budget(
     rig: Rig, strategy: LayerSelector, prompts: list[Prompt], new_tokens: int, spent: float
 ) -> Shared | None:
-    """What the strategy's seconds are spent on, `spent` less; None where that cannot be told."""
+    """How to divide the strategy's `seconds`, of which `spent` are gone; None if not limited."""
     from specframe.calibration.budget import shared_between
 
     seconds = getattr(getattr(strategy, "config", None), "seconds", 0.0)
     if not seconds:
         return None
     priced = perf_counter()
-    costs = rig.costs  # measured now, where no profile is kept: part of the seconds
-    if not costs.facts:  # not measured: they say nothing of seconds
+    costs = rig.costs  # measured now if no profile is stored: counts as well
+    if not costs.facts:  # not measured, so not in seconds
         return None
     left = seconds - spent - (perf_counter() - priced)
     return shared_between(1, costs, prompts, new_tokens, max(left, 1.0))
 
 
 def _options(name: str, preset: str, settings: list[str]) -> dict[str, str]:
-    """The settings, which fit a strategy of this name that is calibrated."""
+    """The settings; refused if they do not fit the strategy, or if it needs no calibration."""
     from specframe.contract.drafting_options import DRAFTING_OPTIONS
     from specframe.contract.naming import option_pairs, require_strategy
     from specframe.contract.registry import strategy_class, strategy_names
@@ -175,7 +173,8 @@ def _options(name: str, preset: str, settings: list[str]) -> dict[str, str]:
     if not strategy_class(name).traits.calibrated:
         known = [n for n in strategy_names() if strategy_class(n).traits.calibrated]
         raise InvalidRequest(
-            f"{name} needs no calibration: use it as it is. Those that do: {', '.join(known)}."
+            f"{name} needs no calibration; use it directly. Strategies that need it: "
+            f"{', '.join(known)}."
         )
     options = option_pairs(settings)
     if drafting := [option for option in DRAFTING_OPTIONS if option in options]:
@@ -196,7 +195,9 @@ def _prompts(rig: Rig, source: str, per_domain: int, split: Any) -> list[Prompt]
     if source == RANDOM:
         return random_prompts(rig.shape.vocabulary, 64, per_domain)
     if rig.tokenizer is None:
-        raise InvalidRequest(f"{rig.name!r} has no tokenizer to read prompts with. Leave them out.")
+        raise InvalidRequest(
+            f"{rig.name!r} has no tokenizer for text prompts. Leave out --prompts."
+        )
     return prompts_from(source, rig.tokenizer, per_domain=per_domain, split=split)
 
 
@@ -234,4 +235,4 @@ def _show(name: str, calibrated: LayerSelector, out: Path, seconds: float) -> No
         typer.echo(note)
     for warning in calibrated.warnings():
         typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{name} is calibrated, in {seconds:.0f} s. Use it: --strategy {out}")
+    typer.echo(f"Calibrated {name} in {seconds:.0f} s. Use it with --strategy {out}")

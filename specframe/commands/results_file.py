@@ -1,4 +1,4 @@
-"""Where a command's results go, checked before anything is computed."""
+"""Checks and writes the files of a command's results."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ JsonFile = Annotated[
 
 
 def require_writable(path: Path | None, *endings: str) -> None:
-    """Refuse a file that cannot be written, before anything is computed; nothing is created.
+    """Refuse a file that cannot be written, without creating it.
 
-    With `endings`, such as ".svg", its name must have one of them.
+    If `endings` such as ".svg" are given, its name must have one of them.
     """
     if path is None:
         return
@@ -38,7 +38,7 @@ def require_writable(path: Path | None, *endings: str) -> None:
 
 
 def require_folder(path: Path | None) -> None:
-    """Refuse a folder that can neither be written nor created; nothing is created."""
+    """Refuse a folder that can neither be written nor created, without creating it."""
     if path is not None and not _can_hold_files(path):
         raise InvalidRequest(
             f"{shown(str(path))} is not a folder that can be written to. Name another one."
@@ -63,7 +63,7 @@ def _can_hold_files(path: Path) -> bool:
 
 
 def _takes_files(folder: Path) -> bool:
-    """Whether a file can be created there; permissions alone do not tell, for example in /proc."""
+    """Whether a file can be created there; permissions alone are not enough, as in /proc."""
     try:
         with TemporaryFile(dir=folder):
             return True
@@ -72,6 +72,6 @@ def _takes_files(folder: Path) -> bool:
 
 
 def write_figures(path: Path | None, figures: dict[str, Any]) -> None:
-    """As JSON, where a file was named."""
+    """Write figures as JSON, if a file was given."""
     if path is not None:
         write_text(path, json.dumps(figures, indent=2, allow_nan=False) + "\n")

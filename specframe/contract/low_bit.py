@@ -1,4 +1,4 @@
-"""Low-bit drafting for any strategy: its measurements and its planner see low-bit drafts."""
+"""Low-bit drafting for any strategy: its calibration and planner see low-bit drafts."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def low_bit_plan(plan: DraftPlan, bits: int) -> DraftPlan:
 
 
 def low_bit_context(context: Context, bits: int) -> Context:
-    """The context with prices and a probe of low-bit drafts."""
+    """The context with the prices and the probe of low-bit drafts."""
     costs = _low_bit_costs(context.costs, bits)
     return replace(context, costs=costs, probe=_LowBitProbe(context.probe, bits))
 
 
 def _low_bit_costs(costs: CostModel, bits: int) -> CostModel:
-    """Unchanged where nothing was measured: there, all sublayers cost the same anyway."""
+    """Unchanged if nothing was measured: then all sublayers have the same price."""
     return replace(costs, draft_bits=bits) if costs.low else costs
 
 
 @dataclass(frozen=True, slots=True)
 class _LowBitProbe:
-    """A probe whose walks with a skip set are low-bit; those without one are the target's."""
+    """A probe whose walks with a skip set are low-bit; walks without one are the target's."""
 
     inner: Probe
     bits: int

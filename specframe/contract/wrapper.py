@@ -1,4 +1,4 @@
-"""Bases for a strategy and a planner that wrap another one and change parts of it."""
+"""Base classes for a strategy and a planner that wrap another one."""
 
 from __future__ import annotations
 

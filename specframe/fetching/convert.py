@@ -1,4 +1,4 @@
-"""A GGUF file as a folder that transformers loads: plain weights, tokenizer, chat template."""
+"""Converts a GGUF file to a folder that transformers loads."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["convert"]
 
 
 def convert(path: Path, folder: Path) -> GgufFacts:
-    """Dequantise the file's weights once and write them with the tokenizer into `folder`."""
+    """Dequantise the file's weights and write them with the tokenizer to `folder`."""
     facts = read_facts(path)
     with scratch(folder / ".source") as place, without_weights_bar(), _refusals(path, facts):
-        alone = place / "model.gguf"  # by itself: transformers would read files that are next to it
+        alone = place / "model.gguf"  # alone: transformers would read files next to it
         alone.symlink_to(path.resolve())
         tokenizer = _tokenizer(place, alone, facts)
         model = _model(place, alone, facts)
@@ -32,7 +32,7 @@ def convert(path: Path, folder: Path) -> GgufFacts:
     with writing(folder), without_weights_bar():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        for weights in folder.glob("*.safetensors"):  # written for the owner's eyes only
+        for weights in folder.glob("*.safetensors"):  # they are written with other permissions
             shutil.copymode(folder / "config.json", weights)
     return facts
 
@@ -44,9 +44,11 @@ def _model(place: Path, file: Path, facts: GgufFacts) -> Any:
         str(place),
         gguf_file=str(file),
         dtype=facts.dtype,
-        quantization_config=GgufConfig(dequantize=True),  # else some machines keep the blocks
+        quantization_config=GgufConfig(
+            dequantize=True
+        ),  # otherwise weights stay quantised on some machines
     )
-    model.hf_quantizer = None  # it is an ordinary model from here on
+    model.hf_quantizer = None  # from here on it is an ordinary model
     for trace in ("quantization_config", "_pre_quantization_dtype"):
         if hasattr(model.config, trace):
             delattr(model.config, trace)
@@ -63,10 +65,10 @@ def _tokenizer(place: Path, file: Path, facts: GgufFacts) -> Any:
 
 @contextmanager
 def _refusals(path: Path, facts: GgufFacts) -> Iterator[None]:
-    """Errors of transformers about the file, as ours."""
+    """Raise errors of transformers about the file as typed errors."""
     try:
         yield
-    except Exception as error:  # its readers raise whatever a file's content leads to
+    except Exception as error:  # readers may raise anything for damaged files
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         if isinstance(error, OSError) and error.errno is not None:
             raise

@@ -1,7 +1,7 @@
-"""How a byte-level tokenizer splits text before merging, where transformers does not know it.
+"""Sets how a byte-level tokenizer splits text before merging.
 
-A GGUF file only names the rule. For names that transformers does not know it takes GPT-2's rule,
-which would turn two spaces before a digit into other tokens than the model was trained with.
+A GGUF file only names the rule. For unknown names, transformers uses GPT-2's rule, which gives
+other tokens than in training, for example for two spaces before a digit.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any
 
 __all__ = ["split_as_trained"]
 
-# llama.cpp's names for: each digit by itself, the rest as GPT-2 does
+# llama.cpp's names of the rule: each digit is separate, the rest as in GPT-2
 DIGITS_APART = ("smollm", "starcoder", "refact", "command-r")
 
 
 def split_as_trained(tokenizer: Any, rule: str | None) -> None:
-    """Set the rule of that name on the tokenizer, if it is one of those that are missing."""
+    """Set the rule on the tokenizer, if transformers does not know it."""
     if rule in DIGITS_APART:
         from tokenizers import pre_tokenizers
 

@@ -1,4 +1,4 @@
-"""Prompts from what a command line or a settings file names as their source."""
+"""Prompts by the name of their source, from a command line or a settings file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["from_file", "has_splits", "prompts_from", "require_prompts", "unread
 
 
 def has_splits(source: str) -> bool:
-    """Whether calibration has prompts of its own there, in the validation split."""
+    """Whether the source has a validation split, for calibration."""
     return source in ("testbed", "everyday")
 
 
 def from_file(source: str) -> bool:
-    """Whether it is the name of a file."""
+    """Whether the source is a file."""
     return not has_splits(source) and source != RANDOM and not source.startswith(PREFIX)
 
 
@@ -39,10 +39,9 @@ def prompts_from(
     contexts: Sequence[int] = (0,),
     split: Split = "test",
 ) -> list[Prompt]:
-    """From a split of `testbed` or `everyday`, a file with a JSON object a line, or `datasets:ID`.
+    """From `testbed`, `everyday`, a file with one JSON object per line, or `datasets:ID`.
 
-    No domains means all there are. A file or a data set (`HubPrompts`) has neither contexts nor
-    splits.
+    No domains means all. `contexts` and `split` are ignored for a file or a data set.
     """
     if source == "testbed":
         return domain_prompts(
@@ -63,7 +62,7 @@ def prompts_from(
 def require_prompts(source: str, domains: Sequence[str] = ()) -> None:
     """Refuse a source that cannot be read or lacks a domain, before a model is loaded.
 
-    Prompts of the hub are read only when they are needed.
+    Prompts of the hub are not checked here.
     """
     if source == "testbed":
         for domain in domains:
@@ -73,7 +72,7 @@ def require_prompts(source: str, domains: Sequence[str] = ()) -> None:
 
 
 def unread(text: str) -> dict[str, list[int]]:
-    """In place of a tokenizer, before one is loaded: different texts get different tokens."""
+    """Stands for a tokenizer before one is loaded: different texts get different tokens."""
     return {"input_ids": list(text.encode())}
 
 

@@ -86,7 +86,7 @@ def test_each_domain_is_calibrated(monkeypatch, planted, prompts, tmp_path):
     assert set(strategy.found.sets) == {"mixed", "low", "high"}
 
 
-def test_an_interrupted_calibration_goes_on(monkeypatch, planted, prompts, tmp_path):
+def test_an_interrupted_calibration_is_resumed(monkeypatch, planted, prompts, tmp_path):
     out = tmp_path / "out"
     arguments = ("static-bo", "--model", "here", "--prompts", prompts, "--out", out, *QUICK)
     measured = []
@@ -166,7 +166,7 @@ def test_the_small_testbed_is_calibrated_on_its_validation_split(monkeypatch, tm
         assert sum(prompt.digest in seen for prompt in asked) == expected
 
 
-def test_training_takes_the_same_command_and_tells_both_acceptances(
+def test_training_uses_the_same_command_and_shows_both_acceptances(
     monkeypatch, capsys, planted, prompts, tmp_path
 ):
     out, figures = tmp_path / "out", tmp_path / "f.json"

@@ -59,7 +59,7 @@ def test_an_error_of_specframe_is_one_line_and_status_two(monkeypatch, capsys):
     assert capsys.readouterr().err == "UnknownStrategy: no strategy named 'x'. Known: fixed.\n"
 
 
-def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
+def test_an_internal_error_keeps_its_traceback(monkeypatch):
     raise_from_app(monkeypatch, ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         cli.main()
@@ -86,7 +86,7 @@ def test_an_unknown_command_has_status_two_and_no_traceback(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("name", ["missing/figures.json", "."])
-def test_figures_that_cannot_be_written_are_refused_before_the_work(tmp_path, name):
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path, name):
     from specframe.commands.results_file import require_writable
 
     with pytest.raises(InvalidRequest, match="existing folder"):
@@ -94,9 +94,7 @@ def test_figures_that_cannot_be_written_are_refused_before_the_work(tmp_path, na
 
 
 @pytest.mark.parametrize("command", ["bench", "calibrate", "compare", "predict"])
-def test_a_model_without_prompts_gets_everyday_ones_and_is_told_first(
-    command, monkeypatch, tmp_path, capsys
-):
+def test_everyday_prompts_are_the_default_and_printed_first(command, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     rest = ["static-bo", "--out", "here"] if command == "calibrate" else []

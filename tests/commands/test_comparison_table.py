@@ -22,7 +22,7 @@ def test_no_figure_is_cut_on_80_columns():
             assert f"{low:.2f}-{high:.2f}" in told
 
 
-def test_the_table_says_which_drafts_run_on_low_bit_weights():
+def test_the_table_shows_which_drafts_use_low_bit_weights():
     console = Console(width=300, record=True, force_terminal=False)
     results = json.loads(STRATEGIES.read_text("utf-8"))
     print_comparison(
@@ -37,7 +37,7 @@ def test_the_table_says_which_drafts_run_on_low_bit_weights():
     assert "drafts on low-bit weights: swift 4 bits" in told
 
 
-def test_the_baseline_is_never_in_doubt():
+def test_the_baseline_is_never_inconclusive():
     console = Console(width=80, record=True, force_terminal=False)
     results = json.loads(STRATEGIES.read_text("utf-8"))
     doubted = [{**entry, "inconclusive": True} for entry in results["summary"]]

@@ -42,7 +42,7 @@ def test_a_full_disk_is_one_error_and_leaves_nothing_half_written(
         assert "Free space" in line
 
 
-def test_rounded_weights_that_find_no_room_are_not_kept(monkeypatch, tmp_path):
+def test_rounded_weights_are_not_stored_on_a_full_disk(monkeypatch, tmp_path):
     monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
     model = tiny_model(TINY)
     weight = model.lm_head.weight.detach()
@@ -52,7 +52,7 @@ def test_rounded_weights_that_find_no_room_are_not_kept(monkeypatch, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_line_that_finds_no_room_leaves_those_before_it(tmp_path):
+def test_a_line_that_does_not_fit_leaves_the_lines_before_it(tmp_path):
     path = tmp_path / "lines"
     append_line(path, "a" * 60)
     with room_for(100), pytest.raises(ArtefactError, match="Free space"):
@@ -61,7 +61,7 @@ def test_a_line_that_finds_no_room_leaves_those_before_it(tmp_path):
     assert path.read_text() == "a" * 60 + "\nc\n"
 
 
-def test_output_that_finds_no_room_is_one_error(monkeypatch, capsys):
+def test_output_on_a_full_disk_is_one_error(monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -75,7 +75,7 @@ def test_output_that_finds_no_room_is_one_error(monkeypatch, capsys):
 SMALL = ("--contexts", "8,64", "--rows", "1,4,16", "--budget", "0.1")  # as `priced` has
 
 
-def test_prices_that_find_no_room_leave_the_kept_ones(priced, capsys, tmp_path):
+def test_prices_that_do_not_fit_leave_the_stored_ones(priced, capsys, tmp_path):
     with place(tmp_path) as patch:
         shutil.copytree(priced, tmp_path / "cache")
         (kept,) = (tmp_path / "cache" / "profiles").glob("*/manifest.json")

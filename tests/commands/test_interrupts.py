@@ -64,7 +64,7 @@ def test_an_interrupt_ends_with_one_line_and_leaves_nothing_half_written(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "phase"), CASES)
-def test_an_interrupted_command_goes_on_as_it_says(name, phase, patch, capsys, tmp_path):
+def test_an_interrupted_command_can_be_resumed_as_it_says(name, phase, patch, capsys, tmp_path):
     interrupted(patch, name, phase)
     command = COMMANDS[name]
     on = ("--resume", "run") if "--resume run" in capsys.readouterr().err else ()
@@ -94,7 +94,7 @@ def test_an_interrupt_while_something_is_imported_ends_the_process_at_once(
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
-def test_the_usual_handler_comes_back():
+def test_the_previous_signal_handler_is_restored():
     usual = signal.getsignal(signal.SIGINT)
     with ending_imports():
         assert signal.getsignal(signal.SIGINT) is not usual

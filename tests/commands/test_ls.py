@@ -11,7 +11,7 @@ from specframe.contract.selector import Traits
 from specframe.errors import UnknownStrategy
 
 
-def test_ls_lists_the_strategies_also_as_json(monkeypatch, tmp_path, capsys):
+def test_ls_lists_the_strategies_and_writes_json(monkeypatch, tmp_path, capsys):
     target = tmp_path / "strategies.json"
     assert specframe(monkeypatch, "ls", "--json", str(target)) == 0
     assert "autoregressive" in capsys.readouterr().out
@@ -39,7 +39,7 @@ def test_ls_shows_a_broken_plug_in_and_the_others(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", strategy_names())
-def test_the_columns_of_a_strategy_are_its_class_s_own(name):
+def test_every_strategy_class_defines_its_own_traits(name):
     found = strategy_class(name)
     assert isinstance(vars(found).get("traits"), Traits)
 

@@ -50,7 +50,7 @@ def accepted(monkeypatch, nearest, fitted):
     monkeypatch.setattr(rounding.Estimate, "of_share", staticmethod(estimate))
 
 
-def test_better_weights_are_kept_and_not_made_twice(monkeypatch, capsys, model, arguments):
+def test_better_weights_are_stored_and_not_made_twice(monkeypatch, capsys, model, arguments):
     accepted(monkeypatch, 0.8, 0.9)
     assert specframe(monkeypatch, "round", *arguments) == 0
     assert rounding_file(model).is_file()
@@ -59,18 +59,18 @@ def test_better_weights_are_kept_and_not_made_twice(monkeypatch, capsys, model, 
     assert told["kept"]
     assert told["weights"] == 15
     assert specframe(monkeypatch, "round", *arguments) == 0
-    assert "kept already" in capsys.readouterr().out
+    assert "stored already" in capsys.readouterr().out
     assert not figures(arguments)["fitted"]
 
 
-def test_worse_weights_are_not_kept(monkeypatch, capsys, model, arguments):
+def test_worse_weights_are_not_stored(monkeypatch, capsys, model, arguments):
     accepted(monkeypatch, 0.9, 0.8)
     assert specframe(monkeypatch, "round", *arguments) == 0
     assert not rounding_file(model).exists()
-    assert "nothing is kept" in capsys.readouterr().out
+    assert "Nothing is stored" in capsys.readouterr().out
 
 
-def test_they_are_judged_on_prompts_that_they_were_not_fitted_to(monkeypatch, model, arguments):
+def test_weights_are_tested_on_prompts_that_they_were_not_fitted_to(monkeypatch, model, arguments):
     seen = {}
 
     def note(model, executor, answers, unseen, tell):

@@ -26,7 +26,7 @@ def _run(*arguments: object) -> str:
     return result.output
 
 
-def test_info_tells_the_shape(folder: Path, tmp_path: Path) -> None:
+def test_info_shows_the_shape(folder: Path, tmp_path: Path) -> None:
     _run("info", "--model", folder, "--json", tmp_path / "info.json")
     figures = json.loads((tmp_path / "info.json").read_text())
     assert figures["layers"] == BRIEF.core_layers

@@ -55,7 +55,7 @@ def test_a_pipe_is_written_to(figures, tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_device_is_written_to_and_stays(figures, monkeypatch):
+def test_a_device_is_written_to_and_not_replaced(figures, monkeypatch):
     assert figures("/dev/null") == 0
     assert Path("/dev/null").is_char_device()
 
@@ -134,7 +134,7 @@ def test_a_profile_of_a_few_contexts_does_not_replace_one_of_many(tmp_path, monk
         assert find_profile({"machine": "m"}).seconds == kept_now
 
 
-def test_a_command_computes_with_the_dtype_and_threads_that_are_asked_for(monkeypatch):
+def test_a_command_uses_the_given_dtype_and_threads(monkeypatch):
     given = {}
 
     def load(name, **named):
@@ -148,7 +148,7 @@ def test_a_command_computes_with_the_dtype_and_threads_that_are_asked_for(monkey
     assert torch.get_num_threads() == 1
 
 
-def test_pricing_on_first_use_tells_how_far_it_is(monkeypatch, capsys):
+def test_pricing_on_first_use_shows_its_progress(monkeypatch, capsys):
     monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
 
     def measured(*_, progress, **__):
@@ -165,7 +165,7 @@ def test_pricing_on_first_use_tells_how_far_it_is(monkeypatch, capsys):
     ("strategy", "told"),
     [
         ("knapspec", "not drafting in 6 of 6 rounds: best plan predicted"),
-        ("fixed --set draft=0", "fixed found nothing to draft with for this prompt"),
+        ("fixed --set draft=0", "fixed drafted nothing for this prompt"),
         ("autoregressive", "nothing was drafted; "),
     ],
 )

@@ -103,7 +103,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_code_that_is_added_to_a_part_later_is_obeyed(model, speculator, change):
+def test_code_that_is_added_to_a_part_later_is_run(model, speculator, change):
     fused = speculator.generate(PROMPT, max_new_tokens=NEW)
     assert fused.stats.executor == "fused"
     CHANGES[change](model)
@@ -115,7 +115,7 @@ def test_code_that_is_added_to_a_part_later_is_obeyed(model, speculator, change)
 
 
 @pytest.mark.parametrize("change", ["hook on an MLP", "pruned", "adapter", "another MLP class"])
-def test_code_that_was_added_to_a_part_before_is_obeyed(model, change):
+def test_code_that_was_added_to_a_part_before_is_run(model, change):
     CHANGES[change](model)
     strategy = FixedSkips(SkipSet.from_sublayers(3, [2, 3]), StopRule(4))
     library = model.generate(PROMPT, do_sample=False, max_new_tokens=NEW)
@@ -182,7 +182,7 @@ def test_an_executor_refuses_a_hook_that_it_would_ignore(model, make):
         executor.new_cache(8)
 
 
-def test_a_module_that_replaces_a_walked_one_is_walked(model, speculator):
+def test_a_module_that_replaces_another_is_run(model, speculator):
     model.model.layers[1].mlp.register_forward_hook(steer())
     executor = speculator.executor
     speculator.generate(PROMPT, max_new_tokens=2)
@@ -214,7 +214,7 @@ def test_what_changes_no_result_keeps_the_fused_executor(model, speculator):
     assert speculator.generate(PROMPT, max_new_tokens=2).stats.executor == "fused"
 
 
-def test_what_transformers_adds_to_share_a_module_among_processes_does_not_count(model):
+def test_code_of_transformers_for_tensor_parallelism_does_not_count(model):
     norm = model.model.norm
     norm.forward = lambda *given: type(norm).forward(norm, *given)
     assert added_code(model.named_modules()) == "model.norm has a replaced forward method"
@@ -222,7 +222,7 @@ def test_what_transformers_adds_to_share_a_module_among_processes_does_not_count
     assert added_code(model.named_modules()) is None
 
 
-def test_attention_of_the_users_own_is_not_fused(model):
+def test_custom_attention_is_not_fused(model):
     AttentionInterface.register("mine", lambda *args, **kwargs: sdpa_attention_forward(*args))
     model.config._attn_implementation = "mine"
     with pytest.raises(UnsupportedModel, match="'mine' does not accept"):
@@ -252,7 +252,7 @@ class Hooked(LlamaForCausalLM):
         self.model.layers[0].mlp.register_forward_hook(steer())
 
 
-def test_the_doctor_says_that_a_hook_is_obeyed(model, tmp_path, monkeypatch):
+def test_the_doctor_says_that_a_hook_is_run(model, tmp_path, monkeypatch):
     model.save_pretrained(tmp_path)
     monkeypatch.setattr(
         "specframe.doors.loading.load_model", lambda name: Hooked(model.config).double().eval()

@@ -113,7 +113,7 @@ class Pricing(FixedSkips):
         return Answering(lambda context: self.seen.append(context.costs) or planner.plan(context))
 
 
-def test_every_door_hands_on_the_machines_prices(model, strategy):
+def test_every_door_passes_the_prices_on(model, strategy):
     costs, chosen = plain_costs(3), Pricing(strategy.skips, strategy.stop)
     method = specframe.custom_generate(chosen, costs=costs)
     Pricing.seen.clear()
@@ -123,7 +123,7 @@ def test_every_door_hands_on_the_machines_prices(model, strategy):
     assert all(seen is costs for seen in Pricing.seen)
 
 
-def test_the_door_returns_the_output_object_when_the_library_is_asked_for_it(by_door):
+def test_the_door_returns_an_output_object_on_request(by_door):
     output = by_door(8, return_dict_in_generate=True)
     assert output.sequences.shape[1] == PROMPT.shape[1] + 8
     assert output.stats.new_tokens == 8
@@ -205,7 +205,7 @@ def test_stop_strings_without_a_tokenizer_are_refused_with_the_remedy(model, str
 
 
 @pytest.mark.parametrize("length", [6, 7, 9, 10, 15])
-def test_a_stopping_criterion_is_asked_after_every_token_of_a_block(model, strategy, length):
+def test_a_stopping_criterion_is_checked_after_every_token_of_a_block(model, strategy, length):
     criteria = StoppingCriteriaList([StopAtLength(length)])
     output = specframe.generate(
         model, PROMPT, strategy=strategy, stopping_criteria=criteria, max_new_tokens=30

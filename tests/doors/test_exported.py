@@ -88,7 +88,7 @@ def drafted(monkeypatch):
     return counts
 
 
-def test_transformers_loads_a_calibrated_folder_and_gives_its_own_tokens(
+def test_transformers_loads_a_calibrated_folder_and_generates_the_same_tokens(
     model, calibrated, tmp_path, drafted
 ):
     assert export(tmp_path / "door", str(calibrated)) == "calibrated"
@@ -96,7 +96,7 @@ def test_transformers_loads_a_calibrated_folder_and_gives_its_own_tokens(
     assert drafted[0] > 0
 
 
-def test_the_door_needs_neither_the_calibrated_folder_nor_its_place(model, calibrated, tmp_path):
+def test_an_exported_folder_does_not_need_the_calibrated_folder(model, calibrated, tmp_path):
     export(tmp_path / "door", str(calibrated))
     (tmp_path / "door").rename(tmp_path / "elsewhere")
     (calibrated / "manifest.json").unlink()
@@ -131,7 +131,7 @@ def test_arguments_of_generate_are_honoured(model, calibrated, tmp_path):
     assert streamed.ended
 
 
-def test_in_a_models_folder_the_models_own_generate_becomes_the_strategys(
+def test_in_a_models_folder_the_models_own_generate_uses_the_strategy(
     model, calibrated, tmp_path, drafted
 ):
     model.save_pretrained(tmp_path / "model")
@@ -155,7 +155,7 @@ def test_what_cannot_be_exported_is_refused(calibrated, tmp_path, monkeypatch):
     assert not (tmp_path / "door").exists()
 
 
-def test_the_command_says_how_to_use_what_it_wrote(monkeypatch, capsys, calibrated, tmp_path):
+def test_the_command_prints_how_to_use_the_folder(monkeypatch, capsys, calibrated, tmp_path):
     assert specframe(monkeypatch, "export", tmp_path / "door", "--strategy", calibrated) == 0
     assert f'custom_generate="{tmp_path / "door"}", trust_remote_code=True' in (
         capsys.readouterr().out

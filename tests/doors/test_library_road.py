@@ -125,7 +125,7 @@ def test_it_may_be_unpacked_for_a_stream(speculator, library, tokenizer):
     assert streamed == library(PROMPT)[0, PROMPT.shape[1] :].tolist()
 
 
-def test_messages_are_asked_in_the_chat_template(ask, library):
+def test_messages_are_put_in_the_chat_template(ask, library):
     asked = ask(messages("fj", "uh")).sequences
     assert torch.equal(asked, library(torch.tensor([[5, 9, 20, 7, 21]])))
     both = ask([messages("fj", "uh"), messages("fj", "uh")]).sequences
@@ -158,7 +158,7 @@ BATCH = ["fjuhl", "ef", "tbc"]
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_new_tokens": None, "max_length": 14}], ids=repr)
-def test_a_batch_is_answered_prompt_by_prompt_and_padded_as_in_the_library(
+def test_a_batch_has_the_tokens_and_padding_of_the_library(
     speculator, library, tokenizer, settings
 ):
     given = tokenizer(BATCH, padding=True, return_tensors="pt")
@@ -175,7 +175,7 @@ def test_a_batch_is_answered_prompt_by_prompt_and_padded_as_in_the_library(
         assert torch.equal(unmasked, library(given["input_ids"], **settings))
 
 
-def test_a_batch_has_figures_of_all_prompts_and_of_each(ask):
+def test_a_batch_has_statistics_of_all_prompts_and_of_each(ask):
     output = ask(BATCH)
     assert [stats.prompt_tokens for stats in output.each] == [5, 2, 3]
     for name in ("prompt_tokens", "new_tokens", "rounds", "drafted", "accepted"):
@@ -200,7 +200,7 @@ def test_a_batch_padded_on_the_right_is_refused(ask, tokenizer):
         ask(**given)
 
 
-def test_one_prompt_at_a_time_is_streamed(ask, speculator, tokenizer):
+def test_a_batch_cannot_be_streamed(ask, speculator, tokenizer):
     with pytest.raises(InvalidRequest, match="batch of 3"):
         ask(BATCH, streamer=TextStreamer(tokenizer))
     with pytest.raises(InvalidRequest, match="batch of 3"):
@@ -224,7 +224,7 @@ def test_what_is_no_strategy_is_refused(model):
 
 
 @pytest.mark.parametrize("make", [SelfSpeculator, lambda m, s: custom_generate(s)])
-def test_an_entry_names_preset_and_settings(model, make):
+def test_a_name_may_include_preset_and_settings(model, make):
     assert (
         SelfSpeculator(model, "knapspec:faithful").strategy.config == KnapSpec.presets["faithful"]
     )
@@ -293,7 +293,7 @@ def test_a_streamer_ends_with_an_error(door, speculator, tokenizer):
         assert len(failures) == 1
 
 
-def test_stop_strings_go_through_the_library(door, library, tokenizer, model, strategy):
+def test_stop_strings_work_as_in_the_library(door, library, tokenizer, model, strategy):
     plain = library(PROMPT)[0].tolist()
     string = tokenizer.decode(plain[8:10])
     theirs = library(PROMPT, stop_strings=[string], tokenizer=tokenizer)
@@ -344,7 +344,7 @@ def test_a_processor_may_write_into_the_scores_it_is_given(ask, door, library):
     assert torch.equal(door(logits_processor=LogitsProcessorList([favour])), theirs)
 
 
-def test_a_misspelt_argument_has_a_near_match(ask):
+def test_a_misspelt_argument_gets_a_suggestion(ask):
     with pytest.raises(InvalidRequest, match=r"max_new_token.*Did you mean 'max_new_tokens'"):
         ask(PROMPT, max_new_token=3)
 
@@ -381,7 +381,7 @@ class Wrapped(nn.Module):
         raise AssertionError("not called by a walk")
 
 
-def test_an_adapter_of_peft_is_obeyed(strategy):
+def test_an_adapter_of_peft_is_run(strategy):
     model = tiny_model(Tiny(layers=3, hidden=32))
     plain = model.generate(PROMPT, max_new_tokens=NEW, do_sample=False)
     mlp = model.model.layers[0].mlp
@@ -396,8 +396,8 @@ def test_an_adapter_of_peft_is_obeyed(strategy):
 def test_learnt_prompts_are_refused(strategy):
     model = tiny_model(Tiny(layers=3, hidden=32))
     wrapper = Wrapped(model, Active(is_prompt_learning=True))
-    with pytest.raises(UnsupportedModel, match="Active puts inputs of its own before the prompt"):
+    with pytest.raises(UnsupportedModel, match="Active adds learnt inputs before the prompt"):
         SelfSpeculator(wrapper, strategy)
     model.prepare_inputs_for_generation = wrapper.prepare_inputs_for_generation
-    with pytest.raises(UnsupportedModel, match="Wrapped puts inputs of its own"):
+    with pytest.raises(UnsupportedModel, match="Wrapped adds learnt inputs"):
         model.generate(PROMPT, custom_generate=custom_generate(strategy), max_new_tokens=2)

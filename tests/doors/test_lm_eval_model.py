@@ -94,7 +94,7 @@ def answers(samples):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("batch", ["1", "3"])
-def test_scores_and_answers_are_those_of_hf(place, monkeypatch, batch):
+def test_scores_and_outputs_are_those_of_hf(place, monkeypatch, batch):
     expected, own = evaluated(place, monkeypatch, "hf", "", "--batch_size", batch)
     strategy = ",strategy=random-skip:faithful"
     found, drafted = evaluated(place, monkeypatch, "specframe", strategy, "--batch_size", batch)

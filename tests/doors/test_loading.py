@@ -43,11 +43,11 @@ def test_a_model_that_is_made_here_takes_no_arguments(name):
         load(name, revision="main", dtype="float32")
 
 
-def test_a_model_that_is_made_here_has_the_dtype_that_is_asked_for():
+def test_a_model_that_is_made_here_has_the_given_dtype():
     assert load("planted-19M", dtype="float32").model.dtype == torch.float32
 
 
-def test_the_tokenizer_comes_from_where_the_model_does(monkeypatch):
+def test_model_and_tokenizer_come_from_the_same_source(monkeypatch):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     asked = {}
@@ -71,7 +71,7 @@ def test_the_tokenizer_comes_from_where_the_model_does(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [KeyError("mamba9"), ImportError("No module named 'tiktoken'.")])
-def test_whatever_the_library_complains_of_is_a_refusal(error, monkeypatch):
+def test_any_error_of_the_library_is_a_typed_error(error, monkeypatch):
     from transformers import AutoConfig, AutoModelForCausalLM
 
     def refuse(name, **given):
@@ -96,7 +96,7 @@ def test_whatever_the_library_complains_of_is_a_refusal(error, monkeypatch):
     ],
     ids=["more layers", "wider", "empty", "cut off"],
 )
-def test_weights_that_are_not_the_models_are_refused(size, change, told, tmp_path, capfd):
+def test_weights_that_do_not_fit_the_config_are_refused(size, change, told, tmp_path, capfd):
     tiny_model(Tiny()).save_pretrained(tmp_path)
     config, weights = tmp_path / "config.json", tmp_path / "model.safetensors"
     config.write_text(json.dumps(json.loads(config.read_text()) | change))

@@ -64,12 +64,12 @@ def test_the_models_limit_itself_can_be_reached(run):
 @pytest.mark.parametrize(
     "settings", [{"max_length": 20}, {"generation_config": GenerationConfig(max_length=20)}]
 )
-def test_a_length_of_twenty_that_was_asked_for_holds_the_prompt_too(run, settings):
+def test_a_max_length_of_twenty_includes_the_prompt(run, settings):
     assert run.generate(PROMPT, **settings).sequences.shape == (1, 20)
     assert run.generate(PROMPT).sequences.shape == (1, 23)  # twenty new ones
 
 
-def test_a_length_that_the_model_asks_for_holds_the_prompt_too(model):
+def test_a_max_length_of_the_model_includes_the_prompt(model):
     model.generation_config.max_length = 20
     assert speculator(model).generate(PROMPT).sequences.shape == (1, 20)
 
@@ -87,7 +87,7 @@ def test_a_prompt_padded_on_the_right_or_within_is_refused(run, mask):
 
 
 @pytest.mark.parametrize("mask", [[0, 1, 1], torch.tensor([[0, 1, 1]])], ids=repr)
-def test_padding_on_the_left_stays_and_is_not_read(run, mask):
+def test_padding_on_the_left_is_returned_and_not_read(run, mask):
     found = run.generate({"input_ids": [0, 5, 1], "attention_mask": mask}, max_new_tokens=5)
     unpadded = run.generate([5, 1], max_new_tokens=5).sequences
     assert found.sequences[0].tolist() == [0, *unpadded[0].tolist()]
@@ -97,7 +97,7 @@ def test_padding_on_the_left_stays_and_is_not_read(run, mask):
 @pytest.mark.parametrize(
     "mask", ["x", [["a", "b"], ["c", "d"]], torch.ones(3, 1), [1, 1, 1], [[1], [1, 1]]], ids=repr
 )
-def test_a_mask_that_is_no_row_for_each_prompt_is_refused(run, mask):
+def test_a_mask_without_a_row_for_each_prompt_is_refused(run, mask):
     with pytest.raises(InvalidRequest, match=r"for each prompt, here 2\. Got .* Pass the mask"):
         run.generate(torch.tensor([[5, 1], [6, 2]]), attention_mask=mask)
 
@@ -215,12 +215,12 @@ def test_text_without_a_tokenizer_is_refused(run):
         "top-k",
     ],
 )
-def test_an_argument_that_is_not_understood_is_refused(run, argument, message):
+def test_an_unsupported_argument_is_refused(run, argument, message):
     with pytest.raises(InvalidRequest, match=message):
         run.generate(PROMPT, **argument)
 
 
-def test_arguments_that_say_one_sequence_drawn_token_by_token_are_understood(run):
+def test_arguments_for_one_sequence_drawn_token_by_token_are_accepted(run):
     plain = {"num_beams": 1, "num_return_sequences": 1, "guidance_scale": 1.0}
     plain |= {"penalty_alpha": 0.0, "dola_layers": None, "token_healing": False}
     found = run.generate(PROMPT, max_new_tokens=5, **plain).sequences
@@ -228,11 +228,11 @@ def test_arguments_that_say_one_sequence_drawn_token_by_token_are_understood(run
 
 
 @pytest.mark.parametrize("seed", [-(2**63), -1000, 1000, 2**63 - 1])
-def test_every_seed_that_a_generator_takes_draws_tokens(run, seed):
+def test_every_seed_of_a_torch_generator_can_be_used(run, seed):
     assert run.generate(PROMPT, do_sample=True, seed=seed, max_new_tokens=2).stats.new_tokens == 2
 
 
-def test_a_temperature_that_draws_nothing_is_not_looked_at(run):
+def test_the_temperature_is_ignored_in_greedy_decoding(run):
     cold = run.generate(PROMPT, temperature=1e-320, max_new_tokens=5).sequences
     assert torch.equal(cold, run.generate(PROMPT, max_new_tokens=5).sequences)
 
@@ -274,7 +274,7 @@ def test_an_unknown_strategy_is_refused_with_the_nearest_name(model):
     assert "fixed" in message
 
 
-def test_a_strategy_from_nowhere_is_refused():
+def test_a_strategy_that_cannot_be_imported_is_refused():
     with pytest.raises(UnknownStrategy, match=r"cannot be loaded.*Check that its package"):
         specframe.strategy_class("no_such_package:Strategy")
 
@@ -296,7 +296,7 @@ def test_an_unsupported_architecture_is_refused_at_construction(build):
         specframe.SelfSpeculator(build())
 
 
-def test_the_fused_executor_names_what_it_does_not_know(model):
+def test_the_fused_executor_refuses_an_unknown_family(model):
     model.config = GPT2Config(vocab_size=23)
     with pytest.raises(UnsupportedModel, match="'gpt2' family is not Llama-shaped"):
         FusedExecutor(model)

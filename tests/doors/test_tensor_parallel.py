@@ -141,7 +141,7 @@ def check(folder, strategies, measured=0, found_by=printed, new=24):
 
 
 @pytest.mark.slow
-def test_ranks_that_part_raise_and_do_not_hang(models):
+def test_ranks_that_differ_raise_and_do_not_hang(models):
     apart = started(models("llama"), "random-skip:faithful", 24, 1, 0)
     for process in apart:
         _, said = process.communicate(timeout=300)
@@ -173,7 +173,7 @@ def test_a_killed_rank_ends_the_other_with_a_clear_error(models):
         ("gpt2", {}, (1,)),
     ],
 )
-def test_heads_and_experts_say_how_many_ranks_there_can_be(family, settings, allowed):
+def test_heads_and_experts_limit_the_number_of_ranks(family, settings, allowed):
     config = AutoConfig.for_model(family, **settings)
     assert allowed_ranks(config) == allowed
     if allowed == (1,):

