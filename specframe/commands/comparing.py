@@ -62,8 +62,7 @@ Dtype = Annotated[
     ),
 ]
 Run = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="Folder of the run. Default: results/TIME."),
+    Path | None, typer.Option(metavar="FOLDER", help="Folder of the run. Default: results/TIME.")
 ]
 Resume = Annotated[
     Path | None,

@@ -97,9 +97,6 @@ def _require_files(
 def _sizes(imported: LayerSelector) -> dict[str, dict[str, Any]]:
     """How many sublayers of each kind a set skips, by domain."""
     return {
-        domain: {
-            "attention": len(found.skips.attention),
-            "mlp": len(found.skips.mlp),
-        }
+        domain: {"attention": len(found.skips.attention), "mlp": len(found.skips.mlp)}
         for domain, found in imported.skip_sets().items()
     }

@@ -43,8 +43,7 @@ Threads = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Dtype = Annotated[
-    str,
-    typer.Option(help="auto (the dtype of the stored weights), bfloat16, float16 or float32."),
+    str, typer.Option(help="auto (the dtype of the stored weights), bfloat16, float16 or float32.")
 ]
 
 # of every command whose work can run on a cluster

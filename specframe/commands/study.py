@@ -135,12 +135,7 @@ def _one(
     json: Path | None,
 ) -> None:
     from specframe.studies.framework.registry import find_study
-    from specframe.studies.framework.running import (
-        duration,
-        run_study,
-        settings_of,
-        study_folder,
-    )
+    from specframe.studies.framework.running import duration, run_study, settings_of, study_folder
 
     chosen = find_study(name)
     settings = settings_of(chosen, quick, model, options)

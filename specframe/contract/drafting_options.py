@@ -127,9 +127,7 @@ def with_drafting(strategy: LayerSelector, options: Mapping[str, str]) -> LayerS
     )
 
 
-def drafting_from(
-    options: Mapping[str, str],
-) -> tuple[StopPolicy | None, TreeRule | None, int]:
+def drafting_from(options: Mapping[str, str]) -> tuple[StopPolicy | None, TreeRule | None, int]:
     """The stop rule, the tree and the bits that the options name, if any."""
     stop, tree, bits = (options.get(name) for name in DRAFTING_OPTIONS)
     return (

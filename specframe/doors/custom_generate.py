@@ -54,11 +54,7 @@ def custom_generate(
             refuse_unsupported(generation_config)
             _refuse(model_kwargs)
             speculator = SelfSpeculator(
-                model,
-                strategy,
-                tokenizer=spec_tokenizer or tokenizer,
-                strict=strict,
-                costs=costs,
+                model, strategy, tokenizer=spec_tokenizer or tokenizer, strict=strict, costs=costs
             )
             prompt = prompts_of(input_ids, speculator.executor.shape.vocabulary).one
             decoding = from_prepared(

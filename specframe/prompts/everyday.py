@@ -19,12 +19,7 @@ from specframe.prompts.chat import Message, conversation_tokens, plain_text
 from specframe.testbed.corpus import Split
 from specframe.types import Prompt
 
-__all__ = [
-    "EVERYDAY_DOMAINS",
-    "cut_everyday_prompts",
-    "everyday_conversations",
-    "everyday_prompts",
-]
+__all__ = ["EVERYDAY_DOMAINS", "cut_everyday_prompts", "everyday_conversations", "everyday_prompts"]
 
 EVERYDAY_DOMAINS = (
     "summarise",

@@ -17,10 +17,7 @@ from specframe.errors import CalibrationMismatch
 from specframe.types import SkipSet
 
 TINY = Tiny(layers=4, hidden=16, dtype=torch.float32)
-SETS = {
-    "sums_m": {"attention": [1, 2], "mlp": [2]},
-    "tales_m": {"attention": [3], "mlp": [1, 2]},
-}
+SETS = {"sums_m": {"attention": [1, 2], "mlp": [2]}, "tales_m": {"attention": [3], "mlp": [1, 2]}}
 
 
 @pytest.fixture

@@ -18,11 +18,7 @@ import specframe
 from specframe.bench.run_folder import RunFolder
 from specframe.costs.model import CostModel
 from specframe.doors.loading import Loaded
-from specframe.errors import (
-    ArtefactError,
-    CalibrationMismatch,
-    InvalidRequest,
-)
+from specframe.errors import ArtefactError, CalibrationMismatch, InvalidRequest
 from specframe.profilers.latency import LatencyProfile
 from specframe.profilers.store import find_profile, keep_profile
 from specframe.rig import Rig

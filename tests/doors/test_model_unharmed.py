@@ -10,9 +10,7 @@ from doubles.tiny import tiny_model
 from doubles.unharmed import PROMPT, SKIPS, TINY, Photograph, speculator
 
 from specframe.contract.selector import LayerSelector
-from specframe.errors import (
-    SpecframeError,
-)
+from specframe.errors import SpecframeError
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.types import DraftPlan, StopRule
 
