@@ -93,7 +93,6 @@ class Rig:
         costs: CostModel | None = None,
         tell: Tell | None = None,
     ) -> Self:
-        """A loaded model."""
         executor = load_executor(model, strict=strict)
         name = name or str(getattr(model.config, "_name_or_path", "")) or type(model).__name__
         facts = model_facts(model, executor)
@@ -117,12 +116,10 @@ class Rig:
 
     @property
     def shape(self) -> ModelShape:
-        """The shape of the model."""
         return self.executor.shape
 
     @property
     def device(self) -> torch.device:
-        """The device of the model."""
         return self.executor.device
 
     def with_checked_prices(self, tell: Callable[[str], None] = lambda text: None) -> Self:
@@ -140,7 +137,6 @@ class Rig:
         return replace(self)
 
     def priced(self, costs: CostModel) -> Self:
-        """The same model with other prices."""
         return replace(self, given_costs=costs)
 
     def lab(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -90,7 +90,13 @@ def calibrate(
     )
     from specframe.calibration.shared_lab import lab_made_on
     from specframe.contract.registry import strategy_class
-    from specframe.prompts.source import from_file, prompts_from, require_prompts, unread
+    from specframe.prompts.source import (
+        calibration_prompts,
+        from_file,
+        prompts_from,
+        require_prompts,
+        unread,
+    )
     from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
     from specframe.storage.whole_folder import held_alone
@@ -109,15 +115,15 @@ def calibrate(
     progress = Progress()
     rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
     strategy = rig.strategy(name, preset, options)
-    asked = _prompts(rig, source, count, learner.traits.split)
-    learner.require_prompts(asked)
-    rig.require_room_for(asked, new_tokens)
+    chosen = calibration_prompts(source, rig, count, learner.traits.split)
+    learner.require_prompts(chosen)
+    rig.require_room_for(chosen, new_tokens)
     rig = rig.with_checked_prices(partial(typer.echo, err=True))
-    shared = _budget(rig, strategy, asked, new_tokens, perf_counter() - began)
+    shared = _budget(rig, strategy, chosen, new_tokens, perf_counter() - began)
     if shared is not None:
         progress.end()
         typer.echo(shared.sentence, err=True)
-        asked, new_tokens = list(shared.answers.prompts), shared.answers.new_tokens
+        chosen, new_tokens = list(shared.answers.prompts), shared.answers.new_tokens
         left = replace(strategy.config, seconds=shared.total)  # type: ignore[attr-defined]
         strategy = replace(strategy, config=left)  # type: ignore[type-var]
     with (
@@ -125,8 +131,8 @@ def calibrate(
         held_alone(out),
         lab_made_on(cluster, rig, new_tokens) as make,
     ):
-        lab = resumable_lab(rig, asked, out, new_tokens=new_tokens, make=make)
-        calibrated = calibrate_and_keep(strategy, lab, asked, out).strategy
+        lab = resumable_lab(rig, chosen, out, new_tokens=new_tokens, make=make)
+        calibrated = calibrate_and_keep(strategy, lab, chosen, out).strategy
     progress.end()
     seconds = perf_counter() - began
     _show(name, calibrated, out, seconds)
@@ -135,7 +141,7 @@ def calibrate(
         "selector": name,
         "preset": preset,
         "model": model,
-        "prompts": len(asked),
+        "prompts": len(chosen),
         "new_tokens": new_tokens,
         "seconds": seconds,
         "sets": {name: found.figures() for name, found in calibrated.skip_sets().items()},
@@ -184,21 +190,6 @@ def _options(name: str, preset: str, settings: list[str]) -> dict[str, str]:
         )
     require_strategy(name, preset, options)
     return options
-
-
-def _prompts(rig: Rig, source: str, per_domain: int, split: Any) -> list[Prompt]:
-    from specframe.errors import InvalidRequest
-    from specframe.prompts.random import random_prompts
-    from specframe.prompts.source import prompts_from
-    from specframe.prompts.usual import RANDOM
-
-    if source == RANDOM:
-        return random_prompts(rig.shape.vocabulary, 64, per_domain)
-    if rig.tokenizer is None:
-        raise InvalidRequest(
-            f"{rig.name!r} has no tokenizer for text prompts. Leave out --prompts."
-        )
-    return prompts_from(source, rig.tokenizer, per_domain=per_domain, split=split)
 
 
 def _states(skips: SkipSet, mlp: bool) -> str:

@@ -39,7 +39,6 @@ class Interruptible(TyperGroup):
     """Prints one line when a command is interrupted, with the text that `resumable` added."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:

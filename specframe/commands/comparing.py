@@ -22,12 +22,13 @@ from specframe.commands.options import (
     say_prompts,
 )
 from specframe.commands.results_file import (
+    PAGE,
     JsonFile,
+    new_run,
     require_folder,
     require_writable,
     write_figures,
 )
-from specframe.commands.run_paths import PAGE, new_run
 from specframe.testbed.disclosure import DISCLOSURE
 
 if TYPE_CHECKING:

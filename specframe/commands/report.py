@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.results_file import JsonFile, require_writable, write_figures
-from specframe.commands.run_paths import PAGE
+from specframe.commands.results_file import PAGE, JsonFile, require_writable, write_figures
 from specframe.errors import ArtefactError, SpecframeError
 from specframe.storage.user_cache import write_text
 

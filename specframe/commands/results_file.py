@@ -13,12 +13,30 @@ import typer
 from specframe.errors import InvalidRequest, shown
 from specframe.storage.user_cache import write_text
 
-__all__ = ["PICTURES", "JsonFile", "require_folder", "require_writable", "write_figures"]
+__all__ = [
+    "PAGE",
+    "PICTURES",
+    "JsonFile",
+    "new_run",
+    "require_folder",
+    "require_writable",
+    "write_figures",
+]
+
+RUNS = Path("results")
+PAGE = "report.html"  # in the run's folder
 
 PICTURES = (".png", ".svg", ".pdf")  # endings of what matplotlib draws
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to FILE as JSON.")
 ]
+
+
+def new_run() -> Path:
+    """A folder named by the present time."""
+    from datetime import datetime
+
+    return RUNS / datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
 def require_writable(path: Path | None, *endings: str) -> None:

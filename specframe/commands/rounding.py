@@ -12,8 +12,6 @@ from specframe.commands.results_file import JsonFile, require_writable, write_fi
 
 if TYPE_CHECKING:
     from specframe.calibration.rounding import FittedRounding
-    from specframe.rig import Rig
-    from specframe.types import Prompt
 
 __all__ = ["round_"]
 
@@ -50,11 +48,12 @@ def round_(
     """
     require_writable(json)
     from specframe.calibration.rounding import has_rounding
-    from specframe.prompts.source import require_prompts
+    from specframe.prompts.source import calibration_prompts, require_prompts
     from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
 
-    require_prompts(prompts or usual_prompts(model))
+    source = prompts or usual_prompts(model)
+    require_prompts(source)
     say_prompts(model, prompts)
     progress = Progress()
     rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
@@ -64,8 +63,7 @@ def round_(
         )
         write_figures(json, {"schema_version": 1, "model": model, "kept": True, "fitted": False})
         return
-    asked = _prompts(rig, prompts or usual_prompts(model), per_domain)
-    found = rig.fit_rounding(asked, new_tokens)
+    found = rig.fit_rounding(calibration_prompts(source, rig, per_domain), new_tokens)
     progress.end()
     _show(model, found)
     figures = {
@@ -80,16 +78,6 @@ def round_(
         "judged_on": found.fitted.count,
     }
     write_figures(json, figures)
-
-
-def _prompts(rig: Rig, source: str, per_domain: int) -> list[Prompt]:
-    from specframe.prompts.random import random_prompts
-    from specframe.prompts.source import prompts_from
-    from specframe.prompts.usual import RANDOM
-
-    if source == RANDOM:
-        return random_prompts(rig.shape.vocabulary, 64, per_domain)
-    return prompts_from(source, rig.tokenizer, per_domain=per_domain, split="validation")
 
 
 def _show(model: str, found: FittedRounding) -> None:

@@ -21,13 +21,14 @@ from specframe.commands.options import (
     say_prompts,
 )
 from specframe.commands.results_file import (
+    PAGE,
     PICTURES,
     JsonFile,
+    new_run,
     require_folder,
     require_writable,
     write_figures,
 )
-from specframe.commands.run_paths import PAGE, new_run
 
 if TYPE_CHECKING:
     from specframe.scheduling.ray_workers import Cluster

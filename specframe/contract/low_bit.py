@@ -47,15 +47,12 @@ class _LowBitProbe:
 
     @property
     def committed(self) -> int:
-        """See `Probe.committed`."""
         return self.inner.committed
 
     def walk(self, step: Step, skips: SkipSet | None = None, **given: Any) -> Pass:
-        """See `Probe.walk`."""
         return self.inner.walk(step, None if skips is None else skips.lower(self.bits), **given)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """See `Probe.logits`."""
         return self.inner.logits(hidden)
 
 
@@ -69,35 +66,27 @@ class LowBitLab:
         self.new_tokens, self.facts, self.at_once = inner.new_tokens, inner.facts, inner.at_once
 
     def answer(self, prompts: Sequence[Prompt]) -> None:
-        """See `Lab.answer`."""
         self._inner.answer(prompts)
 
     def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
-        """See `Lab.acceptance`."""
         return self._inner.acceptance([one.lower(self._bits) for one in skips], prompts)
 
     def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
-        """See `Lab.expect`."""
         self._inner.expect([one.lower(self._bits) for one in skips], prompts)
 
     def seconds_per_token(
         self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int
     ) -> float:
-        """See `Lab.seconds_per_token`."""
         return self._inner.seconds_per_token(low_bit_plan(plan, self._bits), prompts, new_tokens)
 
     def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str) -> Tensor:
-        """See `Lab.vectors`."""
         return self._inner.vectors(prompts, depth, pooling)
 
     def states(self, prompt: Prompt, depths: Sequence[int]) -> Mapping[int, Tensor]:
-        """See `Lab.states`."""
         return self._inner.states(prompt, depths)
 
     def read_out(self, states: Tensor) -> Tensor:
-        """See `Lab.read_out`."""
         return self._inner.read_out(states)
 
     def tell(self, what: str, done: int, of: int) -> None:
-        """See `Lab.tell`."""
         self._inner.tell(what, done, of)

@@ -88,7 +88,6 @@ class PayingPlanner(Planner):
         self._inner.observe(outcome)
 
     def follow(self, context: Context) -> None:
-        """Pass the context to the inner planner."""
         self._inner.follow(context)
 
     def rest(self) -> int:

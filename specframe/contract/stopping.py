@@ -57,7 +57,6 @@ class FixedStop(StopPolicy):
     fixed: StopRule
 
     def rule(self) -> StopRule:
-        """The given rule."""
         return self.fixed
 
 
@@ -132,7 +131,6 @@ class DepthAnnealed(StopPolicy):
         self._rule = replace(self._rule, temperature=annealed(plan.skips, self.annealing))
 
     def rule(self) -> StopRule:
-        """The rule for the last plan."""
         return self._rule
 
 
@@ -225,9 +223,7 @@ class PricedGain(StopPolicy):
         self._gain.reprice(max(step, FREE), verify)
 
     def rule(self) -> StopRule:
-        """As `ExpectedGain`, with the costs last set."""
         return self._gain.rule()
 
     def observe(self, outcome: Outcome) -> None:
-        """As `ExpectedGain`."""
         self._gain.observe(outcome)

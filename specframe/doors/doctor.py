@@ -69,7 +69,6 @@ class Diagnosis:
     versions: dict[str, str | None] = field(default_factory=dict)
 
     def figures(self) -> dict[str, Any]:
-        """The same as plain data."""
         return {"schema_version": 1, "supported": self.support is not None, **asdict(self)}
 
 

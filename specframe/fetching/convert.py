@@ -11,11 +11,14 @@ from typing import Any
 from specframe.errors import InvalidRequest, UnsupportedModel
 from specframe.fetching.bars import without_weights_bar
 from specframe.fetching.gguf_file import GgufFacts, read_facts
-from specframe.fetching.splitting import split_as_trained
 from specframe.storage.user_cache import writing
 from specframe.storage.whole_folder import scratch
 
 __all__ = ["convert"]
+
+# llama.cpp's names of a rule that transformers does not know: each digit is separate, the rest as
+# in GPT-2; with GPT-2's rule, two spaces before a digit give other tokens than in training
+DIGITS_APART = ("smollm", "starcoder", "refact", "command-r")
 
 
 def convert(path: Path, folder: Path) -> GgufFacts:
@@ -56,10 +59,14 @@ def _model(place: Path, file: Path, facts: GgufFacts) -> Any:
 
 
 def _tokenizer(place: Path, file: Path, facts: GgufFacts) -> Any:
+    from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(place), gguf_file=str(file))
-    split_as_trained(tokenizer, facts.split)
+    if facts.split in DIGITS_APART:
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        rest = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, rest])
     return tokenizer
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specframe.errors import InvalidRequest
 from specframe.prompts.everyday import everyday_prompts
 from specframe.prompts.files import file_prompts
 from specframe.prompts.hub import PREFIX, HubPrompts
+from specframe.prompts.random import random_prompts
 from specframe.prompts.rows import prompt_from_row
 from specframe.prompts.testbed import domain_prompts
 from specframe.prompts.usual import RANDOM
@@ -17,7 +18,19 @@ from specframe.testbed.corpus import Split
 from specframe.testbed.prompts import suite
 from specframe.types import Prompt
 
-__all__ = ["from_file", "has_splits", "prompts_from", "require_prompts", "unread"]
+if TYPE_CHECKING:
+    from specframe.rig import Rig
+
+__all__ = [
+    "calibration_prompts",
+    "from_file",
+    "has_splits",
+    "prompts_from",
+    "require_prompts",
+    "unread",
+]
+
+RANDOM_TOKENS = 64  # of a random prompt
 
 
 def has_splits(source: str) -> bool:
@@ -57,6 +70,19 @@ def prompts_from(
     else:
         asked = file_prompts(Path(source), tokenizer)
     return _first_of_each(asked, domains, per_domain)
+
+
+def calibration_prompts(
+    source: str, rig: Rig, per_domain: int, split: Any = "validation"
+) -> list[Prompt]:
+    """Prompts for this model, by `prompts_from` or random."""
+    if source == RANDOM:
+        return random_prompts(rig.shape.vocabulary, RANDOM_TOKENS, per_domain)
+    if rig.tokenizer is None:
+        raise InvalidRequest(
+            f"{rig.name!r} has no tokenizer for text prompts. Leave out --prompts."
+        )
+    return prompts_from(source, rig.tokenizer, per_domain=per_domain, split=split)
 
 
 def require_prompts(source: str, domains: Sequence[str] = ()) -> None:

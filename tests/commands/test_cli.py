@@ -9,7 +9,7 @@ import pytest
 from doubles.command_line import specframe
 
 from specframe.commands import cli
-from specframe.errors import InvalidRequest, UnknownStrategy
+from specframe.errors import UnknownStrategy
 
 RUN = "import sys; from specframe.commands.cli import main; sys.argv[0] = 'specframe'; main()"
 HELP_SECONDS = 0.5
@@ -83,14 +83,6 @@ def test_an_unknown_command_has_status_two_and_no_traceback(monkeypatch, capsys)
     printed = capsys.readouterr().err
     assert "frobnicate" in printed
     assert "Traceback" not in printed
-
-
-@pytest.mark.parametrize("name", ["missing/figures.json", "."])
-def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path, name):
-    from specframe.commands.results_file import require_writable
-
-    with pytest.raises(InvalidRequest, match="existing folder"):
-        require_writable(tmp_path / name)
 
 
 @pytest.mark.parametrize("command", ["bench", "calibrate", "compare", "predict"])
