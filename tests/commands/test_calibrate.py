@@ -5,6 +5,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from doubles.bad_places import Letters
 from doubles.command_line import specframe
 from doubles.written_lab import plain_costs
 
@@ -20,13 +21,6 @@ SHAPE = ModelShape(LAYERS, 32, 61, 4, 2, 8, 48, 256)
 PLANTED = SkipSet.from_sublayers(LAYERS, [2, 3, 5, 6])
 BRIEF = ("--set", "search=local", "--set", "evaluations=9", "--new-tokens", "8")
 QUICK = ("--set", "search=local", "--set", "evaluations=60", "--new-tokens", "16")
-
-
-class Letters:
-    """A tokenizer of letters; its kind is enough for prompts."""
-
-    def __call__(self, text):
-        return {"input_ids": [1 + ord(letter) % 60 for letter in text]}
 
 
 @pytest.fixture
@@ -112,15 +106,8 @@ def test_an_interrupted_calibration_is_resumed(monkeypatch, planted, prompts, tm
     assert resumed < whole - 50
 
 
-def refusal(monkeypatch, capsys, *arguments):
-    assert calibrate(monkeypatch, *arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
 @pytest.mark.parametrize(
-    ("strategy", "more", "told"),
+    ("strategy", "more", "message"),
     [
         ("fixed", (), "needs no calibration.*static-bo"),
         ("static-bu", (), "static-bo"),
@@ -134,21 +121,15 @@ def refusal(monkeypatch, capsys, *arguments):
     ],
 )
 def test_what_cannot_be_calibrated_is_refused_in_one_line(
-    monkeypatch, capsys, planted, prompts, tmp_path, strategy, more, told
+    monkeypatch, capsys, planted, prompts, tmp_path, strategy, more, message
 ):
     prompts.rename(tmp_path / "all.jsonl")
     (tmp_path / "two.jsonl").write_text('{"prompt": "abc"}\n{"prompt": "abd"}\n')
     monkeypatch.chdir(tmp_path)
-    text = refusal(monkeypatch, capsys, strategy, "--model", "here", "--out", "o", *more)
-    assert re.search(told, text)
-
-
-def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_loaded(
-    monkeypatch, capsys, tmp_path
-):
-    (tmp_path / "file").write_text("")
-    text = refusal(monkeypatch, capsys, "static-bo", "--out", tmp_path / "file" / "o")
-    assert "not a folder that can be written to" in text
+    assert calibrate(monkeypatch, strategy, "--model", "here", "--out", "o", *more) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(message, error)
 
 
 @pytest.mark.slow

@@ -70,14 +70,6 @@ def test_an_interrupt_ends_with_status_130(monkeypatch):
     assert specframe(monkeypatch) == 130
 
 
-def test_an_interrupt_within_a_command_ends_with_status_130(monkeypatch, tmp_path):
-    def interrupted(name: str) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("specframe.contract.registry.strategy_class", interrupted)
-    assert specframe(monkeypatch, "ls") == 130
-
-
 def test_an_unknown_command_has_status_two_and_no_traceback(monkeypatch, capsys):
     assert specframe(monkeypatch, "frobnicate") == 2
     printed = capsys.readouterr().err

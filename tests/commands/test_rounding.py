@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from doubles.bad_places import Letters
 from doubles.command_line import specframe
 from doubles.tiny import Tiny, tiny_model
 
@@ -10,13 +11,6 @@ from specframe.calibration import rounding
 from specframe.doors.loading import Loaded
 from specframe.executors.kept_rounding import rounding_file
 from specframe.types import Estimate
-
-
-class Letters:
-    """A tokenizer of letters; its kind is enough for prompts."""
-
-    def __call__(self, text):
-        return {"input_ids": [1 + ord(letter) % 20 for letter in text]}
 
 
 @pytest.fixture

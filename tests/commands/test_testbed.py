@@ -56,11 +56,6 @@ def test_an_unknown_domain_is_refused_with_the_known_ones(folder: Path) -> None:
     assert "summary" in str(result.exception)
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["info", "--model", str(tmp_path / "nowhere")])
-    assert isinstance(result.exception, SpecframeError)
-
-
 def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
     arguments = ["train", "--size", "huge", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(app, arguments)

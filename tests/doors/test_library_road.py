@@ -8,10 +8,6 @@ import pytest
 import torch
 from doubles.tiny import Tiny, tiny_model
 from doubles.written_lab import plain_costs
-from tokenizers import Tokenizer
-from tokenizers.decoders import Fuse
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
 from torch import nn
 from transformers import (
     LogitsProcessorList,
@@ -45,14 +41,8 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    """Token i is the ith letter."""
-    letters = Tokenizer(WordLevel({chr(97 + i): i for i in range(23)}, unk_token="a"))
-    letters.pre_tokenizer = Split("", "isolated")
-    letters.decoder = Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=letters, pad_token="a", padding_side="left", chat_template=TEMPLATE
-    )
+def tokenizer(letters):
+    return letters("a", 23, pad_token="a", padding_side="left", chat_template=TEMPLATE)
 
 
 @pytest.fixture(scope="module")
@@ -112,15 +102,13 @@ def test_a_prompt_may_have_any_usual_form(ask, library, prompt):
     assert torch.equal(ask(prompt).sequences, library(PROMPT))
 
 
-def test_what_a_tokenizer_returns_may_be_unpacked(ask, library, tokenizer, model, strategy):
+def test_what_a_tokenizer_returns_may_be_unpacked(
+    ask, library, tokenizer, model, strategy, speculator
+):
     given = tokenizer("fjuhl", return_tensors="pt")
     assert torch.equal(ask(**given).sequences, library(PROMPT))
     output = specframe.generate(model, **given, strategy=strategy, max_new_tokens=NEW)
     assert torch.equal(output.sequences, library(PROMPT))
-
-
-def test_it_may_be_unpacked_for_a_stream(speculator, library, tokenizer):
-    given = tokenizer("fjuhl", return_tensors="pt")
     streamed = list(speculator.stream(**given, max_new_tokens=NEW))
     assert streamed == library(PROMPT)[0, PROMPT.shape[1] :].tolist()
 
@@ -192,12 +180,6 @@ def test_a_batch_is_sampled_with_a_seed_for_each_prompt(ask):
     assert not torch.equal(first, second)
     assert torch.equal(ask("fjuhl", seed=3, **sampled).sequences[0], first)
     assert torch.equal(ask("fjuhl", seed=4, **sampled).sequences[0], second)
-
-
-def test_a_batch_padded_on_the_right_is_refused(ask, tokenizer):
-    given = tokenizer(BATCH, padding=True, padding_side="right", return_tensors="pt")
-    with pytest.raises(InvalidRequest, match=r"padded on the right.*padding_side to 'left'"):
-        ask(**given)
 
 
 def test_a_batch_cannot_be_streamed(ask, speculator, tokenizer):

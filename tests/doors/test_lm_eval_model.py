@@ -7,11 +7,6 @@ import pytest
 import torch
 from doubles.command_line import specframe
 from doubles.tiny import Tiny, tiny_model
-from tokenizers import Tokenizer
-from tokenizers.decoders import Fuse
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
-from transformers import PreTrainedTokenizerFast
 
 TASK = """
 task: {name}
@@ -39,7 +34,7 @@ def test_without_lm_eval_the_command_says_what_to_install(monkeypatch, capsys):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, letters):
     """A folder with a model, its tokenizer and two tasks; nothing is asked of the network."""
     pytest.importorskip("lm_eval", reason="lm-eval is not installed: specframe[lm-eval]")
     pytest.importorskip("accelerate")
@@ -47,12 +42,7 @@ def place(tmp_path, monkeypatch):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     tiny_model(Tiny(layers=3, hidden=32, dtype=torch.float32)).save_pretrained(tmp_path / "model")
-    letters = Tokenizer(WordLevel({chr(97 + i): i for i in range(23)}, unk_token="a"))
-    letters.pre_tokenizer = Split("", "isolated")
-    letters.decoder = Fuse()
-    PreTrainedTokenizerFast(tokenizer_object=letters, pad_token="a", eos_token="w").save_pretrained(
-        tmp_path / "model"
-    )
+    letters("a", 23, pad_token="a", eos_token="w").save_pretrained(tmp_path / "model")
     rows = [{"question": text, "gold": 1, "word": "rt"} for text in QUESTIONS]
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -70,14 +60,8 @@ def place(tmp_path, monkeypatch):
 def evaluated(place, monkeypatch, model, more="", *arguments):
     """Results and samples, as lm-eval writes them."""
     out = place / f"out-{model}{len(more)}"
-    given = (
-        "--model",
-        model,
-        "--model_args",
-        f"pretrained={place / 'model'}{more}",
-        "--device",
-        "cpu",
-    )
+    given = ("--model", model, "--model_args", f"pretrained={place / 'model'}{more}")
+    given += ("--device", "cpu")
     given += ("--tasks", "choices,words", "--include_path", place / "tasks", *arguments)
     given += ("--output_path", out, "--log_samples")
     assert specframe(monkeypatch, "lm-eval", *given) == 0

@@ -102,12 +102,6 @@ def test_a_mask_without_a_row_for_each_prompt_is_refused(run, mask):
         run.generate(torch.tensor([[5, 1], [6, 2]]), attention_mask=mask)
 
 
-def test_a_tokenizers_output_without_padding_is_a_prompt(run):
-    given = {"input_ids": torch.tensor([PROMPT]), "attention_mask": torch.ones(1, 3)}
-    found = run.generate(given, max_new_tokens=5).sequences
-    assert torch.equal(found, run.generate(PROMPT, max_new_tokens=5).sequences)
-
-
 @pytest.mark.parametrize("token", [-1, 23, 10**6])
 def test_a_token_outside_the_vocabulary_is_refused(run, token):
     with pytest.raises(InvalidRequest, match=rf"Token {token} is not in .* vocabulary of 23"):
@@ -143,11 +137,6 @@ def test_a_tensor_that_is_no_row_of_tokens_is_refused(run, prompt):
 def test_a_name_is_no_model(named):
     with pytest.raises(InvalidRequest, match=r"model that is loaded. Got .* specframe\.load"):
         specframe.SelfSpeculator(named)
-
-
-def test_text_without_a_tokenizer_is_refused(run):
-    with pytest.raises(InvalidRequest, match="needs a tokenizer"):
-        run.generate("hello")
 
 
 @pytest.mark.parametrize(
@@ -236,12 +225,9 @@ def test_a_value_outside_its_range_is_refused(make, error):
 
 
 def test_an_unknown_strategy_is_refused_with_the_nearest_name(model):
-    with pytest.raises(UnknownStrategy) as caught:
+    message = r"^no strategy named 'autoregresive'\. Did you mean 'autoregressive'\? Known: .*fixed"
+    with pytest.raises(UnknownStrategy, match=message):
         speculator(model, "autoregresive")
-    message = str(caught.value)
-    assert message.startswith("no strategy named 'autoregresive'. Did you mean 'autoregressive'?")
-    assert "Known: " in message
-    assert "fixed" in message
 
 
 def test_a_strategy_that_cannot_be_imported_is_refused():

