@@ -1,4 +1,4 @@
-"""Bad command lines: exit status 2, one line, nothing measured in vain, nothing left behind."""
+"""Bad command lines: exit status 2, one line, nothing measured, no files left."""
 
 import pytest
 from bad_input import BEFORE_LOADING, BEFORE_PRICING
@@ -16,24 +16,24 @@ def short(given):
     return given[:20] if isinstance(given, str) else " ".join(part[:20] for part in given)
 
 
-@pytest.mark.parametrize(("arguments", "told"), BEFORE_LOADING, ids=short)
+@pytest.mark.parametrize(("arguments", "message"), BEFORE_LOADING, ids=short)
 def test_a_command_line_is_refused_before_a_model_is_loaded(
-    monkeypatch, capsys, place, arguments, told
+    monkeypatch, capsys, place, arguments, message
 ):
     def loaded(name, **_):
         raise AssertionError(f"{name} was loaded")
 
     for where in ("specframe.rig.load", "specframe.doors.loading.load_model"):
         monkeypatch.setattr(where, loaded)
-    refused(monkeypatch, capsys, place, arguments, told)
+    refused(monkeypatch, capsys, place, arguments, message)
 
 
-@pytest.mark.parametrize(("arguments", "told"), BEFORE_PRICING, ids=short)
+@pytest.mark.parametrize(("arguments", "message"), BEFORE_PRICING, ids=short)
 def test_a_command_line_is_refused_before_anything_is_measured(
-    monkeypatch, capsys, place, arguments, told
+    monkeypatch, capsys, place, arguments, message
 ):
     monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
-    refused(monkeypatch, capsys, place, arguments, told)
+    refused(monkeypatch, capsys, place, arguments, message)
 
 
 def test_a_model_without_a_tokenizer_generates_no_text(monkeypatch, capsys, place):

@@ -1,4 +1,4 @@
-"""The road from a model's name to a calibrated strategy in use."""
+"""From a model's name to a calibrated strategy in use."""
 
 import pytest
 from doubles.learning import LearnsOneSet, register
@@ -119,15 +119,15 @@ def test_a_speculator_does_not_use_the_rigs_executor_after_a_hook_was_added(name
 
 @pytest.mark.parametrize(("error", "again"), [(0.3, 0), (0.4, 1)])
 def test_wrong_prices_are_measured_again(named, monkeypatch, error, again):
-    measured, told = [], []
+    measured, messages = [], []
     monkeypatch.setattr("specframe.rig.price_error", lambda executor, costs: error)
     monkeypatch.setattr("specframe.rig.measure_profile", lambda *given: measured.append(given))
     rig = Rig.load("here")
-    checked = rig.with_checked_prices(told.append)
-    assert len(measured) == len(told) == again
+    checked = rig.with_checked_prices(messages.append)
+    assert len(measured) == len(messages) == again
     assert checked.costs == rig.costs  # the double keeps no profile
     assert len(named) == 1 + again  # looked up again, as another one is kept now
-    assert all("by 40%" in text for text in told)
+    assert all("by 40%" in text for text in messages)
 
 
 def test_given_prices_are_not_checked(named, monkeypatch):

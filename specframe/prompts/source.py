@@ -66,10 +66,10 @@ def prompts_from(
         )
     if source.startswith(PREFIX):
         rows = enumerate(HubPrompts.read(source).lines(), start=1)
-        asked = [prompt_from_row(row, number, tokenizer) for number, row in rows]
+        prompts = [prompt_from_row(row, number, tokenizer) for number, row in rows]
     else:
-        asked = file_prompts(Path(source), tokenizer)
-    return _first_of_each(asked, domains, per_domain)
+        prompts = file_prompts(Path(source), tokenizer)
+    return _first_of_each(prompts, domains, per_domain)
 
 
 def calibration_prompts(
@@ -103,13 +103,13 @@ def unread(text: str) -> dict[str, list[int]]:
 
 
 def _first_of_each(
-    asked: Sequence[Prompt], domains: Sequence[str], per_domain: int
+    prompts: Sequence[Prompt], domains: Sequence[str], per_domain: int
 ) -> list[Prompt]:
-    known = list(dict.fromkeys(prompt.domain for prompt in asked))
+    known = list(dict.fromkeys(prompt.domain for prompt in prompts))
     unknown = [domain for domain in domains if domain not in known]
     if unknown:
         raise InvalidRequest(f"No prompts of domain {unknown[0]!r}. Known: {', '.join(known)}.")
     found = []
     for domain in domains or known:
-        found += [prompt for prompt in asked if prompt.domain == domain][:per_domain]
+        found += [prompt for prompt in prompts if prompt.domain == domain][:per_domain]
     return found

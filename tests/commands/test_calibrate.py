@@ -25,7 +25,7 @@ QUICK = ("--set", "search=local", "--set", "evaluations=60", "--new-tokens", "16
 
 @pytest.fixture
 def planted(monkeypatch):
-    """A planted model by the name of `here`, at prices that need no measuring."""
+    """A planted model named `here`, with given prices."""
     noise = {i: 0.0 if i in PLANTED else 1.0 for i in range(2 * LAYERS)}
     model = planted_llama(SHAPE, noise)
     monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(model, Letters()))
@@ -65,8 +65,8 @@ def test_a_calibrated_folder_makes_a_strategy(monkeypatch, capsys, planted, prom
     captured = capsys.readouterr()
     assert str(out) in captured.out.replace("\n", "")
     assert "of 60" in captured.err
-    asked = prompts_from(str(prompts), Letters(), per_domain=20)
-    digests = [prompt.digest for prompt in asked]
+    chosen = prompts_from(str(prompts), Letters(), per_domain=20)
+    digests = [prompt.digest for prompt in chosen]
     assert json.loads((out / "calibrated_on.json").read_text()) == digests
     assert not list(out.glob("*.jsonl"))
 
@@ -143,8 +143,8 @@ def test_the_small_testbed_is_calibrated_on_its_validation_split(monkeypatch, tm
     assert calibrate(monkeypatch, "knn-ssd", "--out", out, *quick) == 0
     seen = set(json.loads((out / "calibrated_on.json").read_text()))
     for split, expected in (("validation", 20), ("test", 0), ("train", 0)):
-        asked = prompts_from("testbed", tokenizer, per_domain=4, split=split)
-        assert sum(prompt.digest in seen for prompt in asked) == expected
+        chosen = prompts_from("testbed", tokenizer, per_domain=4, split=split)
+        assert sum(prompt.digest in seen for prompt in chosen) == expected
 
 
 def test_training_uses_the_same_command_and_shows_both_acceptances(

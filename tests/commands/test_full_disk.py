@@ -1,4 +1,4 @@
-"""A disk without room for a file: one error, and nothing half-written."""
+"""A full disk: one error, and no partial files."""
 
 import errno
 import os
@@ -29,14 +29,14 @@ def test_a_full_disk_is_one_error_and_leaves_nothing_half_written(
         shutil.copytree(priced, tmp_path / "cache")
         with room_for(size):
             ended = specframe(patch, *command.line)
-        told = capsys.readouterr().err
-        assert "Traceback" not in told
+        printed = capsys.readouterr().err
+        assert "Traceback" not in printed
         assert not half_written(tmp_path)
-        if ended == 0:  # all that it writes is small
+        if ended == 0:  # its files are small
             assert size > 20
             return
         assert ended == 2
-        line = told.splitlines()[-1]
+        line = printed.splitlines()[-1]
         assert line.startswith("ArtefactError: ")
         assert "cannot be written: " in line
         assert "Free space" in line

@@ -1,4 +1,4 @@
-"""Ctrl-C in each phase of each command that takes long: one line, and nothing half-written."""
+"""Ctrl-C in each phase of each long command: one line, and no partial files."""
 
 import os
 import shutil
@@ -27,8 +27,8 @@ MARKED = [pytest.param(*case, marks=[pytest.mark.slow] * (case in SLOW)) for cas
 
 
 @pytest.fixture(autouse=True)
-def heeded():
-    """Ctrl-C interrupts, also where this process was started in the background of a shell."""
+def ctrl_c_interrupts():
+    """Also if this process was started in the background of a shell."""
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, usual)
@@ -36,7 +36,7 @@ def heeded():
 
 @pytest.fixture
 def patch(priced, request, tmp_path):
-    """In the place of the commands, where prices are known unless they are measured."""
+    """In the folder of the commands; prices are stored, unless the phase is to measure them."""
     with place(tmp_path) as patch:
         if request.node.callspec.params["phase"] not in FROM_NOTHING:
             shutil.copytree(priced, tmp_path / "cache")
@@ -55,10 +55,10 @@ def test_an_interrupt_ends_with_one_line_and_leaves_nothing_half_written(
     name, phase, patch, capsys, tmp_path
 ):
     assert interrupted(patch, name, phase) == 130
-    told = capsys.readouterr()
-    assert told.err.splitlines()[-1].startswith("Interrupted.")
-    assert told.err.count("Interrupted") == 1
-    assert "Traceback" not in told.err + told.out
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1].startswith("Interrupted.")
+    assert printed.err.count("Interrupted") == 1
+    assert "Traceback" not in printed.err + printed.out
     assert not half_written(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What a prediction starts from."""
+"""The inputs of a prediction."""
 
 from types import SimpleNamespace
 

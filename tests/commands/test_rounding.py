@@ -1,4 +1,4 @@
-"""`specframe round`: weights are fitted once, judged on other prompts, and kept if better."""
+"""`specframe round`: weights are fitted once, tested on other prompts, stored if better."""
 
 import json
 
@@ -35,7 +35,7 @@ def figures(arguments):
 
 
 def accepted(monkeypatch, nearest, fitted):
-    """What the two judgements find."""
+    """Set the acceptance of nearest and of fitted rounding."""
     found = iter((nearest, fitted))
 
     def estimate(hits, count):
@@ -48,10 +48,10 @@ def test_better_weights_are_stored_and_not_made_twice(monkeypatch, capsys, model
     accepted(monkeypatch, 0.8, 0.9)
     assert specframe(monkeypatch, "round", *arguments) == 0
     assert rounding_file(model).is_file()
-    told = figures(arguments)
-    assert (told["acceptance_nearest"], told["acceptance_fitted"]) == (0.8, 0.9)
-    assert told["kept"]
-    assert told["weights"] == 15
+    found = figures(arguments)
+    assert (found["acceptance_nearest"], found["acceptance_fitted"]) == (0.8, 0.9)
+    assert found["kept"]
+    assert found["weights"] == 15
     assert specframe(monkeypatch, "round", *arguments) == 0
     assert "stored already" in capsys.readouterr().out
     assert not figures(arguments)["fitted"]

@@ -35,13 +35,13 @@ def test_info_shows_the_shape(folder: Path, tmp_path: Path) -> None:
 
 
 def test_sample_prints_prompt_answer_and_reference(folder: Path, tmp_path: Path) -> None:
-    told = _run(
+    printed = _run(
         *("sample", "--domain", "sql", "--count", 2, "--new-tokens", 8, "--model", folder),
         *("--json", tmp_path / "s.json"),
     )
     rows = json.loads((tmp_path / "s.json").read_text())["samples"]
     assert len(rows) == 2
-    assert all(row["prompt"] in told and row["reference"] in told for row in rows)
+    assert all(row["prompt"] in printed and row["reference"] in printed for row in rows)
 
 
 def test_an_exported_folder_is_bf16_and_holds_its_chat_template(folder: Path) -> None:

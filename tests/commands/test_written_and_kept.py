@@ -1,4 +1,4 @@
-"""What commands write, what they keep, and what they tell meanwhile."""
+"""Files that commands write, and progress that they print."""
 
 import json
 import os
@@ -158,20 +158,20 @@ def test_pricing_on_first_use_shows_its_progress(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "told"),
+    ("strategy", "reason"),
     [
         ("knapspec", "not drafting in 6 of 6 rounds: best plan predicted"),
         ("fixed --set draft=0", "fixed drafted nothing for this prompt"),
         ("autoregressive", "nothing was drafted; "),
     ],
 )
-def test_a_generation_without_drafts_says_why(monkeypatch, capsys, strategy, told):
+def test_a_generation_without_drafts_says_why(monkeypatch, capsys, strategy, reason):
     monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
     costly = replace(CostModel.even(TINY.layers), step_seconds=100.0)
     profile = SimpleNamespace(costs=costly, warnings=())
     monkeypatch.setattr("specframe.rig.measured_profile", lambda *_, **__: profile)
     arguments = ("generate", "hi", "--strategy", *strategy.split(), "--max-new-tokens", "7")
     assert specframe_command(monkeypatch, *arguments) == 0
-    told_at_all = capsys.readouterr().err
-    assert told in told_at_all
-    assert "of 0 drafted" not in told_at_all
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert "of 0 drafted" not in printed

@@ -1,4 +1,4 @@
-"""Hooks and patches of a model's modules are obeyed or refused, never ignored."""
+"""Hooks and patches of a model's modules are run or refused, never ignored."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def speculator(model):
 
 
 def steer(strength=3.0):
-    """A forward hook that moves what its module returns."""
+    """A forward hook that changes the output of its module."""
     direction = torch.linspace(-strength, strength, 32, dtype=torch.float64)
 
     def move(module, args, output):
@@ -196,7 +196,7 @@ def test_a_module_that_replaces_another_is_run(model, speculator):
 
 
 def compiled(forward):
-    """What `torch.compile` returns, as far as it can be told from other functions."""
+    """A function with the attribute that `torch.compile` sets."""
 
     def run(*args, **kwargs):
         return forward(*args, **kwargs)
@@ -257,6 +257,6 @@ def test_the_doctor_says_that_a_hook_is_run(model, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "specframe.doors.loading.load_model", lambda name: Hooked(model.config).double().eval()
     )
-    told = report(diagnose(str(tmp_path)))
-    assert "module (not fused: model.layers.0.mlp has a forward hook)" in told
-    assert "not checked, since model.layers.0.mlp has a forward hook" in told
+    printed = report(diagnose(str(tmp_path)))
+    assert "module (not fused: model.layers.0.mlp has a forward hook)" in printed
+    assert "not checked, since model.layers.0.mlp has a forward hook" in printed

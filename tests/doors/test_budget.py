@@ -1,4 +1,4 @@
-"""How many tokens may be generated, from each way to say it."""
+"""How many tokens are generated, by each argument for it."""
 
 import pytest
 import torch
@@ -55,7 +55,7 @@ def test_a_length_that_the_prompt_has_reached_is_refused():
 
 
 def least_lengths(**given):
-    """Lengths, prompt included, before which no answer of a prompt of 5 tokens may end."""
+    """Minimum lengths, including a prompt of 5 tokens."""
     model = tiny_model(Tiny(positions=POSITIONS))
     law = resolve(model, [1] * 5, POSITIONS, CPU, eos_token_id=2, **given).law
     kept = [one for one in law.processors if isinstance(one, MinLengthLogitsProcessor)]

@@ -45,11 +45,11 @@ def test_a_supported_model_is_described(
 ):
     figures = tmp_path / "doctor.json"
     assert specframe(monkeypatch, "doctor", folders[name], "--json", str(figures)) == 0
-    told = json.loads(figures.read_text())
-    assert told["supported"] is True
-    assert told["refusal"] is None
-    assert told["family"] == name
-    support = told["support"]
+    found = json.loads(figures.read_text())
+    assert found["supported"] is True
+    assert found["refusal"] is None
+    assert found["family"] == name
+    support = found["support"]
     assert (support["executor"], support["layout"]) == (executor, layout)
     assert support["dtype"] == "float32"
     assert support["cache_bytes_per_1000_tokens"] == cache
@@ -60,7 +60,7 @@ def test_a_supported_model_is_described(
     assert compiled == executor_of(folders[name]).compiled
     assert (support["why_not_fused"] is None) == (executor == "fused")
     assert support["exact"] == ("near-ties" not in support["exactness"])
-    assert told["versions"]["torch"] == torch.__version__
+    assert found["versions"]["torch"] == torch.__version__
     printed = capsys.readouterr().out
     for line in ("supported:", "executor:", "exactness:", "cache:", "transformers:", "hnswlib:"):
         assert line in printed
@@ -102,10 +102,10 @@ def test_an_unsupported_model_is_reported_with_its_reason_and_status_two(
     assert reason in captured.err
     assert reason in captured.out
     assert "transformers:" in captured.out
-    told = json.loads(figures.read_text())
-    assert told["supported"] is False
-    assert told["support"] is None
-    assert reason in told["refusal"]
+    found = json.loads(figures.read_text())
+    assert found["supported"] is False
+    assert found["support"] is None
+    assert reason in found["refusal"]
 
 
 def test_weights_are_not_loaded_if_the_config_is_not_supported(folders, tmp_path):

@@ -50,7 +50,7 @@ def strategy() -> FixedSkips:
 
 @pytest.fixture
 def by_door(model, strategy):
-    """The library's `generate`, greedy unless told otherwise, through the door."""
+    """The library's `generate` with a strategy, greedy by default."""
 
     def run(count=12, door=(), **given):
         method = specframe.custom_generate(strategy, **dict(door))

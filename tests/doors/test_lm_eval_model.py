@@ -35,7 +35,7 @@ def test_without_lm_eval_the_command_says_what_to_install(monkeypatch, capsys):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch, letters):
-    """A folder with a model, its tokenizer and two tasks; nothing is asked of the network."""
+    """A folder with a model, its tokenizer and two tasks; the network is not used."""
     pytest.importorskip("lm_eval", reason="lm-eval is not installed: specframe[lm-eval]")
     pytest.importorskip("accelerate")
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
@@ -70,7 +70,7 @@ def evaluated(place, monkeypatch, model, more="", *arguments):
     return json.loads(results.read_text()), samples
 
 
-def answers(samples):
+def outputs(samples):
     rows = [json.loads(line) for _, text in sorted(samples.items()) for line in text.splitlines()]
     return [(row["doc_id"], row["resps"]) for row in rows]
 
@@ -83,8 +83,8 @@ def test_scores_and_outputs_are_those_of_hf(place, monkeypatch, batch):
     strategy = ",strategy=random-skip:faithful"
     found, drafted = evaluated(place, monkeypatch, "specframe", strategy, "--batch_size", batch)
     assert found["results"] == expected["results"]
-    assert answers(drafted) == answers(own)
-    told = found["config"]["specframe"]
-    assert told["strategy"] == "random-skip:faithful"
-    assert told["drafted"] > 0
-    assert told["tokens"] > 0
+    assert outputs(drafted) == outputs(own)
+    figures = found["config"]["specframe"]
+    assert figures["strategy"] == "random-skip:faithful"
+    assert figures["drafted"] > 0
+    assert figures["tokens"] > 0

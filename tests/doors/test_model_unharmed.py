@@ -1,4 +1,4 @@
-"""Whatever happens, the model stays as it was."""
+"""A generation never changes the model, even if it fails."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -64,7 +64,7 @@ def test_a_refused_request_leaves_the_model_as_it_was(model, name):
 
 @dataclass(frozen=True)
 class Interrupts(LayerSelector):
-    """Like the fixed strategy, until it stops the whole thing from within a round."""
+    """Like the fixed strategy, but raises an error in one round."""
 
     at: int
     error: type[BaseException]

@@ -32,11 +32,11 @@ FEW = {
     "knn-ssd": {"evaluations": "8", "domain_evaluations": "4"},
     "knap-knn": {},
 }
-PATIENCE = 15.0  # seconds until a rank must have noticed that another is gone
+PATIENCE = 15.0  # seconds within which a rank must notice that another has ended
 
 
 def places(count):
-    """What torchrun tells each rank."""
+    """Environment variables of each rank, as torchrun sets them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -45,7 +45,7 @@ def places(count):
 
 
 def started(*arguments, count=2):
-    """Processes as torchrun starts them, each a rank."""
+    """Start one process per rank, as torchrun does."""
     shared = {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
@@ -59,7 +59,7 @@ def started(*arguments, count=2):
 
 
 def printed(*arguments):
-    """What each of two ranks printed last."""
+    """The last line printed by each of two ranks."""
     found = []
     for process in started(*arguments):
         out, err = process.communicate(timeout=300)
@@ -69,7 +69,7 @@ def printed(*arguments):
 
 
 def returned(*arguments):
-    """The same of two copies of this process, which need import nothing."""
+    """The same with two forks of this process, which need no imports."""
     with ProcessPoolExecutor(2, get_context("fork")) as pool:
         ranks = [pool.submit(forked, place, *arguments) for place in places(2)]
         return [rank.result(timeout=300) for rank in ranks]
@@ -88,12 +88,12 @@ def calibrated(models, tmp_path_factory):
     def of(family):
         rig = Rig.of(loaded(str(models(family))), costs=CostModel.even(4))
         drawn = torch.randint(3, 61, (12, 10), generator=torch.Generator().manual_seed(0))
-        asked = [Prompt(tuple(row), "ab"[i % 2]) for i, row in enumerate(drawn.tolist())]
+        prompts = [Prompt(tuple(row), "ab"[i % 2]) for i, row in enumerate(drawn.tolist())]
         folders = []
         for name in HEADLINE:
             found = rig.strategy(name, "best", FEW[name])
             folders.append(tmp_path_factory.mktemp(family) / name)
-            found.calibrate(rig.lab(new_tokens=8), asked).save(folders[-1])
+            found.calibrate(rig.lab(new_tokens=8), prompts).save(folders[-1])
         return list(map(str, folders))
 
     return of

@@ -64,7 +64,12 @@ def test_text_survives_the_round_trip(float_file):
 
 def test_text_is_split_as_the_file_says(float_file):
     tokenizer = float_file.tokenizer
-    assert tokenizer.tokenize("a  12") == ["a", "ĠĠ", "1", "2"]  # GPT-2's rule parts the spaces
+    assert tokenizer.tokenize("a  12") == [
+        "a",
+        "ĠĠ",
+        "1",
+        "2",
+    ]  # unlike GPT-2's rule
     assert tokenizer.tokenize("<|im_end|>") == ["<|im_end|>"]
     assert len(tokenizer) == len(TOKENS)
 

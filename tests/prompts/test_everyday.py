@@ -17,7 +17,7 @@ from specframe.prompts.everyday import (
 from specframe.prompts.source import has_splits, prompts_from
 
 USER, ASSISTANT = ChatWords.roles["user"], ChatWords.roles["assistant"]
-SHARED = 12  # two prompts of a domain never have so many words in a row in common
+SHARED = 12  # two prompts of a domain never share so many words in a row
 SHORT, LONG, LONGEST = 250, 300, 1500  # words and signs, of which tokens are made
 
 
@@ -35,7 +35,7 @@ def length(text):
 
 
 def runs(text):
-    """Every run of words that must not come again."""
+    """All runs of `SHARED` words."""
     words = re.findall(r"\w+", text.lower())
     return {tuple(words[i : i + SHARED]) for i in range(max(len(words) - SHARED + 1, 1))}
 
@@ -51,10 +51,10 @@ def test_there_are_eight_domains_of_forty_prompts():
 
 
 def test_splits_have_no_prompt_in_common():
-    asked = {prompt.digest for prompt in everyday_prompts(Words())}
+    tested = {prompt.digest for prompt in everyday_prompts(Words())}
     calibrating = {prompt.digest for prompt in everyday_prompts(Words(), split="validation")}
-    assert len(asked) == len(calibrating) == 160
-    assert not asked & calibrating
+    assert len(tested) == len(calibrating) == 160
+    assert not tested & calibrating
     names = {prompt.name for prompt in everyday_prompts(Words())}
     assert not names & {prompt.name for prompt in everyday_prompts(Words(), split="validation")}
 

@@ -1,4 +1,4 @@
-"""Which prompts a model is asked where none are named, and what a command says of it."""
+"""The default prompts of a model, and how a command announces them."""
 
 import pytest
 
