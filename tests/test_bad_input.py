@@ -2,7 +2,7 @@
 
 import pytest
 from bad_input import BEFORE_LOADING, BEFORE_PRICING
-from doubles.bad_places import Letters, refused
+from doubles.bad_places import Letters, bad_place, refused
 from doubles.tiny import tiny_model
 from doubles.unharmed import TINY
 
@@ -10,6 +10,13 @@ from specframe.doors.loading import Loaded
 from specframe.prompts.files import file_prompts
 
 pytestmark = pytest.mark.usefixtures("own_cache_folder")
+
+
+@pytest.fixture(scope="module")
+def place(own_cache_folder, tmp_path_factory):
+    """One folder for all command lines, since none may leave a file in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield bad_place(tmp_path_factory.mktemp("place"), patch)
 
 
 def short(given):

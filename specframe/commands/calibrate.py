@@ -55,7 +55,7 @@ def calibrate(
         str | None,
         typer.Option(
             help='A file with {"prompt": ..., "domain": ...} per line, or everyday (English '
-            "prompts included in specframe). Default: everyday; for the testbed, its own "
+            "prompts included in specframe). Default: everyday; the testbed has its own: "
             "validation prompts, or training prompts if the strategy trains weights."
         ),
     ] = None,

@@ -52,7 +52,7 @@ Prompts = Annotated[
     str | None,
     typer.Option(
         help="testbed, everyday, a file with one JSON object per line, or datasets:ID. Default: "
-        "everyday; for the testbed, its own."
+        "everyday; the testbed has its own."
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")]

@@ -23,7 +23,7 @@ def export(
 ) -> None:
     """Write a folder that transformers' `generate(custom_generate=DIR)` loads.
 
-    In a model's folder, it makes the model's own `generate` use the strategy.
+    If DIR is the folder of a model, the model's own `generate` then uses the strategy.
     """
     require_folder(folder)
     from specframe.doors.exported import export as write

@@ -40,7 +40,7 @@ def generate(
         list[str] | None,
         typer.Option(
             "--set",
-            help="A setting of the strategy as name=value; repeatable. Every strategy takes "
+            help="A setting of the strategy as name=value; repeatable. Every strategy accepts "
             "draft_stop, draft_tree and draft_bits.",
         ),
     ] = None,

@@ -23,7 +23,8 @@ Out = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.html",
-        help="File of the page. Default: report.html in the run's folder; here for several.",
+        help="File of the page. Default: report.html in the run's folder, or in the current folder "
+        "for several runs.",
     ),
 ]
 

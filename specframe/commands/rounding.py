@@ -24,7 +24,7 @@ def round_(
         str | None,
         typer.Option(
             help='A file with {"prompt": ..., "domain": ...} per line, or everyday. Default: '
-            "everyday; for the testbed, its own."
+            "everyday; the testbed has its own."
         ),
     ] = None,
     per_domain: Annotated[
