@@ -182,7 +182,7 @@ def _plain(found: type[LayerSelector], options: Mapping[str, str]) -> LayerSelec
         return found()
     except TypeError as error:
         raise InvalidConfig(
-            f"{found.__name__} cannot be created without arguments: {error}. Create the "
+            f"{found.__name__} cannot be made from its name or class alone: {error}. Create the "
             f"strategy in Python, or define `presets` on the class."
         ) from error
 
