@@ -19,15 +19,7 @@ if TYPE_CHECKING:
     from specframe.doors.speculator import SelfSpeculator, SpeculativeOutput, generate
     from specframe.errors import SpecframeError
     from specframe.rig import Rig
-    from specframe.types import (
-        DraftPlan,
-        ModelShape,
-        Outcome,
-        Prompt,
-        SkipSet,
-        StopRule,
-        TreeRule,
-    )
+    from specframe.types import DraftPlan, ModelShape, Outcome, Prompt, SkipSet, StopRule, TreeRule
 
 __all__ = [
     "AdaptiveThreshold",

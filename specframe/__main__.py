@@ -1,4 +1,4 @@
-"""`specframe` and `python -m specframe`: what Ctrl-C does is set up before anything is imported."""
+"""`specframe` and `python -m specframe`: sets up Ctrl-C before anything else is imported."""
 
 from specframe.commands.interrupts import ending_imports
 

@@ -1,4 +1,4 @@
-"""All errors that a user can encounter.
+"""All errors that specframe raises for users.
 
 SpecframeError
 ├── InvalidRequest          a request that cannot be carried out (also a ValueError)
@@ -9,10 +9,10 @@ SpecframeError
 ├── UnknownStrategy         no strategy of that name is registered
 ├── UnsupportedModel        no executor can run this model
 ├── SolverMissing           no integer-program solver is installed
-├── RayMissing              a cluster was asked for, and Ray is not installed
-├── WorkersFailed           a cluster's workers cannot do the work, or are not alike
+├── RayMissing              a cluster is needed, and Ray is not installed
+├── WorkersFailed           workers of a cluster failed, or differ from each other
 ├── DownloadFailed          a model could not be downloaded, or is not the expected one
-├── RanksParted             a rank of a tensor-parallel model ended, or does something else
+├── RanksParted             a rank of a tensor-parallel model ended, or differs from the others
 ├── StudiesFailed           some of several studies failed; results of the others are written
 ├── NonFiniteLogits         the model's own logits contain NaN or infinity
 └── ArtefactError           a saved artefact is unreadable, or was made for something else
@@ -45,7 +45,7 @@ LONGEST_SHOWN = 80  # characters of a value in a message
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: long ones are cut."""
+    """A value for a message; long values are cut."""
     if isinstance(value, int) and value.bit_length() > 256:  # Python refuses to print the longest
         return f"a number of about {int(value.bit_length() * math.log10(2))} digits"
     text = repr(value)
@@ -53,7 +53,7 @@ def shown(value: object) -> str:
 
 
 class SpecframeError(Exception):
-    """Base class of all errors; a message names problem, value, what is allowed and the remedy."""
+    """Base class of all errors; messages give the problem, the value and the remedy."""
 
 
 class InvalidRequest(SpecframeError, ValueError):
@@ -86,7 +86,7 @@ class InvalidConfig(InvalidRequest):
 
     @classmethod
     def of(cls, owner: str, name: str, constraint: str, value: object) -> "InvalidConfig":
-        """A parameter error in the common form."""
+        """The error that a parameter must satisfy `constraint`."""
         return cls(
             f"The {name!r} parameter of {owner} must be {constraint}. Got {shown(value)} instead."
         )
@@ -124,16 +124,16 @@ class SolverMissing(SpecframeError):
 
 
 class RayMissing(SpecframeError):
-    """Work was to run on a Ray cluster, and Ray is not installed.
+    """A command needs a Ray cluster, and Ray is not installed.
 
     Remedy: `pip install 'specframe[ray]'`, or leave out `--ray`.
     """
 
 
 class WorkersFailed(SpecframeError):
-    """Workers of a cluster cannot be reached or started, hold another model, or have all died.
+    """Workers of a cluster cannot be reached or started, have another model, or all failed.
 
-    Remedy: do what the message says and resume the run; finished rows are kept.
+    Remedy: do what the message says and resume the run; finished rows are saved.
     """
 
 
@@ -141,7 +141,7 @@ class DownloadFailed(SpecframeError):
     """A model could not be downloaded, or the file that arrived is not the expected one.
 
     Remedy: check the connection and pip's index, then run `specframe fetch` again; finished steps
-    are kept.
+    are saved.
     """
 
 
@@ -155,14 +155,14 @@ class NonFiniteLogits(SpecframeError):
 class RanksParted(SpecframeError):
     """A rank of a tensor-parallel model ended, or the ranks no longer do the same.
 
-    Remedy: see what the other ranks printed; start all ranks again, with the same arguments.
+    Remedy: read the output of the other ranks; start all ranks again, with the same arguments.
     """
 
 
 class StudiesFailed(SpecframeError):
     """Some of several studies failed; the message says which and why.
 
-    Remedy: fix what the message names and run the same command again; finished rows are kept.
+    Remedy: fix what the message names and run the same command again; finished rows are saved.
     """
 
 

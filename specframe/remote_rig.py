@@ -1,4 +1,4 @@
-"""Rigs of the workers of a cluster, each loaded from a disk, hub or folder the worker reaches."""
+"""Rigs on the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from specframe.storage.whole_folder import one_at_a_time
 
 __all__ = ["RigPlan", "facts_that_count", "require_alike"]
 
-ALIKE = ("parameters", "config", "dtype")  # of the facts of a model
+ALIKE = ("parameters", "config", "dtype")  # facts of a model that must be the same on all workers
 PRICING = "pricing"
 
 
@@ -30,10 +30,10 @@ class RigPlan:
 
     @classmethod
     def of(cls, rig: Rig, threads: int | None) -> RigPlan:
-        """The same model on as many threads."""
+        """The plan for the same model, on this number of threads."""
         dtype, name = rig.facts["dtype"], rig.name
         if "/" in name and Path(name).exists():
-            name = str(Path(name).absolute())  # workers may be elsewhere in the same file system
+            name = str(Path(name).absolute())  # workers may have another working folder
         return cls(name, rig.device.type, dtype if dtype in DTYPES else "auto", threads)
 
     def loaded(self) -> Rig:
@@ -45,17 +45,17 @@ class RigPlan:
 
 
 def facts_that_count(rig: Rig) -> dict[str, str]:
-    """What must be the same on all workers: a digest of the weights, and versions."""
+    """Facts that must be the same on all workers: digest of the weights, and versions."""
     found = {name: rig.facts[name] for name in ALIKE}
     return found | {package: version(package) for package in ("specframe", "torch")}
 
 
 def require_alike(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
-    """Refuse a worker that would answer with other weights or another version."""
+    """Refuse a worker with other weights or another version."""
     for name, value in expected.items():
         if found[name] != value:
             raise WorkersFailed(
-                f"A worker was refused: its {name} are {found[name]}, and {value} where the run "
+                f"A worker was refused: its {name} are {found[name]}, but {value} where the run "
                 f"was started. Give all machines the same model files and versions, and run the "
                 f"same command again."
             )

@@ -1,4 +1,4 @@
-"""A model ready to be measured: its executor, tokenizer, prices and facts in one place."""
+"""A model with its executor, tokenizer, prices and facts."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from specframe.types import ModelShape, Prompt
 
 __all__ = ["Rig"]
 
-PRICES_OFF = 0.35  # memory whose speed others change explains less
-JUDGED_SHARE = 3  # of so many prompts that weights are rounded for, one judges instead
+PRICES_OFF = 0.35  # other programs on the machine cause smaller errors
+JUDGED_SHARE = 3  # one in three prompts tests rounded weights, the others are used to fit them
 
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """Everything that measuring and calibrating need of one model on this machine."""
+    """A model on this machine, for measurements and calibration."""
 
     name: str
     model: Any
     tokenizer: Any  # None for planted models
     executor: Executor
-    ends: frozenset[int]  # tokens after which its answers end
-    facts: Mapping[str, str]  # of the model, for fingerprints of calibrations
+    ends: frozenset[int]  # end-of-sequence tokens
+    facts: Mapping[str, str]  # about the model, for fingerprints of calibrations
     given_costs: CostModel | None = None
     tell: Tell | None = None
 
@@ -64,7 +64,7 @@ class Rig:
     ) -> Self:
         """A model by name, folder or hub id; other arguments go to `from_pretrained`.
 
-        `threads` is how many torch computes with, here and afterwards. `dtype` is auto (that of the
+        `threads` sets the threads of torch for the whole process. `dtype` is auto (that of the
         stored weights), bfloat16, float16 or float32. With `tensor_parallel`, the processes that
         `torchrun` started share the weights of one model.
         """
@@ -93,7 +93,6 @@ class Rig:
         costs: CostModel | None = None,
         tell: Tell | None = None,
     ) -> Self:
-        """A model that is loaded already."""
         executor = load_executor(model, strict=strict)
         name = name or str(getattr(model.config, "_name_or_path", "")) or type(model).__name__
         facts = model_facts(model, executor)
@@ -107,40 +106,37 @@ class Rig:
 
     @property
     def costs(self) -> CostModel:
-        """The prices given; else those of the kept profile, measured on first use and kept."""
+        """The given prices, or those of the stored profile; measured and stored on first use."""
         return self._profile.costs if self.given_costs is None else self.given_costs
 
     @property
     def price_warnings(self) -> tuple[str, ...]:
-        """What a user should know about the measurement of the prices."""
+        """Problems of the measurement of prices that a user should know."""
         return tuple(self._profile.warnings) if self.given_costs is None else ()
 
     @property
     def shape(self) -> ModelShape:
-        """The model's."""
         return self.executor.shape
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
         return self.executor.device
 
     def with_checked_prices(self, tell: Callable[[str], None] = lambda text: None) -> Self:
-        """The same model, whose prices are measured again if rounds timed now contradict them.
+        """The same model; prices are measured again if they differ from rounds that are timed now.
 
-        Prices from when another program was running may otherwise be kept for ever.
+        Otherwise, prices measured while another program was running would be used for ever.
         """
         if self.given_costs is not None:
             return self
         error = price_error(self.executor, self.costs)
         if error <= PRICES_OFF:
             return self
-        tell(f"prices are {error:.0%} off rounds timed now: pricing again")
+        tell(f"prices differ from rounds timed now by {error:.0%}: measuring again")
         measure_profile(self.model, self.executor)
         return replace(self)
 
     def priced(self, costs: CostModel) -> Self:
-        """The same model at other prices."""
         return replace(self, given_costs=costs)
 
     def lab(
@@ -153,7 +149,7 @@ class Rig:
         notes: Path | None = None,
         make: Callable[..., ModelLab] | None = None,
     ) -> ModelLab:
-        """What strategies calibrate with; `facts` are added to the model's own."""
+        """The lab that strategies calibrate with; `facts` are added to those of the model."""
         return (make or ModelLab)(
             self.executor,
             self.costs,
@@ -166,14 +162,13 @@ class Rig:
         )
 
     def fit_rounding(self, prompts: Sequence[Prompt], new_tokens: int = 32) -> FittedRounding:
-        """Round 4-bit weights for the model's own answers to prompts; every third prompt judges.
+        """Round 4-bit weights to fit the model's own outputs; every third prompt tests them.
 
-        They are kept for every later use of these weights on this machine, if they are better.
+        If they are better, they are stored and used with these weights on this machine.
         """
         if len(prompts) < 2:
             raise InvalidRequest(
-                f"Rounding is fitted to some prompts and judged on others. Got {len(prompts)}. "
-                "Give at least 2."
+                f"Rounding needs at least 2 prompts, as some test it. Got {len(prompts)} instead."
             )
         self.require_room_for(prompts, new_tokens)
         texts = [prompt.tokens for prompt in prompts]
@@ -183,23 +178,23 @@ class Rig:
         return fit_rounding(self.model, self.executor, fitted_to, unseen, self.tell)
 
     def require_room(self, what: str, tokens: int, new_tokens: int) -> None:
-        """Refuse a text that is longer, with its answer, than the model has positions."""
+        """Refuse a text that does not fit into the model's positions with `new_tokens`."""
         if tokens + new_tokens > self.shape.positions:
             raise PromptTooLong(
-                f"{what} has {tokens} tokens, and with {new_tokens} new ones that exceeds the "
-                f"{self.shape.positions} positions of {self.name}. Make it shorter, or ask for "
+                f"{what} has {tokens} tokens, and with {new_tokens} new ones it exceeds the "
+                f"{self.shape.positions} positions of {self.name}. Make it shorter, or generate "
                 f"fewer new tokens."
             )
 
     def require_room_for(self, prompts: Iterable[Prompt], new_tokens: int) -> None:
-        """The same of prompts."""
+        """Refuse prompts that do not fit, as in `require_room`."""
         for prompt in prompts:
             self.require_room(f"The prompt {prompt.name!r}", len(prompt.tokens), new_tokens)
 
     def prompts(self, texts: Iterable[str | tuple[str, str]]) -> list[Prompt]:
         """Prompts of plain texts, or of pairs of a text and its domain."""
         if self.tokenizer is None:
-            raise InvalidRequest(f"{self.name!r} has no tokenizer to read texts with.")
+            raise InvalidRequest(f"{self.name!r} has no tokenizer for texts.")
         pairs = ((text, "") if isinstance(text, str) else text for text in texts)
         return [Prompt(tuple(self.tokenizer(text)["input_ids"]), domain) for text, domain in pairs]
 
@@ -214,13 +209,13 @@ class Rig:
     def ready_strategy(
         self, named: str, preset: str = "best", options: Mapping[str, str] | None = None
     ) -> LayerSelector:
-        """The same, refused now rather than at its first token where it cannot start."""
+        """The same; an error now, not at the first token, if it cannot start."""
         found = self.strategy(named, preset, options)
         found.planner_for(self.shape)
         return found
 
     def speculator(self, strategy: LayerSelector) -> SelfSpeculator:
-        """What generates with a strategy; prices are looked up only for one that needs them."""
+        """Generates with a strategy; prices are only measured if the strategy needs them."""
         return SelfSpeculator(
             self.model,
             strategy,

@@ -9,7 +9,7 @@ __all__ = ["at_least_float32", "top_probability"]
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """In float64 where they are already, else in float32."""
+    """Values in float64 if they are float64, otherwise in float32."""
     return values if values.dtype == torch.float64 else values.float()
 
 

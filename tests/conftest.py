@@ -19,7 +19,7 @@ SLOW_EXAMPLES = 2_000
 
 def register_profiles() -> None:
     common = {
-        "deadline": None,  # the machine is shared: a slow example is no failure
+        "deadline": None,  # a slow example is not a failure, since the machine is shared
         "derandomize": True,
         "suppress_health_check": [HealthCheck.too_slow],
     }
@@ -38,46 +38,46 @@ register_profiles()
 
 
 def pytest_configure(config) -> None:
-    gc.disable()  # a tenth of the time of imports
+    gc.disable()  # saves a tenth of the time of imports
     settings.load_profile(profile_for(config.getoption("markexpr", "")))
     torch.set_num_threads(THREADS)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # workers begin with them
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # for worker processes
         os.environ.setdefault(name, str(THREADS))
     registry._entries = cache(registry._entries)  # reading them takes 10 ms, a thousand times
-    typer.main.get_command = cache(typer.main.get_command)  # building it takes 30 ms a command
-    for dtype in build.DEFINITIONS:  # kept by the user's cache: compiling takes seconds a test
+    typer.main.get_command = cache(typer.main.get_command)  # building it takes 30 ms per command
+    for dtype in build.DEFINITIONS:  # kept in the user's cache: compiling takes seconds
         build.compiled(dtype)
 
 
 @pytest.fixture(autouse=True)
 def as_many_threads():
-    """Commands set the number for good; workers with more threads than cores are half as fast."""
+    """Commands change the number of threads; too many of them would halve the speed."""
     yield
     torch.set_num_threads(THREADS)
 
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
-    """Nothing that is kept on this machine is found, and nothing is left behind."""
+    """An empty cache folder for one test."""
     monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path / "cache"))
 
 
 def pytest_collection_finish() -> None:
-    """What imports made stays, so that it need not be looked through again and again."""
+    """Exclude objects that imports made from garbage collection."""
     gc.freeze()
     gc.set_threshold(20_000)
     gc.enable()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A worker a core for a whole suite; none for named files, where starting them takes longer."""
+    """One worker per core for the whole suite; none for single files, where that is faster."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return len(os.sched_getaffinity(0)) if whole else 0
 
 
 @pytest.fixture(scope="module")
 def own_cache_folder(tmp_path_factory):
-    """The same for all tests of a file together."""
+    """An empty cache folder for all tests of a file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPECFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -85,5 +85,5 @@ def own_cache_folder(tmp_path_factory):
 
 @pytest.fixture
 def place(own_cache_folder, tmp_path, monkeypatch):
-    """The folder with faulty files that command lines are given in."""
+    """The working folder of command lines, with faulty files."""
     return bad_place(tmp_path, monkeypatch)

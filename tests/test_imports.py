@@ -1,6 +1,7 @@
 """The import arrows: each module has a level, and imports point down or sideways, never up."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -298,6 +299,8 @@ def test_nothing_else_in_the_repository_imports_the_folders_bare():
     found = []
     for folder in ("tests", "scripts", "docs"):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-            found += arrows(module, path.read_text(encoding="utf-8"), False, set(), {})
+            text = path.read_text(encoding="utf-8")
+            if any(re.search(rf"\b(import|from)\s+{name}\b", text) for name in BARE):
+                module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                found += arrows(module, text, False, set(), {})
     assert [str(arrow) for arrow in found if arrow.target.split(".")[0] in BARE] == []

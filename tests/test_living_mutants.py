@@ -23,7 +23,7 @@ def test_each_names_a_line_that_is_there_and_a_reason():
         )
 
 
-def test_what_is_mutated_and_what_judges_it_exists():
+def test_mutated_files_and_their_tests_exist():
     for path, tests in TARGETS.items():
         assert (ROOT / path).is_file(), path
         for test in tests:

@@ -22,7 +22,7 @@ def project() -> dict:
 
 
 def files() -> set[str]:
-    """Every file of the package under its installed name; data that is not packaged shows up."""
+    """Every file of the package under its installed name."""
     found = set()
     for folder, prefix in (("specframe", ""), *((name, "specframe/") for name in FOLDERS)):
         for path in (ROOT / folder).rglob("*"):
@@ -81,7 +81,7 @@ def test_the_wheel_holds_every_module_and_data_file_with_the_plug_in_folders_ins
 
 @pytest.mark.slow
 def test_the_installed_wheel_works_without_the_checkout(wheel, tmp_path):
-    """In a new environment that borrows all of this one but specframe itself."""
+    """In a new environment with the packages of this one, but another specframe."""
     place = tmp_path / "place"
     venv.create(place, with_pip=False)
     (library,) = (place / "lib").glob("python*/site-packages")
@@ -93,8 +93,8 @@ def test_the_installed_wheel_works_without_the_checkout(wheel, tmp_path):
         f"#!{python}\nfrom specframe.__main__ import main\n\nmain()\n", encoding="utf-8"
     )
     (place / "bin" / "specframe").chmod(0o755)
-    borrowed = sysconfig.get_path("purelib")
-    (library / "borrowed.pth").write_text(f"import sys; sys.path.append({borrowed!r})\n")
+    others = sysconfig.get_path("purelib")
+    (library / "others.pth").write_text(f"import sys; sys.path.append({others!r})\n")
     command = [python, "-I", ROOT / "tests" / "smoke.py", "--from", library]
     subprocess.run(command, check=True, cwd=tmp_path)
 

@@ -1,6 +1,6 @@
-"""What is public is written down: names and signatures change only where the list says so.
+"""Public names and signatures are those of a list.
 
-`python tests/test_public_api.py` writes the list anew; the difference belongs into the change log.
+`python tests/test_public_api.py` updates the list; describe the difference in the change log.
 """
 
 import inspect
@@ -18,7 +18,7 @@ REFERENCE = ROOT / "docs" / "reference"
 SHOWN = re.compile(r"^::: (specframe[\w.]*)$", re.MULTILINE)
 TAKEN = re.compile(r"^from (specframe[\w.]*) import", re.MULTILINE)
 ADDRESS = re.compile(r"0x[0-9a-f]+")  # of default values
-ALSO = {"specframe.strategies.fixed"}  # a strategy that is made by hand
+ALSO = {"specframe.strategies.fixed"}  # a strategy that users create themselves
 
 
 def documented_modules() -> list[str]:
@@ -27,7 +27,7 @@ def documented_modules() -> list[str]:
 
 
 def public_api() -> list[str]:
-    lines = [f"specframe.{name}" for name in specframe.__all__]  # signatures stand at their homes
+    lines = [f"specframe.{name}" for name in specframe.__all__]  # their signatures are listed below
     for name in documented_modules():
         module = import_module(name)
         lines += [f"{name}.{line}" for public in names(module) for line in written(module, public)]
@@ -62,8 +62,8 @@ def signature(value: object) -> str:
 
 def test_names_and_signatures_are_those_that_are_listed():
     assert public_api() == LISTED.read_text(encoding="utf-8").splitlines(), (
-        "what is public has changed: if that is meant, run `python tests/test_public_api.py` and "
-        "tell of it in CHANGELOG.md"
+        "the public API has changed: if this is intended, run `python tests/test_public_api.py` "
+        "and describe it in CHANGELOG.md"
     )
 
 

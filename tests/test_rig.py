@@ -1,4 +1,4 @@
-"""The road from a model's name to a calibrated strategy in use."""
+"""From a model's name to a calibrated strategy in use."""
 
 import pytest
 from doubles.learning import LearnsOneSet, register
@@ -35,7 +35,7 @@ def named(monkeypatch):
     return measured
 
 
-def test_five_lines_calibrate_keep_and_use(named, tmp_path, monkeypatch):
+def test_five_lines_calibrate_save_and_use(named, tmp_path, monkeypatch):
     register(monkeypatch)
     rig = Rig.load("here")
     learnt = LearnsOneSet().calibrate(rig.lab(new_tokens=8), rig.prompts(TEXTS))
@@ -70,7 +70,7 @@ def test_prompts_are_made_of_texts_or_of_pairs_with_a_domain(named):
     assert rig.prompts([("a bb", "x")]) == [Prompt((1, 2), "x")]
 
 
-def test_a_model_without_a_tokenizer_reads_no_texts():
+def test_a_model_without_a_tokenizer_refuses_texts():
     with pytest.raises(InvalidRequest, match="no tokenizer"):
         Rig.of(planted(), name="here").prompts(["a"])
 
@@ -110,7 +110,7 @@ def test_speculators_of_a_rig_share_its_low_bit_copies(named):
     assert one.executor is other.executor is rig.executor
 
 
-def test_a_speculator_leaves_the_rigs_executor_where_a_hook_was_added(named):
+def test_a_speculator_does_not_use_the_rigs_executor_after_a_hook_was_added(named):
     rig = Rig.load("here")
     rig.model.model.layers[0].mlp.register_forward_hook(lambda *given: None)
     speculator = rig.speculator(rig.strategy("autoregressive"))
@@ -118,16 +118,16 @@ def test_a_speculator_leaves_the_rigs_executor_where_a_hook_was_added(named):
 
 
 @pytest.mark.parametrize(("error", "again"), [(0.3, 0), (0.4, 1)])
-def test_prices_that_rounds_contradict_are_measured_again(named, monkeypatch, error, again):
-    measured, told = [], []
+def test_wrong_prices_are_measured_again(named, monkeypatch, error, again):
+    measured, messages = [], []
     monkeypatch.setattr("specframe.rig.price_error", lambda executor, costs: error)
     monkeypatch.setattr("specframe.rig.measure_profile", lambda *given: measured.append(given))
     rig = Rig.load("here")
-    checked = rig.with_checked_prices(told.append)
-    assert len(measured) == len(told) == again
+    checked = rig.with_checked_prices(messages.append)
+    assert len(measured) == len(messages) == again
     assert checked.costs == rig.costs  # the double keeps no profile
     assert len(named) == 1 + again  # looked up again, as another one is kept now
-    assert all("40% off" in text for text in told)
+    assert all("by 40%" in text for text in messages)
 
 
 def test_given_prices_are_not_checked(named, monkeypatch):

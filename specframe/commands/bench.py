@@ -20,18 +20,21 @@ bench.callback(invoke_without_command=True)(compare_with_settings)
 @bench.command("engine")
 def bench_engine(
     shape: Annotated[
-        str | None, typer.Option(help="Size of a random model: 19M (if not given) or 1.1B.")
+        str | None, typer.Option(help="Size of a random model: 19M (default) or 1.1B.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Measure this model instead: a name, a folder or a hub id.")
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Show every operation of a token: ms and calls.")
+        bool,
+        typer.Option(
+            "--profile", help="Show milliseconds and calls of every operation of a token."
+        ),
     ] = False,
     peer_json: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Milliseconds per token of another program, to show beside ours."
+            metavar="FILE", help="Milliseconds per token of another program, shown for comparison."
         ),
     ] = None,
     json: JsonFile = None,

@@ -1,4 +1,4 @@
-"""`specframe calibrate`: let a strategy learn from prompts, and keep what it learnt."""
+"""`specframe calibrate`: calibrate a strategy on prompts and save it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,8 +43,8 @@ NEW_TOKENS = 64
 
 
 def calibrate(
-    name: Annotated[str, typer.Argument(help="A strategy that learns offline, e.g. static-bo.")],
-    out: Annotated[Path, typer.Option(help="The folder that will hold what was learnt.")],
+    name: Annotated[str, typer.Argument(help="A strategy that needs calibration, e.g. static-bo.")],
+    out: Annotated[Path, typer.Option(help="The folder to write the calibrated strategy to.")],
     model: Annotated[
         str,
         typer.Option(
@@ -54,21 +54,19 @@ def calibrate(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help='A file with {"prompt": ..., "domain": ...} per line, or everyday (prompts in '
-            "English that come with specframe), which is used if none is given. The testbed has "
-            "its own: validation prompts, or training prompts where weights are trained."
+            help='A file with {"prompt": ..., "domain": ...} per line, or everyday (English '
+            "prompts included in specframe). Default: everyday; the testbed has its own: "
+            "validation prompts, or training prompts if the strategy trains weights."
         ),
     ] = None,
     preset: Preset = "best",
     setting: Setting = None,
     per_domain: Annotated[
         int | None,
-        typer.Option(
-            min=3, max=1000, help="Prompts of each domain; by default what the strategy asks for."
-        ),
+        typer.Option(min=3, max=1000, help="Prompts per domain. Default: depends on the strategy."),
     ] = None,
     new_tokens: Annotated[
-        int, typer.Option(min=1, help="Tokens of each stored answer that sets are judged on.")
+        int, typer.Option(min=1, help="New tokens per prompt; skip sets are evaluated on them.")
     ] = NEW_TOKENS,
     threads: Threads = None,
     device: Device = "cpu",
@@ -78,9 +76,9 @@ def calibrate(
     gpus_per_worker: GpusPerWorker = None,
     json: JsonFile = None,
 ) -> None:
-    """Search skip sets on some prompts, judge them on others, and write the strategy to OUT.
+    """Search for skip sets on some prompts, evaluate them on others, write the strategy to OUT.
 
-    The same command given again resumes a calibration that was interrupted.
+    Run the same command again to resume an interrupted calibration.
     """
     require_writable(json)
     require_folder(out)
@@ -92,7 +90,13 @@ def calibrate(
     )
     from specframe.calibration.shared_lab import lab_made_on
     from specframe.contract.registry import strategy_class
-    from specframe.prompts.source import from_file, prompts_from, require_prompts, unread
+    from specframe.prompts.source import (
+        calibration_prompts,
+        from_file,
+        prompts_from,
+        require_prompts,
+        unread,
+    )
     from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
     from specframe.storage.whole_folder import held_alone
@@ -111,15 +115,15 @@ def calibrate(
     progress = Progress()
     rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
     strategy = rig.strategy(name, preset, options)
-    asked = _prompts(rig, source, count, learner.traits.split)
-    learner.require_prompts(asked)
-    rig.require_room_for(asked, new_tokens)
+    chosen = calibration_prompts(source, rig, count, learner.traits.split)
+    learner.require_prompts(chosen)
+    rig.require_room_for(chosen, new_tokens)
     rig = rig.with_checked_prices(partial(typer.echo, err=True))
-    shared = _budget(rig, strategy, asked, new_tokens, perf_counter() - began)
+    shared = _budget(rig, strategy, chosen, new_tokens, perf_counter() - began)
     if shared is not None:
         progress.end()
         typer.echo(shared.sentence, err=True)
-        asked, new_tokens = list(shared.answers.prompts), shared.answers.new_tokens
+        chosen, new_tokens = list(shared.answers.prompts), shared.answers.new_tokens
         left = replace(strategy.config, seconds=shared.total)  # type: ignore[attr-defined]
         strategy = replace(strategy, config=left)  # type: ignore[type-var]
     with (
@@ -127,8 +131,8 @@ def calibrate(
         held_alone(out),
         lab_made_on(cluster, rig, new_tokens) as make,
     ):
-        lab = resumable_lab(rig, asked, out, new_tokens=new_tokens, make=make)
-        calibrated = calibrate_and_keep(strategy, lab, asked, out).strategy
+        lab = resumable_lab(rig, chosen, out, new_tokens=new_tokens, make=make)
+        calibrated = calibrate_and_keep(strategy, lab, chosen, out).strategy
     progress.end()
     seconds = perf_counter() - began
     _show(name, calibrated, out, seconds)
@@ -137,7 +141,7 @@ def calibrate(
         "selector": name,
         "preset": preset,
         "model": model,
-        "prompts": len(asked),
+        "prompts": len(chosen),
         "new_tokens": new_tokens,
         "seconds": seconds,
         "sets": {name: found.figures() for name, found in calibrated.skip_sets().items()},
@@ -151,22 +155,22 @@ def calibrate(
 def _budget(
     rig: Rig, strategy: LayerSelector, prompts: list[Prompt], new_tokens: int, spent: float
 ) -> Shared | None:
-    """What the strategy's seconds are spent on, `spent` less; None where that cannot be told."""
+    """How to divide the strategy's `seconds`, of which `spent` are gone; None if not limited."""
     from specframe.calibration.budget import shared_between
 
     seconds = getattr(getattr(strategy, "config", None), "seconds", 0.0)
     if not seconds:
         return None
     priced = perf_counter()
-    costs = rig.costs  # measured now, where no profile is kept: part of the seconds
-    if not costs.facts:  # not measured: they say nothing of seconds
+    costs = rig.costs  # measured now if no profile is stored: counts as well
+    if not costs.facts:  # not measured, so not in seconds
         return None
     left = seconds - spent - (perf_counter() - priced)
     return shared_between(1, costs, prompts, new_tokens, max(left, 1.0))
 
 
 def _options(name: str, preset: str, settings: list[str]) -> dict[str, str]:
-    """The settings, which fit a strategy of this name that is calibrated."""
+    """The settings; refused if they do not fit the strategy, or if it needs no calibration."""
     from specframe.contract.drafting_options import DRAFTING_OPTIONS
     from specframe.contract.naming import option_pairs, require_strategy
     from specframe.contract.registry import strategy_class, strategy_names
@@ -175,7 +179,8 @@ def _options(name: str, preset: str, settings: list[str]) -> dict[str, str]:
     if not strategy_class(name).traits.calibrated:
         known = [n for n in strategy_names() if strategy_class(n).traits.calibrated]
         raise InvalidRequest(
-            f"{name} needs no calibration: use it as it is. Those that do: {', '.join(known)}."
+            f"{name} needs no calibration; use it directly. Strategies that need it: "
+            f"{', '.join(known)}."
         )
     options = option_pairs(settings)
     if drafting := [option for option in DRAFTING_OPTIONS if option in options]:
@@ -185,19 +190,6 @@ def _options(name: str, preset: str, settings: list[str]) -> dict[str, str]:
         )
     require_strategy(name, preset, options)
     return options
-
-
-def _prompts(rig: Rig, source: str, per_domain: int, split: Any) -> list[Prompt]:
-    from specframe.errors import InvalidRequest
-    from specframe.prompts.random import random_prompts
-    from specframe.prompts.source import prompts_from
-    from specframe.prompts.usual import RANDOM
-
-    if source == RANDOM:
-        return random_prompts(rig.shape.vocabulary, 64, per_domain)
-    if rig.tokenizer is None:
-        raise InvalidRequest(f"{rig.name!r} has no tokenizer to read prompts with. Leave them out.")
-    return prompts_from(source, rig.tokenizer, per_domain=per_domain, split=split)
 
 
 def _states(skips: SkipSet, mlp: bool) -> str:
@@ -234,4 +226,4 @@ def _show(name: str, calibrated: LayerSelector, out: Path, seconds: float) -> No
         typer.echo(note)
     for warning in calibrated.warnings():
         typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{name} is calibrated, in {seconds:.0f} s. Use it: --strategy {out}")
+    typer.echo(f"Calibrated {name} in {seconds:.0f} s. Use it with --strategy {out}")

@@ -36,10 +36,9 @@ USAGE = 2
 
 
 class Interruptible(TyperGroup):
-    """Commands that can be interrupted: one line says so, and what `resumable` added."""
+    """Prints one line when a command is interrupted, with the text that `resumable` added."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -101,7 +100,7 @@ app.command("lm-eval", context_settings=lm_eval.AS_GIVEN)(lm_eval.lm_eval)
 
 
 def main() -> None:
-    """Run the command line; what the user got wrong is one line on stderr and exit status 2."""
+    """Run the command line; an error of the user is one line on stderr and exit status 2."""
     try:
         app()
     except SpecframeError as error:

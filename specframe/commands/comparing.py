@@ -1,4 +1,4 @@
-"""The comparison, as `specframe bench` without a sub-command and as `specframe compare`."""
+"""The comparison of strategies: `specframe bench` without a sub-command, `specframe compare`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from specframe.commands.options import (
     say_prompts,
 )
 from specframe.commands.results_file import (
+    PAGE,
     JsonFile,
+    new_run,
     require_folder,
     require_writable,
     write_figures,
 )
-from specframe.commands.run_paths import PAGE, new_run
 from specframe.testbed.disclosure import DISCLOSURE
 
 if TYPE_CHECKING:
@@ -38,34 +39,31 @@ if TYPE_CHECKING:
 __all__ = ["compare", "compare_with_settings"]
 
 EVERY = 5.0  # seconds between lines of progress
-# what lets all strategies end within five minutes on two cores, where a quick bench has four
+# with these, all strategies take at most five minutes on two cores
 QUICK: dict[str, Any] = {"calibration_seconds": 10.0, "new_tokens": 48}
 
 Model = Annotated[
     str | None,
     typer.Option(help="testbed, smollm2, planted-1.1B, a folder, a .gguf file or a hub id."),
 ]
-Strategies = Annotated[
-    str | None, typer.Option(help="Names or folders with commas between them, or all.")
-]
-Domains = Annotated[str | None, typer.Option(help="Domains with commas between them.")]
+Strategies = Annotated[str | None, typer.Option(help="Comma-separated names or folders, or all.")]
+Domains = Annotated[str | None, typer.Option(help="Comma-separated domains.")]
 Prompts = Annotated[
     str | None,
     typer.Option(
-        help="testbed, everyday, a file of one JSON object per line, or datasets:ID; everyday if "
-        "not given, except for the testbed."
+        help="testbed, everyday, a file with one JSON object per line, or datasets:ID. Default: "
+        "everyday; the testbed has its own."
     ),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; cpu if not given.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")]
 Dtype = Annotated[
     str | None,
     typer.Option(
-        help="auto (that of the stored weights), bfloat16, float16 or float32; auto if not given."
+        help="auto (the dtype of the stored weights), bfloat16, float16 or float32. Default: auto."
     ),
 ]
 Run = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="Where the run is kept; results/TIME if not given."),
+    Path | None, typer.Option(metavar="FOLDER", help="Folder of the run. Default: results/TIME.")
 ]
 Resume = Annotated[
     Path | None,
@@ -75,9 +73,9 @@ Resume = Annotated[
 
 def compare_with_settings(
     context: typer.Context,
-    preset: Annotated[str, typer.Option(help="quick, standard or full.")] = "quick",
+    preset: Annotated[str, typer.Option(help="Preset: quick, standard or full.")] = "quick",
     grid: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Settings that change the preset.")
+        Path | None, typer.Option(metavar="FILE.toml", help="Settings that override the preset.")
     ] = None,
     model: Model = None,
     strategies: Strategies = None,
@@ -85,7 +83,7 @@ def compare_with_settings(
     prompts: Prompts = None,
     run: Run = None,
     resume: Resume = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the settings and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the settings and exit.")] = False,
     threads: Threads = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -97,8 +95,8 @@ def compare_with_settings(
 ) -> None:
     """Compare strategies with autoregressive decoding and transformers, on this machine.
 
-    Without options: the four headline strategies on the testbed, then on the real model smollm2
-    where it can be fetched.
+    Without options, it compares the four headline strategies on the testbed, then on the real
+    model smollm2 if it can be fetched.
     """
     if context.invoked_subcommand is not None:
         return
@@ -127,8 +125,8 @@ def compare(
     strategies: Annotated[
         str | None,
         typer.Option(
-            help="Names or folders with commas between them, or all; if not given, all on the "
-            "testbed, and those that are most often fast on any other model."
+            help="Comma-separated names or folders, or all. Default: all on the testbed; on other "
+            "models, the strategies that are fast most often."
         ),
     ] = None,
     domains: Domains = None,
@@ -149,7 +147,7 @@ def compare(
 ) -> None:
     """Find the fastest strategy for a model, on this machine and your text.
 
-    Strategies and transformers answer the same prompts, one after another. `specframe bench` has
+    Strategies and transformers run on the same prompts, one after another. `specframe bench` has
     more options.
     """
     require_writable(json)
@@ -167,7 +165,7 @@ def compare(
 def _usual_settings(
     model: str | None, prompts: str | None, quick: bool, strategies: str | None
 ) -> BenchSettings:
-    """All strategies on the testbed; on another model what ends within minutes."""
+    """All strategies on the testbed; on other models, a comparison that takes minutes."""
     from specframe.bench.real_model import ALL_COMPARED, COMPARED, OWN_PROMPTS, REAL
     from specframe.bench.settings import PRESETS
     from specframe.prompts.usual import EVERYDAY, usual_prompts
@@ -213,13 +211,13 @@ def _compared(
 def _resumable(folder: Path) -> AbstractContextManager[None]:
     from specframe.bench.run_folder import CONFIG
 
-    return resumable(folder / CONFIG, f"repeat the command with --resume {folder} to go on.")
+    return resumable(folder / CONFIG, f"repeat the command with --resume {folder} to continue.")
 
 
 def _with_real_model(
     results: dict[str, Any], folder: Path, cluster: Cluster | None
 ) -> dict[str, Any]:
-    """The same strategies on a real model; one line says why where that cannot be."""
+    """Add the same strategies on a real model; print why if that is not possible."""
     from specframe.bench.real_model import KEY, REAL, add_real_model, fetched_or_why
     from specframe.commands.fetch import Progress as FetchProgress
 
@@ -227,7 +225,7 @@ def _with_real_model(
     if why := fetched_or_why(FetchProgress()):
         typer.echo(f"The real model {REAL.model} is left out: {why}")
         return results
-    typer.echo(f"Now {REAL.model}, which was not trained to be skippable.")
+    typer.echo(f"Next: {REAL.model}, which was not trained with skipped sublayers.")
     began, progress = perf_counter(), _Progress()
     with _resumable(folder):
         whole = add_real_model(
@@ -269,7 +267,7 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _finish(results: dict[str, Any], folder: Path, seconds: float) -> None:
-    """Print the comparison, and draw the page of all that the run has so far."""
+    """Print the comparison, and write the HTML page of the run so far."""
     from specframe.bench.report import Comparison, read_run, verdict, write_page
     from specframe.bench.run_folder import RESULTS_FILE
     from specframe.commands.comparison_table import print_comparison
@@ -285,18 +283,18 @@ def _finish(results: dict[str, Any], folder: Path, seconds: float) -> None:
             err=True,
         )
     calibrating = sum(facts.get("seconds") or 0.0 for facts in results["calibration"].values())
-    typer.echo(f"Took {seconds:.0f} s, {calibrating:.0f} s of it calibration")
+    typer.echo(f"Took {seconds:.0f} s, including {calibrating:.0f} s of calibration")
 
 
 class _Progress:
-    """Tells now and then how far the run is and how long it will take."""
+    """Prints the progress of a run and the time left, every few seconds."""
 
     def __init__(self) -> None:
         self._began = self._shown = perf_counter()
         self._first: int | None = None
 
     def tell(self, text: str) -> None:
-        """Something that takes a while begins."""
+        """Print that a longer step begins."""
         typer.echo(f"{text} ...", err=True)
         self._shown = self._began = perf_counter()
 
@@ -304,10 +302,10 @@ class _Progress:
         now = perf_counter()
         if self._first is None:
             self._first, self._began = progress.done, now
-            return  # how long an answer takes is not known yet
+            return  # nothing is timed yet
         if now - self._shown < EVERY and progress.done < progress.total:
             return
         self._shown = now
-        answered = progress.done - self._first
-        left = (now - self._began) / answered * (progress.total - progress.done)
-        typer.echo(f"{progress.done} of {progress.total} answers, {left:.0f} s left", err=True)
+        timed = progress.done - self._first
+        left = (now - self._began) / timed * (progress.total - progress.done)
+        typer.echo(f"{progress.done} of {progress.total} generations, {left:.0f} s left", err=True)

@@ -20,7 +20,7 @@ BAR = 6  # characters of a bar at the largest speed-up
 
 
 def print_comparison(results: Mapping[str, Any], console: Console | None = None) -> None:
-    """The mean of the domains, one line a contender, fastest first."""
+    """Print the mean of the domains, one line per contender, fastest first."""
     console = console or Console()
     means = [entry for entry in results["summary"] if entry["domain"] == MEAN]
     model = (results.get("config") or {}).get("model", "")
@@ -33,7 +33,9 @@ def print_comparison(results: Mapping[str, Any], console: Console | None = None)
 def _table(entries: list[Mapping[str, Any]], setting: Setting, model: str) -> Table:
     title = f"{setting}, {domain_name(MEAN)}"
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("strategy", overflow="fold")  # where room is short names fold, not figures
+    table.add_column(
+        "strategy", overflow="fold"
+    )  # in a narrow terminal, names are wrapped, not figures
     for name in ("own AR", "", "95 %", "library", "accepted", "a round", "exact"):
         table.add_column(name, no_wrap=True)
     longest = max((entry["speedup_vs_own_ar"] or 0.0 for entry in entries), default=1.0)
@@ -52,7 +54,7 @@ def _table(entries: list[Mapping[str, Any]], setting: Setting, model: str) -> Ta
         )
     table.caption = (
         "speed-ups; ? inconclusive: one prompt, or an interval around 1 wider than 4 % either way; "
-        "~ all other answers differ at a near-tie, ! some do not"
+        "~ all other outputs differ at a near-tie, ! some do not"
     )
     lowered = [f"{contender_of(e)} {e['low_bits']} bits" for e in entries if e.get("low_bits")]
     if lowered:
@@ -63,7 +65,7 @@ def _table(entries: list[Mapping[str, Any]], setting: Setting, model: str) -> Ta
 
 
 def _exact(entry: Mapping[str, Any]) -> str:
-    """The share of identical answers, and whether rounding alone explains the others."""
+    """The share of identical outputs, and whether rounding alone explains the others."""
     match = entry["exact_match"]
     if match is None or match == 1.0:
         return _share(match)

@@ -1,4 +1,4 @@
-"""`specframe doctor`: whether and how a model is run here."""
+"""`specframe doctor`: shows whether and how a model runs on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def doctor(
     dtype: Dtype = "auto",
     json: JsonFile = None,
 ) -> None:
-    """Say whether a model is supported, how it is run, and what is installed."""
+    """Show whether a model is supported, how it is run, and what is installed."""
     from specframe.doors.doctor import diagnose, report
     from specframe.executors.device import compute_with
 

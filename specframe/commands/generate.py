@@ -1,4 +1,4 @@
-"""`specframe generate`: text on the terminal as it is committed."""
+"""`specframe generate`: prints text as it is generated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["generate"]
 
 BASELINE = "autoregressive"
-SHOWN = 0.05  # seconds; what took less is not told
+SHOWN = 0.05  # seconds; shorter times are not shown
 
 
 def generate(
@@ -31,8 +31,8 @@ def generate(
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="A name that `specframe ls` shows, or a calibrated folder; autoregressive if not "
-            "given."
+            help="A name that `specframe ls` shows, or a calibrated folder. Default: "
+            "autoregressive."
         ),
     ] = None,
     preset: Preset = "best",
@@ -40,16 +40,22 @@ def generate(
         list[str] | None,
         typer.Option(
             "--set",
-            help="name=value for the strategy; repeatable. Every strategy takes "
+            help="A setting of the strategy as name=value; repeatable. Every strategy accepts "
             "draft_stop, draft_tree and draft_bits.",
         ),
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 128,
-    temperature: Annotated[float, typer.Option(min=0.0, max=1e6, help="0 is greedy.")] = 0.0,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="1 keeps every token.")] = 1.0,
-    top_k: Annotated[int, typer.Option(min=0, help="0 keeps every token.")] = 0,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of new tokens.")] = 128,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, max=1e6, help="Sampling temperature; 0 is greedy decoding.")
+    ] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Nucleus sampling; 1 keeps every token.")
+    ] = 1.0,
+    top_k: Annotated[
+        int, typer.Option(min=0, help="Sample from the k most likely tokens; 0 keeps all.")
+    ] = 0,
     stop: Annotated[list[str] | None, typer.Option(help="A stop string; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed for sampling.")] = 0,
     chat: Annotated[bool, typer.Option("--chat", help="Apply the chat template.")] = False,
     tensor_parallel: Annotated[
         bool,
@@ -63,7 +69,7 @@ def generate(
     json: JsonFile = None,
     selector: OldSelector = None,
 ) -> None:
-    """Generate from a prompt, streaming, and sum up what drafting gained."""
+    """Generate text from a prompt, print it as it is generated, and show what drafting gained."""
     require_writable(json)
     given = either("strategy", strategy, selector)
     named = BASELINE if given is None else given
@@ -80,20 +86,20 @@ def generate(
     options = option_pairs(setting or [])
     require_with_models(named, preset, options)
     text = unicode_text("The prompt", _read_stdin() if prompt == "-" else prompt)
-    speaks = not tensor_parallel or is_first()
+    prints = not tensor_parallel or is_first()
     progress = Progress()
     rig = Rig.load(
         model,
         device=device,
         threads=threads,
         dtype=dtype,
-        tell=progress if speaks else None,
+        tell=progress if prints else None,
         tensor_parallel=tensor_parallel,
     )
     tokenizer = rig.tokenizer
     if tokenizer is None:
         raise InvalidRequest(
-            f"{model!r} has no tokenizer, so it reads and writes no text. Name another model."
+            f"{model!r} has no tokenizer, so it cannot generate text. Name another model."
         )
     tokens = _prompt_ids(tokenizer, text, chat)
     if not tokens:
@@ -107,11 +113,11 @@ def generate(
         arguments |= {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     if stop:
         arguments["stop_strings"] = stop
-    streamer = _Terminal(tokenizer) if speaks else None
+    streamer = _Terminal(tokenizer) if prints else None
     output = speculator.generate(tokens, streamer=streamer, **arguments)
     if tensor_parallel:
         leave()
-    if not speaks:
+    if not prints:
         return
     assert output.stats is not None
     typer.echo(_summary(output.stats), err=True)
@@ -132,7 +138,7 @@ def _read_stdin() -> str:
 
 
 class _Terminal:
-    """Prints committed text; a streamer as transformers has them."""
+    """Prints committed text; has the interface of transformers' streamers."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -141,7 +147,7 @@ class _Terminal:
         self._prompt = True
 
     def put(self, tokens: Any) -> None:
-        """Decode all so far, since a token may hold half a character, and print what is new."""
+        """Decode all tokens so far, since one may be half a character; print what is new."""
         if self._prompt:
             self._prompt = False
             return
@@ -153,7 +159,7 @@ class _Terminal:
         self._printed = text
 
     def end(self) -> None:
-        """Close the line."""
+        """Print the rest and end the line."""
         text = self._tokenizer.decode(self._tokens, skip_special_tokens=True)
         typer.echo(text[len(self._printed) :])
 
@@ -168,10 +174,12 @@ def _prompt_ids(tokenizer: Any, text: str, chat: bool) -> list[int]:
 
 
 def _nothing_planned(named: str, stats: GenerationStats) -> str:
-    """Why nothing was drafted where no plan was declined; empty where that was asked for."""
+    """Why nothing was drafted although no plan was declined; empty for the baseline."""
     if stats.drafted or not stats.rounds or named == BASELINE:
         return ""
-    return f"{named} found nothing to draft with for this prompt, so this is autoregressive speed"
+    return (
+        f"{named} drafted nothing for this prompt, so the speed is that of autoregressive decoding"
+    )
 
 
 def _summary(stats: GenerationStats) -> str:
@@ -181,7 +189,7 @@ def _summary(stats: GenerationStats) -> str:
         else "nothing was drafted"
     )
     made = (
-        f"; low-bit copies were made in {stats.low_bit_seconds:.1f} s, which is not counted"
+        f"; making low-bit copies took {stats.low_bit_seconds:.1f} s, which is not counted"
         if stats.low_bit_seconds >= SHOWN
         else ""
     )

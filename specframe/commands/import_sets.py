@@ -25,10 +25,12 @@ __all__ = ["import_sets"]
 def import_sets(
     file: Annotated[
         Path,
-        typer.Argument(help='JSON that maps names to {"attention": [layers], "mlp": [layers]}.'),
+        typer.Argument(
+            help='JSON file that maps names to {"attention": [layers], "mlp": [layers]}.'
+        ),
     ],
     model: Annotated[str, typer.Option(help="The model that the sets are for.")],
-    out: Annotated[Path, typer.Option(help="The folder that will hold the strategy.")],
+    out: Annotated[Path, typer.Option(help="The folder to write the strategy to.")],
     entry: Annotated[
         str | None, typer.Option(help="The name of one set; needed if FILE holds several.")
     ] = None,
@@ -45,8 +47,8 @@ def import_sets(
     """Write published skip sets as a strategy, ready for `--strategy OUT`.
 
     One set makes a static-bo strategy; with anchors, the sets of all domains make a knn-ssd
-    strategy. Drafts end by the paper's stop rule. The folder can be used with the weights of this
-    model only.
+    strategy. Drafts end by the paper's stop rule. The folder can only be used with the weights of
+    this model.
     """
     require_writable(json)
     require_folder(out)
@@ -69,7 +71,7 @@ def import_sets(
     for domain, sizes in found.items():
         attention, mlp = sizes["attention"], sizes["mlp"]
         typer.echo(f"{domain}: {attention} attention and {mlp} MLP sublayers skipped")
-    typer.echo(f"Nothing is known of their acceptance on {model}. Use them: --strategy {out}")
+    typer.echo(f"Their acceptance on {model} was not measured. Use them with --strategy {out}")
     write_figures(
         json, {"schema_version": 1, "selector": name, "model": model, "facts": facts, "sets": found}
     )
@@ -89,15 +91,12 @@ def _require_files(
         )
     missing = [path for path in (file, anchors, labels) if path and not path.is_file()]
     if missing:
-        raise InvalidRequest(f"There is no file {str(missing[0])!r}. Name one that exists.")
+        raise InvalidRequest(f"There is no file {str(missing[0])!r}. Name an existing file.")
 
 
 def _sizes(imported: LayerSelector) -> dict[str, dict[str, Any]]:
     """How many sublayers of each kind a set skips, by domain."""
     return {
-        domain: {
-            "attention": len(found.skips.attention),
-            "mlp": len(found.skips.mlp),
-        }
+        domain: {"attention": len(found.skips.attention), "mlp": len(found.skips.mlp)}
         for domain, found in imported.skip_sets().items()
     }

@@ -1,4 +1,4 @@
-"""What Ctrl-C does: one line, exit status 130, and how to go on where something is kept."""
+"""What Ctrl-C does: one line, exit status 130, and how to resume if results were saved."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from types import FrameType
 __all__ = ["INTERRUPTED", "ending_imports", "resumable", "tell_interrupted"]
 
 INTERRUPTED = 130
-IMPORTS = "<frozen importlib"  # how the code of the import system names its file
+IMPORTS = "<frozen importlib"  # file name of the code of the import system
 
 
 def tell_interrupted(how: str) -> None:
-    """Print the line of an interrupt."""
-    start = "\n" if sys.stderr.isatty() else ""  # after what was being written, and ^C
+    """Print that the command was interrupted; `how` says how to resume."""
+    start = "\n" if sys.stderr.isatty() else ""  # ^C is shown on the current line
     sys.stderr.write(f"{start}Interrupted. {how}".rstrip() + "\n")
     sys.stderr.flush()
 
 
 @contextmanager
 def resumable(kept: Path, how: str) -> Iterator[None]:
-    """Add to what an interrupt tells how to go on, where something is kept by then."""
+    """Add to the message of an interrupt how to resume, if `kept` exists by then."""
     try:
         yield
     except KeyboardInterrupt as error:
         if not kept.exists():
             raise
-        raise KeyboardInterrupt(f"What is finished is kept; {how}") from error
+        raise KeyboardInterrupt(f"Finished work is saved; {how}") from error
 
 
 @contextmanager
 def ending_imports() -> Iterator[None]:
-    """Let an interrupt end the process at once while something is imported.
+    """An interrupt ends the process at once while something is imported.
 
-    Libraries that are imported in part raise anything afterwards, and nothing is being written.
+    Libraries that are partly imported may raise any error afterwards, and nothing is being written.
     """
     usual = signal.getsignal(signal.SIGINT)
     if current_thread() is not main_thread() or usual is not signal.default_int_handler:

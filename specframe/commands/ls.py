@@ -1,4 +1,4 @@
-"""`specframe ls`: the strategies that can be asked for by name."""
+"""`specframe ls`: lists the strategies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def ls(json: JsonFile = None) -> None:
     calibrated first, by `specframe calibrate`. Low bit: it chooses which sublayers draft on
     low-bit weights.
 
-    Below: what it is, and whether the authors' own code is lossless under sampling. Here, all are.
+    Below the table: what each strategy does, and whether the authors' code is lossless under
+    sampling. In specframe, all strategies are.
     """
     from rich import box
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""Options that several commands have, and their names in version 0.1."""
+"""Options that several commands share, and their names in version 0.1."""
 
 from __future__ import annotations
 
@@ -31,17 +31,19 @@ __all__ = [
 OldSelector = Annotated[str | None, typer.Option("--selector", hidden=True)]
 OldSelectors = Annotated[str | None, typer.Option("--selectors", hidden=True)]
 
-Preset = Annotated[str, typer.Option(help="best or faithful.")]
+Preset = Annotated[str, typer.Option(help="Preset of the strategy: best or faithful.")]
 Setting = Annotated[
-    list[str] | None, typer.Option("--set", help="name=value for the strategy; repeatable.")
+    list[str] | None,
+    typer.Option("--set", help="A setting of the strategy as name=value; repeatable."),
 ]
 
 # of every command that loads a model
-Threads = Annotated[int | None, typer.Option(help="CPU threads; torch's own choice if not given.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Number of CPU threads. Default: torch's choice.")
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Dtype = Annotated[
-    str,
-    typer.Option(help="auto (that of the stored weights), bfloat16, float16 or float32."),
+    str, typer.Option(help="auto (the dtype of the stored weights), bfloat16, float16 or float32.")
 ]
 
 # of every command whose work can run on a cluster
@@ -49,19 +51,20 @@ Ray = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Use a Ray cluster: local, or its address. --threads is then per worker.",
+        help="Run on a Ray cluster: local, or an address. --threads then holds for each worker.",
     ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Ray workers; as many as GPUs allow, or one a machine, if not given."
+        metavar="N",
+        help="Number of Ray workers. Default: as many as GPUs allow, or one per machine.",
     ),
 ]
 GpusPerWorker = Annotated[
     float | None,
     typer.Option(
-        "--gpus-per-worker", help="With --ray; 1 with --device cuda, else 0, if not given."
+        "--gpus-per-worker", help="GPUs per Ray worker. Default: 1 with --device cuda, otherwise 0."
     ),
 ]
 
@@ -73,7 +76,7 @@ def cluster_of(
     threads: int | None,
     device: str | None,
 ) -> Cluster | None:
-    """The cluster that the options ask for; None without --ray."""
+    """The Ray cluster of these options; None without --ray."""
     from specframe.scheduling.ray_workers import Cluster
 
     if ray is not None:
@@ -88,7 +91,7 @@ def cluster_of(
 
 
 def either(name: str, given: str | None, old: str | None) -> str | None:
-    """What an option was given under its name or its old one; both are refused."""
+    """The value of an option under its current or old name; an error if both were given."""
     if given is not None and old is not None:
         raise InvalidRequest(
             f"--{name} and its old name were both given: {given!r} and {old!r}. Keep --{name}."
@@ -97,7 +100,7 @@ def either(name: str, given: str | None, old: str | None) -> str | None:
 
 
 def say_prompts(model: str, named: str | None) -> None:
-    """Begin the output with the prompts that a model is asked because none were named."""
+    """Print which prompts are used, where none were given for the model."""
     from specframe.prompts.usual import opening_line
 
     line = opening_line(model, named)

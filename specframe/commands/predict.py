@@ -1,4 +1,4 @@
-"""`specframe predict`: go or no-go for a strategy, and how well such predictions hold."""
+"""`specframe predict`: predicts the speed-up of a strategy, and checks such predictions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["predict", "usual_contexts"]
 
 CHECKED = 12  # plans, at least
 NEW_TOKENS = 96
-CHECKED_TOKENS = 48  # less, since more prompts say more than longer answers
+CHECKED_TOKENS = 48  # fewer: more prompts are worth more than longer outputs
 FEWEST = 2  # prompts of one prediction, on a slow model
 CHECKED_PROMPTS = 8  # of everyday prompts, one of each domain
 CONTEXT = 256  # if none is given; with --check several, fewer where generation is slow
@@ -47,7 +47,7 @@ def predict(
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="A name that `specframe ls` shows, or a calibrated folder; fixed if not given."
+            help="A name that `specframe ls` shows, or a calibrated folder. Default: fixed."
         ),
     ] = None,
     preset: Preset = "best",
@@ -55,22 +55,23 @@ def predict(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help="testbed, everyday, random, or a file with one prompt per line, as text or JSON; "
-            "everyday if not given, except for the testbed and planted models."
+            help="testbed, everyday, random, or a file with one prompt per line, as text or JSON. "
+            "Default: everyday; the testbed and planted models have their own."
         ),
     ] = None,
     contexts: Annotated[
-        str | None, typer.Option(help="Prompt lengths; --check takes several, with commas.")
+        str | None,
+        typer.Option(help="Prompt length in tokens; with --check, a comma-separated list."),
     ] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Prompts of each length.")
+        int | None, typer.Option(min=1, max=1000, help="Number of prompts per length.")
     ] = None,
     new_tokens: Annotated[
         int | None,
-        typer.Option(min=16, help="Tokens after each prompt; 96 if not given, 48 with --check."),
+        typer.Option(min=16, help="New tokens per prompt. Default: 96; 48 with --check."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Predict many plans, then measure them.")
+        bool, typer.Option("--check", help="Predict many plans and measure them.")
     ] = False,
     threads: Threads = None,
     device: Device = "cpu",
@@ -113,7 +114,7 @@ def predict(
 
 
 def usual_contexts(setup: Setup) -> tuple[int, ...]:
-    """Those that fit into the model with their answers."""
+    """The context lengths that fit into the model together with the new tokens."""
     most = setup.rig.shape.positions - setup.new_tokens
     return tuple(context for context in (SLOW if setup.slow else FAST) if context <= most)
 
@@ -122,7 +123,7 @@ def _predict(setup: Setup, strategy: LayerSelector, context: int) -> dict[str, A
     from specframe.executors.low_bit_copies import weight_bytes
     from specframe.prediction.play import play
 
-    setup.prompts(context, 0, FEWEST)  # refused before prices, which say how many, are measured
+    setup.prompts(context, 0, FEWEST)  # refused before prices are measured
     costs = setup.rig.costs
     given = setup.prompts(context, 0, FEWEST if setup.slow else 10)
     played = play(setup.rig, strategy, given, setup.new_tokens)
@@ -180,7 +181,7 @@ def _check(setup: Setup, contexts: tuple[int, ...], json: Path | None) -> None:
     for i, one in enumerate(check(setup.rig, plans, fresh, setup.new_tokens)):
         plans[i] = one
         typer.echo(_shown(one))
-        write_figures(json, _check_figures(setup, plans, {}))  # what an interrupted check leaves
+        write_figures(json, _check_figures(setup, plans, {}))  # kept if the check is interrupted
     agreement = summary(plans)
     typer.echo("  ".join(f"{name} {value:.3f}" for name, value in agreement.items()))
     write_figures(json, _check_figures(setup, plans, agreement))

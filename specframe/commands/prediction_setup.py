@@ -1,4 +1,4 @@
-"""A model, its prices and its prompts, as `specframe predict` needs them."""
+"""The model, prices and prompts of `specframe predict`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from specframe.types import Prompt, SkipSet
 __all__ = ["Setup", "require_source", "three_states"]
 
 SOURCES = (TESTBED, EVERYDAY, RANDOM)
-SHARES = (0.2, 0.35, 0.5, 0.65)  # of the sublayers that checked skip sets leave out
-PLANTED_SHARES = (0.25, 0.4, 0.55, 0.7)  # where planted models are made to fall
-LOW_SHARES = (0.0, 0.2)  # left out where all that runs is low-bit
-MIXED = (0.1, 0.5)  # up to the first share left out, up to the second low-bit, the others in full
-SLOW = 0.03  # seconds a token
+SHARES = (0.2, 0.35, 0.5, 0.65)  # shares of skipped sublayers that are checked
+PLANTED_SHARES = (0.25, 0.4, 0.55, 0.7)  # where acceptance of planted models falls
+LOW_SHARES = (0.0, 0.2)  # shares of skipped sublayers if all others are low-bit
+MIXED = (0.1, 0.5)  # skipped up to the first share, low-bit up to the second, then full
+SLOW = 0.03  # seconds per token
 RANKED_TOKENS = 32
 
 
@@ -36,35 +36,35 @@ def require_source(source: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Everything a prediction starts from."""
+    """The inputs of a prediction."""
 
     rig: Rig
     source: str  # testbed, everyday, random or a file's name
-    count: int | None  # prompts of each length; None leaves it to whoever asks for them
+    count: int | None  # prompts of each length; None means the usual number of the caller
     new_tokens: int
 
     @property
     def slow(self) -> bool:
-        """Whether generation takes so long that few answers are measured."""
+        """Whether generation is so slow that only few outputs are measured."""
         return self.rig.costs.autoregressive(1) > SLOW
 
     def prompts(self, context: int, start: int, usual: int) -> list[Prompt]:
-        """Prompts of about this length; another start gives others."""
+        """Prompts of about this length; another `start` gives other prompts."""
         vocabulary, count = self.rig.shape.vocabulary, self.count or usual
         if self.source == "testbed":
             return suite_prompts(self.rig.tokenizer, context, count, start)
         if self.source == "random":
             return random_prompts(vocabulary, context, count, start)
-        place = count if start else 0  # these sources end somewhere: the next prompts
+        place = count if start else 0  # these sources are finite: take the next prompts
         if self.source == "everyday":
-            turn = len(EVERYDAY_DOMAINS)  # others are of the same domains: these take turns
+            turn = len(EVERYDAY_DOMAINS)  # domains take turns: start with the same one
             return cut_everyday_prompts(
                 self.rig.tokenizer, context, count, -(-place // turn) * turn
             )
         return cut_prompts(Path(self.source), self.rig.tokenizer, context, count, place)
 
     def skip_sets(self, context: int) -> list[SkipSet]:
-        """Sets without the sublayers that matter least at this context, in every precision."""
+        """Skip sets of the least important sublayers at this context, in every precision."""
         rig = self.rig
         if rig.name in PLANTED:
             return three_states(planted_order(rig.shape.layers), PLANTED_SHARES, rig.costs.widths)
@@ -76,7 +76,7 @@ class Setup:
 def three_states(
     order: Sequence[int], shares: Sequence[float], widths: Sequence[int]
 ) -> list[SkipSet]:
-    """Sets in full, wholly low-bit and mixed, which change sublayers in this order."""
+    """Skip sets in full precision, all low-bit and mixed; sublayers are skipped in this order."""
 
     def first(share: float) -> Sequence[int]:
         return order[: round(share * len(order))]

@@ -40,26 +40,30 @@ def profile(
     contexts: Annotated[
         str | None, typer.Option(help="Context lengths, e.g. 128,1024,8192; up to 32768.")
     ] = None,
-    rows: Annotated[str | None, typer.Option(help="Row counts, e.g. 1,2,4,8,16.")] = None,
+    rows: Annotated[
+        str | None, typer.Option(help="Row counts (tokens per pass), e.g. 1,2,4,8,16.")
+    ] = None,
     budget: Annotated[
         float,
         typer.Option(
-            min=0.1, max=3600.0, help="Seconds to spend on repeats, beyond the first three."
+            min=0.1, max=3600.0, help="Seconds to spend on repeats after the first three."
         ),
     ] = 12.0,
-    again: Annotated[bool, typer.Option("--again", help="Measure even if one is kept.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure even if a profile is stored.")
+    ] = False,
     threads: Threads = None,
     device: Device = "cpu",
     dtype: Dtype = "auto",
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the profile into FILE.")
+        Path | None, typer.Option(metavar="FILE", help="Write a plot of the profile to FILE.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Keep the profile in FOLDER, too.")
+        Path | None, typer.Option(metavar="FOLDER", help="Also write the profile to FOLDER.")
     ] = None,
     json: JsonFile = None,
 ) -> None:
-    """Measure attention, MLP, head and round costs by context length and rows; keep the result."""
+    """Measure attention, MLP, head and round costs by context length and rows, and store them."""
     require_writable(json)
     require_writable(plot, *PICTURES)
     require_folder(out)
@@ -92,11 +96,11 @@ class Place(NamedTuple):
     dtype: str
 
 
-Wish = tuple[tuple[int, ...], tuple[int, ...], float]  # contexts, rows, seconds of repeats
+GridOptions = tuple[tuple[int, ...], tuple[int, ...], float]  # contexts, rows, seconds of repeats
 
 
 def numbers(command: str, name: str, text: str | None, most: int = 2**31) -> tuple[int, ...]:
-    """Whole numbers from 1 to `most` with commas between them, ascending."""
+    """Comma-separated whole numbers from 1 to `most`, sorted."""
     from specframe.errors import InvalidConfig
 
     if text is None:
@@ -106,12 +110,12 @@ def numbers(command: str, name: str, text: str | None, most: int = 2**31) -> tup
     except ValueError:
         found = []
     if not found or found[0] < 1 or found[-1] > most or len(found) > MOST_NUMBERS:
-        wanted = f"up to {MOST_NUMBERS} whole numbers from 1 to {most} with commas between them"
+        wanted = f"up to {MOST_NUMBERS} whole numbers from 1 to {most}, separated by commas"
         raise InvalidConfig.of(command, name, wanted, text)
     return tuple(found)
 
 
-def _measure(model: str, place: Place, wish: Wish, again: bool) -> LatencyProfile:
+def _measure(model: str, place: Place, options: GridOptions, again: bool) -> LatencyProfile:
     from specframe.costs.measure import measure_profile, measured_profile
     from specframe.profilers.composed import COMPOSED
     from specframe.profilers.store import find_profile
@@ -120,12 +124,12 @@ def _measure(model: str, place: Place, wish: Wish, again: bool) -> LatencyProfil
     progress = Progress()
     tell = partial(progress, "measuring")
     if model in COMPOSED:
-        found = _measure_composed(model, place, wish, tell)
+        found = _measure_composed(model, place, options, tell)
         progress.end()
         return found
     rig = Rig.load(model, device=place.device, threads=place.threads, dtype=place.dtype)
-    given = wish[0] or wish[1]
-    grid = _grid(rig.executor, wish)
+    given = options[0] or options[1]
+    grid = _grid(rig.executor, options)
     if again:
         found = measure_profile(rig.model, rig.executor, grid, tell)
     else:
@@ -134,12 +138,15 @@ def _measure(model: str, place: Place, wish: Wish, again: bool) -> LatencyProfil
         )
     progress.end()
     if found != find_profile(found.costs.facts):
-        typer.echo("The kept profile covers more, so it stays; --again replaces it.", err=True)
+        typer.echo(
+            "The stored profile covers more and was not replaced. Use --again to replace it.",
+            err=True,
+        )
     return found
 
 
 def _measure_composed(
-    name: str, place: Place, wish: Wish, tell: Callable[[int, int], None]
+    name: str, place: Place, options: GridOptions, tell: Callable[[int, int], None]
 ) -> LatencyProfile:
     from dataclasses import replace
 
@@ -156,24 +163,24 @@ def _measure_composed(
     compute_with(place.threads)
     composed = COMPOSED[name]
     executor = load_executor(one_layer_model(composed, dtype, device))
-    contexts = wish[0] or (128, 1024, 4096, 16384)
-    grid = _grid(executor, (contexts, wish[1] or (1, 2, 4, 8, 16), wish[2]))
+    contexts = options[0] or (128, 1024, 4096, 16384)
+    grid = _grid(executor, (contexts, options[1] or (1, 2, 4, 8, 16), options[2]))
     found = profile_latency(executor, grid, (0,), tell)
     costs = measure_round_costs(executor, found.costs)
     return replace(found, costs=compose(costs, composed.shape.layers, name))
 
 
-def _grid(executor: Any, wish: Wish) -> LatencyGrid:
+def _grid(executor: Any, options: GridOptions) -> LatencyGrid:
     from dataclasses import replace
 
     from specframe.errors import InvalidConfig
     from specframe.profilers.latency import CONTEXTS, default_grid
 
-    contexts, rows, budget = wish
+    contexts, rows, budget = options
     grid = replace(default_grid(executor, contexts), budget_seconds=budget)
     grid = replace(grid, rows=rows) if rows else grid
     longest = min(executor.shape.positions - grid.rows[-1], CONTEXTS[-1])
     if contexts and contexts[-1] > longest:
-        wanted = f"at most {longest}, which this model's positions leave room for"
+        wanted = f"at most {longest}, the longest that fits into this model's positions"
         raise InvalidConfig.of("profile", "contexts", wanted, contexts[-1])
     return grid

@@ -16,7 +16,7 @@ from specframe.types import DraftPlan, SkipSet, StopRule
 __all__ = ["profile_figures", "show_profile"]
 
 MICROSECONDS = 1e6
-# a sublayer or the head, its prices in full, and by bits its low-bit prices and bytes
+# name, full-precision prices, and (bits, prices, bytes) of each low-bit version
 State = tuple[str, Table, list[tuple[int, Table, int]]]
 
 
@@ -76,7 +76,7 @@ def _rows_table(found: LatencyProfile) -> Grid:
 
 
 def _states_table(found: LatencyProfile) -> Grid:
-    """A line for each state of a sublayer of each kind, and of the head."""
+    """One line per precision of each kind of sublayer, and of the head."""
     costs, n = found.costs, _typical_context(found)
     grid = Grid("sublayer", "weights", "µs", "of full", "MB each", title=f"one row at {n}")
     for name, full, lowered in _states(costs):
@@ -91,7 +91,7 @@ def _states_table(found: LatencyProfile) -> Grid:
 
 
 def _states(costs: CostModel) -> list[State]:
-    """Attention and MLP of each kind, and the head: full, then from the most bits down."""
+    """Attention and MLP of each kind, and the head; low-bit prices from the most bits down."""
     widths, found = sorted(costs.low, key=lambda low: -low.bits), []
     for kind in range(len(costs.attention)):
         of = f" of kind {kind}" if len(costs.attention) > 1 else ""
@@ -112,16 +112,16 @@ def _summary(found: LatencyProfile) -> list[str]:
     half = _half_plan(found)
     high, low = costs.falling_acceptance(half, n)
     return [
-        f"autoregressive {costs.autoregressive(n) * 1e3:.2f} ms a token at {n}; of a round "
-        f"{costs.round_seconds * MICROSECONDS:.0f} µs and of a drafted token "
-        f"{costs.step_seconds * MICROSECONDS:.0f} µs are not walks; when sampling, a row takes "
+        f"autoregressive {costs.autoregressive(n) * 1e3:.2f} ms per token at {n}; besides walks, "
+        f"a round takes {costs.round_seconds * MICROSECONDS:.0f} µs and a drafted token "
+        f"{costs.step_seconds * MICROSECONDS:.0f} µs; when sampling, a row takes "
         f"{costs.sampled_row_seconds * MICROSECONDS:.0f} µs more and a drafted token "
         f"{costs.sampled_step_seconds * MICROSECONDS:.0f} µs more",
         f"with every other layer skipped, {half.stop.max_tokens} drafted: {high:.2f}x at an "
         f"acceptance of 0.9, {low:.2f}x at 0.7",
         *(_low_words(found, plan) for plan in _low_plans(found)),
         f"{found.repeats} repeats in {found.seconds:.1f} s; timings scatter by {found.noise:.1%}, "
-        f"parts miss whole walks by up to {found.worst_miss:.1%}",
+        f"sums of parts differ from whole walks by up to {found.worst_miss:.1%}",
     ]
 
 
@@ -131,7 +131,7 @@ def _half_plan(found: LatencyProfile) -> DraftPlan:
 
 
 def _low_plans(found: LatencyProfile) -> list[DraftPlan]:
-    """Everything on low-bit weights, for each number of bits."""
+    """Plans with all weights low-bit, one per number of bits."""
     full = SkipSet.none(found.costs.layers)
     return [_drafting(found, full.lower(bits)) for bits in found.costs.widths]
 
@@ -147,7 +147,7 @@ def _low_words(found: LatencyProfile, plan: DraftPlan) -> str:
     high, low = costs.falling_acceptance(plan, n)
     step = costs.draft_step(plan.skips, n) / costs.autoregressive(n)
     return (
-        f"with everything on weights of {plan.skips.low_bits} bits ({_memory(costs, plan)}), a "
+        f"with all weights at {plan.skips.low_bits} bits ({_memory(costs, plan)}), a "
         f"draft step takes {step:.2f} of a token; {plan.stop.max_tokens} drafted: {high:.2f}x at "
         f"an acceptance of 0.9, {low:.2f}x at 0.7"
     )

@@ -1,4 +1,4 @@
-"""How far something is that takes a while, on standard error."""
+"""Progress of long steps, on standard error."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from time import perf_counter
 
 __all__ = ["Progress"]
 
-EVERY = 5.0  # seconds between lines where there is no terminal to rewrite one on
+EVERY = 5.0  # seconds between lines, if standard error is no terminal
 
 
 class Progress:
-    """One line on standard error that is rewritten, or a line now and then where it is a file."""
+    """Rewrites one line on a terminal; otherwise prints a line every few seconds."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specframe.commands.results_file import JsonFile, require_writable, write_figures
-from specframe.commands.run_paths import PAGE
+from specframe.commands.results_file import PAGE, JsonFile, require_writable, write_figures
 from specframe.errors import ArtefactError, SpecframeError
 from specframe.storage.user_cache import write_text
 
@@ -24,18 +23,19 @@ Out = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.html",
-        help="Where the page goes; report.html in the run's folder (several: here) if not given.",
+        help="File of the page. Default: report.html in the run's folder, or in the current folder "
+        "for several runs.",
     ),
 ]
 
 Picture = Annotated[
     Path | None,
-    typer.Option(metavar="FILE.svg", help="Draw the first run's mean speed-ups alone, too."),
+    typer.Option(metavar="FILE.svg", help="Also write a plot of the first run's mean speed-ups."),
 ]
 
 
 def report(runs: Runs, out: Out = None, picture: Picture = None, json: JsonFile = None) -> None:
-    """Draw runs as one self-contained page."""
+    """Write one self-contained HTML page about runs."""
     from specframe.bench.report import read_run, verdict, write_page
     from specframe.bench.report.picture import speedup_picture
 
@@ -58,15 +58,15 @@ def report(runs: Runs, out: Out = None, picture: Picture = None, json: JsonFile 
 
 @contextmanager
 def _shown_wholly(runs: list[Path]) -> Iterator[None]:
-    """What the page trips over in results that were altered, as one error."""
+    """Any error from results that were changed by hand, as one typed error."""
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, SpecframeError):
             raise
         raise ArtefactError(
-            f"{', '.join(map(str, runs))} cannot be drawn: the results are not as a comparison "
-            f"writes them ({error!r}). Run it again, or name another run."
+            f"{', '.join(map(str, runs))} cannot be drawn: the files do not hold the results "
+            f"of a comparison ({error!r}). Run it again, or name another run."
         ) from error
 
 

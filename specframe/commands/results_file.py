@@ -1,4 +1,4 @@
-"""Where a command's results go, checked before anything is computed."""
+"""Checks and writes the files of a command's results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,18 @@ import typer
 from specframe.errors import InvalidRequest, shown
 from specframe.storage.user_cache import write_text
 
-__all__ = ["PICTURES", "JsonFile", "require_folder", "require_writable", "write_figures"]
+__all__ = [
+    "PAGE",
+    "PICTURES",
+    "JsonFile",
+    "new_run",
+    "require_folder",
+    "require_writable",
+    "write_figures",
+]
+
+RUNS = Path("results")
+PAGE = "report.html"  # in the run's folder
 
 PICTURES = (".png", ".svg", ".pdf")  # endings of what matplotlib draws
 JsonFile = Annotated[
@@ -21,10 +32,17 @@ JsonFile = Annotated[
 ]
 
 
-def require_writable(path: Path | None, *endings: str) -> None:
-    """Refuse a file that cannot be written, before anything is computed; nothing is created.
+def new_run() -> Path:
+    """A folder named by the present time."""
+    from datetime import datetime
 
-    With `endings`, such as ".svg", its name must have one of them.
+    return RUNS / datetime.now().strftime("%Y%m%d-%H%M%S")
+
+
+def require_writable(path: Path | None, *endings: str) -> None:
+    """Refuse a file that cannot be written, without creating it.
+
+    If `endings` such as ".svg" are given, its name must have one of them.
     """
     if path is None:
         return
@@ -38,7 +56,7 @@ def require_writable(path: Path | None, *endings: str) -> None:
 
 
 def require_folder(path: Path | None) -> None:
-    """Refuse a folder that can neither be written nor created; nothing is created."""
+    """Refuse a folder that can neither be written nor created, without creating it."""
     if path is not None and not _can_hold_files(path):
         raise InvalidRequest(
             f"{shown(str(path))} is not a folder that can be written to. Name another one."
@@ -63,7 +81,7 @@ def _can_hold_files(path: Path) -> bool:
 
 
 def _takes_files(folder: Path) -> bool:
-    """Whether a file can be created there; permissions alone do not tell, for example in /proc."""
+    """Whether a file can be created there; permissions alone are not enough, as in /proc."""
     try:
         with TemporaryFile(dir=folder):
             return True
@@ -72,6 +90,6 @@ def _takes_files(folder: Path) -> bool:
 
 
 def write_figures(path: Path | None, figures: dict[str, Any]) -> None:
-    """As JSON, where a file was named."""
+    """Write figures as JSON, if a file was given."""
     if path is not None:
         write_text(path, json.dumps(figures, indent=2, allow_nan=False) + "\n")

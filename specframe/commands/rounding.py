@@ -1,4 +1,4 @@
-"""`specframe round`: 4-bit weights that drafts agree with the model more often with."""
+"""`specframe round`: rounds weights to 4 bits so that more drafted tokens are accepted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from specframe.commands.results_file import JsonFile, require_writable, write_fi
 
 if TYPE_CHECKING:
     from specframe.calibration.rounding import FittedRounding
-    from specframe.rig import Rig
-    from specframe.types import Prompt
 
 __all__ = ["round_"]
 
@@ -25,45 +23,47 @@ def round_(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help='A file with {"prompt": ..., "domain": ...} per line, or everyday, which is used '
-            "if none is given. The testbed has its own."
+            help='A file with {"prompt": ..., "domain": ...} per line, or everyday. Default: '
+            "everyday; the testbed has its own."
         ),
     ] = None,
     per_domain: Annotated[
         int,
-        typer.Option(
-            min=3, max=1000, help="Prompts of each domain; a third of them test the result."
-        ),
+        typer.Option(min=3, max=1000, help="Prompts per domain; a third of them test the result."),
     ] = 6,
     new_tokens: Annotated[
-        int, typer.Option(min=1, help="Tokens of each answer; answers are inputs, too.")
+        int, typer.Option(min=1, help="New tokens per prompt; they are used as inputs as well.")
     ] = 32,
-    again: Annotated[bool, typer.Option("--again", help="Round even if weights are kept.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Round again even if rounded weights are stored.")
+    ] = False,
     threads: Threads = None,
     device: Device = "cpu",
     dtype: Dtype = "auto",
     json: JsonFile = None,
 ) -> None:
-    """Round a model's weights to 4 bits for its layers' inputs; keep them if drafts improve.
+    """Round a model's weights to 4 bits to fit its layers' inputs; store them if drafts improve.
 
-    Drafts on 4-bit weights use them from then on, on this machine. Answers stay the same.
+    From then on, drafts with 4-bit weights use them on this machine. Outputs do not change.
     """
     require_writable(json)
     from specframe.calibration.rounding import has_rounding
-    from specframe.prompts.source import require_prompts
+    from specframe.prompts.source import calibration_prompts, require_prompts
     from specframe.prompts.usual import usual_prompts
     from specframe.rig import Rig
 
-    require_prompts(prompts or usual_prompts(model))
+    source = prompts or usual_prompts(model)
+    require_prompts(source)
     say_prompts(model, prompts)
     progress = Progress()
     rig = Rig.load(model, device=device, threads=threads, dtype=dtype, tell=progress)
     if has_rounding(rig.model) and not again:
-        typer.echo(f"4-bit weights of {model} are kept already. --again rounds them anew.")
+        typer.echo(
+            f"Rounded 4-bit weights of {model} are stored already. Use --again to round again."
+        )
         write_figures(json, {"schema_version": 1, "model": model, "kept": True, "fitted": False})
         return
-    asked = _prompts(rig, prompts or usual_prompts(model), per_domain)
-    found = rig.fit_rounding(asked, new_tokens)
+    found = rig.fit_rounding(calibration_prompts(source, rig, per_domain), new_tokens)
     progress.end()
     _show(model, found)
     figures = {
@@ -80,21 +80,13 @@ def round_(
     write_figures(json, figures)
 
 
-def _prompts(rig: Rig, source: str, per_domain: int) -> list[Prompt]:
-    from specframe.prompts.random import random_prompts
-    from specframe.prompts.source import prompts_from
-    from specframe.prompts.usual import RANDOM
-
-    if source == RANDOM:
-        return random_prompts(rig.shape.vocabulary, 64, per_domain)
-    return prompts_from(source, rig.tokenizer, per_domain=per_domain, split="validation")
-
-
 def _show(model: str, found: FittedRounding) -> None:
     typer.echo(
-        f"Drafts of {model} with everything on 4-bit weights agree with it on "
-        f"{found.nearest.value:.3f} of {found.fitted.count} tokens where weights are rounded to "
-        f"the nearest values, and on {found.fitted.value:.3f} where they are rounded for their "
-        f"inputs ({found.weights} matrices, {found.tokens} tokens of other prompts)."
+        f"Drafts of {model} on 4-bit weights have an acceptance of {found.nearest.value:.3f} over "
+        f"{found.fitted.count} tokens if weights are rounded to the nearest values, and of "
+        f"{found.fitted.value:.3f} if they are rounded for their inputs ({found.weights} "
+        f"matrices, {found.tokens} tokens of other prompts)."
     )
-    typer.echo("These are kept, and used from now on." if found.kept else "So nothing is kept.")
+    typer.echo(
+        "The better ones are stored and used from now on." if found.kept else "Nothing is stored."
+    )

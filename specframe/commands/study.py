@@ -1,4 +1,4 @@
-"""`specframe study`: one question, or every one, answered by measurement."""
+"""`specframe study`: runs one study, or all of them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from specframe.commands.options import (
     say_prompts,
 )
 from specframe.commands.results_file import (
+    PAGE,
     PICTURES,
     JsonFile,
+    new_run,
     require_folder,
     require_writable,
     write_figures,
 )
-from specframe.commands.run_paths import PAGE, new_run
 
 if TYPE_CHECKING:
     from specframe.scheduling.ray_workers import Cluster
@@ -42,22 +43,25 @@ EVERY = "all"
 def study(
     name: Annotated[
         str | None,
-        typer.Argument(help="Which study, or all; --list shows them.", show_default=False),
+        typer.Argument(help="Name of a study, or all; --list shows the names.", show_default=False),
     ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="Show the studies and stop.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the studies and exit.")] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Smaller, faster and less certain.")
+        bool,
+        typer.Option("--quick", help="Run a smaller and faster version with less certain results."),
     ] = False,
-    model: Annotated[str | None, typer.Option(help="Another model than the study's own.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Use this model instead of the study's default.")
+    ] = None,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value for the study; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="A setting of the study as name=value; repeatable."),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="A run's folder; an interrupted study is resumed there. results/TIME if not "
-            "given.",
+            help="Folder of the run; an interrupted study is resumed there. Default: results/TIME.",
         ),
     ] = None,
     threads: Threads = None,
@@ -67,7 +71,7 @@ def study(
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the findings into FILE.")
+        Path | None, typer.Option(metavar="FILE", help="Write a plot of the results to FILE.")
     ] = None,
     json: JsonFile = None,
 ) -> None:
@@ -103,7 +107,7 @@ def study(
     say_prompts(model or "testbed", options.get("prompts"))
     run = out or new_run()
     if name is None:
-        raise InvalidRequest(f"Which study? Known: {', '.join(study_names())}, and all of them.")
+        raise InvalidRequest(f"Name a study: {', '.join(study_names())}, or all.")
     if name != EVERY:
         with _resumable(run):
             _one(name, quick, model, options, run, place, plot, json)
@@ -118,7 +122,7 @@ def study(
 
 
 def _resumable(run: Path) -> AbstractContextManager[None]:
-    return resumable(run, f"repeat the command with --out {run} to go on.")
+    return resumable(run, f"repeat the command with --out {run} to continue.")
 
 
 def _one(
@@ -132,12 +136,7 @@ def _one(
     json: Path | None,
 ) -> None:
     from specframe.studies.framework.registry import find_study
-    from specframe.studies.framework.running import (
-        duration,
-        run_study,
-        settings_of,
-        study_folder,
-    )
+    from specframe.studies.framework.running import duration, run_study, settings_of, study_folder
 
     chosen = find_study(name)
     settings = settings_of(chosen, quick, model, options)
@@ -192,7 +191,7 @@ def _every(
 def _running(
     cluster: Cluster | None, run: Path, quick: bool, model: str | None, place: Place
 ) -> Iterator[Scheduled | None]:
-    """Workers that run studies; None for this process."""
+    """Workers that run studies; None if this process runs them."""
     from functools import partial
 
     from specframe.scheduling.ray_workers import RayWorkers
@@ -227,7 +226,7 @@ def _list(json: Path | None) -> None:
     from specframe.studies.framework.registry import find_study, study_names
 
     questions = {name: find_study(name).question for name in study_names()}
-    table = Table("study", "what it asks")
+    table = Table("study", "question")
     for name, question in questions.items():
         table.add_row(name, question)
     Console().print(table)
@@ -235,7 +234,7 @@ def _list(json: Path | None) -> None:
 
 
 def _show(chosen: Study, results: Mapping[str, Any]) -> None:
-    """Rows as tables, one for each kind of row, then the answer."""
+    """Print the rows as tables, one per kind of row, then the answer."""
     from itertools import groupby
 
     from rich.console import Console

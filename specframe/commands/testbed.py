@@ -1,4 +1,4 @@
-"""`specframe testbed`: look at the testbed's model, train it, measure it, read its answers."""
+"""`specframe testbed`: show, train, evaluate and sample the testbed's model."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +26,7 @@ Where = Annotated[
 
 @app.command()
 def info(model: Where = "shipped", json: JsonFile = None) -> None:
-    """Show what the model is."""
+    """Show the model's size and shape."""
     require_writable(json)
     network, tokenizer = _open(model)
     config = network.config
@@ -54,18 +54,18 @@ def train(
     tokens: Annotated[
         int | None,
         typer.Option(
-            max=10**12, help="Train on so many tokens; the end of the recipe moves along."
+            max=10**12, help="Total number of training tokens; the final decay moves with it."
         ),
     ] = None,
     decay_now: Annotated[
-        bool, typer.Option("--decay-now", help="Begin the final decay at the run's present step.")
+        bool, typer.Option("--decay-now", help="Start the final decay at the run's current step.")
     ] = False,
     threads: Threads = None,
     device: Device = "cpu",
     dtype: Dtype = "auto",
     json: JsonFile = None,
 ) -> None:
-    """Train by the recipe, which is for a CPU; the finished model is OUT/model."""
+    """Train on a CPU by the fixed recipe and write the model to OUT/model."""
     from specframe.executors.device import compute_with
     from specframe.testbed.model.folder import export
     from specframe.testbed.training.run import Progress, run_recipe
@@ -73,7 +73,7 @@ def train(
 
     require_writable(json)
     require_folder(out)
-    _require_recipes_own(device, dtype)
+    _require_device_of_recipe(device, dtype)
     compute_with(threads)
     recipe = run_recipe(out, size, tokens, decay_now)
 
@@ -89,8 +89,8 @@ def train(
     typer.echo(f"model: {out / 'model'}")
 
 
-def _require_recipes_own(device: str, dtype: str) -> None:
-    """Equal recipes give equal weights, so they leave neither open."""
+def _require_device_of_recipe(device: str, dtype: str) -> None:
+    """Equal recipes must give equal weights, so device and dtype are fixed."""
     from specframe.errors import InvalidRequest
     from specframe.executors.device import require_device, require_dtype
 
@@ -106,13 +106,13 @@ def _require_recipes_own(device: str, dtype: str) -> None:
 @app.command("eval")
 def evaluate(
     model: Where = "shipped",
-    prompts: Annotated[int, typer.Option(min=2, max=1000, help="Answers per domain.")] = 8,
+    prompts: Annotated[int, typer.Option(min=2, max=1000, help="Prompts per domain.")] = 8,
     threads: Threads = None,
     device: Device = "cpu",
     dtype: Dtype = "auto",
     json: JsonFile = None,
 ) -> None:
-    """Measure loss, scores and how skippable the model is; under five minutes."""
+    """Measure loss, scores and acceptance with skipped sublayers; takes under five minutes."""
     from specframe.testbed.evaluation.evaluate import Effort
     from specframe.testbed.evaluation.evaluate import evaluate as measure
 
@@ -137,14 +137,14 @@ def evaluate(
 @app.command()
 def sample(
     domain: Annotated[
-        str, typer.Option(help="Which prompts; an unknown name lists the known ones.")
+        str, typer.Option(help="Domain of the prompts; an unknown name lists the known ones.")
     ],
-    count: Annotated[int, typer.Option(min=1, max=1000, help="How many prompts.")] = 3,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Number of prompts.")] = 3,
     exemplars: Annotated[
-        int, typer.Option(min=0, max=1000, help="Solved examples before each.")
+        int, typer.Option(min=0, max=1000, help="Solved examples before each prompt.")
     ] = 0,
-    new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 192,
-    plain: Annotated[bool, typer.Option("--plain", help="Without the chat template.")] = False,
+    new_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of new tokens.")] = 192,
+    plain: Annotated[bool, typer.Option("--plain", help="Do not apply the chat template.")] = False,
     model: Where = "shipped",
     threads: Threads = None,
     device: Device = "cpu",
@@ -168,14 +168,14 @@ def _answered(network: Any, tokenizer: Any, prompt: Any, new_tokens: int) -> dic
     from specframe.testbed.evaluation.evaluate import answer
     from specframe.testbed.evaluation.scoring import score
 
-    told = tokenizer.decode(
+    text = tokenizer.decode(
         answer(network, tokenizer, prompt, new_tokens), skip_special_tokens=True
     )
     return {
         "prompt": prompt.text,
-        "answer": told,
+        "answer": text,
         "reference": prompt.reference,
-        "score": score(prompt.document, told),
+        "score": score(prompt.document, text),
     }
 
 
@@ -197,7 +197,7 @@ def _open(where: str) -> tuple[Any, Any]:
 
 
 def _placed(where: str, threads: int | None, device: str, dtype: str) -> tuple[Any, Any]:
-    """The model as it is to compute, and its tokenizer."""
+    """The model on this device with this dtype, and its tokenizer."""
     from specframe.executors.device import compute_with, require_device, require_dtype
 
     place, precision = require_device(device), require_dtype(dtype)
@@ -207,12 +207,12 @@ def _placed(where: str, threads: int | None, device: str, dtype: str) -> tuple[A
 
 
 def _progress_line(progress: Any) -> str:
-    def told(losses: dict[str, float]) -> str:
+    def words(losses: dict[str, float]) -> str:
         return " ".join(f"{domain} {loss:.2f}" for domain, loss in losses.items())
 
     losses = progress.losses
     return (
         f"step {progress.step}  {progress.seen / 1e6:.2f} of {progress.total / 1e6:.2f}M tokens  "
         f"{progress.tokens_per_second:.0f} tokens/s  {progress.seconds_left / 60:.0f} min left  "
-        f"full: {told(losses.full)}  skipped: {told(losses.skipped)}"
+        f"full: {words(losses.full)}  skipped: {words(losses.skipped)}"
     )

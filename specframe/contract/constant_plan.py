@@ -18,7 +18,6 @@ class ConstantPlanner(Planner):
         self._plan = plan
 
     def plan(self, context: Context) -> DraftPlan:
-        """The given plan."""
         return self._plan
 
 
@@ -32,5 +31,4 @@ class ConstantPlan(LayerSelector):
     traits = Traits("one plan")
 
     def start(self, shape: ModelShape) -> ConstantPlanner:
-        """A planner that always returns the plan."""
         return ConstantPlanner(self.plan)

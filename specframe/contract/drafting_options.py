@@ -1,13 +1,13 @@
 """Drafting options that any strategy accepts: a stop rule, a tree, low-bit weights; also as text.
 
 draft_stop = length:8                    8 tokens
-draft_stop = confidence:12:0.6           at most 12, until a token has a probability below 0.6
+draft_stop = confidence:12:0.6           at most 12, until a token's probability is below 0.6
 draft_stop = adaptive:12:0.6:0.9         the same; 0.6 is adapted to an acceptance rate of 0.9
-draft_stop = annealed:8:0.2:0.5          at most 8; confidence is flattened, the more is skipped
+draft_stop = annealed:8:0.2:0.5          at most 8; the more is skipped, the flatter confidence
 draft_stop = gain:16                     at most 16, while one more token pays
 draft_tree = 3-2-1                       widths by depth; the last one repeats
 draft_tree = 0.9:1-0.5:2-4               width 1 above confidence 0.9, 2 above 0.5, otherwise 4
-draft_bits = 4                           whatever runs in drafting has weights of 4 bits; or of 8
+draft_bits = 4                           drafts use weights of 4 bits; or 8
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TREES = "widths like 3-2-1, or FLOOR:WIDTH pairs before them like 0.9:1-0.5:2-4"
 
 @dataclass(frozen=True)
 class WithDrafting(WrappedSelector):
-    """Any strategy with a different stop rule, a tree, low-bit drafting, or several of them."""
+    """Any strategy with another stop rule, a tree, low-bit drafting, or several of these."""
 
     stop: StopPolicy | None = None
     tree: TreeRule | None = None
@@ -81,7 +81,7 @@ class WithDrafting(WrappedSelector):
         return _DraftingPlanner(self.inner.start(shape), stop, self.tree, self.bits)
 
     def calibrate(self, lab: Lab, prompts: Sequence[Prompt]) -> Self:
-        """The inner strategy learns from low-bit drafts if that is what it will draft with."""
+        """Calibrate the inner strategy, on low-bit drafts if drafts are low-bit."""
         return super().calibrate(LowBitLab(lab, self.bits) if self.bits else lab, prompts)
 
 
@@ -105,12 +105,12 @@ class _DraftingPlanner(WrappedPlanner):
         if self._stop is not None:
             self._stop.price(plan, context)
             stop = self._stop.rule()
-        if self._tree is not None:  # tokens of a tree leave the model together
+        if self._tree is not None:  # all tokens of a tree exit at the same depth
             plan = replace(plan, tree=self._tree, exits=None)
         return replace(plan, stop=stop)
 
     def observe(self, outcome: Outcome) -> None:
-        """Pass the outcome to the stop rule and, with its own plan, to the inner planner."""
+        """Pass the outcome to the stop rule and, with the inner plan, to the inner planner."""
         own = replace(outcome.plan, skips=outcome.plan.skips.full) if self._bits else outcome.plan
         self._inner.observe(replace(outcome, plan=own))
         if self._stop is not None:
@@ -122,7 +122,7 @@ class _DraftingPlanner(WrappedPlanner):
 
 
 def with_drafting(strategy: LayerSelector, options: Mapping[str, str]) -> LayerSelector:
-    """The strategy with the stop rule and the tree that the options name, if any."""
+    """The strategy with the stop rule, tree and low-bit drafting of the options, if any."""
     given = drafting_from(options)
     return (
         WithDrafting(strategy, *given)
@@ -131,9 +131,7 @@ def with_drafting(strategy: LayerSelector, options: Mapping[str, str]) -> LayerS
     )
 
 
-def drafting_from(
-    options: Mapping[str, str],
-) -> tuple[StopPolicy | None, TreeRule | None, int]:
+def drafting_from(options: Mapping[str, str]) -> tuple[StopPolicy | None, TreeRule | None, int]:
     """The stop rule, the tree and the bits that the options name, if any."""
     stop, tree, bits = (options.get(name) for name in DRAFTING_OPTIONS)
     return (

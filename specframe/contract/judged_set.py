@@ -27,7 +27,7 @@ class JudgedSet:
     low_bit_bytes: int = 0  # memory of its low-bit copies, on the machine that calibrated
 
     def figures(self) -> dict[str, Any]:
-        """The figures to show to a user, as plain data."""
+        """Figures for the user, as plain data."""
         return {
             "acceptance": self.acceptance.value,
             "acceptance_low": self.acceptance.low,

@@ -16,13 +16,13 @@ __all__ = ["Lab"]
 
 
 class Lab(Protocol):
-    """Gives `calibrate` measurements of a model, but not the model itself."""
+    """Gives `calibrate` measurements of a model, but no access to the model."""
 
     shape: ModelShape
     costs: CostModel
     new_tokens: int  # length of the target's stored continuations, if they do not end early
     facts: Mapping[str, str]  # about the measured model, for the artefact's fingerprint
-    at_once: int  # skip sets that it judges at the same time
+    at_once: int  # skip sets that are measured at the same time
 
     def answer(self, prompts: Sequence[Prompt]) -> None:
         """Generate the target's continuations now instead of at first use."""
@@ -33,9 +33,9 @@ class Lab(Protocol):
         ...
 
     def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
-        """Acceptance of these sets, one by one or on single prompts, is likely to be asked for.
+        """Announce that acceptance of these sets, or on single prompts, will probably be needed.
 
-        A lab that judges several at once does that now; any other waits until it is asked.
+        A lab that measures several sets at once does so now; others do nothing.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Low-bit drafting for any strategy: its measurements and its planner see low-bit drafts."""
+"""Low-bit drafting for any strategy: its calibration and planner see low-bit drafts."""
 
 from __future__ import annotations
 
@@ -28,34 +28,31 @@ def low_bit_plan(plan: DraftPlan, bits: int) -> DraftPlan:
 
 
 def low_bit_context(context: Context, bits: int) -> Context:
-    """The context with prices and a probe of low-bit drafts."""
+    """The context with the prices and the probe of low-bit drafts."""
     costs = _low_bit_costs(context.costs, bits)
     return replace(context, costs=costs, probe=_LowBitProbe(context.probe, bits))
 
 
 def _low_bit_costs(costs: CostModel, bits: int) -> CostModel:
-    """Unchanged where nothing was measured: there, all sublayers cost the same anyway."""
+    """Unchanged if nothing was measured: then all sublayers have the same price."""
     return replace(costs, draft_bits=bits) if costs.low else costs
 
 
 @dataclass(frozen=True, slots=True)
 class _LowBitProbe:
-    """A probe whose walks with a skip set are low-bit; those without one are the target's."""
+    """A probe whose walks with a skip set are low-bit; walks without one are the target's."""
 
     inner: Probe
     bits: int
 
     @property
     def committed(self) -> int:
-        """See `Probe.committed`."""
         return self.inner.committed
 
     def walk(self, step: Step, skips: SkipSet | None = None, **given: Any) -> Pass:
-        """See `Probe.walk`."""
         return self.inner.walk(step, None if skips is None else skips.lower(self.bits), **given)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """See `Probe.logits`."""
         return self.inner.logits(hidden)
 
 
@@ -69,35 +66,27 @@ class LowBitLab:
         self.new_tokens, self.facts, self.at_once = inner.new_tokens, inner.facts, inner.at_once
 
     def answer(self, prompts: Sequence[Prompt]) -> None:
-        """See `Lab.answer`."""
         self._inner.answer(prompts)
 
     def acceptance(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> Sequence[Estimate]:
-        """See `Lab.acceptance`."""
         return self._inner.acceptance([one.lower(self._bits) for one in skips], prompts)
 
     def expect(self, skips: Sequence[SkipSet], prompts: Sequence[Prompt]) -> None:
-        """See `Lab.expect`."""
         self._inner.expect([one.lower(self._bits) for one in skips], prompts)
 
     def seconds_per_token(
         self, plan: DraftPlan, prompts: Sequence[Prompt], new_tokens: int
     ) -> float:
-        """See `Lab.seconds_per_token`."""
         return self._inner.seconds_per_token(low_bit_plan(plan, self._bits), prompts, new_tokens)
 
     def vectors(self, prompts: Sequence[Prompt], depth: int, pooling: str) -> Tensor:
-        """See `Lab.vectors`."""
         return self._inner.vectors(prompts, depth, pooling)
 
     def states(self, prompt: Prompt, depths: Sequence[int]) -> Mapping[int, Tensor]:
-        """See `Lab.states`."""
         return self._inner.states(prompt, depths)
 
     def read_out(self, states: Tensor) -> Tensor:
-        """See `Lab.read_out`."""
         return self._inner.read_out(states)
 
     def tell(self, what: str, done: int, of: int) -> None:
-        """See `Lab.tell`."""
         self._inner.tell(what, done, of)

@@ -25,15 +25,15 @@ __all__ = [
     "strategy_from",
 ]
 
-WEIGHTS = "parameters"  # the fact of a model that tells its weights from others
+WEIGHTS = "parameters"  # the fact of a model that identifies its weights
 PRESETS = ("best", "faithful")  # presets of the built-in strategies; other packages may have others
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A strategy in a list: `name`, `name:preset` or `name:preset+setting=value+...`.
+    """A strategy as text: `name`, `name:preset` or `name:preset+setting=value+...`.
 
-    The name is a registered one, a folder or `package.module:Class`.
+    The name is registered, a folder, or `package.module:Class`.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Named:
 
 
 def read_named(text: str, preset: str = "best") -> Named:
-    """Parse one entry; a folder's name is not parsed, and calibration fixed its preset."""
+    """Parse the text; a folder's name is not parsed, since its preset is saved in it."""
     if is_folder(text):
         return Named(text, preset, {})
     head, *settings = text.split("+")
@@ -57,10 +57,9 @@ def strategy_for(
     shape: ModelShape,
     facts: Callable[[], Mapping[str, str]] = dict,
 ) -> LayerSelector:
-    """A strategy as it is; the `best` preset of a class; what a name, entry or folder stands for.
+    """A strategy from an instance, a class (preset `best`), a folder, or text as in `read_named`.
 
-    An entry has the form of `read_named`, such as `knapspec:faithful`. A folder that was calibrated
-    for other weights than those of `facts()` is refused.
+    A folder that was calibrated for other weights than those of `facts()` is refused.
     """
     if isinstance(given, type) and issubclass(given, LayerSelector):
         return _made(given, shape, "best", {}, {})
@@ -84,7 +83,7 @@ def _apart(head: str) -> tuple[str, str]:
 
 
 def is_folder(name: str) -> bool:
-    """Whether a folder has this name; a name that the system refuses is none."""
+    """Whether this is the name of an existing folder."""
     try:
         return bool(name) and Path(name).is_dir()
     except (OSError, ValueError):
@@ -92,7 +91,7 @@ def is_folder(name: str) -> bool:
 
 
 def require_strategy(named: str, preset: str, options: Mapping[str, str]) -> None:
-    """Refuse what `strategy_from` refuses for every model, so that none is loaded in vain."""
+    """Raise the errors of `strategy_from` that need no model, before one is loaded."""
     own = _own_options(named, options)
     drafting_from(options)
     if is_folder(named):
@@ -117,11 +116,11 @@ def strategy_from(
     options: Mapping[str, str] | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> LayerSelector:
-    """Load the strategy of a folder that `save` wrote, or create one by its registered name.
+    """Load a strategy from a folder that `save` wrote, or create one by its registered name.
 
     Besides its own options, every strategy accepts those of `drafting_options`. The option `of`
-    lists the parts of a combined strategy, each as by `read_named`, separated by commas. With the
-    `facts` of a model, a folder that was calibrated for other weights is refused.
+    lists the parts of a combined strategy, separated by commas, each as in `read_named`. If the
+    `facts` of a model are given, a folder that was calibrated for other weights is refused.
     """
     named, given, known = str(named), options or {}, facts or {}
     own = _own_options(named, given)
@@ -131,13 +130,13 @@ def strategy_from(
 
 
 def _own_options(named: str, options: Mapping[str, str]) -> dict[str, str]:
-    """Options besides those of drafting, which a saved strategy does not accept."""
+    """Options other than those of drafting; a saved strategy does not accept any."""
     own = {name: value for name, value in options.items() if name not in DRAFTING_OPTIONS}
     if own and is_folder(named):
         raise InvalidRequest(
             f"The strategy in {named!r} was configured when it was calibrated, so {sorted(own)} "
-            f"cannot be set. Calibrate again with them; {' and '.join(DRAFTING_OPTIONS)} "
-            f"can be set."
+            f"cannot be set now. Calibrate again with these settings. Only "
+            f"{' and '.join(DRAFTING_OPTIONS)} can be set now."
         )
     return own
 
@@ -164,10 +163,9 @@ def _made(
 
 
 def _parts(found: type[LayerSelector], given: dict[str, str], preset: str) -> list[Named]:
-    """The parts of a combined strategy: those of its option `of`, which is taken out, or its own.
+    """The parts of a combined strategy: those of the option `of`, which is removed, or defaults.
 
-    A part has the form of `read_named`, and the preset of the whole if it names none and that one
-    is `best` or `faithful`.
+    A part without a preset gets that of the whole if it is `best` or `faithful`.
     """
     texts = given.pop("of", ",".join(found.combines)).split(",")
     return [read_named(text.strip(), preset if preset in PRESETS else "best") for text in texts]
@@ -207,7 +205,9 @@ def _saved(folder: Path, facts: Mapping[str, str]) -> LayerSelector:
     remedy = "Name a folder that `specframe calibrate` wrote."
     manifest = read_manifest(folder, remedy)
     name = manifest.get("kind")
-    if not isinstance(name, str) or name not in strategy_names():  # data never names code to import
+    if (
+        not isinstance(name, str) or name not in strategy_names()
+    ):  # code named by a file is never imported
         raise ArtefactError(f"{folder} holds no strategy that is installed here. {remedy}")
     remedy = f"Run `specframe calibrate {name}` for this model."
     require_made_for(folder, manifest, _comparable(manifest, facts), remedy)
@@ -215,7 +215,7 @@ def _saved(folder: Path, facts: Mapping[str, str]) -> LayerSelector:
 
 
 def _comparable(manifest: Mapping[str, Any], facts: Mapping[str, str]) -> dict[str, str]:
-    """The fact that tells weights apart, where the manifest has it and for the same dtype."""
+    """The fact that identifies the weights, if the manifest has it for the same dtype."""
     made_for = manifest.get("fingerprint")
     if not isinstance(made_for, dict) or made_for.get("dtype") != facts.get("dtype"):
         return {}

@@ -1,4 +1,4 @@
-"""Settings given as text, converted to the types of a frozen configuration's fields."""
+"""Converts settings given as text to the types of a configuration's fields."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 LEAST_TEMPERATURE = 1e-30
-LONGEST = 200  # characters of a name that is compared
+LONGEST = 200  # characters of a name that are compared
 Config = TypeVar("Config")
 
 
@@ -42,12 +42,12 @@ def require_at_least(config: object, **least: float) -> None:
 
 
 def require_draft_length(config: object, *fields: str) -> None:
-    """Raise if a field that bounds the length of drafts is below 1 or above what a draft can be."""
+    """Raise if a field that limits the length of drafts is below 1 or above `LONGEST_DRAFT`."""
     require_in(config, f"[1, {LONGEST_DRAFT}]", *fields)
 
 
 def require_known(config: object, **known: Sequence[str]) -> None:
-    """Raise if a field of the configuration is none of its known names."""
+    """Raise if the value of a field is not one of the known names."""
     for name, names in known.items():
         found = getattr(config, name)
         if found not in names:
@@ -68,7 +68,7 @@ def require_in(config: object, interval: str, *fields: str) -> None:
 
 
 def require_temperature(owner: str, temperature: float) -> None:
-    """Raise if logits divided by it exceed float32; 0, which is greedy, is no temperature here."""
+    """Raise if logits divided by this temperature exceed float32; 0 is not allowed either."""
     if temperature < LEAST_TEMPERATURE:
         wanted = f"0, which is greedy, or at least {LEAST_TEMPERATURE:g}, as logits are float32"
         raise InvalidConfig.of(owner, "temperature", wanted, temperature)
@@ -84,7 +84,7 @@ def preset_with(
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The question whether a known name was meant, after a space; empty if none is near."""
+    """The text " Did you mean ...?" with the most similar known name; empty if there is none."""
     near = difflib.get_close_matches(name[:LONGEST], list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
@@ -129,7 +129,7 @@ def _several(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
 
 
 def finite(text: str) -> float:
-    """The number that the text is; a ValueError for NaN and infinity, too."""
+    """The text as a number; NaN and infinity raise a ValueError as well."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(text)
@@ -137,7 +137,7 @@ def finite(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """The number that the text is; a ValueError below 0 and past what tensors can hold."""
+    """The text as a whole number from 0 to 2^63 - 1; otherwise a ValueError."""
     value = int(text)
     if value < 0 or value.bit_length() > 63:
         raise ValueError(text)

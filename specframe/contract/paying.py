@@ -1,9 +1,9 @@
-"""Drafting only where it may pay: what it could gain at best, and what finding out may cost.
+"""Drafts only while it may pay.
 
-Before the first round, and after every pause, a `Prospect` says how fast drafting could be at an
-optimistic acceptance rate. Finding out may cost a share of what that would save in the rest of the
-answer, the stake: where planning alone would cost more, or the rounds after it have lost more,
-nothing is drafted for a while. Pauses double and stakes halve, so that an answer on which nothing
+Before the first round, and after every pause, a `Prospect` estimates how fast drafting could be at
+an optimistic acceptance rate. A share of what that would save in the rest of the sequence may be
+lost on trying, the stake. If planning alone would cost more, or the rounds after it have lost more,
+nothing is drafted for a while. Pauses double and stakes halve, so that a sequence on which no draft
 pays takes hardly longer than without a strategy.
 """
 
@@ -18,7 +18,7 @@ from specframe.types import Draft, DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["PayingPlanner", "Prospect", "absence", "draft_nothing"]
 
-RISK = 0.2  # of what drafting could save, that finding out may cost
+RISK = 0.2  # share of what drafting could save that may be lost on trying
 PAUSE = 64  # tokens until a first decision against drafting is reviewed
 
 
@@ -29,7 +29,7 @@ def draft_nothing(layers: int, capture: bool = False, declined: float = 0.0) -> 
 
 
 def absence(layers: int) -> Outcome:
-    """What a planner observes once when others plan from now on: nothing was done at all."""
+    """The empty outcome that a planner observes once when it is no longer used."""
     return Outcome(draft_nothing(layers), Draft((), (), ()), 0, ())
 
 
@@ -46,14 +46,14 @@ class Prospect(ABC):
 
 
 class PayingPlanner(Planner):
-    """Lets another planner plan while that may pay, and drafts nothing where it does not."""
+    """Uses another planner while drafting may pay; otherwise drafts nothing."""
 
     def __init__(self, inner: Planner, prospect: Prospect) -> None:
         self._inner, self._prospect = inner, prospect
         self._context: Context | None = None  # of the round that was planned last
         self._best = 0.0  # speed-up that drafting could have, by the last decision
         self._declined = False
-        self._until = 0  # length of the text at the next decision; drafting goes on till it loses
+        self._until = 0  # length of the text at the next decision, if drafting is declined
         self._pause = PAUSE
         self._risk = RISK
         self._stake = 0.0  # seconds that may be lost against drafting nothing
@@ -75,22 +75,26 @@ class PayingPlanner(Planner):
         assert self._context is not None
         if self._declined:
             return
-        if outcome.drafted:  # else a token is gained for the price of a token
+        if outcome.drafted:  # otherwise one token costs the price of one token
             costs, n = self._context.costs, self._context.length - 1
             self._gained += len(outcome.emitted) * token_seconds(costs, n)
             self._spent += round_seconds(costs, outcome.plan, n, outcome.drafted)
-        if not self._trying:  # what was planned first is paid for, whatever is done with it
+        if not self._trying:  # the first planning is paid by `trial`
             self._spent += outcome.select_seconds
         self._trying = False
-        self._spent = max(self._spent, self._gained - self._stake)  # old gains end somewhere
+        self._spent = max(
+            self._spent, self._gained - self._stake
+        )  # old gains do not cover more losses
         self._inner.observe(outcome)
 
     def follow(self, context: Context) -> None:
-        """Pass the context to the inner planner."""
         self._inner.follow(context)
 
     def rest(self) -> int:
-        """Until the next decision, unless the inner planner learns from text meanwhile."""
+        """Tokens until the next decision; 0 if the inner planner learns from text meanwhile.
+
+        While drafting is not declined, the inner planner decides.
+        """
         if not self._declined:
             return self._inner.rest()
         if type(self._inner).follow is not Planner.follow:
@@ -99,7 +103,7 @@ class PayingPlanner(Planner):
         return self._until - self._context.length - 1  # a token has been emitted since
 
     def _review(self, context: Context) -> None:
-        """Decide before the first round and after each pause; stop where the stake is lost."""
+        """Decide before the first round and after each pause; stop when the stake is lost."""
         if self._context is None or (self._declined and context.length >= self._until):
             self._decide(context)
         elif not self._declined and self._spent - self._gained > self._stake:

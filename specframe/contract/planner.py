@@ -1,4 +1,4 @@
-"""The planner, the live side of a strategy: what it sees each round, and what it plans."""
+"""The planner of a strategy for one sequence, and what it sees in each round."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Context:
     prompt_length: int
     budget: int  # tokens that may still be emitted
     round: int  # 0 is the first round after the prompt
-    costs: CostModel  # what sublayers cost on this machine; all the same if not measured
+    costs: CostModel  # prices of sublayers on this machine; all the same if not measured
     probe: Probe
     sampled: bool = False
     prompt_states: Mapping[int, Tensor] = field(default_factory=dict)  # depth -> [rows, H]
@@ -95,7 +95,7 @@ class Planner(ABC):
 
     The engine calls `plan` and then `observe` once per round, except during a `rest`. Only
     `observe` changes later plans: called twice with the same context, `plan` returns the same plan.
-    A strategy that lets one of several planners plan calls `follow` of the others.
+    A strategy with several planners calls `plan` of one and `follow` of the others.
     """
 
     @abstractmethod
@@ -108,13 +108,13 @@ class Planner(ABC):
     def follow(self, context: Context) -> None:  # noqa: B027 - few planners learn from text alone
         """Learn from the text so far in a round that another planner plans.
 
-        It must cost next to nothing, since it is called every round.
+        It must be very fast, since it is called every round.
         """
 
     def rest(self) -> int:
-        """Tokens that are to be emitted before this planner is asked again; 0 by default.
+        """Number of tokens to emit before `plan` is called again; 0 by default.
 
-        The engine asks after a round whose plan drafted nothing and captured nothing. During a rest
-        that plan is repeated, and nothing is observed.
+        It is called after a round whose plan drafted nothing and captured nothing. During a rest,
+        that plan is repeated, and `observe` is not called.
         """
         return 0

@@ -10,9 +10,9 @@ __all__ = ["PublishedFiles"]
 
 @dataclass(frozen=True, slots=True)
 class PublishedFiles:
-    """Where published skip sets are, and the anchors that choose among them, if there are any."""
+    """Paths of published skip sets, and of the anchors that choose among them, if any."""
 
     sets: Path  # JSON: a name -> the layers whose attention and whose MLP are skipped
-    entry: str | None = None  # the name wanted, where a strategy uses only one of them
+    entry: str | None = None  # the name of the set, if a strategy uses only one
     anchors: Path | None = None  # a numpy array, [anchors, hidden]
     labels: Path | None = None  # a numpy array with the domain of each anchor

@@ -28,8 +28,8 @@ def strategy_class(name: str) -> type[LayerSelector]:
     head, colon, rest = name.partition(":")
     if colon and head in entries:
         raise UnknownStrategy(
-            f"{shown(name)} would be a class of a package {head!r}. Name the strategy {head!r}, "
-            f"and give {shown(rest)} with --preset if it is a preset."
+            f"{shown(name)} is read as a class in a package {head!r}. If you mean the strategy "
+            f"{head!r}, give {shown(rest)} with --preset."
         )
     if colon:
         return _load(EntryPoint(name, name, GROUP))

@@ -1,4 +1,4 @@
-"""A second model that drafts for the first: what the engine and its prices need of it."""
+"""A second model that drafts for the first."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["LoadSecond", "SecondModel"]
 
 @dataclass(frozen=True, slots=True)
 class SecondModel:
-    """A loaded model with the tokenizer of the first, and what its parts cost on this machine."""
+    """A loaded model with the tokenizer of the first, and its prices on this machine."""
 
     executor: Any  # a `specframe.executors.executor.Executor`
     costs: CostModel
 
 
-LoadSecond = Callable[[str], SecondModel]  # by name; refuses a model of another tokenizer
+LoadSecond = Callable[[str], SecondModel]  # by name; refuses a model with another tokenizer

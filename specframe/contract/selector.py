@@ -1,4 +1,4 @@
-"""What a strategy is: a frozen configuration that starts a planner for each sequence."""
+"""The base class of strategies: a frozen configuration that starts a planner per sequence."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Traits:
     adaptive: bool = False  # the plan changes while a sequence is generated
     context_aware: bool = False  # plans depend on the context length
     domain_aware: bool = False
-    precision_aware: bool = False  # weights may be low-bit by its own choice, in preset `best`
+    precision_aware: bool = False  # preset `best` chooses which sublayers are low-bit
     official: str = ""  # whether the authors' code is lossless under sampling, with the reason
     search: str = "none"
     calibrated: bool = False  # `calibrate` must be called before use
@@ -68,8 +68,8 @@ class LayerSelector(ABC):
 
     Instances are frozen. `start` gives a new `Planner` for each sequence, which sees a `Context`,
     never the model, cache or tokenizer. A strategy changes speed, not tokens. `calibrate`
-    returns a new instance that has learnt from prompts. What is kept from one sequence to the next,
-    if anything, is dropped by `fresh`.
+    returns a new instance that has learnt from prompts. `fresh` drops what is kept between
+    sequences, if anything.
     """
 
     needs: Needs = Needs()
@@ -98,9 +98,9 @@ class LayerSelector(ABC):
 
     @classmethod
     def require_prompts(cls, prompts: Sequence[Prompt]) -> None:
-        """Raise if `calibrate` cannot learn from these prompts; by default, it can from any.
+        """Raise if `calibrate` cannot learn from these prompts; by default, all are accepted.
 
-        It is called before a model is loaded or priced, so tokens may stand for characters.
+        It is called before a model is loaded, so tokens may be characters.
         """
         return
 
@@ -109,7 +109,7 @@ class LayerSelector(ABC):
         return self
 
     def prospect(self, shape: ModelShape) -> Prospect | None:
-        """What drafting could gain in a new sequence: nothing is drafted where that is too little.
+        """What drafting could gain in a new sequence; if it is too little, nothing is drafted.
 
         None by default: the planner of `start` plans every round.
         """
@@ -118,13 +118,13 @@ class LayerSelector(ABC):
     def fresh(self) -> Self:
         """The same strategy without what it keeps from sequence to sequence; by default, itself.
 
-        A strategy that keeps anything has one field for it, which its planners read and change, and
-        which neither comparison nor `save` includes.
+        A strategy that keeps something has one field for it, which its planners read and change.
+        Comparison and `save` ignore this field.
         """
         return self
 
     def planner_for(self, shape: ModelShape) -> Planner:
-        """The planner of `start`, which plans only while that may pay; the engine asks this one."""
+        """The planner of `start`, used only while drafting may pay; called by the engine."""
         started, prospect = self.start(shape), self.prospect(shape)
         return started if prospect is None else PayingPlanner(started, prospect)
 
@@ -133,7 +133,7 @@ class LayerSelector(ABC):
         return {}
 
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know about the calibration."""
+        """Problems of the calibration that a user should know."""
         sets = self.skip_sets()
         return tuple(f"{name}: {text}" for name, found in sets.items() for text in found.warnings)
 
@@ -156,7 +156,7 @@ class LayerSelector(ABC):
 
     @classmethod
     def imported(cls, files: PublishedFiles, shape: ModelShape, facts: Mapping[str, str]) -> Self:
-        """Made of published files, for the model of this shape that `facts` identify."""
+        """A strategy from published files, for the model of this shape that `facts` identify."""
         raise InvalidConfig(f"No files were published that {cls.__name__} could import.")
 
     def head(self, shape: ModelShape) -> DraftHead | None:
@@ -164,7 +164,7 @@ class LayerSelector(ABC):
         return None
 
     def with_models(self, load: LoadSecond) -> Self:
-        """The same strategy with the other models that it names loaded; by default, itself."""
+        """The same strategy with its other models loaded; by default, itself."""
         return self
 
     def second(self) -> SecondModel | None:

@@ -1,4 +1,4 @@
-"""Stop policies: when to end a draft, fixed or learnt from outcomes."""
+"""Stop policies: when to end a draft, by a fixed rule or one learnt from outcomes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
     "annealed",
 ]
 
-USUAL, MOST = 0.75, 0.995  # acceptance: of the mean confidence, and the highest that is believed
+USUAL, MOST = 0.75, 0.995  # acceptance: usual for skipped sublayers, and the highest assumed
 FREE = 1e-6  # lowest cost of a draft step, in autoregressive steps
 
 
 class StopPolicy(ABC):
-    """Gives each round its stop rule and learns from outcomes; each sequence has its own."""
+    """Gives the stop rule of each round and learns from outcomes; one per sequence."""
 
     @abstractmethod
     def rule(self) -> StopRule:
@@ -43,7 +43,7 @@ class StopPolicy(ABC):
     def reprice(  # noqa: B027 - most need no prices
         self, step_ratio: float, verify_ratio: float, max_tokens: int | None = None
     ) -> None:
-        """Set other costs, in autoregressive steps; what was learnt is kept."""
+        """Set new costs, in autoregressive steps; what was learnt is kept."""
 
     def fresh(self) -> Self:
         """A policy with the same configuration that has learnt nothing yet."""
@@ -57,7 +57,6 @@ class FixedStop(StopPolicy):
     fixed: StopRule
 
     def rule(self) -> StopRule:
-        """The given rule."""
         return self.fixed
 
 
@@ -110,12 +109,12 @@ class AdaptiveThreshold(StopPolicy):
 
 @dataclass
 class DepthAnnealed(StopPolicy):
-    """SpecBound's stop rule: a confidence that is flattened more, the less of the model has run.
+    """SpecBound's stop rule: the fewer sublayers run, the more the confidence is flattened.
 
-    2026, https://arxiv.org/abs/2604.12247. A draft of the share l/L of the sublayers ends after a
+    2026, https://arxiv.org/abs/2604.12247. A draft with the share l/L of the sublayers ends after a
     token with max softmax(z / T) below `confidence`, T = 1 + `annealing` (1 - l/L), or after
-    `max_tokens`. The paper's other bound, a deepest exit, is the plan's own. Its constants are not
-    published; those here were measured.
+    `max_tokens`. The paper's other bound, a deepest exit, is part of the plan. Its constants are
+    not published; the defaults here were measured.
     """
 
     max_tokens: int = 8
@@ -128,16 +127,15 @@ class DepthAnnealed(StopPolicy):
         self._rule = StopRule(self.max_tokens, self.confidence)
 
     def price(self, plan: DraftPlan, context: Context) -> None:
-        """Take the share of the model that the plan runs into account."""
+        """Set the temperature for the share of sublayers that the plan runs."""
         self._rule = replace(self._rule, temperature=annealed(plan.skips, self.annealing))
 
     def rule(self) -> StopRule:
-        """For the plan last seen."""
         return self._rule
 
 
 def annealed(skips: SkipSet, annealing: float) -> float:
-    """The temperature of confidence in drafts with this set."""
+    """The temperature of confidence in drafts with this skip set."""
     return 1.0 + annealing * len(skips) / skips.size
 
 
@@ -148,9 +146,9 @@ class ExpectedGain(StopPolicy):
     `step_ratio` is the measured cost of a draft step, `verify_ratio` that of a verification, both
     in autoregressive steps. Two things are learnt from the rounds: tokens per autoregressive step,
     and the probability of acceptance by confidence. The latter is the mean of a Beta distribution
-    for each bin, with the confidence itself as a prior worth `prior` observations. Where acceptance
-    is known to be higher than drafts of skipped sublayers have it, confidence says less: `accepted`
-    is what it is known to be, and the prior is the confidence to a power that agrees with it.
+    for each bin, with the confidence itself as a prior that counts as `prior` observations. If the
+    acceptance rate is known to be higher than usual with skipped sublayers, give it as `accepted`:
+    the prior is then a power of the confidence that matches this rate.
     """
 
     step_ratio: float
@@ -174,7 +172,7 @@ class ExpectedGain(StopPolicy):
         self._tokens = self._cost = 1.0  # before the first round: one token per autoregressive step
 
     def rule(self) -> StopRule:
-        """The length limit with the current price and calibration."""
+        """The length limit with the current price and probabilities of acceptance."""
         chances = [hits / seen for hits, seen in zip(self._accepted, self._seen, strict=True)]
         knots = tuple(((i + 0.5) / self.bins, chance) for i, chance in enumerate(chances))
         price = self.step_ratio * self._tokens / self._cost
@@ -188,7 +186,7 @@ class ExpectedGain(StopPolicy):
         self._cost = self.memory * self._cost + cost
         for depth in range(min(len(draft.confidences), len(emitted)))[draft.copied :]:
             if isnan(draft.confidences[depth]):
-                return  # the plan asked for none, since another stop rule replaced this one
+                return  # not computed, since another stop rule replaced this one
             accepted = draft.tokens[depth] == emitted[depth]  # else a leaf may be accepted
             place = min(int(draft.confidences[depth] * self.bins), self.bins - 1)
             self._seen[place] += 1.0
@@ -199,7 +197,7 @@ class ExpectedGain(StopPolicy):
     def reprice(
         self, step_ratio: float, verify_ratio: float, max_tokens: int | None = None
     ) -> None:
-        """Set other costs, and a length limit if given; what was learnt is kept."""
+        """Set new costs, and a length limit if given; what was learnt is kept."""
         self.step_ratio, self.verify_ratio = step_ratio, verify_ratio
         if max_tokens is not None:
             self.max_tokens = max_tokens
@@ -207,7 +205,7 @@ class ExpectedGain(StopPolicy):
 
 @dataclass
 class PricedGain(StopPolicy):
-    """`ExpectedGain` with the costs of the plan of each round."""
+    """`ExpectedGain` with the costs of each round's plan."""
 
     max_tokens: int = 16
 
@@ -225,9 +223,7 @@ class PricedGain(StopPolicy):
         self._gain.reprice(max(step, FREE), verify)
 
     def rule(self) -> StopRule:
-        """As `ExpectedGain`, with the costs last set."""
         return self._gain.rule()
 
     def observe(self, outcome: Outcome) -> None:
-        """As `ExpectedGain`."""
         self._gain.observe(outcome)

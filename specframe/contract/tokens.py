@@ -10,7 +10,7 @@ __all__ = ["TokenView"]
 
 
 class TokenView(Sequence[int]):
-    """The first tokens of a growing list: read-only, not copied, and of a length that stays."""
+    """The current tokens of a growing list: read-only, not copied, of fixed length."""
 
     __slots__ = ("__length", "__tokens")
 

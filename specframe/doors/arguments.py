@@ -47,7 +47,7 @@ class Decoding:
 
 
 def padding_token(model: Any, given: Mapping[str, Any]) -> int | None:
-    """The token that is padding in a batch without attention mask, as transformers tells it.
+    """The token that counts as padding in a batch without attention mask, as in transformers.
 
     `given` are the arguments of `generate`.
     """
@@ -79,10 +79,10 @@ def resolve(
     prefix_allowed_tokens_fn: Callable[[int, Tensor], list[int]] | None = None,
     **kwargs: Any,
 ) -> Decoding:
-    """Resolve generation arguments as transformers does, or say which one is not supported.
+    """Resolve generation arguments as transformers does; an unsupported one is an error.
 
-    `device` is the executor's: an offloaded model's own is `meta`. `padding` positions before the
-    prompt count in `max_length` and `min_length`, as in a batch of transformers.
+    `device` is the executor's: that of an offloaded model is `meta`. The `padding` positions before
+    the prompt count in `max_length` and `min_length`, as in a batch of transformers.
     """
     require_seed(seed)
     refuse_drafter("assistant_model", kwargs.pop("assistant_model", None))
@@ -132,9 +132,9 @@ def from_prepared(
     stop_strings: list[str] | str | None = None,
     tokenizer: Any = None,
 ) -> Decoding:
-    """The same from what transformers' `generate` has already prepared for its own loop."""
+    """The same from the values that transformers' `generate` prepared for its own loop."""
     refuse_unsupported(config)
-    counted = (MaxLengthCriteria, EosTokenCriteria)  # the engine's limits say these
+    counted = (MaxLengthCriteria, EosTokenCriteria)  # these are in the engine's limits
     kept = StoppingCriteriaList([c for c in criteria if not isinstance(c, counted)])
     kept.extend(_stop_strings(stop_strings, tokenizer))
     return Decoding(
@@ -200,7 +200,7 @@ def _budget(config: Any, prompt_length: int, positions: int, has_length: bool) -
 
 
 def require_seed(seed: Any) -> None:
-    """Refuse what no generator takes as its seed."""
+    """Refuse a seed that torch generators do not accept."""
     if seed is not None and not (isinstance(seed, int) and -(2**63) <= seed < 2**63):
         wanted = "a whole number from -2^63 to 2^63 - 1"
         raise InvalidConfig.of("generate", "seed", wanted, seed)
@@ -217,7 +217,7 @@ def _refuse_unknown(names: Collection[str], config: GenerationConfig) -> None:
 
 
 def refuse_drafter(name: str, value: Any) -> None:
-    """Refuse another way to draft, where one is given."""
+    """Refuse transformers' own ways to draft."""
     if value:
         raise InvalidRequest(
             f"The {name!r} parameter of generate must be left out, since the strategy drafts. Got "
@@ -227,9 +227,9 @@ def refuse_drafter(name: str, value: Any) -> None:
 
 
 def refuse_unsupported(config: Any) -> None:
-    """Refuse what generates more than one sequence, what is not kept, and what is no number."""
+    """Refuse several sequences per prompt, outputs that are not kept, and invalid numbers."""
     for name, value in vars(config).items():
-        if isinstance(value, float) and isnan(value):  # would pass whatever it is compared with
+        if isinstance(value, float) and isnan(value):  # NaN passes every comparison
             raise InvalidConfig.of("generate", name, "a number", value)
     for name in ("max_new_tokens", "max_length"):
         value = getattr(config, name)
@@ -258,7 +258,7 @@ def refuse_unsupported(config: Any) -> None:
     for name in ("output_scores", "output_logits", "output_hidden_states", "output_attentions"):
         if getattr(config, name, None):
             raise InvalidRequest(
-                f"The {name!r} parameter of generate must not be true: verified rows are not kept. "
+                f"The {name!r} parameter of generate must not be true: they are not kept. "
                 f"Leave it out, and call the model once on the generated sequences."
             )
     for name in ("prompt_lookup_num_tokens", "assistant_early_exit", "use_mtp"):
@@ -266,7 +266,7 @@ def refuse_unsupported(config: Any) -> None:
     if isinstance(config.watermarking_config, SynthIDTextWatermarkingConfig):
         raise InvalidRequest(
             "The 'watermarking_config' parameter of generate must not be SynthID's: it counts the "
-            "calls of its processor, which drafts would add to. Use a WatermarkingConfig, or "
+            "calls of its processor, and drafts would add calls. Use a WatermarkingConfig, or "
             "transformers' own generate."
         )
     if getattr(config, "cache_implementation", None) == "quantized":
@@ -279,7 +279,7 @@ def refuse_unsupported(config: Any) -> None:
 def _finished(
     criteria: StoppingCriteriaList, device: torch.device
 ) -> Callable[[Sequence[int]], bool] | None:
-    """Stop strings, time limits and the user's own criteria, asked after every emitted token."""
+    """Stop strings, time limits and the user's criteria, checked after every emitted token."""
     if not criteria:
         return None
 

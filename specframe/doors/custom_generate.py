@@ -31,7 +31,7 @@ def custom_generate(
 
     `strategy`, `tokenizer`, `strict` and `costs` are those of `SelfSpeculator`. `streamer` and
     `stop_strings` may be given here or to `generate`; stop strings need the `tokenizer` here, or as
-    `spec_tokenizer` there, since transformers does not hand on its own.
+    `spec_tokenizer` there, since transformers does not pass its tokenizer on.
     """
 
     def decode(
@@ -46,19 +46,15 @@ def custom_generate(
         spec_stop_strings: list[str] | str | None = None,
         **model_kwargs: Any,
     ) -> Any:
-        begun = _not_handed_on("streamer")  # transformers has put the prompt into it
-        assistant = _not_handed_on("assistant_model")
+        begun = _not_passed_on("streamer")  # transformers has put the prompt into it
+        assistant = _not_passed_on("assistant_model")
         own = spec_streamer or streamer
         with ending(begun), ending(own):
             refuse_drafter("assistant_model", assistant)
             refuse_unsupported(generation_config)
             _refuse(model_kwargs)
             speculator = SelfSpeculator(
-                model,
-                strategy,
-                tokenizer=spec_tokenizer or tokenizer,
-                strict=strict,
-                costs=costs,
+                model, strategy, tokenizer=spec_tokenizer or tokenizer, strict=strict, costs=costs
             )
             prompt = prompts_of(input_ids, speculator.executor.shape.vocabulary).one
             decoding = from_prepared(
@@ -78,14 +74,14 @@ def custom_generate(
     return decode
 
 
-def _not_handed_on(name: str) -> Any:
-    """An argument of transformers' `generate`, two frames up, that no decoding method receives."""
+def _not_passed_on(name: str) -> Any:
+    """An argument of transformers' `generate`, two frames up, that it does not pass on."""
     caller = sys._getframe(2)
     return caller.f_locals.get(name) if caller.f_code.co_name == "generate" else None
 
 
 def _refuse(model_kwargs: dict[str, Any]) -> None:
-    """What a cursor cache that starts with this prompt cannot honour."""
+    """Refuse embeddings, padding and a cache that is already filled."""
     if model_kwargs.get("inputs_embeds") is not None:
         raise InvalidRequest(
             "The prompt is given as embeddings (inputs_embeds), and drafts start from token ids. "

@@ -14,7 +14,7 @@ from specframe.types import ModelShape
 
 __all__ = ["Diagnosis", "LowBit", "Support", "diagnose", "report"]
 
-OWN = ("fused", "graphed")  # executors with a forward pass of their own
+OWN = ("fused", "graphed")  # executors with their own forward pass
 PACKAGES = ("specframe", "torch", "transformers", "tokenizers", "safetensors", "numpy")
 EXTRAS = (
     "accelerate",
@@ -29,13 +29,13 @@ EXTRAS = (
 
 @dataclass(frozen=True, slots=True)
 class LowBit:
-    """Low-bit copies of all sublayers and the head, with which drafts may be quicker."""
+    """Low-bit copies of all sublayers and the head, which may make drafts faster."""
 
-    refusal: str | None  # why there can be none
+    refusal: str | None  # why low-bit copies are not possible
     bytes: dict[str, int]  # by bits
-    share: dict[str, float]  # the same, of the weights
-    products: str  # compiled, or in operators of torch
-    rounding: str  # of 4 bits: to the nearest, or for its inputs
+    share: dict[str, float]  # the same as a share of the weights
+    products: str  # compiled, or operators of torch
+    rounding: str  # of 4-bit weights: to the nearest, or for its inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +69,13 @@ class Diagnosis:
     versions: dict[str, str | None] = field(default_factory=dict)
 
     def figures(self) -> dict[str, Any]:
-        """The same as plain data."""
         return {"schema_version": 1, "supported": self.support is not None, **asdict(self)}
 
 
 def diagnose(name: str, device: str = "cpu", dtype: str = "auto") -> Diagnosis:
-    """Examine a model by folder or name; its weights are loaded only if its config is no obstacle.
+    """Examine a model by folder or name; weights are loaded only if the config is supported.
 
-    The exactness check walks random tokens through the real weights; it is remembered.
+    The exactness check runs random tokens through the real weights; its result is stored.
     """
     from specframe.doors.loading import MADE_HERE, load, load_model, located
     from specframe.executors.device import require_device, require_dtype
@@ -94,7 +93,7 @@ def diagnose(name: str, device: str = "cpu", dtype: str = "auto") -> Diagnosis:
 
 
 def report(diagnosis: Diagnosis) -> str:
-    """Lines of `what: value`, as for a bug report."""
+    """The diagnosis as lines of `name: value`, for a bug report."""
     facts: dict[str, Any] = {"model": diagnosis.model, "family": diagnosis.family}
     if diagnosis.support is None:
         facts |= {"supported": "no", "reason": diagnosis.refusal}
@@ -119,21 +118,21 @@ def _facts(support: Support) -> dict[str, Any]:
         "weights": f"{support.dtype} on {support.device}, attention {support.attention}",
         "exactness": support.exactness,
         **({} if support.advice is None else {"advice": support.advice}),
-        "cache": f"{support.cache_bytes_per_1000_tokens / 1e6:.3g} MB a 1,000 tokens",
+        "cache": f"{support.cache_bytes_per_1000_tokens / 1e6:.3g} MB per 1,000 tokens",
         "low-bit copies": _copies_words(support.low_bit),
         "tensor parallel": f"on {listed(support.ranks)} ranks" if support.ranks[1:] else "no",
     }
 
 
 def _copies_words(low: LowBit) -> str:
-    """Their memory, and how they are multiplied."""
+    """Memory, rounding and matrix products of low-bit copies."""
     if low.refusal is not None:
         return f"none: {low.refusal}"
     sizes = [
         f"{size / 1e6:.3g} MB at {bits} bits ({low.share[bits]:.2f} of the weights)"
         for bits, size in low.bytes.items()
     ]
-    rounded = f"4 bits are rounded {low.rounding}"
+    rounded = f"4-bit weights are rounded {low.rounding}"
     return f"{', '.join(sizes)}; {rounded}; their products are {low.products}"
 
 
@@ -189,11 +188,11 @@ def _low_bit(model: Any, executor: Any) -> LowBit:
 
 
 def _advice(executor: Any, attention: str) -> str | None:
-    """What may make greedy decoding exact; the next report says whether it did."""
+    """What may make greedy decoding exact."""
     if executor.name in OWN and str(executor.dtype) == "torch.float32":
         return "strict=True computes float32 rows bit-identically in blocks of any size"
     if attention.startswith("sdpa") and executor.dtype.itemsize == 2:
-        return "attn_implementation='eager' may be exact: load the model so and ask again"
+        return "attn_implementation='eager' may be exact: load the model with it and run this again"
     return None
 
 
@@ -206,7 +205,7 @@ def _layout_words(layout: Any) -> str:
 
 
 def _bytes_per_position(executor: Any) -> int:
-    """Measured on a cache that one token went through."""
+    """Bytes of keys and values per token, measured with one token."""
     import torch
 
     from specframe.types import Step

@@ -1,7 +1,7 @@
 """Folders that transformers' `generate(custom_generate=FOLDER)` loads, with a strategy inside.
 
-transformers copies only Python files to where it runs them, so the strategy travels as one: the
-files of a calibrated folder as text, in `strategy.py`.
+transformers copies only Python files, so `strategy.py` holds the files of a calibrated folder as
+text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from specframe.storage.user_cache import write_bytes, write_text, writing
 
 __all__ = ["MOST_BYTES", "export", "generate_with"]
 
-MOST_BYTES = 32_000_000  # of a strategy; Python has to read it as source
+MOST_BYTES = 32_000_000  # of a strategy, since Python reads it as source
 OPENING = '"""Generates with specframe'
 
 GENERATE = (
@@ -64,7 +64,7 @@ def export(folder: Path, strategy: str) -> str:
     """Write a folder for `custom_generate`; returns the name of the strategy in it.
 
     `strategy` is a calibrated folder or a registered name, with settings as in `read_named`. In the
-    folder of a model, the model's own `generate` becomes this one.
+    folder of a model, the model's own `generate` then uses the strategy.
     """
     named = read_named(strategy)
     require_with_models(named.name, named.preset, named.options)
@@ -89,7 +89,7 @@ def export(folder: Path, strategy: str) -> str:
 def generate_with(
     entry: str, files: Mapping[str, str], model: Any, *args: Any, **kwargs: Any
 ) -> Any:
-    """What an exported folder runs; `files` are those of a calibrated folder, in base 64."""
+    """Called by an exported folder; `files` are those of a calibrated folder, in base 64."""
     tokenizer = kwargs.get("tokenizer")
     with TemporaryDirectory() as folder:
         for name, text in files.items():
@@ -122,7 +122,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Refuse to write over a decoding method of somebody else."""
+    """Refuse to overwrite a decoding method that specframe did not write."""
     if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(OPENING):
         raise InvalidRequest(
             f"{shown(str(path))} is a decoding method that specframe did not write. Name another "

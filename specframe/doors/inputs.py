@@ -1,4 +1,4 @@
-"""What `generate` is given to continue, as rows of token ids."""
+"""The prompts of `generate`, as rows of token ids."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["Prompts", "prompts_of"]
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Token ids without padding; `width` is the number of positions of a row with its padding."""
+    """Token ids without padding; `width` is the length of a row with padding."""
 
     rows: tuple[list[int], ...]
     width: int
 
     @property
     def one(self) -> list[int]:
-        """The only prompt, where several cannot be answered."""
+        """The only prompt; an error if there are several."""
         if len(self.rows) > 1:
             raise InvalidRequest(
-                f"One prompt at a time: got a batch of {len(self.rows)}. Call this once a prompt, "
-                f"or SelfSpeculator.generate without a streamer, which answers them one by one."
+                f"One prompt at a time: got a batch of {len(self.rows)}. Call this once per "
+                f"prompt, or use SelfSpeculator.generate without a streamer."
             )
         return self.rows[0]
 
@@ -36,10 +36,10 @@ class Prompts:
 def prompts_of(
     inputs: Any, vocabulary: int, *, tokenizer: Any = None, mask: Any = None, pad: int | None = None
 ) -> Prompts:
-    """One or several texts, conversations, rows of token ids, or what a tokenizer returned.
+    """Read one or several texts, conversations, rows of token ids, or a tokenizer's output.
 
-    `mask` is an attention mask, with zeros where rows are padded on the left. Without one, tokens
-    `pad` at the beginning of the rows of a batch are padding.
+    `mask` is an attention mask with zeros where rows are padded on the left. Without a mask, `pad`
+    tokens at the start of the rows of a batch are padding.
     """
     if isinstance(inputs, Mapping):
         mask, inputs = inputs.get("attention_mask", mask), inputs["input_ids"]
@@ -122,7 +122,7 @@ def _whole(ids: Tensor) -> list[list[int]]:
 
 
 def _without_padding(row: list[int], seen: Sequence[Any]) -> list[int]:
-    """The row without what is not seen at its beginning."""
+    """The row without the padding on the left."""
     if len(seen) != len(row):
         raise InvalidRequest(
             f"The attention mask has {len(seen)} positions, and the prompt {len(row)} tokens. Pass "

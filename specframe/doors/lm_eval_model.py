@@ -1,7 +1,7 @@
 """The model `specframe` for lm-eval; importing this module registers it there.
 
-Loglikelihoods are the full model's, computed as by lm-eval's model `hf`. Text is generated through
-a strategy, one prompt at a time.
+Loglikelihoods are those of the full model, computed as in lm-eval's model `hf`. Text is generated
+with a strategy, one prompt at a time.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SpecframeLM(HFLM):  # type: ignore[misc]
         attention_mask: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """Prompts with their answers, padded as they came: [B, context] -> [B, longest]."""
+        """Prompts with generated tokens, padding kept: [B, context] -> [B, longest]."""
         if not kwargs.get("temperature"):
             kwargs.pop("temperature", None)
             kwargs.setdefault("do_sample", False)
@@ -79,7 +79,7 @@ class SpecframeLM(HFLM):  # type: ignore[misc]
         self._accepted += stats.accepted
 
     def get_model_info(self) -> dict[str, Any]:
-        """What `hf` tells, with what drafting did; lm-eval adds it to its results."""
+        """The information of `hf` and statistics of drafting; lm-eval adds it to its results."""
         drafting = {
             "strategy": self._strategy,
             "seconds": self._seconds,

@@ -1,4 +1,4 @@
-"""Models by name: the testbed, planted and fetched ones, and all that transformers can load."""
+"""Loads models by name: built-in and fetched ones, and all that transformers can load."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = [
     "require_name",
 ]
 
-# shapes of models with planted acceptance: speeds are real, the text is not
+# shapes of models with planted acceptance: random weights, so only speeds are meaningful
 PLANTED = {
     "planted-19M": ModelShape(24, 256, 4096, 8, 2, 32, 704, 2048),
     "planted-1.1B": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 2048),
     "planted-1.1B-32k": ModelShape(22, 2048, 32000, 32, 4, 64, 5632, 33024),
 }
 MADE_HERE = ("testbed", "testbed-core", *PLANTED)
-# what says where files come from, and so holds for the tokenizer as for the model
+# arguments that say where files come from: they hold for model and tokenizer
 SOURCE = ("revision", "token", "cache_dir", "local_files_only", "trust_remote_code")
 
 
@@ -52,7 +52,7 @@ def load(name: str | Path, **kwargs: Any) -> Loaded:
         place = located(name)
         loaded = Loaded(load_model(place, **kwargs), _tokenizer(place, kwargs))
         if place != name:
-            loaded.model.config.name_or_path = name  # not a place in somebody's cache
+            loaded.model.config.name_or_path = name  # not the folder in the cache
         return loaded
     dtype = kwargs.pop("dtype", "auto")
     if kwargs:
@@ -77,7 +77,7 @@ def _made(name: str) -> Loaded:
 
 
 def require_name(name: str) -> None:
-    """Refuse a name that is nearly that of a known model, before it is looked up on the hub."""
+    """Refuse a misspelt name of a known model, before it is looked up on the hub."""
     if name in (*MADE_HERE, *CATALOGUE) or exists(name):
         return
     if near := difflib.get_close_matches(name, (*MADE_HERE, *CATALOGUE), n=1, cutoff=0.8):
@@ -93,7 +93,7 @@ def exists(name: str) -> bool:
 
 
 def located(name: str) -> str:
-    """The folder of a fetched model or of a GGUF file's; any other name as it is.
+    """The folder of a fetched model or of a converted GGUF file; any other name unchanged.
 
     A GGUF file is converted on first use.
     """
@@ -125,10 +125,10 @@ def load_model(name: str, **kwargs: Any) -> Any:
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
-    """An error of transformers about a model that cannot be loaded, as one of ours."""
+    """Raise any error of loading a model as `InvalidRequest`."""
     try:
         yield
-    except Exception as error:  # files may hold anything, and reading them may raise anything
+    except Exception as error:  # reading damaged files may raise anything
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise InvalidRequest(
             f"No model {name!r} can be loaded: {reason}. Name testbed, "

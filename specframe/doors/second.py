@@ -1,4 +1,4 @@
-"""Loads a second model that drafts, and refuses one that does not fit."""
+"""Loads a second model that drafts; refuses one that does not fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["loads_second", "require_with_models"]
 
 
 def require_with_models(named: str, preset: str, options: Mapping[str, str]) -> None:
-    """Refuse what `require_strategy` does, and a second model that cannot be one by its name."""
+    """Like `require_strategy`; also refuses a wrong name of a second model."""
     require_strategy(named, preset, options)
     if is_folder(named) or not hasattr(strategy_class(named).presets.get(preset), "model"):
         return
@@ -31,7 +31,7 @@ def require_with_models(named: str, preset: str, options: Mapping[str, str]) -> 
 
 
 def loads_second(executor: Executor, tokenizer: Any, strict: bool = False) -> LoadSecond:
-    """What loads a draft model by name, for the model of this executor and tokenizer."""
+    """A function that loads a draft model by name, for this executor and tokenizer."""
     return partial(_loaded, executor, tokenizer, strict)
 
 
@@ -49,7 +49,7 @@ def _loaded(first: Executor, tokenizer: Any, strict: bool, name: str) -> SecondM
 
 
 def _refuse_other_tokenizer(first: Any, second: Any, name: str) -> None:
-    """Where one of them has no tokenizer, only the sizes of the vocabularies can be compared."""
+    """If one has no tokenizer, only the sizes of the vocabularies can be compared."""
     if first is None or second is None:
         return
     own, other = first.get_vocab(), second.get_vocab()

@@ -1,4 +1,4 @@
-"""What users call."""
+"""The main class: a model that generates with a strategy."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ Strategy = LayerSelector | type[LayerSelector] | str | Path
 
 @dataclass
 class SpeculativeOutput(GenerateDecoderOnlyOutput):  # type: ignore[misc]
-    """The output of transformers with the figures of the generation.
+    """The output of transformers with statistics of the generation.
 
-    `stats` are those of all prompts together, `each` those of each prompt of a batch.
+    `stats` are those of all prompts together, `each` has those of each prompt of a batch.
     """
 
     stats: GenerationStats | None = None
@@ -54,11 +54,11 @@ class SelfSpeculator:
     `strategy` is a `LayerSelector`, a registered name such as `knapspec` or `knapspec:faithful`, a
     class, or a folder that `save` wrote. `strict` pads products to a fixed number of rows, which
     makes float32 greedy decoding bit-exact as well.
-    `costs` are the prices of sublayers on this machine. Without them, the profile kept for the
-    model's shape is used; where there is none, one is measured on first use and kept, which takes
-    seconds.
-    `CostModel.even(layers)` prices all sublayers alike, without measuring. `executor` is one that
-    was loaded for this model, whose low-bit copies are then shared; it decides what `strict` is.
+    `costs` are the prices of sublayers on this machine. By default, the stored profile of the
+    model's shape is used; if there is none, one is measured on first use and stored, which takes
+    seconds. `CostModel.even(layers)` gives all sublayers the same price, without measuring.
+    `executor` is one that was loaded for this model: its low-bit copies are shared, and `strict`
+    is taken from it.
     """
 
     executor: Executor
@@ -90,7 +90,7 @@ class SelfSpeculator:
         self.strategy = found.with_models(loads_second(self.executor, tokenizer, strict))
 
     def _choose_executor(self) -> None:
-        """Choose again where hooks or adapters have come or gone; before each generation."""
+        """Choose again if hooks or adapters were added or removed, before each generation."""
         code = added_code(named_modules(self.model)), reason_not_fusible(self.model)
         if code != self._code:
             self.executor = self._loaded_executor(fusible=code[1] is None)
@@ -107,7 +107,7 @@ class SelfSpeculator:
 
     @property
     def costs(self) -> CostModel:
-        """What sublayers cost here; even prices for a strategy that does not look at them."""
+        """Prices of sublayers; all the same for a strategy that does not use them."""
         if self._costs is None:
             self._costs = self._measured()
         return self._costs
@@ -126,7 +126,7 @@ class SelfSpeculator:
         return self._rounds(prompt, self._decoding(prompt, seed=seed, **kwargs))
 
     def stream(self, inputs: Any = None, **kwargs: Any) -> Iterator[int]:
-        """Committed tokens one by one, as soon as they are verified."""
+        """Yield committed tokens one by one, as soon as they are verified."""
         for done in self.rounds(inputs, **kwargs):
             yield from done.tokens
 
@@ -136,9 +136,9 @@ class SelfSpeculator:
         """Generate to the end; other arguments are those of transformers' `generate`.
 
         `inputs` is a text, token ids, a list of messages or a tokenizer's output, which may also be
-        given as `**tokenizer(text)`. Prompts of a batch are answered one after the other, the nth
-        with `seed` + n, and `sequences` are padded as in transformers. `streamer` receives the
-        prompt and then committed tokens, and ends with an error as well.
+        given as `**tokenizer(text)`. The prompts of a batch are processed one after the other, the
+        nth with `seed` + n, and `sequences` are padded as in transformers. `streamer` receives the
+        prompt and then committed tokens; its `end` is called after an error as well.
         """
         with ending(streamer):
             require_seed(seed)
@@ -157,7 +157,7 @@ class SelfSpeculator:
     def collect(
         self, prompt: list[int], decoding: Decoding, *, streamer: Any = None
     ) -> SpeculativeOutput:
-        """Run all rounds. `streamer` receives committed tokens, but neither prompt nor end."""
+        """Run all rounds. `streamer` receives committed tokens, but not the prompt or the end."""
         answer = self._answer(prompt, decoding, streamer)
         return self._output(Prompts((prompt,), len(prompt)), [answer], decoding.pad)
 
@@ -181,7 +181,7 @@ class SelfSpeculator:
     def _output(
         self, prompts: Prompts, answers: Sequence[StatsFold], pad: int
     ) -> SpeculativeOutput:
-        """Sequences of one length: prompts are padded on the left, answers on the right."""
+        """Sequences of one length: prompts are padded on the left, new tokens on the right."""
         rows = []
         for prompt, answer in zip(prompts.rows, answers, strict=True):
             new = [token for done in answer.rounds for token in done.tokens]
@@ -202,7 +202,7 @@ class SelfSpeculator:
         )
 
     def exactness(self, sampled: bool = False) -> str:
-        """What is promised about equality with this executor's autoregressive decoding."""
+        """The guarantee of equality with this executor's autoregressive decoding, in words."""
         if sampled:
             return "tokens follow the model's own distribution"
         return promised_exactness(self.model, self.executor).statement
@@ -219,8 +219,8 @@ class SelfSpeculator:
             )
         if self.strategy.needs.prices and not self.costs.facts:
             return (
-                "The prices were not measured on this machine, so plans may not suit it. Leave "
-                "`costs` out to have them measured.",
+                "The prices were not measured on this machine, so plans may not fit it. Leave "
+                "`costs` out to measure them.",
             )
         return ()
 
@@ -239,7 +239,7 @@ class SelfSpeculator:
         return rounds if self._ranks is None else together(rounds)
 
     def _prompts(self, inputs: Any, kwargs: dict[str, Any]) -> Prompts:
-        """Also takes what `**tokenizer(text)` gives out of the arguments."""
+        """The prompts; `input_ids` and `attention_mask` are removed from the arguments."""
         given, mask = kwargs.pop("input_ids", None), kwargs.pop("attention_mask", None)
         if (inputs is None) == (given is None):
             raise InvalidRequest(
@@ -262,14 +262,14 @@ def generate(
     costs: CostModel | None = None,
     **kwargs: Any,
 ) -> SpeculativeOutput:
-    """Generate as `SelfSpeculator.generate` does; `strategy` and the rest are the speculator's."""
+    """Generate as `SelfSpeculator.generate`; the other parameters are those of `SelfSpeculator`."""
     speculator = SelfSpeculator(model, strategy, tokenizer=tokenizer, strict=strict, costs=costs)
     return speculator.generate(inputs, **kwargs)
 
 
 @contextmanager
 def ending(streamer: Any) -> Iterator[None]:
-    """End the streamer in any case: who reads from it in another thread would wait for ever."""
+    """End the streamer also after an error: a thread that reads from it would wait for ever."""
     if streamer is not None and not (hasattr(streamer, "put") and hasattr(streamer, "end")):
         raise InvalidRequest(
             f"The 'streamer' parameter of generate must have the methods put and end, as "

@@ -13,8 +13,8 @@ from specframe.errors import InvalidRequest, UnsupportedModel
 __all__ = ["allowed_ranks", "is_first", "leave", "listed", "require_ranks", "sharing"]
 
 LAUNCH = "torchrun --nproc-per-node 2 -m specframe generate --tensor-parallel ..."
-PATIENCE = timedelta(minutes=2)  # that a rank waits for another
-MOST_RANKS = 64  # that are tried
+PATIENCE = timedelta(minutes=2)  # how long a rank waits for another
+MOST_RANKS = 64
 EVEN = ("packed_colwise", "packed_rowwise", "moe_tp_experts")  # these shard MLPs in equal parts
 
 
@@ -44,7 +44,7 @@ def sharing(name: str, device: str | None) -> dict[str, Any]:
 
 
 def _connect(device: str | None) -> None:
-    """Meet the other ranks; transformers shares models on the machine's accelerator alone."""
+    """Connect to the other ranks; on a machine with GPUs, transformers shares models only there."""
     import torch
     import torch.distributed as dist
 
@@ -61,7 +61,7 @@ def _connect(device: str | None) -> None:
 
 
 def require_ranks(config: Any, count: int) -> None:
-    """Refuse a number of ranks that the model cannot be divided by."""
+    """Refuse a number of ranks that the model cannot be divided among."""
     allowed = allowed_ranks(config)
     if allowed == (1,):
         raise UnsupportedModel(
@@ -95,7 +95,7 @@ def listed(numbers: tuple[int, ...]) -> str:
 
 
 def is_first() -> bool:
-    """Whether this process speaks for all; the only one always does."""
+    """Whether this is the first rank, which prints for all, or the only process."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -104,5 +104,5 @@ def leave() -> None:
     import torch.distributed as dist
 
     if dist.is_initialized():
-        with suppress(RuntimeError):  # another rank is gone
+        with suppress(RuntimeError):  # another rank has ended
             dist.destroy_process_group()

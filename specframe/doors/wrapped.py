@@ -10,9 +10,9 @@ __all__ = ["walked_model"]
 
 
 def walked_model(model: Any) -> Any:
-    """The model whose sublayers are run; adapters in its layers stay where they are.
+    """The model whose sublayers are run; adapters in its layers stay in place.
 
-    Prompts that are learnt, as in prompt tuning, are refused: they are no token ids.
+    Learnt prompts, as in prompt tuning, are refused, since they are not token ids.
     """
     active = getattr(model, "active_peft_config", None)
     if active is not None and hasattr(model, "get_base_model"):
@@ -27,6 +27,6 @@ def walked_model(model: Any) -> Any:
 
 def _refuse_learnt_prompts(name: str) -> None:
     raise UnsupportedModel(
-        f"No executor runs this model: {name} puts inputs of its own before the prompt's tokens. "
+        f"No executor runs this model: {name} adds learnt inputs before the prompt's tokens. "
         f"Use an adapter in the layers, such as LoRA, or transformers' own generate."
     )

@@ -10,7 +10,7 @@ __all__ = ["without_weights_bar"]
 
 @contextmanager
 def without_weights_bar() -> Iterator[None]:
-    """Without the progress bar over weights, which breaks other output; downloads keep theirs."""
+    """Hide the progress bar of loading weights, but not those of downloads."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils import logging
 

@@ -12,7 +12,7 @@ __all__ = ["write_card"]
 
 
 def write_card(folder: Path, facts: GgufFacts, digest: str, source: Source | None) -> None:
-    """Write README.md: where the weights come from and what they went through."""
+    """Write README.md: where the weights come from and how they were converted."""
     opening = _of_file(facts) if source is None else _of_source(source)
     parts = [opening, f"SHA-256 of the GGUF file: `{digest}`.", _weights(facts), _tokenizer(facts)]
     write_text(folder / "README.md", "\n\n".join(parts) + "\n")
@@ -35,7 +35,7 @@ def _of_file(facts: GgufFacts) -> str:
     named = "a model without a name" if facts.name is None else f"{facts.name!r}"
     return (
         f"---\nlibrary_name: transformers\n---\n\n# {facts.name or 'A model'}, from a GGUF file\n\n"
-        f"specframe converted these weights from a GGUF file that calls itself {named} "
+        f"specframe converted these weights from a GGUF file named {named} "
         f"(architecture {facts.architecture}). The licence is that of the file."
     )
 
@@ -46,7 +46,7 @@ def _weights(facts: GgufFacts) -> str:
         return text + "."
     return (
         text + f". **These weights were quantised ({facts.quantised}) and then dequantised.** They "
-        "differ from the weights that the model was published with, and so do its answers. "
+        "differ from the published weights, so outputs differ as well. "
         "Acceptance rates and speed-ups hold for these weights."
     )
 
@@ -54,5 +54,5 @@ def _weights(facts: GgufFacts) -> str:
 def _tokenizer(facts: GgufFacts) -> str:
     return (
         "Tokenizer, special tokens and chat template were derived by transformers from the "
-        f"file's metadata. Its rule for splitting text is {facts.split or 'not named'}."
+        f"file's metadata. The rule for splitting text is {facts.split or 'not named'}."
     )

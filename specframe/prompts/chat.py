@@ -1,4 +1,4 @@
-"""A user's turn, or a conversation, as the model expects it."""
+"""Turns and conversations in the chat template of a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Message = dict[str, str]  # "role" and "content", as chat templates take them
 
 
 def turn_tokens(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of one turn in the tokenizer's chat template; of the bare text without one."""
+    """Token ids of one turn in the tokenizer's chat template, or of the plain text without one."""
     if not getattr(tokenizer, "chat_template", None):
         plain: list[int] = tokenizer(text)["input_ids"]
         return plain
@@ -19,7 +19,7 @@ def turn_tokens(tokenizer: Any, text: str) -> list[int]:
 
 
 def conversation_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Token ids in the chat template, which the tokenizer must have, up to the next answer."""
+    """Token ids in the tokenizer's chat template, with the generation prompt."""
     encoded = tokenizer.apply_chat_template(
         list(messages), add_generation_prompt=True, tokenize=True
     )
@@ -28,7 +28,7 @@ def conversation_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int
 
 
 def plain_text(messages: Sequence[Message]) -> str:
-    """Without a template: a single turn as it is, several as a transcript up to the next answer."""
+    """Text without a template: a single turn unchanged, several as a transcript."""
     if len(messages) == 1:
         return messages[0]["content"]
     turns = [f"{message['role'].capitalize()}: {message['content']}" for message in messages]

@@ -1,15 +1,15 @@
 """Prompts of everyday tasks in English, written for this project: 8 domains, 40 prompts each.
 
 The files of `everyday/` hold one domain each, a JSON object per line: {"prompt": text}, or
-{"messages": [...]} for a conversation that has begun. The first 20 lines are the validation split,
-for calibration; the last 20 are the test split, which is asked.
+{"messages": [...]} for a conversation. The first 20 lines are the validation split, for
+calibration; the last 20 are the test split.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from itertools import islice, takewhile
 from typing import Any
@@ -19,12 +19,7 @@ from specframe.prompts.chat import Message, conversation_tokens, plain_text
 from specframe.testbed.corpus import Split
 from specframe.types import Prompt
 
-__all__ = [
-    "EVERYDAY_DOMAINS",
-    "cut_everyday_prompts",
-    "everyday_conversations",
-    "everyday_prompts",
-]
+__all__ = ["EVERYDAY_DOMAINS", "cut_everyday_prompts", "everyday_conversations", "everyday_prompts"]
 
 EVERYDAY_DOMAINS = (
     "summarise",
@@ -53,11 +48,10 @@ def everyday_prompts(
 ) -> list[Prompt]:
     """The first `per_domain` of each domain's split, at most 20; no domains means all.
 
-    In front of a prompt come `before` others of its domain and split in the same turn, or as many
-    as fit into a context; a context of 0 asks for none. `templated` puts prompts in the tokenizer's
-    chat template (True) or leaves them plain (False); None uses the template where there is one. A
-    plain conversation is a transcript. There is no train split of its own: "train" gives the
-    validation prompts.
+    Before each prompt, in the same turn, come `before` others of its domain and split, or as many
+    as fit into a context; a context of 0 adds none. `templated` applies the tokenizer's chat
+    template (True) or not (False); None applies it if there is one. A plain conversation is a
+    transcript. The split "train" is the same as "validation".
     """
     _require_tokenizer(tokenizer)
     has_template = bool(getattr(tokenizer, "chat_template", None))
@@ -94,7 +88,7 @@ def _prompt(
 def _growing(
     every: Sequence[list[Message]], index: int, tokens_of: Callable[[list[Message]], Tokens]
 ) -> Iterator[Tokens]:
-    """One conversation, then the same with one more of the others in front of its first turn."""
+    """Yield one conversation, then the same with more and more others before its first turn."""
     (opening, *rest), others = every[index], [*every[index + 1 :], *every[:index]]
     for count in range(len(others) + 1):
         texts = [plain_text(other) for other in others[:count]]
@@ -103,7 +97,7 @@ def _growing(
 
 
 def _fitting(growing: Iterator[Tokens], context: int) -> Tokens:
-    """The longest that fits; the shortest where none does."""
+    """The longest that fits into the context; the shortest if none fits."""
     found = next(growing)
     for longer in takewhile(lambda tokens: len(tokens) <= context, growing):
         found = longer
@@ -113,15 +107,14 @@ def _fitting(growing: Iterator[Tokens], context: int) -> Tokens:
 def cut_everyday_prompts(tokenizer: Any, context: int, count: int, start: int = 0) -> list[Prompt]:
     """`count` prompts from number `start` on, each cut to its last `context` tokens.
 
-    Shorter ones have others of their domain in front. Domains take turns; the test split comes
-    first, then the validation split.
+    Shorter prompts have others of their domain before them. Domains take turns; the test split
+    comes before the validation split.
     """
     _require_tokenizer(tokenizer)
     places = [(s, n, d) for s in SPLITS for n in range(PER_SPLIT) for d in EVERYDAY_DOMAINS]
     if len(places) < start + count:
         raise InvalidRequest(
-            f"There are {len(places)} everyday prompts, and {start + count} are needed. Ask for "
-            f"fewer."
+            f"There are {len(places)} everyday prompts, and {start + count} are needed. Use fewer."
         )
     return [
         _cut(tokenizer, split, index, domain, context)
@@ -132,7 +125,7 @@ def cut_everyday_prompts(tokenizer: Any, context: int, count: int, start: int = 
 def _require_tokenizer(tokenizer: Any) -> None:
     if tokenizer is None:
         raise InvalidRequest(
-            "The everyday prompts need a tokenizer, and this model has none. Ask for random ones."
+            "The everyday prompts need a tokenizer, and this model has none. Use random prompts."
         )
 
 
@@ -143,30 +136,29 @@ def _cut(tokenizer: Any, split: Split, index: int, domain: str, context: int) ->
     tokens = next((found for found in growing if len(found) >= context), None)
     if tokens is None:
         raise InvalidRequest(
-            f"The everyday prompts of {domain!r} have fewer than {context} tokens together. Ask "
-            f"for a shorter context."
+            f"The everyday prompts of {domain!r} have fewer than {context} tokens together. Use "
+            f"a shorter context."
         )
     number = index + 1 + (PER_SPLIT if split == "test" else 0)
     return Prompt(tokens[-context:], domain, f"{domain}/{number}", context)
 
 
 def everyday_conversations(domain: str, split: Split = "test") -> list[list[Message]]:
-    """The prompts of a domain as messages, most of them one user's turn."""
+    """The prompts of a domain as messages; most have a single turn."""
     if domain not in EVERYDAY_DOMAINS:
         raise InvalidRequest(
             f"No everyday prompts of domain {domain!r}. Known: {', '.join(EVERYDAY_DOMAINS)}."
         )
+    rows = _stored(domain)
+    chosen = rows[PER_SPLIT:] if split == "test" else rows[:PER_SPLIT]
+    return [[message.copy() for message in messages] for messages in chosen]
+
+
+@cache
+def _stored(domain: str) -> list[list[Message]]:
     path = files("specframe.prompts") / "everyday" / f"{domain}.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    chosen = rows[PER_SPLIT:] if split == "test" else rows[:PER_SPLIT]
-    return [_messages(row) for row in chosen]
-
-
-def _messages(row: dict[str, Any]) -> list[Message]:
-    if "messages" in row:
-        found: list[Message] = row["messages"]
-        return found
-    return [{"role": "user", "content": row["prompt"]}]
+    return [row.get("messages") or [{"role": "user", "content": row["prompt"]}] for row in rows]
 
 
 def _tokens(tokenizer: Any, messages: list[Message], in_template: bool) -> Tokens:

@@ -14,10 +14,10 @@ __all__ = ["cut_prompts", "file_prompts", "numbered_lines"]
 
 
 def file_prompts(path: Path, tokenizer: Any) -> list[Prompt]:
-    """Every line's; each line is a JSON object as `prompt_from_row` reads it."""
+    """One prompt per line; each line is a JSON object as in `prompt_from_row`."""
     found = []
     for number, line in numbered_lines(
-        path, "Name a file of one JSON object per line, or testbed."
+        path, "Name a file with one JSON object per line, or testbed."
     ):
         try:
             row = from_json(line)
@@ -35,7 +35,7 @@ def cut_prompts(
     """`count` lines from number `start` on, each cut to its last `context` tokens.
 
     A line is plain text, or a JSON object with "prompt" or, as in Spec-Bench and SPEED-Bench,
-    "turns", of which the first is asked.
+    "turns", of which the first is used.
     """
     if tokenizer is None:
         raise InvalidRequest("A prompt file needs a tokenizer, and planted models have none.")
@@ -43,8 +43,8 @@ def cut_prompts(
     chosen = lines[start : start + count]
     if len(chosen) < count:
         raise InvalidRequest(
-            f"{path} has {len(lines)} prompts, and {start + count} are needed. Add more, or ask "
-            f"for fewer."
+            f"{path} has {len(lines)} prompts, and {start + count} are needed. Add more, or use "
+            f"fewer."
         )
     return [_cut(tokenizer, number, line, context) for number, line in chosen]
 
@@ -72,10 +72,12 @@ def _text(line: str, number: int) -> str:
 def numbered_lines(path: Path, remedy: str) -> list[tuple[int, str]]:
     """All lines that are not blank, each with its number in the file.
 
-    `remedy` says what to name instead of a file that cannot be read.
+    `remedy` ends the message of an error.
     """
     try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")  # some editors write a mark first
+        lines = (
+            path.read_bytes().decode("utf-8-sig").split("\n")
+        )  # some editors write a byte order mark
     except (OSError, ValueError) as error:
         if isinstance(error, UnicodeDecodeError):
             line = error.object[: error.start].count(b"\n") + 1

@@ -18,16 +18,16 @@ DOMAIN_COLUMNS = ("domain", "category")
 
 @dataclass(frozen=True, slots=True)
 class HubPrompts:
-    """Which rows: `datasets:ID`, or `datasets:ID+config=main+split=test+column=question`."""
+    """A data set: `datasets:ID` or `datasets:ID+config=main+split=test+column=question`."""
 
     id: str
     config: str | None = None
     split: str = "test"
-    column: str | None = None  # of the prompt; the first known name if not said
+    column: str | None = None  # of the prompt; by default the first known name
 
     @classmethod
     def read(cls, source: str) -> Self:
-        """From what the command line says."""
+        """Parse the name of the source."""
         name, *settings = source.removeprefix(PREFIX).split("+")
         given = option_pairs(settings)
         known = ("config", "split", "column")
@@ -40,7 +40,7 @@ class HubPrompts:
         return cls(name, **given)
 
     def lines(self) -> list[dict[str, Any]]:
-        """One mapping a row, as a file of prompts holds them."""
+        """One mapping per row, like the lines of a prompt file."""
         rows = self._load()
         columns = list(rows.column_names)
         text = self.column or next((name for name in TEXT_COLUMNS if name in columns), None)
@@ -58,11 +58,11 @@ class HubPrompts:
         except ImportError as error:
             raise InvalidRequest(
                 f"Prompts of the data set {self.id!r} need the package datasets, which is not "
-                f"installed: pip install datasets. Or name a file with one JSON object a line."
+                f"installed: pip install datasets. Or name a file with one JSON object per line."
             ) from error
         try:
             return load_dataset(self.id, self.config, split=self.split)
-        except Exception as error:  # its own kinds, and those of three HTTP libraries
+        except Exception as error:  # of datasets and of several HTTP libraries
             raise InvalidRequest(
                 f"The data set {self.id!r} (config {self.config}, split {self.split!r}) cannot be "
                 f"loaded: {error} Check its name, split and the connection."

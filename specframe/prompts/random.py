@@ -1,4 +1,4 @@
-"""Prompts of random tokens, for models whose text means nothing."""
+"""Prompts of random tokens, for models with random weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["random_prompts"]
 
 
 def random_prompts(vocabulary: int, context: int, count: int, start: int = 0) -> list[Prompt]:
-    """Tokens drawn at random; another start gives other prompts."""
+    """`count` prompts of `context` random tokens; another `start` gives other prompts."""
     found = []
     for index in range(count):
         generator = torch.Generator().manual_seed(start + index)

@@ -1,4 +1,4 @@
-"""A prompt from one record of a file or of a data set."""
+"""Reads a prompt from one row of a file or a data set."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["first_turn", "prompt_from_row", "require_tokens", "unicode_text"]
 CHAT_CATEGORIES = frozenset(
     {"writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities"}
 )
-LEFT_OUT = "FULL BENCHMARK DATA SHOULD BE FETCHED"  # how SPEED-Bench marks texts of others
+LEFT_OUT = "FULL BENCHMARK DATA SHOULD BE FETCHED"  # SPEED-Bench's placeholder
 
 
 def prompt_from_row(row: Any, number: int, tokenizer: Any) -> Prompt:
     """From {"prompt": ..., "domain": ...}, or from the keys of Spec-Bench or SPEED-Bench.
 
-    Of those the first turn is asked, in the tokenizer's chat template where it has one; the domain
-    is the category. `number` is the row's, for messages.
+    Of turns, the first is used, in the tokenizer's chat template if it has one; the domain is the
+    category. `number` is the row's number, for messages.
     """
     if not isinstance(row, dict):
         raise InvalidRequest(
@@ -44,15 +44,15 @@ def prompt_from_row(row: Any, number: int, tokenizer: Any) -> Prompt:
 
 
 def require_tokens(tokens: Sequence[int], number: int) -> None:
-    """Refuse a prompt of no tokens."""
+    """Refuse a prompt without tokens."""
     if not tokens:
         raise InvalidRequest(f"The prompt in line {number} is empty. Fill it in or remove it.")
 
 
 def _domain(row: dict[str, Any], number: int) -> str:
-    """The category, where Spec-Bench's eight of MT-bench are one domain."""
+    """The category; the eight categories of MT-bench in Spec-Bench are one domain."""
     category = _label(row, "category" if "category" in row else "domain", number)
-    if "sub_category" in row:  # SPEED-Bench, whose categories are domains of their own
+    if "sub_category" in row:  # SPEED-Bench: its categories are not those of MT-bench
         return category
     return "mt_bench" if category in CHAT_CATEGORIES else category
 
@@ -67,7 +67,7 @@ def _label(row: dict[str, Any], key: str, number: int) -> str:
 
 
 def first_turn(turns: Any, number: int) -> str:
-    """The text that is asked: follow-ups quote its answer, so they cannot be asked alone."""
+    """The first turn; later ones depend on its answer, so they cannot be used alone."""
     first = turns[0] if isinstance(turns, list) and turns else None
     text = _text(first, "first of 'turns'", number)
     if text.startswith(LEFT_OUT):
@@ -87,7 +87,7 @@ def _text(value: Any, what: str, number: int) -> str:
 
 
 def unicode_text(what: str, text: str) -> str:
-    """The text, refused where it holds halves of characters, which no tokenizer reads."""
+    """The text; refused if it has lone surrogates, which tokenizers do not accept."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

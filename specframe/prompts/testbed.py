@@ -1,4 +1,4 @@
-"""Prompts of the testbed's own suites, with solved exercises before them up to a context."""
+"""Prompts of the testbed's suites, with solved examples before them up to a context."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from specframe.types import Prompt
 
 __all__ = ["domain_prompts", "suite_prompts"]
 
-TOLERANCE = 1.25  # a prompt may be this much longer than the context asked for
+TOLERANCE = 1.25  # a prompt may be longer than the context by this factor
 
 
 def domain_prompts(
@@ -23,9 +23,9 @@ def domain_prompts(
     contexts: Sequence[int] = (0,),
     split: Split = "test",
 ) -> list[Prompt]:
-    """So many of each domain at each context; no domains means all there are.
+    """`per_domain` prompts of each domain at each context; no domains means all.
 
-    A context of 0 asks for no exemplars.
+    A context of 0 adds no exemplars.
     """
     return [
         _filled(tokenizer, domain, index, context, split)
@@ -36,13 +36,13 @@ def domain_prompts(
 
 
 def suite_prompts(tokenizer: Any, context: int, count: int, start: int = 0) -> list[Prompt]:
-    """Prompts that fill a context, one of each domain, then the next of each, from `start` on.
+    """Prompts that fill a context; domains take turns, from prompt `start` of each domain on.
 
     Domains whose prompts are much longer than the context are left out.
     """
     if tokenizer is None:
         raise InvalidRequest(
-            "Testbed prompts need a tokenizer, and planted models have none. Ask for random ones."
+            "Testbed prompts need a tokenizer, and planted models have none. Use random prompts."
         )
     found: list[Prompt] = []
     index = start
@@ -51,7 +51,7 @@ def suite_prompts(tokenizer: Any, context: int, count: int, start: int = 0) -> l
         fitting = [prompt for prompt in row if len(prompt.tokens) <= TOLERANCE * context]
         if not fitting:
             raise InvalidRequest(
-                f"No testbed prompt is as short as {context} tokens. Ask for at least "
+                f"No testbed prompt is as short as {context} tokens. Use at least "
                 f"{min(len(prompt.tokens) for prompt in row)}."
             )
         found += fitting
@@ -60,7 +60,7 @@ def suite_prompts(tokenizer: Any, context: int, count: int, start: int = 0) -> l
 
 
 def _filled(tokenizer: Any, domain: str, index: int, context: int, split: Split) -> Prompt:
-    """The prompt with as many exemplars before it as fit into the context."""
+    """The prompt after as many exemplars as fit into the context."""
 
     def tokens_with(exemplars: int) -> tuple[int, ...]:
         (question,) = suite(domain, 1, split=split, start=index, exemplars=exemplars)

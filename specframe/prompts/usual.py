@@ -1,4 +1,4 @@
-"""Which prompts a model is asked where none are named."""
+"""Default prompts of a model."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ EVERYDAY, RANDOM, TESTBED = "everyday", "random", "testbed"
 
 
 def usual_prompts(model: str) -> str:
-    """The testbed has its own, planted models get random tokens, all others everyday prompts."""
+    """Testbed prompts for the testbed, random for planted models, everyday for all others."""
     if model in PLANTED:
         return RANDOM
     return TESTBED if model == TESTBED else EVERYDAY
 
 
 def opening_line(model: str, named: str | None) -> str | None:
-    """What a command says first: the prompts, where a model got everyday ones by default."""
+    """The first line that a command prints: that it uses everyday prompts by default."""
     if named is not None or usual_prompts(model) != EVERYDAY:
         return None
     return (
-        f"Prompts: {EVERYDAY} (English, they come with specframe), since none were named for "
-        f"{model}."
+        f"Prompts: {EVERYDAY} (English, included in specframe), since none were given for {model}."
     )

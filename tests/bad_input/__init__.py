@@ -1,7 +1,7 @@
-"""Command lines that are refused, and what is told, by command.
+"""Command lines that are refused, and parts of the messages, by command.
 
-Each command has two tables: of what needs no model to be refused, and of what is refused as soon as
-the model is known, before anything is measured.
+Each command has two tables: what is refused before a model is loaded, and what is refused after
+that, before anything is measured.
 """
 
 from bad_input import calibrate, compare, generate, measure, research

@@ -1,4 +1,4 @@
-"""What bad command lines name, and parts that several share."""
+"""Files for bad command lines, and arguments that several share."""
 
 FILES = {
     "mark.jsonl": b'\xef\xbb\xbf{"prompt": "abc", "domain": "a"}\n',

@@ -3,6 +3,18 @@
 from bad_input.files import DIGITS, SHORT
 
 BEFORE_LOADING = [
+    (("profile", "--contexts", "a,b"), "'contexts' parameter of profile"),
+    (("profile", "--contexts", "0,8"), "'contexts' parameter of profile"),
+    (("profile", "--rows", "4,-1"), "'rows' parameter of profile"),
+    (("profile", "--device", "tpu"), "cpu or cuda"),
+    (("profile", "--json", "no/such/p.json"), "cannot be written"),
+    (("profile", "--plot", "no/such/p.png"), "cannot be written"),
+    (("predict", "--contexts", "0"), "'contexts' parameter of predict"),
+    (("predict", "--device", "tpu", "--prompts", "random"), "cpu or cuda"),
+    (("predict", "--strategy", "knapspek", "--prompts", "random"), "no strategy named"),
+    (("predict", "--selector", "knapspek", "--prompts", "random"), "no strategy named"),
+    (("predict", "--selector", "fixed", "--strategy", "swift"), "Keep --strategy."),
+    (("predict", "--prompts", "missing.txt"), "cannot be read"),
     (("predict", "--contexts", DIGITS), "contexts"),
     (("predict", "--threads", "100000"), "between 1 and"),
     (("predict", "--count", "9999999999"), "count"),

@@ -9,7 +9,7 @@ import pytest
 from doubles.command_line import specframe
 
 from specframe.commands import cli
-from specframe.errors import InvalidRequest, UnknownStrategy
+from specframe.errors import UnknownStrategy
 
 RUN = "import sys; from specframe.commands.cli import main; sys.argv[0] = 'specframe'; main()"
 HELP_SECONDS = 0.5
@@ -34,6 +34,8 @@ def test_help_is_quick_and_names_every_command():
         done = in_a_process("--help")
         after = getrusage(RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        if seconds[-1] < HELP_SECONDS:
+            break
     assert done.returncode == 0
     assert all(f"\n  {name} " in done.stdout for name in ("ls", "bench"))
     assert min(seconds) < HELP_SECONDS
@@ -57,7 +59,7 @@ def test_an_error_of_specframe_is_one_line_and_status_two(monkeypatch, capsys):
     assert capsys.readouterr().err == "UnknownStrategy: no strategy named 'x'. Known: fixed.\n"
 
 
-def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
+def test_an_internal_error_keeps_its_traceback(monkeypatch):
     raise_from_app(monkeypatch, ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         cli.main()
@@ -68,33 +70,15 @@ def test_an_interrupt_ends_with_status_130(monkeypatch):
     assert specframe(monkeypatch) == 130
 
 
-def test_an_interrupt_within_a_command_ends_with_status_130(monkeypatch, tmp_path):
-    def interrupted(name: str) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("specframe.contract.registry.strategy_class", interrupted)
-    assert specframe(monkeypatch, "ls") == 130
-
-
-def test_an_unknown_command_has_status_two_and_no_traceback():
-    done = in_a_process("frobnicate")
-    assert done.returncode == 2
-    assert "frobnicate" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("name", ["missing/figures.json", "."])
-def test_figures_that_cannot_be_written_are_refused_before_the_work(tmp_path, name):
-    from specframe.commands.results_file import require_writable
-
-    with pytest.raises(InvalidRequest, match="existing folder"):
-        require_writable(tmp_path / name)
+def test_an_unknown_command_has_status_two_and_no_traceback(monkeypatch, capsys):
+    assert specframe(monkeypatch, "frobnicate") == 2
+    printed = capsys.readouterr().err
+    assert "frobnicate" in printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("command", ["bench", "calibrate", "compare", "predict"])
-def test_a_model_without_prompts_gets_everyday_ones_and_is_told_first(
-    command, monkeypatch, tmp_path, capsys
-):
+def test_everyday_prompts_are_the_default_and_printed_first(command, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     rest = ["static-bo", "--out", "here"] if command == "calibrate" else []

@@ -1,4 +1,4 @@
-"""The table on a terminal."""
+"""The comparison table on a terminal."""
 
 import json
 from pathlib import Path
@@ -14,15 +14,15 @@ def test_no_figure_is_cut_on_80_columns():
     console = Console(width=80, record=True, force_terminal=False)
     results = json.loads(STRATEGIES.read_text("utf-8"))
     print_comparison(results, console)
-    told = console.export_text()
-    assert "\N{HORIZONTAL ELLIPSIS}" not in told
+    printed = console.export_text()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in printed
     for entry in results["summary"]:
         if entry["domain"] == "mean":
             low, high = entry["speedup_vs_own_ar_low"], entry["speedup_vs_own_ar_high"]
-            assert f"{low:.2f}-{high:.2f}" in told
+            assert f"{low:.2f}-{high:.2f}" in printed
 
 
-def test_the_table_says_which_drafts_run_on_low_bit_weights():
+def test_the_table_shows_which_drafts_use_low_bit_weights():
     console = Console(width=300, record=True, force_terminal=False)
     results = json.loads(STRATEGIES.read_text("utf-8"))
     print_comparison(
@@ -33,11 +33,11 @@ def test_the_table_says_which_drafts_run_on_low_bit_weights():
         },
         console,
     )
-    told = " ".join(console.export_text().split())
-    assert "drafts on low-bit weights: swift 4 bits" in told
+    printed = " ".join(console.export_text().split())
+    assert "drafts on low-bit weights: swift 4 bits" in printed
 
 
-def test_the_baseline_is_never_in_doubt():
+def test_the_baseline_is_never_inconclusive():
     console = Console(width=80, record=True, force_terminal=False)
     results = json.loads(STRATEGIES.read_text("utf-8"))
     doubted = [{**entry, "inconclusive": True} for entry in results["summary"]]

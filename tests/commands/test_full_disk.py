@@ -1,4 +1,4 @@
-"""A disk without room for a file: one error, and nothing half-written."""
+"""A full disk: one error, and no partial files."""
 
 import errno
 import os
@@ -8,21 +8,13 @@ import pytest
 import torch
 from doubles.command_line import specframe
 from doubles.full_disk import room_for
-from doubles.long_commands import COMMANDS, TINY, half_written, known_prices, place
+from doubles.long_commands import COMMANDS, TINY, half_written, place
 from doubles.tiny import tiny_model
 
 from specframe.errors import ArtefactError
 from specframe.executors.kept_rounding import keep_rounding
 from specframe.executors.rounding import round_to_inputs
 from specframe.storage.user_cache import append_line
-
-
-@pytest.fixture(scope="module")
-def priced(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("priced")
-    known_prices(folder)
-    return folder / "cache"
-
 
 LARGER = [pytest.param(size, marks=pytest.mark.slow) for size in (500, 2_000, 10_000)]
 
@@ -37,20 +29,20 @@ def test_a_full_disk_is_one_error_and_leaves_nothing_half_written(
         shutil.copytree(priced, tmp_path / "cache")
         with room_for(size):
             ended = specframe(patch, *command.line)
-        told = capsys.readouterr().err
-        assert "Traceback" not in told
+        printed = capsys.readouterr().err
+        assert "Traceback" not in printed
         assert not half_written(tmp_path)
-        if ended == 0:  # all that it writes is small
+        if ended == 0:  # its files are small
             assert size > 20
             return
         assert ended == 2
-        line = told.splitlines()[-1]
+        line = printed.splitlines()[-1]
         assert line.startswith("ArtefactError: ")
         assert "cannot be written: " in line
         assert "Free space" in line
 
 
-def test_rounded_weights_that_find_no_room_are_not_kept(monkeypatch, tmp_path):
+def test_rounded_weights_are_not_stored_on_a_full_disk(monkeypatch, tmp_path):
     monkeypatch.setenv("SPECFRAME_CACHE", str(tmp_path))
     model = tiny_model(TINY)
     weight = model.lm_head.weight.detach()
@@ -60,7 +52,7 @@ def test_rounded_weights_that_find_no_room_are_not_kept(monkeypatch, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_line_that_finds_no_room_leaves_those_before_it(tmp_path):
+def test_a_line_that_does_not_fit_leaves_the_lines_before_it(tmp_path):
     path = tmp_path / "lines"
     append_line(path, "a" * 60)
     with room_for(100), pytest.raises(ArtefactError, match="Free space"):
@@ -69,7 +61,7 @@ def test_a_line_that_finds_no_room_leaves_those_before_it(tmp_path):
     assert path.read_text() == "a" * 60 + "\nc\n"
 
 
-def test_output_that_finds_no_room_is_one_error(monkeypatch, capsys):
+def test_output_on_a_full_disk_is_one_error(monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -80,13 +72,16 @@ def test_output_that_finds_no_room_is_one_error(monkeypatch, capsys):
     )
 
 
-def test_prices_that_find_no_room_leave_the_kept_ones(priced, capsys, tmp_path):
+SMALL = ("--contexts", "8,64", "--rows", "1,4,16", "--budget", "0.1")  # as `priced` has
+
+
+def test_prices_that_do_not_fit_leave_the_stored_ones(priced, capsys, tmp_path):
     with place(tmp_path) as patch:
         shutil.copytree(priced, tmp_path / "cache")
         (kept,) = (tmp_path / "cache" / "profiles").glob("*/manifest.json")
         before = kept.read_text()
         with room_for(900):
-            assert specframe(patch, "profile", "--again", "--budget", "0.1") == 2
+            assert specframe(patch, "profile", "--again", *SMALL) == 2
         assert "Free space" in capsys.readouterr().err
         assert kept.read_text() == before
         assert not half_written(tmp_path)

@@ -17,10 +17,7 @@ from specframe.errors import CalibrationMismatch
 from specframe.types import SkipSet
 
 TINY = Tiny(layers=4, hidden=16, dtype=torch.float32)
-SETS = {
-    "sums_m": {"attention": [1, 2], "mlp": [2]},
-    "tales_m": {"attention": [3], "mlp": [1, 2]},
-}
+SETS = {"sums_m": {"attention": [1, 2], "mlp": [2]}, "tales_m": {"attention": [3], "mlp": [1, 2]}}
 
 
 @pytest.fixture
@@ -58,7 +55,7 @@ def test_one_entry_becomes_a_folder_that_drafts_with_it(monkeypatch, capsys, mod
     assert torch.equal(output.sequences, same.sequences)
 
 
-def test_anchors_and_their_sets_become_a_folder_that_looks_up(monkeypatch, model, files):
+def test_anchors_and_their_sets_become_a_knn_folder(monkeypatch, model, files):
     pair = ("--anchors", files / "anchors.npy", "--labels", files / "labels.npy")
     assert imported(monkeypatch, files, *pair) == 0
     sets = strategy_from(str(files / "out"), Rig.of(model).shape).skip_sets()

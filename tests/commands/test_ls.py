@@ -11,15 +11,6 @@ from specframe.contract.selector import Traits
 from specframe.errors import UnknownStrategy
 
 
-def test_ls_lists_the_strategies_also_as_json(monkeypatch, tmp_path, capsys):
-    target = tmp_path / "strategies.json"
-    assert specframe(monkeypatch, "ls", "--json", str(target)) == 0
-    assert "autoregressive" in capsys.readouterr().out
-    found = json.loads(target.read_text(encoding="utf-8"))["selectors"]
-    assert found["fixed"]["class"] == "specframe.strategies.fixed:FixedSkips"
-    assert list(tmp_path.iterdir()) == [target]
-
-
 def test_ls_shows_a_broken_plug_in_and_the_others(monkeypatch, tmp_path):
     from specframe.contract import registry
 
@@ -39,7 +30,7 @@ def test_ls_shows_a_broken_plug_in_and_the_others(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", strategy_names())
-def test_the_columns_of_a_strategy_are_its_class_s_own(name):
+def test_every_strategy_class_defines_its_own_traits(name):
     found = strategy_class(name)
     assert isinstance(vars(found).get("traits"), Traits)
 
@@ -47,7 +38,9 @@ def test_the_columns_of_a_strategy_are_its_class_s_own(name):
 def test_ls_shows_every_column(monkeypatch, capsys, tmp_path):
     target = tmp_path / "selectors.json"
     assert specframe(monkeypatch, "ls", "--json", target) == 0
+    assert list(tmp_path.iterdir()) == [target]
     rows = json.loads(target.read_text(encoding="utf-8"))["selectors"]
+    assert rows["fixed"]["class"] == "specframe.strategies.fixed:FixedSkips"
     assert sorted(rows) == strategy_names()
     columns = {f.name for f in fields(Traits)} - {"split", "prompts"}
     for name, row in rows.items():

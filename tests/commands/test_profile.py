@@ -35,7 +35,7 @@ def figures(path):
 
 
 @pytest.mark.slow
-def test_a_profile_is_shown_drawn_and_written(monkeypatch, capsys, tmp_path):
+def test_a_profile_is_printed_plotted_and_written(monkeypatch, capsys, tmp_path):
     files = ("--json", "p.json", "--plot", "p.png")
     assert specframe(monkeypatch, "profile", "--model", "any", *GRID, *files) == 0
     shown = capsys.readouterr().out
@@ -64,7 +64,7 @@ def test_each_state_of_a_sublayer_has_a_line_and_its_figures(monkeypatch, capsys
     assert all(low["attention_bytes"] > 0 and low["mlp_bytes"] > 0 for low in kind["low"])
 
 
-def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
+def test_a_stored_profile_is_used_unless_again_is_given(monkeypatch, tmp_path):
     written = []
     for extra in ((), (), ("--again",)):
         assert specframe(monkeypatch, "profile", *GRID, "--json", "p.json", *extra) == 0
@@ -76,34 +76,22 @@ def test_a_kept_profile_is_used_unless_asked_again(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("profile", "--contexts", "a,b"), "'contexts' parameter of profile"),
-        (("profile", "--contexts", "0,8"), "'contexts' parameter of profile"),
-        (("profile", "--rows", "4,-1"), "'rows' parameter of profile"),
-        (("profile", "--device", "tpu"), "cpu or cuda"),
-        (("predict", "--contexts", "a,b"), "'contexts' parameter of predict"),
-        (("predict", "--contexts", "0"), "'contexts' parameter of predict"),
-        (("predict", "--device", "tpu", "--prompts", "random"), "cpu or cuda"),
-        (("predict", "--prompts", "testbed", "--contexts", "16"), "need a tokenizer"),
-        (("profile", "--json", "no/such/p.json"), "cannot be written"),
-        (("profile", "--plot", "no/such/p.png"), "cannot be written"),
-        (("profile", *GRID, "--plot", "p.unknown"), "must end in .png or"),
-        (("predict", "--model", "some/hub-id", "--contexts", "16"), "Ask for random ones"),
-        (("predict", "--strategy", "knapspek", "--prompts", "random"), "no strategy named"),
-        (("predict", "--selector", "knapspek", "--prompts", "random"), "no strategy named"),
-        (("predict", "--selector", "fixed", "--strategy", "swift"), "Keep --strategy."),
-        (("predict", "--prompts", "missing.txt"), "cannot be read"),
+        (("--prompts", "testbed"), "need a tokenizer"),
+        (("--model", "some/hub-id"), "Use random prompts"),
     ],
 )
-def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys, arguments, message):
-    assert specframe(monkeypatch, *arguments) == 2
-    printed = capsys.readouterr()
-    assert message in printed.err
-    assert printed.err.count("\n") == 1
+def test_without_a_tokenizer_only_random_prompts_are_possible(
+    monkeypatch, capsys, arguments, message
+):
+    assert specframe(monkeypatch, "predict", "--contexts", "16", *arguments) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 @pytest.mark.parametrize("command", ["profile", "predict"])
-def test_a_missing_gpu_is_said_before_the_work(monkeypatch, capsys, command):
+def test_a_missing_gpu_is_an_error_before_the_work(monkeypatch, capsys, command):
     replace_load(monkeypatch, None)
     assert specframe(monkeypatch, command, "--device", "cuda") == 2
     assert "finds none here" in capsys.readouterr().err
@@ -128,7 +116,7 @@ def test_a_composed_shape_says_what_is_simulated(monkeypatch, capsys, tmp_path):
     assert four["bytes"] == 5 * layer + found["low_heads"][0]["head_bytes"]
 
 
-def test_a_prediction_says_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):
+def test_a_prediction_shows_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):
     plan = ("--set", "attention=1,2", "--set", "draft=3", "--set", "confidence=0")
     where = ("--prompts", "random", "--contexts", "16", "--count", "3", "--new-tokens", "16")
     assert specframe(monkeypatch, "predict", *where, *plan, "--json", "c.json") == 0
@@ -144,7 +132,7 @@ def test_a_prediction_says_go_or_no_go_and_hours(monkeypatch, capsys, tmp_path):
     assert found["go"] == go
 
 
-def test_a_prediction_tells_the_precision_of_drafts_and_its_memory(monkeypatch, capsys, tmp_path):
+def test_a_prediction_shows_the_precision_of_drafts_and_its_memory(monkeypatch, capsys, tmp_path):
     where = ("--prompts", "random", "--contexts", "16", "--count", "2", "--new-tokens", "16")
     low = ("--set", "draft_bits=4", "--json", "c.json")
     assert specframe(monkeypatch, "predict", *where, *low) == 0

@@ -7,7 +7,7 @@ from specframe.commands import comparing
 from specframe.commands.progress import Progress as OneLine
 
 
-def test_a_comparison_tells_no_time_before_an_answer_is_timed(monkeypatch, capsys):
+def test_a_comparison_shows_no_time_before_a_generation_is_timed(monkeypatch, capsys):
     clock = TickingClock(monkeypatch, ("specframe.commands.comparing",))
     progress = comparing._Progress()
     clock.now = 60.0  # of calibration
@@ -15,10 +15,10 @@ def test_a_comparison_tells_no_time_before_an_answer_is_timed(monkeypatch, capsy
     assert capsys.readouterr().err == ""
     clock.now = 80.0
     progress(Progress(5, 13, "fixed", "sql/1"))
-    assert capsys.readouterr().err == "5 of 13 answers, 80 s left\n"
+    assert capsys.readouterr().err == "5 of 13 generations, 80 s left\n"
 
 
-def test_a_calibration_tells_the_time_left_when_something_is_done(monkeypatch, capsys):
+def test_a_calibration_shows_the_time_left_once_something_is_done(monkeypatch, capsys):
     clock = TickingClock(monkeypatch, ("specframe.commands.progress",))
     progress = OneLine()
     clock.now = 6.0

@@ -1,8 +1,9 @@
-"""`specframe round`: weights are fitted once, judged on other prompts, and kept if better."""
+"""`specframe round`: weights are fitted once, tested on other prompts, stored if better."""
 
 import json
 
 import pytest
+from doubles.bad_places import Letters
 from doubles.command_line import specframe
 from doubles.tiny import Tiny, tiny_model
 
@@ -10,13 +11,6 @@ from specframe.calibration import rounding
 from specframe.doors.loading import Loaded
 from specframe.executors.kept_rounding import rounding_file
 from specframe.types import Estimate
-
-
-class Letters:
-    """A tokenizer of letters; its kind is enough for prompts."""
-
-    def __call__(self, text):
-        return {"input_ids": [1 + ord(letter) % 20 for letter in text]}
 
 
 @pytest.fixture
@@ -41,7 +35,7 @@ def figures(arguments):
 
 
 def accepted(monkeypatch, nearest, fitted):
-    """What the two judgements find."""
+    """Set the acceptance of nearest and of fitted rounding."""
     found = iter((nearest, fitted))
 
     def estimate(hits, count):
@@ -50,27 +44,27 @@ def accepted(monkeypatch, nearest, fitted):
     monkeypatch.setattr(rounding.Estimate, "of_share", staticmethod(estimate))
 
 
-def test_better_weights_are_kept_and_not_made_twice(monkeypatch, capsys, model, arguments):
+def test_better_weights_are_stored_and_not_made_twice(monkeypatch, capsys, model, arguments):
     accepted(monkeypatch, 0.8, 0.9)
     assert specframe(monkeypatch, "round", *arguments) == 0
     assert rounding_file(model).is_file()
-    told = figures(arguments)
-    assert (told["acceptance_nearest"], told["acceptance_fitted"]) == (0.8, 0.9)
-    assert told["kept"]
-    assert told["weights"] == 15
+    found = figures(arguments)
+    assert (found["acceptance_nearest"], found["acceptance_fitted"]) == (0.8, 0.9)
+    assert found["kept"]
+    assert found["weights"] == 15
     assert specframe(monkeypatch, "round", *arguments) == 0
-    assert "kept already" in capsys.readouterr().out
+    assert "stored already" in capsys.readouterr().out
     assert not figures(arguments)["fitted"]
 
 
-def test_worse_weights_are_not_kept(monkeypatch, capsys, model, arguments):
+def test_worse_weights_are_not_stored(monkeypatch, capsys, model, arguments):
     accepted(monkeypatch, 0.9, 0.8)
     assert specframe(monkeypatch, "round", *arguments) == 0
     assert not rounding_file(model).exists()
-    assert "nothing is kept" in capsys.readouterr().out
+    assert "Nothing is stored" in capsys.readouterr().out
 
 
-def test_they_are_judged_on_prompts_that_they_were_not_fitted_to(monkeypatch, model, arguments):
+def test_weights_are_tested_on_prompts_that_they_were_not_fitted_to(monkeypatch, model, arguments):
     seen = {}
 
     def note(model, executor, answers, unseen, tell):

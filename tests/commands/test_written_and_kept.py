@@ -1,4 +1,4 @@
-"""What commands write, what they keep, and what they tell meanwhile."""
+"""Files that commands write, and progress that they print."""
 
 import json
 import os
@@ -18,11 +18,7 @@ import specframe
 from specframe.bench.run_folder import RunFolder
 from specframe.costs.model import CostModel
 from specframe.doors.loading import Loaded
-from specframe.errors import (
-    ArtefactError,
-    CalibrationMismatch,
-    InvalidRequest,
-)
+from specframe.errors import ArtefactError, CalibrationMismatch, InvalidRequest
 from specframe.profilers.latency import LatencyProfile
 from specframe.profilers.store import find_profile, keep_profile
 from specframe.rig import Rig
@@ -55,7 +51,7 @@ def test_a_pipe_is_written_to(figures, tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_device_is_written_to_and_stays(figures, monkeypatch):
+def test_a_device_is_written_to_and_not_replaced(figures, monkeypatch):
     assert figures("/dev/null") == 0
     assert Path("/dev/null").is_char_device()
 
@@ -134,7 +130,7 @@ def test_a_profile_of_a_few_contexts_does_not_replace_one_of_many(tmp_path, monk
         assert find_profile({"machine": "m"}).seconds == kept_now
 
 
-def test_a_command_computes_with_the_dtype_and_threads_that_are_asked_for(monkeypatch):
+def test_a_command_uses_the_given_dtype_and_threads(monkeypatch):
     given = {}
 
     def load(name, **named):
@@ -148,7 +144,7 @@ def test_a_command_computes_with_the_dtype_and_threads_that_are_asked_for(monkey
     assert torch.get_num_threads() == 1
 
 
-def test_pricing_on_first_use_tells_how_far_it_is(monkeypatch, capsys):
+def test_pricing_on_first_use_shows_its_progress(monkeypatch, capsys):
     monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
 
     def measured(*_, progress, **__):
@@ -162,20 +158,20 @@ def test_pricing_on_first_use_tells_how_far_it_is(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "told"),
+    ("strategy", "reason"),
     [
         ("knapspec", "not drafting in 6 of 6 rounds: best plan predicted"),
-        ("fixed --set draft=0", "fixed found nothing to draft with for this prompt"),
+        ("fixed --set draft=0", "fixed drafted nothing for this prompt"),
         ("autoregressive", "nothing was drafted; "),
     ],
 )
-def test_a_generation_without_drafts_says_why(monkeypatch, capsys, strategy, told):
+def test_a_generation_without_drafts_says_why(monkeypatch, capsys, strategy, reason):
     monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), Letters()))
     costly = replace(CostModel.even(TINY.layers), step_seconds=100.0)
     profile = SimpleNamespace(costs=costly, warnings=())
     monkeypatch.setattr("specframe.rig.measured_profile", lambda *_, **__: profile)
     arguments = ("generate", "hi", "--strategy", *strategy.split(), "--max-new-tokens", "7")
     assert specframe_command(monkeypatch, *arguments) == 0
-    told_at_all = capsys.readouterr().err
-    assert told in told_at_all
-    assert "of 0 drafted" not in told_at_all
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert "of 0 drafted" not in printed

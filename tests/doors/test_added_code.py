@@ -1,4 +1,4 @@
-"""Hooks and patches of a model's modules are obeyed or refused, never ignored."""
+"""Hooks and patches of a model's modules are run or refused, never ignored."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def speculator(model):
 
 
 def steer(strength=3.0):
-    """A forward hook that moves what its module returns."""
+    """A forward hook that changes the output of its module."""
     direction = torch.linspace(-strength, strength, 32, dtype=torch.float64)
 
     def move(module, args, output):
@@ -102,21 +102,24 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
-def test_code_on_a_part_is_obeyed_whether_it_came_before_or_after(model, change, late):
-    strategy = FixedSkips(SkipSet.from_sublayers(3, [2, 3]), StopRule(4))
-    before = model.generate(PROMPT, do_sample=False, max_new_tokens=NEW)
-    if late:
-        speculator = SelfSpeculator(model, strategy)
-        assert speculator.generate(PROMPT, max_new_tokens=NEW).stats.executor == "fused"
-        CHANGES[change](model)
-    else:
-        CHANGES[change](model)
-        speculator = SelfSpeculator(model, strategy)
+def test_code_that_is_added_to_a_part_later_is_run(model, speculator, change):
+    fused = speculator.generate(PROMPT, max_new_tokens=NEW)
+    assert fused.stats.executor == "fused"
+    CHANGES[change](model)
     library = model.generate(PROMPT, do_sample=False, max_new_tokens=NEW)
-    assert not torch.equal(before, library)
+    assert not torch.equal(fused.sequences, library)
     output = speculator.generate(PROMPT, max_new_tokens=NEW)
+    assert torch.equal(output.sequences, library)
+    assert output.stats.executor.startswith("module (not fused: ")
+
+
+@pytest.mark.parametrize("change", ["hook on an MLP", "pruned", "adapter", "another MLP class"])
+def test_code_that_was_added_to_a_part_before_is_run(model, change):
+    CHANGES[change](model)
+    strategy = FixedSkips(SkipSet.from_sublayers(3, [2, 3]), StopRule(4))
+    library = model.generate(PROMPT, do_sample=False, max_new_tokens=NEW)
+    output = SelfSpeculator(model, strategy).generate(PROMPT, max_new_tokens=NEW)
     assert torch.equal(output.sequences, library)
     assert output.stats.executor.startswith("module (not fused: ")
     method = custom_generate(strategy)
@@ -179,7 +182,7 @@ def test_an_executor_refuses_a_hook_that_it_would_ignore(model, make):
         executor.new_cache(8)
 
 
-def test_a_module_that_replaces_a_walked_one_is_walked(model, speculator):
+def test_a_module_that_replaces_another_is_run(model, speculator):
     model.model.layers[1].mlp.register_forward_hook(steer())
     executor = speculator.executor
     speculator.generate(PROMPT, max_new_tokens=2)
@@ -193,7 +196,7 @@ def test_a_module_that_replaces_a_walked_one_is_walked(model, speculator):
 
 
 def compiled(forward):
-    """What `torch.compile` returns, as far as it can be told from other functions."""
+    """A function with the attribute that `torch.compile` sets."""
 
     def run(*args, **kwargs):
         return forward(*args, **kwargs)
@@ -211,7 +214,7 @@ def test_what_changes_no_result_keeps_the_fused_executor(model, speculator):
     assert speculator.generate(PROMPT, max_new_tokens=2).stats.executor == "fused"
 
 
-def test_what_transformers_adds_to_share_a_module_among_processes_does_not_count(model):
+def test_code_of_transformers_for_tensor_parallelism_does_not_count(model):
     norm = model.model.norm
     norm.forward = lambda *given: type(norm).forward(norm, *given)
     assert added_code(model.named_modules()) == "model.norm has a replaced forward method"
@@ -219,7 +222,7 @@ def test_what_transformers_adds_to_share_a_module_among_processes_does_not_count
     assert added_code(model.named_modules()) is None
 
 
-def test_attention_of_the_users_own_is_not_fused(model):
+def test_custom_attention_is_not_fused(model):
     AttentionInterface.register("mine", lambda *args, **kwargs: sdpa_attention_forward(*args))
     model.config._attn_implementation = "mine"
     with pytest.raises(UnsupportedModel, match="'mine' does not accept"):
@@ -249,11 +252,11 @@ class Hooked(LlamaForCausalLM):
         self.model.layers[0].mlp.register_forward_hook(steer())
 
 
-def test_the_doctor_says_that_a_hook_is_obeyed(model, tmp_path, monkeypatch):
+def test_the_doctor_says_that_a_hook_is_run(model, tmp_path, monkeypatch):
     model.save_pretrained(tmp_path)
     monkeypatch.setattr(
         "specframe.doors.loading.load_model", lambda name: Hooked(model.config).double().eval()
     )
-    told = report(diagnose(str(tmp_path)))
-    assert "module (not fused: model.layers.0.mlp has a forward hook)" in told
-    assert "not checked, since model.layers.0.mlp has a forward hook" in told
+    printed = report(diagnose(str(tmp_path)))
+    assert "module (not fused: model.layers.0.mlp has a forward hook)" in printed
+    assert "not checked, since model.layers.0.mlp has a forward hook" in printed

@@ -1,4 +1,4 @@
-"""How many tokens may be generated, from each way to say it."""
+"""How many tokens are generated, by each argument for it."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def budget(prompt, **given):
         (30, {}, 10),
     ],
 )
-def test_the_budget_is_what_was_asked_for(prompt, given, wanted):
+def test_the_budget_is_the_requested_number_of_tokens(prompt, given, wanted):
     assert budget(prompt, **given) == wanted
 
 
@@ -49,13 +49,13 @@ def test_more_than_the_positions_is_refused_with_what_is_possible(prompt, given,
         budget(prompt, **given)
 
 
-def test_a_length_that_the_prompt_has_reached_leaves_nothing_to_generate():
+def test_a_length_that_the_prompt_has_reached_is_refused():
     with pytest.raises(InvalidRequest, match="must be at least 1"):
         budget(12, max_length=12)
 
 
 def least_lengths(**given):
-    """Lengths, prompt included, before which no answer of a prompt of 5 tokens may end."""
+    """Minimum lengths, including a prompt of 5 tokens."""
     model = tiny_model(Tiny(positions=POSITIONS))
     law = resolve(model, [1] * 5, POSITIONS, CPU, eos_token_id=2, **given).law
     kept = [one for one in law.processors if isinstance(one, MinLengthLogitsProcessor)]
@@ -72,11 +72,11 @@ def least_lengths(**given):
         ({"min_new_tokens": 4, "padding": 3}, [9]),
     ],
 )
-def test_the_least_length_leaves_padding_out(given, wanted):
+def test_the_minimum_length_does_not_count_padding(given, wanted):
     assert least_lengths(**given) == wanted
 
 
-def test_rows_end_with_token_0_where_the_model_names_none_to_fill_them():
+def test_rows_are_padded_with_token_0_if_the_model_has_no_padding_token():
     model = tiny_model(Tiny(positions=POSITIONS))
     model.generation_config.pad_token_id = None
     assert resolve(model, [1], POSITIONS, CPU, max_new_tokens=1).pad == 0

@@ -45,11 +45,11 @@ def test_a_supported_model_is_described(
 ):
     figures = tmp_path / "doctor.json"
     assert specframe(monkeypatch, "doctor", folders[name], "--json", str(figures)) == 0
-    told = json.loads(figures.read_text())
-    assert told["supported"] is True
-    assert told["refusal"] is None
-    assert told["family"] == name
-    support = told["support"]
+    found = json.loads(figures.read_text())
+    assert found["supported"] is True
+    assert found["refusal"] is None
+    assert found["family"] == name
+    support = found["support"]
     assert (support["executor"], support["layout"]) == (executor, layout)
     assert support["dtype"] == "float32"
     assert support["cache_bytes_per_1000_tokens"] == cache
@@ -60,7 +60,7 @@ def test_a_supported_model_is_described(
     assert compiled == executor_of(folders[name]).compiled
     assert (support["why_not_fused"] is None) == (executor == "fused")
     assert support["exact"] == ("near-ties" not in support["exactness"])
-    assert told["versions"]["torch"] == torch.__version__
+    assert found["versions"]["torch"] == torch.__version__
     printed = capsys.readouterr().out
     for line in ("supported:", "executor:", "exactness:", "cache:", "transformers:", "hnswlib:"):
         assert line in printed
@@ -80,7 +80,7 @@ def test_the_memory_of_low_bit_copies_is_what_a_draft_makes(folders):
     assert low.share["4"] == pytest.approx(low.bytes["4"] / weights)
 
 
-def test_a_model_that_cannot_be_lowered_says_why(folders, monkeypatch):
+def test_the_doctor_says_why_a_model_has_no_low_bit_copies(folders, monkeypatch):
     why = "its weights are quantised already"
     monkeypatch.setattr(
         "specframe.executors.fused.executor.FusedExecutor.refuses_low", lambda s: why
@@ -92,7 +92,7 @@ def test_a_model_that_cannot_be_lowered_says_why(folders, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "reason"), [("mamba", "recurrent or hybrid state"), ("bloom", "no known layout")]
 )
-def test_an_unsupported_model_is_told_with_its_reason_and_status_two(
+def test_an_unsupported_model_is_reported_with_its_reason_and_status_two(
     name, reason, folders, tmp_path, monkeypatch, capsys
 ):
     figures = tmp_path / "doctor.json"
@@ -102,13 +102,13 @@ def test_an_unsupported_model_is_told_with_its_reason_and_status_two(
     assert reason in captured.err
     assert reason in captured.out
     assert "transformers:" in captured.out
-    told = json.loads(figures.read_text())
-    assert told["supported"] is False
-    assert told["support"] is None
-    assert reason in told["refusal"]
+    found = json.loads(figures.read_text())
+    assert found["supported"] is False
+    assert found["support"] is None
+    assert reason in found["refusal"]
 
 
-def test_weights_are_not_loaded_where_the_config_already_refuses(folders, tmp_path):
+def test_weights_are_not_loaded_if_the_config_is_not_supported(folders, tmp_path):
     bare = tmp_path / "bare"
     bare.mkdir()
     (bare / "config.json").write_bytes((Path(folders["mamba"]) / "config.json").read_bytes())
@@ -123,7 +123,7 @@ def test_a_missing_model_is_one_line_and_status_two(tmp_path, monkeypatch, capsy
     assert captured.out == ""
 
 
-def test_a_folder_without_weights_is_said_to_be_one(tmp_path, folders, monkeypatch, capsys):
+def test_a_folder_without_weights_is_refused(tmp_path, folders, monkeypatch, capsys):
     bare = tmp_path / "bare"
     bare.mkdir()
     (bare / "config.json").write_bytes((Path(folders["llama"]) / "config.json").read_bytes())
@@ -139,9 +139,7 @@ def test_the_report_names_every_package_installed_or_not(folders):
         assert line.endswith(found or "not installed")
 
 
-def test_where_rows_are_not_computed_alike_the_doctor_says_what_may_help(
-    folders, tmp_path, monkeypatch
-):
+def test_the_doctor_gives_advice_if_rows_are_not_bit_identical(folders, tmp_path, monkeypatch):
     monkeypatch.setattr("specframe.executors.fused.executor.native_sublayers", lambda model: None)
     assert "strict=True" in report(diagnose(folders["llama"]))
     half = save_tiny_model("gpt2", tmp_path / "half", torch.bfloat16)

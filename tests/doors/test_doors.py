@@ -7,14 +7,9 @@ import pytest
 import torch
 from doubles.strategies import Answering
 from doubles.written_lab import plain_costs
-from tokenizers import Tokenizer
-from tokenizers.decoders import Fuse
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
-    PreTrainedTokenizerFast,
     StoppingCriteria,
     StoppingCriteriaList,
     TextStreamer,
@@ -55,7 +50,7 @@ def strategy() -> FixedSkips:
 
 @pytest.fixture
 def by_door(model, strategy):
-    """The library's `generate`, greedy unless told otherwise, through the door."""
+    """The library's `generate` with a strategy, greedy by default."""
 
     def run(count=12, door=(), **given):
         method = specframe.custom_generate(strategy, **dict(door))
@@ -80,13 +75,8 @@ class Recorder(BaseStreamer):
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> PreTrainedTokenizerFast:
-    """Token i is one character."""
-    letters = {chr(40 + i): i for i in range(64)}
-    letterwise = Tokenizer(WordLevel(letters, unk_token="("))
-    letterwise.pre_tokenizer = Split("", "isolated")
-    letterwise.decoder = Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=letterwise)
+def tokenizer(letters):
+    return letters("(", 64)
 
 
 class StopAtLength(StoppingCriteria):
@@ -95,11 +85,6 @@ class StopAtLength(StoppingCriteria):
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
         return torch.tensor([input_ids.shape[1] >= self.length])
-
-
-def test_the_library_generates_the_same_tokens_through_the_door(model, by_door):
-    plain = model.generate(PROMPT, max_new_tokens=24, do_sample=False)
-    assert torch.equal(plain, by_door(24))
 
 
 class Pricing(FixedSkips):
@@ -113,7 +98,7 @@ class Pricing(FixedSkips):
         return Answering(lambda context: self.seen.append(context.costs) or planner.plan(context))
 
 
-def test_every_door_hands_on_the_machines_prices(model, strategy):
+def test_every_door_passes_the_prices_on(model, strategy):
     costs, chosen = plain_costs(3), Pricing(strategy.skips, strategy.stop)
     method = specframe.custom_generate(chosen, costs=costs)
     Pricing.seen.clear()
@@ -123,7 +108,7 @@ def test_every_door_hands_on_the_machines_prices(model, strategy):
     assert all(seen is costs for seen in Pricing.seen)
 
 
-def test_the_door_returns_the_output_object_when_the_library_is_asked_for_it(by_door):
+def test_the_door_returns_an_output_object_on_request(by_door):
     output = by_door(8, return_dict_in_generate=True)
     assert output.sequences.shape[1] == PROMPT.shape[1] + 8
     assert output.stats.new_tokens == 8
@@ -178,7 +163,7 @@ def _stops(model: LlamaForCausalLM) -> Iterator[tuple[int, str]]:
 
 def test_a_stop_string_cuts_inside_an_accepted_block(model, strategy, tokenizer):
     tokens = _plain_tokens(model)
-    for _, string in list(_stops(model))[:12]:
+    for _, string in list(_stops(model))[:6]:
         output = specframe.generate(
             model,
             PROMPT,
@@ -204,8 +189,8 @@ def test_stop_strings_without_a_tokenizer_are_refused_with_the_remedy(model, str
         specframe.generate(model, PROMPT, strategy=strategy, stop_strings=["a"])
 
 
-@pytest.mark.parametrize("length", range(6, 16))
-def test_a_stopping_criterion_is_asked_after_every_token_of_a_block(model, strategy, length):
+@pytest.mark.parametrize("length", [6, 7, 9, 10, 15])
+def test_a_stopping_criterion_is_checked_after_every_token_of_a_block(model, strategy, length):
     criteria = StoppingCriteriaList([StopAtLength(length)])
     output = specframe.generate(
         model, PROMPT, strategy=strategy, stopping_criteria=criteria, max_new_tokens=30

@@ -1,4 +1,4 @@
-"""Exported folders, as transformers itself loads and runs them."""
+"""Exported folders, loaded and run by transformers."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ TINY = Tiny(layers=3, hidden=32, dtype=torch.float32)
 
 @pytest.fixture(scope="module", autouse=True)
 def own_modules(tmp_path_factory):
-    """Where transformers keeps copies of the code that it runs."""
+    """A folder for the copies of code that transformers makes."""
     place = str(tmp_path_factory.mktemp("modules"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", place)
@@ -48,7 +48,7 @@ def calibrated(model, tmp_path):
 
 
 class Streamed:
-    """A streamer that keeps what it is given."""
+    """A streamer that keeps its tokens."""
 
     def __init__(self):
         self.tokens, self.ended = [], False
@@ -60,7 +60,7 @@ class Streamed:
         self.ended = True
 
 
-def asked(model, folder=None, **kwargs):
+def generated(model, folder=None, **kwargs):
     settings = {"max_new_tokens": 12, "do_sample": False, **kwargs}
     if folder is not None:
         settings |= {"custom_generate": str(folder), "trust_remote_code": True}
@@ -88,56 +88,56 @@ def drafted(monkeypatch):
     return counts
 
 
-def test_transformers_loads_a_calibrated_folder_and_gives_its_own_tokens(
+def test_transformers_loads_a_calibrated_folder_and_generates_the_same_tokens(
     model, calibrated, tmp_path, drafted
 ):
     assert export(tmp_path / "door", str(calibrated)) == "calibrated"
-    assert torch.equal(asked(model, tmp_path / "door"), asked(model))
+    assert torch.equal(generated(model, tmp_path / "door"), generated(model))
     assert drafted[0] > 0
 
 
-def test_the_door_needs_neither_the_calibrated_folder_nor_its_place(model, calibrated, tmp_path):
+def test_an_exported_folder_does_not_need_the_calibrated_folder(model, calibrated, tmp_path):
     export(tmp_path / "door", str(calibrated))
     (tmp_path / "door").rename(tmp_path / "elsewhere")
     (calibrated / "manifest.json").unlink()
-    assert torch.equal(asked(model, tmp_path / "elsewhere"), asked(model))
+    assert torch.equal(generated(model, tmp_path / "elsewhere"), generated(model))
 
 
 def test_a_calibration_for_other_weights_is_refused(calibrated, tmp_path):
     export(tmp_path / "door", str(calibrated))
     other = tiny_model(Tiny(layers=3, hidden=32, dtype=torch.float32, seed=1))
     with pytest.raises(CalibrationMismatch, match="parameters"):
-        asked(other, tmp_path / "door")
+        generated(other, tmp_path / "door")
 
 
 def test_a_name_is_exported_with_its_settings(model, tmp_path, drafted):
     export(tmp_path / "door", "random-skip:faithful+draft_stop=length:3")
     text = (tmp_path / "door" / "custom_generate" / "strategy.py").read_text()
     assert "ENTRY = 'random-skip:faithful+draft_stop=length:3'" in text
-    assert torch.equal(asked(model, tmp_path / "door"), asked(model))
+    assert torch.equal(generated(model, tmp_path / "door"), generated(model))
     assert drafted[0] > 0
 
 
 def test_arguments_of_generate_are_honoured(model, calibrated, tmp_path):
     export(tmp_path / "door", str(calibrated))
     settings = {"repetition_penalty": 1.5, "bad_words_ids": [[3]]}
-    expected = asked(model, **settings)
-    assert not torch.equal(expected, asked(model))
-    assert torch.equal(asked(model, tmp_path / "door", **settings), expected)
+    expected = generated(model, **settings)
+    assert not torch.equal(expected, generated(model))
+    assert torch.equal(generated(model, tmp_path / "door", **settings), expected)
 
     streamed = Streamed()
-    answer = asked(model, tmp_path / "door", streamer=streamed)
+    answer = generated(model, tmp_path / "door", streamer=streamed)
     assert streamed.tokens == answer[0].tolist()
     assert streamed.ended
 
 
-def test_in_a_models_folder_the_models_own_generate_becomes_the_strategys(
+def test_in_a_models_folder_the_models_own_generate_uses_the_strategy(
     model, calibrated, tmp_path, drafted
 ):
     model.save_pretrained(tmp_path / "model")
     export(tmp_path / "model", str(calibrated))
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model", trust_remote_code=True)
-    assert torch.equal(asked(loaded), asked(model))
+    assert torch.equal(generated(loaded), generated(model))
     assert drafted[0] > 0
 
 
@@ -155,7 +155,7 @@ def test_what_cannot_be_exported_is_refused(calibrated, tmp_path, monkeypatch):
     assert not (tmp_path / "door").exists()
 
 
-def test_the_command_says_how_to_use_what_it_wrote(monkeypatch, capsys, calibrated, tmp_path):
+def test_the_command_prints_how_to_use_the_folder(monkeypatch, capsys, calibrated, tmp_path):
     assert specframe(monkeypatch, "export", tmp_path / "door", "--strategy", calibrated) == 0
     assert f'custom_generate="{tmp_path / "door"}", trust_remote_code=True' in (
         capsys.readouterr().out

@@ -7,11 +7,6 @@ import pytest
 import torch
 from doubles.command_line import specframe
 from doubles.tiny import Tiny, tiny_model
-from tokenizers import Tokenizer
-from tokenizers.decoders import Fuse
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
-from transformers import PreTrainedTokenizerFast
 
 TASK = """
 task: {name}
@@ -39,20 +34,15 @@ def test_without_lm_eval_the_command_says_what_to_install(monkeypatch, capsys):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A folder with a model, its tokenizer and two tasks; nothing is asked of the network."""
+def place(tmp_path, monkeypatch, letters):
+    """A folder with a model, its tokenizer and two tasks; the network is not used."""
     pytest.importorskip("lm_eval", reason="lm-eval is not installed: specframe[lm-eval]")
     pytest.importorskip("accelerate")
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     tiny_model(Tiny(layers=3, hidden=32, dtype=torch.float32)).save_pretrained(tmp_path / "model")
-    letters = Tokenizer(WordLevel({chr(97 + i): i for i in range(23)}, unk_token="a"))
-    letters.pre_tokenizer = Split("", "isolated")
-    letters.decoder = Fuse()
-    PreTrainedTokenizerFast(tokenizer_object=letters, pad_token="a", eos_token="w").save_pretrained(
-        tmp_path / "model"
-    )
+    letters("a", 23, pad_token="a", eos_token="w").save_pretrained(tmp_path / "model")
     rows = [{"question": text, "gold": 1, "word": "rt"} for text in QUESTIONS]
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -70,14 +60,8 @@ def place(tmp_path, monkeypatch):
 def evaluated(place, monkeypatch, model, more="", *arguments):
     """Results and samples, as lm-eval writes them."""
     out = place / f"out-{model}{len(more)}"
-    given = (
-        "--model",
-        model,
-        "--model_args",
-        f"pretrained={place / 'model'}{more}",
-        "--device",
-        "cpu",
-    )
+    given = ("--model", model, "--model_args", f"pretrained={place / 'model'}{more}")
+    given += ("--device", "cpu")
     given += ("--tasks", "choices,words", "--include_path", place / "tasks", *arguments)
     given += ("--output_path", out, "--log_samples")
     assert specframe(monkeypatch, "lm-eval", *given) == 0
@@ -86,7 +70,7 @@ def evaluated(place, monkeypatch, model, more="", *arguments):
     return json.loads(results.read_text()), samples
 
 
-def answers(samples):
+def outputs(samples):
     rows = [json.loads(line) for _, text in sorted(samples.items()) for line in text.splitlines()]
     return [(row["doc_id"], row["resps"]) for row in rows]
 
@@ -94,13 +78,13 @@ def answers(samples):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("batch", ["1", "3"])
-def test_scores_and_answers_are_those_of_hf(place, monkeypatch, batch):
+def test_scores_and_outputs_are_those_of_hf(place, monkeypatch, batch):
     expected, own = evaluated(place, monkeypatch, "hf", "", "--batch_size", batch)
     strategy = ",strategy=random-skip:faithful"
     found, drafted = evaluated(place, monkeypatch, "specframe", strategy, "--batch_size", batch)
     assert found["results"] == expected["results"]
-    assert answers(drafted) == answers(own)
-    told = found["config"]["specframe"]
-    assert told["strategy"] == "random-skip:faithful"
-    assert told["drafted"] > 0
-    assert told["tokens"] > 0
+    assert outputs(drafted) == outputs(own)
+    figures = found["config"]["specframe"]
+    assert figures["strategy"] == "random-skip:faithful"
+    assert figures["drafted"] > 0
+    assert figures["tokens"] > 0

@@ -43,18 +43,18 @@ def test_a_model_that_is_made_here_takes_no_arguments(name):
         load(name, revision="main", dtype="float32")
 
 
-def test_a_model_that_is_made_here_has_the_dtype_that_is_asked_for():
+def test_a_model_that_is_made_here_has_the_given_dtype():
     assert load("planted-19M", dtype="float32").model.dtype == torch.float32
 
 
-def test_the_tokenizer_comes_from_where_the_model_does(monkeypatch):
+def test_model_and_tokenizer_come_from_the_same_source(monkeypatch):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    asked = {}
+    given_to = {}
 
     def remember(what):
         def from_pretrained(name, **given):
-            asked[what] = given
+            given_to[what] = given
             found = torch.nn.Linear(1, 1)
             return (
                 (found, {"missing_keys": set()}) if given.pop("output_loading_info", 0) else found
@@ -66,12 +66,12 @@ def test_the_tokenizer_comes_from_where_the_model_does(monkeypatch):
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", remember("tokenizer"))
     source = {"revision": "v2", "local_files_only": True, "trust_remote_code": False}
     load("some/model", **source, device_map="cpu")
-    assert asked["tokenizer"] == source
-    assert asked["model"] == {"dtype": "auto", "device_map": "cpu", **source}
+    assert given_to["tokenizer"] == source
+    assert given_to["model"] == {"dtype": "auto", "device_map": "cpu", **source}
 
 
 @pytest.mark.parametrize("error", [KeyError("mamba9"), ImportError("No module named 'tiktoken'.")])
-def test_whatever_the_library_complains_of_is_a_refusal(error, monkeypatch):
+def test_any_error_of_the_library_is_a_typed_error(error, monkeypatch):
     from transformers import AutoConfig, AutoModelForCausalLM
 
     def refuse(name, **given):
@@ -87,7 +87,7 @@ def test_whatever_the_library_complains_of_is_a_refusal(error, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("size", "change", "told"),
+    ("size", "change", "message"),
     [
         (None, {"num_hidden_layers": 9}, r"lack \d+ of the model's weights, 'model.layers"),
         (None, {"hidden_size": 64}, "No model .* can be loaded"),
@@ -96,13 +96,13 @@ def test_whatever_the_library_complains_of_is_a_refusal(error, monkeypatch):
     ],
     ids=["more layers", "wider", "empty", "cut off"],
 )
-def test_weights_that_are_not_the_models_are_refused(size, change, told, tmp_path, capfd):
+def test_weights_that_do_not_fit_the_config_are_refused(size, change, message, tmp_path, capfd):
     tiny_model(Tiny()).save_pretrained(tmp_path)
     config, weights = tmp_path / "config.json", tmp_path / "model.safetensors"
     config.write_text(json.dumps(json.loads(config.read_text()) | change))
     weights.write_bytes(weights.read_bytes()[:size])
     for load_it in (load, diagnose):
-        with pytest.raises(InvalidRequest, match=told):
+        with pytest.raises(InvalidRequest, match=message):
             load_it(str(tmp_path))
 
 

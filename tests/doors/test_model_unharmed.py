@@ -1,4 +1,4 @@
-"""Whatever happens, the model stays as it was."""
+"""A generation never changes the model, even if it fails."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -10,9 +10,7 @@ from doubles.tiny import tiny_model
 from doubles.unharmed import PROMPT, SKIPS, TINY, Photograph, speculator
 
 from specframe.contract.selector import LayerSelector
-from specframe.errors import (
-    SpecframeError,
-)
+from specframe.errors import SpecframeError
 from specframe.executors.fused.executor import FusedExecutor
 from specframe.types import DraftPlan, StopRule
 
@@ -66,7 +64,7 @@ def test_a_refused_request_leaves_the_model_as_it_was(model, name):
 
 @dataclass(frozen=True)
 class Interrupts(LayerSelector):
-    """Like the fixed strategy, until it stops the whole thing from within a round."""
+    """Like the fixed strategy, but raises an error in one round."""
 
     at: int
     error: type[BaseException]
@@ -88,8 +86,13 @@ def test_an_error_within_a_strategy_leaves_the_model_as_it_was(model, error):
     before.assert_same(model)
 
 
-@pytest.mark.parametrize("part", ["_attention", "_mlp", "_rotate", "_frame", "logits"])
-@pytest.mark.parametrize("call", [0, 5, 23])
+@pytest.mark.parametrize(
+    ("part", "call"),
+    [
+        *(("_attention", 0), ("_attention", 23), ("_mlp", 5), ("_rotate", 5)),
+        *(("_frame", 0), ("_frame", 5), ("logits", 0), ("logits", 5), ("logits", 23)),
+    ],
+)
 def test_an_interrupted_walk_leaves_the_model_as_it_was_and_the_next_call_is_right(
     model, part, call, monkeypatch
 ):

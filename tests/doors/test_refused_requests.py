@@ -64,12 +64,12 @@ def test_the_models_limit_itself_can_be_reached(run):
 @pytest.mark.parametrize(
     "settings", [{"max_length": 20}, {"generation_config": GenerationConfig(max_length=20)}]
 )
-def test_a_length_of_twenty_that_was_asked_for_holds_the_prompt_too(run, settings):
+def test_a_max_length_of_twenty_includes_the_prompt(run, settings):
     assert run.generate(PROMPT, **settings).sequences.shape == (1, 20)
     assert run.generate(PROMPT).sequences.shape == (1, 23)  # twenty new ones
 
 
-def test_a_length_that_the_model_asks_for_holds_the_prompt_too(model):
+def test_a_max_length_of_the_model_includes_the_prompt(model):
     model.generation_config.max_length = 20
     assert speculator(model).generate(PROMPT).sequences.shape == (1, 20)
 
@@ -87,7 +87,7 @@ def test_a_prompt_padded_on_the_right_or_within_is_refused(run, mask):
 
 
 @pytest.mark.parametrize("mask", [[0, 1, 1], torch.tensor([[0, 1, 1]])], ids=repr)
-def test_padding_on_the_left_stays_and_is_not_read(run, mask):
+def test_padding_on_the_left_is_returned_and_not_read(run, mask):
     found = run.generate({"input_ids": [0, 5, 1], "attention_mask": mask}, max_new_tokens=5)
     unpadded = run.generate([5, 1], max_new_tokens=5).sequences
     assert found.sequences[0].tolist() == [0, *unpadded[0].tolist()]
@@ -97,15 +97,9 @@ def test_padding_on_the_left_stays_and_is_not_read(run, mask):
 @pytest.mark.parametrize(
     "mask", ["x", [["a", "b"], ["c", "d"]], torch.ones(3, 1), [1, 1, 1], [[1], [1, 1]]], ids=repr
 )
-def test_a_mask_that_is_no_row_for_each_prompt_is_refused(run, mask):
+def test_a_mask_without_a_row_for_each_prompt_is_refused(run, mask):
     with pytest.raises(InvalidRequest, match=r"for each prompt, here 2\. Got .* Pass the mask"):
         run.generate(torch.tensor([[5, 1], [6, 2]]), attention_mask=mask)
-
-
-def test_a_tokenizers_output_without_padding_is_a_prompt(run):
-    given = {"input_ids": torch.tensor([PROMPT]), "attention_mask": torch.ones(1, 3)}
-    found = run.generate(given, max_new_tokens=5).sequences
-    assert torch.equal(found, run.generate(PROMPT, max_new_tokens=5).sequences)
 
 
 @pytest.mark.parametrize("token", [-1, 23, 10**6])
@@ -145,11 +139,6 @@ def test_a_name_is_no_model(named):
         specframe.SelfSpeculator(named)
 
 
-def test_text_without_a_tokenizer_is_refused(run):
-    with pytest.raises(InvalidRequest, match="needs a tokenizer"):
-        run.generate("hello")
-
-
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
@@ -183,44 +172,14 @@ def test_text_without_a_tokenizer_is_refused(run):
         ({"do_sample": True, "temperature": 1e-320}, r"temperature.*at least 1e-30.*Got 1e-320"),
         ({"do_sample": True, "top_k": -2}, r"top_k.*-2"),
     ],
-    ids=[
-        "beams",
-        "guidance",
-        "no guidance",
-        "DoLa",
-        "healing",
-        "forced words",
-        "constraints",
-        "text for a streamer",
-        "watermark",
-        "misspelt",
-        "a part of a token",
-        "text for a number",
-        "length NaN",
-        "top-p NaN",
-        "time NaN",
-        "text for a time",
-        "text for an end",
-        "text for a size",
-        "a number for criteria",
-        "a dict for a config",
-        "a long seed",
-        "a low seed",
-        "text for a seed",
-        "a part of a seed",
-        "stop strings",
-        "temperature",
-        "no temperature",
-        "cold temperature",
-        "top-k",
-    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_an_argument_that_is_not_understood_is_refused(run, argument, message):
+def test_an_unsupported_argument_is_refused(run, argument, message):
     with pytest.raises(InvalidRequest, match=message):
         run.generate(PROMPT, **argument)
 
 
-def test_arguments_that_say_one_sequence_drawn_token_by_token_are_understood(run):
+def test_arguments_for_one_sequence_drawn_token_by_token_are_accepted(run):
     plain = {"num_beams": 1, "num_return_sequences": 1, "guidance_scale": 1.0}
     plain |= {"penalty_alpha": 0.0, "dola_layers": None, "token_healing": False}
     found = run.generate(PROMPT, max_new_tokens=5, **plain).sequences
@@ -228,11 +187,11 @@ def test_arguments_that_say_one_sequence_drawn_token_by_token_are_understood(run
 
 
 @pytest.mark.parametrize("seed", [-(2**63), -1000, 1000, 2**63 - 1])
-def test_every_seed_that_a_generator_takes_draws_tokens(run, seed):
+def test_every_seed_of_a_torch_generator_can_be_used(run, seed):
     assert run.generate(PROMPT, do_sample=True, seed=seed, max_new_tokens=2).stats.new_tokens == 2
 
 
-def test_a_temperature_that_draws_nothing_is_not_looked_at(run):
+def test_the_temperature_is_ignored_in_greedy_decoding(run):
     cold = run.generate(PROMPT, temperature=1e-320, max_new_tokens=5).sequences
     assert torch.equal(cold, run.generate(PROMPT, max_new_tokens=5).sequences)
 
@@ -266,15 +225,12 @@ def test_a_value_outside_its_range_is_refused(make, error):
 
 
 def test_an_unknown_strategy_is_refused_with_the_nearest_name(model):
-    with pytest.raises(UnknownStrategy) as caught:
+    message = r"^no strategy named 'autoregresive'\. Did you mean 'autoregressive'\? Known: .*fixed"
+    with pytest.raises(UnknownStrategy, match=message):
         speculator(model, "autoregresive")
-    message = str(caught.value)
-    assert message.startswith("no strategy named 'autoregresive'. Did you mean 'autoregressive'?")
-    assert "Known: " in message
-    assert "fixed" in message
 
 
-def test_a_strategy_from_nowhere_is_refused():
+def test_a_strategy_that_cannot_be_imported_is_refused():
     with pytest.raises(UnknownStrategy, match=r"cannot be loaded.*Check that its package"):
         specframe.strategy_class("no_such_package:Strategy")
 
@@ -296,7 +252,7 @@ def test_an_unsupported_architecture_is_refused_at_construction(build):
         specframe.SelfSpeculator(build())
 
 
-def test_the_fused_executor_names_what_it_does_not_know(model):
+def test_the_fused_executor_refuses_an_unknown_family(model):
     model.config = GPT2Config(vocab_size=23)
     with pytest.raises(UnsupportedModel, match="'gpt2' family is not Llama-shaped"):
         FusedExecutor(model)

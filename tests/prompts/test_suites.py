@@ -54,6 +54,6 @@ def test_prompts_are_named_by_domain_context_and_number():
 
 
 def test_other_splits_give_other_prompts():
-    asked = {prompt.digest for prompt in prompts_from("testbed", Letters(), domains=["sql"])}
+    tested = {prompt.digest for prompt in prompts_from("testbed", Letters(), domains=["sql"])}
     seen = prompts_from("testbed", Letters(), domains=["sql"], split="validation")
-    assert not asked & {prompt.digest for prompt in seen}
+    assert not tested & {prompt.digest for prompt in seen}
