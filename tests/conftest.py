@@ -5,13 +5,7 @@ import os
 from functools import cache
 
 import pytest
-import torch
-import typer.main
-from doubles.bad_places import bad_place
 from hypothesis import HealthCheck, settings
-
-from specframe.contract import registry
-from specframe.executors.fused.native import build
 
 FAST_EXAMPLES = 50
 SLOW_EXAMPLES = 2_000
@@ -40,9 +34,21 @@ register_profiles()
 def pytest_configure(config) -> None:
     gc.disable()  # saves a tenth of the time of imports
     settings.load_profile(profile_for(config.getoption("markexpr", "")))
-    torch.set_num_threads(THREADS)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # for worker processes
         os.environ.setdefault(name, str(THREADS))
+
+
+def pytest_sessionstart(session) -> None:
+    """Prepare a process that runs tests; the one that only distributes them imports no torch."""
+    if session.config.pluginmanager.hasplugin("dsession"):
+        return
+    import torch
+    import typer.main
+
+    from specframe.contract import registry
+    from specframe.executors.fused.native import build
+
+    torch.set_num_threads(THREADS)
     registry._entries = cache(registry._entries)  # reading them takes 10 ms, a thousand times
     typer.main.get_command = cache(typer.main.get_command)  # building it takes 30 ms per command
     for dtype in build.DEFINITIONS:  # kept in the user's cache: compiling takes seconds
@@ -52,6 +58,8 @@ def pytest_configure(config) -> None:
 @pytest.fixture(autouse=True)
 def as_many_threads():
     """Commands change the number of threads; too many of them would halve the speed."""
+    import torch
+
     yield
     torch.set_num_threads(THREADS)
 
@@ -86,4 +94,6 @@ def own_cache_folder(tmp_path_factory):
 @pytest.fixture
 def place(own_cache_folder, tmp_path, monkeypatch):
     """The working folder of command lines, with faulty files."""
+    from doubles.bad_places import bad_place
+
     return bad_place(tmp_path, monkeypatch)

@@ -42,11 +42,11 @@ def holds(case: Case) -> None:
 
 
 def law_of_chains() -> None:
-    holds(Case(CHAIN, new_tokens=4))
+    holds(Case(CHAIN))
 
 
 def law_of_low_bit_chains() -> None:
-    holds(Case(LOW, new_tokens=4))
+    holds(Case(LOW))
 
 
 def law_at_a_temperature() -> None:

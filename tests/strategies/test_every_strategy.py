@@ -72,19 +72,20 @@ ALIKE = ("layerskip:faithful", "oracle:", "uniform-skip:")
 FAMILIES = ("gpt2", "gemma2", "phi")
 
 
-def fast(variant):
-    """Variants with a planner of their own are in the fast tests."""
-    return pytest.param(variant, marks=pytest.mark.slow if variant.startswith(ALIKE) else [])
-
-
-def heavy(variant, family, own):
-    """In the fast tests each variant meets one family; what is calibrated, in preset `best`."""
+def heavy(variant):
+    """Variants without a planner of their own, and calibrated ones unless in preset `best`."""
     calibrated = variant in CALIBRATED and not variant.endswith(":best")
-    return family != own or calibrated or variant.startswith(ALIKE)
+    return calibrated or variant.startswith(ALIKE)
 
 
-OTHERS = [
-    pytest.param(variant, family, marks=pytest.mark.slow if heavy(variant, family, own) else [])
+def fast(*given, when=True):
+    """A case of a variant that is in the fast tests unless the variant is heavy."""
+    slow = heavy(given[0]) or not when
+    return pytest.param(*given, marks=pytest.mark.slow if slow else [])
+
+
+OTHERS = [  # in the fast tests each variant meets one family
+    fast(variant, family, when=family == own)
     for variant, own in zip(DISTINCT, cycle(FAMILIES))
     for family in FAMILIES
 ]
