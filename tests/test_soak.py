@@ -31,7 +31,7 @@ from specframe.executors.modules.executor import ModuleExecutor
 from specframe.strategies.autoregressive import Autoregressive
 from specframe.testing.architectures import tiny_model
 
-LONGEST = 40  # new tokens
+LONGEST = 24  # new tokens
 PROMPTS = 12
 WARM_UP = 0.25  # share of the generations before memory is measured
 MOST_GROWTH = 1.02

@@ -21,6 +21,7 @@ SLOW = {
     ("bench", "calibrating"),
     ("bench", "asking"),
     ("bench", "writing"),
+    ("testbed train", "exporting"),
     ("testbed train", "writing"),
 }
 MARKED = [pytest.param(*case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES]

@@ -62,7 +62,13 @@ def own_tokens():
     return tokens_of(Autoregressive())[0]
 
 
-@pytest.mark.parametrize("name", strategy_names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if place % 2 else [])
+        for place, name in enumerate(strategy_names())
+    ],
+)
 def test_every_strategy_drafts_on_low_bit_weights_and_keeps_the_model_s_tokens(name):
     found, _ = tokens_of(WithDrafting(ready(f"{name}:faithful"), bits=4))
     assert found == own_tokens()

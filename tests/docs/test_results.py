@@ -16,7 +16,13 @@ GENERATED = re.compile(r"<!-- generated: found .*?<!-- end of found -->", re.DOT
 MEASURED = re.compile(r"\d[\d.,]*\s?(?:×|%|microseconds|s\b)|\d\.\d\d")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def each(path):
+    """Fitting all pairs of sets takes a second."""
+    slow = path.stem == "tpt-correlation"
+    return pytest.param(path, id=path.stem, marks=pytest.mark.slow if slow else [])
+
+
+@pytest.mark.parametrize("path", [each(path) for path in FILES])
 def test_answers_follow_from_the_rows_of_the_results_file(path):
     for results in json.loads(path.read_text(encoding="utf-8")).values():
         assert found.answer(path.stem, results) == results["answer"]

@@ -51,7 +51,7 @@ def sampled():
     return Law(choose=draws(3))
 
 
-@pytest.mark.parametrize("law", [Law, sampled])
+@pytest.mark.parametrize("law", [Law, pytest.param(sampled, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", BEST)
 def test_no_strategy_is_slower_than_autoregressive_decoding(name, law):
     assert speed(f"{name}:best", law) >= LEAST

@@ -60,7 +60,15 @@ def test_it_keeps_the_contract_eagerly_and_recorded(family):
     assert executor.graphs > 0
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(
+            name, marks=pytest.mark.slow if name in ("confidence", "nothing skipped") else ()
+        )
+        for name in PLANS
+    ],
+)
 def test_a_recorded_draft_is_the_fused_executors(plan):
     """The prompt ends before the edge of a bucket, and the generation after it."""
     new = max(14, PLANS[plan].stop.max_tokens + 2)
