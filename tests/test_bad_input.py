@@ -43,9 +43,10 @@ def test_a_command_line_is_refused_before_anything_is_measured(
     refused(monkeypatch, capsys, place, arguments, message)
 
 
-def test_a_model_without_a_tokenizer_generates_no_text(monkeypatch, capsys, place):
+@pytest.mark.parametrize("command", [("generate", "hi"), ("round", "--prompts", "mark.jsonl")])
+def test_text_is_refused_for_a_model_without_a_tokenizer(monkeypatch, capsys, place, command):
     monkeypatch.setattr("specframe.rig.load", lambda name: Loaded(tiny_model(TINY), None))
-    arguments = ("generate", "hi", "--model", "planted-19M")
+    arguments = (*command, "--model", "planted-19M")
     refused(monkeypatch, capsys, place, arguments, "'planted-19M' has no tokenizer")
 
 
