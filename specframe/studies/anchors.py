@@ -71,11 +71,12 @@ def run(settings: AnchorSettings, work: Work) -> Findings:
     }
     return Findings(
         figures,
-        f"{least['clusters']} clusters with {least['anchors']} anchors each come within {NEAR:.0%} "
-        f"of the best speed-up, {best:.2f}x, where one mixed set has {mixed:.2f}x and one set per "
-        f"domain {own:.2f}x; domains are recognised best, for {surest['accuracy']:.0%} of the "
-        f"prompts, by {surest['clusters']} clusters with {surest['anchors']} anchors. A look-up "
-        f"takes {1e6 * min(times):.0f} to {1e6 * max(times):.0f} microseconds.",
+        f"The fewest anchors with a speed-up within {NEAR:.0%} of the best, {best:.2f}x, are "
+        f"{least['anchors']} in each of {least['clusters']} clusters; one mixed set has "
+        f"{mixed:.2f}x and one set per domain {own:.2f}x. The right domain is found most often, "
+        f"for {surest['accuracy']:.0%} of the prompts, with {surest['anchors']} in each of "
+        f"{surest['clusters']} clusters. A look-up takes {1e6 * min(times):.0f} to "
+        f"{1e6 * max(times):.0f} microseconds.",
     )
 
 

@@ -31,6 +31,7 @@ __all__ = ["STUDY", "two_everyday_tasks", "two_tasks"]
 
 ALONE, JOINED, IN_TURN = "alone", "joined", "in turn"
 SETS = ("first_set", "second_set", "mixed", "selector", "best_set")
+NAMED = {"selector": "knn-ssd"}  # in answers
 SAYS = ("says_first", "says_second", "says_other", "refuses")
 
 
@@ -88,27 +89,27 @@ def _findings(rows: Sequence[Row]) -> Findings:
     if void:
         return Findings(
             figures,
-            f"Void: on a task alone its domain's own set gains only {home:.2f}x, so there is "
-            f"little to keep. {' '.join(_named(form, says[form]) for form in keeps)}",
+            f"Not conclusive: on a task alone, the set of its domain gains only {home:.2f}x. "
+            f"{' '.join(_named(form, says[form]) for form in keeps)}",
         )
     return Findings(figures, " ".join(_kept(form, says[form], keeps[form]) for form in keeps))
 
 
 def _kept(form: str, says: dict[str, float], keeps: dict[str, float | None]) -> str:
     kept = ", ".join(
-        f"{name.replace('_', ' ')} {share:.0%}"
+        f"{NAMED.get(name, name.replace('_', ' '))} {share:.0%}"
         for name, share in keeps.items()
         if share is not None
     )
     said = _named(form, says)
-    return f"{said} Of the gain of a domain's set on its task alone remains: {kept}."
+    return f"{said} The gain, as a share of that of a domain's set on its task alone: {kept}."
 
 
 def _named(form: str, says: dict[str, float]) -> str:
     return (
-        f"For tasks {form} the look-up names the first {says['says_first']:.0%} of the time, the "
-        f"second {says['says_second']:.0%}, another {says['says_other']:.0%}, and refuses "
-        f"{says['refuses']:.0%}."
+        f"For tasks {form}, the look-up chooses the first task's domain for "
+        f"{says['says_first']:.0%} of the prompts, the second's for {says['says_second']:.0%}, "
+        f"another for {says['says_other']:.0%}, and none for {says['refuses']:.0%}."
     )
 
 

@@ -148,12 +148,12 @@ def _findings(rows: Sequence[Row], last: float) -> Findings:
     found = ", ".join(f"{accuracy:.0%} at {float(depth):g}" for depth, accuracy in depths.items())
     return Findings(
         figures,
-        f"The domain is found, by share of the layers: {found}; the worst is "
-        f"{worst['accuracy']:.0%}, {worst['pooling']} at {worst['depth']:g} "
-        f"({worst['prompts_of']}), and anchors of "
-        f"prompts that were written otherwise find {figures['other_style']:.0%}. Mistakes cost at "
-        f"most {1.0 - slowest['speed'] / slowest['own']:.1%} of the speed of the right sets, in a "
-        f"case where {slowest['accuracy']:.0%} are found.",
+        f"Share of prompts whose domain is found, by depth of the states as a share of the "
+        f"layers: {found}. The lowest is {worst['accuracy']:.0%} ({worst['pooling']} pooling at "
+        f"{worst['depth']:g}, prompts in the style {worst['prompts_of']}). With anchors from "
+        f"prompts of another style it is {figures['other_style']:.0%}. Wrong domains cost at most "
+        f"{1.0 - slowest['speed'] / slowest['own']:.1%} of the speed, in a case where "
+        f"{slowest['accuracy']:.0%} are found.",
     )
 
 

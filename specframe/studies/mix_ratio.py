@@ -78,8 +78,7 @@ def _findings(rows: Sequence[Row]) -> Findings:
     )
     best = max(STRATEGIES, key=lambda name: speeds[name][-1])
     opening = (
-        f"Void: at r = {low:g} a domain's own set gains only {speeds[FIXED][0]:.2f}x, so there is "
-        f"little to lose. "
+        f"Not conclusive: at r = {low:g}, a domain's own set gains only {speeds[FIXED][0]:.2f}x. "
     )
     text = (
         f"As r goes from {low:g} to {high:g}: {changes}. Fastest at r = {high:g} is {best}, "

@@ -95,9 +95,7 @@ def run(settings: OracleSettings, work: Work) -> Findings:
 def _answer(best: Mapping[str, float], regret: Mapping[str, float | None], every: bool) -> str:
     known = "possible speed-ups" if every else "speed-ups of all plans tried"
     if best["nothing"] < LEAST:
-        return (
-            f"Void: the best plan of all gains only {best['nothing']:.2f}x, so little can be lost."
-        )
+        return f"Not conclusive: the best plan gains only {best['nothing']:.2f}x."
     lost = ", ".join(f"{name} {value:.1%}" for name, value in regret.items() if value is not None)
     gained = ", ".join(f"{value:.2f}x by {ONE[kind]}" for kind, value in best.items())
     return f"The best {known} are {gained}. Of these are lost: {lost}."

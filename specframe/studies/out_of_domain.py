@@ -75,7 +75,7 @@ def _answer(
         f"mixed set"
     )
     if void:
-        answer += f". Results on {' and '.join(void)} are void, since no strategy gains much there"
+        answer += f". Results on {' and '.join(void)} are not conclusive: no strategy gains much"
     return f"{answer}."
 
 

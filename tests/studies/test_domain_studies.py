@@ -135,7 +135,7 @@ def test_the_gate_refuses_unknown_domains(result_of):
     slow = {"home": 1.0, "away": 0.9, "everywhere": 1.0}
     void = result_of(out_of_domain, out_of_domain.OutOfDomainSettings(held_out=1), **slow)
     assert void["void"] == list(HELD_OUT)
-    assert f"Results on {' and '.join(HELD_OUT)} are void" in void["answer"]
+    assert f"Results on {' and '.join(HELD_OUT)} are not conclusive" in void["answer"]
 
 
 def test_as_many_clusters_as_domains_find_every_domain(result_of):
