@@ -56,7 +56,7 @@ def _bars(shapes: dict[str, Any]) -> str:
     missed = [what for what, _, _, met in _judged(shapes) if met is False]
     verdict = f"Missed: {'; '.join(missed)}." if missed else "No bar was missed."
     heads = ("what", "bar", "measured", "")
-    return f"### What it should reach\n\n{table(heads, lines)}\n\n{verdict}"
+    return f"### Targets\n\n{table(heads, lines)}\n\n{verdict}"
 
 
 def _judged(shapes: dict[str, Any]) -> Iterator[tuple[str, str, Any, bool | None]]:
@@ -98,7 +98,7 @@ def _speeds(shapes: dict[str, Any]) -> str:
     for key, title in DECODERS.items():
         cells = [figures.get("tokens_per_second", {}).get(key) or {} for figures in shapes.values()]
         lines.append([title, *(_shown(cell.get("tokens_per_second")) for cell in cells)])
-    heads = ["greedy decoding, tokens a second", *shapes]
+    heads = ["greedy decoding, tokens per second", *shapes]
     return "### Without drafting\n\n" + table(heads, lines)
 
 
@@ -152,7 +152,10 @@ def _facts(shapes: dict[str, Any]) -> Iterator[str]:
                 f"{theirs:.0f} ms in transformers."
             )
         if (waits := figures.get("step_gap_us")) is not None:
-            yield f"- {name}: a token takes {waits:.0f} µs more than a walk that is queued."
+            yield (
+                f"- {name}: a token takes {waits:.0f} µs more than a walk that does not wait for "
+                f"the host."
+            )
         if kernels := figures.get("launches_per_walk", {}).get("graph_compiled"):
             products = sum(us for what, _, us in kernels["slowest"] if PRODUCTS.search(what))
             yield (
