@@ -44,6 +44,11 @@ class Prospect(ABC):
         """Seconds that planning takes before the first draft; none by default."""
         return 0.0
 
+    def seconds_of(self, outcome: Outcome, context: Context) -> float:
+        """Priced seconds of a round that drafted, in the context that it was planned for."""
+        costs, n = context.costs, context.length - 1
+        return round_seconds(costs, outcome.plan, n, outcome.drafted)
+
 
 class PayingPlanner(Planner):
     """Uses another planner while drafting may pay; otherwise drafts nothing."""
@@ -78,13 +83,12 @@ class PayingPlanner(Planner):
         if outcome.drafted:  # otherwise one token costs the price of one token
             costs, n = self._context.costs, self._context.length - 1
             self._gained += len(outcome.emitted) * token_seconds(costs, n)
-            self._spent += round_seconds(costs, outcome.plan, n, outcome.drafted)
+            self._spent += self._prospect.seconds_of(outcome, self._context)
         if not self._trying:  # the first planning is paid by `trial`
             self._spent += outcome.select_seconds
         self._trying = False
-        self._spent = max(
-            self._spent, self._gained - self._stake
-        )  # old gains do not cover more losses
+        # old gains do not cover more losses
+        self._spent = max(self._spent, self._gained - self._stake)
         self._inner.observe(outcome)
 
     def follow(self, context: Context) -> None:

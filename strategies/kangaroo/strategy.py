@@ -115,6 +115,11 @@ class _AdapterProspect(Prospect):
         plans = _headed_plans(self._trained.skips, self._longest)[1:]
         return max(_rates(alpha, plans, costs, n, self._overrun)) * costs.autoregressive(n)
 
+    def seconds_of(self, outcome: Outcome, context: Context) -> float:
+        """Drafting counts as much longer than its price as it took in earlier rounds."""
+        plan = replace(outcome.plan, stop=StopRule(outcome.drafted))
+        return self._overrun.round(context.costs, plan, context.length - 1)
+
 
 class KangarooPlanner(Planner):
     """Drafts through the adapter by equation (4), or where that pays."""

@@ -101,6 +101,18 @@ def test_seconds_of_planning_count_as_lost():
     assert inner.planned < 5
 
 
+def test_a_strategy_may_know_that_its_rounds_take_longer_than_priced():
+    class Slow(Hoped):
+        def seconds_of(self, outcome, context):
+            return 3.0 * super().seconds_of(outcome, context)
+
+    as_priced, slow = Inner(), Inner()
+    played(PayingPlanner(as_priced, Hoped(1.2)), 60, 2)
+    played(PayingPlanner(slow, Slow(1.2)), 60, 2)
+    assert as_priced.planned == 60
+    assert 0 < slow.planned < 60
+
+
 def test_old_gains_do_not_pay_for_later_losses():
     inner = Inner()
     planner = PayingPlanner(inner, Hoped(1.05))

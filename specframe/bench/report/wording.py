@@ -10,8 +10,8 @@ from specframe.bench.summary import MEAN as MEAN
 UNKNOWN = "–"
 INTERVALS = (
     "Intervals are over prompts. They do not include the variation between calibrations and runs: "
-    "a strategy's speed-up has differed by 14\N{NO-BREAK SPACE}% in two runs on smollm2, and by "
-    "39\N{NO-BREAK SPACE}% on the testbed."
+    "a strategy's speed-up has differed by 15\N{NO-BREAK SPACE}% between two runs on smollm2, and "
+    "by 42\N{NO-BREAK SPACE}% on the testbed."
 )
 Entry = Mapping[str, Any]
 
