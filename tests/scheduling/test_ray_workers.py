@@ -118,7 +118,7 @@ def test_a_worker_with_other_weights_is_refused(ray):
     accept = partial(require_alike, {"parameters": "bb", "torch": "2"})
     with (
         RayWorkers.started(Cluster(workers=1, threads=1), make, accept) as workers,
-        pytest.raises(WorkersFailed, match="its parameters are aa, and bb where the run"),
+        pytest.raises(WorkersFailed, match="its parameters are aa, but bb where the run"),
     ):
         workers.wait()
 
