@@ -1,5 +1,6 @@
 """The modules and the imports between them: a diagram and a table.
 
+Run as a script, it draws the diagram of the documentation.
 Levels and imports are those that `tests/test_imports.py` reads and enforces.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 from tables import table
 
 ROOT = Path(__file__).parent.parent
+DIAGRAM = ROOT / "docs" / "concepts" / "architecture.svg"
 PACKAGE = "specframe"  # `specframe/__init__.py`, which only re-exports names
 PLUGINS = ("strategies", "profilers")
 # title of a band -> the packages and modules in it; the first band is at the top
@@ -149,3 +151,8 @@ def _arcs(tops: dict[str, tuple[float, float]]) -> Iterator[str]:
             f'C{bend:.0f} {start:.1f} {bend:.0f} {end:.1f} {GUTTER - 5} {end:.1f}"/>'
             f'<path class="point" d="M{GUTTER} {end:.1f} l-7 -3 v6 z"/>'
         )
+
+
+if __name__ == "__main__":
+    DIAGRAM.write_text(diagram(), encoding="utf-8")
+    print(f"written: {DIAGRAM.relative_to(ROOT)}")

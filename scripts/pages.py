@@ -25,7 +25,6 @@ from specframe.bench import schema
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-DIAGRAM = DOCS / "concepts" / "architecture.svg"
 
 PARTS: dict[str, Callable[..., str]] = {
     "cli": reference.commands,
@@ -79,7 +78,7 @@ def generated() -> dict[Path, str]:
         for page in sorted(DOCS.rglob("*.md"))
         if PART.search(text := page.read_text(encoding="utf-8"))
     }
-    return found | {DIAGRAM: architecture.diagram()}
+    return found | {architecture.DIAGRAM: architecture.diagram()}
 
 
 def main() -> None:

@@ -29,12 +29,6 @@ from specframe.errors import ArtefactError, InvalidRequest
 from specframe.testbed.disclosure import DISCLOSURE, EXIT_NOTE
 
 CSS = Path(__file__).parents[2] / "specframe/bench/templates/report.css"
-ENGINE = {
-    "shape": {"name": "smollm2"},
-    "tokens_per_second": {"fused": 50.0, "dynamic": 25.0, "static": 40.0},
-    "peers": {"bf16": 25.0},
-    "limit_tokens_per_second": 100.0,
-}
 LEGIBLE = 4.5  # contrast that WCAG requires for text
 
 
@@ -383,18 +377,6 @@ def test_unreadable_results_are_refused_with_the_remedy(small, tmp_path):
     file.rename(folder / "rows.jsonl")
     with pytest.raises(InvalidRequest, match=r"not finished.*--resume"):
         read_run(folder)
-
-
-def test_figures_of_the_engine_in_a_runs_folder_are_shown(small, tmp_path):
-    folder = run_folder(tmp_path, small)
-    assert all(figure.name != "engine" for figure in figures(read_run(folder)))
-    (folder / "engine.json").write_text(json.dumps(ENGINE), encoding="utf-8")
-    run = read_run(folder)
-    (shown,) = [figure for figure in figures(run) if figure.name == "engine"]
-    assert shown.marks == 5  # fused, two of transformers, the peer and the limit
-    content = page([run])
-    assert "peer, bf16" in content
-    assert "1.25×" in content
 
 
 def test_a_page_that_cannot_be_written_leaves_nothing_behind(small, tmp_path):
