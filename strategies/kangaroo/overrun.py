@@ -8,9 +8,11 @@ Verification of the same rounds, whose price was measured, shows the machine's p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from specframe.costs.model import CostModel
-from specframe.types import DraftPlan, Outcome
+from specframe.costs.rates import nearest
+from specframe.types import DraftPlan, Outcome, SkipSet, StopRule
 
 __all__ = ["ENOUGH", "Overrun"]
 
@@ -21,7 +23,7 @@ ENOUGH = 4  # rounds
 class Overrun:
     """Sums over the rounds of one sequence, or of all."""
 
-    rounds: int = 0
+    known: int = 0  # rounds
     drafting: float = 0.0  # seconds measured
     drafting_priced: float = 0.0
     verifying: float = 0.0
@@ -30,27 +32,41 @@ class Overrun:
     @property
     def factor(self) -> float:
         """1 until a few rounds are known, and where drafts take no longer than priced."""
-        if self.rounds < ENOUGH or not min(self.verifying, self.drafting_priced) > 0.0:
+        if self.known < ENOUGH or not min(self.verifying, self.drafting_priced) > 0.0:
             return 1.0
         priced = self.drafting_priced * self.verifying / self.verifying_priced
         return max(self.drafting / priced, 1.0)
 
-    def round(self, costs: CostModel, plan: DraftPlan, n: int) -> float:
+    def round(self, costs: CostModel, skips: SkipSet, drafted: int, n: int) -> float:
         """Seconds of a round whose drafting is as much slower than priced as so far."""
-        verifying = _verifying(costs, plan, n, plan.stop.max_tokens)
-        return verifying + self.factor * (costs.round(plan, n) - verifying)
+        return self.rounds(costs, skips, drafted, n)[drafted]
+
+    def rounds(self, costs: CostModel, skips: SkipSet, longest: int, n: int) -> list[float]:
+        """The same by the number of drafted tokens, from 0 to `longest`."""
+        factor = self.factor
+        known = _priced(costs, nearest(n), skips, longest)
+        return [verifying + factor * drafting for drafting, verifying in known]
 
     def add(self, outcome: Outcome, costs: CostModel, n: int) -> None:
         """A round that drafted with n cached columns."""
-        verifying = _verifying(costs, outcome.plan, n, outcome.drafted)
-        self.rounds += 1
+        known = _priced(costs, nearest(n), outcome.plan.skips, outcome.drafted)
+        drafting, verifying = known[outcome.drafted]
+        self.known += 1
         self.drafting += outcome.draft_seconds
-        self.drafting_priced += costs.round(outcome.plan, n, outcome.drafted) - verifying
+        self.drafting_priced += drafting
         self.verifying += outcome.verify_seconds
         self.verifying_priced += verifying
 
 
-def _verifying(costs: CostModel, plan: DraftPlan, n: int, drafted: int) -> float:
-    return costs.verify(1 + drafted, n, start=plan.skips.prefix if drafted else 0) + (
-        costs.round_seconds
-    )
+@lru_cache(maxsize=256)
+def _priced(
+    costs: CostModel, n: int, skips: SkipSet, longest: int
+) -> tuple[tuple[float, float], ...]:
+    """Seconds of drafting 0 to `longest` tokens and of verifying them."""
+    found = []
+    for drafted in range(longest + 1):
+        start = skips.prefix if drafted else 0
+        verifying = costs.verify(1 + drafted, n, start=start) + costs.round_seconds
+        whole = costs.round(DraftPlan(skips, StopRule(drafted), headed=True), n)
+        found.append((whole - verifying, verifying))
+    return tuple(found)

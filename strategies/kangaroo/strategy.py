@@ -14,7 +14,8 @@ exact, by rejection against the distribution that was drawn from.
 
 Differs from the paper, preset `best`: l is an eighth of the layers; (4) becomes the expected gain
 of one more token, priced with adapter, head and prefix reuse at the present context length and
-corrected by the measured time of drafting, and nothing is drafted where that does not pay.
+corrected by the measured time of drafting, and nothing is drafted where that does not pay at the
+acceptance rate of the present text.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from specframe.contract.lab import Lab
 from specframe.contract.options import (
@@ -35,7 +38,8 @@ from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, DraftHead, Planner
 from specframe.contract.selector import Needs, Traits
 from specframe.contract.stopping import ExpectedGain, FixedStop, StopPolicy
-from specframe.costs.model import CostModel, expected_tokens
+from specframe.costs.model import expected_tokens
+from specframe.costs.rates import token_seconds
 from specframe.errors import InvalidConfig, InvalidRequest
 from specframe.strategies.kangaroo.adapter import (
     Adapter,
@@ -46,7 +50,7 @@ from specframe.strategies.kangaroo.adapter import (
 )
 from specframe.strategies.kangaroo.overrun import ENOUGH, Overrun
 from specframe.strategies.shared.planners.calibrated import CalibratedStrategy
-from specframe.strategies.shared.planners.candidates import Repricing
+from specframe.strategies.shared.planners.candidates import Beliefs, Repricing
 from specframe.strategies.shared.searching.search import Allowance
 from specframe.types import DraftPlan, Estimate, ModelShape, Outcome, Prompt, SkipSet, StopRule
 
@@ -55,6 +59,9 @@ __all__ = ["Kangaroo", "KangarooConfig", "Trained"]
 FEWEST = 3
 HELD_OUT = 8  # one of this many prompts is kept to judge by
 NEVER = 1e-6  # least price of a step, for noisy profiles
+PRIOR = 8.0  # drafts that the acceptance of calibration is worth, against those of a text
+MEMORY = 0.98  # of observed acceptance, a round
+REVIEW = 4  # rounds that draft, between two decisions whether drafting pays
 
 
 @dataclass(frozen=True)
@@ -112,13 +119,13 @@ class _AdapterProspect(Prospect):
     def speedup(self, context: Context) -> float:
         """At the best draft length."""
         costs, n, alpha = context.costs, context.length - 1, self._trained.acceptance.high
-        plans = _headed_plans(self._trained.skips, self._longest)[1:]
-        return max(_rates(alpha, plans, costs, n, self._overrun)) * costs.autoregressive(n)
+        seconds = self._overrun.rounds(costs, self._trained.skips, self._longest, n)
+        return max(_rates(alpha, seconds)[1:]) * token_seconds(costs, n)
 
     def seconds_of(self, outcome: Outcome, context: Context) -> float:
         """Drafting counts as much longer than its price as it took in earlier rounds."""
-        plan = replace(outcome.plan, stop=StopRule(outcome.drafted))
-        return self._overrun.round(context.costs, plan, context.length - 1)
+        n = context.length - 1
+        return self._overrun.round(context.costs, outcome.plan.skips, outcome.drafted, n)
 
 
 class KangarooPlanner(Planner):
@@ -132,6 +139,8 @@ class KangarooPlanner(Planner):
         self._caught_up = False  # the first draft also runs the adapter over the prompt
         self._policy: StopPolicy | None = None
         self._repricing = Repricing()
+        self._beliefs = Beliefs(np.array([trained.acceptance.low]), PRIOR, MEMORY)
+        self._since = 0  # rounds that drafted, since drafting was last found to pay
         self._speed = inf  # of the best draft length, over autoregressive decoding
 
     def plan(self, context: Context) -> DraftPlan:
@@ -147,18 +156,27 @@ class KangarooPlanner(Planner):
         if self._policy is None or self._context is None or not outcome.drafted:
             return
         self._policy.observe(outcome)
+        self._beliefs.observe(0, outcome.accepted > 0)
+        self._since += 1
         if self._caught_up:
             for overrun in (self._kept, self._overrun):
                 overrun.add(outcome, self._context.costs, self._context.length - 1)
-            if self._overrun.rounds == ENOUGH:
+            if self._overrun.known == ENOUGH:
                 self._repricing = Repricing()
         self._caught_up = True
 
+    def rest(self) -> int:
+        """Until prices are looked up again, while drafting does not pay."""
+        if self._speed > 1.0 or self._context is None:
+            return 0
+        return self._repricing.rest(self._context.length) - 1
+
     def _priced(self, context: Context) -> StopPolicy:
-        """The stop rule; priced again when the context has grown, and what was learnt is kept."""
-        config = self._config
-        if not self._repricing.due(context) and self._policy is not None:
+        """The stop rule; priced again every few rounds, and what was learnt is kept."""
+        config, grown = self._config, self._repricing.due(context)
+        if self._policy is not None and not grown and self._since < REVIEW:
             return self._policy
+        self._since = 0
         if config.stop == "confidence":
             self._policy = FixedStop(StopRule(config.longest, confidence=config.confidence))
             return self._policy
@@ -172,13 +190,12 @@ class KangarooPlanner(Planner):
     def _price(self, context: Context) -> tuple[float, float]:
         """A draft step and verification in autoregressive steps; also whether drafting pays."""
         costs, n, longest = context.costs, context.length - 1, self._config.longest
-        skips = self._trained.skips
-        plans = _headed_plans(skips, max(longest, 2))
-        alpha, plain = self._trained.acceptance.low, costs.autoregressive(n)
-        rates = _rates(alpha, plans, costs, n, self._overrun)
+        seconds = self._overrun.rounds(costs, self._trained.skips, max(longest, 2), n)
+        alpha, plain = float(self._beliefs.alphas()[0]), token_seconds(costs, n)
+        rates = _rates(alpha, seconds[: longest + 1])
         best = max(range(longest + 1), key=rates.__getitem__)
-        self._speed = max(rates[1:], default=0.0) * plain if best == 0 else rates[best] * plain
-        one, two, whole = (self._overrun.round(costs, plans[d], n) for d in (1, 2, max(best, 1)))
+        self._speed = max(rates[1:], default=0.0) * plain
+        one, two, whole = (seconds[d] for d in (1, 2, max(best, 1)))
         step = max((two - one) / plain, NEVER)
         return step, max(whole / plain - max(best, 1) * step, 0.0)
 
@@ -303,16 +320,9 @@ class Kangaroo(CalibratedStrategy):
         }
 
 
-def _rates(
-    alpha: float, plans: Sequence[DraftPlan], costs: CostModel, n: int, overrun: Overrun
-) -> list[float]:
-    """Tokens a second of each plan."""
-    return [expected_tokens(alpha, p.stop.max_tokens) / overrun.round(costs, p, n) for p in plans]
-
-
-def _headed_plans(skips: SkipSet, longest: int) -> list[DraftPlan]:
-    """Of every draft length from 0."""
-    return [DraftPlan(skips, StopRule(d), headed=True) for d in range(longest + 1)]
+def _rates(alpha: float, seconds: Sequence[float]) -> list[float]:
+    """Tokens a second by the number of drafted tokens."""
+    return [expected_tokens(alpha, drafted) / took for drafted, took in enumerate(seconds)]
 
 
 def _lessons(lab: Lab, prompts: Sequence[Prompt], depth: int) -> list[Lesson]:

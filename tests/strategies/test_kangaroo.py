@@ -23,7 +23,7 @@ from specframe.strategies.kangaroo.adapter import (
     train_adapter,
 )
 from specframe.strategies.kangaroo.overrun import ENOUGH, Overrun
-from specframe.strategies.kangaroo.strategy import Kangaroo, KangarooConfig, Trained
+from specframe.strategies.kangaroo.strategy import REVIEW, Kangaroo, KangarooConfig, Trained
 from specframe.types import Draft, DraftPlan, Estimate, ModelShape, Outcome, SkipSet, StopRule
 
 LAYERS = 4
@@ -235,8 +235,8 @@ def test_slow_drafts_are_distinguished_from_a_slow_machine():
             overrun.add(measured, costs, 49)
         assert overrun.factor == pytest.approx(max(longer, 1.0))
         expected = verifying + max(longer, 1.0) * drafting
-        assert overrun.round(costs, plan, 49) == pytest.approx(expected)
-    assert overrun.round(costs, replace(plan, stop=StopRule(0)), 49) == costs.autoregressive(49)
+        assert overrun.round(costs, plan.skips, 2, 49) == pytest.approx(expected)
+    assert overrun.round(costs, plan.skips, 0, 49) == costs.autoregressive(49)
 
 
 def test_a_stopped_clock_changes_nothing():
@@ -257,3 +257,18 @@ def test_drafting_ends_where_it_takes_too_long_and_does_not_begin_in_the_next_te
     later = strategy.planner_for(SHAPE).plan(context_at(SHAPE, 50, costs=costs))
     assert not later.stop.max_tokens
     assert strategy.fresh().planner_for(SHAPE).plan(context_at(SHAPE, 50, costs=costs)).headed
+
+
+def test_drafting_ends_in_a_text_that_rejects_it_and_begins_again_in_the_next():
+    costs, strategy = plain_costs(LAYERS), Kangaroo(found=trained(SHAPE, 2))
+    rejected = Outcome(first_plan(strategy), Draft((0, 1), (-1, 0), (0.9, 0.9)), 0, (0,))
+    planner = strategy.start(SHAPE)
+    drafted = 0
+    while planner.plan(context_at(SHAPE, 50 + drafted, costs=costs)).stop.max_tokens:
+        assert not planner.rest()
+        planner.observe(rejected)
+        drafted += 1
+        assert drafted < 20
+    assert drafted >= REVIEW
+    assert planner.rest() > 0
+    assert strategy.start(SHAPE).plan(context_at(SHAPE, 50, costs=costs)).stop.max_tokens
