@@ -41,7 +41,7 @@ from specframe.contract.options import require_at_least, require_draft_length, r
 from specframe.contract.paying import Prospect, draft_nothing
 from specframe.contract.planner import Context, Planner, Probe
 from specframe.contract.selector import LayerSelector, Needs, Traits
-from specframe.costs.rates import RoundPrices, SetMatrix, expected_token_grid
+from specframe.costs.rates import RoundPrices, expected_token_grid
 from specframe.errors import InvalidConfig
 from specframe.strategies.shared.planners.candidates import Repricing
 from specframe.strategies.shared.planners.exits import spread_exits
@@ -249,8 +249,7 @@ class DelPlanner(Planner):
             return layers + np.outer(self._exits, np.arange(longest + 1.0))
         prices = RoundPrices.near(context.costs, context.length - 1, range(1, longest + 1))
         cuts = [SkipSet.after(layers, e) for e in self._exits]
-        seconds = prices.seconds(SetMatrix.of(cuts, context.shape.sublayers))
-        return np.insert(seconds, 0, prices.autoregressive, axis=1)
+        return np.insert(prices.of(cuts).seconds, 0, prices.autoregressive, axis=1)
 
 
 def _shadows(
@@ -260,7 +259,6 @@ def _shadows(
     depths = [*(2 * e for e in exits), last]
     stacked = torch.cat([rows[depth] for depth in depths])
     logits = probe.logits(stacked[None])[0].float()
-    top, tokens = logits.max(-1)
-    confidence = torch.exp(top - logits.logsumexp(-1)).view(len(depths), -1)
-    tokens = tokens.view(len(depths), -1)
+    tokens = logits.argmax(-1).view(len(depths), -1)
+    confidence = logits.softmax(-1).amax(-1).view(len(depths), -1)
     return (tokens[:-1] == tokens[-1]).cpu(), confidence[:-1].cpu()
