@@ -207,11 +207,6 @@ def soak(families: tuple[str, ...], generations: int, variants: Sequence[str]) -
         assert all(torch.equal(one, other) for one, other in pairs), bench.family
 
 
-@pytest.mark.usefixtures("own_cache")
-def test_forty_generations_leave_nothing_behind():
-    soak(("llama",), 40, BEST)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3_000)
 @pytest.mark.usefixtures("own_cache")

@@ -212,6 +212,7 @@ def bench_plainly(place, name):
     return done.output, json.loads(figures.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_real_model_is_compared_after_the_testbed(plain, place, monkeypatch):
     monkeypatch.setattr(real_model, "fetched_or_why", lambda tell: None)
     output, results = bench_plainly(place, "both")

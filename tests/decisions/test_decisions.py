@@ -7,7 +7,7 @@ import pytest
 from decisions.record import RECORDED, RUNS, decisions, ids
 
 # calibrated as others are, or with another's planner
-LIKE_OTHERS = ("cascade", "knn-ssd", "layerskip", "oracle", "uniform-")
+LIKE_OTHERS = ("cascade", "knap-knn", "knn-ssd", "layerskip", "oracle", "uniform-")
 CLOSE = 1e-5  # of recorded numbers, relative: other processors sum in another order
 
 

@@ -78,6 +78,10 @@ def heavy(variant):
     return calibrated or variant.startswith(ALIKE)
 
 
+def faithful(variant):
+    return variant.endswith(":faithful")
+
+
 def fast(*given, when=True):
     """A case of a variant that is in the fast tests unless the variant is heavy."""
     slow = heavy(given[0]) or not when
@@ -91,7 +95,7 @@ OTHERS = [  # in the fast tests each variant meets one family
 ]
 
 
-@pytest.mark.parametrize("variant", [fast(variant) for variant in DISTINCT])
+@pytest.mark.parametrize("variant", [fast(v, when=not faithful(v)) for v in DISTINCT])
 def test_check_selector_finds_nothing(variant):
     check_selector(ready(variant), LAYERS)
 
@@ -131,7 +135,9 @@ def planted_tokens(count):
     return tokens_and_drafted(planted(), "autoregressive", count)[0]
 
 
-@pytest.mark.parametrize("variant", [v for v in VARIANTS if v.split(":")[0] in ONLINE])
+@pytest.mark.parametrize(
+    "variant", [fast(v, when=not faithful(v)) for v in VARIANTS if v.split(":")[0] in ONLINE]
+)
 def test_drafts_where_drafting_pays_and_keeps_the_tokens(variant):
     long = 80  # enough tokens that planning may pay for itself
     strategy = configured(variant, load_executor(planted()))

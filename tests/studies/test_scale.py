@@ -62,6 +62,7 @@ def test_plans_follow_the_prices_and_the_measured_acceptance(monkeypatch, tmp_pa
     assert results["speed"]["qwen3-32B"] == [row["speed"] for row in rows[4:6]]
 
 
+@pytest.mark.slow
 def test_every_strategy_has_a_row_for_each_shape_and_number_of_devices(monkeypatch, tmp_path):
     monkeypatch.setattr(scale, "priced_rig", lambda name, place: planted_rig())
     few = {"profiles": SHIPPED[:1], "contexts": (128,), "shapes": ("8B", "405B"), **FEW}
