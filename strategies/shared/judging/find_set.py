@@ -271,7 +271,8 @@ def judging_seconds(lab: Lab, split: PromptSplit, known: Sequence[SkipSet]) -> f
     lab.acceptance([empty], timed)
     once, first = perf_counter() - filled, filled - began
     runs = (SHORTLIST + len(known)) * len(split.choose) + len(split.judge) + len(split.search)
-    return once * runs + max(first - once, 0.0) * len((*split.choose, *split.judge))
+    unfilled = (*split.search[1:], *split.choose, *split.judge)  # the search may use few prompts
+    return once * runs + max(first - once, 0.0) * len(unfilled)
 
 
 def _searched(lab: Lab, split: PromptSplit, task: SearchTask) -> tuple[Prompt, ...]:
