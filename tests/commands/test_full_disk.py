@@ -1,8 +1,10 @@
 """A full disk: one error, and no partial files."""
 
 import errno
+import importlib
 import os
 import shutil
+import sys
 
 import pytest
 import torch
@@ -85,3 +87,14 @@ def test_prices_that_do_not_fit_leave_the_stored_ones(priced, capsys, tmp_path):
         assert "Free space" in capsys.readouterr().err
         assert kept.read_text() == before
         assert not half_written(tmp_path)
+
+
+def test_a_module_that_is_imported_meanwhile_can_be_imported_later(monkeypatch, tmp_path):
+    (tmp_path / "imported_on_a_full_disk.py").write_text("VALUE = 'long enough' * 2\n")
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    monkeypatch.syspath_prepend(tmp_path)
+    with room_for(20):
+        importlib.import_module("imported_on_a_full_disk")
+    assert not list(tmp_path.rglob("*.pyc"))
+    assert not sys.dont_write_bytecode
