@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from doubles.every_strategy import CALIBRATED, VARIANTS, ready
+from doubles.every_strategy import VARIANTS, ready
 from transformers import StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
@@ -35,7 +35,6 @@ LONGEST = 24  # new tokens
 PROMPTS = 12
 WARM_UP = 0.25  # share of the generations before memory is measured
 MOST_GROWTH = 1.02
-BEST = [v for v in VARIANTS if v.endswith(":best") and v not in CALIBRATED]
 
 
 class Broken(Exception):
